@@ -1,0 +1,214 @@
+//! What passes from a [`Conditioner`](super::Conditioner) to a generator: host data only.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::image::Image;
+use crate::{Error, Result};
+
+/// References in the form that a generator consumes.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Conditioning {
+    /// No reference: the prompt alone.
+    #[default]
+    None,
+    /// The images themselves, in the order in which the prompt names them.
+    Images(Vec<Image>),
+    /// Tokens that an image encoder made of the references.
+    Tokens(ImageTokens),
+}
+
+impl Conditioning {
+    /// The kind that a generator's `accepts` is compared with.
+    pub fn kind(&self) -> ConditioningKind {
+        match self {
+            Self::None => ConditioningKind::None,
+            Self::Images(_) => ConditioningKind::Images,
+            Self::Tokens(tokens) => ConditioningKind::Tokens { space: tokens.space.clone() },
+        }
+    }
+}
+
+/// A form of conditioning, as conditioners produce it and generators accept it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConditioningKind {
+    /// The prompt alone.
+    None,
+    /// The reference images themselves.
+    Images,
+    /// Tokens of one embedding space.
+    Tokens {
+        /// Names the encoder and adapter that the tokens belong to: two spaces fit when their
+        /// names are equal.
+        space: String,
+    },
+}
+
+impl fmt::Display for ConditioningKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("no conditioning"),
+            Self::Images => f.write_str("images"),
+            Self::Tokens { space } => write!(f, "tokens of {space}"),
+        }
+    }
+}
+
+/// Tokens of reference images, with how strongly and when they act.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ImageTokens {
+    /// The embedding space; see [`ConditioningKind::Tokens`].
+    pub space: String,
+    /// Number of tokens, all references' concatenated.
+    pub tokens: usize,
+    /// Values a token.
+    pub dim: usize,
+    /// `[tokens, dim]`, row by row.
+    pub data: Arc<[f32]>,
+    /// The same shape for the unconditional branch of guidance.
+    pub negative: Arc<[f32]>,
+    /// How strongly and when the tokens act.
+    pub strength: Strength,
+}
+
+impl ImageTokens {
+    /// Tokens `[tokens, dim]` of full strength, with those of the unconditional branch.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when a length is not `tokens · dim` or a value is not finite.
+    pub fn new(
+        space: impl Into<String>,
+        tokens: usize,
+        dim: usize,
+        data: impl Into<Arc<[f32]>>,
+        negative: impl Into<Arc<[f32]>>,
+    ) -> Result<Self> {
+        let (data, negative) = (data.into(), negative.into());
+        for (what, values) in [("image tokens", &data), ("negative image tokens", &negative)] {
+            if values.len() != tokens * dim {
+                return Err(Error::invalid_input(
+                    what,
+                    format!("{tokens} x {dim} = {} values", tokens * dim),
+                    format!("{} values", values.len()),
+                ));
+            }
+            if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+                return Err(Error::invalid_input(what, "finite values", value));
+            }
+        }
+        Ok(Self { space: space.into(), tokens, dim, data, negative, strength: Strength::default() })
+    }
+}
+
+/// How strongly references act, where in the network, and during which steps.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Strength {
+    /// Weight of the references' attention; 0 means none, 1 as trained. The paper uses 0.5.
+    pub scale: f64,
+    /// Weights of single blocks in place of `scale`, by the block's dotted name or a prefix of it:
+    /// `down_blocks.2`, `up_blocks.0.attentions.1`, `mid_block`. The longest prefix that matches
+    /// counts. Where the map is not empty, blocks that no entry names get 0, as diffusers'
+    /// `set_ip_adapter_scale` does with a dictionary.
+    pub per_block: BTreeMap<String, f64>,
+    /// The share of the steps after which the references begin to act, in [0, 1].
+    pub start: f64,
+    /// The share of the steps after which they stop acting, in [0, 1].
+    pub end: f64,
+}
+
+impl Default for Strength {
+    fn default() -> Self {
+        Self { scale: 1.0, per_block: BTreeMap::new(), start: 0.0, end: 1.0 }
+    }
+}
+
+impl Strength {
+    /// The same weight `scale` everywhere and at every step.
+    pub fn new(scale: f64) -> Self {
+        Self { scale, ..Self::default() }
+    }
+
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when a weight is not finite, or `start` and `end` are not in order
+    /// within [0, 1].
+    pub fn validate(&self) -> Result<()> {
+        let weights = std::iter::once(("conditioning scale".to_owned(), self.scale)).chain(
+            self.per_block.iter().map(|(block, scale)| (format!("scale of {block}"), *scale)),
+        );
+        for (what, scale) in weights {
+            if !scale.is_finite() {
+                return Err(Error::invalid_input(what, "a finite number", scale));
+            }
+        }
+        if !(0.0 <= self.start && self.start <= self.end && self.end <= 1.0) {
+            return Err(Error::invalid_input(
+                "start and end of the conditioning",
+                "0 <= start <= end <= 1",
+                format!("{} and {}", self.start, self.end),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The weight of the attention layer called `layer`, such as
+    /// `down_blocks.1.attentions.0.transformer_blocks.0.attn2`.
+    pub fn scale_of(&self, layer: &str) -> f64 {
+        if self.per_block.is_empty() {
+            return self.scale;
+        }
+        self.per_block
+            .iter()
+            .filter(|(block, _)| {
+                layer
+                    .strip_prefix(block.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
+            .max_by_key(|(block, _)| block.len())
+            .map_or(0.0, |(_, scale)| *scale)
+    }
+
+    /// Whether the references act in step `index` (from 0) of `total`.
+    pub fn acts_in(&self, index: usize, total: usize) -> bool {
+        let total = total as f64;
+        index as f64 / total >= self.start && (index + 1) as f64 / total <= self.end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_named_block_counts_and_unnamed_blocks_are_off() {
+        let mut strength = Strength::new(0.5);
+        assert_eq!(strength.scale_of("mid_block.attentions.0"), 0.5);
+        strength.per_block.insert("up_blocks.0".into(), 0.2);
+        strength.per_block.insert("up_blocks.0.attentions.1".into(), 1.0);
+        assert_eq!(strength.scale_of("up_blocks.0.attentions.1.transformer_blocks.0.attn2"), 1.0);
+        assert_eq!(strength.scale_of("up_blocks.0.attentions.10"), 0.2);
+        assert_eq!(strength.scale_of("mid_block.attentions.0"), 0.0);
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_named() {
+        let strength = Strength { start: 0.8, end: 0.2, ..Strength::default() };
+        assert!(strength.validate().unwrap_err().to_string().contains("0.8 and 0.2"));
+        assert!(Strength::new(f64::NAN).validate().is_err());
+        assert!(ImageTokens::new("s", 1, 2, vec![0.0; 3], vec![0.0; 2]).is_err());
+        assert!(ImageTokens::new("s", 1, 1, vec![f32::NAN], vec![0.0]).is_err());
+    }
+
+    #[test]
+    fn start_and_end_choose_the_steps() {
+        let strength = Strength { start: 0.5, end: 1.0, ..Strength::default() };
+        let acting: Vec<_> = (0..4).filter(|&step| strength.acts_in(step, 4)).collect();
+        assert_eq!(acting, [2, 3]);
+    }
+}

@@ -1,0 +1,53 @@
+//! [`Conditioner`]: references to what a generator consumes (section 3.2 of the paper).
+
+mod conditioning;
+
+use std::fmt::{Debug, Display};
+
+use async_trait::async_trait;
+
+use crate::Result;
+use crate::forward::forward_part;
+use crate::retriever::Reference;
+
+pub use conditioning::{Conditioning, ConditioningKind, ImageTokens, Strength};
+
+/// Prepares references for a generator. It prepares, the generator consumes: what passes between
+/// them is host data that can be logged, tested and sent elsewhere.
+///
+/// # Contract
+/// - `references` holds 1 to [`capacity`](Self::capacity) references; more or none is
+///   [`Error::InvalidInput`](crate::Error::InvalidInput).
+/// - The conditioning is of the kind that [`produces`](Self::produces) names.
+#[async_trait]
+pub trait Conditioner: Display + Debug + Send + Sync + 'static {
+    /// The kind of conditioning that [`condition`](Self::condition) gives.
+    fn produces(&self) -> ConditioningKind;
+
+    /// How many references fit into one image, at least 1.
+    fn capacity(&self) -> usize;
+
+    /// Turns a prompt and its references into the prompt and the conditioning to generate with.
+    async fn condition(&self, prompt: &str, references: &[Reference]) -> Result<Conditioned>;
+}
+
+/// A prompt with its references prepared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conditioned {
+    /// The prompt to generate with, the template of section 3.2 applied.
+    pub prompt: String,
+    /// The references, prepared.
+    pub conditioning: Conditioning,
+}
+
+forward_part!(Conditioner {
+    fn produces(&self) -> ConditioningKind {
+        (**self).produces()
+    }
+    fn capacity(&self) -> usize {
+        (**self).capacity()
+    }
+    async fn condition(&self, prompt: &str, references: &[Reference]) -> Result<Conditioned> {
+        (**self).condition(prompt, references).await
+    }
+});

@@ -1,0 +1,122 @@
+//! [`Critic`]: a prompt and an image to what the image is missing (section 3.1 of the paper).
+
+use std::fmt::{Debug, Display};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::Result;
+use crate::forward::forward_part;
+use crate::image::Image;
+use crate::retriever::Caption;
+use crate::vlm::{Message, Usage};
+
+/// Says whether an image shows what a prompt asks for and, where it does not, what to look for.
+///
+/// # Contract
+/// - `request.image` of `None` asks for every concept of the prompt that a generator would have to
+///   know: the verdict is then never [`Verdict::Match`].
+/// - At most `request.max_concepts` captions, the most important first.
+/// - A judgement that cannot be made is [`Verdict::Undetermined`], not an error; an error means
+///   that the critic itself failed.
+#[async_trait]
+pub trait Critic: Display + Debug + Send + Sync + 'static {
+    /// Judges one image.
+    async fn critique(&self, request: &CritiqueRequest) -> Result<Critique>;
+}
+
+/// What to judge.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CritiqueRequest {
+    /// What the image should show.
+    pub prompt: String,
+    /// The image to judge; `None` asks which concepts the prompt needs.
+    pub image: Option<Image>,
+    /// The caller's own images that the prompt is about (personalisation).
+    pub references: Vec<Image>,
+    /// How many concepts to name, at least 1.
+    pub max_concepts: usize,
+    /// What the captions should be.
+    pub query: Query,
+}
+
+impl CritiqueRequest {
+    /// Asks what `image` is missing: one concept, with a caption.
+    pub fn new(prompt: impl Into<String>, image: Option<Image>) -> Self {
+        Self {
+            prompt: prompt.into(),
+            image,
+            references: Vec::new(),
+            max_concepts: 1,
+            query: Query::Caption,
+        }
+    }
+}
+
+/// What is compared with the images of the gallery (the paper's ablation, table 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Query {
+    /// The prompt itself.
+    Prompt,
+    /// The names of the missing concepts.
+    Concept,
+    /// A detailed caption for each missing concept: the paper's choice.
+    #[default]
+    Caption,
+}
+
+/// A judgement, with everything that was said on the way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Critique {
+    /// The judgement.
+    pub verdict: Verdict,
+    /// Every exchange with a model, in order; empty where none was asked.
+    pub exchanges: Vec<Exchange>,
+}
+
+impl Critique {
+    /// A judgement that was made without talking to a model.
+    pub const fn new(verdict: Verdict) -> Self {
+        Self { verdict, exchanges: Vec::new() }
+    }
+}
+
+/// Whether an image shows what it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Verdict {
+    /// It does.
+    Match,
+    /// It does not: these concepts are missing. Never empty.
+    Missing(Vec<Caption>),
+    /// It may not, and the critic cannot say what is missing.
+    Undetermined,
+}
+
+/// One question to a model and its answer.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Exchange {
+    /// What the question was for, such as `decision` or `missing concepts`.
+    pub purpose: &'static str,
+    /// The conversation that was sent.
+    pub messages: Vec<Message>,
+    /// The sampling temperature it was sent with.
+    pub temperature: f64,
+    /// The words of the answer.
+    pub reply: String,
+    /// Tokens spent, where the service counts them.
+    pub usage: Option<Usage>,
+    /// How long the answer took.
+    pub elapsed: Duration,
+}
+
+forward_part!(Critic {
+    async fn critique(&self, request: &CritiqueRequest) -> Result<Critique> {
+        (**self).critique(request).await
+    }
+});

@@ -1,0 +1,210 @@
+//! Every failure as one [`Error`], sorted by what the caller can do about it.
+
+use std::error::Error as StdError;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The source of an error from a library that stays out of our signatures.
+pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
+
+/// `std::result::Result` with [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong. Each variant names the thing, what was expected and what was found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A value the caller gave is out of its range. Change the call.
+    #[error("{what}: expected {expected}, found {found}")]
+    InvalidInput {
+        /// The argument or setting, such as `steps` or `prompt`.
+        what: String,
+        /// The values that are allowed.
+        expected: String,
+        /// The value that was given.
+        found: String,
+    },
+
+    /// The pipeline was built without a part it needs. Add the part.
+    #[error("the pipeline needs a {part}: {hint}")]
+    MissingPart {
+        /// The part, such as `generator`.
+        part: &'static str,
+        /// The builder call that provides it.
+        hint: &'static str,
+    },
+
+    /// Two parts that do not fit each other. Replace one of them.
+    #[error("{left} does not fit {right}: expected {expected}, found {found}")]
+    Incompatible {
+        /// The part that consumes, by its `Display`.
+        left: String,
+        /// The part that provides, by its `Display`.
+        right: String,
+        /// What the first can take.
+        expected: String,
+        /// What the second gives.
+        found: String,
+    },
+
+    /// A file or folder could not be read or written. Check the path.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+
+    /// A file was read, and it does not hold what it should. Replace the file.
+    #[error("{}: {what}: expected {expected}, found {found}", path.display())]
+    InvalidFile {
+        /// The file.
+        path: PathBuf,
+        /// The tensor, field or part of the file.
+        what: String,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+
+    /// A device, library or network is not there on this machine.
+    #[error("{what} is not available: {reason}")]
+    Unavailable {
+        /// The device, library or host.
+        what: String,
+        /// Why, and what to do about it.
+        reason: String,
+    },
+
+    /// A remote service answered with an error.
+    #[error("{service} answered {status}: {message}")]
+    Service {
+        /// The service, by the `Display` of its part.
+        service: String,
+        /// The HTTP status code.
+        status: u16,
+        /// What the service said, shortened; never holds a key.
+        message: String,
+        /// How long the service asked callers to wait.
+        retry_after: Option<Duration>,
+    },
+
+    /// A remote service could not be reached, or broke off while it answered.
+    #[error("{service} could not be reached")]
+    Connection {
+        /// The service, by the `Display` of its part.
+        service: String,
+        /// What the transport said.
+        source: BoxError,
+    },
+
+    /// Something took longer than it was allowed to.
+    #[error("{what} took longer than {limit:?}")]
+    Timeout {
+        /// What was waited for.
+        what: String,
+        /// The time that was allowed.
+        limit: Duration,
+    },
+
+    /// A reply arrived whole and makes no sense.
+    #[error("{service} gave a reply that makes no sense: expected {expected}, found {found}")]
+    InvalidReply {
+        /// The service, by the `Display` of its part.
+        service: String,
+        /// What was asked for.
+        expected: String,
+        /// The reply, shortened.
+        found: String,
+    },
+
+    /// A backend failed while it worked: out of memory, a failed kernel, a panic caught.
+    #[error("{what} failed: {source}")]
+    Backend {
+        /// The backend and what it was doing.
+        what: String,
+        /// What the backend said.
+        source: BoxError,
+    },
+
+    /// The work was cancelled before it ended.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl Error {
+    /// An [`Error::InvalidInput`].
+    pub fn invalid_input(
+        what: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl ToString,
+    ) -> Self {
+        Self::InvalidInput {
+            what: what.into(),
+            expected: expected.into(),
+            found: found.to_string(),
+        }
+    }
+
+    /// An [`Error::Io`] of the file at `path`.
+    pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        Self::Io { path: path.as_ref().to_owned(), source }
+    }
+
+    /// An [`Error::InvalidFile`].
+    pub fn invalid_file(
+        path: impl AsRef<Path>,
+        what: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl ToString,
+    ) -> Self {
+        Self::InvalidFile {
+            path: path.as_ref().to_owned(),
+            what: what.into(),
+            expected: expected.into(),
+            found: found.to_string(),
+        }
+    }
+
+    /// An [`Error::Backend`].
+    pub fn backend(what: impl Into<String>, source: impl Into<BoxError>) -> Self {
+        Self::Backend { what: what.into(), source: source.into() }
+    }
+
+    /// Whether the same call may succeed a little later: time-outs, broken connections, and the
+    /// statuses 408, 409, 425, 429 and 5xx.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Timeout { .. } | Self::Connection { .. } => true,
+            Self::Service { status, .. } => {
+                matches!(status, 408 | 409 | 425 | 429) || (500..600).contains(status)
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_thing_the_expected_and_the_found() {
+        let error = Error::invalid_input("steps", "at least 1", 0);
+        assert_eq!(error.to_string(), "steps: expected at least 1, found 0");
+    }
+
+    #[test]
+    fn only_passing_faults_are_transient() {
+        let status = |status| Error::Service {
+            service: "vlm".into(),
+            status,
+            message: String::new(),
+            retry_after: None,
+        };
+        assert!(status(429).is_transient() && status(503).is_transient());
+        assert!(!status(401).is_transient() && !Error::Cancelled.is_transient());
+    }
+}

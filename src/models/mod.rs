@@ -1,0 +1,1 @@
+//! Networks, one folder per family; nothing here knows of retrieval.

@@ -1,0 +1,37 @@
+//! [`Retriever`]: captions to reference images; [`Embedder`] and [`VectorIndex`], what most
+//! retrievers are made of.
+
+mod embedder;
+mod index;
+mod reference;
+
+use std::fmt::{Debug, Display};
+
+use async_trait::async_trait;
+
+use crate::Result;
+use crate::forward::forward_part;
+
+pub use embedder::{Embedder, Embedding};
+pub use index::{Neighbor, VectorIndex};
+pub use reference::{Caption, Provenance, Reference, Source};
+
+/// Finds images that show what captions describe.
+///
+/// # Contract
+/// - One list a caption, in the order of the captions.
+/// - Each list is sorted by falling score, holds at most `limit` references and no image twice;
+///   their `provenance.rank` counts from 0, their `caption` is the one they were found for.
+/// - The same call gives the same lists, ties included.
+/// - Nothing found is an empty list, not an error; `limit` 0 gives empty lists.
+#[async_trait]
+pub trait Retriever: Display + Debug + Send + Sync + 'static {
+    /// The best `limit` references for each caption.
+    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>>;
+}
+
+forward_part!(Retriever {
+    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>> {
+        (**self).retrieve(captions, limit).await
+    }
+});

@@ -1,0 +1,97 @@
+//! A retrieved image, with the caption it was retrieved for and where it comes from.
+
+use std::fmt;
+
+use crate::image::Image;
+
+/// What to look for: a stand-alone description of an image that shows one concept.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Caption {
+    /// The text that is compared with images.
+    pub text: String,
+    /// The missing concept that the caption explains.
+    pub concept: String,
+}
+
+impl Caption {
+    /// A caption `text` for `concept`.
+    pub fn new(text: impl Into<String>, concept: impl Into<String>) -> Self {
+        Self { text: text.into(), concept: concept.into() }
+    }
+
+    /// A caption that is the concept itself.
+    pub fn concept(concept: impl Into<String>) -> Self {
+        let concept = concept.into();
+        Self { text: concept.clone(), concept }
+    }
+}
+
+/// An image that shows what a caption describes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reference {
+    /// The picture.
+    pub image: Image,
+    /// What it was retrieved for.
+    pub caption: Caption,
+    /// Where it comes from.
+    pub provenance: Provenance,
+}
+
+/// Where a reference comes from, under which licence, and how well it fits.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Provenance {
+    /// The file, address or person the image comes from. Equal sources are the same image.
+    pub source: Source,
+    /// The licence of the image, such as `CC-BY-4.0`, where it is known.
+    pub licence: Option<String>,
+    /// Whom to credit, where it is known.
+    pub author: Option<String>,
+    /// The caption that is stored with the image, where there is one.
+    pub stored_caption: Option<String>,
+    /// The retriever that found it, by its `Display`.
+    pub retriever: String,
+    /// How well it fits the caption, in the retriever's unit; higher is closer. For embeddings the
+    /// cosine similarity, in [-1, 1].
+    pub score: f32,
+    /// Place among the images found for the caption; 0 is the best.
+    pub rank: usize,
+}
+
+impl Provenance {
+    /// An image from `source`, found by `retriever` at `rank` with `score`; nothing else is known.
+    pub fn new(source: Source, retriever: impl ToString, score: f32, rank: usize) -> Self {
+        Self {
+            source,
+            licence: None,
+            author: None,
+            stored_caption: None,
+            retriever: retriever.to_string(),
+            score,
+            rank,
+        }
+    }
+}
+
+/// Where an image is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Source {
+    /// The caller gave it with the request: the `n`-th image, from 0.
+    Caller(usize),
+    /// A file path, an address, or an identifier of the retriever's own.
+    Uri(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Caller(n) => write!(f, "caller's image {}", n + 1),
+            Self::Uri(uri) => f.write_str(uri),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The conversation: messages with pictures, and the reply.
+
+use std::ops::Add;
+
+use crate::image::Image;
+
+/// A conversation that waits for the model's next message.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ChatRequest {
+    /// The messages so far, oldest first. The last one is the user's.
+    pub messages: Vec<Message>,
+    /// Sampling temperature, at least 0; 0 asks for the likeliest reply.
+    pub temperature: f64,
+    /// The longest reply, in tokens; `None` leaves it to the model.
+    pub max_tokens: Option<u32>,
+}
+
+impl ChatRequest {
+    /// `messages` at temperature 0, with no limit of its own.
+    pub const fn new(messages: Vec<Message>) -> Self {
+        Self { messages, temperature: 0.0, max_tokens: None }
+    }
+}
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Role {
+    /// Instructions that come before the conversation.
+    System,
+    /// The caller.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// The pictures, in the order in which the text speaks of them.
+    pub images: Vec<Image>,
+    /// The words.
+    pub text: String,
+}
+
+impl Message {
+    /// The caller's words.
+    pub fn user(text: impl Into<String>) -> Self {
+        Self { role: Role::User, images: Vec::new(), text: text.into() }
+    }
+
+    /// The model's words.
+    pub fn assistant(text: impl Into<String>) -> Self {
+        Self { role: Role::Assistant, images: Vec::new(), text: text.into() }
+    }
+
+    /// The same message with pictures.
+    #[must_use]
+    pub fn with_images(mut self, images: impl IntoIterator<Item = Image>) -> Self {
+        self.images.extend(images);
+        self
+    }
+}
+
+/// What the model replied.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ChatReply {
+    /// The words; empty where the model declined.
+    pub text: String,
+    /// Why the model declined, where it said so in a field of its own.
+    pub refusal: Option<String>,
+    /// The model that replied, where the service says.
+    pub model: Option<String>,
+    /// Tokens spent, where the service counts them.
+    pub usage: Option<Usage>,
+}
+
+impl ChatReply {
+    /// A reply of `text`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+}
+
+/// Tokens that were read and written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Usage {
+    /// Tokens of the request, pictures included.
+    pub prompt_tokens: u64,
+    /// Tokens of the reply.
+    pub completion_tokens: u64,
+}
+
+impl Add for Usage {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
+            completion_tokens: self.completion_tokens.saturating_add(other.completion_tokens),
+        }
+    }
+}

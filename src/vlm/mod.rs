@@ -1,0 +1,31 @@
+//! [`Vlm`]: a conversation with pictures to the model's reply.
+
+mod chat;
+
+use std::fmt::{Debug, Display};
+
+use async_trait::async_trait;
+
+use crate::Result;
+use crate::forward::forward_part;
+
+pub use chat::{ChatReply, ChatRequest, Message, Role, Usage};
+
+/// A vision-language model that one can talk to.
+///
+/// # Contract
+/// - The reply answers the last message of the request; the conversation is in the request, the
+///   model keeps none of its own.
+/// - A model that declines gives an `Ok` reply with [`ChatReply::refusal`] set; an `Err` means that
+///   there was no reply.
+#[async_trait]
+pub trait Vlm: Display + Debug + Send + Sync + 'static {
+    /// Replies to a conversation.
+    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply>;
+}
+
+forward_part!(Vlm {
+    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply> {
+        (**self).chat(request).await
+    }
+});

@@ -1,0 +1,3 @@
+//! Finds or provides the native libraries, then runs cargo with them.
+
+fn main() {}
