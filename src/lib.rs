@@ -10,6 +10,7 @@ pub mod generator;
 mod image;
 #[cfg(feature = "tch")]
 pub mod models;
+pub mod pipeline;
 pub mod retriever;
 pub mod vlm;
 
@@ -18,5 +19,6 @@ pub use critic::Critic;
 pub use error::{BoxError, Error, Result};
 pub use generator::Generator;
 pub use image::Image;
+pub use pipeline::{RagError, RagOutcome, RagPipeline, RagRequest};
 pub use retriever::{Embedder, Retriever, VectorIndex};
 pub use vlm::Vlm;

@@ -1,16 +1,20 @@
 //! [`Conditioner`]: references to what a generator consumes (section 3.2 of the paper).
 
 mod conditioning;
+mod in_prompt;
+mod template;
 
 use std::fmt::{Debug, Display};
 
 use async_trait::async_trait;
 
-use crate::Result;
 use crate::forward::forward_part;
 use crate::retriever::Reference;
+use crate::{Error, Result};
 
 pub use conditioning::{Conditioning, ConditioningKind, ImageTokens, Strength};
+pub use in_prompt::InPrompt;
+pub use template::PromptTemplate;
 
 /// Prepares references for a generator. It prepares, the generator consumes: what passes between
 /// them is host data that can be logged, tested and sent elsewhere.
@@ -51,3 +55,18 @@ forward_part!(Conditioner {
         (**self).condition(prompt, references).await
     }
 });
+
+/// Checks that a conditioner was given 1 to `capacity` references.
+pub(crate) fn check_references(
+    conditioner: &dyn Conditioner,
+    references: &[Reference],
+) -> Result<()> {
+    if references.is_empty() || references.len() > conditioner.capacity() {
+        return Err(Error::invalid_input(
+            format!("references for {conditioner}"),
+            format!("1 to {}", conditioner.capacity()),
+            references.len(),
+        ));
+    }
+    Ok(())
+}

@@ -1,7 +1,10 @@
 //! [`Critic`]: a prompt and an image to what the image is missing (section 3.1 of the paper).
 
+mod exchange;
+mod guided_cot;
+mod zero_shot;
+
 use std::fmt::{Debug, Display};
-use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -9,16 +12,22 @@ use crate::Result;
 use crate::forward::forward_part;
 use crate::image::Image;
 use crate::retriever::Caption;
-use crate::vlm::{Message, Usage};
+
+pub use exchange::{Exchange, ExchangeLog, Said};
+pub use guided_cot::GuidedCot;
+pub use zero_shot::ZeroShotCritic;
 
 /// Says whether an image shows what a prompt asks for and, where it does not, what to look for.
 ///
 /// # Contract
 /// - `request.image` of `None` asks for every concept of the prompt that a generator would have to
 ///   know: the verdict is then never [`Verdict::Match`].
-/// - At most `request.max_concepts` captions, the most important first.
+/// - [`Verdict::Missing`] holds 1 to `request.max_concepts` captions, the most important first,
+///   none of them blank.
 /// - A judgement that cannot be made is [`Verdict::Undetermined`], not an error; an error means
 ///   that the critic itself failed.
+/// - What is said to a model is pushed to `request.log` as it happens, so that nothing is lost
+///   when a later question fails.
 #[async_trait]
 pub trait Critic: Display + Debug + Send + Sync + 'static {
     /// Judges one image.
@@ -39,6 +48,8 @@ pub struct CritiqueRequest {
     pub max_concepts: usize,
     /// What the captions should be.
     pub query: Query,
+    /// Takes down every exchange with a model.
+    pub log: ExchangeLog,
 }
 
 impl CritiqueRequest {
@@ -50,6 +61,7 @@ impl CritiqueRequest {
             references: Vec::new(),
             max_concepts: 1,
             query: Query::Caption,
+            log: ExchangeLog::default(),
         }
     }
 }
@@ -68,19 +80,19 @@ pub enum Query {
     Caption,
 }
 
-/// A judgement, with everything that was said on the way.
-#[derive(Clone, Debug, PartialEq)]
+/// A judgement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Critique {
-    /// The judgement.
+    /// The judgement itself.
     pub verdict: Verdict,
-    /// Every exchange with a model, in order; empty where none was asked.
-    pub exchanges: Vec<Exchange>,
+    /// Why, in words, where the critic can say.
+    pub reason: Option<String>,
 }
 
-impl Critique {
-    /// A judgement that was made without talking to a model.
-    pub const fn new(verdict: Verdict) -> Self {
-        Self { verdict, exchanges: Vec::new() }
+impl From<Verdict> for Critique {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, reason: None }
     }
 }
 
@@ -95,24 +107,6 @@ pub enum Verdict {
     Missing(Vec<Caption>),
     /// It may not, and the critic cannot say what is missing.
     Undetermined,
-}
-
-/// One question to a model and its answer.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Exchange {
-    /// What the question was for, such as `decision` or `missing concepts`.
-    pub purpose: &'static str,
-    /// The conversation that was sent.
-    pub messages: Vec<Message>,
-    /// The sampling temperature it was sent with.
-    pub temperature: f64,
-    /// The words of the answer.
-    pub reply: String,
-    /// Tokens spent, where the service counts them.
-    pub usage: Option<Usage>,
-    /// How long the answer took.
-    pub elapsed: Duration,
 }
 
 forward_part!(Critic {

@@ -11,7 +11,7 @@ use crate::conditioner::ConditioningKind;
 use crate::forward::forward_part;
 use crate::image::Image;
 
-pub use request::{GenerateRequest, Progress, Step};
+pub use request::{GenerateRequest, MAX_PROMPT_CHARS, Progress, Step};
 
 /// Draws images: a text-to-image model, possibly conditioned on reference images.
 ///

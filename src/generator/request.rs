@@ -5,6 +5,15 @@ use std::sync::Arc;
 
 use crate::conditioner::Conditioning;
 use crate::image::Image;
+use crate::{Error, Result};
+
+/// The longest prompt, in characters. Encoders read far less (77 tokens for CLIP): a longer text is
+/// no prompt but a mistake.
+pub const MAX_PROMPT_CHARS: usize = 8_000;
+/// The largest side of an image, in pixels.
+const MAX_SIDE: u32 = 16_384;
+/// The most denoising steps.
+const MAX_STEPS: usize = 10_000;
 
 /// One image to draw. `None` leaves a setting to the generator's own default.
 #[derive(Clone, Debug)]
@@ -43,6 +52,47 @@ impl GenerateRequest {
             steps: None,
             guidance_scale: None,
             progress: Progress::default(),
+        }
+    }
+
+    /// Checks everything that can be checked without knowing the generator. Generators call it
+    /// before they begin.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] that names the field: a prompt of more than 8,000 characters, 0 or
+    /// more than 10,000 steps, a guidance that is negative or not finite, a side of 0 or more than
+    /// 16,384 pixels, a conditioning whose strength is out of range.
+    pub fn validate(&self) -> Result<()> {
+        for (what, text) in
+            [("prompt", Some(&self.prompt)), ("negative prompt", self.negative_prompt.as_ref())]
+        {
+            let chars = text.map_or(0, |text| text.chars().count());
+            if chars > MAX_PROMPT_CHARS {
+                return Err(Error::invalid_input(
+                    what,
+                    format!("at most {MAX_PROMPT_CHARS} characters"),
+                    format!("{chars} characters"),
+                ));
+            }
+        }
+        if let Some(steps) = self.steps.filter(|steps| !(1..=MAX_STEPS).contains(steps)) {
+            return Err(Error::invalid_input("steps", format!("1 to {MAX_STEPS}"), steps));
+        }
+        if let Some(guidance) = self.guidance_scale.filter(|g| !g.is_finite() || *g < 0.0) {
+            return Err(Error::invalid_input(
+                "guidance scale",
+                "a finite number of at least 0",
+                guidance,
+            ));
+        }
+        for (what, side) in [("width", self.width), ("height", self.height)] {
+            if let Some(side) = side.filter(|side| !(1..=MAX_SIDE).contains(side)) {
+                return Err(Error::invalid_input(what, format!("1 to {MAX_SIDE} pixels"), side));
+            }
+        }
+        match &self.conditioning {
+            Conditioning::Tokens(tokens) => tokens.strength.validate(),
+            Conditioning::None | Conditioning::Images(_) => Ok(()),
         }
     }
 }
@@ -88,7 +138,8 @@ impl Progress {
 
     /// Whether a preview should be made for step `index` (from 1).
     pub fn wants_preview(&self, index: usize) -> bool {
-        self.listener.is_some() && self.preview_every.is_some_and(|every| index.is_multiple_of(every))
+        self.listener.is_some()
+            && self.preview_every.is_some_and(|every| index.is_multiple_of(every))
     }
 
     /// Tells the listener, if there is one.
@@ -105,5 +156,31 @@ impl fmt::Debug for Progress {
             .field("listens", &self.listener.is_some())
             .field("preview_every", &self.preview_every)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_out_of_range_is_named() {
+        type Change = fn(&mut GenerateRequest);
+        let changes: [(&str, Change); 7] = [
+            ("prompt", |r| r.prompt = "x".repeat(10_000)),
+            ("negative prompt", |r| r.negative_prompt = Some("x".repeat(10_000))),
+            ("steps", |r| r.steps = Some(0)),
+            ("guidance scale", |r| r.guidance_scale = Some(f64::NAN)),
+            ("guidance scale", |r| r.guidance_scale = Some(-1.0)),
+            ("width", |r| r.width = Some(0)),
+            ("height", |r| r.height = Some(1 << 20)),
+        ];
+        assert!(GenerateRequest::new("a cat").validate().is_ok());
+        for (field, change) in changes {
+            let mut request = GenerateRequest::new("a cat");
+            change(&mut request);
+            let error = request.validate().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{field}: expected")), "{error}");
+        }
     }
 }

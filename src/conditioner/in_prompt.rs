@@ -1,0 +1,83 @@
+//! [`InPrompt`]: references as images inside the prompt, for models that read both (OmniGen, hosted
+//! image models).
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use super::{
+    Conditioned, Conditioner, Conditioning, ConditioningKind, PromptTemplate, check_references,
+};
+use crate::retriever::Reference;
+use crate::{Error, Result};
+
+/// Hands on the images as they are, and names each in the prompt where its caption stands.
+#[derive(Clone, Debug)]
+pub struct InPrompt {
+    capacity: usize,
+    template: PromptTemplate,
+    mark: String,
+}
+
+impl InPrompt {
+    /// Up to `capacity` images, named `<img><|image_1|></img>` and so on as OmniGen reads them.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when `capacity` is 0.
+    pub fn new(capacity: usize) -> Result<Self> {
+        if capacity == 0 {
+            return Err(Error::invalid_input("capacity", "at least 1", capacity));
+        }
+        let mark = "<img><|image_{n}|></img>".to_owned();
+        Ok(Self { capacity, template: PromptTemplate::default(), mark })
+    }
+
+    /// Another way to put captions into the prompt.
+    #[must_use]
+    pub const fn with_template(mut self, template: PromptTemplate) -> Self {
+        self.template = template;
+        self
+    }
+
+    /// Another mark for an image; `{n}` is its number, from 1. An empty mark leaves images unnamed.
+    #[must_use]
+    pub fn with_mark(mut self, mark: impl Into<String>) -> Self {
+        self.mark = mark.into();
+        self
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Conditioner for InPrompt {
+    fn produces(&self) -> ConditioningKind {
+        ConditioningKind::Images
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    async fn condition(&self, prompt: &str, references: &[Reference]) -> Result<Conditioned> {
+        check_references(self, references)?;
+        let captions: Vec<&str> = references.iter().map(|r| r.caption.text.as_str()).collect();
+        let marks: Vec<String> = match self.mark.is_empty() {
+            true => Vec::new(),
+            false => {
+                (1..=references.len()).map(|n| self.mark.replace("{n}", &n.to_string())).collect()
+            }
+        };
+        Ok(Conditioned {
+            prompt: self.template.apply(prompt, &captions, &marks),
+            conditioning: Conditioning::Images(
+                references.iter().map(|reference| reference.image.clone()).collect(),
+            ),
+        })
+    }
+}
+
+impl fmt::Display for InPrompt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InPrompt({})", self.capacity)
+    }
+}

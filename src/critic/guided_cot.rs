@@ -1,0 +1,175 @@
+//! [`GuidedCot`]: the paper's guided chain of thought over any [`Vlm`] (section 3.1, appendices C
+//! and D): decision, missing concepts, captions.
+
+use std::fmt;
+use std::time::Instant;
+
+use async_trait::async_trait;
+
+use super::{Critic, Critique, CritiqueRequest, Exchange, Query, Verdict};
+use crate::pipeline::{parse, prompts};
+use crate::retriever::Caption;
+use crate::vlm::{ChatRequest, Message, Vlm};
+use crate::{Error, Result};
+
+/// Temperatures of the first query and of its up to three repetitions (appendices A and D).
+const TEMPERATURES: [f64; 4] = [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0];
+
+/// Asks a [`Vlm`] in three steps: does the image match; which concepts are missing; which caption
+/// describes an image of each.
+///
+/// A reply that declines or cannot be read is asked for again at a higher temperature, up to three
+/// times; then the verdict is [`Verdict::Undetermined`].
+#[derive(Clone, Debug)]
+pub struct GuidedCot<V> {
+    vlm: V,
+    temperatures: Vec<f64>,
+}
+
+impl<V: Vlm> GuidedCot<V> {
+    /// The paper's critic over `vlm`.
+    pub fn new(vlm: V) -> Self {
+        Self { vlm, temperatures: TEMPERATURES.to_vec() }
+    }
+
+    /// Other temperatures for the first query and its repetitions: as many queries as numbers, each
+    /// at least 0.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when there is none, or one is negative or not finite.
+    pub fn with_temperatures(mut self, temperatures: impl Into<Vec<f64>>) -> Result<Self> {
+        self.temperatures = temperatures.into();
+        if self.temperatures.is_empty()
+            || self.temperatures.iter().any(|t| !t.is_finite() || *t < 0.0)
+        {
+            return Err(Error::invalid_input(
+                "temperatures",
+                "one or more finite numbers of at least 0",
+                format!("{:?}", self.temperatures),
+            ));
+        }
+        Ok(self)
+    }
+
+    /// Asks until `read` understands the reply, at a higher temperature each time. `conversation`
+    /// grows by the question and the reply that was understood.
+    async fn ask<T>(
+        &self,
+        request: &CritiqueRequest,
+        purpose: &str,
+        conversation: &mut Vec<Message>,
+        question: Message,
+        read: impl Fn(&str) -> Option<T> + Send,
+    ) -> Result<Option<T>>
+    where
+        T: Send,
+    {
+        conversation.push(question);
+        for &temperature in &self.temperatures {
+            let mut chat = ChatRequest::new(conversation.clone());
+            chat.temperature = temperature;
+            let began = Instant::now();
+            let reply = self.vlm.chat(&chat).await;
+            let mut exchange = Exchange {
+                purpose: purpose.to_owned(),
+                model: self.vlm.to_string(),
+                messages: conversation.iter().map(Into::into).collect(),
+                temperature,
+                reply: None,
+                problem: None,
+                usage: None,
+                elapsed: began.elapsed(),
+            };
+            match reply {
+                Err(error) => {
+                    exchange.problem = Some(error.to_string());
+                    request.log.push(exchange);
+                    return Err(error);
+                }
+                Ok(reply) => {
+                    exchange.usage = reply.usage;
+                    exchange.problem = reply.refusal.clone();
+                    exchange.reply = Some(reply.text.clone());
+                    request.log.push(exchange);
+                    if reply.refusal.is_none() && !parse::is_refusal(&reply.text) {
+                        if let Some(meaning) = read(&reply.text) {
+                            conversation.push(Message::assistant(reply.text));
+                            return Ok(Some(meaning));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<V: Vlm> Critic for GuidedCot<V> {
+    async fn critique(&self, request: &CritiqueRequest) -> Result<Critique> {
+        let undetermined = |what: &str| {
+            let times = self.temperatures.len();
+            let reason = format!("{} gave no {what} in {times} tries", self.vlm);
+            Ok(Critique { verdict: Verdict::Undetermined, reason: Some(reason) })
+        };
+        let items = |reply: &str| Some(parse::list(reply)).filter(|items| !items.is_empty());
+        let mut conversation = Vec::new();
+
+        // 1. Decision.
+        let concepts_question = match &request.image {
+            None => Message::user(prompts::all_concepts(&request.prompt))
+                .with_images(request.references.iter().cloned()),
+            Some(image) => {
+                let words = match request.references.len() {
+                    0 => prompts::decision(&request.prompt),
+                    n => prompts::decision_over_references(&request.prompt, n),
+                };
+                let images = request.references.iter().chain([image]).cloned();
+                let question = Message::user(words).with_images(images);
+                let decision =
+                    self.ask(request, "decision", &mut conversation, question, parse::yes_or_no);
+                match decision.await? {
+                    Some(true) => return Ok(Verdict::Match.into()),
+                    Some(false) => Message::user(prompts::MISSING_CONCEPTS),
+                    None => return undetermined("decision"),
+                }
+            }
+        };
+        if request.query == Query::Prompt {
+            return Ok(Verdict::Missing(vec![Caption::concept(&request.prompt)]).into());
+        }
+
+        // 2. Missing concepts.
+        let question = (concepts_question, "missing concepts");
+        let asked = self.ask(request, question.1, &mut conversation, question.0, items);
+        let Some(mut concepts) = asked.await? else {
+            return undetermined("missing concepts");
+        };
+        concepts.truncate(request.max_concepts);
+        if request.query == Query::Concept {
+            return Ok(
+                Verdict::Missing(concepts.into_iter().map(Caption::concept).collect()).into()
+            );
+        }
+
+        // 3. Captions, one a concept in the same order; a concept left without one stands for itself.
+        let question = Message::user(prompts::CAPTIONS);
+        let asked = self.ask(request, "captions", &mut conversation, question, items);
+        let mut captions = asked.await?.unwrap_or_default().into_iter();
+        let missing = concepts
+            .into_iter()
+            .map(|concept| match captions.next() {
+                Some(text) => Caption::new(text, concept),
+                None => Caption::concept(concept),
+            })
+            .collect();
+        Ok(Verdict::Missing(missing).into())
+    }
+}
+
+impl<V: Vlm> fmt::Display for GuidedCot<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GuidedCot({})", self.vlm)
+    }
+}

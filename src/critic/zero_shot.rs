@@ -1,0 +1,194 @@
+//! [`ZeroShotCritic`]: no VLM at all; an [`Embedder`] and a list of names tell which concept of the
+//! prompt an image does not show.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use super::{Critic, Critique, CritiqueRequest, Query, Verdict};
+use crate::image::Image;
+use crate::retriever::{Caption, Embedder, Embedding};
+use crate::{Error, Result};
+
+/// Judges by zero-shot classification (Radford et al., 2021): of all the concepts in a list, those
+/// that the prompt names must be the closest to the image.
+///
+/// It knows what is on its list and nothing else: made for closed worlds such as birds, aircraft
+/// or the products of a shop.
+#[derive(Clone, Debug)]
+pub struct ZeroShotCritic<E> {
+    embedder: E,
+    concepts: Vec<Concept>,
+    template: String,
+    margin: f32,
+}
+
+#[derive(Clone, Debug)]
+struct Concept {
+    name: String,
+    /// The name's words in lower case, as they are looked for in prompts.
+    words: Vec<String>,
+    text: Embedding,
+}
+
+impl<E: Embedder> ZeroShotCritic<E> {
+    /// A critic that knows `concepts`, described to the embedder as `a photo of a {concept}`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when there are fewer than two concepts, one is blank, or two are the
+    /// same; errors of the embedder.
+    pub async fn new<S: AsRef<str> + Sync>(embedder: E, concepts: &[S]) -> Result<Self> {
+        Self::with_template(embedder, concepts, "a photo of a {concept}").await
+    }
+
+    /// The same with another description; `{concept}` stands for the name.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and when `template` lacks `{concept}`.
+    pub async fn with_template<S: AsRef<str> + Sync>(
+        embedder: E,
+        concepts: &[S],
+        template: &str,
+    ) -> Result<Self> {
+        if !template.contains("{concept}") {
+            return Err(Error::invalid_input("template", "a text with {concept}", template));
+        }
+        let names: Vec<&str> = concepts.iter().map(|name| name.as_ref().trim()).collect();
+        let all_words: Vec<Vec<String>> = names.iter().map(|name| words(name)).collect();
+        if names.len() < 2 {
+            return Err(Error::invalid_input("concepts", "at least 2 names", names.len()));
+        }
+        for (n, words) in all_words.iter().enumerate() {
+            if words.is_empty() {
+                return Err(Error::invalid_input("concept", "a name", format!("{:?}", names[n])));
+            }
+            if all_words[..n].contains(words) {
+                return Err(Error::invalid_input("concept", "each name once", names[n]));
+            }
+        }
+        let texts: Vec<String> =
+            names.iter().map(|name| template.replace("{concept}", name)).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let embeddings = embedder.embed_texts(&texts).await?;
+        let concepts = names
+            .into_iter()
+            .zip(all_words)
+            .zip(embeddings)
+            .map(|((name, words), text)| Concept { name: name.to_owned(), words, text })
+            .collect();
+        Ok(Self { embedder, concepts, template: template.to_owned(), margin: 0.0 })
+    }
+
+    /// By how much a concept of the prompt must be closer to the image than every other concept on
+    /// the list, as a difference of cosine similarities; 0 by default, negative is lenient.
+    #[must_use]
+    pub const fn with_margin(mut self, margin: f32) -> Self {
+        self.margin = margin;
+        self
+    }
+
+    /// The concepts that `prompt` names, in the order in which it does. The longest name wins where
+    /// several begin at the same word.
+    fn named_in(&self, prompt: &str) -> Vec<&Concept> {
+        let prompt = words(prompt);
+        let mut named: Vec<&Concept> = Vec::new();
+        let mut at = 0;
+        while at < prompt.len() {
+            let longest = self
+                .concepts
+                .iter()
+                .filter(|concept| prompt[at..].starts_with(&concept.words))
+                .max_by_key(|concept| concept.words.len());
+            match longest {
+                Some(concept) => {
+                    if !named.iter().any(|known| known.name == concept.name) {
+                        named.push(concept);
+                    }
+                    at += concept.words.len();
+                }
+                None => at += 1,
+            }
+        }
+        named
+    }
+
+    /// The concepts among `named` that `image` does not show, and why.
+    async fn missing<'a>(
+        &self,
+        named: Vec<&'a Concept>,
+        image: &Image,
+    ) -> Result<(Vec<&'a Concept>, String)> {
+        let image = self.embedder.embed_images(std::slice::from_ref(image)).await?;
+        let Some(image) = image.first() else {
+            return Err(Error::backend(self.embedder.to_string(), "no embedding for an image"));
+        };
+        let rival = self
+            .concepts
+            .iter()
+            .filter(|concept| !named.iter().any(|known| known.name == concept.name))
+            .map(|concept| (concept.text.similarity(image), concept.name.as_str()))
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .unwrap_or((-1.0, "nothing else"));
+        let mut reasons = Vec::new();
+        let mut missing = Vec::new();
+        for concept in named {
+            let similarity = concept.text.similarity(image);
+            let shown = similarity >= rival.0 + self.margin;
+            reasons.push(format!(
+                "{} {similarity:.3} against {} {:.3}",
+                concept.name, rival.1, rival.0
+            ));
+            if !shown {
+                missing.push(concept);
+            }
+        }
+        Ok((missing, reasons.join("; ")))
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<E: Embedder> Critic for ZeroShotCritic<E> {
+    async fn critique(&self, request: &CritiqueRequest) -> Result<Critique> {
+        let named = self.named_in(&request.prompt);
+        if named.is_empty() {
+            let reason = format!("the prompt names none of {} concepts", self.concepts.len());
+            let verdict = match request.image {
+                Some(_) => Verdict::Match,
+                None => Verdict::Undetermined,
+            };
+            return Ok(Critique { verdict, reason: Some(reason) });
+        }
+        let (mut missing, reason) = match &request.image {
+            Some(image) => self.missing(named, image).await?,
+            None => (named, "every concept that the prompt names".to_owned()),
+        };
+        missing.truncate(request.max_concepts);
+        let caption = |concept: &Concept| match request.query {
+            Query::Prompt => Caption::new(&request.prompt, &concept.name),
+            Query::Concept => Caption::concept(&concept.name),
+            Query::Caption => {
+                Caption::new(self.template.replace("{concept}", &concept.name), &concept.name)
+            }
+        };
+        let verdict = match missing.is_empty() {
+            true => Verdict::Match,
+            false => Verdict::Missing(missing.into_iter().map(caption).collect()),
+        };
+        Ok(Critique { verdict, reason: Some(reason) })
+    }
+}
+
+impl<E: Embedder> fmt::Display for ZeroShotCritic<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ZeroShot({}, {} concepts)", self.embedder, self.concepts.len())
+    }
+}
+
+/// The words of a text in lower case.
+fn words(text: &str) -> Vec<String> {
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect()
+}

@@ -1,0 +1,153 @@
+//! Parts and settings to a [`RagPipeline`] whose parts fit each other.
+
+use std::sync::Arc;
+
+use super::{Fallback, Mode, RagConfig, RagPipeline};
+use crate::conditioner::Conditioner;
+use crate::critic::{Critic, GuidedCot, Query};
+use crate::generator::Generator;
+use crate::retriever::Retriever;
+use crate::vlm::Vlm;
+use crate::{Error, Result};
+
+/// Collects the parts of a [`RagPipeline`].
+///
+/// `build()` fails when a part is missing or two do not fit each other.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct RagPipelineBuilder {
+    generator: Option<Arc<dyn Generator>>,
+    critic: Option<Arc<dyn Critic>>,
+    vlm: Option<Arc<dyn Vlm>>,
+    retriever: Option<Arc<dyn Retriever>>,
+    conditioner: Option<Arc<dyn Conditioner>>,
+    config: RagConfig,
+}
+
+impl RagPipelineBuilder {
+    /// What draws the images.
+    pub fn generator(mut self, generator: impl Generator) -> Self {
+        self.generator = Some(Arc::new(generator));
+        self
+    }
+
+    /// Who judges them.
+    pub fn critic(mut self, critic: impl Critic) -> Self {
+        self.critic = Some(Arc::new(critic));
+        self
+    }
+
+    /// The model behind the paper's critic: short for `critic(GuidedCot::new(vlm))`. It also
+    /// rephrases in [`Mode::RephraseOnly`].
+    pub fn vlm(mut self, vlm: impl Vlm) -> Self {
+        let vlm: Arc<dyn Vlm> = Arc::new(vlm);
+        self.critic = Some(Arc::new(GuidedCot::new(Arc::clone(&vlm))));
+        self.vlm = Some(vlm);
+        self
+    }
+
+    /// Where references come from.
+    pub fn retriever(mut self, retriever: impl Retriever) -> Self {
+        self.retriever = Some(Arc::new(retriever));
+        self
+    }
+
+    /// What prepares references for the generator.
+    pub fn conditioner(mut self, conditioner: impl Conditioner) -> Self {
+        self.conditioner = Some(Arc::new(conditioner));
+        self
+    }
+
+    /// Every setting at once.
+    pub fn config(mut self, config: RagConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// When references are looked for.
+    pub const fn mode(mut self, mode: Mode) -> Self {
+        self.config.mode = mode;
+        self
+    }
+
+    /// What is compared with the gallery.
+    pub const fn query(mut self, query: Query) -> Self {
+        self.config.query = query;
+        self
+    }
+
+    /// What happens when the critic cannot say what is missing.
+    pub const fn fallback(mut self, fallback: Fallback) -> Self {
+        self.config.fallback = fallback;
+        self
+    }
+
+    /// The most rounds of retrieval and generation, 1 to 100.
+    pub const fn max_rounds(mut self, rounds: usize) -> Self {
+        self.config.max_rounds = rounds;
+        self
+    }
+
+    /// The lowest score of a reference that is used, in the retriever's unit.
+    pub const fn threshold(mut self, score: f32) -> Self {
+        self.config.threshold = Some(score);
+        self
+    }
+
+    /// The pipeline.
+    ///
+    /// # Errors
+    /// - [`Error::MissingPart`] names the part that is missing and the call that provides it.
+    /// - [`Error::Incompatible`] when the generator does not accept what the conditioner produces.
+    /// - [`Error::InvalidInput`] when a setting is out of range.
+    pub fn build(self) -> Result<RagPipeline> {
+        let config = self.config;
+        config.validate()?;
+        let missing = |part, hint| Error::MissingPart { part, hint };
+        let generator =
+            self.generator.ok_or(missing("generator", "call .generator(…) on the builder"))?;
+        if config.mode == Mode::RephraseOnly {
+            if self.vlm.is_none() {
+                return Err(missing("VLM to rephrase with", "call .vlm(…) on the builder"));
+            }
+        } else {
+            if config.needs_critic() && self.critic.is_none() {
+                return Err(missing("critic", "call .critic(…) or .vlm(…) on the builder"));
+            }
+            if self.retriever.is_none() {
+                return Err(missing("retriever", "call .retriever(…) on the builder"));
+            }
+            if self.conditioner.is_none() {
+                return Err(missing("conditioner", "call .conditioner(…) on the builder"));
+            }
+        }
+        if let Some(conditioner) = &self.conditioner {
+            if conditioner.capacity() == 0 {
+                return Err(Error::invalid_input(
+                    format!("capacity of {conditioner}"),
+                    "at least 1",
+                    0,
+                ));
+            }
+            let produced = conditioner.produces();
+            if !generator.accepts().contains(&produced) {
+                let accepted: Vec<String> =
+                    generator.accepts().iter().map(ToString::to_string).collect();
+                return Err(Error::Incompatible {
+                    left: generator.to_string(),
+                    right: conditioner.to_string(),
+                    expected: accepted.join(" or "),
+                    found: produced.to_string(),
+                });
+            }
+        }
+        Ok(RagPipeline {
+            generator,
+            critic: self.critic,
+            vlm: self.vlm,
+            retriever: self.retriever,
+            conditioner: self.conditioner,
+            config,
+        })
+    }
+}

@@ -1,0 +1,27 @@
+//! Stage 5: references to a conditioned request (section 3.2).
+
+use super::run::Run;
+use super::{Hit, Record, Stage};
+use crate::conditioner::Conditioned;
+use crate::retriever::Reference;
+use crate::{Error, Result};
+
+impl Run<'_> {
+    /// Prepares the caller's own references and then `retrieved` for the generator.
+    pub(super) async fn condition(&mut self, retrieved: &[Reference]) -> Result<Conditioned> {
+        let begun = self.begin(Stage::Condition);
+        let mut references = self.request.own_references();
+        references.extend_from_slice(retrieved);
+        let conditioned = match &self.pipeline.conditioner {
+            Some(conditioner) => conditioner.condition(&self.request.prompt, &references).await,
+            None => Err(Error::MissingPart {
+                part: "conditioner",
+                hint: "call .conditioner(…) on the builder",
+            }),
+        };
+        self.end(begun, conditioned, |conditioned| Record::Conditioned {
+            prompt: conditioned.prompt.clone(),
+            references: references.iter().map(|reference| Hit::new(reference, None)).collect(),
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! Every choice and number of the method, named; the defaults are the paper's.
+
+use crate::critic::Query;
+use crate::{Error, Result};
+
+/// The most rounds that a pipeline may be asked for.
+const MAX_ROUNDS: usize = 100;
+
+/// How the pipeline works. The default is the paper's method as its experiments ran it.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
+pub struct RagConfig {
+    /// When references are looked for.
+    pub mode: Mode,
+    /// What is compared with the gallery: captions, or an ablation of the paper's table 3.
+    pub query: Query,
+    /// What happens when the critic cannot say what is missing.
+    pub fallback: Fallback,
+    /// How many times references are retrieved and an image is generated with them, 1 to 100. The
+    /// paper iterates once.
+    pub max_rounds: usize,
+    /// Whether the image of the last round is judged too. It costs one more critique and tells
+    /// whether the image matches; without it the last image is trusted to be the best. `None` does
+    /// so where there are several rounds.
+    pub judge_last: Option<bool>,
+    /// The most concepts a round, at least 1. `None` takes as many as the conditioner has room for.
+    pub max_concepts: Option<usize>,
+    /// References taken for each caption, at least 1.
+    pub references_per_caption: usize,
+    /// How many references are looked at for each caption before the ones that are too far off,
+    /// repeated or already tried are refused; at least `references_per_caption`.
+    pub candidates: usize,
+    /// The lowest score of a reference that is used, in the retriever's unit (cosine similarity for
+    /// embeddings; all hits of the paper's experiments were above 0.26). `None` refuses none.
+    pub threshold: Option<f32>,
+}
+
+impl Default for RagConfig {
+    fn default() -> Self {
+        Self {
+            mode: Mode::OnDemand,
+            query: Query::Caption,
+            fallback: Fallback::RetrieveByPrompt,
+            max_rounds: 1,
+            judge_last: None,
+            max_concepts: None,
+            references_per_caption: 1,
+            candidates: 8,
+            threshold: None,
+        }
+    }
+}
+
+impl RagConfig {
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] that names the field.
+    pub fn validate(&self) -> Result<()> {
+        let counts = [
+            ("max_rounds", self.max_rounds, 1, MAX_ROUNDS),
+            ("max_concepts", self.max_concepts.unwrap_or(1), 1, usize::MAX),
+            ("references_per_caption", self.references_per_caption, 1, usize::MAX),
+            ("candidates", self.candidates, self.references_per_caption, usize::MAX),
+        ];
+        for (what, value, least, most) in counts {
+            if value < least || value > most {
+                let expected = match most {
+                    usize::MAX => format!("at least {least}"),
+                    most => format!("{least} to {most}"),
+                };
+                return Err(Error::invalid_input(what, expected, value));
+            }
+        }
+        match self.threshold {
+            Some(threshold) if !threshold.is_finite() => {
+                Err(Error::invalid_input("threshold", "a finite number", threshold))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the image of the last round is judged.
+    pub(crate) fn judges_last(&self) -> bool {
+        self.judge_last.unwrap_or(self.max_rounds > 1)
+    }
+
+    /// Whether a critic is ever asked.
+    pub(crate) fn needs_critic(&self) -> bool {
+        match self.mode {
+            Mode::OnDemand => true,
+            // Retrieval by the prompt without a draft is RAG without a VLM.
+            Mode::AllConcepts => self.query != Query::Prompt || self.judges_last(),
+            Mode::RephraseOnly => false,
+        }
+    }
+}
+
+/// When references are looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Mode {
+    /// After a draft, for what it is missing: the paper's method.
+    #[default]
+    OnDemand,
+    /// At once, for every concept of the prompt, without a draft (`generation` in the paper's
+    /// release).
+    AllConcepts,
+    /// Never: a VLM rephrases the prompt of the draft (the ablation "rephrased prompt").
+    RephraseOnly,
+}
+
+/// What happens when the critic cannot say what is missing (appendix D).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Fallback {
+    /// References are retrieved by the prompt itself: the paper's choice.
+    #[default]
+    RetrieveByPrompt,
+    /// The loop stops with the best image so far.
+    Stop,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_the_papers() {
+        let config = RagConfig::default();
+        assert!(config.validate().is_ok());
+        assert_eq!((config.max_rounds, config.references_per_caption), (1, 1));
+        assert_eq!((config.threshold, config.judges_last()), (None, false));
+    }
+
+    #[test]
+    fn every_number_out_of_range_is_named() {
+        let wrong = [
+            ("max_rounds", RagConfig { max_rounds: 0, ..RagConfig::default() }),
+            ("max_rounds", RagConfig { max_rounds: 101, ..RagConfig::default() }),
+            ("max_concepts", RagConfig { max_concepts: Some(0), ..RagConfig::default() }),
+            (
+                "references_per_caption",
+                RagConfig { references_per_caption: 0, ..RagConfig::default() },
+            ),
+            ("candidates", RagConfig { candidates: 0, ..RagConfig::default() }),
+            ("threshold", RagConfig { threshold: Some(f32::NAN), ..RagConfig::default() }),
+        ];
+        for (field, config) in wrong {
+            let error = config.validate().unwrap_err().to_string();
+            assert!(error.starts_with(field), "{error}");
+        }
+    }
+}

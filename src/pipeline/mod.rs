@@ -1,0 +1,157 @@
+//! [`RagPipeline`]: a prompt to an image that shows what the prompt asks for. One file a stage, in
+//! the order of the paper.
+
+mod builder;
+mod caption;
+mod condition;
+mod config;
+mod critique;
+mod draft;
+mod generate;
+pub(crate) mod parse;
+pub(crate) mod prompts;
+mod rephrase;
+mod request;
+mod retrieve;
+mod run;
+mod stream;
+mod trace;
+
+use std::sync::Arc;
+
+use crate::conditioner::Conditioner;
+use crate::critic::{Critic, Verdict};
+use crate::generator::Generator;
+use crate::image::Image;
+use crate::retriever::{Reference, Retriever};
+use crate::vlm::Vlm;
+use crate::{Error, Result};
+
+pub use builder::RagPipelineBuilder;
+pub use config::{Fallback, Mode, RagConfig};
+pub use request::RagRequest;
+pub use stream::{Event, RagStream};
+pub use trace::{
+    Hit, ImageRecord, Parts, RagTrace, Record, Refusal, Stage, StageTrace, StopReason,
+};
+
+use run::Run;
+
+/// The method: draft, critique, captions, retrieval, conditioned generation. Clones share the
+/// parts.
+#[derive(Clone, Debug)]
+pub struct RagPipeline {
+    generator: Arc<dyn Generator>,
+    critic: Option<Arc<dyn Critic>>,
+    vlm: Option<Arc<dyn Vlm>>,
+    retriever: Option<Arc<dyn Retriever>>,
+    conditioner: Option<Arc<dyn Conditioner>>,
+    config: RagConfig,
+}
+
+impl RagPipeline {
+    /// Starts to collect parts.
+    pub fn builder() -> RagPipelineBuilder {
+        RagPipelineBuilder::default()
+    }
+
+    /// How the pipeline is set.
+    pub const fn config(&self) -> &RagConfig {
+        &self.config
+    }
+
+    /// Makes one image.
+    ///
+    /// # Errors
+    /// [`RagError`], with the stage that failed, the trace up to there and the best image so far.
+    pub async fn run(&self, request: impl Into<RagRequest> + Send) -> Result<RagOutcome, RagError> {
+        let request = request.into();
+        let mut run = Run::new(self, &request, None);
+        let end = run.drive().await;
+        run.finish(end)
+    }
+}
+
+impl Run<'_> {
+    /// The whole loop.
+    async fn drive(&mut self) -> Result<StopReason> {
+        self.validate()?;
+        match self.config().mode {
+            Mode::OnDemand => self.draft().await?,
+            Mode::AllConcepts => {}
+            Mode::RephraseOnly => {
+                self.draft().await?;
+                let prompt = self.rephrase().await?;
+                self.round += 1;
+                self.generate(&prompt, None, Vec::new()).await?;
+                return Ok(StopReason::Rephrased);
+            }
+        }
+        let stop = self.rounds().await?;
+        if self.image().is_none() {
+            self.draft().await?; // No draft was wanted, and nothing else came of it.
+        }
+        Ok(stop)
+    }
+
+    async fn rounds(&mut self) -> Result<StopReason> {
+        let config = self.config();
+        if self.room() == 0 {
+            return Ok(StopReason::NoRoom);
+        }
+        loop {
+            let verdict = self.critique().await?;
+            if verdict == Verdict::Match {
+                return Ok(StopReason::Matched { round: self.round });
+            }
+            if self.round == config.max_rounds {
+                return Ok(StopReason::RoundLimit);
+            }
+            self.round += 1;
+            let Some(captions) = self.caption(verdict) else {
+                return Ok(StopReason::Undetermined);
+            };
+            let references = self.retrieve(&captions).await?;
+            if references.is_empty() {
+                return Ok(StopReason::NoUsefulReference);
+            }
+            let conditioned = self.condition(&references).await?;
+            self.generate(&conditioned.prompt, Some(conditioned.conditioning), references).await?;
+            if self.round == config.max_rounds && !config.judges_last() {
+                return Ok(StopReason::RoundLimit);
+            }
+        }
+    }
+}
+
+/// What came of a request.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RagOutcome {
+    /// The best image: one that matches, else the one that misses the fewest concepts, the later
+    /// one where two miss as many.
+    pub image: Image,
+    /// The draft, where one was made.
+    pub draft: Option<Image>,
+    /// The references that `image` was generated with; empty where it is the draft.
+    pub references: Vec<Reference>,
+    /// Why the loop stopped.
+    pub stop: StopReason,
+    /// Everything that happened.
+    pub trace: RagTrace,
+}
+
+/// A request that failed, with everything that was done before.
+#[derive(Debug, thiserror::Error)]
+#[error("{stage} failed: {source}")]
+#[non_exhaustive]
+pub struct RagError {
+    /// The stage that failed.
+    pub stage: Stage,
+    /// Why.
+    pub source: Error,
+    /// Everything that happened up to there.
+    pub trace: Box<RagTrace>,
+    /// The best image so far, where there is one.
+    pub best: Option<Image>,
+}

@@ -1,0 +1,316 @@
+//! The words of a VLM to what they mean: yes or no, a list, a refusal.
+
+/// Items beyond this many are dropped.
+const MAX_ITEMS: usize = 64;
+/// An item is cut after this many characters.
+const MAX_ITEM_CHARS: usize = 1_000;
+
+/// Yes or no; `None` where the reply says neither or cannot be told.
+///
+/// The first word decides where it is yes or no; else the one of the two that the reply holds as a
+/// whole word. "eyes" is no yes, "know" is no no.
+pub(crate) fn yes_or_no(reply: &str) -> Option<bool> {
+    let reply = without_thoughts(reply).to_lowercase();
+    let mut words = reply.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let meaning = |word: &str| match word {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    };
+    if let Some(first) = words.next().and_then(meaning) {
+        return Some(first);
+    }
+    let (yes, no) = words
+        .filter_map(meaning)
+        .fold((false, false), |(yes, no), meaning| (yes || meaning, no || !meaning));
+    (yes != no).then_some(yes)
+}
+
+/// The items of a list, one a line, in order and each once: numbering, bullets, emphasis, quotes
+/// around an item, code fences and an introduction that ends with a colon are taken off;
+/// apostrophes and inner quotes stay. "None" and its like are no items.
+pub(crate) fn list(reply: &str) -> Vec<String> {
+    let reply = without_thoughts(reply);
+    let lines: Vec<&str> =
+        reply.lines().map(str::trim).filter(|line| !line.starts_with("```")).collect();
+    let mut items: Vec<String> = Vec::new();
+    for (number, line) in lines.iter().enumerate() {
+        let item = item(line);
+        let introduces = line.ends_with(':') && number + 1 < lines.len();
+        let repeats = items.iter().any(|known| known.to_lowercase() == item.to_lowercase());
+        if introduces || repeats || says_nothing(&item) {
+            continue;
+        }
+        items.push(item);
+        if items.len() == MAX_ITEMS {
+            break;
+        }
+    }
+    items
+}
+
+/// A reply that should be one text, such as a rephrased prompt; `None` where it is blank.
+pub(crate) fn text(reply: &str) -> Option<String> {
+    let text = unquoted(without_thoughts(reply).trim());
+    (!text.is_empty()).then(|| text.chars().take(MAX_ITEM_CHARS * 4).collect())
+}
+
+/// Whether the model declines to answer (appendix D): "I'm unable to respond", "I can't help with
+/// that". A listed concept that merely holds such a word is no refusal.
+pub(crate) fn is_refusal(reply: &str) -> bool {
+    const BEGINNINGS: [&str; 16] = [
+        "sorry",
+        "i'm sorry",
+        "i am sorry",
+        "i apologize",
+        "i apologise",
+        "unfortunately",
+        "i'm unable",
+        "i am unable",
+        "unable to",
+        "i can't",
+        "i cannot",
+        "i can not",
+        "i'm not able",
+        "i am not able",
+        "i won't",
+        "as an ai",
+    ];
+    const INABILITIES: [&str; 6] =
+        ["unable to ", "can't ", "cannot ", "can not ", "not able to ", "couldn't "];
+    const TASKS: [&str; 14] = [
+        "respond",
+        "identify",
+        "determine",
+        "answer",
+        "provide",
+        "assist",
+        "help",
+        "see",
+        "view",
+        "process",
+        "comply",
+        "analyze",
+        "analyse",
+        "tell",
+    ];
+    let reply = without_thoughts(reply).to_lowercase().replace(['\u{2019}', '\u{2bc}'], "'");
+    let reply = reply.trim_start_matches(|c: char| !c.is_alphanumeric());
+    BEGINNINGS.iter().any(|beginning| reply.starts_with(beginning))
+        || INABILITIES.iter().any(|inability| {
+            reply.match_indices(inability).any(|(at, _)| {
+                let rest = &reply[at + inability.len()..];
+                TASKS.iter().any(|task| rest.starts_with(task))
+            })
+        })
+}
+
+/// The reply without what a reasoning model thought aloud, `<think>…</think>`.
+fn without_thoughts(reply: &str) -> &str {
+    match reply.rfind("</think>") {
+        Some(end) => &reply[end + "</think>".len()..],
+        None => reply,
+    }
+}
+
+/// One line of a list as its item.
+fn item(line: &str) -> String {
+    let line = without_number(
+        line.trim_start_matches(['-', '*', '•', '–', '—', '·', '#', '>', ' ', '\t']),
+    );
+    let line = line.trim().trim_matches('*').trim();
+    unquoted(line).chars().take(MAX_ITEM_CHARS).collect()
+}
+
+/// `line` without a leading `1.`, `10)`, `(2)` or `3:` that numbers it.
+fn without_number(line: &str) -> &str {
+    let open = line.strip_prefix('(').unwrap_or(line);
+    let rest = open.trim_start_matches(|c: char| c.is_ascii_digit());
+    if rest.len() == open.len() {
+        return line;
+    }
+    match rest.strip_prefix(['.', ')', ':']) {
+        // "3.5 inch disk" begins with a number that is part of it.
+        Some(after) if after.is_empty() || after.starts_with(char::is_whitespace) => after,
+        _ => line,
+    }
+}
+
+/// `text` without one pair of quotation marks that holds all of it.
+fn unquoted(text: &str) -> &str {
+    const PAIRS: [(char, char); 5] =
+        [('"', '"'), ('\'', '\''), ('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}'), ('`', '`')];
+    PAIRS
+        .iter()
+        .find_map(|&(open, close)| {
+            let inner = text.strip_prefix(open)?.strip_suffix(close)?;
+            (!inner.contains([open, close])).then_some(inner)
+        })
+        .map_or(text, str::trim)
+}
+
+/// Whether an item is blank or says that nothing is missing.
+fn says_nothing(item: &str) -> bool {
+    let plain = item.trim_end_matches(['.', '!']).to_lowercase();
+    !item.chars().any(char::is_alphanumeric)
+        || matches!(
+            plain.as_str(),
+            "none"
+                | "n/a"
+                | "nothing"
+                | "no"
+                | "yes"
+                | "nothing is missing"
+                | "no missing concepts"
+                | "there are no missing concepts"
+                | "no differences"
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn reads_yes_and_no() {
+        for (reply, meaning) in [
+            ("yes", Some(true)),
+            ("Yes.", Some(true)),
+            ("**Yes**", Some(true)),
+            ("YES!", Some(true)),
+            ("no", Some(false)),
+            ("No, the eyes do not match.", Some(false)),
+            ("Answer: no", Some(false)),
+            ("{\"answer\": \"yes\"}", Some(true)),
+            ("Yes, there is no difference.", Some(true)),
+            ("<think>yes? no.</think>\nno", Some(false)),
+            ("The eyes", None),
+            ("I know yesterday", None),
+            ("It could be yes or no", None),
+            ("", None),
+            ("   \n", None),
+            ("\u{1f600}", None),
+        ] {
+            assert_eq!(yes_or_no(reply), meaning, "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn reads_lists_as_models_write_them() {
+        let both = vec!["oil painting style".to_owned(), "a sheep".to_owned()];
+        for reply in [
+            "oil painting style\na sheep",
+            "1. oil painting style\n2. a sheep",
+            "- oil painting style\n\n- a sheep\n",
+            "* **oil painting style**\n* **a sheep**",
+            "(1) oil painting style\r\n(2) a sheep",
+            "The missing concepts are:\n• oil painting style\n• a sheep",
+            "```\noil painting style\na sheep\n```",
+            "\"oil painting style\"\n\u{201c}a sheep\u{201d}",
+            "<think>a car?\na dog?</think>oil painting style\na sheep\nA sheep",
+        ] {
+            assert_eq!(list(reply), both, "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn keeps_what_belongs_to_an_item() {
+        assert_eq!(list("a photo of Bob's \"red\" cat"), ["a photo of Bob's \"red\" cat"]);
+        assert_eq!(list("10. a dog\n3.5 inch disk\n7"), ["a dog", "3.5 inch disk", "7"]);
+        assert_eq!(list("\"a\" and \"b\""), ["\"a\" and \"b\""]);
+    }
+
+    #[test]
+    fn nothing_is_no_item() {
+        for reply in ["", " \n \n", "None", "none.", "N/A", "---", "No missing concepts."] {
+            assert!(list(reply).is_empty(), "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn recognises_refusals_and_nothing_else() {
+        for reply in [
+            "I'm sorry, I can't assist with that.",
+            "I\u{2019}m unable to respond.",
+            "Sorry, but no.",
+            "I cannot identify people in images.",
+            "Unable to determine the differences",
+            "The model is unable to respond",
+            "<think>hm</think> I can't help",
+        ] {
+            assert!(is_refusal(reply), "{reply:?}");
+        }
+        for reply in ["a cat that can't swim", "a sorry-looking dog", "no", "a can of paint"] {
+            assert!(!is_refusal(reply), "{reply:?}");
+        }
+    }
+
+    /// Replies stitched together from what models are seen to write, and from anything at all.
+    fn replies() -> impl Strategy<Value = String> {
+        let fragment = prop_oneof![
+            prop::sample::select(vec![
+                "\n",
+                "\r\n",
+                "- ",
+                "* ",
+                "1. ",
+                "10) ",
+                "(3) ",
+                "\"",
+                "'",
+                "\u{201c}",
+                "\u{201d}",
+                "**",
+                "```",
+                "<think>",
+                "</think>",
+                ":",
+                "yes",
+                "no",
+                "none",
+                "a sheep",
+                "can't ",
+                "unable to ",
+                "respond",
+                "\u{0}",
+                "\u{fe0f}",
+                "İ",
+                "ß",
+                "   ",
+            ])
+            .prop_map(str::to_owned),
+            any::<String>(),
+        ];
+        prop::collection::vec(fragment, 0..24).prop_map(|fragments| fragments.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn any_reply_gives_clean_items(reply in replies()) {
+            let items = list(&reply);
+            prop_assert!(items.len() <= MAX_ITEMS);
+            for item in &items {
+                prop_assert!(item.chars().any(char::is_alphanumeric));
+                prop_assert!(item.chars().count() <= MAX_ITEM_CHARS);
+                prop_assert!(!item.contains('\n'));
+                prop_assert_eq!(item.trim(), item.as_str());
+            }
+        }
+
+        #[test]
+        fn any_reply_can_be_read(reply in replies()) {
+            let lower = reply.to_lowercase();
+            if yes_or_no(&reply).is_some() {
+                prop_assert!(lower.contains("yes") || lower.contains("no"));
+            }
+            if let Some(text) = text(&reply) {
+                prop_assert!(!text.trim().is_empty());
+            }
+            let _ = is_refusal(&reply);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! [`RagRequest`]: what a caller asks of the pipeline.
+
+use crate::generator::{GenerateRequest, MAX_PROMPT_CHARS, Progress};
+use crate::image::Image;
+use crate::retriever::{Caption, Provenance, Reference, Source};
+use crate::{Error, Result};
+
+/// An image to make. `None` leaves a setting to the generator's own default.
+///
+/// ```
+/// use imagerag::RagRequest;
+///
+/// let request = RagRequest::new("a watercolour of a quetzal").with_seed(7).with_size(1024, 768);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RagRequest {
+    /// What the image should show.
+    pub prompt: String,
+    /// What it should not show.
+    pub negative_prompt: Option<String>,
+    /// The caller's own images, each with its caption: they take slots before retrieved ones
+    /// (personalisation, appendix E.2).
+    pub references: Vec<(Image, String)>,
+    /// Seed of the draft and of every later image.
+    pub seed: u64,
+    /// Width in pixels.
+    pub width: Option<u32>,
+    /// Height in pixels.
+    pub height: Option<u32>,
+    /// Number of denoising steps of one image, at least 1.
+    pub steps: Option<usize>,
+    /// Strength of the prompt (classifier-free guidance).
+    pub guidance_scale: Option<f64>,
+    /// Asks a stream for a preview with every n-th step; 0 asks for none.
+    pub preview_every: usize,
+}
+
+impl RagRequest {
+    /// A request for `prompt` with seed 0 and the generator's defaults.
+    pub fn new(prompt: impl Into<String>) -> Self {
+        Self {
+            prompt: prompt.into(),
+            negative_prompt: None,
+            references: Vec::new(),
+            seed: 0,
+            width: None,
+            height: None,
+            steps: None,
+            guidance_scale: None,
+            preview_every: 0,
+        }
+    }
+
+    /// Sets what the image should not show.
+    #[must_use]
+    pub fn with_negative_prompt(mut self, prompt: impl Into<String>) -> Self {
+        self.negative_prompt = Some(prompt.into());
+        self
+    }
+
+    /// Adds one of the caller's own images; `caption` says what it shows, such as `my cat`.
+    #[must_use]
+    pub fn with_reference(mut self, image: Image, caption: impl Into<String>) -> Self {
+        self.references.push((image, caption.into()));
+        self
+    }
+
+    /// Sets the seed.
+    #[must_use]
+    pub const fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets width and height, in pixels.
+    #[must_use]
+    pub const fn with_size(mut self, width: u32, height: u32) -> Self {
+        (self.width, self.height) = (Some(width), Some(height));
+        self
+    }
+
+    /// Sets the number of denoising steps.
+    #[must_use]
+    pub const fn with_steps(mut self, steps: usize) -> Self {
+        self.steps = Some(steps);
+        self
+    }
+
+    /// Sets the strength of the prompt.
+    #[must_use]
+    pub const fn with_guidance_scale(mut self, scale: f64) -> Self {
+        self.guidance_scale = Some(scale);
+        self
+    }
+
+    /// Asks a stream for a preview with every `steps`-th step.
+    #[must_use]
+    pub const fn with_previews_every(mut self, steps: usize) -> Self {
+        self.preview_every = steps;
+        self
+    }
+
+    /// Checks what can be checked before any part is asked.
+    pub(crate) fn validate(&self) -> Result<()> {
+        let chars = self.prompt.trim().chars().count();
+        if chars == 0 || chars > MAX_PROMPT_CHARS {
+            return Err(Error::invalid_input(
+                "prompt",
+                format!("1 to {MAX_PROMPT_CHARS} characters"),
+                format!("{chars} characters"),
+            ));
+        }
+        if let Some(n) = self.references.iter().position(|(_, caption)| caption.trim().is_empty()) {
+            return Err(Error::invalid_input(
+                format!("caption of the caller's image {}", n + 1),
+                "what the image shows",
+                "nothing",
+            ));
+        }
+        self.generate(&self.prompt, Progress::default()).validate()
+    }
+
+    /// One image for `prompt` with the settings of this request.
+    pub(crate) fn generate(&self, prompt: &str, progress: Progress) -> GenerateRequest {
+        let mut request = GenerateRequest::new(prompt);
+        request.negative_prompt.clone_from(&self.negative_prompt);
+        request.seed = self.seed;
+        (request.width, request.height) = (self.width, self.height);
+        (request.steps, request.guidance_scale) = (self.steps, self.guidance_scale);
+        request.progress = progress.with_previews_every(self.preview_every);
+        request
+    }
+
+    /// The caller's own images as references.
+    pub(crate) fn own_references(&self) -> Vec<Reference> {
+        self.references
+            .iter()
+            .enumerate()
+            .map(|(n, (image, caption))| Reference {
+                image: image.clone(),
+                caption: Caption::concept(caption),
+                provenance: Provenance::new(Source::Caller(n), "caller", 1.0, n),
+            })
+            .collect()
+    }
+}
+
+impl From<&str> for RagRequest {
+    fn from(prompt: &str) -> Self {
+        Self::new(prompt)
+    }
+}
+
+impl From<String> for RagRequest {
+    fn from(prompt: String) -> Self {
+        Self::new(prompt)
+    }
+}

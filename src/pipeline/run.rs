@@ -1,0 +1,196 @@
+//! [`Run`]: the state of one request on its way through the stages.
+
+use std::time::Instant;
+
+use futures::channel::mpsc::UnboundedSender;
+
+use super::{
+    Event, Parts, RagConfig, RagError, RagOutcome, RagPipeline, RagRequest, RagTrace, Record,
+    Stage, StageTrace, StopReason,
+};
+use crate::critic::{ExchangeLog, Verdict};
+use crate::generator::Progress;
+use crate::image::Image;
+use crate::retriever::Reference;
+use crate::{Error, Result};
+
+/// One request at work.
+pub(crate) struct Run<'a> {
+    pub(super) pipeline: &'a RagPipeline,
+    pub(super) request: &'a RagRequest,
+    /// The round at work; the draft is round 0.
+    pub(super) round: usize,
+    /// Every retrieved reference that an image was generated with.
+    pub(super) tried: Vec<Reference>,
+    attempts: Vec<Attempt>,
+    trace: RagTrace,
+    stage: Stage,
+    events: Option<UnboundedSender<Event>>,
+    began: Instant,
+}
+
+/// An image that was drawn.
+struct Attempt {
+    image: Image,
+    references: Vec<Reference>,
+    is_draft: bool,
+    /// How many concepts it misses. An image that nobody judged counts as one that misses none: it
+    /// was drawn to mend the one before.
+    missing: usize,
+}
+
+/// A stage at work.
+pub(crate) struct Begun {
+    stage: Stage,
+    at: Instant,
+    pub(super) log: ExchangeLog,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        pipeline: &'a RagPipeline,
+        request: &'a RagRequest,
+        events: Option<UnboundedSender<Event>>,
+    ) -> Self {
+        let trace = RagTrace {
+            prompt: request.prompt.clone(),
+            seed: request.seed,
+            config: pipeline.config.clone(),
+            parts: Parts {
+                generator: pipeline.generator.to_string(),
+                critic: pipeline.critic.as_ref().map(ToString::to_string),
+                retriever: pipeline.retriever.as_ref().map(ToString::to_string),
+                conditioner: pipeline.conditioner.as_ref().map(ToString::to_string),
+            },
+            ..RagTrace::default()
+        };
+        Self {
+            pipeline,
+            request,
+            round: 0,
+            tried: Vec::new(),
+            attempts: Vec::new(),
+            trace,
+            stage: Stage::Validate,
+            events,
+            began: Instant::now(),
+        }
+    }
+
+    pub(super) fn config(&self) -> &'a RagConfig {
+        &self.pipeline.config
+    }
+
+    /// How many references fit beside the caller's own.
+    pub(super) fn room(&self) -> usize {
+        let capacity = self.pipeline.conditioner.as_ref().map_or(0, |c| c.capacity());
+        capacity.saturating_sub(self.request.references.len())
+    }
+
+    /// Checks the request before any part is asked.
+    pub(super) fn validate(&self) -> Result<()> {
+        self.request.validate()?;
+        let capacity = self.pipeline.conditioner.as_ref().map_or(0, |c| c.capacity());
+        if self.request.references.len() > capacity {
+            return Err(Error::invalid_input(
+                "the caller's references",
+                format!("at most {capacity}"),
+                self.request.references.len(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Begins a stage.
+    pub(super) fn begin(&mut self, stage: Stage) -> Begun {
+        self.stage = stage;
+        self.send(Event::StageBegan { stage, round: self.round });
+        Begun { stage, at: Instant::now(), log: ExchangeLog::default() }
+    }
+
+    /// Ends a stage: what it saw and returned goes into the trace, also where it failed.
+    pub(super) fn end<T>(
+        &mut self,
+        begun: Begun,
+        result: Result<T>,
+        record: impl FnOnce(&T) -> Record,
+    ) -> Result<T> {
+        let trace = StageTrace {
+            stage: begun.stage,
+            round: self.round,
+            elapsed: begun.at.elapsed(),
+            record: result.as_ref().ok().map(record),
+            exchanges: begun.log.take(),
+        };
+        self.send(Event::StageEnded(trace.clone()));
+        self.trace.stages.push(trace);
+        result
+    }
+
+    fn send(&self, event: Event) {
+        if let Some(events) = &self.events {
+            // The listener may have left; the work goes on for whoever awaits it.
+            let _ = events.unbounded_send(event);
+        }
+    }
+
+    /// Hands the steps of a generation to the stream.
+    pub(super) fn progress(&self) -> Progress {
+        let Some(events) = self.events.clone() else { return Progress::default() };
+        let (stage, round) = (self.stage, self.round);
+        Progress::new(move |step| {
+            let _ = events.unbounded_send(Event::Step { stage, round, step });
+        })
+    }
+
+    /// Keeps an image that was drawn.
+    pub(super) fn keep(&mut self, image: Image, references: Vec<Reference>, is_draft: bool) {
+        self.send(Event::Image { round: self.round, image: image.clone() });
+        self.attempts.push(Attempt { image, references, is_draft, missing: 0 });
+    }
+
+    /// The image that was drawn last.
+    pub(super) fn image(&self) -> Option<&Image> {
+        self.attempts.last().map(|attempt| &attempt.image)
+    }
+
+    /// Writes down how good the last image is.
+    pub(super) fn judge(&mut self, verdict: &Verdict) {
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.missing = match verdict {
+                Verdict::Match => 0,
+                Verdict::Missing(captions) => captions.len(),
+                Verdict::Undetermined => usize::MAX,
+            };
+        }
+    }
+
+    /// The request's result: the best image, or the error with what there is.
+    pub(super) fn finish(mut self, end: Result<StopReason>) -> Result<RagOutcome, RagError> {
+        self.trace.elapsed = self.began.elapsed();
+        let draft = self.attempts.iter().find(|a| a.is_draft).map(|a| a.image.clone());
+        // `min_by_key` takes the first of equals: turned round, the latest.
+        let best = self.attempts.into_iter().rev().min_by_key(|attempt| attempt.missing);
+        let stop = end.and_then(|stop| match best.is_some() {
+            true => Ok(stop),
+            false => Err(Error::backend(self.stage.to_string(), "no image was drawn")),
+        });
+        match (stop, best) {
+            (Ok(stop), Some(best)) => {
+                self.trace.stop = Some(stop);
+                let (image, references) = (best.image, best.references);
+                Ok(RagOutcome { image, draft, references, stop, trace: self.trace })
+            }
+            (stop, best) => {
+                let source = stop.err().unwrap_or(Error::Cancelled);
+                self.trace.error = Some(source.to_string());
+                Err(RagError {
+                    stage: self.stage,
+                    source,
+                    trace: Box::new(self.trace),
+                    best: best.map(|best| best.image),
+                })
+            }
+        }
+    }
+}

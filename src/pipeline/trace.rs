@@ -1,0 +1,276 @@
+//! [`RagTrace`]: what each stage saw and returned, and how long it took; JSON behind `serde`.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::RagConfig;
+use crate::critic::{Critique, Exchange};
+use crate::generator::GenerateRequest;
+use crate::retriever::{Caption, Provenance, Reference};
+
+/// Everything that happened while one request was worked on.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct RagTrace {
+    /// The caller's prompt.
+    pub prompt: String,
+    /// The seed of every image.
+    pub seed: u64,
+    /// How the pipeline was set.
+    pub config: RagConfig,
+    /// The parts, by their `Display`: each names what it wraps.
+    pub parts: Parts,
+    /// Every stage that ran, in order.
+    pub stages: Vec<StageTrace>,
+    /// Why the loop stopped; `None` where an error ended it.
+    pub stop: Option<StopReason>,
+    /// The error that ended it.
+    pub error: Option<String>,
+    /// From the request to its end.
+    pub elapsed: Duration,
+}
+
+/// The parts of a pipeline, by their `Display`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[allow(missing_docs)]
+pub struct Parts {
+    pub generator: String,
+    pub critic: Option<String>,
+    pub retriever: Option<String>,
+    pub conditioner: Option<String>,
+}
+
+/// One stage that ran.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct StageTrace {
+    /// Which stage.
+    pub stage: Stage,
+    /// The round it belongs to; the draft is round 0.
+    pub round: usize,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// What it saw and returned; `None` where it failed.
+    pub record: Option<Record>,
+    /// What was said to a VLM in this stage, also where it failed.
+    pub exchanges: Vec<Exchange>,
+}
+
+/// A stage of the method, in the paper's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Stage {
+    /// The request is checked.
+    Validate,
+    /// Prompt to draft.
+    Draft,
+    /// Draft to a clearer prompt (ablation).
+    Rephrase,
+    /// Image to what it is missing.
+    Critique,
+    /// Missing concepts to retrieval captions.
+    Caption,
+    /// Captions to references.
+    Retrieve,
+    /// References to a conditioned request.
+    Condition,
+    /// Conditioned request to image.
+    Generate,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Validate => "validate",
+            Self::Draft => "draft",
+            Self::Rephrase => "rephrase",
+            Self::Critique => "critique",
+            Self::Caption => "caption",
+            Self::Retrieve => "retrieve",
+            Self::Condition => "condition",
+            Self::Generate => "generate",
+        })
+    }
+}
+
+/// What one stage saw and returned.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Record {
+    /// An image was drawn, as draft or with references.
+    Image(ImageRecord),
+    /// The prompt was rephrased to this.
+    Rephrased(String),
+    /// An image was judged.
+    Critique(Critique),
+    /// What will be looked for.
+    Captions {
+        /// The retrieval captions.
+        captions: Vec<Caption>,
+        /// Whether the critic could not say what is missing and the prompt stands in.
+        fallback: bool,
+    },
+    /// Every reference that was looked at, and what became of it.
+    Hits(Vec<Hit>),
+    /// The prompt with its references named.
+    Conditioned {
+        /// The prompt to generate with.
+        prompt: String,
+        /// The references, in order.
+        references: Vec<Hit>,
+    },
+}
+
+/// How an image was drawn.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[allow(missing_docs)]
+pub struct ImageRecord {
+    pub prompt: String,
+    pub negative_prompt: Option<String>,
+    pub seed: u64,
+    /// What the references became, such as `tokens of …`.
+    pub conditioning: String,
+    pub steps: Option<usize>,
+    pub guidance_scale: Option<f64>,
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
+}
+
+impl ImageRecord {
+    pub(crate) fn new(request: &GenerateRequest, image: &crate::Image) -> Self {
+        Self {
+            prompt: request.prompt.clone(),
+            negative_prompt: request.negative_prompt.clone(),
+            seed: request.seed,
+            conditioning: request.conditioning.kind().to_string(),
+            steps: request.steps,
+            guidance_scale: request.guidance_scale,
+            width: image.width(),
+            height: image.height(),
+        }
+    }
+}
+
+/// A reference that was looked at.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Hit {
+    /// What it was found for.
+    pub caption: Caption,
+    /// Where it comes from, its licence and score.
+    pub provenance: Provenance,
+    /// Why it is not used; `None` where it is.
+    pub refused: Option<Refusal>,
+}
+
+impl Hit {
+    pub(crate) fn new(reference: &Reference, refused: Option<Refusal>) -> Self {
+        Self {
+            caption: reference.caption.clone(),
+            provenance: reference.provenance.clone(),
+            refused,
+        }
+    }
+}
+
+/// Why a reference is not used.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Its score is below the threshold.
+    BelowThreshold {
+        /// The lowest score that is used.
+        threshold: f32,
+    },
+    /// Its score is no number.
+    NoScore,
+    /// The same image already serves another caption, or the caller gave it.
+    Duplicate,
+    /// It was used in an earlier round, and did not help.
+    AlreadyTried,
+    /// Better ones take every place there is.
+    NoRoom,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BelowThreshold { threshold } => write!(f, "below the threshold of {threshold}"),
+            Self::NoScore => f.write_str("its score is no number"),
+            Self::Duplicate => f.write_str("already used for another caption"),
+            Self::AlreadyTried => f.write_str("already tried in an earlier round"),
+            Self::NoRoom => f.write_str("no room left"),
+        }
+    }
+}
+
+/// Why the loop stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum StopReason {
+    /// The critic is satisfied with the image of this round; round 0 is the draft.
+    Matched {
+        /// The round.
+        round: usize,
+    },
+    /// Every round that was allowed is done.
+    RoundLimit,
+    /// Nothing was found, or every reference was refused.
+    NoUsefulReference,
+    /// The caller's own references take every place: nothing can be added.
+    NoRoom,
+    /// The critic could not say what is missing, and [`Fallback::Stop`](super::Fallback::Stop)
+    /// is set.
+    Undetermined,
+    /// The prompt was rephrased and drawn.
+    Rephrased,
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Matched { round: 0 } => f.write_str("the draft matches the prompt"),
+            Self::Matched { round } => write!(f, "the image of round {round} matches the prompt"),
+            Self::RoundLimit => f.write_str("every round is done"),
+            Self::NoUsefulReference => f.write_str("no useful reference was found"),
+            Self::NoRoom => f.write_str("the caller's references take every place"),
+            Self::Undetermined => f.write_str("the critic cannot say what is missing"),
+            Self::Rephrased => f.write_str("the prompt was rephrased"),
+        }
+    }
+}
+
+impl RagTrace {
+    /// Every exchange with a VLM, in order.
+    pub fn exchanges(&self) -> impl Iterator<Item = &Exchange> {
+        self.stages.iter().flat_map(|stage| &stage.exchanges)
+    }
+
+    /// Every reference that was looked at, in order.
+    pub fn hits(&self) -> impl Iterator<Item = &Hit> {
+        self.stages.iter().flat_map(|stage| match &stage.record {
+            Some(Record::Hits(hits)) => hits.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// The trace as JSON.
+    #[cfg(feature = "serde")]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self)
+            .unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
+    }
+}
