@@ -1,1 +1,13 @@
 //! Networks, one folder per family; nothing here knows of retrieval.
+#![allow(dead_code)] // until every network has its caller
+
+mod config;
+mod device;
+mod files;
+mod inventory;
+mod layers;
+mod weights;
+mod worker;
+
+pub use device::{DType, Device};
+pub use inventory::Inventory;
