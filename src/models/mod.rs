@@ -6,8 +6,11 @@ mod device;
 mod files;
 mod inventory;
 mod layers;
+pub(crate) mod noise;
+pub(crate) mod schedule;
 mod weights;
 mod worker;
 
 pub use device::{DType, Device};
 pub use inventory::Inventory;
+pub use schedule::SchedulerKind;

@@ -1,0 +1,154 @@
+//! Euler's method: follows the slope that the network sees from one noise level to the next.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::Result;
+
+use super::betas::Alphas;
+use super::settings::Settings;
+use super::sigmas::{
+    Levels, Spacing, final_sigma, interpolate, leading_ratio, linspace, time_of, trailing,
+};
+use super::{Prediction, Scheduler, Stepped};
+
+/// `EulerDiscreteScheduler`'s settings.
+#[derive(Clone, Debug)]
+pub(crate) struct EulerConfig {
+    train_sigmas: Vec<f32>,
+    prediction: Prediction,
+    spacing: Spacing,
+    steps_offset: i64,
+    levels: Levels,
+    /// Whether the levels between the first and the last are spread evenly in their logarithms.
+    log_linear: bool,
+    /// Whether the network is told log σ / 4 for the time.
+    continuous: bool,
+    sigma_range: (Option<f64>, Option<f64>),
+    final_sigma: f32,
+}
+
+impl EulerConfig {
+    pub(super) fn new(settings: &Settings) -> Result<Self> {
+        let train_sigmas = Alphas::read(settings)?.never_zero().sigmas();
+        let prediction = Prediction::read(settings)?;
+        let continuous = settings.choice(
+            "timestep_type",
+            false,
+            &[("discrete", false), ("continuous", true)],
+        )?;
+        Ok(Self {
+            prediction,
+            spacing: Spacing::read(settings, Spacing::Linspace)?,
+            steps_offset: settings.integer("steps_offset", 0, 0..=1_000_000)?,
+            levels: Levels::read(settings)?,
+            log_linear: settings.choice(
+                "interpolation_type",
+                false,
+                &[("linear", false), ("log_linear", true)],
+            )?,
+            continuous: continuous && prediction == Prediction::Velocity,
+            sigma_range: (
+                settings.optional_number("sigma_min")?,
+                settings.optional_number("sigma_max")?,
+            ),
+            final_sigma: final_sigma(settings, &train_sigmas)?,
+            train_sigmas,
+        })
+    }
+
+    pub(super) fn start(&self, steps: usize) -> Result<Euler> {
+        // 1. Times, the noisiest first.
+        let train = self.train_sigmas.len();
+        let mut timesteps: Vec<f64> = match self.spacing {
+            Spacing::Linspace => linspace(0.0, train as f64 - 1.0, steps).rev().collect(),
+            Spacing::Leading => {
+                let ratio = leading_ratio(train, steps)?;
+                let offset = self.steps_offset as f64;
+                (0..steps).rev().map(|i| (i * ratio) as f64 + offset).collect()
+            }
+            Spacing::Trailing => trailing(train, train, steps),
+        };
+        round_to_f32(&mut timesteps);
+
+        // 2. Their noise levels.
+        let log_sigmas: Vec<f32> = self.train_sigmas.iter().map(|sigma| sigma.ln()).collect();
+        let mut sigmas = if self.log_linear {
+            let (first, last) = (log_sigmas[train - 1], log_sigmas[0]);
+            let floats = (Kind::Float, Device::Cpu);
+            let levels =
+                Tensor::linspace(f64::from(first), f64::from(last), steps as i64 + 1, floats).exp();
+            levels.iter::<f64>().map_or_else(|_| Vec::new(), Iterator::collect)
+        } else {
+            interpolate(&timesteps, &self.train_sigmas)
+        };
+        let max = self.sigma_range.1.unwrap_or(sigmas[0]);
+        let min = self.sigma_range.0.unwrap_or(sigmas[sigmas.len() - 1]);
+        if let Some(levels) = self.levels.between(max, min, steps) {
+            timesteps = levels.iter().map(|&sigma| time_of(sigma, &log_sigmas)).collect();
+            sigmas = levels;
+        }
+        let mut sigmas: Vec<f32> = sigmas.into_iter().map(|sigma| sigma as f32).collect();
+        sigmas.push(self.final_sigma);
+        if self.continuous {
+            timesteps = sigmas[..sigmas.len() - 1]
+                .iter()
+                .map(|sigma| f64::from(0.25 * sigma.ln()))
+                .collect();
+        }
+        round_to_f32(&mut timesteps);
+        let leading = self.spacing == Spacing::Leading;
+        Ok(Euler { sigmas, timesteps, prediction: self.prediction, leading })
+    }
+}
+
+fn round_to_f32(values: &mut [f64]) {
+    for value in values {
+        *value = f64::from(*value as f32);
+    }
+}
+
+/// One run of `EulerDiscreteScheduler`.
+#[derive(Debug)]
+pub(super) struct Euler {
+    /// Noise level before each step, and after the last.
+    sigmas: Vec<f32>,
+    timesteps: Vec<f64>,
+    prediction: Prediction,
+    leading: bool,
+}
+
+impl Scheduler for Euler {
+    fn timesteps(&self) -> &[f64] {
+        &self.timesteps
+    }
+
+    fn init_noise_sigma(&self) -> f64 {
+        let max = self.sigmas.iter().copied().fold(0.0, f32::max);
+        f64::from(if self.leading { (max * max + 1.0).sqrt() } else { max })
+    }
+
+    fn scale_model_input(&self, sample: &Tensor, index: usize) -> Tensor {
+        let sigma = self.sigmas[index];
+        sample / f64::from((sigma * sigma + 1.0).sqrt())
+    }
+
+    fn step(&mut self, output: &Tensor, index: usize, sample: &Tensor) -> Stepped {
+        let (sigma, next) = (self.sigmas[index], self.sigmas[index + 1]);
+        let sample = sample.to_kind(Kind::Float);
+
+        // 1. The sample without noise.
+        let original = match self.prediction {
+            Prediction::Sample => output.shallow_clone(),
+            Prediction::Epsilon => &sample - output * f64::from(sigma),
+            Prediction::Velocity => {
+                let variance = sigma * sigma + 1.0;
+                output * f64::from(-sigma / variance.sqrt()) + &sample / f64::from(variance)
+            }
+        };
+
+        // 2. Along the slope to the next noise level.
+        let slope = (&sample - &original) / f64::from(sigma);
+        let sample = (sample + slope * f64::from(next - sigma)).to_kind(output.kind());
+        Stepped { sample, original }
+    }
+}

@@ -1,0 +1,132 @@
+//! Turns a number of steps into the times at which to take them, and times into noise levels.
+
+use crate::{Error, Result};
+
+use super::settings::Settings;
+
+/// How the steps are spread over the training's time (Lin et al. 2023, table 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spacing {
+    Linspace,
+    Leading,
+    Trailing,
+}
+
+impl Spacing {
+    pub(super) fn read(settings: &Settings, default: Self) -> Result<Self> {
+        settings.choice(
+            "timestep_spacing",
+            default,
+            &[
+                ("linspace", Self::Linspace),
+                ("leading", Self::Leading),
+                ("trailing", Self::Trailing),
+            ],
+        )
+    }
+}
+
+/// Noise levels of another spread than that of the times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Levels {
+    /// As the times say.
+    Timesteps,
+    /// Karras et al., "Elucidating the Design Space", 2022, equation 5.
+    Karras,
+    /// Evenly spread logarithms.
+    Exponential,
+}
+
+impl Levels {
+    pub(super) fn read(settings: &Settings) -> Result<Self> {
+        settings.refuse(&["use_beta_sigmas", "use_flow_sigmas", "use_dynamic_shifting"])?;
+        match (
+            settings.flag("use_karras_sigmas", false)?,
+            settings.flag("use_exponential_sigmas", false)?,
+        ) {
+            (true, true) => Err(settings.invalid(
+                "use_exponential_sigmas",
+                "false with use_karras_sigmas",
+                true,
+            )),
+            (true, false) => Ok(Self::Karras),
+            (false, true) => Ok(Self::Exponential),
+            (false, false) => Ok(Self::Timesteps),
+        }
+    }
+
+    /// `steps` levels from `max` down to `min`; `None` where the times decide.
+    pub(super) fn between(self, max: f64, min: f64, steps: usize) -> Option<Vec<f64>> {
+        match self {
+            Self::Timesteps => None,
+            Self::Karras => {
+                let rho = 7.0; // Karras et al. 2022, table 1
+                let (low, high) = (min.powf(1.0 / rho), max.powf(1.0 / rho));
+                let ramp = linspace(0.0, 1.0, steps);
+                Some(ramp.map(|ramp| (high + ramp * (low - high)).powf(rho)).collect())
+            }
+            Self::Exponential => Some(linspace(max.ln(), min.ln(), steps).map(f64::exp).collect()),
+        }
+    }
+}
+
+/// The final noise level.
+pub(super) fn final_sigma(settings: &Settings, sigmas: &[f32]) -> Result<f32> {
+    let smallest = sigmas.first().copied().unwrap_or(0.0);
+    settings.choice("final_sigmas_type", 0.0, &[("zero", 0.0), ("sigma_min", smallest)])
+}
+
+/// `numpy.linspace(start, stop, count)`.
+pub(super) fn linspace(
+    start: f64,
+    stop: f64,
+    count: usize,
+) -> impl DoubleEndedIterator<Item = f64> + ExactSizeIterator {
+    let last = count.saturating_sub(1);
+    let step = (stop - start) / last.max(1) as f64;
+    (0..count).map(move |i| if i == last && i > 0 { stop } else { i as f64 * step + start })
+}
+
+/// `numpy.arange(last, 0, -train / steps).round() - 1`. Rounding may give one time more than
+/// `steps`, as it does in diffusers (1,000 over 49).
+pub(super) fn trailing(last: usize, train: usize, steps: usize) -> Vec<f64> {
+    let (last, ratio) = (last as f64, train as f64 / steps as f64);
+    let count = (-last / -ratio).ceil() as usize;
+    let delta = (last - ratio) - last;
+    (0..count).map(|i| (last + i as f64 * delta).round_ties_even() - 1.0).collect()
+}
+
+/// The distance of the times of leading spacing.
+pub(super) fn leading_ratio(train: usize, times: usize) -> Result<usize> {
+    match train / times {
+        0 => Err(Error::invalid_input(
+            "steps",
+            format!("fewer than the {train} that the model is trained with"),
+            times,
+        )),
+        ratio => Ok(ratio),
+    }
+}
+
+/// `numpy.interp` of `values` at the indices `at`.
+pub(super) fn interpolate(at: &[f64], values: &[f32]) -> Vec<f64> {
+    let last = values.len() - 1;
+    let value = |i: usize| f64::from(values[i]);
+    at.iter()
+        .map(|&at| match at.max(0.0).floor() as usize {
+            low if low >= last => value(last),
+            low => (value(low + 1) - value(low)) * (at.max(0.0) - low as f64) + value(low),
+        })
+        .collect()
+}
+
+/// The time whose noise level is `sigma`, between those of the training.
+pub(super) fn time_of(sigma: f64, log_sigmas: &[f32]) -> f64 {
+    let log_sigma = sigma.max(1e-10).ln();
+    let reached = log_sigmas.iter().rposition(|&level| log_sigma >= f64::from(level));
+    let low = reached.unwrap_or(0).min(log_sigmas.len().saturating_sub(2));
+    let Some(&next) = log_sigmas.get(low + 1) else { return 0.0 };
+    let span = f64::from(log_sigmas[low] - next);
+    let weight = ((f64::from(log_sigmas[low]) - log_sigma) / span).clamp(0.0, 1.0);
+    (1.0 - weight) * low as f64 + weight * (low + 1) as f64
+}

@@ -1,0 +1,119 @@
+//! Every scheduler over many settings, against runs that diffusers recorded.
+
+use std::collections::HashMap;
+
+use super::*;
+
+fn fixture(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn parse(text: &str, kind: Option<SchedulerKind>) -> Result<SchedulerConfig> {
+    SchedulerConfig::read(&Settings::parse(Path::new("scheduler_config.json"), text)?, None, kind)
+}
+
+fn relative_difference(found: &Tensor, expected: &Tensor) -> f64 {
+    assert_eq!(found.size(), expected.size());
+    let largest = expected.abs().max().double_value(&[]).max(1e-9);
+    (found - expected).abs().max().double_value(&[]) / largest
+}
+
+/// The network that the recorded runs asked.
+fn network(sample: &Tensor, time: f64) -> Tensor {
+    (sample * 1.3 + time * 0.001).sin()
+}
+
+#[test]
+fn every_run_equals_diffusers() {
+    let cases = std::fs::read_to_string(fixture("schedule.json")).unwrap();
+    let cases: Vec<serde_json::Value> = serde_json::from_str(&cases).unwrap();
+    let recorded: HashMap<String, Tensor> =
+        Tensor::read_safetensors(fixture("schedule.safetensors")).unwrap().into_iter().collect();
+    let (mut runs, mut worst) = (0, 0_f64);
+    for (index, case) in cases.iter().enumerate() {
+        let kind = case["kind"].as_str().or(case["class"].as_str()).unwrap();
+        let kind = SchedulerKind::of_class(kind);
+        let config = parse(case["config"].as_str().unwrap(), kind).unwrap();
+        assert_eq!(Some(config.kind()), kind);
+        for steps in case["steps"].as_array().unwrap() {
+            let expected = |what| &recorded[&format!("{index}/{steps}/{what}")];
+            let mut run = config.start(steps.as_u64().unwrap() as usize).unwrap();
+            let times = run.timesteps().to_vec();
+            let difference = relative_difference(&Tensor::from_slice(&times), expected("times"));
+            assert!(difference <= 1e-6, "times of {steps} steps: {difference} in {case}");
+
+            let noise = Tensor::from_slice(&[0.3_f32, -1.1, 2.0, 0.01]).reshape([1, 4]);
+            let mut samples = vec![noise * run.init_noise_sigma()];
+            for (step, &time) in times.iter().enumerate() {
+                let sample = &samples[step];
+                let output = network(&run.scale_model_input(sample, step), time);
+                let stepped = run.step(&output, step, sample);
+                assert_eq!(stepped.original.size(), [1, 4]);
+                samples.push(stepped.sample);
+            }
+            for (step, sample) in samples.iter().enumerate() {
+                let expected = expected("samples").narrow(0, step as i64, 1);
+                let difference = relative_difference(sample, &expected);
+                worst = worst.max(difference);
+                assert!(difference <= 1e-5, "step {step} of {steps}: {difference} in {case}");
+            }
+            runs += 1;
+        }
+    }
+    println!("{runs} runs, largest relative difference {worst:.1e}");
+    assert!(runs > 300);
+}
+
+#[test]
+fn unknown_values_are_errors_that_name_the_field() {
+    for (field, value, kind) in [
+        ("beta_schedule", "\"sigmoid\"", "euler"),
+        ("prediction_type", "\"flow_prediction\"", "dpm++"),
+        ("timestep_spacing", "\"random\"", "ddim"),
+        ("thresholding", "true", "ddim"),
+        ("thresholding", "true", "dpm++"),
+        ("algorithm_type", "\"sde-dpmsolver++\"", "dpm++"),
+        ("use_beta_sigmas", "true", "euler"),
+        ("use_flow_sigmas", "true", "dpm++"),
+        ("solver_order", "4", "dpm++"),
+        ("final_sigmas_type", "\"one\"", "euler"),
+        ("num_train_timesteps", "0", "euler"),
+        ("num_train_timesteps", "\"1000\"", "euler"),
+        ("beta_start", "\"small\"", "euler"),
+        ("trained_betas", "[0.1, 0.2]", "euler"),
+        ("variance_type", "\"learned\"", "dpm++"),
+        ("clip_sample", "3", "ddim"),
+    ] {
+        let text = format!(r#"{{"{field}": {value}}}"#);
+        let error = parse(&text, Some(kind.parse().unwrap())).unwrap_err();
+        assert!(matches!(error, Error::InvalidFile { .. }), "{field}: {error}");
+        assert!(error.to_string().contains(field), "{field}: {error}");
+    }
+    assert!(parse(r#"{"beta_end": 7.0}"#, Some(SchedulerKind::Euler)).is_err());
+    assert!(parse("[]", Some(SchedulerKind::Euler)).is_err());
+    assert!(parse("{", Some(SchedulerKind::Euler)).is_err());
+}
+
+#[test]
+fn the_class_chooses_the_scheduler_and_an_unknown_one_asks_for_a_choice() {
+    let class = |class: &str| format!(r#"{{"_class_name": "{class}"}}"#);
+    assert_eq!(parse(&class("DDIMScheduler"), None).unwrap().kind(), SchedulerKind::Ddim);
+    let error = parse(&class("UniPCMultistepScheduler"), None).unwrap_err().to_string();
+    assert!(error.contains("_class_name") && error.contains("UniPC"), "{error}");
+    assert!(parse(&class("UniPCMultistepScheduler"), Some(SchedulerKind::DpmSolver)).is_ok());
+    assert!(parse("{}", None).is_err());
+}
+
+#[test]
+fn numbers_of_steps_out_of_range_are_errors() {
+    for kind in [SchedulerKind::Euler, SchedulerKind::Ddim, SchedulerKind::DpmSolver] {
+        let config = parse(r#"{"timestep_spacing": "leading"}"#, Some(kind)).unwrap();
+        for steps in [0, 1001, usize::MAX] {
+            let error = config.start(steps).err().unwrap();
+            assert!(matches!(error, Error::InvalidInput { .. }), "{kind}: {error}");
+        }
+    }
+    // Leading spacing with an offset would ask for time 1,000 of 0 to 999.
+    let config = parse(r#"{"steps_offset": 1}"#, Some(SchedulerKind::Ddim)).unwrap();
+    assert!(config.start(1000).is_err() && config.start(999).is_ok());
+}
