@@ -1,3 +1,168 @@
 //! Finds or provides the native libraries, then runs cargo with them.
 
-fn main() {}
+mod apt;
+mod ci;
+mod commands;
+mod libtorch;
+mod manifest;
+mod native;
+mod peers;
+mod python;
+mod shell;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+/// A command: its name, what follows it, what it does, and how.
+struct Command {
+    name: &'static str,
+    arguments: &'static str,
+    about: &'static str,
+    details: &'static str,
+    run: fn(&[String]) -> shell::Result<()>,
+}
+
+const COMMANDS: [Command; 9] = [
+    Command {
+        name: "quickstart",
+        arguments: "[ARGS…]",
+        about: "Draws a rare concept of the embedded world: draft, critique, reference, image.",
+        details: "Sets up what is missing, builds, and runs the example `quickstart` with ARGS.\n\
+                  A second run needs no set-up and takes seconds.",
+        run: commands::quickstart,
+    },
+    Command {
+        name: "test",
+        arguments: "[-- ARGS…]",
+        about: "Runs every test.",
+        details: "Sets up what is missing, then runs the tests with default features and no libtorch,\n\
+                  and all tests with every backend. With ARGS, `cargo test` runs once, on every backend,\n\
+                  with ARGS: `cargo xtask test -- --lib models::clip`.",
+        run: commands::test,
+    },
+    Command {
+        name: "tinyworld",
+        arguments: "[--json] [ARGS…]",
+        about: "Measures the method on the embedded world.",
+        details: "Sets up what is missing and runs the example `tinyworld` with ARGS.",
+        run: commands::tinyworld,
+    },
+    Command {
+        name: "env",
+        arguments: "",
+        about: "Prints what to `eval` so that plain cargo works.",
+        details: "eval \"$(cargo xtask env)\" && cargo test --features tch",
+        run: commands::env,
+    },
+    Command {
+        name: "cargo",
+        arguments: "-- ARGS…",
+        about: "Runs cargo with the environment that `env` prints.",
+        details: "cargo xtask cargo -- run --release --features tch --example sdxl_ip_adapter -- --help",
+        run: commands::cargo,
+    },
+    Command {
+        name: "ci",
+        arguments: "",
+        about: "Formatting, lints, documentation, each feature alone, no native library by default.",
+        details: "Everything that is checked beside the tests, without libtorch.\n\
+                  `.ci/run` runs this and `cargo xtask test`.",
+        run: ci::run,
+    },
+    Command {
+        name: "peers",
+        arguments: "[ARGS…]",
+        about: "Runs the same SDXL + IP-Adapter generation in diffusers and here, and prints ratios.",
+        details: "Uses $PYTHON, python3 or python if they have what benches/peers/requirements.txt lists,\n\
+                  else installs that under the target folder. ARGS go to benches/peers/compare.py.",
+        run: peers::run,
+    },
+    Command {
+        name: "fixtures",
+        arguments: "[NAME…]",
+        about: "Makes the recorded inputs and outputs of the golden tests again.",
+        details: "Runs tests/fixtures/make_NAME.py, or all of them, with the same Python as `peers`.",
+        run: peers::fixtures,
+    },
+    Command {
+        name: "help",
+        arguments: "",
+        about: "Prints this.",
+        details: "cargo xtask COMMAND --help says more about a command.",
+        run: |_| {
+            print!("{}", overview());
+            Ok(())
+        },
+    },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> shell::Result<()> {
+    let name = match arguments.first().map(String::as_str) {
+        None | Some("--help" | "-h") => "help",
+        Some(name) => name,
+    };
+    let command = COMMANDS
+        .iter()
+        .find(|command| command.name == name)
+        .ok_or_else(|| format!("no command `{name}`\n\n{}", overview()))?;
+    let rest = arguments.get(1..).unwrap_or_default();
+    if rest.first().is_some_and(|word| word == "--help" || word == "-h") {
+        print!("{}", help(command));
+        return Ok(());
+    }
+    (command.run)(rest)
+}
+
+fn overview() -> String {
+    let rows =
+        COMMANDS.iter().map(|command| format!("    {:<12}{}\n", command.name, command.about));
+    format!("cargo xtask COMMAND [ARGS…]\n\n{}", rows.collect::<String>())
+}
+
+fn help(command: &Command) -> String {
+    let usage = format!("cargo xtask {} {}", command.name, command.arguments);
+    format!("{}\n\n{}\n{}\n", usage.trim_end(), command.about, command.details)
+}
+
+/// The workspace's folder.
+fn root() -> &'static Path {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_in_the_overview_and_explains_itself() {
+        let overview = overview();
+        for command in &COMMANDS {
+            assert!(overview.contains(&format!("    {:<12}{}", command.name, command.about)));
+            assert!(help(command).starts_with(&format!("cargo xtask {}", command.name)));
+            assert!(!command.details.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_unknown_command_is_named() {
+        let error = dispatch(&["tset".into()]).unwrap_err();
+        assert!(error.starts_with("no command `tset`"), "{error}");
+    }
+
+    #[test]
+    fn the_root_holds_the_crate() {
+        assert!(root().join("src/lib.rs").is_file());
+    }
+}
