@@ -165,6 +165,15 @@ impl Activation {
             Self::Tanh => x.tanh(),
         }
     }
+
+    /// The same in the memory of `x`, which nobody else may hold.
+    pub(crate) fn forward_(self, mut x: Tensor) -> Tensor {
+        match self {
+            Self::Silu => x.silu_(),
+            Self::Gelu => x.gelu_("none"),
+            other => other.forward(&x),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@ mod device;
 mod files;
 mod inventory;
 mod layers;
+mod math;
 pub(crate) mod noise;
 pub(crate) mod schedule;
+pub(crate) mod sdxl;
 mod weights;
 mod worker;
 

@@ -1,0 +1,282 @@
+//! An image of features and the states of text and references to an image of features: the
+//! transformers of the UNet.
+
+use tch::Tensor;
+
+use super::config::UNetConfig;
+use super::layout::BlockConfig;
+use super::resnet::add_;
+use crate::Result;
+use crate::models::layers::{GroupNorm, LayerNorm, Linear};
+use crate::models::math::{attention, join_heads, split_heads};
+use crate::models::weights::Weights;
+
+/// `Transformer2DModel`'s own, in no config.
+const GROUP_NORM_EPS: f64 = 1e-6;
+/// `BasicTransformerBlock`'s own, in no config.
+const LAYER_NORM_EPS: f64 = 1e-5;
+/// `FeedForward`'s own, in no config.
+const FEED_FORWARD_WIDTH: i64 = 4;
+
+/// Where the UNet attends to what it is conditioned on. The position in the list of sites is the
+/// layer's number in diffusers' `attn_processors`: the way down, the way **up**, then the middle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Site {
+    /// Such as `down_blocks.1.attentions.0.transformer_blocks.0.attn2`.
+    pub(crate) name: String,
+    pub(crate) heads: i64,
+    /// Width of keys and values, all heads together.
+    pub(crate) width: i64,
+}
+
+/// Keys and values of one site, `[b, heads, tokens, head_dim]` each.
+#[derive(Debug)]
+pub(crate) struct KeyValue {
+    k: Tensor,
+    v: Tensor,
+}
+
+impl KeyValue {
+    /// Keys and values `[b, tokens, heads · head_dim]`; `scale` is the weight of what is read.
+    pub(crate) fn new(k: &Tensor, v: &Tensor, heads: i64, scale: f64) -> Self {
+        let v = if scale == 1.0 { v.shallow_clone() } else { v * scale };
+        Self { k: split_heads(k, heads).contiguous(), v: split_heads(&v, heads).contiguous() }
+    }
+}
+
+/// What every cross-attention reads, by site. Computed once and used in every step.
+#[derive(Debug)]
+pub(crate) struct TextContext(pub(super) Vec<KeyValue>);
+
+/// What the references add, by site; sites of weight 0 have none.
+#[derive(Debug)]
+pub(crate) struct ImageContext(pub(crate) Vec<Option<KeyValue>>);
+
+/// What all layers share in one pass.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Conditions<'a> {
+    /// `[b or 1, embed_dim]`, activated.
+    pub(crate) time: &'a Tensor,
+    pub(crate) text: &'a TextContext,
+    pub(crate) image: Option<&'a ImageContext>,
+}
+
+/// diffusers' `Transformer2DModel` over the pixels of an image of features.
+#[derive(Debug)]
+pub(crate) struct Transformer2D {
+    norm: GroupNorm,
+    proj_in: Linear,
+    pub(super) blocks: Vec<TransformerBlock>,
+    proj_out: Linear,
+}
+
+impl Transformer2D {
+    /// `place` is the dotted name of the transformer; its sites are appended to `sites`.
+    pub(crate) fn new(
+        config: &UNetConfig,
+        block: &BlockConfig,
+        depth: i64,
+        weights: &Weights,
+        place: &str,
+        sites: &mut Vec<Site>,
+    ) -> Result<Self> {
+        let channels = block.channels;
+        let width = block.heads * (channels / block.heads);
+        let project = |name: &str, inputs, outputs| {
+            let weights = weights.sub(name);
+            if config.use_linear_projection {
+                return Linear::new(&weights, inputs, outputs);
+            }
+            // A convolution of one pixel is a linear layer.
+            let w = weights.get("weight", &[outputs, inputs, 1, 1])?.flatten(1, 3); // [outputs, inputs]
+            Ok(Linear { w, b: Some(weights.get("bias", &[outputs])?) })
+        };
+        let blocks = (0..depth).map(|i| {
+            let name = format!("transformer_blocks.{i}");
+            let site = Site { name: format!("{place}.{name}.attn2"), heads: block.heads, width };
+            TransformerBlock::new(config, &weights.sub(name), site, sites)
+        });
+        Ok(Self {
+            norm: GroupNorm::new(
+                &weights.sub("norm"),
+                config.norm_num_groups,
+                channels,
+                GROUP_NORM_EPS,
+            )?,
+            proj_in: project("proj_in", channels, width)?,
+            blocks: blocks.collect::<Result<_>>()?,
+            proj_out: project("proj_out", width, channels)?,
+        })
+    }
+
+    pub(crate) fn forward(&self, x: &Tensor, conditions: Conditions<'_>) -> Tensor {
+        let (_, _, h, w) = x.size4().unwrap_or_default();
+
+        // 1. pixels become tokens
+        let tokens = self.norm.forward(x).permute([0, 2, 3, 1]).flatten(1, 2); // [b, h·w, channels]
+        let mut tokens = self.proj_in.forward(&tokens); // [b, h·w, heads · head_dim]
+
+        // 2. the blocks
+        for block in &self.blocks {
+            tokens = block.forward(tokens, conditions);
+        }
+
+        // 3. tokens become pixels
+        let pixels = self.proj_out.forward(&tokens).unflatten(1, [h, w]).permute([0, 3, 1, 2]);
+        add_(pixels, x) // [b, channels, h, w]
+    }
+
+    pub(super) fn cross_attentions(&self) -> impl Iterator<Item = &CrossAttention> {
+        self.blocks.iter().map(|block| &block.attn2)
+    }
+}
+
+/// diffusers' `BasicTransformerBlock`.
+#[derive(Debug)]
+pub(super) struct TransformerBlock {
+    norm1: LayerNorm,
+    attn1: SelfAttention,
+    norm2: LayerNorm,
+    attn2: CrossAttention,
+    norm3: LayerNorm,
+    ff: FeedForward,
+}
+
+impl TransformerBlock {
+    fn new(
+        config: &UNetConfig,
+        weights: &Weights,
+        site: Site,
+        sites: &mut Vec<Site>,
+    ) -> Result<Self> {
+        let width = site.width;
+        let norm = |name: &str| LayerNorm::new(&weights.sub(name), width, LAYER_NORM_EPS);
+        Ok(Self {
+            norm1: norm("norm1")?,
+            attn1: SelfAttention::new(&weights.sub("attn1"), width, site.heads)?,
+            norm2: norm("norm2")?,
+            attn2: CrossAttention::new(
+                &weights.sub("attn2"),
+                config.cross_attention_dim,
+                site,
+                sites,
+            )?,
+            norm3: norm("norm3")?,
+            ff: FeedForward::new(&weights.sub("ff.net"), width)?,
+        })
+    }
+
+    pub(super) fn forward(&self, x: Tensor, conditions: Conditions<'_>) -> Tensor {
+        // 1. pixels with pixels
+        let x = add_(self.attn1.forward(&self.norm1.forward(&x)), &x);
+
+        // 2. pixels with text and references
+        let x = add_(self.attn2.forward(&self.norm2.forward(&x), conditions), &x);
+
+        // 3. each pixel by itself
+        add_(self.ff.forward(&self.norm3.forward(&x)), &x) // [b, tokens, width]
+    }
+}
+
+#[derive(Debug)]
+struct SelfAttention {
+    to_q: Linear,
+    to_k: Linear,
+    to_v: Linear,
+    to_out: Linear,
+    heads: i64,
+}
+
+impl SelfAttention {
+    fn new(weights: &Weights, width: i64, heads: i64) -> Result<Self> {
+        let project = |name: &str| Linear::no_bias(&weights.sub(name), width, width);
+        Ok(Self {
+            to_q: project("to_q")?,
+            to_k: project("to_k")?,
+            to_v: project("to_v")?,
+            to_out: Linear::new(&weights.sub("to_out.0"), width, width)?,
+            heads,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let [q, k, v] = [&self.to_q, &self.to_k, &self.to_v]
+            .map(|project| split_heads(&project.forward(x), self.heads)); // [b, heads, tokens, head_dim]
+        self.to_out.forward(&join_heads(&attention(&q, &k, &v, None))) // [b, tokens, width]
+    }
+}
+
+/// Attention to the text and, with a softmax of its own, to the references.
+#[derive(Debug)]
+pub(super) struct CrossAttention {
+    to_q: Linear,
+    to_k: Linear,
+    to_v: Linear,
+    to_out: Linear,
+    heads: i64,
+    /// Position in the list of sites.
+    site: usize,
+}
+
+impl CrossAttention {
+    fn new(weights: &Weights, text_width: i64, site: Site, sites: &mut Vec<Site>) -> Result<Self> {
+        let (width, heads, number) = (site.width, site.heads, sites.len());
+        sites.push(site);
+        Ok(Self {
+            to_q: Linear::no_bias(&weights.sub("to_q"), width, width)?,
+            to_k: Linear::no_bias(&weights.sub("to_k"), text_width, width)?,
+            to_v: Linear::no_bias(&weights.sub("to_v"), text_width, width)?,
+            to_out: Linear::new(&weights.sub("to_out.0"), width, width)?,
+            heads,
+            site: number,
+        })
+    }
+
+    /// The site, and its keys and values of `text`, `[b, tokens, text_width]`.
+    pub(super) fn read(&self, text: &Tensor) -> (usize, KeyValue) {
+        let (k, v) = (self.to_k.forward(text), self.to_v.forward(text));
+        (self.site, KeyValue::new(&k, &v, self.heads, 1.0))
+    }
+
+    fn forward(&self, x: &Tensor, conditions: Conditions<'_>) -> Tensor {
+        let q = split_heads(&self.to_q.forward(x), self.heads); // [b, heads, tokens, head_dim]
+
+        // 1. the text
+        let KeyValue { k, v } = &conditions.text.0[self.site];
+        let mut read = attention(&q, k, v, None); // [b, heads, tokens, head_dim]
+
+        // 2. the references, weighed already
+        if let Some(KeyValue { k, v }) =
+            conditions.image.and_then(|image| image.0[self.site].as_ref())
+        {
+            read = add_(read, &attention(&q, k, v, None)); // [b, heads, tokens, head_dim]
+        }
+
+        // 3. out
+        self.to_out.forward(&join_heads(&read)) // [b, tokens, width]
+    }
+}
+
+/// diffusers' `FeedForward` with GEGLU.
+#[derive(Debug)]
+struct FeedForward {
+    proj: Linear,
+    out: Linear,
+}
+
+impl FeedForward {
+    fn new(weights: &Weights, width: i64) -> Result<Self> {
+        let inner = FEED_FORWARD_WIDTH * width;
+        Ok(Self {
+            proj: Linear::new(&weights.sub("0.proj"), width, 2 * inner)?,
+            out: Linear::new(&weights.sub("2"), inner, width)?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let projected = self.proj.forward(x); // [b, tokens, 2 · inner]
+        let inner = projected.size()[2] / 2;
+        let (hidden, mut gate) = (projected.narrow(2, 0, inner), projected.narrow(2, inner, inner));
+        self.out.forward(&(hidden * gate.gelu_("none"))) // [b, tokens, width]
+    }
+}

@@ -1,0 +1,291 @@
+//! A UNet's `config.json` to the widths, depths and heads of every block, as diffusers reads them.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::fields::Fields;
+use super::layout::{self, BlockConfig, Blocks};
+use crate::Result;
+use crate::models::config::read_json;
+use crate::models::layers::Activation;
+
+/// The largest width, number of heads or kernel that is believed.
+pub(super) const MAX_WIDTH: i64 = 1 << 16;
+/// The largest number of layers in one place that is believed.
+pub(super) const MAX_LAYERS: i64 = 1 << 10;
+
+/// Everything that shapes a `UNet2DConditionModel`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct UNetConfig {
+    /// Height and width of the latents that it was trained for.
+    pub(crate) sample_size: Option<[i64; 2]>,
+    pub(crate) in_channels: i64,
+    pub(crate) out_channels: i64,
+    /// Whether samples in [0, 1] are moved to [-1, 1] first.
+    pub(crate) center_input_sample: bool,
+    pub(crate) conv_in_kernel: i64,
+    pub(crate) conv_out_kernel: i64,
+    pub(crate) act_fn: Activation,
+    pub(crate) norm_num_groups: i64,
+    pub(crate) norm_eps: f64,
+    /// Width of the text's states.
+    pub(crate) cross_attention_dim: i64,
+    /// Whether transformers begin and end with a linear layer in place of a convolution.
+    pub(crate) use_linear_projection: bool,
+    pub(crate) time: TimeConfig,
+    /// Pooled text and sizes added to the timestep, where the model takes them.
+    pub(crate) added: Option<AddedConfig>,
+    /// Padding of the downsampling convolutions; 0 pads right and bottom by one.
+    pub(crate) downsample_padding: i64,
+    /// What the sums of the middle block's residuals are divided by.
+    pub(crate) mid_block_scale_factor: f64,
+    pub(crate) down: Vec<BlockConfig>,
+    pub(crate) mid: BlockConfig,
+    pub(crate) up: Vec<BlockConfig>,
+}
+
+/// How a timestep becomes a vector.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct TimeConfig {
+    /// Width of the sines and cosines.
+    pub(crate) input_dim: i64,
+    pub(crate) embed_dim: i64,
+    pub(crate) flip_sin_to_cos: bool,
+    pub(crate) freq_shift: f64,
+}
+
+/// How `addition_embed_type: text_time` becomes a vector.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct AddedConfig {
+    /// Width of the sines and cosines of each of the size numbers.
+    pub(crate) time_embed_dim: i64,
+    /// Width of pooled text and all of them together.
+    pub(crate) input_dim: i64,
+}
+
+impl UNetConfig {
+    /// Reads and checks `path`. Fields that are missing take diffusers' defaults; what this
+    /// network does not do is an error that names the field.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        Self::from_map(path, &read_json::<Map<String, Value>>(path)?)
+    }
+
+    pub(super) fn from_map(path: &Path, map: &Map<String, Value>) -> Result<Self> {
+        let fields = Fields::new(path, map);
+        refuse_unknown(&fields)?;
+        let channels = block_channels(&fields)?;
+        let first = channels[0];
+        let norm_num_groups = fields.count("norm_num_groups", 32, MAX_WIDTH)?;
+        if let Some(odd) = channels.iter().find(|&&width| width % norm_num_groups != 0) {
+            let expected = format!("multiples of norm_num_groups = {norm_num_groups}");
+            return Err(fields.invalid("block_out_channels", &expected, odd));
+        }
+        let Blocks { down, mid, up } = layout::blocks(&fields, &channels)?;
+        let padding = fields.value("downsample_padding");
+        let padding = if padding.is_null() { &json!(1) } else { padding };
+        Ok(Self {
+            sample_size: sample_size(&fields)?,
+            in_channels: fields.count("in_channels", 4, MAX_WIDTH)?,
+            out_channels: fields.count("out_channels", 4, MAX_WIDTH)?,
+            center_input_sample: fields.flag("center_input_sample", false)?,
+            conv_in_kernel: kernel(&fields, "conv_in_kernel")?,
+            conv_out_kernel: kernel(&fields, "conv_out_kernel")?,
+            act_fn: activation(&fields)?,
+            norm_num_groups,
+            norm_eps: fields.number("norm_eps", 1e-5)?,
+            cross_attention_dim: cross_attention_dim(&fields, channels.len())?,
+            use_linear_projection: fields.flag("use_linear_projection", false)?,
+            time: TimeConfig {
+                input_dim: first,
+                embed_dim: fields
+                    .optional_count("time_embedding_dim", MAX_WIDTH)?
+                    .unwrap_or(4 * first),
+                flip_sin_to_cos: fields.flag("flip_sin_to_cos", true)?,
+                freq_shift: fields.number("freq_shift", 0.0)?,
+            },
+            added: added(&fields)?,
+            downsample_padding: fields.in_range("downsample_padding", padding, 0, 1)?,
+            mid_block_scale_factor: fields.number("mid_block_scale_factor", 1.0)?,
+            down,
+            mid,
+            up,
+        })
+    }
+}
+
+/// Settings of diffusers' other UNets. `upcast_attention` is not among them: diffusers' attention
+/// on torch 2 does not look at it, and `dropout` does nothing after training.
+fn refuse_unknown(fields: &Fields<'_>) -> Result<()> {
+    fields.only("num_attention_heads", Value::Null)?; // diffusers raises
+    fields.only("only_cross_attention", false)?;
+    fields.only("dual_cross_attention", false)?;
+    fields.only("mid_block_only_cross_attention", false)?;
+    fields.only("class_embeddings_concat", false)?;
+    fields.only("attention_type", "default")?;
+    fields.only("time_embedding_type", "positional")?;
+    fields.only("resnet_time_scale_shift", "default")?;
+    for field in [
+        "class_embed_type",
+        "num_class_embeds",
+        "encoder_hid_dim",
+        "encoder_hid_dim_type",
+        "time_cond_proj_dim",
+        "time_embedding_act_fn",
+        "timestep_post_act",
+        "cross_attention_norm",
+    ] {
+        fields.only(field, Value::Null)?;
+    }
+    Ok(())
+}
+
+fn block_channels(fields: &Fields<'_>) -> Result<Vec<i64>> {
+    let found = match fields.value("block_out_channels") {
+        Value::Null => json!([320, 640, 1280, 1280]),
+        found => found.clone(),
+    };
+    let Some(list) = found.as_array().filter(|list| (1..=16).contains(&list.len())) else {
+        return Err(fields.invalid("block_out_channels", "a list of 1 to 16 widths", found));
+    };
+    list.iter().map(|width| fields.in_range("block_out_channels", width, 1, MAX_WIDTH)).collect()
+}
+
+fn kernel(fields: &Fields<'_>, field: &str) -> Result<i64> {
+    let kernel = fields.count(field, 3, 15)?;
+    // With an even kernel the latents would change size.
+    if kernel % 2 == 1 { Ok(kernel) } else { Err(fields.invalid(field, "an odd number", kernel)) }
+}
+
+fn activation(fields: &Fields<'_>) -> Result<Activation> {
+    match fields.value("act_fn") {
+        Value::Null => Ok(Activation::Silu),
+        found => Activation::deserialize(found)
+            .map_err(|_| fields.invalid("act_fn", "silu, gelu, mish or relu", found)),
+    }
+}
+
+fn sample_size(fields: &Fields<'_>) -> Result<Option<[i64; 2]>> {
+    let field = "sample_size";
+    let side = |value: &Value| fields.in_range(field, value, 1, MAX_WIDTH);
+    match fields.value(field) {
+        Value::Null => Ok(None),
+        Value::Array(sides) => match sides.as_slice() {
+            [height, width] => Ok(Some([side(height)?, side(width)?])),
+            _ => Err(fields.invalid(field, "one side, or height and width", json!(sides))),
+        },
+        one => Ok(Some([side(one)?; 2])),
+    }
+}
+
+/// One text goes into every block, so a list must hold one width.
+fn cross_attention_dim(fields: &Fields<'_>, blocks: usize) -> Result<i64> {
+    let field = "cross_attention_dim";
+    let widths = fields.counts(field, 1280, blocks, MAX_WIDTH)?;
+    if widths.windows(2).any(|pair| pair[0] != pair[1]) {
+        return Err(fields.invalid(field, "the same width for all blocks", format!("{widths:?}")));
+    }
+    Ok(widths[0])
+}
+
+fn added(fields: &Fields<'_>) -> Result<Option<AddedConfig>> {
+    let required = |field| {
+        let found = fields.optional_count(field, MAX_WIDTH)?;
+        found.ok_or_else(|| fields.invalid(field, "a width, for text_time", "null"))
+    };
+    match fields.value("addition_embed_type") {
+        Value::Null => Ok(None),
+        Value::String(kind) if kind == "text_time" => Ok(Some(AddedConfig {
+            time_embed_dim: required("addition_time_embed_dim")?,
+            input_dim: required("projection_class_embeddings_input_dim")?,
+        })),
+        found => Err(fields.invalid("addition_embed_type", "null or \"text_time\"", found)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(settings: &Value) -> Result<UNetConfig> {
+        UNetConfig::from_map(Path::new("unet/config.json"), settings.as_object().unwrap())
+    }
+
+    #[test]
+    fn an_empty_config_is_diffusers_default_unet() {
+        let config = parse(&json!({})).unwrap();
+        let down: Vec<_> = config.down.iter().map(|block| &block.inputs[..]).collect();
+        assert_eq!(down, [&[320, 320][..], &[320, 640], &[640, 1280], &[1280, 1280]]);
+        let up: Vec<_> = config.up.iter().map(|block| &block.inputs[..]).collect();
+        assert_eq!(
+            up,
+            [&[2560, 2560, 2560][..], &[2560, 2560, 1920], &[1920, 1280, 960], &[960, 640, 640]]
+        );
+        let depths: Vec<_> = config.up.iter().map(|block| block.transformers.len()).collect();
+        assert_eq!(depths, [0, 3, 3, 3]);
+        assert_eq!((config.mid.heads, config.mid.transformers.len()), (8, 1));
+        assert_eq!((config.time.embed_dim, config.cross_attention_dim), (1280, 1280));
+    }
+
+    #[test]
+    fn settings_that_are_not_done_are_named() {
+        let three = json!([320, 640, 1280]);
+        for (field, settings, expected, found) in [
+            ("act_fn", json!({"act_fn": "snake"}), "silu", "snake"),
+            (
+                "time_embedding_type",
+                json!({"time_embedding_type": "fourier"}),
+                "positional",
+                "fourier",
+            ),
+            ("class_embed_type", json!({"class_embed_type": "timestep"}), "null", "timestep"),
+            ("num_attention_heads", json!({"num_attention_heads": [5]}), "null", "[5]"),
+            ("only_cross_attention", json!({"only_cross_attention": [true]}), "false", "[true]"),
+            ("addition_embed_type", json!({"addition_embed_type": "image"}), "text_time", "image"),
+            (
+                "addition_time_embed_dim",
+                json!({"addition_embed_type": "text_time"}),
+                "width",
+                "null",
+            ),
+            ("mid_block_type", json!({"mid_block_type": null}), "UNetMidBlock2DCrossAttn", "null"),
+            ("down_block_types", json!({"block_out_channels": three}), "3 names", "4 names"),
+            ("up_block_types", json!({"up_block_types": ["A", "B", "C", "D"]}), "UpBlock2D", "A"),
+            ("block_out_channels", json!({"block_out_channels": [32, 40, 32, 32]}), "32", "40"),
+            ("block_out_channels", json!({"block_out_channels": []}), "1 to 16", "[]"),
+            ("norm_num_groups", json!({"norm_num_groups": null}), "1 to 65536", "null"),
+            (
+                "layers_per_block",
+                json!({"layers_per_block": 1_000_000_000}),
+                "1 to 1024",
+                "1000000000",
+            ),
+            ("layers_per_block", json!({"layers_per_block": [2, 2]}), "4 blocks", "[2,2]"),
+            ("attention_head_dim", json!({"attention_head_dim": 0}), "1 to", "0"),
+            ("attention_head_dim", json!({"attention_head_dim": 641}), "at most 320 heads", "641"),
+            (
+                "cross_attention_dim",
+                json!({"cross_attention_dim": [1, 2, 3, 4]}),
+                "same",
+                "[1, 2, 3, 4]",
+            ),
+            (
+                "transformer_layers_per_block",
+                json!({"transformer_layers_per_block": [[1, 1], 1, 1, 1]}),
+                "reverse",
+                "[1,1]",
+            ),
+            ("conv_in_kernel", json!({"conv_in_kernel": 4}), "odd", "4"),
+            ("downsample_padding", json!({"downsample_padding": 2}), "0 to 1", "2"),
+            ("sample_size", json!({"sample_size": "big"}), "1 to", "big"),
+            ("norm_eps", json!({"norm_eps": "small"}), "number", "small"),
+        ] {
+            let error = parse(&settings).unwrap_err().to_string();
+            let (at, rest) = error.split_once(&format!(": {field}: expected ")).expect(&error);
+            let (wanted, got) = rest.split_once(", found ").expect(&error);
+            assert_eq!(at, "unet/config.json");
+            assert!(wanted.contains(expected) && got.contains(found), "{error}");
+        }
+    }
+}

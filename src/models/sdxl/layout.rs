@@ -1,0 +1,148 @@
+//! The lists of a UNet's config to one description a block, on the way down, in the middle and up.
+
+use serde_json::Value;
+
+use super::config::{MAX_LAYERS, MAX_WIDTH};
+use super::fields::Fields;
+use crate::Result;
+
+/// The field with the depths of transformers on the way down.
+const DEPTHS: &str = "transformer_layers_per_block";
+/// The field with those of the way up, where they are not the same reversed.
+const UP_DEPTHS: &str = "reverse_transformer_layers_per_block";
+
+/// One block: its residual layers, and the transformers after them where it has any.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct BlockConfig {
+    /// Channels that come into each residual layer, skipped ones included.
+    pub(crate) inputs: Vec<i64>,
+    pub(crate) channels: i64,
+    /// Number of attention heads. The field is called `attention_head_dim`: diffusers misnamed it
+    /// and keeps it so.
+    pub(crate) heads: i64,
+    /// Depth of each transformer; empty in a block without attention.
+    pub(crate) transformers: Vec<i64>,
+    /// Whether a down- or upsampling follows.
+    pub(crate) resamples: bool,
+}
+
+/// All blocks, in the order of the forward pass.
+pub(super) struct Blocks {
+    pub(super) down: Vec<BlockConfig>,
+    pub(super) mid: BlockConfig,
+    pub(super) up: Vec<BlockConfig>,
+}
+
+/// The blocks, with every list brought to one value a block (or, for depths, a layer) and the
+/// lists of the way up reversed.
+pub(super) fn blocks(fields: &Fields<'_>, channels: &[i64]) -> Result<Blocks> {
+    let (count, last) = (channels.len(), channels.len() - 1);
+    let heads = fields.counts("attention_head_dim", 8, count, MAX_WIDTH)?;
+    let layers = fields.counts("layers_per_block", 2, count, MAX_LAYERS)?;
+    let down_depths = fields.each(DEPTHS, 1, count)?;
+    let up_depths = up_depths(fields, &down_depths)?;
+    let block = |at: usize, inputs, transformers: Vec<i64>, resamples| {
+        let (channels, heads) = (channels[at], heads[at]);
+        if !transformers.is_empty() && heads > channels {
+            let expected = format!("at most {channels} heads in a block of {channels} channels");
+            return Err(fields.invalid("attention_head_dim", &expected, heads));
+        }
+        Ok(BlockConfig { inputs, channels, heads, transformers, resamples })
+    };
+
+    // 1. down: each layer takes what the one before it gives
+    let names @ [with, without] = ["CrossAttnDownBlock2D", "DownBlock2D"];
+    let default = [with, with, with, without];
+    let attends = attending(fields, "down_block_types", default, names, count)?;
+    let mut down = Vec::with_capacity(count);
+    for at in 0..count {
+        let mut inputs = vec![channels[at]; layers[at] as usize];
+        inputs[0] = channels[at.saturating_sub(1)];
+        let transformers = depths(fields, DEPTHS, &down_depths[at], attends[at], inputs.len())?;
+        down.push(block(at, inputs, transformers, at < last)?);
+    }
+
+    // 2. mid: a residual layer before and after one transformer, or one residual layer alone
+    let attends = match fields.value("mid_block_type") {
+        Value::String(kind) if kind == "UNetMidBlock2DCrossAttn" => true,
+        Value::String(kind) if kind == "UNetMidBlock2D" => false,
+        Value::Null if !fields.is_written("mid_block_type") => true,
+        found => {
+            let expected = "UNetMidBlock2DCrossAttn or UNetMidBlock2D";
+            return Err(fields.invalid("mid_block_type", expected, found));
+        }
+    };
+    let inputs = vec![channels[last]; 1 + usize::from(attends)];
+    let transformers = depths(fields, DEPTHS, &down_depths[last], attends, 1)?;
+    let mid = block(last, inputs, transformers, false)?;
+
+    // 3. up: one layer more, each with what the same layer of the way down gave
+    let names @ [with, without] = ["CrossAttnUpBlock2D", "UpBlock2D"];
+    let default = [without, with, with, with];
+    let attends = attending(fields, "up_block_types", default, names, count)?;
+    let mut up = Vec::with_capacity(count);
+    for (i, at) in (0..count).rev().enumerate() {
+        let mut inputs = vec![2 * channels[at]; layers[at] as usize + 1];
+        inputs[0] = channels[(at + 1).min(last)] + channels[at];
+        inputs[layers[at] as usize] = channels[at] + channels[at.saturating_sub(1)];
+        let transformers = depths(fields, DEPTHS, &up_depths[i], attends[i], inputs.len())?;
+        up.push(block(at, inputs, transformers, at > 0)?);
+    }
+    Ok(Blocks { down, mid, up })
+}
+
+/// Whether each block that `field` names attends to the text, given diffusers' default, the name
+/// of a block that does, and of one that does not.
+fn attending(
+    fields: &Fields<'_>,
+    field: &str,
+    default: [&str; 4],
+    [with, without]: [&str; 2],
+    count: usize,
+) -> Result<Vec<bool>> {
+    let names = fields.names(field, &default)?;
+    if names.len() != count {
+        let expected = format!("{count} names, as many as block_out_channels");
+        return Err(fields.invalid(field, &expected, format!("{} names", names.len())));
+    }
+    let attends = |name: &String| match name.as_str() {
+        name if name == with => Ok(true),
+        name if name == without => Ok(false),
+        other => Err(fields.invalid(field, &format!("{with} or {without}"), other)),
+    };
+    names.iter().map(attends).collect()
+}
+
+/// The depths of the way up: their own list, or the one of the way down reversed.
+fn up_depths(fields: &Fields<'_>, down: &[Value]) -> Result<Vec<Value>> {
+    if !fields.value(UP_DEPTHS).is_null() {
+        return fields.each(UP_DEPTHS, Value::Null, down.len());
+    }
+    match down.iter().find(|depth| depth.is_array()) {
+        None => Ok(down.iter().rev().cloned().collect()),
+        Some(list) => {
+            let expected = format!("numbers, or {UP_DEPTHS} beside lists");
+            Err(fields.invalid(DEPTHS, &expected, list))
+        }
+    }
+}
+
+/// The depth of each of `layers` transformers, from one number or a list of at least as many;
+/// none in a block that does not attend.
+fn depths(
+    fields: &Fields<'_>,
+    field: &str,
+    found: &Value,
+    attends: bool,
+    layers: usize,
+) -> Result<Vec<i64>> {
+    let one = |depth| fields.in_range(field, depth, 0, MAX_LAYERS);
+    match found {
+        _ if !attends => Ok(Vec::new()),
+        Value::Array(list) if list.len() < layers => {
+            Err(fields.invalid(field, &format!("{layers} depths"), found))
+        }
+        Value::Array(list) => list[..layers].iter().map(one).collect(),
+        depth => Ok(vec![one(depth)?; layers]),
+    }
+}

@@ -1,0 +1,241 @@
+//! Noisy latents, a timestep and what to draw to the noise in them: diffusers' `UNet2DConditionModel`.
+
+use std::path::Path;
+
+use tch::{Device, Kind, Tensor};
+
+use super::attention::{Conditions, KeyValue, Site};
+pub(crate) use super::attention::{ImageContext, TextContext};
+use super::blocks::Block;
+use super::config::{TimeConfig, UNetConfig};
+use crate::Result;
+use crate::models::inventory::Inventory;
+use crate::models::layers::{Activation, Conv2d, GroupNorm, Linear};
+use crate::models::math::timestep_embedding;
+use crate::models::weights::Weights;
+
+/// The vector of pooled text and sizes that is added to every timestep's; see [`UNet::added`].
+#[derive(Debug)]
+pub(crate) struct Added(Option<Tensor>);
+
+/// The network that takes the noise out of latents.
+#[derive(Debug)]
+pub(crate) struct UNet {
+    config: UNetConfig,
+    conv_in: Conv2d,
+    time_embedding: TimestepEmbedding,
+    add_embedding: Option<TimestepEmbedding>,
+    down: Vec<Block>,
+    mid: Block,
+    up: Vec<Block>,
+    conv_norm_out: GroupNorm,
+    conv_out: Conv2d,
+    sites: Vec<Site>,
+    device: Device,
+    kind: Kind,
+}
+
+impl UNet {
+    /// From a folder with `config.json` and the weights.
+    pub(crate) fn load(folder: &Path, device: Device, kind: Kind) -> Result<Self> {
+        let config = UNetConfig::read(&folder.join("config.json"))?;
+        let mut unet = Self::new(config, &Weights::open(folder, device, kind)?)?;
+        unet.convs_mut().for_each(|conv| conv.w = channels_last(&conv.w));
+        Ok(unet)
+    }
+
+    /// The names and shapes that a UNet of this `config.json` asks for.
+    pub(crate) fn inventory(config: &Path) -> Result<Inventory> {
+        let weights = Weights::recording();
+        Self::new(UNetConfig::read(config)?, &weights)?;
+        Ok(weights.recorded())
+    }
+
+    pub(crate) fn new(config: UNetConfig, weights: &Weights) -> Result<Self> {
+        let first = config.time.input_dim;
+        let embed_dim = config.time.embed_dim;
+        let (c, sites) = (&config, &mut Vec::new());
+
+        // The order of diffusers' registration, which numbers the sites: down, up, mid.
+        let mut blocks = |way: &str, list: &[_], build: BuildBlock| {
+            let block = |(i, block)| {
+                let place = format!("{way}.{i}");
+                build(c, block, &weights.sub(&place), &place, sites)
+            };
+            list.iter().enumerate().map(block).collect::<Result<Vec<_>>>()
+        };
+        let down = blocks("down_blocks", &config.down, Block::down)?;
+        let up = blocks("up_blocks", &config.up, Block::up)?;
+        let mid = Block::mid(c, &config.mid, &weights.sub("mid_block"), "mid_block", sites)?;
+
+        let add_embedding = config.added.map(|added| {
+            // Its activation is `TimestepEmbedding`'s default, whatever `act_fn` says.
+            let weights = weights.sub("add_embedding");
+            TimestepEmbedding::new(&weights, added.input_dim, embed_dim, Activation::Silu)
+        });
+        let conv = |name: &str, inputs, outputs, kernel| {
+            Conv2d::new(&weights.sub(name), inputs, outputs, kernel, 1, (kernel - 1) / 2)
+        };
+        let norm_out = &weights.sub("conv_norm_out");
+        Ok(Self {
+            conv_in: conv("conv_in", config.in_channels, first, config.conv_in_kernel)?,
+            time_embedding: TimestepEmbedding::new(
+                &weights.sub("time_embedding"),
+                config.time.input_dim,
+                embed_dim,
+                config.act_fn,
+            )?,
+            add_embedding: add_embedding.transpose()?,
+            conv_norm_out: GroupNorm::new(
+                norm_out,
+                config.norm_num_groups,
+                first,
+                config.norm_eps,
+            )?,
+            conv_out: conv("conv_out", first, config.out_channels, config.conv_out_kernel)?,
+            sites: std::mem::take(sites),
+            device: weights.device(),
+            kind: weights.kind(),
+            down,
+            mid,
+            up,
+            config,
+        })
+    }
+
+    pub(crate) const fn config(&self) -> &UNetConfig {
+        &self.config
+    }
+
+    /// Where the UNet attends to text and references, in diffusers' order: down, up, mid.
+    pub(crate) fn sites(&self) -> &[Site] {
+        &self.sites
+    }
+
+    /// The keys and values of `text`, `[b, tokens, cross_attention_dim]`, for every step.
+    pub(crate) fn text_context(&self, text: &Tensor) -> TextContext {
+        let text = text.to_device(self.device).to_kind(self.kind);
+        let blocks = self.down.iter().chain(&self.up).chain([&self.mid]);
+        let mut read: Vec<(usize, KeyValue)> = blocks
+            .flat_map(Block::cross_attentions)
+            .map(|attention| attention.read(&text))
+            .collect();
+        read.sort_by_key(|(site, _)| *site);
+        TextContext(read.into_iter().map(|(_, read)| read).collect())
+    }
+
+    /// The vector of the `pooled` text, `[b, pooled_dim]`, and of the sizes `time_ids`, `[b, n]`,
+    /// for every step; nothing where the model takes none.
+    pub(crate) fn added(&self, pooled: &Tensor, time_ids: &Tensor) -> Added {
+        let Some((embedding, added)) = self.add_embedding.as_ref().zip(self.config.added) else {
+            return Added(None);
+        };
+        let time = TimeConfig { input_dim: added.time_embed_dim, ..self.config.time };
+        let ids = time_ids.to_device(self.device).flatten(0, 1); // [b · n]
+        let waves = time.waves(&ids).view([time_ids.size()[0], -1]); // [b, n · time_embed_dim]
+        let pooled = pooled.to_device(self.device).to_kind(Kind::Float);
+        let both = Tensor::cat(&[pooled, waves], 1).to_kind(self.kind); // [b, input_dim]
+        Added(Some(embedding.forward(&both)))
+    }
+
+    /// The noise in `sample`, `[b, in_channels, h, w]`, at `timestep`, in 0 to 999, as
+    /// `[b, out_channels, h, w]`. `text`, `image` and `added` hold the same batch.
+    pub(crate) fn forward(
+        &self,
+        sample: &Tensor,
+        timestep: f64,
+        text: &TextContext,
+        image: Option<&ImageContext>,
+        added: &Added,
+    ) -> Tensor {
+        tch::no_grad(|| self.denoise(sample, timestep, text, image, added))
+    }
+
+    fn denoise(
+        &self,
+        sample: &Tensor,
+        timestep: f64,
+        text: &TextContext,
+        image: Option<&ImageContext>,
+        added: &Added,
+    ) -> Tensor {
+        // 1. time, with pooled text and sizes
+        let step = Tensor::from_slice(&[timestep]).to_kind(Kind::Float).to_device(self.device);
+        let waves = self.config.time.waves(&step).to_kind(self.kind); // [1, input_dim]
+        let mut time = self.time_embedding.forward(&waves); // [1, embed_dim]
+        if let Some(added) = &added.0 {
+            time = time + added; // [b, embed_dim]
+        }
+        let time = &self.config.act_fn.forward(&time);
+        let conditions = Conditions { time, text, image };
+
+        // 2. latents become features
+        let sample = sample.to_device(self.device).to_kind(self.kind);
+        let sample = if self.config.center_input_sample { sample * 2.0 - 1.0 } else { sample };
+        let mut x = self.conv_in.forward(&channels_last(&sample)); // [b, channels, h, w]
+
+        // 3. down, noting what each layer gives
+        let mut skips = vec![x.shallow_clone()];
+        for block in &self.down {
+            x = block.forward_down(x, conditions, &mut skips);
+        }
+
+        // 4. mid
+        x = self.mid.forward_mid(&x, conditions);
+
+        // 5. up, with what was noted
+        for block in &self.up {
+            x = block.forward_up(x, conditions, &mut skips);
+        }
+
+        // 6. features become noise
+        let x = self.config.act_fn.forward_(self.conv_norm_out.forward(&x));
+        self.conv_out.forward(&x).contiguous() // [b, out_channels, h, w]
+    }
+
+    fn convs_mut(&mut self) -> impl Iterator<Item = &mut Conv2d> {
+        let blocks = self.down.iter_mut().chain(&mut self.up).chain([&mut self.mid]);
+        blocks.flat_map(Block::convs_mut).chain([&mut self.conv_in, &mut self.conv_out])
+    }
+}
+
+type BuildBlock =
+    fn(&UNetConfig, &super::layout::BlockConfig, &Weights, &str, &mut Vec<Site>) -> Result<Block>;
+
+impl TimeConfig {
+    /// Sines and cosines of `steps`, `[n]`, as `[n, input_dim]` in f32.
+    fn waves(&self, steps: &Tensor) -> Tensor {
+        timestep_embedding(steps, self.input_dim, self.flip_sin_to_cos, self.freq_shift)
+    }
+}
+
+/// diffusers' `TimestepEmbedding`: two linear layers.
+#[derive(Debug)]
+struct TimestepEmbedding {
+    linear_1: Linear,
+    linear_2: Linear,
+    act: Activation,
+}
+
+impl TimestepEmbedding {
+    fn new(weights: &Weights, inputs: i64, width: i64, act: Activation) -> Result<Self> {
+        Ok(Self {
+            linear_1: Linear::new(&weights.sub("linear_1"), inputs, width)?,
+            linear_2: Linear::new(&weights.sub("linear_2"), width, width)?,
+            act,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Tensor {
+        self.linear_2.forward(&self.act.forward(&self.linear_1.forward(x))) // [n, width]
+    }
+}
+
+/// The same values, with the channels of a pixel side by side in memory: convolutions and
+/// transformers then need no copies between them.
+fn channels_last(x: &Tensor) -> Tensor {
+    x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! The UNet against what diffusers makes of the same weights; see tests/fixtures/make_unet.py.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::*;
+
+/// diffusers' sums run in another order.
+const TOLERANCE: f64 = 1e-4;
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/unet").join(name)
+}
+
+struct Golden(HashMap<String, Tensor>);
+
+impl Golden {
+    fn read(name: &str) -> Self {
+        Self(Tensor::read_safetensors(fixture(name)).unwrap().into_iter().collect())
+    }
+
+    fn get(&self, name: &str) -> Tensor {
+        self.0.get(name).unwrap_or_else(|| panic!("no {name} in the fixture")).shallow_clone()
+    }
+
+    /// Fails unless `found` is the tensor `name`, to a share of its largest value.
+    fn check(&self, name: &str, found: &Tensor) {
+        let expected = self.get(name);
+        assert_eq!(found.size(), expected.size(), "{name}");
+        let error = (found - &expected).abs().max().double_value(&[]);
+        let error = error / expected.abs().max().double_value(&[]);
+        println!("{name}: relative error {error:.1e}");
+        assert!(error < TOLERANCE, "{name}: relative error {error:.1e}");
+    }
+
+    /// The whole UNet on the inputs whose names begin with `case`.
+    fn run(&self, unet: &UNet, case: &str, timestep: f64) -> Tensor {
+        let get = |name: &str| self.get(&format!("{case}{name}"));
+        let added = match self.0.contains_key("pooled") {
+            true => unet.added(&get("pooled"), &get("time_ids")),
+            false => Added(None),
+        };
+        unet.forward(&get("sample"), timestep, &unet.text_context(&get("text")), None, &added)
+    }
+}
+
+fn load(name: &str) -> UNet {
+    UNet::load(&fixture(name), Device::Cpu, Kind::Float).unwrap()
+}
+
+/// The config of stabilityai/stable-diffusion-xl-base-1.0, as published.
+const SDXL: &str = r#"{
+  "_class_name": "UNet2DConditionModel", "_diffusers_version": "0.19.0.dev0", "act_fn": "silu",
+  "addition_embed_type": "text_time", "addition_embed_type_num_heads": 64,
+  "addition_time_embed_dim": 256, "attention_head_dim": [5, 10, 20],
+  "block_out_channels": [320, 640, 1280], "center_input_sample": false, "class_embed_type": null,
+  "class_embeddings_concat": false, "conv_in_kernel": 3, "conv_out_kernel": 3,
+  "cross_attention_dim": 2048, "cross_attention_norm": null,
+  "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+  "downsample_padding": 1, "dual_cross_attention": false, "encoder_hid_dim": null,
+  "encoder_hid_dim_type": null, "flip_sin_to_cos": true, "freq_shift": 0, "in_channels": 4,
+  "layers_per_block": 2, "mid_block_only_cross_attention": null, "mid_block_scale_factor": 1,
+  "mid_block_type": "UNetMidBlock2DCrossAttn", "norm_eps": 1e-05, "norm_num_groups": 32,
+  "num_attention_heads": null, "num_class_embeds": null, "only_cross_attention": false,
+  "out_channels": 4, "projection_class_embeddings_input_dim": 2816,
+  "resnet_out_scale_factor": 1.0, "resnet_skip_time_act": false,
+  "resnet_time_scale_shift": "default", "sample_size": 128, "time_cond_proj_dim": null,
+  "time_embedding_act_fn": null, "time_embedding_dim": null, "time_embedding_type": "positional",
+  "timestep_post_act": null, "transformer_layers_per_block": [1, 2, 10],
+  "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+  "upcast_attention": null, "use_linear_projection": true
+}"#;
+
+fn sdxl() -> (UNet, Inventory) {
+    let settings = serde_json::from_str(SDXL).unwrap();
+    let weights = Weights::recording();
+    let unet =
+        UNet::new(UNetConfig::from_map(Path::new("config.json"), &settings).unwrap(), &weights);
+    (unet.unwrap(), weights.recorded())
+}
+
+#[test]
+fn sdxl_asks_for_its_1680_tensors() {
+    let (_, inventory) = sdxl();
+    assert_eq!((inventory.tensors(), inventory.values()), (1_680, 2_567_463_684));
+}
+
+/// ComfyUI's adapter counted the middle block in its place in the forward pass until 2024.
+#[test]
+fn sites_are_numbered_down_up_mid() {
+    let (unet, _) = sdxl();
+    let names: Vec<_> = unet.sites().iter().map(|site| &site.name[..]).collect();
+    assert_eq!(names.len(), 70);
+    assert_eq!(names[0], "down_blocks.1.attentions.0.transformer_blocks.0.attn2");
+    assert_eq!(names[23], "down_blocks.2.attentions.1.transformer_blocks.9.attn2");
+    assert_eq!(names[24], "up_blocks.0.attentions.0.transformer_blocks.0.attn2");
+    assert_eq!(names[59], "up_blocks.1.attentions.2.transformer_blocks.1.attn2");
+    assert_eq!(names[60], "mid_block.attentions.0.transformer_blocks.0.attn2");
+    assert_eq!((unet.sites()[0].heads, unet.sites()[0].width), (10, 640));
+}
+
+#[test]
+fn timesteps_equal_diffusers() {
+    let golden = Golden::read("timesteps.safetensors");
+    let steps = golden.get("steps");
+    golden.check("cos_sin_8", &timestep_embedding(&steps, 8, true, 0.0));
+    golden.check("sin_cos_7_shifted", &timestep_embedding(&steps, 7, false, 1.0));
+}
+
+#[test]
+fn whole_unets_equal_diffusers() {
+    for name in ["sdxl", "plain", "odd"] {
+        let golden = Golden::read(&format!("{name}/golden.safetensors"));
+        let timestep = golden.get("timestep").double_value(&[0]);
+        golden.check("out", &golden.run(&load(name), "", timestep));
+    }
+}
+
+#[test]
+fn sides_that_downsampling_does_not_divide_equal_diffusers() {
+    let golden = Golden::read("sdxl/golden.safetensors");
+    golden.check("uneven.out", &golden.run(&load("sdxl"), "uneven.", 601.0));
+}
+
+#[test]
+fn layers_of_sdxl_equal_diffusers() {
+    let (unet, golden) = (load("sdxl"), Golden::read("sdxl/golden.safetensors"));
+    let get = |name: &str| golden.get(name);
+
+    golden.check("time_embedding.out", &unet.time_embedding.forward(&get("time_embedding.in")));
+    let Added(added) = unet.added(&get("pooled"), &get("time_ids"));
+    golden.check("add_embedding.out", &added.unwrap());
+
+    let time = &(get("time_embedding.out") + get("add_embedding.out")).silu();
+    let text = &unet.text_context(&get("text"));
+    let conditions = Conditions { time, text, image: None };
+    let resnet = |at: usize| &unet.down[at].resnets[0];
+    for at in 0..2 {
+        let name = format!("down_blocks.{at}.resnets.0");
+        golden
+            .check(&format!("{name}.out"), &resnet(at).forward(&get(&format!("{name}.in")), time));
+    }
+    let name = "down_blocks.2.attentions.1";
+    let transformer = &unet.down[2].transformers[1];
+    let found = transformer.forward(&get(&format!("{name}.in")), conditions);
+    golden.check(&format!("{name}.out"), &found);
+    let name = "down_blocks.2.attentions.1.transformer_blocks.1";
+    let found = transformer.blocks[1].forward(get(&format!("{name}.in")), conditions);
+    golden.check(&format!("{name}.out"), &found);
+    check_blocks(&unet, &golden, conditions, &[0, 2], &[0, 2]);
+}
+
+#[test]
+fn blocks_of_a_plain_unet_equal_diffusers() {
+    let (unet, golden) = (load("plain"), Golden::read("plain/golden.safetensors"));
+    let time = &golden.get("time_embedding.out").silu();
+    let text = &unet.text_context(&golden.get("text"));
+    let conditions = Conditions { time, text, image: None };
+    check_blocks(&unet, &golden, conditions, &[0, 1], &[0]);
+}
+
+fn check_blocks(
+    unet: &UNet,
+    golden: &Golden,
+    conditions: Conditions<'_>,
+    down: &[usize],
+    up: &[usize],
+) {
+    for &at in down {
+        let name = format!("down_blocks.{at}");
+        let mut skips = Vec::new();
+        let given = golden.get(&format!("{name}.in"));
+        let found = unet.down[at].forward_down(given, conditions, &mut skips);
+        golden.check(&format!("{name}.out"), &found);
+        let resampled = usize::from(unet.config.down[at].resamples);
+        assert_eq!(skips.len(), unet.config.down[at].inputs.len() + resampled);
+    }
+    let found = unet.mid.forward_mid(&golden.get("mid_block.in"), conditions);
+    golden.check("mid_block.out", &found);
+    for &at in up {
+        let name = format!("up_blocks.{at}");
+        let count = unet.config.up[at].inputs.len();
+        // The first is not for this block: the size of its result is taken from it.
+        let mut skips = vec![golden.get(&format!("{name}.out"))];
+        skips.extend((0..count).map(|i| golden.get(&format!("{name}.skip{i}"))));
+        let given = golden.get(&format!("{name}.in"));
+        let found = unet.up[at].forward_up(given, conditions, &mut skips);
+        golden.check(&format!("{name}.out"), &found);
+    }
+}
