@@ -162,10 +162,11 @@ impl UNet {
         // 1. time, with pooled text and sizes
         let step = Tensor::from_slice(&[timestep]).to_kind(Kind::Float).to_device(self.device);
         let waves = self.config.time.waves(&step).to_kind(self.kind); // [1, input_dim]
-        let mut time = self.time_embedding.forward(&waves); // [1, embed_dim]
-        if let Some(added) = &added.0 {
-            time = time + added; // [b, embed_dim]
-        }
+        let time = self.time_embedding.forward(&waves); // [1, embed_dim]
+        let time = match &added.0 {
+            Some(added) => time + added, // [b, embed_dim]
+            None => time,
+        };
         let time = &self.config.act_fn.forward(&time);
         let conditions = Conditions { time, text, image };
 
