@@ -10,9 +10,11 @@ mod math;
 pub(crate) mod noise;
 pub(crate) mod schedule;
 pub(crate) mod sdxl;
+pub(crate) mod vae;
 mod weights;
 mod worker;
 
 pub use device::{DType, Device};
 pub use inventory::Inventory;
 pub use schedule::SchedulerKind;
+pub use vae::VaeTiling;

@@ -1,0 +1,169 @@
+//! Feature maps to feature maps: the residual and attention blocks of encoder and decoder.
+
+use tch::Tensor;
+
+use crate::Result;
+use crate::models::layers::{Activation, Conv2d, GroupNorm, Linear};
+use crate::models::weights::Weights;
+
+use super::config::VaeConfig;
+
+/// diffusers' `resnet_eps` in `Encoder` and `Decoder`.
+const EPS: f64 = 1e-6;
+
+/// Two convolutions beside the identity.
+#[derive(Debug)]
+pub(super) struct Resnet {
+    norm1: GroupNorm,
+    conv1: Conv2d,
+    norm2: GroupNorm,
+    conv2: Conv2d,
+    /// Where the numbers of channels differ.
+    shortcut: Option<Conv2d>,
+    activation: Activation,
+}
+
+impl Resnet {
+    pub(super) fn new(w: &Weights, config: &VaeConfig, inputs: i64, outputs: i64) -> Result<Self> {
+        Ok(Self {
+            norm1: norm(&w.sub("norm1"), config, inputs)?,
+            conv1: Conv2d::new(&w.sub("conv1"), inputs, outputs, 3, 1, 1)?,
+            norm2: norm(&w.sub("norm2"), config, outputs)?,
+            conv2: Conv2d::new(&w.sub("conv2"), outputs, outputs, 3, 1, 1)?,
+            shortcut: match inputs == outputs {
+                true => None,
+                false => Some(Conv2d::new(&w.sub("conv_shortcut"), inputs, outputs, 1, 1, 0)?),
+            },
+            activation: config.act_fn,
+        })
+    }
+
+    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
+        // 1. normalise, activate, convolve; twice
+        let h = self.conv1.forward(&self.activation.forward(&self.norm1.forward(x)));
+        let h = self.conv2.forward(&self.activation.forward(&self.norm2.forward(&h)));
+
+        // 2. beside the identity
+        match &self.shortcut {
+            Some(shortcut) => shortcut.forward(x) + h, // [b, outputs, h, w]
+            None => x + h,
+        }
+    }
+}
+
+/// Every place attends to every place, with a single head.
+#[derive(Debug)]
+pub(super) struct Attention {
+    norm: GroupNorm,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    out: Linear,
+}
+
+impl Attention {
+    pub(super) fn new(w: &Weights, config: &VaeConfig, width: i64) -> Result<Self> {
+        // Checkpoints from before diffusers 0.17 have the older names.
+        let older = w.contains("query.weight");
+        let linear = |name, older_name| {
+            Linear::new(&w.sub(if older { older_name } else { name }), width, width)
+        };
+        Ok(Self {
+            norm: norm(&w.sub("group_norm"), config, width)?,
+            query: linear("to_q", "query")?,
+            key: linear("to_k", "key")?,
+            value: linear("to_v", "value")?,
+            out: linear("to_out.0", "proj_attn")?,
+        })
+    }
+
+    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
+        // 1. places in a row
+        let places = self.norm.forward(x).flatten(2, 3).transpose(1, 2); // [b, h · w, channels]
+
+        // 2. one head
+        let [q, k, v] =
+            [&self.query, &self.key, &self.value].map(|l| l.forward(&places).unsqueeze(1)); // [b, 1, h · w, channels]
+        let h = Tensor::scaled_dot_product_attention::<Tensor>(
+            &q, &k, &v, None, 0.0, false, None, false,
+        );
+        let h = self.out.forward(&h.squeeze_dim(1)); // [b, h · w, channels]
+
+        // 3. beside the identity
+        h.transpose(1, 2).reshape_as(x) + x // [b, channels, h, w]
+    }
+}
+
+/// A residual block, attention where the config has it, and a residual block.
+#[derive(Debug)]
+pub(super) struct MidBlock {
+    first: Resnet,
+    attention: Option<Attention>,
+    second: Resnet,
+}
+
+impl MidBlock {
+    pub(super) fn new(w: &Weights, config: &VaeConfig, width: i64) -> Result<Self> {
+        let resnets = w.sub("resnets");
+        let attention = &w.sub("attentions").sub(0);
+        Ok(Self {
+            first: Resnet::new(&resnets.sub(0), config, width, width)?,
+            attention: match config.mid_block_add_attention {
+                true => Some(Attention::new(attention, config, width)?),
+                false => None,
+            },
+            second: Resnet::new(&resnets.sub(1), config, width, width)?,
+        })
+    }
+
+    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
+        let x = self.first.forward(x);
+        let x = self.attention.as_ref().map(|attention| attention.forward(&x)).unwrap_or(x);
+        self.second.forward(&x)
+    }
+}
+
+/// The residual blocks of one resolution, each followed by attention where the config has it.
+#[derive(Debug)]
+pub(super) struct Stage {
+    resnets: Vec<Resnet>,
+    attentions: Vec<Attention>,
+}
+
+impl Stage {
+    pub(super) fn new(
+        w: &Weights,
+        config: &VaeConfig,
+        widths: [i64; 2],
+        layers: i64,
+        attends: bool,
+    ) -> Result<Self> {
+        let [inputs, outputs] = widths;
+        let resnets = (0..layers)
+            .map(|i| {
+                let inputs = if i == 0 { inputs } else { outputs };
+                Resnet::new(&w.sub("resnets").sub(i), config, inputs, outputs)
+            })
+            .collect::<Result<_>>()?;
+        let attentions = (0..if attends { layers } else { 0 })
+            .map(|i| Attention::new(&w.sub("attentions").sub(i), config, outputs))
+            .collect::<Result<_>>()?;
+        Ok(Self { resnets, attentions })
+    }
+
+    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
+        let mut x = x.shallow_clone();
+        for (i, resnet) in self.resnets.iter().enumerate() {
+            x = resnet.forward(&x);
+            if let Some(attention) = self.attentions.get(i) {
+                x = attention.forward(&x);
+            }
+        }
+        x
+    }
+}
+
+/// The normalisation of every block.
+pub(super) fn norm(w: &Weights, config: &VaeConfig, width: i64) -> Result<GroupNorm> {
+    GroupNorm::new(w, config.norm_num_groups, width, EPS)
+}

@@ -1,0 +1,105 @@
+//! The autoencoder against diffusers' over several configs, and against the real checkpoint's list.
+
+use std::path::{Path, PathBuf};
+
+use tch::Device;
+
+use super::*;
+use crate::models::noise::Noise;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/vae")
+}
+
+fn open(case: &str, device: Device, kind: Kind) -> Vae {
+    let folder = fixtures().join(case);
+    let config = VaeConfig::open(&folder.join("config.json")).unwrap();
+    Vae::new(config, &Weights::open(&folder, device, kind).unwrap()).unwrap()
+}
+
+fn difference(found: &Tensor, expected: &Tensor) -> f64 {
+    assert_eq!(found.size(), expected.size());
+    let expected = expected.to_kind(Kind::Float);
+    let found = found.to_device(Device::Cpu).to_kind(Kind::Float);
+    (found - &expected).abs().max().double_value(&[]) / expected.abs().max().double_value(&[])
+}
+
+const CASES: [&str; 4] = ["two_blocks", "four_blocks", "bare", "older_names"];
+
+#[test]
+fn encoding_and_decoding_equal_diffusers() {
+    let _guard = tch::no_grad_guard();
+    for case in CASES {
+        let vae = open(case, Device::Cpu, Kind::Float);
+        let recorded = Weights::open(
+            &fixtures().join(format!("{case}.safetensors")),
+            Device::Cpu,
+            Kind::Float,
+        )
+        .unwrap();
+        let get = |name: &str| recorded.get(name, &recorded.shape(name).unwrap()).unwrap();
+        let check = |what: &str, found: &Tensor| {
+            let difference = difference(found, &get(what));
+            println!("{case} {what}: {difference:.1e}");
+            assert!(difference <= 1e-4, "{case} {what}: {difference}");
+        };
+        for tiling in [VaeTiling::Never, VaeTiling::Always] {
+            let prefix = if tiling == VaeTiling::Always { "tiled_" } else { "" };
+            let posterior = vae.encode(&get("pixels"), tiling).unwrap();
+            check(&format!("{prefix}mean"), &posterior.mean);
+            check(&format!("{prefix}sample"), &posterior.sample(&mut Noise::new(5)));
+            check(&format!("{prefix}decoded"), &vae.decode(&get("latents"), tiling));
+        }
+        assert_eq!(
+            vae.decode(&get("latents"), VaeTiling::Auto),
+            vae.decode(&get("latents"), VaeTiling::Never),
+        );
+    }
+}
+
+#[test]
+fn half_precision_is_upcast_where_the_config_says_so() {
+    let upcast = open("two_blocks", Device::Cpu, Kind::Half);
+    assert!(upcast.config.force_upcast);
+    assert_eq!(upcast.kind(), Kind::Float);
+    assert_eq!(open("two_blocks", Device::Cpu, Kind::BFloat16).kind(), Kind::BFloat16);
+    assert_eq!(open("bare", Device::Cpu, Kind::Half).kind(), Kind::Half);
+}
+
+#[test]
+fn the_real_config_asks_for_the_real_tensors() {
+    let config = std::fs::read_to_string(fixtures().join("sdxl.json")).unwrap();
+    let expected = std::fs::read_to_string(fixtures().join("sdxl-vae.json")).unwrap();
+    let found: serde_json::Value =
+        serde_json::from_str(&inventory(&config).unwrap().to_string()).unwrap();
+    assert_eq!(found, serde_json::from_str::<serde_json::Value>(&expected).unwrap());
+    assert_eq!(inventory(&config).unwrap().tensors(), 248);
+}
+
+#[test]
+fn settings_that_cannot_be_are_errors_that_name_the_field() {
+    for (field, json) in [
+        ("norm_num_groups", r#"{"norm_num_groups": 0}"#),
+        ("block_out_channels", r#"{"block_out_channels": [30]}"#),
+        ("block_out_channels", r#"{"block_out_channels": []}"#),
+        ("block_out_channels", r#"{"block_out_channels": [9223372036854775776]}"#),
+        ("down_block_types", r#"{"block_out_channels": [32, 64]}"#),
+        ("NoBlock2D", r#"{"down_block_types": ["NoBlock2D"]}"#),
+        ("scaling_factor", r#"{"scaling_factor": 0}"#),
+        ("latents_mean", r#"{"latents_mean": [0.0]}"#),
+        ("sample_size", r#"{"sample_size": []}"#),
+        ("squish", r#"{"act_fn": "squish"}"#),
+    ] {
+        let error = inventory(json).unwrap_err();
+        assert!(matches!(error, crate::Error::InvalidFile { .. }), "{json}: {error}");
+        assert!(error.to_string().contains(field), "{json}: {error}");
+    }
+}
+
+#[test]
+fn pixels_become_bytes_and_back() {
+    let image = crate::Image::new(2, 1, vec![0, 127, 128, 255, 1, 254]).unwrap();
+    assert_eq!(image_of(&pixels_in(&image)).unwrap(), image);
+    let outside = Tensor::from_slice(&[-3_f32, 7.0, 0.0]).reshape([1, 3, 1, 1]);
+    assert_eq!(image_of(&outside).unwrap().pixels(), [0, 255, 128]);
+}
