@@ -5,6 +5,7 @@ mod config;
 mod device;
 mod files;
 mod inventory;
+pub(crate) mod ip_adapter;
 mod layers;
 mod math;
 pub(crate) mod noise;

@@ -1,0 +1,244 @@
+//! The adapter against what diffusers makes of the same file; see tests/fixtures/make_ip_adapter.py.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::*;
+
+/// diffusers' sums run in another order.
+const TOLERANCE: f64 = 1e-4;
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+struct Golden {
+    tensors: HashMap<String, Tensor>,
+    unet: UNet,
+    adapter: ImageAttention,
+}
+
+impl Golden {
+    fn read(name: &str) -> Self {
+        let file = fixture(&format!("ip_adapter/{name}_golden.safetensors"));
+        let unet = UNet::load(&fixture("unet").join(name), Device::Cpu, Kind::Float).unwrap();
+        let adapter = fixture(&format!("ip_adapter/{name}.safetensors"));
+        Self {
+            tensors: Tensor::read_safetensors(file).unwrap().into_iter().collect(),
+            adapter: ImageAttention::open(&adapter, &unet, Device::Cpu, Kind::Float).unwrap(),
+            unet,
+        }
+    }
+
+    fn get(&self, name: &str) -> &Tensor {
+        &self.tensors[name]
+    }
+
+    /// The UNet's output with the tokens of the first `images` references.
+    fn run(&self, images: i64, scale_of: impl Fn(&str) -> f64) -> Tensor {
+        let (tokens, states) = (self.get("tokens"), self.get("states"));
+        let per_image = tokens.size()[1] / states.size()[1];
+        let tokens = tokens.narrow(1, 0, images * per_image); // [b, images · queries, dim]
+        self.denoise(self.adapter.context(&tokens, scale_of).as_ref())
+    }
+
+    fn denoise(&self, image: Option<&ImageContext>) -> Tensor {
+        let text = self.unet.text_context(self.get("text"));
+        let nothing = Tensor::zeros([1, 1], (Kind::Float, Device::Cpu));
+        let given = |name: &str| self.tensors.get(name).unwrap_or(&nothing);
+        let added = self.unet.added(given("pooled"), given("time_ids"));
+        self.unet.forward(self.get("sample"), 321.0, &text, image, &added)
+    }
+
+    fn error(&self, name: &str, found: &Tensor) -> f64 {
+        let expected = self.get(name);
+        assert_eq!(found.size(), expected.size(), "{name}");
+        let error = (found - expected).abs().max().double_value(&[]);
+        error / expected.abs().max().double_value(&[])
+    }
+
+    /// Fails unless `found` is the tensor `name`, to a share of its largest value.
+    fn check(&self, name: &str, found: &Tensor) {
+        let error = self.error(name, found);
+        println!("{name}: relative error {error:.1e}");
+        assert!(error < TOLERANCE, "{name}: relative error {error:.1e}");
+    }
+}
+
+#[test]
+fn resamplers_equal_diffusers() {
+    for (name, expected) in [("sdxl", (3, 24, 4, 2, 96)), ("plain", (2, 16, 4, 1, 64))] {
+        let golden = Golden::read(name);
+        let file = fixture(&format!("ip_adapter/{name}.safetensors"));
+        let resampler = Resampler::open(&file, Device::Cpu, Kind::Float).unwrap();
+        let dims = resampler.dims();
+        assert_eq!((dims.queries, dims.dim, dims.depth, dims.heads, dims.ff_dim), expected);
+        assert_eq!(dims.output_dim, golden.unet.config().cross_attention_dim);
+
+        let states = golden.get("states"); // [b, images, patches, width]
+        let tokens = resampler.forward(&states.flatten(0, 1)); // [b · images, queries, dim]
+        let [b, images] = [states.size()[0], states.size()[1]];
+        golden.check("tokens", &tokens.view([b, images * dims.queries, -1]));
+    }
+}
+
+#[test]
+fn one_and_two_references_equal_diffusers() {
+    for name in ["sdxl", "plain"] {
+        let golden = Golden::read(name);
+        golden.check("one.out", &golden.run(1, |_| 1.0));
+        golden.check("two.out", &golden.run(2, |_| 0.5));
+    }
+}
+
+#[test]
+fn scale_0_is_no_adapter() {
+    for name in ["sdxl", "plain"] {
+        let golden = Golden::read(name);
+        assert!(golden.adapter.context(golden.get("tokens"), |_| 0.0).is_none());
+        golden.check("none.out", &golden.run(2, |_| 0.0));
+        assert!(golden.error("two.out", &golden.run(2, |_| 0.0)) > 0.01);
+    }
+}
+
+#[test]
+fn scales_of_single_blocks_equal_diffusers() {
+    let golden = Golden::read("sdxl");
+    let scale_of = |layer: &str| {
+        [
+            ("up_blocks.0.attentions.1.", 1.0),
+            ("up_blocks.0.attentions.2.", 0.5),
+            ("down_blocks.2.attentions.1.", 0.7),
+        ]
+        .into_iter()
+        .find_map(|(block, scale)| layer.starts_with(block).then_some(scale))
+        .unwrap_or(0.0)
+    };
+    golden.check("blocks.out", &golden.run(2, scale_of));
+    let golden = Golden::read("plain");
+    let in_mid = |layer: &str| if layer.starts_with("mid_block.") { 0.8 } else { 0.0 };
+    golden.check("blocks.out", &golden.run(2, in_mid));
+}
+
+/// ComfyUI's adapter gave the middle block the layers of the way up until 2024: same shapes, other
+/// pictures.
+#[test]
+fn layers_in_the_order_of_the_forward_pass_are_wrong() {
+    let golden = Golden::read("sdxl");
+    let context = || golden.adapter.context(golden.get("tokens"), |_| 0.5).unwrap();
+    let site = |name: &str| {
+        let at = golden.unet.sites().iter().position(|site| site.name.starts_with(name));
+        at.unwrap()
+    };
+    let (mid, up) = (site("mid_block"), site("up_blocks.0"));
+    assert!(up < mid);
+    golden.check("two.out", &golden.denoise(Some(&context())));
+    let mut swapped = context();
+    swapped.0.swap(mid, up);
+    assert!(golden.error("two.out", &golden.denoise(Some(&swapped))) > 10.0 * TOLERANCE);
+}
+
+#[test]
+fn a_file_for_another_unet_is_named() {
+    let unet = UNet::load(&fixture("unet/odd"), Device::Cpu, Kind::Float).unwrap();
+    let file = fixture("ip_adapter/sdxl.safetensors");
+    let error = ImageAttention::open(&file, &unet, Device::Cpu, Kind::Float).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("sdxl.safetensors") && error.contains("expected 7, the"), "{error}");
+    assert!(error.ends_with("found 20"), "{error}");
+}
+
+/// Writes `tensors` as a file of its own and returns what opening it as an adapter says.
+fn refusal(name: &str, tensors: &[(&str, Tensor)]) -> String {
+    let path = std::env::temp_dir().join(format!("imagerag-{}-{name}", std::process::id()));
+    Tensor::write_safetensors(tensors, &path).unwrap();
+    let unet = UNet::load(&fixture("unet/sdxl"), Device::Cpu, Kind::Float).unwrap();
+    let opened = ImageAttention::open(&path, &unet, Device::Cpu, Kind::Float);
+    std::fs::remove_file(&path).unwrap();
+    opened.unwrap_err().to_string()
+}
+
+fn changed(change: impl FnOnce(&mut HashMap<String, Tensor>)) -> Vec<(String, Tensor)> {
+    let file = fixture("ip_adapter/sdxl.safetensors");
+    let mut tensors = Tensor::read_safetensors(file).unwrap().into_iter().collect();
+    change(&mut tensors);
+    tensors.into_iter().collect()
+}
+
+#[test]
+fn layers_that_do_not_fit_are_named() {
+    let cases: [(&str, Box<dyn FnOnce(&mut HashMap<String, Tensor>)>, [&str; 3]); 4] = [
+        (
+            "missing",
+            Box::new(|t| drop(t.remove("ip_adapter.5.to_v_ip.weight"))),
+            ["ip_adapter.5.to_v_ip.weight", "[16, 20]", ""],
+        ),
+        (
+            "narrow",
+            Box::new(|t| {
+                let w = t["ip_adapter.3.to_k_ip.weight"].narrow(0, 0, 8);
+                t.insert("ip_adapter.3.to_k_ip.weight".into(), w);
+            }),
+            ["ip_adapter.3.to_k_ip.weight", "[12, 20]", "[8, 20]"],
+        ),
+        (
+            "more",
+            Box::new(|t| {
+                let w = t["ip_adapter.1.to_k_ip.weight"].copy();
+                let beyond = t.keys().filter(|name| name.ends_with("to_k_ip.weight")).count();
+                t.insert(format!("ip_adapter.{}.to_k_ip.weight", 2 * beyond + 1), w);
+            }),
+            ["layers of the adapter", "as many as the UNet", "one more"],
+        ),
+        (
+            "heads",
+            Box::new(|t| {
+                let w = t["image_proj.layers.0.0.to_q.weight"].narrow(0, 0, 100);
+                t.insert("image_proj.layers.0.0.to_q.weight".into(), w);
+            }),
+            ["image_proj.layers.0.0.to_q.weight", "multiple of 64", "100"],
+        ),
+    ];
+    for (name, change, parts) in cases {
+        let tensors = changed(change);
+        let tensors: Vec<_> = tensors.iter().map(|(k, v)| (k.as_str(), v.copy())).collect();
+        let error = refusal(name, &tensors);
+        assert!(parts.iter().all(|part| error.contains(part)), "{name}: {error}");
+    }
+}
+
+#[test]
+fn other_kinds_of_adapters_are_named() {
+    for (tensor, kind) in [
+        ("image_proj.proj.weight", "without a resampler"),
+        ("image_proj.proj.3.weight", "full face"),
+        ("image_proj.perceiver_resampler.proj_in.weight", "FaceID plus"),
+        ("image_proj.norm.weight", "FaceID"),
+        ("image_proj.other", "found none"),
+    ] {
+        let error = refusal(tensor, &[(tensor, Tensor::from_slice(&[1f32]))]);
+        assert!(
+            error.contains("IP-Adapter-plus") || error.contains("image_proj.latents"),
+            "{error}"
+        );
+        assert!(error.contains(kind), "{error}");
+    }
+}
+
+#[test]
+fn the_released_adapter_has_layers_1_to_139() {
+    let path = std::env::temp_dir().join(format!("imagerag-{}-unet.json", std::process::id()));
+    std::fs::write(&path, super::super::sdxl::unet::SDXL_CONFIG).unwrap();
+    let inventory = inventory(&path);
+    std::fs::remove_file(&path).unwrap();
+    let inventory = inventory.unwrap();
+    assert_eq!(inventory.tensors(), 7 + 4 * 11 + 2 * 70);
+    let shape = |name: &str| inventory.shape(name).map(<[i64]>::to_vec);
+    assert_eq!(shape("image_proj.latents"), Some(vec![1, 16, 1280]));
+    assert_eq!(shape("image_proj.layers.3.0.to_kv.weight"), Some(vec![2560, 1280]));
+    assert_eq!(shape("image_proj.layers.3.1.1.weight"), Some(vec![5120, 1280]));
+    assert_eq!(shape("image_proj.proj_out.weight"), Some(vec![2048, 1280]));
+    assert_eq!(shape("ip_adapter.1.to_k_ip.weight"), Some(vec![640, 2048]));
+    assert_eq!(shape("ip_adapter.139.to_v_ip.weight"), Some(vec![1280, 2048]));
+    assert_eq!(shape("ip_adapter.141.to_k_ip.weight"), None);
+}
