@@ -158,7 +158,9 @@ fn refusal(name: &str, tensors: &[(&str, Tensor)]) -> String {
     opened.unwrap_err().to_string()
 }
 
-fn changed(change: impl FnOnce(&mut HashMap<String, Tensor>)) -> Vec<(String, Tensor)> {
+type Change = Box<dyn FnOnce(&mut HashMap<String, Tensor>)>;
+
+fn changed(change: Change) -> Vec<(String, Tensor)> {
     let file = fixture("ip_adapter/sdxl.safetensors");
     let mut tensors = Tensor::read_safetensors(file).unwrap().into_iter().collect();
     change(&mut tensors);
@@ -167,7 +169,7 @@ fn changed(change: impl FnOnce(&mut HashMap<String, Tensor>)) -> Vec<(String, Te
 
 #[test]
 fn layers_that_do_not_fit_are_named() {
-    let cases: [(&str, Box<dyn FnOnce(&mut HashMap<String, Tensor>)>, [&str; 3]); 4] = [
+    let cases: [(&str, Change, [&str; 3]); 4] = [
         (
             "missing",
             Box::new(|t| drop(t.remove("ip_adapter.5.to_v_ip.weight"))),
