@@ -10,6 +10,8 @@ pub mod generator;
 mod image;
 #[cfg(feature = "tch")]
 pub mod models;
+#[cfg(any(feature = "hub", feature = "openai"))]
+mod net;
 pub mod pipeline;
 pub mod retriever;
 pub mod vlm;

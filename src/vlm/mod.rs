@@ -1,6 +1,10 @@
 //! [`Vlm`]: a conversation with pictures to the model's reply.
 
 mod chat;
+mod limit;
+#[cfg(feature = "openai")]
+mod openai;
+mod retry;
 
 use std::fmt::{Debug, Display};
 
@@ -10,6 +14,10 @@ use crate::Result;
 use crate::forward::forward_part;
 
 pub use chat::{ChatReply, ChatRequest, Message, Role, Usage};
+pub use limit::Limit;
+#[cfg(feature = "openai")]
+pub use openai::{OpenAiVlm, OpenAiVlmBuilder};
+pub use retry::Retry;
 
 /// A vision-language model that one can talk to.
 ///

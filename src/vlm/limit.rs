@@ -1,0 +1,159 @@
+//! [`Limit`]: any [`Vlm`] to one that is asked a bounded number of things at once.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::lock::Mutex;
+
+use super::{ChatReply, ChatRequest, Vlm};
+use crate::{Error, Result};
+
+/// A model that answers at most so many calls at a time; further ones wait their turn. It keeps
+/// many prompts at once within what a service allows.
+///
+/// ```
+/// use imagerag::vlm::Limit;
+/// # use imagerag::vlm::{ChatReply, ChatRequest, Vlm};
+/// # #[derive(Debug)]
+/// # struct Echo;
+/// # impl std::fmt::Display for Echo {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("Echo") }
+/// # }
+/// # #[async_trait::async_trait]
+/// # impl Vlm for Echo {
+/// #     async fn chat(&self, _: &ChatRequest) -> imagerag::Result<ChatReply> {
+/// #         Ok(ChatReply::new("yes"))
+/// #     }
+/// # }
+/// let vlm = Limit::new(Echo, 4)?;
+/// assert_eq!(vlm.to_string(), "Limit(Echo, 4)");
+/// # Ok::<(), imagerag::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Limit<V> {
+    inner: V,
+    calls: usize,
+    /// One token a call that may start now.
+    idle: Mutex<UnboundedReceiver<()>>,
+    back: UnboundedSender<()>,
+}
+
+impl<V: Vlm> Limit<V> {
+    /// Asks `inner` at most `calls` things at a time, at least 1.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when `calls` is 0.
+    pub fn new(inner: V, calls: usize) -> Result<Self> {
+        if calls == 0 {
+            return Err(Error::invalid_input("calls at once", "at least 1", calls));
+        }
+        let (back, idle) = unbounded();
+        for _ in 0..calls {
+            let _ = back.unbounded_send(());
+        }
+        Ok(Self { inner, calls, idle: Mutex::new(idle), back })
+    }
+}
+
+impl<V: fmt::Display> fmt::Display for Limit<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Limit({}, {})", self.inner, self.calls)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<V: Vlm> Vlm for Limit<V> {
+    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply> {
+        // `self` holds a sender, so the channel never ends.
+        let _token = self.idle.lock().await.next().await.map(|()| Token(&self.back));
+        self.inner.chat(request).await
+    }
+}
+
+/// Gives the token back when the call ends, fails or is dropped.
+struct Token<'a>(&'a UnboundedSender<()>);
+
+impl Drop for Token<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.unbounded_send(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Poll;
+
+    use futures::executor::block_on;
+    use futures::future::{join_all, poll_fn};
+    use futures::{FutureExt, pin_mut};
+
+    use super::*;
+
+    /// Answers after it was polled a few times, and counts how many calls are inside.
+    #[derive(Debug, Default)]
+    struct Slow {
+        inside: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl fmt::Display for Slow {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Slow")
+        }
+    }
+
+    #[async_trait]
+    impl Vlm for Slow {
+        async fn chat(&self, _: &ChatRequest) -> Result<ChatReply> {
+            struct Leave<'a>(&'a AtomicUsize);
+            impl Drop for Leave<'_> {
+                fn drop(&mut self) {
+                    self.0.fetch_sub(1, Ordering::SeqCst);
+                }
+            }
+            let inside = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
+            let _leave = Leave(&self.inside);
+            self.most.fetch_max(inside, Ordering::SeqCst);
+            let mut polls = 0;
+            poll_fn(|context| {
+                polls += 1;
+                context.waker().wake_by_ref();
+                if polls < 5 { Poll::Pending } else { Poll::Ready(()) }
+            })
+            .await;
+            Ok(ChatReply::new("done"))
+        }
+    }
+
+    #[test]
+    fn never_more_than_allowed_and_all_are_answered() {
+        let vlm = Limit::new(Slow::default(), 3).unwrap();
+        let request = ChatRequest::new(Vec::new());
+        let replies = block_on(join_all((0..20).map(|_| vlm.chat(&request))));
+        assert!(replies.iter().all(|reply| reply.as_ref().unwrap().text == "done"));
+        assert_eq!(vlm.inner.most.load(Ordering::SeqCst), 3);
+    }
+
+    #[test]
+    fn a_call_that_is_dropped_gives_its_turn_back() {
+        let vlm = Limit::new(Slow::default(), 1).unwrap();
+        let request = ChatRequest::new(Vec::new());
+        {
+            let (running, waiting) = (vlm.chat(&request), vlm.chat(&request));
+            pin_mut!(running, waiting);
+            assert!(running.as_mut().now_or_never().is_none());
+            assert!(waiting.as_mut().now_or_never().is_none());
+        }
+        assert_eq!(block_on(vlm.chat(&request)).unwrap().text, "done");
+    }
+
+    #[test]
+    fn zero_calls_are_refused() {
+        let error = Limit::new(Slow::default(), 0).unwrap_err();
+        assert_eq!(error.to_string(), "calls at once: expected at least 1, found 0");
+    }
+}

@@ -1,0 +1,114 @@
+//! [`OpenAiVlm`]: a conversation to a call of any service that speaks OpenAI's chat completions.
+
+mod address;
+mod builder;
+mod client;
+mod pictures;
+mod reply;
+mod request;
+mod secrets;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use self::client::Client;
+use super::{ChatReply, ChatRequest, Retry, Vlm};
+use crate::{Result, net};
+
+pub use builder::OpenAiVlmBuilder;
+
+/// A vision-language model behind OpenAI's chat-completions interface: OpenAI itself, Gemini's
+/// compatible endpoint, vLLM, Ollama, mistral.rs and the gateways that imitate them.
+///
+/// | Service | `base_url` | key |
+/// |---|---|---|
+/// | OpenAI | the default | `OPENAI_API_KEY` |
+/// | Gemini | `https://generativelanguage.googleapis.com/v1beta/openai` | Gemini's |
+/// | vLLM | `http://localhost:8000/v1` | none, or what it was started with |
+/// | Ollama | `http://localhost:11434/v1` | none |
+/// | mistral.rs | `http://localhost:1234/v1` | none |
+///
+/// - Pictures travel as JPEG data URLs, made smaller where a side is too long, and are encoded once:
+///   a conversation that goes on about the same picture reuses them.
+/// - Passing faults (time-outs, broken connections, 408, 409, 425, 429, 5xx) are retried as
+///   [`Retry`] says; `Retry-After` is honoured.
+/// - The key comes from the caller or the environment alone. It is in no `Debug`, `Display` or
+///   error, even where the service echoes it. No redirect is followed, so that it goes nowhere else.
+/// - Any executor will do: the network work runs on a thread of the crate's own. Dropping the
+///   future ends the call.
+///
+/// `Display` is the model's name: what a trace needs to tell where a reply came from.
+///
+/// ```no_run
+/// use imagerag::vlm::{ChatRequest, Message, OpenAiVlm, Vlm};
+///
+/// # fn main() -> imagerag::Result<()> {
+/// let vlm = OpenAiVlm::builder("qwen2.5vl:7b").base_url("http://localhost:11434/v1").build()?;
+/// let draft = imagerag::Image::open("draft.png")?;
+/// let question = Message::user("Does this image show a golden retriever?").with_images([draft]);
+/// let reply = futures::executor::block_on(vlm.chat(&ChatRequest::new(vec![question])))?;
+/// println!("{}", reply.text);
+/// # Ok(())
+/// # }
+/// ```
+pub struct OpenAiVlm {
+    calls: Retry<Once>,
+}
+
+impl OpenAiVlm {
+    /// The model called `model` at the endpoint and with the key of the environment:
+    /// `OPENAI_BASE_URL` and `OPENAI_API_KEY`.
+    ///
+    /// # Errors
+    /// As [`OpenAiVlmBuilder::build`].
+    pub fn new(model: impl Into<String>) -> Result<Self> {
+        Self::builder(model).build()
+    }
+
+    /// Settings for the model called `model`, such as `gpt-4o-2024-08-06`.
+    pub fn builder(model: impl Into<String>) -> OpenAiVlmBuilder {
+        OpenAiVlmBuilder::new(model.into())
+    }
+}
+
+impl fmt::Display for OpenAiVlm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.calls.inner().fmt(f)
+    }
+}
+
+impl fmt::Debug for OpenAiVlm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OpenAiVlm").field(&self.calls).finish()
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Vlm for OpenAiVlm {
+    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply> {
+        self.calls.chat(request).await
+    }
+}
+
+/// The same service, asked once a call.
+#[derive(Debug)]
+struct Once(Arc<Client>);
+
+impl fmt::Display for Once {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.model())
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Vlm for Once {
+    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply> {
+        request::check(request)?;
+        let (client, request) = (Arc::clone(&self.0), request.clone());
+        net::run(self.0.model(), async move { client.ask(request).await }).await
+    }
+}
