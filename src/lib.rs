@@ -14,6 +14,8 @@ pub mod models;
 mod net;
 pub mod pipeline;
 pub mod retriever;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod vlm;
 
 pub use conditioner::Conditioner;

@@ -91,11 +91,10 @@ impl<V: Vlm> GuidedCot<V> {
                     exchange.problem = reply.refusal.clone();
                     exchange.reply = Some(reply.text.clone());
                     request.log.push(exchange);
-                    if reply.refusal.is_none() && !parse::is_refusal(&reply.text) {
-                        if let Some(meaning) = read(&reply.text) {
-                            conversation.push(Message::assistant(reply.text));
-                            return Ok(Some(meaning));
-                        }
+                    let refused = reply.refusal.is_some() || parse::is_refusal(&reply.text);
+                    if let Some(meaning) = read(&reply.text).filter(|_| !refused) {
+                        conversation.push(Message::assistant(reply.text));
+                        return Ok(Some(meaning));
                     }
                 }
             }

@@ -149,7 +149,7 @@ pub struct RagError {
     /// The stage that failed.
     pub stage: Stage,
     /// Why.
-    pub source: Error,
+    pub source: Box<Error>,
     /// Everything that happened up to there.
     pub trace: Box<RagTrace>,
     /// The best image so far, where there is one.

@@ -186,7 +186,7 @@ impl<'a> Run<'a> {
                 self.trace.error = Some(source.to_string());
                 Err(RagError {
                     stage: self.stage,
-                    source,
+                    source: Box::new(source),
                     trace: Box::new(self.trace),
                     best: best.map(|best| best.image),
                 })

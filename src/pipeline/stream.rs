@@ -88,11 +88,9 @@ impl Stream for RagStream {
     type Item = Event;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        if let Some(run) = &mut self.run {
-            if let Poll::Ready(result) = run.poll_unpin(context) {
-                self.done = Some(Box::new(result));
-                self.run = None;
-            }
+        if let Some(Poll::Ready(result)) = self.run.as_mut().map(|run| run.poll_unpin(context)) {
+            self.done = Some(Box::new(result));
+            self.run = None;
         }
         match self.events.poll_next_unpin(context) {
             Poll::Ready(Some(event)) => Poll::Ready(Some(event)),

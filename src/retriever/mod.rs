@@ -1,7 +1,10 @@
 //! [`Retriever`]: captions to reference images; [`Embedder`] and [`VectorIndex`], what most
 //! retrievers are made of.
 
+mod by_embedding;
+mod catalog;
 mod embedder;
+mod flat_index;
 mod index;
 mod reference;
 
@@ -12,7 +15,10 @@ use async_trait::async_trait;
 use crate::Result;
 use crate::forward::forward_part;
 
+pub use by_embedding::{EmbeddingRetriever, Skipped};
+pub use catalog::{Catalog, CatalogEntry};
 pub use embedder::{Embedder, Embedding};
+pub use flat_index::FlatIndex;
 pub use index::{Neighbor, VectorIndex};
 pub use reference::{Caption, Provenance, Reference, Source};
 

@@ -1,0 +1,150 @@
+//! [`EmbeddingRetriever`]: captions to the images whose embeddings are the closest.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::image::Image;
+use crate::retriever::{Caption, Catalog, Embedder, FlatIndex, Reference, Retriever, VectorIndex};
+use crate::{Error, Result};
+
+/// Compares the embedding of a caption with those of all images: the paper's retrieval, with CLIP
+/// as the embedder.
+#[derive(Clone, Debug)]
+pub struct EmbeddingRetriever<E, I = FlatIndex> {
+    embedder: E,
+    index: I,
+    catalog: Catalog,
+}
+
+/// A picture that could not be embedded, by its number in the catalog, and why.
+#[derive(Debug)]
+pub struct Skipped {
+    /// The picture, by its source.
+    pub source: String,
+    /// Why it is not in the gallery.
+    pub reason: Error,
+}
+
+/// Pictures that are decoded and embedded together.
+const BATCH: usize = 32;
+
+impl<E: Embedder> EmbeddingRetriever<E> {
+    /// Embeds every picture of `catalog` into an exact index. Pictures that cannot be read are left
+    /// out and returned with the reason; `progress` hears how many of how many are done.
+    ///
+    /// # Errors
+    /// Those of the embedder; [`Error::InvalidInput`] when no picture is left.
+    pub async fn build(
+        embedder: E,
+        catalog: Catalog,
+        progress: impl Fn(usize, usize) + Send + Sync,
+    ) -> Result<(Self, Vec<Skipped>)> {
+        let mut index = FlatIndex::new(embedder.dim())?;
+        let (mut kept, mut skipped) = (Vec::new(), Vec::new());
+        let total = catalog.len();
+        for (number, batch) in catalog.entries().chunks(BATCH).enumerate() {
+            let mut images: Vec<Image> = Vec::with_capacity(batch.len());
+            for entry in batch {
+                match entry.image() {
+                    Ok(image) => {
+                        images.push(image);
+                        kept.push(entry.clone());
+                    }
+                    Err(reason) => {
+                        skipped.push(Skipped { source: entry.source.to_string(), reason });
+                    }
+                }
+            }
+            let embeddings = embedder.embed_images(&images).await?;
+            if embeddings.len() != images.len() {
+                return Err(Error::backend(
+                    embedder.to_string(),
+                    format!("expected {} embeddings, found {}", images.len(), embeddings.len()),
+                ));
+            }
+            for embedding in &embeddings {
+                index.add(embedding)?;
+            }
+            progress(number * BATCH + batch.len(), total);
+        }
+        if kept.is_empty() {
+            return Err(Error::invalid_input(
+                "gallery",
+                "at least one picture that can be read",
+                format!("none of {total}"),
+            ));
+        }
+        Ok((Self { embedder, index, catalog: Catalog::new(kept) }, skipped))
+    }
+}
+
+impl<E: Embedder, I: VectorIndex> EmbeddingRetriever<E, I> {
+    /// A retriever over an index whose vector `n` belongs to picture `n` of the catalog.
+    ///
+    /// # Errors
+    /// [`Error::Incompatible`] when the dimensions of embedder and index, or the numbers of vectors
+    /// and pictures differ; [`Error::InvalidInput`] when there is no picture.
+    pub fn new(embedder: E, index: I, catalog: Catalog) -> Result<Self> {
+        let differ = |right: String, expected: String, found: String| Error::Incompatible {
+            left: index.to_string(),
+            right,
+            expected,
+            found,
+        };
+        if embedder.dim() != index.dim() {
+            return Err(differ(
+                embedder.to_string(),
+                format!("{} values an embedding", index.dim()),
+                embedder.dim().to_string(),
+            ));
+        }
+        if index.count() != catalog.len() {
+            return Err(differ(
+                "the catalog".to_owned(),
+                format!("{} pictures", index.count()),
+                catalog.len().to_string(),
+            ));
+        }
+        if catalog.is_empty() {
+            return Err(Error::invalid_input("gallery", "at least one picture", "none"));
+        }
+        Ok(Self { embedder, index, catalog })
+    }
+
+    /// The pictures that are searched.
+    pub const fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<E: Embedder, I: VectorIndex> Retriever for EmbeddingRetriever<E, I> {
+    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>> {
+        let texts: Vec<&str> = captions.iter().map(|caption| caption.text.as_str()).collect();
+        let queries = self.embedder.embed_texts(&texts).await?;
+        let found = self.index.search(&queries, limit)?;
+        let name = self.to_string();
+        captions
+            .iter()
+            .zip(found)
+            .map(|(caption, neighbors)| {
+                neighbors
+                    .into_iter()
+                    .enumerate()
+                    .map(|(rank, neighbor)| {
+                        let (id, score) = (neighbor.id, neighbor.score);
+                        self.catalog.reference(id, caption, name.clone(), score, rank)
+                    })
+                    .collect()
+            })
+            .collect()
+    }
+}
+
+impl<E: Embedder, I: VectorIndex> fmt::Display for EmbeddingRetriever<E, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Embedding({}, {})", self.embedder, self.index)
+    }
+}

@@ -1,0 +1,205 @@
+//! [`Catalog`]: what a gallery holds, by number: the pictures with their origin and licence.
+
+use crate::image::Image;
+use crate::retriever::{Caption, Provenance, Reference, Source};
+use crate::{Error, Result};
+
+#[cfg(feature = "image")]
+use std::path::{Path, PathBuf};
+
+/// One picture of a gallery.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CatalogEntry {
+    /// Where the picture comes from.
+    pub source: Source,
+    /// Its licence, such as `CC-BY-4.0`, where it is known.
+    pub licence: Option<String>,
+    /// Whom to credit, where it is known.
+    pub author: Option<String>,
+    /// What it shows, where somebody wrote it down.
+    pub caption: Option<String>,
+    picture: Picture,
+}
+
+#[derive(Clone, Debug)]
+enum Picture {
+    Held(Image),
+    #[cfg(feature = "image")]
+    File(PathBuf),
+}
+
+impl CatalogEntry {
+    /// A picture that is held in memory.
+    pub fn new(source: impl Into<String>, image: Image) -> Self {
+        Self {
+            source: Source::Uri(source.into()),
+            licence: None,
+            author: None,
+            caption: None,
+            picture: Picture::Held(image),
+        }
+    }
+
+    /// A picture file that is read each time it is needed.
+    #[cfg(feature = "image")]
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        Self {
+            source: Source::Uri(path.display().to_string()),
+            licence: None,
+            author: None,
+            caption: None,
+            picture: Picture::File(path),
+        }
+    }
+
+    /// The picture.
+    ///
+    /// # Errors
+    /// Those of [`Image::open`] where it is a file.
+    pub fn image(&self) -> Result<Image> {
+        match &self.picture {
+            Picture::Held(image) => Ok(image.clone()),
+            #[cfg(feature = "image")]
+            Picture::File(path) => Image::open(path),
+        }
+    }
+}
+
+/// The pictures of a gallery, numbered from 0.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    entries: Vec<CatalogEntry>,
+}
+
+impl Catalog {
+    /// A catalog of `entries`, numbered in their order.
+    pub fn new(entries: impl IntoIterator<Item = CatalogEntry>) -> Self {
+        Self { entries: entries.into_iter().collect() }
+    }
+
+    /// Number of pictures.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no picture.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The pictures, in the order of their numbers.
+    pub fn entries(&self) -> &[CatalogEntry] {
+        &self.entries
+    }
+
+    /// Picture `id` as a reference for `caption`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when there is no such number; those of [`CatalogEntry::image`].
+    pub(crate) fn reference(
+        &self,
+        id: u64,
+        caption: &Caption,
+        retriever: String,
+        score: f32,
+        rank: usize,
+    ) -> Result<Reference> {
+        let entry =
+            usize::try_from(id).ok().and_then(|id| self.entries.get(id)).ok_or_else(|| {
+                Error::invalid_input(
+                    "number of a picture",
+                    format!("less than {}", self.entries.len()),
+                    id,
+                )
+            })?;
+        let mut provenance = Provenance::new(entry.source.clone(), retriever, score, rank);
+        provenance.licence.clone_from(&entry.licence);
+        provenance.author.clone_from(&entry.author);
+        provenance.stored_caption.clone_from(&entry.caption);
+        Ok(Reference { image: entry.image()?, caption: caption.clone(), provenance })
+    }
+
+    /// Every picture file below `folder`, in the order of their paths. Where `folder` holds a
+    /// `catalog.json`, a list of `{"file", "caption", "licence", "author", "source"}`, captions,
+    /// licences and so on come from there. Nothing is decoded yet.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when a folder cannot be read; [`Error::InvalidFile`] when `catalog.json` is
+    /// broken or names a file that is not there; [`Error::InvalidInput`] when there is no picture.
+    #[cfg(all(feature = "image", feature = "serde"))]
+    pub fn from_folder(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        let mut files = Vec::new();
+        find_pictures(folder, &mut files)?;
+        files.sort();
+        if files.is_empty() {
+            return Err(Error::invalid_input(
+                "gallery",
+                format!("a folder with files of type {}", EXTENSIONS.join(", ")),
+                format!("none in {}", folder.display()),
+            ));
+        }
+        let mut entries: Vec<CatalogEntry> = files.iter().map(CatalogEntry::file).collect();
+        let listed = folder.join("catalog.json");
+        if listed.is_file() {
+            describe(&listed, folder, &files, &mut entries)?;
+        }
+        Ok(Self { entries })
+    }
+}
+
+/// Endings of the files that are taken for pictures.
+#[cfg(all(feature = "image", feature = "serde"))]
+const EXTENSIONS: [&str; 8] = ["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
+
+#[cfg(all(feature = "image", feature = "serde"))]
+fn find_pictures(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = std::fs::read_dir(folder).map_err(|source| Error::io(folder, source))?;
+    for entry in entries {
+        let path = entry.map_err(|source| Error::io(folder, source))?.path();
+        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
+        // A link to a folder could lead back here: only real folders are entered.
+        if path.is_dir() && !path.is_symlink() {
+            find_pictures(&path, files)?;
+        } else if EXTENSIONS.contains(&ending.as_str()) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Fills in what `catalog.json` says of the pictures.
+#[cfg(all(feature = "image", feature = "serde"))]
+fn describe(
+    listed: &Path,
+    folder: &Path,
+    files: &[PathBuf],
+    entries: &mut [CatalogEntry],
+) -> Result<()> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        file: PathBuf,
+        caption: Option<String>,
+        licence: Option<String>,
+        author: Option<String>,
+        source: Option<String>,
+    }
+    let text = std::fs::read_to_string(listed).map_err(|source| Error::io(listed, source))?;
+    let lines: Vec<Line> = serde_json::from_str(&text)
+        .map_err(|error| Error::invalid_file(listed, "catalog", "a list of pictures", error))?;
+    for line in lines {
+        let path = folder.join(&line.file);
+        let Ok(at) = files.binary_search(&path) else {
+            let what = line.file.display().to_string();
+            return Err(Error::invalid_file(listed, what, "a picture in the folder", "none"));
+        };
+        let entry = &mut entries[at];
+        (entry.caption, entry.licence, entry.author) = (line.caption, line.licence, line.author);
+        if let Some(source) = line.source {
+            entry.source = Source::Uri(source);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,276 @@
+//! A suite for each trait: it calls the part and panics, with the rule in words, where the part
+//! breaks its contract.
+
+use crate::conditioner::{Conditioner, Conditioning, ConditioningKind};
+use crate::critic::{Critic, CritiqueRequest, Query, Verdict};
+use crate::generator::{GenerateRequest, Generator, Progress};
+use crate::retriever::{
+    Caption, Embedder, Embedding, Provenance, Reference, Retriever, Source, VectorIndex,
+};
+use crate::testing::solid;
+use crate::vlm::{ChatRequest, Message, Vlm};
+use crate::{Error, Image};
+
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Fails unless a part names itself: its `Display` is its provenance.
+fn names_itself(part: &(impl Display + ?Sized)) {
+    assert!(!part.to_string().trim().is_empty(), "a part has a Display");
+}
+
+/// Checks a [`Generator`] with requests of its default size and two steps.
+pub async fn generator(part: &dyn Generator) {
+    names_itself(part);
+    assert!(
+        part.accepts().contains(&ConditioningKind::None),
+        "{part}: every generator draws from a prompt alone"
+    );
+    let request = |prompt: &str, seed| {
+        let mut request = GenerateRequest::new(prompt);
+        request.steps = Some(2);
+        request.seed = seed;
+        request
+    };
+    assert_eq!(
+        part.generate(&[]).await.map(|images| images.len()).ok(),
+        Some(0),
+        "{part}: no request gives no image"
+    );
+
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&steps);
+    let mut first = request("a red circle", 1);
+    first.progress = Progress::new(move |step| {
+        heard.lock().unwrap_or_else(PoisonError::into_inner).push((step.index, step.total));
+    });
+    let both = [first, request("a blue square", 2)];
+    let images = expect(part, part.generate(&both).await);
+    assert_eq!(images.len(), 2, "{part}: one image a request");
+    assert_eq!(
+        *steps.lock().unwrap_or_else(PoisonError::into_inner),
+        [(1, 2), (2, 2)],
+        "{part}: every step is reported once, in order, numbered from 1"
+    );
+    let alone = expect(part, part.generate(&both[..1]).await);
+    assert!(
+        alike(&alone[0], &images[0]),
+        "{part}: the same request gives the same image, whatever else is in the batch"
+    );
+    assert!(!alike(&images[0], &images[1]), "{part}: prompt and seed make the image");
+
+    let mut no_steps = request("a red circle", 1);
+    no_steps.steps = Some(0);
+    let mut nan = request("a red circle", 1);
+    nan.guidance_scale = Some(f64::NAN);
+    let mut stranger = request("a red circle", 1);
+    let tokens = crate::conditioner::ImageTokens::new("no such space", 1, 1, [0.0], [0.0]);
+    stranger.conditioning = Conditioning::Tokens(expect(part, tokens));
+    for wrong in [no_steps, nan, stranger] {
+        let result = part.generate(std::slice::from_ref(&wrong)).await;
+        assert!(
+            matches!(result, Err(Error::InvalidInput { .. })),
+            "{part}: {wrong:?} is InvalidInput, found {result:?}"
+        );
+    }
+}
+
+/// Checks a [`Vlm`] that is ready to answer two questions.
+pub async fn vlm(part: &dyn Vlm) {
+    names_itself(part);
+    let question = Message::user("Is this red? Only answer yes or no.").with_images([solid(
+        16,
+        8,
+        [255, 0, 0],
+    )]);
+    let first = expect(part, part.chat(&ChatRequest::new(vec![question.clone()])).await);
+    assert!(
+        !first.text.is_empty() || first.refusal.is_some(),
+        "{part}: a reply has words or a refusal"
+    );
+    let conversation = vec![question, Message::assistant("yes"), Message::user("Are you sure?")];
+    let second = expect(part, part.chat(&ChatRequest::new(conversation)).await);
+    assert!(
+        !second.text.is_empty() || second.refusal.is_some(),
+        "{part}: a longer conversation is answered too"
+    );
+}
+
+/// Checks a [`Critic`] with a prompt that it can judge, and an image that does not show it.
+pub async fn critic(part: &dyn Critic, prompt: &str, wrong: &Image) {
+    names_itself(part);
+    for query in [Query::Caption, Query::Concept, Query::Prompt] {
+        for image in [Some(wrong.clone()), None] {
+            let judges = image.is_some();
+            let mut request = CritiqueRequest::new(prompt, image);
+            request.query = query;
+            match expect(part, part.critique(&request).await).verdict {
+                Verdict::Match => assert!(judges, "{part}: without an image nothing can match"),
+                Verdict::Undetermined => {}
+                Verdict::Missing(captions) => {
+                    assert_eq!(captions.len(), 1, "{part}: 1 to max_concepts captions");
+                    for caption in captions {
+                        assert!(!caption.text.trim().is_empty(), "{part}: no caption is blank");
+                        assert!(!caption.concept.trim().is_empty(), "{part}: no concept is blank");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Checks a [`Retriever`] with captions that it finds something for.
+pub async fn retriever(part: &dyn Retriever, captions: &[Caption]) {
+    names_itself(part);
+    assert!(!captions.is_empty(), "the suite needs captions");
+    let none = expect(part, part.retrieve(&[], 3).await);
+    assert!(none.is_empty(), "{part}: no caption gives no list");
+    let empty = expect(part, part.retrieve(captions, 0).await);
+    assert_eq!(empty.len(), captions.len(), "{part}: one list a caption, also for limit 0");
+    assert!(empty.iter().all(Vec::is_empty), "{part}: limit 0 gives empty lists");
+
+    let found = expect(part, part.retrieve(captions, 3).await);
+    assert_eq!(found.len(), captions.len(), "{part}: one list a caption");
+    for (caption, list) in captions.iter().zip(&found) {
+        assert!(!list.is_empty() && list.len() <= 3, "{part}: 1 to 3 references for {caption:?}");
+        for (rank, reference) in list.iter().enumerate() {
+            assert_eq!(&reference.caption, caption, "{part}: a reference keeps its caption");
+            assert_eq!(reference.provenance.rank, rank, "{part}: ranks count from 0");
+            assert!(
+                !list[..rank].iter().any(|r| r.provenance.source == reference.provenance.source),
+                "{part}: no image twice for one caption"
+            );
+        }
+        assert!(
+            list.is_sorted_by(|a, b| a.provenance.score >= b.provenance.score),
+            "{part}: the best first"
+        );
+    }
+    let again = expect(part, part.retrieve(captions, 3).await);
+    assert_eq!(again, found, "{part}: the same call gives the same lists");
+    let one = expect(part, part.retrieve(&captions[..1], 1).await);
+    assert_eq!(one[0][..], found[0][..1], "{part}: a smaller limit gives the best of them");
+}
+
+/// Checks a [`Conditioner`].
+pub async fn conditioner(part: &dyn Conditioner) {
+    names_itself(part);
+    let reference = |n: usize| Reference {
+        image: solid(16, 8, [40 * n as u8, 200, 90]),
+        caption: Caption::new(format!("a photo of thing {n}"), format!("thing {n}")),
+        provenance: Provenance::new(Source::Uri(n.to_string()), "suite", 0.5, 0),
+    };
+    let capacity = part.capacity();
+    assert!(capacity >= 1, "{part}: there is room for a reference");
+    let too_many: Vec<Reference> = (0..=capacity.min(8)).map(reference).collect();
+    for count in [1, capacity.min(8)] {
+        let conditioned =
+            expect(part, part.condition("a prompt of its own", &too_many[..count]).await);
+        assert_eq!(
+            conditioned.conditioning.kind(),
+            part.produces(),
+            "{part}: gives the kind that it names"
+        );
+        assert!(
+            conditioned.prompt.contains("a prompt of its own"),
+            "{part}: the prompt is kept, found {:?}",
+            conditioned.prompt
+        );
+    }
+    let mut wrong = vec![Vec::new()];
+    if capacity < 8 {
+        wrong.push(too_many);
+    }
+    for references in wrong {
+        let result = part.condition("a prompt", &references).await;
+        assert!(
+            matches!(result, Err(Error::InvalidInput { .. })),
+            "{part}: {} references are InvalidInput, found {result:?}",
+            references.len()
+        );
+    }
+}
+
+/// Checks an [`Embedder`].
+pub async fn embedder(part: &dyn Embedder) {
+    names_itself(part);
+    let long = "a very long caption ".repeat(100);
+    let texts = ["a red circle", "", "\u{1f980} \u{4e09}", &long];
+    let images = [solid(7, 3, [255, 0, 0]), solid(40, 90, [0, 0, 255])];
+    assert!(expect(part, part.embed_texts(&[]).await).is_empty(), "{part}: no text, no embedding");
+    assert!(expect(part, part.embed_images(&[]).await).is_empty(), "{part}: the same for images");
+    let embedded = expect(part, part.embed_texts(&texts).await);
+    let embedded_images = expect(part, part.embed_images(&images).await);
+    assert_eq!(embedded.len(), texts.len(), "{part}: one embedding a text");
+    assert_eq!(embedded_images.len(), images.len(), "{part}: one embedding an image");
+    for embedding in embedded.iter().chain(&embedded_images) {
+        assert_eq!(embedding.dim(), part.dim(), "{part}: every embedding has dim() values");
+    }
+    let alone = expect(part, part.embed_texts(&texts[..1]).await);
+    assert!(
+        alone[0].similarity(&embedded[0]) > 0.999_99,
+        "{part}: the same text gives the same embedding, whatever else is in the batch"
+    );
+    let alone = expect(part, part.embed_images(&images[1..]).await);
+    assert!(alone[0].similarity(&embedded_images[1]) > 0.999_99, "{part}: the same for images");
+    assert!(
+        embedded_images[0].similarity(&embedded_images[1]) < 0.999_99,
+        "{part}: images that differ have embeddings that differ"
+    );
+}
+
+/// Checks a [`VectorIndex`] that holds `vectors` in this order, against exhaustive search. `recall`
+/// is the least share of true neighbours that it must find, in [0, 1]; 1 for an exact index.
+pub fn vector_index(part: &dyn VectorIndex, vectors: &[Embedding], recall: f64) {
+    names_itself(part);
+    assert!(!vectors.is_empty(), "the suite needs vectors");
+    assert_eq!(part.count(), vectors.len(), "{part}: holds every vector");
+    assert_eq!(part.dim(), vectors[0].dim(), "{part}: knows its dimension");
+    let limit = 10.min(vectors.len());
+    let queries = &vectors[..vectors.len().min(50)];
+    let found = expect(part, part.search(queries, limit));
+    assert_eq!(found.len(), queries.len(), "{part}: one list a query");
+    let mut hits = 0;
+    for (query, list) in queries.iter().zip(&found) {
+        assert!(list.len() <= limit, "{part}: at most limit neighbours");
+        assert!(
+            list.is_sorted_by(|a, b| a.score > b.score || (a.score == b.score && a.id < b.id)),
+            "{part}: falling scores, ties by rising id: {list:?}"
+        );
+        let mut scores: Vec<f32> = vectors.iter().map(|v| query.similarity(v)).collect();
+        for neighbor in list {
+            let Some(vector) = vectors.get(neighbor.id as usize) else {
+                panic!("{part}: id {} of {} vectors", neighbor.id, vectors.len())
+            };
+            if recall == 1.0 {
+                let exact = query.similarity(vector);
+                assert!((neighbor.score - exact).abs() < 1e-4, "{part}: scores are cosines");
+            }
+        }
+        scores.sort_by(|a, b| b.total_cmp(a));
+        let worst = scores[limit - 1] - 1e-4;
+        hits += list.iter().filter(|n| query.similarity(&vectors[n.id as usize]) >= worst).count();
+    }
+    let share = hits as f64 / (limit * queries.len()) as f64;
+    assert!(share >= recall, "{part}: recall {share:.3} is below {recall}");
+    let nothing = expect(part, part.search(queries, 0));
+    assert!(nothing.iter().all(Vec::is_empty), "{part}: limit 0 gives empty lists");
+    let all = expect(part, part.search(&queries[..1], vectors.len() + 5));
+    assert!(all[0].len() <= vectors.len(), "{part}: no vector is made up");
+    let stranger = Embedding::new(vec![1.0; part.dim() + 1]);
+    let result = part.search(&[expect(part, stranger)], 1);
+    assert!(
+        matches!(result, Err(Error::InvalidInput { .. })),
+        "{part}: a query of another dimension is InvalidInput, found {result:?}"
+    );
+}
+
+fn expect<T>(part: &(impl Display + ?Sized), result: crate::Result<T>) -> T {
+    result.unwrap_or_else(|error| panic!("{part}: {error}"))
+}
+
+/// Whether two images differ by no more than rounding: 1 of 255.
+fn alike(a: &Image, b: &Image) -> bool {
+    (a.width(), a.height()) == (b.width(), b.height())
+        && a.pixels().iter().zip(b.pixels()).all(|(x, y)| x.abs_diff(*y) <= 1)
+}

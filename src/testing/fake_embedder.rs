@@ -1,0 +1,69 @@
+//! [`FakeEmbedder`]: a space of colours, where "red" is close to red pictures.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use super::fake_conditioner::mean_colour;
+use super::{colour_of, pause};
+use crate::retriever::{Embedder, Embedding};
+use crate::{Image, Result};
+
+/// Embeds an image as its mean colour and a text as the colour it names, else as a colour that
+/// depends on the text alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FakeEmbedder;
+
+/// Colours that a text can name, with values in [0, 1].
+const COLOURS: [(&str, [f32; 3]); 7] = [
+    ("red", [1.0, 0.0, 0.0]),
+    ("green", [0.0, 1.0, 0.0]),
+    ("blue", [0.0, 0.0, 1.0]),
+    ("yellow", [1.0, 1.0, 0.0]),
+    ("magenta", [1.0, 0.0, 1.0]),
+    ("cyan", [0.0, 1.0, 1.0]),
+    ("white", [1.0, 1.0, 1.0]),
+];
+
+/// Keeps black pictures from having no direction.
+const OFFSET: f32 = 1.0 / 512.0;
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Embedder for FakeEmbedder {
+    fn dim(&self) -> usize {
+        3
+    }
+
+    async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
+        pause().await;
+        texts
+            .iter()
+            .map(|text| {
+                let named = COLOURS.iter().find(|(name, _)| {
+                    text.split(|c: char| !c.is_alphanumeric())
+                        .any(|word| word.eq_ignore_ascii_case(name))
+                });
+                let rgb = named.map_or_else(
+                    || colour_of(text).map(|value| f32::from(value) / 255.0),
+                    |(_, rgb)| *rgb,
+                );
+                Embedding::new(rgb.map(|value| value + OFFSET))
+            })
+            .collect()
+    }
+
+    async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>> {
+        pause().await;
+        images
+            .iter()
+            .map(|image| Embedding::new(mean_colour(image).map(|value| value + OFFSET)))
+            .collect()
+    }
+}
+
+impl fmt::Display for FakeEmbedder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FakeEmbedder")
+    }
+}

@@ -1,0 +1,114 @@
+//! [`FakeGenerator`]: an image of one colour that depends on the request.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+
+use super::{colour_of, lock, pause, solid};
+use crate::conditioner::{Conditioning, ConditioningKind};
+use crate::generator::{GenerateRequest, Generator, Step};
+use crate::{Error, Image, Result};
+
+/// Draws one colour, made of prompt, seed and conditioning; keeps every request.
+#[derive(Clone, Debug)]
+pub struct FakeGenerator {
+    accepts: Vec<ConditioningKind>,
+    requests: Arc<Mutex<Vec<GenerateRequest>>>,
+    fails_at: Option<usize>,
+}
+
+impl Default for FakeGenerator {
+    fn default() -> Self {
+        Self {
+            accepts: vec![ConditioningKind::None, ConditioningKind::Images],
+            requests: Arc::default(),
+            fails_at: None,
+        }
+    }
+}
+
+impl FakeGenerator {
+    /// A generator that takes images as conditioning.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes conditioning of `kind` too.
+    #[must_use]
+    pub fn accepting(mut self, kind: ConditioningKind) -> Self {
+        self.accepts.push(kind);
+        self
+    }
+
+    /// Fails at the `n`-th request, from 0, as a backend that runs out of memory does.
+    #[must_use]
+    pub const fn failing_at(mut self, n: usize) -> Self {
+        self.fails_at = Some(n);
+        self
+    }
+
+    /// Every request so far; clones share them.
+    pub fn requests(&self) -> Vec<GenerateRequest> {
+        lock(&self.requests).clone()
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Generator for FakeGenerator {
+    fn accepts(&self) -> &[ConditioningKind] {
+        &self.accepts
+    }
+
+    async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Image>> {
+        for request in requests {
+            request.validate()?;
+            if !self.accepts.contains(&request.conditioning.kind()) {
+                let accepted: Vec<_> = self.accepts.iter().map(ToString::to_string).collect();
+                return Err(Error::invalid_input(
+                    "conditioning",
+                    accepted.join(" or "),
+                    request.conditioning.kind(),
+                ));
+            }
+        }
+        let mut images = Vec::with_capacity(requests.len());
+        for request in requests {
+            let number = {
+                let mut seen = lock(&self.requests);
+                seen.push(request.clone());
+                seen.len() - 1
+            };
+            if self.fails_at == Some(number) {
+                return Err(Error::backend(self.to_string(), "out of memory"));
+            }
+            let references = match &request.conditioning {
+                Conditioning::None => Vec::new(),
+                Conditioning::Images(images) => {
+                    images.iter().flat_map(|image| image.pixels().to_vec()).collect()
+                }
+                Conditioning::Tokens(tokens) => {
+                    tokens.data.iter().flat_map(|value| value.to_le_bytes()).collect()
+                }
+            };
+            let rgb = colour_of((&request.prompt, request.seed, references));
+            let image = solid(request.width.unwrap_or(8), request.height.unwrap_or(8), rgb);
+            let total = request.steps.unwrap_or(2);
+            for index in 1..=total {
+                pause().await;
+                let mut step = Step::new(index, total);
+                step.preview = request.progress.wants_preview(index).then(|| image.clone());
+                request.progress.report(step);
+            }
+            images.push(image);
+        }
+        Ok(images)
+    }
+}
+
+impl fmt::Display for FakeGenerator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FakeGenerator")
+    }
+}

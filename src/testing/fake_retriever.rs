@@ -1,0 +1,75 @@
+//! [`FakeRetriever`]: a shelf of labelled images, found by the words of their label.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+
+use super::{lock, pause};
+use crate::retriever::{Caption, Provenance, Reference, Retriever, Source};
+use crate::{Image, Result};
+
+/// Finds images by the share of a caption's words that their label holds: 1 where it holds all,
+/// and none where it holds no word.
+#[derive(Clone, Debug, Default)]
+pub struct FakeRetriever {
+    shelf: Vec<(String, Image)>,
+    captions: Arc<Mutex<Vec<Caption>>>,
+}
+
+impl FakeRetriever {
+    /// A retriever of `images` with their labels; a label is also the image's source.
+    pub fn new<S: Into<String>>(images: impl IntoIterator<Item = (S, Image)>) -> Self {
+        let shelf = images.into_iter().map(|(label, image)| (label.into(), image)).collect();
+        Self { shelf, captions: Arc::default() }
+    }
+
+    /// Every caption that was looked for so far; clones share them.
+    pub fn captions(&self) -> Vec<Caption> {
+        lock(&self.captions).clone()
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Retriever for FakeRetriever {
+    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>> {
+        lock(&self.captions).extend(captions.iter().cloned());
+        pause().await;
+        Ok(captions.iter().map(|caption| self.find(caption, limit)).collect())
+    }
+}
+
+impl FakeRetriever {
+    fn find(&self, caption: &Caption, limit: usize) -> Vec<Reference> {
+        let text = caption.text.to_lowercase();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let mut found: Vec<(f32, &String, &Image)> = self
+            .shelf
+            .iter()
+            .map(|(label, image)| {
+                let lower = label.to_lowercase();
+                let held = lower.split_whitespace().filter(|word| words.contains(word)).count();
+                (held as f32 / words.len().max(1) as f32, label, image)
+            })
+            .filter(|(score, ..)| *score > 0.0)
+            .collect();
+        found.sort_by(|a, b| b.0.total_cmp(&a.0)); // Stable: ties stay in the order of the shelf.
+        found
+            .into_iter()
+            .take(limit)
+            .enumerate()
+            .map(|(rank, (score, label, image))| Reference {
+                image: image.clone(),
+                caption: caption.clone(),
+                provenance: Provenance::new(Source::Uri(label.clone()), self, score, rank),
+            })
+            .collect()
+    }
+}
+
+impl fmt::Display for FakeRetriever {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FakeRetriever({} images)", self.shelf.len())
+    }
+}

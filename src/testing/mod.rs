@@ -1,0 +1,65 @@
+//! For implementors: fakes of every part, and conformance suites that check a part of one's own
+//! against its contract.
+//!
+//! ```
+//! use futures::executor::block_on;
+//! use imagerag::testing::{FakeGenerator, conformance};
+//!
+//! block_on(conformance::generator(&FakeGenerator::new()));
+//! ```
+
+pub mod conformance;
+mod fake_conditioner;
+mod fake_critic;
+mod fake_embedder;
+mod fake_generator;
+mod fake_retriever;
+mod fake_vlm;
+
+pub use fake_conditioner::FakeConditioner;
+pub use fake_critic::FakeCritic;
+pub use fake_embedder::FakeEmbedder;
+pub use fake_generator::FakeGenerator;
+pub use fake_retriever::FakeRetriever;
+pub use fake_vlm::FakeVlm;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+/// An image of one colour.
+pub fn solid(width: u32, height: u32, rgb: [u8; 3]) -> crate::Image {
+    let pixels = rgb.repeat((width * height) as usize);
+    crate::Image::new(width.max(1), height.max(1), pixels).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A colour that depends on `key` alone.
+fn colour_of(key: impl Hash) -> [u8; 3] {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    let [r, g, b, ..] = hasher.finish().to_le_bytes();
+    [r, g, b]
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lets other futures of the same task run, as a part that waits would.
+async fn pause() {
+    struct Once(bool);
+    impl Future for Once {
+        type Output = ();
+
+        fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+            if self.0 {
+                return Poll::Ready(());
+            }
+            self.0 = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    }
+    Once(false).await;
+}
