@@ -1,5 +1,6 @@
 //! [`FakeRetriever`]: a shelf of labelled images, found by the words of their label.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -9,8 +10,8 @@ use super::{lock, pause};
 use crate::retriever::{Caption, Provenance, Reference, Retriever, Source};
 use crate::{Image, Result};
 
-/// Finds images by the share of a caption's words that their label holds: 1 where it holds all,
-/// and none where it holds no word.
+/// Finds images by the words that caption and label share: their number over the number of words in
+/// either (Jaccard), in (0, 1]. A label that shares none is not found.
 #[derive(Clone, Debug, Default)]
 pub struct FakeRetriever {
     shelf: Vec<(String, Image)>,
@@ -42,15 +43,15 @@ impl Retriever for FakeRetriever {
 
 impl FakeRetriever {
     fn find(&self, caption: &Caption, limit: usize) -> Vec<Reference> {
-        let text = caption.text.to_lowercase();
-        let words: Vec<&str> = text.split_whitespace().collect();
+        let wanted = words(&caption.text);
         let mut found: Vec<(f32, &String, &Image)> = self
             .shelf
             .iter()
             .map(|(label, image)| {
-                let lower = label.to_lowercase();
-                let held = lower.split_whitespace().filter(|word| words.contains(word)).count();
-                (held as f32 / words.len().max(1) as f32, label, image)
+                let held = words(label);
+                let (shared, either) =
+                    (wanted.intersection(&held).count(), wanted.union(&held).count());
+                (shared as f32 / either.max(1) as f32, label, image)
             })
             .filter(|(score, ..)| *score > 0.0)
             .collect();
@@ -66,6 +67,10 @@ impl FakeRetriever {
             })
             .collect()
     }
+}
+
+fn words(text: &str) -> BTreeSet<String> {
+    text.split_whitespace().map(str::to_lowercase).collect()
 }
 
 impl fmt::Display for FakeRetriever {
