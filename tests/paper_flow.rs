@@ -273,7 +273,7 @@ fn the_callers_images_take_slots_first() {
     assert_eq!(outcome.references.len(), 3);
     assert_eq!(outcome.references[0].provenance.source, Source::Caller(0));
     assert_eq!(critic.requests()[0].max_concepts, 2);
-    assert_eq!(critic.requests()[0].references, [mine.clone()]);
+    assert_eq!(critic.requests()[0].references, std::slice::from_ref(&mine));
     assert!(
         matches!(&generator.requests()[0].conditioning, Conditioning::Images(i) if *i == [mine])
     );
