@@ -117,10 +117,12 @@ impl Python {
         if WHEELS.contains(&self.minor) || !cfg!(target_os = "linux") {
             return Vec::new();
         }
-        let mut flags: Vec<String> =
-            ["--only-binary=:all:", "--implementation=cp", "--python-version=3.12"]
-                .map(Into::into)
-                .into();
+        let mut flags: Vec<String> = vec![
+            "--ignore-requires-python".into(),
+            "--only-binary=:all:".into(),
+            "--implementation=cp".into(),
+            "--python-version=3.12".into(),
+        ];
         let tags = ["manylinux_2_28", "manylinux_2_25", "manylinux_2_17", "manylinux2014"];
         flags.extend(tags.map(|tag| format!("--platform={tag}_{}", std::env::consts::ARCH)));
         flags
