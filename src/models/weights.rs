@@ -125,8 +125,12 @@ impl Weights {
             Dtype::F16 => Kind::Half,
             Dtype::BF16 => Kind::BFloat16,
             Dtype::I64 => Kind::Int64,
+            Dtype::U8 => Kind::Uint8,
             other => {
-                return Err(invalid("F32, F16, BF16, F64 or I64".to_owned(), format!("{other:?}")));
+                return Err(invalid(
+                    "F32, F16, BF16, F64, I64 or U8".to_owned(),
+                    format!("{other:?}"),
+                ));
             }
         };
         let failed = |error| Error::backend(format!("reading tensor {name}"), error);

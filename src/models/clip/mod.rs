@@ -1,0 +1,76 @@
+//! CLIP: texts and pictures to states, and to vectors of one space.
+
+mod config;
+mod encoder;
+mod text;
+mod tokenizer;
+mod vision;
+
+use std::path::Path;
+
+use tch::{Kind, Tensor};
+
+use super::weights::Weights;
+use crate::Result;
+
+#[allow(unused_imports)] // until the generators are here
+pub(crate) use config::{ClipConfig, TextConfig, VisionConfig};
+#[allow(unused_imports)]
+pub(crate) use text::{TextModel, TextOutput};
+#[allow(unused_imports)]
+pub(crate) use tokenizer::Tokenizer;
+#[allow(unused_imports)]
+pub(crate) use vision::{VisionModel, VisionOutput};
+
+/// Both towers of a `CLIPModel`, projected to one space.
+#[derive(Debug)]
+pub(crate) struct ClipModel {
+    pub(crate) text: TextModel,
+    pub(crate) vision: VisionModel,
+    /// Logarithm of what the model multiplies cosine similarities by.
+    pub(crate) logit_scale: Tensor,
+    pub(crate) projection_dim: i64,
+}
+
+impl ClipModel {
+    /// The model in `folder`.
+    pub(crate) fn open(folder: &Path, device: tch::Device, kind: Kind) -> Result<Self> {
+        let config = ClipConfig::open(folder)?;
+        Self::new(&Weights::open(folder, device, kind)?, &config)
+    }
+
+    pub(crate) fn new(weights: &Weights, config: &ClipConfig) -> Result<Self> {
+        let dim = config.projection_dim;
+        Ok(Self {
+            text: TextModel::with_projection(
+                &weights.sub("text_model"),
+                &config.text,
+                &weights.sub("text_projection"),
+                Some(dim),
+            )?,
+            vision: VisionModel::with_projection(
+                &weights.sub("vision_model"),
+                &config.vision,
+                &weights.sub("visual_projection"),
+                Some(dim),
+            )?,
+            logit_scale: weights.get_kind("logit_scale", &[], Kind::Float)?,
+            projection_dim: dim,
+        })
+    }
+
+    /// Vectors of prompts, given as rows of token numbers: `[b, projection_dim]`, of any length.
+    pub(crate) fn text_features(&self, ids: &[Vec<i64>]) -> Result<Tensor> {
+        let output = self.text.forward(ids)?;
+        Ok(output.projected.unwrap_or(output.pooled))
+    }
+
+    /// Vectors of `[b, 3, image_size, image_size]` pixels: `[b, projection_dim]`, of any length.
+    pub(crate) fn image_features(&self, pixels: &Tensor) -> Result<Tensor> {
+        let output = self.vision.forward(pixels)?;
+        Ok(output.projected.unwrap_or(output.pooled))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+//! Towers, whole models and tokens against what transformers recorded.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use tch::Device;
+
+use super::*;
+use crate::models::config::read_json;
+use crate::models::golden::{assert_close, fixture, recorded};
+use crate::models::preprocess::Preprocessor;
+use crate::{Error, Image};
+
+const CPU: Device = Device::Cpu;
+
+fn folder(name: &str) -> PathBuf {
+    fixture("clip").join(name)
+}
+
+fn rows(ids: &Tensor) -> Vec<Vec<i64>> {
+    Vec::<Vec<i64>>::try_from(ids.to_kind(Kind::Int64)).unwrap()
+}
+
+#[test]
+fn text_towers_equal_transformers() {
+    for (name, projects) in
+        [("text_encoder", false), ("text_encoder_plain", false), ("text_encoder_2", true)]
+    {
+        let io = folder(name).join("io.safetensors");
+        let ids = rows(&recorded(&io, "ids"));
+        let model = TextModel::open(&folder(name), CPU, Kind::Float).unwrap();
+        let found = model.forward(&ids).unwrap();
+        let check = |part: &str, tensor: &Tensor| {
+            assert_close(&format!("{name} {part}"), tensor, &recorded(&io, part), 1e-5);
+        };
+        check("penultimate", &found.penultimate);
+        check("last", &found.last);
+        check("pooled", &found.pooled);
+        assert_eq!(found.projected.is_some(), projects);
+        if let Some(projected) = &found.projected {
+            check("projected", projected);
+        }
+    }
+}
+
+#[test]
+fn image_towers_equal_transformers() {
+    for (name, projects) in [("image_encoder", true), ("image_encoder_plain", false)] {
+        let io = folder(name).join("io.safetensors");
+        let pixels = recorded(&io, "pixels");
+        let model = VisionModel::open(&folder(name), CPU, Kind::Float).unwrap();
+        let found = model.forward(&pixels).unwrap();
+        let check = |part: &str, tensor: &Tensor| {
+            assert_close(&format!("{name} {part}"), tensor, &recorded(&io, part), 1e-5);
+        };
+        check("penultimate", &found.penultimate);
+        check("penultimate", &model.penultimate(&pixels).unwrap());
+        check("pooled", &found.pooled);
+        assert_eq!(found.projected.is_some(), projects);
+        if let Some(projected) = &found.projected {
+            check("projected", projected);
+        }
+    }
+}
+
+#[test]
+fn half_precision_stays_near() {
+    for (kind, tolerance) in [(Kind::Half, 1e-2), (Kind::BFloat16, 6e-2)] {
+        let io = folder("text_encoder_2").join("io.safetensors");
+        let model = TextModel::open(&folder("text_encoder_2"), CPU, kind).unwrap();
+        let found = model.forward(&rows(&recorded(&io, "ids"))).unwrap();
+        assert_eq!(found.penultimate.kind(), kind);
+        assert_close("text", &found.last, &recorded(&io, "last"), tolerance);
+        let io = folder("image_encoder").join("io.safetensors");
+        let model = VisionModel::open(&folder("image_encoder"), CPU, kind).unwrap();
+        let found = model.penultimate(&recorded(&io, "pixels")).unwrap();
+        assert_close("vision", &found, &recorded(&io, "penultimate"), tolerance);
+    }
+}
+
+#[test]
+fn the_whole_model_equals_transformers() {
+    #[derive(Deserialize)]
+    struct Io {
+        texts: Vec<String>,
+    }
+    let path = folder("model");
+    let io = path.join("io.safetensors");
+    let model = ClipModel::open(&path, CPU, Kind::Float).unwrap();
+    // 2.6592 is what `CLIPConfig` starts from.
+    assert!((model.logit_scale.double_value(&[]) - 2.6592).abs() < 1e-4);
+    let tokenizer = Tokenizer::open(&path).unwrap();
+    assert_eq!(tokenizer.size(), model.text.vocab_size());
+    let Io { texts } = read_json(&path.join("io.json")).unwrap();
+    let mut ids: Vec<Vec<i64>> =
+        texts.iter().map(|text| tokenizer.encode(text, 32).unwrap()).collect();
+    ids.iter_mut().for_each(|ids| tokenizer.pad(ids, 32));
+    let found = model.text_features(&ids).unwrap();
+    assert_close("texts", &found, &recorded(&io, "text_features"), 1e-5);
+    let images: Vec<Image> = (0..3)
+        .map(|i| {
+            let bytes = Weights::open(&io, CPU, Kind::Float).unwrap();
+            let shape = bytes.shape(&format!("image.{i}")).unwrap();
+            let pixels = bytes.get_kind(&format!("image.{i}"), &shape, Kind::Uint8).unwrap();
+            let pixels = Vec::<u8>::try_from(pixels.flatten(0, -1)).unwrap();
+            Image::new(shape[1] as u32, shape[0] as u32, pixels).unwrap()
+        })
+        .collect();
+    let preprocessor = Preprocessor::open(&path, model.vision.image_size()).unwrap();
+    let pixels = preprocessor.forward(&images);
+    assert_close("pixels", &pixels, &recorded(&io, "pixels"), 1e-6);
+    let found = model.image_features(&pixels).unwrap();
+    assert_close("images", &found, &recorded(&io, "image_features"), 1e-5);
+}
+
+#[derive(Deserialize)]
+struct Tokens {
+    texts: Vec<String>,
+    long: HashMap<String, String>,
+    folders: HashMap<String, Recorded>,
+}
+
+#[derive(Deserialize)]
+struct Recorded {
+    max_length: Option<usize>,
+    ids: Vec<Vec<i64>>,
+    long: HashMap<String, Vec<i64>>,
+    padded: Vec<i64>,
+}
+
+#[test]
+fn tokens_equal_transformers_for_any_text() {
+    let tokens: Tokens = read_json(&folder("tokens.json")).unwrap();
+    assert!(tokens.texts.len() > 400 && tokens.folders.len() == 5);
+    for (name, expected) in &tokens.folders {
+        let tokenizer = Tokenizer::open(&folder(name)).unwrap();
+        assert_eq!(tokenizer.max_length(), expected.max_length, "{name}");
+        for (text, ids) in tokens.texts.iter().zip(&expected.ids) {
+            assert_eq!(&tokenizer.encode(text, usize::MAX).unwrap(), ids, "{name}: {text:?}");
+        }
+        let length = expected.max_length.unwrap_or(77);
+        for (long, ids) in &expected.long {
+            let found = tokenizer.encode_padded(&tokens.long[long], length).unwrap();
+            assert_eq!(&found, ids, "{name}: {long}");
+        }
+        let found = tokenizer.encode_padded("a photo of a bird!", length).unwrap();
+        assert_eq!(found, expected.padded, "{name}");
+    }
+}
+
+#[test]
+fn token_numbers_a_tower_does_not_know_are_errors() {
+    let model = TextModel::open(&folder("text_encoder"), CPU, Kind::Float).unwrap();
+    for ids in [
+        vec![vec![0; 21]],
+        vec![vec![]],
+        vec![],
+        vec![vec![0, 1], vec![0]],
+        vec![vec![0, -1]],
+        vec![vec![model.vocab_size()]],
+    ] {
+        assert!(matches!(model.forward(&ids), Err(Error::InvalidInput { .. })), "{ids:?}");
+    }
+    let model = VisionModel::open(&folder("image_encoder"), CPU, Kind::Float).unwrap();
+    let pixels = Tensor::zeros([1, 3, 28, 27], (Kind::Float, CPU));
+    let error = model.forward(&pixels).unwrap_err().to_string();
+    assert_eq!(error, "pixels: expected [b, 3, 28, 28], found [1, 3, 28, 27]");
+}
+
+#[test]
+fn settings_that_make_no_sense_are_errors_that_name_them() {
+    let path = Path::new("config.json");
+    for (json, named) in [
+        ("{", "JSON"),
+        (r#"{"hidden_act": "gelu_10"}"#, "gelu_10"),
+        (r#"{"hidden_size": "wide"}"#, "wide"),
+        (r#"{"hidden_size": 0}"#, "hidden_size"),
+        (r#"{"hidden_size": 513}"#, "multiple of 8"),
+        (r#"{"num_attention_heads": 0}"#, "num_attention_heads"),
+        (r#"{"num_hidden_layers": 9223372036854775807}"#, "num_hidden_layers"),
+        (r#"{"vocab_size": -1}"#, "vocab_size"),
+        (r#"{"layer_norm_eps": -1.0}"#, "layer_norm_eps"),
+        (
+            r#"{"architectures": ["CLIPTextModelWithProjection"], "projection_dim": 0}"#,
+            "projection_dim",
+        ),
+    ] {
+        let error = TextConfig::parse(path, json).unwrap_err().to_string();
+        assert!(error.contains("config.json") && error.contains(named), "{json}: {error}");
+    }
+    for (json, named) in [
+        (r#"{"patch_size": 0}"#, "patch_size"),
+        (r#"{"image_size": 16}"#, "image_size"),
+        (r#"{"image_size": 1000000000}"#, "image_size"),
+        (r#"{"num_channels": 4}"#, "num_channels"),
+    ] {
+        let error = VisionConfig::parse(path, json).unwrap_err().to_string();
+        assert!(error.contains(named), "{json}: {error}");
+    }
+    let error = ClipConfig::parse(path, r#"{"text_config": {}}"#).unwrap_err().to_string();
+    assert!(error.contains("vision_config"), "{error}");
+}
+
+#[test]
+fn tokenizers_that_make_no_sense_are_errors() {
+    let temp = std::env::temp_dir().join(format!("imagerag-{}-tokenizer", std::process::id()));
+    std::fs::create_dir_all(&temp).unwrap();
+    let cases = [
+        ("[]", "", ""),
+        (r#"{"a": -1}"#, "", ""),
+        (r#"{"a": 0}"#, "a b c\n", ""),
+        (r#"{"a": 0}"#, "a b\n", ""),
+        (r#"{"a": 0}"#, "", r#"{"bos_token": 3}"#),
+        (r#"{"a": 0}"#, "", r#"{"padding_side": "left"}"#),
+        (r#"{"a": 0}"#, "", r#"{"added_tokens_decoder": {"x": {"content": "y"}}}"#),
+    ];
+    for (vocab, merges, config) in cases {
+        let config = if config.is_empty() { "{}" } else { config };
+        std::fs::write(temp.join("vocab.json"), vocab).unwrap();
+        std::fs::write(temp.join("merges.txt"), merges).unwrap();
+        std::fs::write(temp.join("tokenizer_config.json"), config).unwrap();
+        let error = Tokenizer::open(&temp).unwrap_err();
+        assert!(matches!(error, Error::InvalidFile { .. }), "{vocab} {merges} {config}: {error}");
+    }
+    std::fs::remove_dir_all(&temp).unwrap();
+    assert!(matches!(Tokenizer::open(&temp), Err(Error::Io { .. })));
+}

@@ -1,0 +1,134 @@
+//! Pixels to CLIP's image states: `CLIPVisionModel`, with a projection or without.
+
+use std::path::Path;
+
+use tch::{Kind, Tensor};
+
+use super::config::VisionConfig;
+use super::encoder::{Encoder, EncoderConfig};
+use crate::models::layers::{Conv2d, LayerNorm, Linear};
+use crate::models::weights::Weights;
+use crate::{Error, Result};
+
+/// An image tower.
+#[derive(Debug)]
+pub(crate) struct VisionModel {
+    class: Tensor,
+    patches: Conv2d,
+    positions: Tensor,
+    pre_norm: LayerNorm,
+    encoder: Encoder,
+    post_norm: LayerNorm,
+    projection: Option<Linear>,
+    config: VisionConfig,
+}
+
+/// What the tower makes of a batch of pictures.
+#[derive(Debug)]
+pub(crate) struct VisionOutput {
+    /// What goes into the last layer, not normalised: `[b, 1 + patches, width]`.
+    pub(crate) penultimate: Tensor,
+    /// The normalised last state of the class token: `[b, width]`.
+    pub(crate) pooled: Tensor,
+    /// `pooled`, projected, where the checkpoint has a projection: `[b, projection]`.
+    pub(crate) projected: Option<Tensor>,
+}
+
+impl VisionModel {
+    /// The image encoder in `folder`.
+    pub(crate) fn open(folder: &Path, device: tch::Device, kind: Kind) -> Result<Self> {
+        let config = VisionConfig::open(folder)?;
+        Self::new(&Weights::open(folder, device, kind)?, &config)
+    }
+
+    /// The image encoder that is the whole of `weights`; its names may begin with `vision_model.`.
+    pub(crate) fn new(weights: &Weights, config: &VisionConfig) -> Result<Self> {
+        let projection = config.projection();
+        let plain = weights.contains("embeddings.class_embedding");
+        let tower = if plain { weights.clone() } else { weights.sub("vision_model") };
+        Self::with_projection(&tower, config, &weights.sub("visual_projection"), projection)
+    }
+
+    /// The tower at `weights`, with a `projection` to that width.
+    pub(super) fn with_projection(
+        weights: &Weights,
+        config: &VisionConfig,
+        projecting: &Weights,
+        projection: Option<i64>,
+    ) -> Result<Self> {
+        let (width, eps, patch) = (config.hidden_size, config.layer_norm_eps, config.patch_size);
+        let grid = config.image_size / patch;
+        let embeddings = weights.sub("embeddings");
+        Ok(Self {
+            class: embeddings.get("class_embedding", &[width])?,
+            patches: Conv2d::no_bias(
+                &embeddings.sub("patch_embedding"),
+                3,
+                width,
+                patch,
+                patch,
+                0,
+            )?,
+            positions: embeddings
+                .sub("position_embedding")
+                .get("weight", &[grid * grid + 1, width])?,
+            // The name is misspelt in every checkpoint.
+            pre_norm: LayerNorm::new(&weights.sub("pre_layrnorm"), width, eps)?,
+            encoder: Encoder::new(
+                &weights.sub("encoder"),
+                EncoderConfig {
+                    width,
+                    mlp: config.intermediate_size,
+                    layers: config.num_hidden_layers,
+                    heads: config.num_attention_heads,
+                    eps,
+                    activation: config.hidden_act,
+                    causal: false,
+                },
+            )?,
+            post_norm: LayerNorm::new(&weights.sub("post_layernorm"), width, eps)?,
+            projection: projection
+                .map(|outputs| Linear::no_bias(projecting, width, outputs))
+                .transpose()?,
+            config: config.clone(),
+        })
+    }
+
+    /// Side of the square pictures it takes, in pixels.
+    pub(crate) const fn image_size(&self) -> i64 {
+        self.config.image_size
+    }
+
+    /// Width of the states.
+    pub(crate) const fn width(&self) -> i64 {
+        self.config.hidden_size
+    }
+
+    /// The states of `pixels`, `[b, 3, image_size, image_size]`.
+    pub(crate) fn forward(&self, pixels: &Tensor) -> Result<VisionOutput> {
+        let (penultimate, last) = self.encoder.forward(&self.embed(pixels)?);
+        let pooled = self.post_norm.forward(&last.select(1, 0)); // [b, width]
+        let projected = self.projection.as_ref().map(|linear| linear.forward(&pooled));
+        Ok(VisionOutput { penultimate, pooled, projected })
+    }
+
+    /// What goes into the last layer, which is not computed: `[b, 1 + patches, width]`.
+    pub(crate) fn penultimate(&self, pixels: &Tensor) -> Result<Tensor> {
+        Ok(self.encoder.penultimate(&self.embed(pixels)?))
+    }
+
+    fn embed(&self, pixels: &Tensor) -> Result<Tensor> {
+        let (found, side) = (pixels.size(), self.image_size());
+        if found.len() != 4 || found[1..] != [3, side, side] {
+            let expected = format!("[b, 3, {side}, {side}]");
+            return Err(Error::invalid_input("pixels", expected, format!("{found:?}")));
+        }
+        // 1. Patches as vectors.
+        let pixels = pixels.to_device(self.class.device()).to_kind(self.class.kind());
+        let patches = self.patches.forward(&pixels).flatten(2, 3).transpose(1, 2); // [b, patches, width]
+        // 2. The class token in front, and places added.
+        let class = self.class.expand([found[0], 1, self.width()], false); // [b, 1, width]
+        let x = Tensor::cat(&[class, patches], 1) + &self.positions; // [b, 1 + patches, width]
+        Ok(self.pre_norm.forward(&x))
+    }
+}
