@@ -1,6 +1,8 @@
 //! [`Generator`]: prompts, with or without references, to images.
 
 mod request;
+#[cfg(feature = "tch")]
+mod sdxl;
 
 use std::fmt::{Debug, Display};
 
@@ -12,6 +14,8 @@ use crate::forward::forward_part;
 use crate::image::Image;
 
 pub use request::{GenerateRequest, MAX_PROMPT_CHARS, Progress, Step};
+#[cfg(feature = "tch")]
+pub use sdxl::{Sdxl, SdxlBuilder};
 
 /// Draws images: a text-to-image model, possibly conditioned on reference images.
 ///

@@ -1,8 +1,8 @@
 //! Networks, one folder per family; nothing here knows of retrieval.
 #![allow(dead_code)] // until every network has its caller
 
-mod clip;
-mod config;
+pub(crate) mod clip;
+pub(crate) mod config;
 mod device;
 mod files;
 #[cfg(test)]
@@ -12,13 +12,13 @@ pub(crate) mod ip_adapter;
 mod layers;
 mod math;
 pub(crate) mod noise;
-mod preprocess;
+pub(crate) mod preprocess;
 mod resample;
 pub(crate) mod schedule;
 pub(crate) mod sdxl;
 pub(crate) mod vae;
-mod weights;
-mod worker;
+pub(crate) mod weights;
+pub(crate) mod worker;
 
 pub use device::{DType, Device};
 pub use inventory::Inventory;

@@ -21,9 +21,8 @@ use encoder::Encoder;
 use tiling::Tiles;
 
 pub(crate) use config::VaeConfig;
-#[allow(unused_imports)] // until the generator lands
 pub(crate) use decoder::image_of;
-pub(crate) use encoder::Posterior;
+use encoder::Posterior;
 #[cfg(test)]
 use encoder::pixels_in;
 
@@ -121,11 +120,11 @@ impl Vae {
 }
 
 /// Names and shapes of the tensors that an `AutoencoderKL` of this `config.json` has.
-///
-/// # Errors
-/// [`Error::InvalidFile`](crate::Error::InvalidFile) for settings that no such network has.
-pub(crate) fn inventory(config_json: &str) -> Result<Inventory> {
-    let config = VaeConfig::parse(Path::new("config.json"), config_json)?;
+pub(crate) fn inventory(config: &Path) -> Result<Inventory> {
+    asked_for(VaeConfig::open(config)?)
+}
+
+fn asked_for(config: VaeConfig) -> Result<Inventory> {
     let weights = Weights::recording();
     Vae::new(config, &weights)?;
     Ok(weights.recorded())

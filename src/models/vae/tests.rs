@@ -68,12 +68,11 @@ fn half_precision_is_upcast_where_the_config_says_so() {
 
 #[test]
 fn the_real_config_asks_for_the_real_tensors() {
-    let config = std::fs::read_to_string(fixtures().join("sdxl.json")).unwrap();
+    let found = inventory(&fixtures().join("sdxl.json")).unwrap();
     let expected = std::fs::read_to_string(fixtures().join("sdxl-vae.json")).unwrap();
-    let found: serde_json::Value =
-        serde_json::from_str(&inventory(&config).unwrap().to_string()).unwrap();
-    assert_eq!(found, serde_json::from_str::<serde_json::Value>(&expected).unwrap());
-    assert_eq!(inventory(&config).unwrap().tensors(), 248);
+    let parsed: serde_json::Value = serde_json::from_str(&found.to_string()).unwrap();
+    assert_eq!(parsed, serde_json::from_str::<serde_json::Value>(&expected).unwrap());
+    assert_eq!(found.tensors(), 248);
 }
 
 #[test]
@@ -90,7 +89,8 @@ fn settings_that_cannot_be_are_errors_that_name_the_field() {
         ("sample_size", r#"{"sample_size": []}"#),
         ("squish", r#"{"act_fn": "squish"}"#),
     ] {
-        let error = inventory(json).unwrap_err();
+        let parsed = VaeConfig::parse(Path::new("config.json"), json);
+        let error = parsed.and_then(asked_for).unwrap_err();
         assert!(matches!(error, crate::Error::InvalidFile { .. }), "{json}: {error}");
         assert!(error.to_string().contains(field), "{json}: {error}");
     }

@@ -1,0 +1,230 @@
+//! A checked job to an image: the denoising loop of `StableDiffusionXLPipeline`.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::generator::Step;
+use crate::models::config::require;
+use crate::models::ip_adapter::ImageAttention;
+use crate::models::noise::Noise;
+use crate::models::schedule::SchedulerConfig;
+use crate::models::sdxl::config::UNetConfig;
+use crate::models::sdxl::unet::{ImageContext, TextContext, UNet};
+use crate::models::vae::{Vae, VaeConfig, VaeTiling, image_of};
+use crate::models::weights::Weights;
+use crate::models::worker::Cancel;
+use crate::{Error, Image, Result};
+
+use super::index::ModelIndex;
+use super::job::Job;
+use super::recent::Recent;
+use super::text::{Encoded, TextEncoders};
+
+/// Sets of text keys and values that are kept: those of a draft and of its final image.
+const REMEMBERED: usize = 2;
+/// A preview is decoded from at most this many latents a side.
+const PREVIEW_LATENTS: i64 = 32;
+/// Latents a side where a UNet's config names none. diffusers, `default_sample_size`.
+const DEFAULT_LATENTS: i64 = 128;
+
+/// Everything that lives on the model's thread.
+#[derive(Debug)]
+pub(super) struct Model {
+    text: TextEncoders,
+    unet: UNet,
+    adapter: Option<ImageAttention>,
+    vae: Vae,
+    force_zeros: bool,
+    contexts: Recent<ContextKey, Rc<TextContext>>,
+    device: Device,
+    kind: Kind,
+}
+
+/// Prompt, and the negative prompt (which may be none) where guidance is on.
+type ContextKey = (String, Option<Option<String>>);
+
+/// What the rest of the program must know of a loaded model.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) scale_factor: u32,
+    /// Width and height in pixels.
+    pub(super) default_size: (u32, u32),
+    pub(super) token_dim: usize,
+    /// The space of the tokens that the adapter reads, where there is one.
+    pub(super) space: Option<String>,
+}
+
+impl Model {
+    /// The checkpoint in `folder`, with the adapter in the file `adapter`. Small files are read and
+    /// compared before large ones.
+    pub(super) fn load(
+        folder: &Path,
+        adapter: Option<&PathBuf>,
+        device: Device,
+        kind: Kind,
+    ) -> Result<Self> {
+        let index = ModelIndex::open(folder)?;
+        let unet_path = folder.join("unet").join("config.json");
+        let unet = UNetConfig::read(&unet_path)?;
+        let vae = VaeConfig::open(&folder.join("vae").join("config.json"))?;
+        for (field, channels) in
+            [("in_channels", unet.in_channels), ("out_channels", unet.out_channels)]
+        {
+            let expected = format!("{}, the VAE's latent_channels", vae.latent_channels);
+            require(&unet_path, field, channels == vae.latent_channels, expected, channels)?;
+        }
+        let text = TextEncoders::open(&index, device, kind)?;
+        let width = unet.cross_attention_dim;
+        let expected = format!("{}, the text encoders' widths together", text.width());
+        require(&unet_path, "cross_attention_dim", width == text.width(), expected, width)?;
+        if let Some(added) = unet.added {
+            // Six numbers tell the sizes: see `Job::time_ids`.
+            let expected = text.pooled_width() + 6 * added.time_embed_dim;
+            let what = "projection_class_embeddings_input_dim";
+            let reason = format!("{expected}, as text_encoder_2's projection_dim asks for");
+            require(&unet_path, what, added.input_dim == expected, reason, added.input_dim)?;
+        }
+        let unet = UNet::load(&folder.join("unet"), device, kind)?;
+        let adapter =
+            adapter.map(|file| ImageAttention::open(file, &unet, device, kind)).transpose()?;
+        let vae = Vae::decoder(vae, &Weights::open(&folder.join("vae"), device, kind)?)?;
+        let force_zeros = index.force_zeros_for_empty_prompt;
+        let contexts = Recent::new(REMEMBERED);
+        Ok(Self { text, unet, adapter, vae, force_zeros, contexts, device, kind })
+    }
+
+    pub(super) fn facts(&self) -> Facts {
+        let scale_factor = self.vae.config.scale_factor();
+        let config = self.unet.config();
+        let [height, width] = config.sample_size.unwrap_or([DEFAULT_LATENTS; 2]);
+        let pixels =
+            |latents: i64| u32::try_from(latents).unwrap_or(u32::MAX).saturating_mul(scale_factor);
+        Facts {
+            scale_factor,
+            default_size: (pixels(width), pixels(height)),
+            token_dim: usize::try_from(config.cross_attention_dim).unwrap_or(0),
+            space: self.adapter.as_ref().map(|adapter| adapter.space().to_owned()),
+        }
+    }
+
+    /// Draws `job`, asking `cancel` between steps.
+    pub(super) fn draw(
+        &mut self,
+        job: &Job,
+        scheduler: &SchedulerConfig,
+        tiling: VaeTiling,
+        cancel: &Cancel,
+    ) -> Result<Image> {
+        // 1. what the UNet reads at every step
+        let (text, pooled) = self.read(job)?;
+        let ids = Tensor::from_slice(&job.time_ids.map(i64::from)).to_kind(self.kind);
+        let added = self.unet.added(&pooled, &ids.unsqueeze(0).repeat([pooled.size()[0], 1]));
+        let image = self.references(job);
+
+        // 2. noise
+        let mut scheduler = scheduler.start(job.steps)?;
+        let [height, width] = job.latents;
+        let shape = [1, self.vae.config.latent_channels, height, width];
+        let noise = Noise::new(job.seed).normal_of(&shape, self.kind).to_device(self.device);
+        let mut latents = noise * scheduler.init_noise_sigma();
+
+        // 3. step by step to latents
+        let timesteps = scheduler.timesteps().to_vec();
+        for (index, &timestep) in timesteps.iter().enumerate() {
+            cancel.check()?;
+            let sample = scheduler.scale_model_input(&latents, index);
+            let sample = if job.guidance.is_some() { sample.repeat([2, 1, 1, 1]) } else { sample };
+            let image = image.as_ref().filter(|_| {
+                let strength = job.references.as_ref().map(|tokens| &tokens.strength);
+                strength.is_some_and(|strength| strength.acts_in(index, timesteps.len()))
+            });
+            let output = self.unet.forward(&sample, timestep, &text, image, &added);
+            let output = match job.guidance {
+                Some(scale) => {
+                    let parts = output.chunk(2, 0);
+                    &parts[0] + (&parts[1] - &parts[0]) * scale
+                }
+                None => output,
+            };
+            let stepped = scheduler.step(&output, index, &latents);
+            latents = stepped.sample;
+            let mut step = Step::new(index + 1, timesteps.len());
+            if job.progress.wants_preview(step.index) {
+                step.preview = Some(self.preview(&stepped.original)?);
+            }
+            job.progress.report(step);
+        }
+
+        // 4. pixels
+        cancel.check()?;
+        self.decode(&latents, tiling)
+    }
+
+    /// The prompts as the UNet reads them: keys and values of the states, and the pooled vectors
+    /// `[b, projection]`. With guidance the negative one comes first in the batch.
+    fn read(&mut self, job: &Job) -> Result<(Rc<TextContext>, Tensor)> {
+        let positive = self.text.encode(&job.prompt)?;
+        let negative = match (job.guidance, &job.negative_prompt) {
+            (None, _) => None,
+            (Some(_), None) if self.force_zeros => Some(positive.zeros_like()),
+            (Some(_), prompt) => Some(self.text.encode(prompt.as_deref().unwrap_or(""))?),
+        };
+        let batch: Vec<&Encoded> = negative.iter().chain([&positive]).collect();
+        let negative_prompt = negative.is_some().then(|| job.negative_prompt.clone());
+        let unet = &self.unet;
+        let text = self.contexts.get((job.prompt.clone(), negative_prompt), |_| {
+            let states: Vec<_> = batch.iter().map(|encoded| encoded.states()).collect();
+            Ok::<_, Error>(Rc::new(unet.text_context(&Tensor::cat(&states, 0)))) // [b, tokens, width]
+        })?;
+        let pooled: Vec<_> = batch.iter().map(|encoded| encoded.pooled()).collect();
+        Ok((text, Tensor::cat(&pooled, 0)))
+    }
+
+    /// Keys and values of the references; none where they have no weight.
+    fn references(&self, job: &Job) -> Option<ImageContext> {
+        let (adapter, references) = (self.adapter.as_ref()?, job.references.as_ref()?);
+        let shape = [1, references.tokens as i64, references.dim as i64];
+        let tokens = |data: &[f32]| Tensor::from_slice(data).reshape(shape); // [1, tokens, dim]
+        let positive = tokens(&references.data);
+        let batch = match job.guidance {
+            Some(_) => Tensor::cat(&[tokens(&references.negative), positive], 0), // [2, tokens, dim]
+            None => positive,
+        };
+        adapter.context(&batch, |layer| references.strength.scale_of(layer))
+    }
+
+    /// Latents as the UNet knows them to an image.
+    fn decode(&self, latents: &Tensor, tiling: VaeTiling) -> Result<Image> {
+        let config = &self.vae.config;
+        // Where the VAE is upcast, so is this; otherwise it happens in the latents' own type.
+        let latents = match self.vae.kind() {
+            Kind::Float => latents.to_kind(Kind::Float),
+            _ => latents.shallow_clone(),
+        };
+        let each = |values: &[f64]| {
+            let options = (latents.kind(), latents.device());
+            Tensor::from_slice(values).to_kind(options.0).to_device(options.1).view([1, -1, 1, 1]) // [1, c, 1, 1]
+        };
+        let latents = match (&config.latents_mean, &config.latents_std) {
+            (Some(mean), Some(std)) => &latents * each(std) / config.scaling_factor + each(mean),
+            _ => &latents / config.scaling_factor,
+        };
+        let pixels = self.vae.decode(&latents, tiling);
+        if !bool::try_from(pixels.isfinite().all()).unwrap_or(false) {
+            let reason = "a value is no number; a wider type than f16 may help";
+            return Err(Error::backend("decoding the latents", reason));
+        }
+        image_of(&pixels)
+    }
+
+    /// A small image of latents on their way, at most `PREVIEW_LATENTS` of them a side.
+    fn preview(&self, latents: &Tensor) -> Result<Image> {
+        let side = latents.size()[2..].iter().copied().max().unwrap_or(1);
+        let by = (side + PREVIEW_LATENTS - 1) / PREVIEW_LATENTS;
+        let by = by.min(latents.size()[2..].iter().copied().min().unwrap_or(1)).max(1);
+        let small = latents.avg_pool2d([by; 2], [by; 2], [0; 2], false, true, None);
+        self.decode(&small.to_kind(self.kind), VaeTiling::Auto)
+    }
+}

@@ -1,0 +1,380 @@
+//! Whole images against diffusers', and everything that must fail before work begins.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use futures::executor::block_on;
+use serde_json::Value;
+use tch::Kind;
+
+use super::*;
+use crate::Error;
+use crate::conditioner::{Conditioning, ImageTokens, Strength};
+use crate::generator::Progress;
+use crate::models::clip::{VisionConfig, VisionModel};
+use crate::models::ip_adapter::Resampler;
+use crate::models::preprocess::Preprocessor;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sdxl").join(name)
+}
+
+fn wide() -> SdxlBuilder {
+    Sdxl::builder(fixture("wide")).with_steps(2)
+}
+
+fn draw(sdxl: &Sdxl, request: GenerateRequest) -> Result<Image> {
+    block_on(sdxl.generate(&[request])).map(|mut images| images.remove(0))
+}
+
+/// Largest and mean difference of two images, in 1/255.
+fn difference(found: &Image, expected: &Image) -> (u8, f64) {
+    assert_eq!((found.width(), found.height()), (expected.width(), expected.height()));
+    let pairs = found.pixels().iter().zip(expected.pixels());
+    let each: Vec<u8> = pairs.map(|(&a, &b)| a.abs_diff(b)).collect();
+    let sum: f64 = each.iter().map(|&d| f64::from(d)).sum();
+    (each.iter().copied().max().unwrap(), sum / each.len() as f64)
+}
+
+/// The tokens of pictures, made with the networks alone.
+fn tokens(space: &str, pictures: &[Image]) -> ImageTokens {
+    let _guard = tch::no_grad_guard();
+    let (folder, device) = (fixture("image_encoder"), tch::Device::Cpu);
+    let config = VisionConfig::open(&folder).unwrap();
+    let side = usize::try_from(config.image_size).unwrap();
+    let pixels = Preprocessor::clip(side).forward(pictures);
+    let vision = VisionModel::open(&folder, device, Kind::Float).unwrap();
+    let resampler = Resampler::open(&fixture("adapter.safetensors"), device, Kind::Float).unwrap();
+    let read = |pixels: &tch::Tensor| {
+        let tokens = resampler.forward(&vision.forward(pixels).unwrap().penultimate);
+        let (n, each, dim) = tokens.size3().unwrap();
+        let data = Vec::<f32>::try_from(tokens.reshape([-1])).unwrap();
+        (usize::try_from(n * each).unwrap(), usize::try_from(dim).unwrap(), data)
+    };
+    let (count, dim, data) = read(&pixels);
+    let (_, _, negative) = read(&pixels.zeros_like());
+    ImageTokens::new(space, count, dim, data, negative).unwrap()
+}
+
+fn space(sdxl: &Sdxl) -> String {
+    match sdxl.accepts() {
+        [ConditioningKind::None, ConditioningKind::Tokens { space }] => space.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn strength(scale: &Value) -> Strength {
+    if let Some(scale) = scale.as_f64() {
+        return Strength::new(scale);
+    }
+    let mut strength = Strength::default();
+    for (way, blocks) in scale.as_object().unwrap() {
+        for (block, scales) in blocks.as_object().unwrap() {
+            for (i, scale) in scales.as_array().unwrap().iter().enumerate() {
+                let block = block.strip_prefix("block_").unwrap();
+                let place = format!("{way}_blocks.{block}.attentions.{i}");
+                strength.per_block.insert(place, scale.as_f64().unwrap());
+            }
+        }
+    }
+    strength
+}
+
+#[test]
+fn every_image_equals_diffusers() {
+    let runs = std::fs::read_to_string(fixture("runs.json")).unwrap();
+    let runs: Vec<Value> = serde_json::from_str(&runs).unwrap();
+    assert!(runs.len() >= 15);
+    for run in runs {
+        let text = |field: &str| run[field].as_str();
+        let pair = |field: &str| {
+            let pair = run[field].as_array()?;
+            let number = |i: usize| u32::try_from(pair[i].as_u64().unwrap()).unwrap();
+            Some((number(0), number(1)))
+        };
+        // 1. the settings of the run
+        let mut builder = Sdxl::builder(fixture(text("folder").unwrap()));
+        if let Some(kind) = text("scheduler") {
+            builder = builder.with_scheduler(kind.parse().unwrap());
+        }
+        if let Some((height, width)) = pair("original_size") {
+            builder = builder.with_original_size(width, height);
+        }
+        if let Some((top, left)) = pair("crops_coords_top_left") {
+            builder = builder.with_crop(left, top);
+        }
+        if let Some((height, width)) = pair("target_size") {
+            builder = builder.with_target_size(width, height);
+        }
+        if run["adapter"] == true {
+            builder = builder.with_ip_adapter(fixture("adapter.safetensors"));
+        }
+        let sdxl = builder.load().unwrap();
+
+        // 2. the request
+        let size = |field: &str| run[field].as_u64().map(|side| u32::try_from(side).unwrap());
+        let mut request = GenerateRequest::new(text("prompt").unwrap());
+        request.negative_prompt = text("negative_prompt").map(str::to_owned);
+        request.seed = run["seed"].as_u64().unwrap();
+        (request.width, request.height) = (size("width"), size("height"));
+        request.steps = run["num_inference_steps"].as_u64().map(|steps| steps as usize);
+        request.guidance_scale = run["guidance_scale"].as_f64();
+        if let Some(references) = run["references"].as_array() {
+            let pictures: Vec<_> = references
+                .iter()
+                .map(|number| Image::open(fixture(&format!("reference_{number}.png"))).unwrap())
+                .collect();
+            let mut tokens = tokens(&space(&sdxl), &pictures);
+            tokens.strength = strength(&run["scale"]);
+            request.conditioning = Conditioning::Tokens(tokens);
+        }
+
+        // 3. the image
+        let name = format!("{}_{}", text("folder").unwrap(), text("name").unwrap());
+        let expected = Image::open(fixture(&format!("{name}.png"))).unwrap();
+        let (largest, mean) = difference(&draw(&sdxl, request).unwrap(), &expected);
+        println!("{name}: largest {largest}, mean {mean:.4}");
+        assert!(largest <= 2 && mean <= 0.1, "{name}: largest {largest}, mean {mean}");
+    }
+}
+
+#[test]
+fn names_itself_and_tells_sizes() {
+    let sdxl = wide().load().unwrap();
+    assert_eq!(sdxl.to_string(), "SDXL(wide, Euler)");
+    assert_eq!((sdxl.default_size(), sdxl.size_multiple()), ((32, 32), 2));
+    assert_eq!(sdxl.accepts(), [ConditioningKind::None]);
+    let deep = Sdxl::load(fixture("deep"), Device::Cpu, DType::F32).unwrap();
+    assert_eq!(deep.to_string(), "SDXL(deep, DPM-Solver++)");
+    assert_eq!(deep.size_multiple(), 4);
+}
+
+#[test]
+fn an_image_depends_on_its_own_request_alone() {
+    let sdxl = wide().with_ip_adapter(fixture("adapter.safetensors")).load().unwrap();
+    let picture = Image::open(fixture("reference_0.png")).unwrap();
+    let request = |seed, prompt: &str| {
+        let mut request = GenerateRequest::new(prompt);
+        request.seed = seed;
+        request
+    };
+    let mut conditioned = request(1, "a bird");
+    conditioned.conditioning = Conditioning::Tokens(tokens(&space(&sdxl), &[picture]));
+    let mut weightless = conditioned.clone();
+    if let Conditioning::Tokens(tokens) = &mut weightless.conditioning {
+        tokens.strength.scale = 0.0;
+    }
+    let requests = [request(1, "a bird"), conditioned, request(2, "a house"), weightless];
+    let together = block_on(sdxl.generate(&requests)).unwrap();
+    for (request, image) in requests.into_iter().zip(&together).rev() {
+        assert_eq!(&draw(&sdxl, request).unwrap(), image);
+    }
+    assert_ne!(together[0], together[1]);
+    assert_ne!(together[0], together[2]);
+    assert_eq!(together[0], together[3], "a scale of 0 means none");
+    assert_eq!(block_on(sdxl.generate(&[])).unwrap(), []);
+}
+
+#[test]
+fn references_act_in_the_steps_they_are_asked_for() {
+    let sdxl = wide().with_ip_adapter(fixture("adapter.safetensors")).load().unwrap();
+    let picture = Image::open(fixture("reference_1.png")).unwrap();
+    let tokens = tokens(&space(&sdxl), &[picture]);
+    let image = |start, end| {
+        let mut tokens = tokens.clone();
+        (tokens.strength.start, tokens.strength.end) = (start, end);
+        let mut request = GenerateRequest::new("a bird");
+        request.conditioning = Conditioning::Tokens(tokens);
+        draw(&sdxl, request).unwrap()
+    };
+    let plain = draw(&sdxl, GenerateRequest::new("a bird")).unwrap();
+    assert_eq!(image(0.0, 0.0), plain);
+    let images = [image(0.0, 0.5), image(0.5, 1.0), image(0.0, 1.0), plain];
+    for (i, one) in images.iter().enumerate() {
+        assert!(images[i + 1..].iter().all(|other| other != one), "{i}");
+    }
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn keeps_the_contract_of_every_generator() {
+    let sdxl = wide().with_ip_adapter(fixture("adapter.safetensors")).load().unwrap();
+    block_on(crate::testing::conformance::generator(&sdxl));
+}
+
+#[test]
+fn every_step_is_told_and_previews_come_when_asked_for() {
+    let sdxl = wide().load().unwrap();
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let listener = Arc::clone(&steps);
+    let mut request = GenerateRequest::new("a bird");
+    (request.steps, request.width) = (Some(5), Some(160));
+    request.progress =
+        Progress::new(move |step| listener.lock().unwrap().push(step)).with_previews_every(2);
+    draw(&sdxl, request).unwrap();
+    let told: Vec<_> = steps
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|step| {
+            let preview = step.preview.as_ref().map(|image| (image.width(), image.height()));
+            (step.index, step.total, preview)
+        })
+        .collect();
+    let preview = Some((52, 10)); // 80 x 16 latents, by 3
+    assert_eq!(told, [(1, 5, None), (2, 5, preview), (3, 5, None), (4, 5, preview), (5, 5, None)]);
+}
+
+#[test]
+fn dropping_the_future_stops_between_steps() {
+    let sdxl = wide().load().unwrap();
+    let (told, steps) = std::sync::mpsc::channel();
+    let mut request = GenerateRequest::new("a bird");
+    request.steps = Some(900);
+    request.progress = Progress::new(move |step| {
+        let _ = told.send(step.index);
+    });
+    let requests = [request];
+    let mut drawing = sdxl.generate(&requests);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(drawing.as_mut().poll(&mut context).is_pending());
+    assert_eq!(steps.recv().unwrap(), 1);
+    drop(drawing);
+    let image = draw(&sdxl, GenerateRequest::new("a bird"));
+    assert!(image.is_ok());
+    assert!(steps.try_iter().last().unwrap_or(1) < 900);
+}
+
+#[test]
+fn values_out_of_range_are_named_before_work_begins() {
+    let sdxl = wide().with_ip_adapter(fixture("adapter.safetensors")).load().unwrap();
+    let changed = |change: &dyn Fn(&mut GenerateRequest)| {
+        let mut request = GenerateRequest::new("a bird");
+        request.progress = Progress::new(|_| panic!("a step was taken"));
+        change(&mut request);
+        draw(&sdxl, request).unwrap_err()
+    };
+    let tokens = ImageTokens::new(space(&sdxl), 1, 40, vec![0.0; 40], vec![0.0; 40]).unwrap();
+    let with = |change: &dyn Fn(&mut ImageTokens)| {
+        let mut tokens = tokens.clone();
+        change(&mut tokens);
+        changed(&|request| request.conditioning = Conditioning::Tokens(tokens.clone()))
+    };
+    for (error, words) in [
+        (changed(&|request| request.width = Some(33)), "width: expected a multiple of 2, found 33"),
+        (changed(&|request| request.height = Some(0)), "height: expected 1 to"),
+        (
+            changed(&|request| (request.width, request.height) = (Some(16_000), Some(16_000))),
+            "image size",
+        ),
+        (changed(&|request| request.prompt = "x".repeat(10_000)), "10000 characters"),
+        (changed(&|request| request.steps = Some(0)), "steps: expected 1 to"),
+        (changed(&|request| request.guidance_scale = Some(f64::NAN)), "guidance scale"),
+        (changed(&|request| request.guidance_scale = Some(f64::INFINITY)), "guidance scale"),
+        (changed(&|request| request.conditioning = Conditioning::Images(vec![])), "found images"),
+        (with(&|tokens| tokens.space = "another".into()), "found tokens of another"),
+        (with(&|tokens| tokens.dim = 39), "1 token of 40 values"),
+        (with(&|tokens| tokens.tokens = 0), "0 of 40"),
+        (with(&|tokens| tokens.data = vec![0.0; 41].into()), "41 values"),
+        (with(&|tokens| tokens.negative = vec![f32::NAN; 40].into()), "negative image tokens"),
+        (with(&|tokens| tokens.strength.scale = f64::NAN), "conditioning scale"),
+        (with(&|tokens| tokens.strength.end = 2.0), "start and end"),
+    ] {
+        assert!(matches!(error, Error::InvalidInput { .. }), "{words}: {error}");
+        assert!(error.to_string().contains(words), "{words}: {error}");
+    }
+    // Any prompt will do: none, a very long one.
+    for prompt in [String::new(), "word ".repeat(1_600)] {
+        assert!(draw(&sdxl, GenerateRequest::new(prompt)).is_ok());
+    }
+}
+
+/// A copy of the checkpoint in `folder` with one file changed, or left out where there is no text.
+fn broken(folder: &str, file: &str, change: impl Fn(&str) -> Option<String>) -> tempfile::TempDir {
+    fn copy(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+            let to = to.join(entry.file_name());
+            match entry.file_type().unwrap().is_dir() {
+                true => copy(&entry.path(), &to),
+                false => drop(std::fs::copy(entry.path(), to).unwrap()),
+            }
+        }
+    }
+    let copied = tempfile::tempdir().unwrap();
+    copy(&fixture(folder), copied.path());
+    let path = copied.path().join(file);
+    match change(&String::from_utf8_lossy(&std::fs::read(&path).unwrap())) {
+        Some(text) => std::fs::write(path, text).unwrap(),
+        None => std::fs::remove_file(path).unwrap(),
+    }
+    copied
+}
+
+#[test]
+fn checkpoints_that_do_not_fit_are_named() {
+    let replace = |from: &'static str, to: &'static str| {
+        move |text: &str| {
+            assert!(text.contains(from), "{from}");
+            Some(text.replace(from, to))
+        }
+    };
+    let gone = |_: &str| None;
+    type Change = Box<dyn Fn(&str) -> Option<String>>;
+    let cases: Vec<(&str, Change, &str)> = vec![
+        ("model_index.json", Box::new(gone), "model_index.json"),
+        ("model_index.json", Box::new(replace("XLPipeline", "Pipeline")), "_class_name"),
+        ("model_index.json", Box::new(replace("EulerDiscrete", "Heun")), "HeunScheduler"),
+        ("scheduler/scheduler_config.json", Box::new(gone), "scheduler_config.json"),
+        (
+            "scheduler/scheduler_config.json",
+            Box::new(replace("scaled_linear", "sigmoid")),
+            "beta_schedule",
+        ),
+        ("unet/config.json", Box::new(gone), "unet"),
+        (
+            "unet/config.json",
+            Box::new(replace("\"cross_attention_dim\": 40", "\"cross_attention_dim\": 41")),
+            "cross_attention_dim: expected 40",
+        ),
+        (
+            "unet/config.json",
+            Box::new(replace("input_dim\": 68", "input_dim\": 69")),
+            "projection_class_embeddings_input_dim: expected 68",
+        ),
+        (
+            "vae/config.json",
+            Box::new(replace("\"latent_channels\": 4", "\"latent_channels\": 3")),
+            "latents_mean",
+        ),
+        ("vae/diffusion_pytorch_model.fp16.safetensors", Box::new(gone), "vae"),
+        (
+            "vae/diffusion_pytorch_model.fp16.safetensors",
+            Box::new(|_| Some("not tensors".into())),
+            "vae",
+        ),
+        ("text_encoder_2/config.json", Box::new(gone), "text_encoder_2"),
+        (
+            "model_index.json",
+            Box::new(replace("CLIPTextModelWithProjection", "CLIPTextModel")),
+            "projection",
+        ),
+        ("tokenizer/vocab.json", Box::new(gone), "tokenizer"),
+    ];
+    for (file, change, words) in cases {
+        let folder = broken("wide", file, change);
+        let error = Sdxl::load(folder.path(), Device::Cpu, DType::F32).unwrap_err();
+        assert!(
+            matches!(error, Error::Io { .. } | Error::InvalidFile { .. }),
+            "{file}, {words}: {error}"
+        );
+        assert!(error.to_string().contains(words), "{file}, {words}: {error}");
+    }
+    let error = Sdxl::load("/no/such/folder", Device::Cpu, DType::F32).unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    let error = wide().device(Device::Cuda(99)).load().unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+    let adapter = fixture("wide/unet/diffusion_pytorch_model.fp16.safetensors");
+    let error = wide().with_ip_adapter(adapter).load().unwrap_err();
+    assert!(matches!(error, Error::InvalidFile { .. }), "{error}");
+}

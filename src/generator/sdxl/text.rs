@@ -1,0 +1,125 @@
+//! Prompts to the states that SDXL's UNet reads: two text encoders, side by side.
+
+use std::rc::Rc;
+
+use tch::{Kind, Tensor};
+
+use crate::models::clip::{TextConfig, TextModel, Tokenizer};
+use crate::models::config::require;
+use crate::models::weights::Weights;
+use crate::{Error, Result};
+
+use super::index::{ModelIndex, TextEncoderEntry};
+use super::recent::Recent;
+
+/// Prompts whose states are kept: draft and final image share most of theirs.
+const REMEMBERED: usize = 8;
+
+/// All text encoders of a checkpoint.
+#[derive(Debug)]
+pub(super) struct TextEncoders {
+    encoders: Vec<TextEncoder>,
+    recent: Recent<String, Encoded>,
+}
+
+#[derive(Debug)]
+struct TextEncoder {
+    tokenizer: Tokenizer,
+    model: TextModel,
+    /// Width of its projection, where it has one.
+    projection: Option<i64>,
+}
+
+/// A prompt as the UNet reads it.
+#[derive(Clone, Debug)]
+pub(super) struct Encoded(Rc<[Tensor; 2]>);
+
+impl Encoded {
+    /// The encoders' penultimate states side by side, `[1, tokens, width]`.
+    pub(super) fn states(&self) -> &Tensor {
+        &self.0[0]
+    }
+
+    /// The whole prompt in one vector, `[1, projection]`.
+    pub(super) fn pooled(&self) -> &Tensor {
+        &self.0[1]
+    }
+
+    /// What stands for no prompt at all.
+    pub(super) fn zeros_like(&self) -> Self {
+        Self(Rc::new([self.states().zeros_like(), self.pooled().zeros_like()]))
+    }
+}
+
+impl TextEncoders {
+    /// The text encoders that `index` names.
+    pub(super) fn open(index: &ModelIndex, device: tch::Device, kind: Kind) -> Result<Self> {
+        let encoders = index
+            .text_encoders
+            .iter()
+            .map(|entry| TextEncoder::open(entry, device, kind))
+            .collect::<Result<Vec<_>>>()?;
+        let lengths: Vec<_> = encoders.iter().map(TextEncoder::length).collect();
+        let equal = lengths.windows(2).all(|pair| pair[0] == pair[1]);
+        let expected = "the same for all tokenizers";
+        require(&index.path, "model_max_length", equal, expected, format!("{lengths:?}"))?;
+        let projects = encoders.iter().any(|encoder| encoder.projection.is_some());
+        let expected = "CLIPTextModelWithProjection";
+        require(&index.path, "text_encoder_2", projects, expected, "none with a projection")?;
+        Ok(Self { encoders, recent: Recent::new(REMEMBERED) })
+    }
+
+    /// Width of the states.
+    pub(super) fn width(&self) -> i64 {
+        self.encoders.iter().map(|encoder| encoder.model.width()).sum()
+    }
+
+    /// Width of the vector that stands for the whole prompt.
+    pub(super) fn pooled_width(&self) -> i64 {
+        self.encoders.iter().find_map(|encoder| encoder.projection).unwrap_or(0)
+    }
+
+    /// The states of `prompt`, cut where it is longer than the encoders read.
+    pub(super) fn encode(&mut self, prompt: &str) -> Result<Encoded> {
+        let encoders = &self.encoders;
+        self.recent.get(prompt.to_owned(), |prompt| {
+            let mut states = Vec::new();
+            let mut pooled = None;
+            for encoder in encoders {
+                let ids = encoder.tokenizer.encode_padded(prompt, encoder.length())?;
+                let output = encoder.model.forward(&[ids])?;
+                states.push(output.penultimate); // [1, tokens, width]
+                pooled = pooled.or(output.projected); // [1, projection]
+            }
+            let pooled = pooled.ok_or(Error::Unavailable {
+                what: "pooled prompt".into(),
+                reason: "no text encoder has a projection".into(),
+            })?;
+            Ok(Encoded(Rc::new([Tensor::cat(&states, -1), pooled])))
+        })
+    }
+}
+
+impl TextEncoder {
+    fn open(entry: &TextEncoderEntry, device: tch::Device, kind: Kind) -> Result<Self> {
+        let tokenizer = Tokenizer::open(&entry.tokenizer)?;
+        let mut config = TextConfig::open(&entry.folder)?;
+        if let Some(class) = &entry.class {
+            // The pipeline's class counts, whatever class wrote the folder.
+            config.architectures = Some(vec![class.clone()]);
+        }
+        let path = entry.folder.join("config.json");
+        let needed = tokenizer.size();
+        let expected = format!("at least {needed}, the size of the tokenizer's vocabulary");
+        require(&path, "vocab_size", needed <= config.vocab_size, expected, config.vocab_size)?;
+        let projection = config.projection();
+        let model = TextModel::new(&Weights::open(&entry.folder, device, kind)?, &config)?;
+        Ok(Self { tokenizer, model, projection })
+    }
+
+    /// Tokens of every prompt, begin, end and padding included.
+    fn length(&self) -> usize {
+        let most = usize::try_from(self.model.max_tokens()).unwrap_or(2);
+        self.tokenizer.max_length().unwrap_or(most).min(most)
+    }
+}
