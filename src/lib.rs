@@ -7,6 +7,8 @@ pub mod critic;
 mod error;
 mod forward;
 pub mod generator;
+#[cfg(feature = "hub")]
+pub mod hub;
 mod image;
 #[cfg(feature = "tch")]
 pub mod models;

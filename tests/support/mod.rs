@@ -9,6 +9,7 @@ use std::thread;
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) head: String,
+    #[allow(dead_code, reason = "not every test looks at it")]
     pub(crate) body: Vec<u8>,
 }
 

@@ -1,0 +1,137 @@
+//! Settings and the environment to a [`Hub`], checked before anything is fetched.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hf_hub::{HFClient, HFError};
+
+use super::Hub;
+use super::fetch::Fetch;
+use super::progress::{Listener, Progress};
+use crate::{Error, Result};
+
+/// Settings of a [`Hub`]; what is not set comes from the environment.
+#[derive(Clone, Default)]
+#[must_use]
+pub struct HubBuilder {
+    endpoint: Option<String>,
+    token: Option<String>,
+    cache: Option<PathBuf>,
+    stall: Option<Duration>,
+    retries: Option<usize>,
+    full_precision: bool,
+    offline: Option<bool>,
+    listener: Option<Listener>,
+}
+
+impl HubBuilder {
+    /// Where the hub is; `HF_ENDPOINT`, and else `https://huggingface.co`, by default.
+    pub fn endpoint(mut self, url: impl Into<String>) -> Self {
+        self.endpoint = Some(url.into());
+        self
+    }
+
+    /// The token for private and gated repositories; `HF_TOKEN`, and else the one that was stored by
+    /// logging in, by default.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// The folder that downloads go to; `HF_HUB_CACHE`, and else `hub` in `HF_HOME`, by default.
+    pub fn cache(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cache = Some(folder.into());
+        self
+    }
+
+    /// How long nothing may move before a download is given up; one minute by default.
+    pub const fn stall_timeout(mut self, timeout: Duration) -> Self {
+        self.stall = Some(timeout);
+        self
+    }
+
+    /// How often a request that failed in passing is tried again; 5 times by default.
+    pub const fn max_retries(mut self, retries: usize) -> Self {
+        self.retries = Some(retries);
+        self
+    }
+
+    /// Fetches the weights in full precision where the `fp16` variant is there too. Off by default.
+    pub const fn full_precision(mut self, yes: bool) -> Self {
+        self.full_precision = yes;
+        self
+    }
+
+    /// Uses the cache alone; `HF_HUB_OFFLINE` by default.
+    pub const fn offline(mut self, yes: bool) -> Self {
+        self.offline = Some(yes);
+        self
+    }
+
+    /// Told how far a download is. Called from the thread that downloads, so it should return soon.
+    pub fn on_progress(mut self, listener: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        self.listener = Some(Listener(Arc::new(listener)));
+        self
+    }
+
+    /// The hub. Nothing is fetched yet.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for an endpoint that is no `http` or `https` URL or a time of zero;
+    /// [`Error::Unavailable`] when the machine has no certificates to check `https` with.
+    pub fn build(self) -> Result<Hub> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let stall = self.stall.unwrap_or(Duration::from_secs(60));
+        if stall.is_zero() {
+            return Err(Error::invalid_input("stall timeout", "more than 0 s", "0 s"));
+        }
+        let token = self.token.filter(|token| !token.is_empty());
+        // The client finds the token by itself; what is known here is kept out of errors.
+        let stored = || std::fs::read_to_string(hf_hub::hf_home().join("token")).ok();
+        let known_token = token.clone().or_else(|| variable("HF_TOKEN")).or_else(stored);
+        let known_token = known_token.map(|token| token.trim().to_owned());
+        let mut client = HFClient::builder()
+            .user_agent(concat!("imagerag/", env!("CARGO_PKG_VERSION")))
+            .retry_max_attempts(self.retries.unwrap_or(5));
+        if let Some(endpoint) = self.endpoint {
+            client = client.endpoint(endpoint);
+        }
+        if let Some(token) = token {
+            client = client.token(token);
+        }
+        if let Some(cache) = self.cache {
+            client = client.cache_dir(cache);
+        }
+        let endpoint = |found: String| Error::invalid_input("HF_ENDPOINT", "an http(s) URL", found);
+        let client = client.build().map_err(|error| match error {
+            HFError::Url(error) => endpoint(error.to_string()),
+            other => Error::Unavailable { what: "https".into(), reason: other.to_string() },
+        })?;
+        if !["http://", "https://"].iter().any(|scheme| client.endpoint().starts_with(scheme)) {
+            return Err(endpoint(client.endpoint().to_owned()));
+        }
+        let truthy = |value: String| {
+            !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off")
+        };
+        Ok(Hub(Fetch {
+            client,
+            token: known_token.filter(|token| !token.is_empty()),
+            stall,
+            half: !self.full_precision,
+            offline: self.offline.unwrap_or_else(|| variable("HF_HUB_OFFLINE").is_some_and(truthy)),
+            listener: self.listener,
+        }))
+    }
+}
+
+impl fmt::Debug for HubBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { endpoint, cache, .. } = self;
+        f.debug_struct("HubBuilder")
+            .field("endpoint", endpoint)
+            .field("cache", cache)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,98 @@
+//! What the hub's client tells while it downloads to one running total.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hf_hub::progress::{DownloadEvent, ProgressEvent, ProgressHandler};
+
+/// How far a download is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Files that are here, those that were here before among them.
+    pub files_done: usize,
+    /// Files in all.
+    pub files_total: usize,
+    /// Bytes that are here, those that were here before among them.
+    pub bytes_done: u64,
+    /// Bytes in all.
+    pub bytes_total: u64,
+}
+
+/// Told about progress; called from the thread that downloads, so it should return soon.
+#[derive(Clone)]
+pub(super) struct Listener(pub(super) Arc<dyn Fn(&Progress) + Send + Sync>);
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
+}
+
+/// The running total of one download, and when it last moved.
+pub(super) struct Tally {
+    listener: Option<Listener>,
+    state: Mutex<State>,
+}
+
+struct State {
+    progress: Progress,
+    /// Bytes of the files that are under way.
+    under_way: HashMap<String, u64>,
+    /// Bytes of the files that are done.
+    done: u64,
+    moved: Instant,
+}
+
+impl Tally {
+    pub(super) fn new(listener: Option<Listener>, files: usize, bytes: u64) -> Arc<Self> {
+        let progress = Progress { files_total: files, bytes_total: bytes, ..Progress::default() };
+        let (under_way, moved) = (HashMap::new(), Instant::now());
+        Arc::new(Self {
+            listener,
+            state: Mutex::new(State { progress, under_way, done: 0, moved }),
+        })
+    }
+
+    /// A file of `size` bytes is here.
+    pub(super) fn done(&self, name: &str, size: u64) {
+        self.change(|state| {
+            state.under_way.remove(name);
+            state.done += size;
+            state.progress.files_done += 1;
+        });
+    }
+
+    /// How long nothing has moved.
+    pub(super) fn stalled(&self) -> Duration {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).moved.elapsed()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        state.moved = Instant::now();
+        let bytes = state.done + state.under_way.values().sum::<u64>();
+        state.progress.bytes_done = bytes.min(state.progress.bytes_total);
+        let progress = state.progress;
+        drop(state);
+        if let Some(Listener(listener)) = &self.listener {
+            listener(&progress);
+        }
+    }
+}
+
+impl ProgressHandler for Tally {
+    fn on_progress(&self, event: &ProgressEvent) {
+        match event {
+            ProgressEvent::Download(DownloadEvent::Progress { files }) => self.change(|state| {
+                for file in files {
+                    state.under_way.insert(file.filename.clone(), file.bytes_completed);
+                }
+            }),
+            _ => self.change(|_| {}),
+        }
+    }
+}
