@@ -7,6 +7,9 @@ const CHECKPOINTS: [&str; 2] = ["diffusion_pytorch_model", "model"];
 /// Folders of other runtimes.
 const FOREIGN: [&str; 5] = ["onnx", "openvino", "flax", "coreml", "tensorrt"];
 
+/// Weights of one folder, by stem.
+type Stems<'a> = BTreeMap<&'a str, Vec<(&'a str, Weight<'a>)>>;
+
 /// One name taken apart: `FOLDER/STEM[.fp16][-00001-of-00003].safetensors`.
 #[derive(Debug, PartialEq)]
 struct Weight<'a> {
@@ -70,7 +73,7 @@ pub(super) fn select<'a>(
     let mut chosen: Vec<&str> = names.iter().copied().filter(|name| is_text(name)).collect();
 
     // 2. Weights, by folder and stem.
-    let mut folders: BTreeMap<&str, BTreeMap<&str, Vec<(&str, Weight<'_>)>>> = BTreeMap::new();
+    let mut folders: BTreeMap<&str, Stems<'_>> = BTreeMap::new();
     for name in &names {
         if let Some(weight) = Weight::parse(name) {
             let stems = folders.entry(weight.folder).or_default();
