@@ -123,7 +123,7 @@ impl Transformer2D {
 
         // 3. tokens become pixels
         let pixels = self.proj_out.forward(&tokens).unflatten(1, [h, w]).permute([0, 3, 1, 2]);
-        add_(pixels, x) // [b, channels, h, w]
+        x + pixels // [b, channels, h, w], in the layout of x
     }
 
     pub(super) fn cross_attentions(&self) -> impl Iterator<Item = &CrossAttention> {
