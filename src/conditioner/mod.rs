@@ -2,6 +2,8 @@
 
 mod conditioning;
 mod in_prompt;
+#[cfg(feature = "tch")]
+mod ip_adapter;
 mod template;
 
 use std::fmt::{Debug, Display};
@@ -14,6 +16,8 @@ use crate::{Error, Result};
 
 pub use conditioning::{Conditioning, ConditioningKind, ImageTokens, Strength};
 pub use in_prompt::InPrompt;
+#[cfg(feature = "tch")]
+pub use ip_adapter::IpAdapter;
 pub use template::PromptTemplate;
 
 /// Prepares references for a generator. It prepares, the generator consumes: what passes between

@@ -26,9 +26,10 @@ pub(crate) fn space(file: &Path, dim: i64) -> String {
     format!("ip-adapter-plus {stem} {dim}")
 }
 
-/// The names and shapes that `ip-adapter-plus_sdxl_vit-h` has for a UNet of this `config.json`.
-pub(crate) fn inventory(config: &Path) -> Result<Inventory> {
-    let config = UNetConfig::read(config)?;
+/// The names and shapes that `ip-adapter-plus_sdxl_vit-h` has for a UNet whose `config.json` is
+/// this text.
+pub(crate) fn inventory(config_json: &str) -> Result<Inventory> {
+    let config = UNetConfig::parse(Path::new("config.json"), config_json)?;
     let dim = config.cross_attention_dim;
     let unet = UNet::new(config, &Weights::recording())?;
     let weights = Weights::recording();
@@ -123,6 +124,12 @@ impl Resampler {
     pub(crate) fn open(file: &Path, device: Device, kind: Kind) -> Result<Self> {
         let weights = Weights::open(file, device, kind)?.sub("image_proj");
         Self::new(&weights, ResamplerDims::of(file, &weights)?)
+    }
+
+    /// The sizes of the adapter in `file`, of which only the header is read.
+    pub(crate) fn dims_of(file: &Path) -> Result<ResamplerDims> {
+        let weights = Weights::open(file, Device::Cpu, Kind::Float)?;
+        ResamplerDims::of(file, &weights.sub("image_proj"))
     }
 
     fn new(weights: &Weights, dims: ResamplerDims) -> Result<Self> {

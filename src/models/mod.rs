@@ -6,7 +6,7 @@ pub(crate) mod config;
 mod device;
 mod files;
 #[cfg(test)]
-mod golden;
+pub(crate) mod golden;
 mod inventory;
 pub(crate) mod ip_adapter;
 mod layers;

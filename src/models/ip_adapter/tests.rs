@@ -1,16 +1,11 @@
 //! The adapter against what diffusers makes of the same file; see tests/fixtures/make_ip_adapter.py.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-
 use super::*;
+use crate::models::golden::{fixture, relative_error};
+use std::collections::HashMap;
 
 /// diffusers' sums run in another order.
 const TOLERANCE: f64 = 1e-4;
-
-fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
 
 struct Golden {
     tensors: HashMap<String, Tensor>,
@@ -51,10 +46,7 @@ impl Golden {
     }
 
     fn error(&self, name: &str, found: &Tensor) -> f64 {
-        let expected = self.get(name);
-        assert_eq!(found.size(), expected.size(), "{name}");
-        let error = (found - expected).abs().max().double_value(&[]);
-        error / expected.abs().max().double_value(&[])
+        relative_error(found, self.get(name))
     }
 
     /// Fails unless `found` is the tensor `name`, to a share of its largest value.
@@ -229,11 +221,7 @@ fn other_kinds_of_adapters_are_named() {
 
 #[test]
 fn the_released_adapter_has_layers_1_to_139() {
-    let path = std::env::temp_dir().join(format!("imagerag-{}-unet.json", std::process::id()));
-    std::fs::write(&path, super::super::sdxl::unet::SDXL_CONFIG).unwrap();
-    let inventory = inventory(&path);
-    std::fs::remove_file(&path).unwrap();
-    let inventory = inventory.unwrap();
+    let inventory = inventory(super::super::sdxl::unet::SDXL_CONFIG).unwrap();
     assert_eq!(inventory.tensors(), 7 + 4 * 11 + 2 * 70);
     let shape = |name: &str| inventory.shape(name).map(<[i64]>::to_vec);
     assert_eq!(shape("image_proj.latents"), Some(vec![1, 16, 1280]));

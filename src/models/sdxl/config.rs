@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::fields::Fields;
 use super::layout::{self, BlockConfig, Blocks};
 use crate::Result;
-use crate::models::config::read_json;
+use crate::models::config::{parse_json, read_text};
 use crate::models::layers::Activation;
 
 /// The largest width, number of heads or kernel that is believed.
@@ -69,10 +69,15 @@ impl UNetConfig {
     /// Reads and checks `path`. Fields that are missing take diffusers' defaults; what this
     /// network does not do is an error that names the field.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        Self::from_map(path, &read_json::<Map<String, Value>>(path)?)
+        Self::parse(path, &read_text(path)?)
     }
 
-    pub(super) fn from_map(path: &Path, map: &Map<String, Value>) -> Result<Self> {
+    /// The same of the text of a file.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self> {
+        Self::from_map(path, &parse_json(path, text)?)
+    }
+
+    fn from_map(path: &Path, map: &Map<String, Value>) -> Result<Self> {
         let fields = Fields::new(path, map);
         refuse_unknown(&fields)?;
         let channels = block_channels(&fields)?;

@@ -46,10 +46,10 @@ impl UNet {
         Ok(unet)
     }
 
-    /// The names and shapes that a UNet of this `config.json` asks for.
-    pub(crate) fn inventory(config: &Path) -> Result<Inventory> {
+    /// The names and shapes that a UNet asks for whose `config.json` is this text.
+    pub(crate) fn inventory(config_json: &str) -> Result<Inventory> {
         let weights = Weights::recording();
-        Self::new(UNetConfig::read(config)?, &weights)?;
+        Self::new(UNetConfig::parse(Path::new("config.json"), config_json)?, &weights)?;
         Ok(weights.recorded())
     }
 

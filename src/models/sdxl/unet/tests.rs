@@ -4,19 +4,20 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::*;
+use crate::models::golden::{fixture, relative_error};
 
 /// diffusers' sums run in another order.
 const TOLERANCE: f64 = 1e-4;
 
-fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/unet").join(name)
+fn unet(name: &str) -> PathBuf {
+    fixture("unet").join(name)
 }
 
 struct Golden(HashMap<String, Tensor>);
 
 impl Golden {
     fn read(name: &str) -> Self {
-        Self(Tensor::read_safetensors(fixture(name)).unwrap().into_iter().collect())
+        Self(Tensor::read_safetensors(unet(name)).unwrap().into_iter().collect())
     }
 
     fn get(&self, name: &str) -> Tensor {
@@ -25,10 +26,7 @@ impl Golden {
 
     /// Fails unless `found` is the tensor `name`, to a share of its largest value.
     fn check(&self, name: &str, found: &Tensor) {
-        let expected = self.get(name);
-        assert_eq!(found.size(), expected.size(), "{name}");
-        let error = (found - &expected).abs().max().double_value(&[]);
-        let error = error / expected.abs().max().double_value(&[]);
+        let error = relative_error(found, &self.get(name));
         println!("{name}: relative error {error:.1e}");
         assert!(error < TOLERANCE, "{name}: relative error {error:.1e}");
     }
@@ -45,27 +43,20 @@ impl Golden {
 }
 
 fn load(name: &str) -> UNet {
-    UNet::load(&fixture(name), Device::Cpu, Kind::Float).unwrap()
-}
-
-fn sdxl() -> (UNet, Inventory) {
-    let settings = serde_json::from_str(SDXL_CONFIG).unwrap();
-    let weights = Weights::recording();
-    let unet =
-        UNet::new(UNetConfig::from_map(Path::new("config.json"), &settings).unwrap(), &weights);
-    (unet.unwrap(), weights.recorded())
+    UNet::load(&unet(name), Device::Cpu, Kind::Float).unwrap()
 }
 
 #[test]
 fn sdxl_asks_for_its_1680_tensors() {
-    let (_, inventory) = sdxl();
+    let inventory = UNet::inventory(SDXL_CONFIG).unwrap();
     assert_eq!((inventory.tensors(), inventory.values()), (1_680, 2_567_463_684));
 }
 
 /// ComfyUI's adapter counted the middle block in its place in the forward pass until 2024.
 #[test]
 fn sites_are_numbered_down_up_mid() {
-    let (unet, _) = sdxl();
+    let config = UNetConfig::parse(Path::new("config.json"), SDXL_CONFIG).unwrap();
+    let unet = UNet::new(config, &Weights::recording()).unwrap();
     let names: Vec<_> = unet.sites().iter().map(|site| &site.name[..]).collect();
     assert_eq!(names.len(), 70);
     assert_eq!(names[0], "down_blocks.1.attentions.0.transformer_blocks.0.attn2");
