@@ -2,6 +2,46 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
+
+use super::clip::{ClipConfig, ClipModel, TextConfig, TextModel, VisionConfig, VisionModel};
+use super::ip_adapter;
+use super::sdxl::unet::UNet;
+use super::vae::{Vae, VaeConfig};
+use super::weights::Weights;
+use crate::{Error, Result};
+
+/// The components whose [`inventory`] is known.
+pub const COMPONENTS: [&str; 6] =
+    ["sdxl-unet", "sdxl-vae", "clip-text", "clip-vision", "clip", "ip-adapter-plus"];
+
+/// Names and shapes of the tensors that the loader of `component` asks a checkpoint with the
+/// settings in the file `config` for. Nothing is loaded or allocated.
+///
+/// `component` is one of [`COMPONENTS`]. `config` is the component's own `config.json`; that of
+/// `ip-adapter-plus` is the UNet's, and its other sizes are those of the released
+/// `ip-adapter-plus_sdxl_vit-h`.
+///
+/// # Errors
+/// [`Error::InvalidInput`] for another component; [`Error::Io`] and [`Error::InvalidFile`] when
+/// `config` cannot be read or describes no such network.
+pub fn inventory(component: &str, config: impl AsRef<Path>) -> Result<Inventory> {
+    let config = config.as_ref();
+    let weights = Weights::recording();
+    match component {
+        "sdxl-unet" => return UNet::inventory(config),
+        "sdxl-vae" => drop(Vae::new(VaeConfig::open(config)?, &weights)?),
+        "clip-text" => drop(TextModel::new(&weights, &TextConfig::read(config)?)?),
+        "clip-vision" => drop(VisionModel::new(&weights, &VisionConfig::read(config)?)?),
+        "clip" => drop(ClipModel::new(&weights, &ClipConfig::read(config)?)?),
+        "ip-adapter-plus" => return ip_adapter::inventory(config),
+        _ => {
+            let expected = format!("one of {}", COMPONENTS.join(", "));
+            return Err(Error::invalid_input("component", expected, component));
+        }
+    }
+    Ok(weights.recorded())
+}
 
 /// Names of tensors with their shapes, sorted by name. Its `Display` is one JSON object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,19 +91,67 @@ impl fmt::Display for Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::config::read_json;
+    use crate::models::golden::fixture;
+
+    type Shapes = BTreeMap<String, Vec<i64>>;
+
+    fn of(component: &str, config: &str) -> Inventory {
+        inventory(component, fixture("inventories").join(format!("{config}.config.json"))).unwrap()
+    }
+
+    #[test]
+    fn loaders_ask_for_what_released_checkpoints_hold() {
+        for (component, config, list, tensors, values) in [
+            ("sdxl-unet", "unet", "unet", 1_680, 2_567_463_684),
+            ("sdxl-vae", "vae", "vae", 248, 83_653_863),
+            ("clip-text", "text_encoder", "text_encoder", 196, 123_060_480),
+            ("clip-text", "text_encoder_2", "text_encoder_2", 517, 694_659_840),
+            ("clip-vision", "image_encoder", "image_encoder", 520, 632_076_800),
+            ("clip", "clip", "clip", 398, 151_277_313),
+            ("ip-adapter-plus", "unet", "ip_adapter", 191, 423_748_864),
+        ] {
+            let asked = of(component, config);
+            let path = fixture("inventories").join(format!("{list}.json"));
+            let held: Shapes = read_json(&path).unwrap();
+            assert_eq!(asked.0, held, "{list}");
+            assert_eq!((asked.tensors(), asked.values()), (tensors, values), "{list}");
+        }
+    }
+
+    #[test]
+    fn adapters_have_a_layer_for_every_second_number() {
+        let asked = of("ip-adapter-plus", "unet");
+        for n in 0..=140 {
+            let name = format!("ip_adapter.{n}.to_k_ip.weight");
+            assert_eq!(asked.shape(&name).is_some(), n % 2 == 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_named() {
+        let error = inventory("flux", "config.json").unwrap_err().to_string();
+        assert!(error.contains("sdxl-unet") && error.contains("found flux"), "{error}");
+        let error = inventory("clip", "/no/such/config.json").unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+        let vae = fixture("inventories/vae.config.json");
+        for component in ["sdxl-unet", "clip-text", "clip-vision", "clip", "ip-adapter-plus"] {
+            let error = inventory(component, &vae).unwrap_err();
+            assert!(matches!(error, Error::InvalidFile { .. }), "{component}: {error}");
+        }
+    }
 
     #[test]
     fn displays_as_json() {
         let mut inventory = Inventory::default();
         inventory.insert("b.weight".into(), vec![2, 3]);
         inventory.insert("a".into(), vec![]);
-        let read: BTreeMap<String, Vec<i64>> =
-            serde_json::from_str(&inventory.to_string()).unwrap();
+        let read: Shapes = serde_json::from_str(&inventory.to_string()).unwrap();
         assert_eq!(read, inventory.0);
         assert_eq!((inventory.tensors(), inventory.values()), (2, 7));
         assert_eq!(
-            serde_json::from_str::<serde_json::Value>(&Inventory::default().to_string()).unwrap(),
-            serde_json::json!({})
+            serde_json::from_str::<Shapes>(&Inventory::default().to_string()).unwrap(),
+            Shapes::new()
         );
     }
 }

@@ -21,6 +21,6 @@ pub(crate) mod weights;
 pub(crate) mod worker;
 
 pub use device::{DType, Device};
-pub use inventory::Inventory;
+pub use inventory::{COMPONENTS, Inventory, inventory};
 pub use schedule::SchedulerKind;
 pub use vae::VaeTiling;

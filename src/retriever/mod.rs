@@ -3,6 +3,8 @@
 
 mod by_embedding;
 mod catalog;
+#[cfg(feature = "tch")]
+mod clip;
 mod embedder;
 mod flat_index;
 mod index;
@@ -17,6 +19,8 @@ use crate::forward::forward_part;
 
 pub use by_embedding::{EmbeddingRetriever, Skipped};
 pub use catalog::{Catalog, CatalogEntry};
+#[cfg(feature = "tch")]
+pub use clip::ClipEmbedder;
 pub use embedder::{Embedder, Embedding};
 pub use flat_index::FlatIndex;
 pub use index::{Neighbor, VectorIndex};

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::models::config::{parse_json, positive, read_text, require};
 use crate::models::layers::Activation;
@@ -89,13 +90,19 @@ pub(crate) struct ClipConfig {
 }
 
 impl TextConfig {
+    /// The settings in `folder`.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let path = folder.join("config.json");
-        Self::parse(&path, &read_text(&path)?)
+        Self::read(&folder.join("config.json"))
+    }
+
+    /// The settings in the file at `path`.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        Self::parse(path, &read_text(path)?)
     }
 
     /// The settings in `text`, which came from `path`.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self> {
+        expect_type(path, text, "clip_text_model")?;
         let config: Self = parse_json(path, text)?;
         config.check(path)?;
         Ok(config)
@@ -120,13 +127,19 @@ impl TextConfig {
 }
 
 impl VisionConfig {
+    /// The settings in `folder`.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let path = folder.join("config.json");
-        Self::parse(&path, &read_text(&path)?)
+        Self::read(&folder.join("config.json"))
+    }
+
+    /// The settings in the file at `path`.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        Self::parse(path, &read_text(path)?)
     }
 
     /// The settings in `text`, which came from `path`.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self> {
+        expect_type(path, text, "clip_vision_model")?;
         let config: Self = parse_json(path, text)?;
         config.check(path)?;
         Ok(config)
@@ -150,6 +163,21 @@ impl VisionConfig {
             self.num_attention_heads,
         ];
         check(path, sizes, self.projection(), self.layer_norm_eps)
+    }
+}
+
+/// Refuses the settings of something else: all of ours have defaults, so any object would do.
+fn expect_type(path: &Path, text: &str, expected: &str) -> Result<()> {
+    let fields: Map<String, Value> = parse_json(path, text)?;
+    match fields.get("model_type") {
+        Some(found) => require(path, "model_type", found == expected, expected, found),
+        None => require(
+            path,
+            "model_type",
+            fields.contains_key("hidden_size"),
+            expected,
+            "no such field",
+        ),
     }
 }
 
@@ -180,9 +208,14 @@ fn projection(architectures: Option<&[String]>, dim: Option<i64>) -> Option<i64>
 }
 
 impl ClipConfig {
+    /// The settings in `folder`.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let path = folder.join("config.json");
-        Self::parse(&path, &read_text(&path)?)
+        Self::read(&folder.join("config.json"))
+    }
+
+    /// The settings in the file at `path`.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        Self::parse(path, &read_text(path)?)
     }
 
     /// The settings in `text`, which came from `path`.

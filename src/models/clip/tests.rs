@@ -171,6 +171,8 @@ fn token_numbers_a_tower_does_not_know_are_errors() {
 #[test]
 fn settings_that_make_no_sense_are_errors_that_name_them() {
     let path = Path::new("config.json");
+    let typed =
+        |json: &str, name: &str| json.replacen('{', &format!("{{\"model_type\": {name:?},"), 1);
     for (json, named) in [
         ("{", "JSON"),
         (r#"{"hidden_act": "gelu_10"}"#, "gelu_10"),
@@ -186,7 +188,8 @@ fn settings_that_make_no_sense_are_errors_that_name_them() {
             "projection_dim",
         ),
     ] {
-        let error = TextConfig::parse(path, json).unwrap_err().to_string();
+        let error =
+            TextConfig::parse(path, &typed(json, "clip_text_model")).unwrap_err().to_string();
         assert!(error.contains("config.json") && error.contains(named), "{json}: {error}");
     }
     for (json, named) in [
@@ -195,8 +198,13 @@ fn settings_that_make_no_sense_are_errors_that_name_them() {
         (r#"{"image_size": 1000000000}"#, "image_size"),
         (r#"{"num_channels": 4}"#, "num_channels"),
     ] {
-        let error = VisionConfig::parse(path, json).unwrap_err().to_string();
+        let error =
+            VisionConfig::parse(path, &typed(json, "clip_vision_model")).unwrap_err().to_string();
         assert!(error.contains(named), "{json}: {error}");
+    }
+    for json in [r#"{"_class_name": "AutoencoderKL"}"#, r#"{"model_type": "clip"}"#, "{}"] {
+        let error = TextConfig::parse(path, json).unwrap_err().to_string();
+        assert!(error.contains("clip_text_model"), "{error}");
     }
     let error = ClipConfig::parse(path, r#"{"text_config": {}}"#).unwrap_err().to_string();
     assert!(error.contains("vision_config"), "{error}");

@@ -43,7 +43,8 @@ impl TextModel {
 
     /// The text encoder that is the whole of `weights`; its names may begin with `text_model.`.
     pub(crate) fn new(weights: &Weights, config: &TextConfig) -> Result<Self> {
-        let projection = config.projection();
+        let projects = weights.contains("text_projection.weight");
+        let projection = config.projection().or(config.projection_dim.filter(|_| projects));
         let plain = weights.contains("embeddings.token_embedding.weight");
         let tower = if plain { weights.clone() } else { weights.sub("text_model") };
         Self::with_projection(&tower, config, &weights.sub("text_projection"), projection)

@@ -43,7 +43,8 @@ impl VisionModel {
 
     /// The image encoder that is the whole of `weights`; its names may begin with `vision_model.`.
     pub(crate) fn new(weights: &Weights, config: &VisionConfig) -> Result<Self> {
-        let projection = config.projection();
+        let projects = weights.contains("visual_projection.weight");
+        let projection = config.projection().or(config.projection_dim.filter(|_| projects));
         let plain = weights.contains("embeddings.class_embedding");
         let tower = if plain { weights.clone() } else { weights.sub("vision_model") };
         Self::with_projection(&tower, config, &weights.sub("visual_projection"), projection)

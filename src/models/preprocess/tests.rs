@@ -23,7 +23,7 @@ fn every_filter_and_setting_equals_pillow() {
     let Recorded { settings, cases } = read_json(&fixture("clip/pictures.json")).unwrap();
     assert!(cases.len() > 80);
     for (setting, picture) in cases {
-        let preprocessor = parse(&settings[setting], 16).unwrap();
+        let preprocessor = parse(&settings[setting], 12).unwrap();
         let bytes = recorded(&pictures, &format!("picture.{picture}")).to_kind(Kind::Uint8);
         let size = bytes.size();
         let pixels = Vec::<u8>::try_from(bytes.flatten(0, -1)).unwrap();

@@ -1,0 +1,53 @@
+//! Prints the names and shapes of the tensors that a loader asks for, without loading anything.
+//!
+//! ```text
+//! $ cargo xtask cargo -- run --release --features tch --example inventory -- clip-text config.json
+//! {
+//! "text_model.embeddings.position_embedding.weight": [77, 768],
+//! "text_model.embeddings.token_embedding.weight": [49408, 768],
+//! …
+//! ```
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use imagerag::models::{COMPONENTS, inventory};
+
+const USAGE: &str = "\
+Usage: inventory COMPONENT CONFIG.json
+
+Prints one JSON object on standard output: the names of all tensors that the loader of COMPONENT
+asks a checkpoint for, with their shapes. Nothing is loaded.
+
+  COMPONENT    sdxl-unet, sdxl-vae, clip-text, clip-vision, clip or ip-adapter-plus
+  CONFIG.json  the component's config.json; for ip-adapter-plus, that of the UNet it belongs to";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    let [component, config] = arguments.as_slice() else {
+        let found = arguments.len();
+        eprintln!(
+            "error: expected a component and a config.json, found {found} arguments\n\n{USAGE}"
+        );
+        return ExitCode::from(2);
+    };
+    if !COMPONENTS.contains(&component.as_str()) {
+        eprintln!("error: component: expected one of {}, found {component}", COMPONENTS.join(", "));
+        return ExitCode::from(2);
+    }
+    match inventory(component, config) {
+        // A reader that has seen enough, such as head, is no error.
+        Ok(inventory) => {
+            drop(writeln!(std::io::stdout(), "{inventory}"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! [`ClipEmbedder`]: texts and images to the space of a CLIP checkpoint.
+
+use std::fmt;
+use std::path::Path;
+
+use async_trait::async_trait;
+use tch::Tensor;
+
+use super::{Embedder, Embedding};
+use crate::models::clip::{ClipConfig, ClipModel, Tokenizer};
+use crate::models::preprocess::Preprocessor;
+use crate::models::worker::Worker;
+use crate::models::{DType, Device};
+use crate::{Error, Image, Result};
+
+/// The most texts or images that go through the network at once: memory stays bounded, however many
+/// are asked for.
+const BATCH: usize = 32;
+
+/// Embeds with a CLIP checkpoint on libtorch, such as `openai/clip-vit-base-patch32`.
+///
+/// The model lives on a thread of its own. Calls queue up there, first come, first served; dropping
+/// a call's future stops it at the next batch of 32.
+#[derive(Debug)]
+pub struct ClipEmbedder {
+    worker: Worker<Clip>,
+    name: String,
+    dim: usize,
+}
+
+struct Clip {
+    model: ClipModel,
+    tokenizer: Tokenizer,
+    preprocessor: Preprocessor,
+    /// Tokens a text may have.
+    max_tokens: usize,
+}
+
+impl ClipEmbedder {
+    /// Loads the checkpoint in `folder`, as transformers' `CLIPModel.save_pretrained` and the
+    /// released repositories lay it out: `config.json`, `model.safetensors` (sharded or not),
+    /// `tokenizer.json` or `vocab.json` with `merges.txt`, and `preprocessor_config.json`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the device is not there; [`Error::Io`] and
+    /// [`Error::InvalidFile`] when a file is missing or does not hold what it should.
+    pub fn load(folder: impl AsRef<Path>, device: Device, dtype: DType) -> Result<Self> {
+        let folder = folder.as_ref().to_owned();
+        let config = ClipConfig::open(&folder)?;
+        let name = name_of(&config);
+        let dim = usize::try_from(config.projection_dim).unwrap_or(0);
+        let worker = Worker::spawn(name.clone(), move || {
+            let tokenizer = Tokenizer::open(&folder)?;
+            let preprocessor = Preprocessor::open(&folder, config.vision.image_size)?;
+            let vocabulary = config.text.vocab_size;
+            if tokenizer.size() > vocabulary {
+                return Err(Error::invalid_file(
+                    folder,
+                    "tokens of the tokenizer",
+                    format!("at most {vocabulary}, the model's vocab_size"),
+                    tokenizer.size(),
+                ));
+            }
+            let model = ClipModel::open(&folder, device.open()?, dtype.kind())?;
+            let positions = usize::try_from(config.text.max_position_embeddings).unwrap_or(0);
+            let max_tokens = tokenizer.max_length().unwrap_or(positions).min(positions);
+            Ok(Clip { model, tokenizer, preprocessor, max_tokens })
+        })?;
+        Ok(Self { worker, name, dim })
+    }
+}
+
+impl Clip {
+    fn embed_texts(&self, texts: &[String]) -> Result<Tensor> {
+        let encode = |text: &String| self.tokenizer.encode(text, self.max_tokens);
+        let mut ids: Vec<Vec<i64>> = texts.iter().map(encode).collect::<Result<_>>()?;
+        // What follows the end token does not reach it, so padding leaves embeddings as they are.
+        let longest = ids.iter().map(Vec::len).max().unwrap_or(0);
+        ids.iter_mut().for_each(|ids| self.tokenizer.pad(ids, longest));
+        self.model.text_features(&ids)
+    }
+}
+
+#[async_trait]
+impl Embedder for ClipEmbedder {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
+        let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
+        let name = self.name.clone();
+        let work = move |clip: &mut Clip, cancel: &crate::models::worker::Cancel| {
+            let mut embeddings = Vec::with_capacity(texts.len());
+            for batch in texts.chunks(BATCH) {
+                cancel.check()?;
+                embeddings.extend(rows(&name, &clip.embed_texts(batch)?)?);
+            }
+            Ok(embeddings)
+        };
+        self.worker.run(work).await
+    }
+
+    async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>> {
+        let images = images.to_vec();
+        let name = self.name.clone();
+        let work = move |clip: &mut Clip, cancel: &crate::models::worker::Cancel| {
+            let mut embeddings = Vec::with_capacity(images.len());
+            for batch in images.chunks(BATCH) {
+                cancel.check()?;
+                let pixels = clip.preprocessor.forward(batch);
+                embeddings.extend(rows(&name, &clip.model.image_features(&pixels)?)?);
+            }
+            Ok(embeddings)
+        };
+        self.worker.run(work).await
+    }
+}
+
+/// The rows of `[b, dim]` features, each of length 1.
+fn rows(name: &str, features: &Tensor) -> Result<Vec<Embedding>> {
+    let failed = |error: tch::TchError| Error::backend(name, error);
+    let features = features.to_device(tch::Device::Cpu).to_kind(tch::Kind::Float);
+    let rows = Vec::<Vec<f32>>::try_from(features).map_err(failed)?;
+    // Broken weights or too narrow a format, not the caller's texts and images.
+    rows.into_iter()
+        .map(|row| Embedding::new(row).map_err(|error| Error::backend(name, error)))
+        .collect()
+}
+
+/// `CLIP ViT-B/32` by the sizes of OpenAI's and OpenCLIP's image towers.
+fn name_of(config: &ClipConfig) -> String {
+    let vision = &config.vision;
+    let size = match (vision.hidden_size, vision.num_hidden_layers) {
+        (768, 12) => "B".to_owned(),
+        (1024, 24) => "L".to_owned(),
+        (1280, 32) => "H".to_owned(),
+        (1408, 40) => "g".to_owned(),
+        (1664, 48) => "bigG".to_owned(),
+        (width, layers) => format!("{width}x{layers}"),
+    };
+    let side = match vision.image_size {
+        224 => String::new(),
+        side => format!("@{side}"),
+    };
+    format!("CLIP ViT-{size}/{}{side}", vision.patch_size)
+}
+
+impl fmt::Display for ClipEmbedder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+
+    use super::*;
+    use crate::models::config::read_json;
+    use crate::models::golden::{fixture, recorded};
+
+    fn load(folder: &str) -> Result<ClipEmbedder> {
+        ClipEmbedder::load(fixture(folder), Device::Cpu, DType::F32)
+    }
+
+    fn expected(name: &str) -> Vec<Embedding> {
+        rows("expected", &recorded(&fixture("clip/model/io.safetensors"), name)).unwrap()
+    }
+
+    fn assert_same(found: &[Embedding], expected: &[Embedding]) {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            for (a, b) in found.values().iter().zip(expected.values()) {
+                assert!((a - b).abs() < 1e-5, "{found:?} {expected:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn texts_have_transformers_features() {
+        #[derive(serde::Deserialize)]
+        struct Io {
+            texts: Vec<String>,
+        }
+        let Io { texts } = read_json(&fixture("clip/model/io.json")).unwrap();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let clip = load("clip/model").unwrap();
+        assert_eq!((clip.dim(), clip.to_string().as_str()), (16, "CLIP ViT-32x2/8@32"));
+        let found = block_on(clip.embed_texts(&texts)).unwrap();
+        assert_same(&found, &expected("text_features"));
+        // More than a batch, and one by one: the same.
+        let many: Vec<&str> = texts.iter().copied().cycle().take(BATCH * 2 + 1).collect();
+        let found = block_on(clip.embed_texts(&many)).unwrap();
+        let cycled: Vec<Embedding> =
+            expected("text_features").into_iter().cycle().take(many.len()).collect();
+        assert_same(&found, &cycled);
+    }
+
+    #[test]
+    fn images_have_transformers_features() {
+        let io = fixture("clip/model/io.safetensors");
+        let images: Vec<Image> = (0..3)
+            .map(|i| {
+                let bytes = recorded(&io, &format!("image.{i}")).to_kind(tch::Kind::Uint8);
+                let size = bytes.size();
+                let pixels = Vec::<u8>::try_from(bytes.flatten(0, -1)).unwrap();
+                Image::new(size[1] as u32, size[0] as u32, pixels).unwrap()
+            })
+            .collect();
+        let found = block_on(load("clip/model").unwrap().embed_images(&images)).unwrap();
+        assert_same(&found, &expected("image_features"));
+    }
+
+    #[cfg(feature = "testing")]
+    #[test]
+    fn keeps_the_contract() {
+        block_on(crate::testing::conformance::embedder(&load("clip/model").unwrap()));
+    }
+
+    #[test]
+    fn half_precision_stays_near() {
+        for dtype in [DType::F16, DType::Bf16] {
+            let clip = ClipEmbedder::load(fixture("clip/model"), Device::Cpu, dtype).unwrap();
+            let found = block_on(clip.embed_texts(&["a photo of a bird"])).unwrap();
+            assert!(found[0].similarity(&expected("text_features")[0]) > 0.995, "{dtype}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_loaded_is_named() {
+        assert!(matches!(load("no/such/folder"), Err(Error::Io { .. })));
+        let error = load("clip/text_encoder").unwrap_err().to_string();
+        assert!(error.contains("text_config"), "{error}");
+        let gpu = ClipEmbedder::load(fixture("clip/model"), Device::Cuda(999), DType::F32);
+        assert!(matches!(gpu, Err(Error::Unavailable { .. })));
+    }
+}
