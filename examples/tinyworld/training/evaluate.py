@@ -37,7 +37,8 @@ class World:
         self.tokenizer = CLIPTokenizer.from_pretrained(MODELS / "clip")
         self.pipe = StableDiffusionXLPipeline.from_pretrained(MODELS / "sdxl", torch_dtype=torch.float32, add_watermarker=False)
         self.pipe.image_encoder = CLIPVisionModelWithProjection.from_pretrained(MODELS / "image_encoder").float()
-        self.pipe.load_ip_adapter(str(MODELS), subfolder="", weight_name="ip-adapter-plus_tinyworld.safetensors", image_encoder_folder=None)
+        self.pipe.load_ip_adapter(str(MODELS), subfolder="", weight_name="ip-adapter-plus_tinyworld.safetensors", image_encoder_folder=None,
+                                  low_cpu_mem_usage=False)
         self.pipe.set_progress_bar_config(disable=True)
         self.judge = Judge()
         self.judge.load_state_dict(load_file(MODELS / "judge" / "model.safetensors"))

@@ -12,7 +12,7 @@ import creatures
 from common import DEVICE, LOOKS, MODELS, Ema, Run, schedule, seed, set_rate, write_json
 from creatures import to_float
 
-STEPS, BATCH, RATE = 4500, 96, 1.5e-3
+STEPS, BATCH, RATE = 1600, 96, 1.5e-3
 LABELS = [*creatures.SPECIES, "reject"]
 SPECIES = torch.tensor([creatures.codes(look) for look in creatures.SPECIES.values()])
 SIZES = [len(creatures.SHAPES), len(creatures.C), len(creatures.C), len(creatures.PATTERNS)]
