@@ -15,7 +15,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import diffusers
 import numpy
+import torch
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
@@ -89,7 +91,8 @@ def report(rows: dict, folder: Path, arguments: argparse.Namespace) -> None:
         "first image": ("s", lambda row: row["images"][0]),
         "peak memory": ("MB", lambda row: row["peak_mb"]),
     }
-    print(f"\n{arguments.steps} steps at {arguments.size} x {arguments.size}, f32, {arguments.threads} threads, ", end="")
+    print(f"\ndiffusers {diffusers.__version__} on torch {torch.__version__}", end="; ")
+    print(f"{arguments.steps} steps at {arguments.size} x {arguments.size}, f32, {arguments.threads} threads, ", end="")
     print(f"median of {arguments.rounds} rounds; ratio below 1: imagerag needs less")
     print(f"{'':14}{'diffusers':>12}{'imagerag':>12}{'ratio':>8}")
     for name, (unit, of) in measures.items():
