@@ -22,7 +22,9 @@ const LONGEST: u64 = 200;
 
 /// A path from the environment, or one in the embedded world.
 fn path(variable: &str, embedded: &str) -> PathBuf {
-    let tinyworld = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/tinyworld/models").join(embedded);
+    let tinyworld = || {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/tinyworld/models").join(embedded)
+    };
     std::env::var_os(variable).map_or_else(tinyworld, PathBuf::from)
 }
 
@@ -46,7 +48,8 @@ fn denoise(criterion: &mut Criterion) {
     let sdxl = Sdxl::builder(model).with_ip_adapter(&file).load().unwrap();
     let adapter = IpAdapter::load(&file, encoder, Device::Cpu, DType::F32).unwrap();
     let reference = Reference {
-        image: Image::new(64, 64, (0..64 * 64 * 3).map(|value| value as u8).collect::<Vec<_>>()).unwrap(),
+        image: Image::new(64, 64, (0..64 * 64 * 3).map(|value| value as u8).collect::<Vec<_>>())
+            .unwrap(),
         caption: Caption::concept("a creature"),
         provenance: Provenance::new(Source::Caller(0), "caller", 1.0, 0),
     };
@@ -54,11 +57,16 @@ fn denoise(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("denoise_step");
     group.sample_size(10);
-    for (name, conditioning) in [("prompt", Conditioning::None), ("prompt and reference", conditioned)] {
+    for (name, conditioning) in
+        [("prompt", Conditioning::None), ("prompt and reference", conditioned)]
+    {
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|steps| {
-                let runs = std::iter::successors(Some(steps), |left| Some(left.saturating_sub(LONGEST)));
-                runs.take_while(|&left| left > 0).map(|left| time(&sdxl, &conditioning, left.min(LONGEST))).sum()
+                let runs =
+                    std::iter::successors(Some(steps), |left| Some(left.saturating_sub(LONGEST)));
+                runs.take_while(|&left| left > 0)
+                    .map(|left| time(&sdxl, &conditioning, left.min(LONGEST)))
+                    .sum()
             });
         });
     }

@@ -45,7 +45,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         request.steps = Some(get("--steps")?.parse()?);
         request.guidance_scale = Some(get("--guidance")?.parse()?);
         request.seed = get("--seed")?.parse()?;
-        (request.width, request.height) = (Some(get("--size")?.parse()?), Some(get("--size")?.parse()?));
+        (request.width, request.height) =
+            (Some(get("--size")?.parse()?), Some(get("--size")?.parse()?));
         request.progress = Progress::new(move |_| listener.lock().unwrap().push(Instant::now()));
         let image = block_on(sdxl.generate(&[request]))?.swap_remove(0);
         images.push(start.elapsed());

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::clip::{ClipConfig, ClipModel, TextConfig, TextModel, VisionConfig, VisionModel};
 use super::ip_adapter;
+use super::sdxl::config::UNetConfig;
 use super::sdxl::unet::UNet;
 use super::vae::{Vae, VaeConfig};
 use super::weights::Weights;
@@ -29,12 +30,12 @@ pub fn inventory(component: &str, config: impl AsRef<Path>) -> Result<Inventory>
     let config = config.as_ref();
     let weights = Weights::recording();
     match component {
-        "sdxl-unet" => return UNet::inventory(config),
+        "sdxl-unet" => return UNet::inventory(UNetConfig::read(config)?),
         "sdxl-vae" => drop(Vae::new(VaeConfig::open(config)?, &weights)?),
         "clip-text" => drop(TextModel::new(&weights, &TextConfig::read(config)?)?),
         "clip-vision" => drop(VisionModel::new(&weights, &VisionConfig::read(config)?)?),
         "clip" => drop(ClipModel::new(&weights, &ClipConfig::read(config)?)?),
-        "ip-adapter-plus" => return ip_adapter::inventory(config),
+        "ip-adapter-plus" => return ip_adapter::inventory(UNetConfig::read(config)?),
         _ => {
             let expected = format!("one of {}", COMPONENTS.join(", "));
             return Err(Error::invalid_input("component", expected, component));

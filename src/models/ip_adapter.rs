@@ -26,10 +26,8 @@ pub(crate) fn space(file: &Path, dim: i64) -> String {
     format!("ip-adapter-plus {stem} {dim}")
 }
 
-/// The names and shapes that `ip-adapter-plus_sdxl_vit-h` has for a UNet whose `config.json` is
-/// this text.
-pub(crate) fn inventory(config_json: &str) -> Result<Inventory> {
-    let config = UNetConfig::parse(Path::new("config.json"), config_json)?;
+/// The names and shapes that `ip-adapter-plus_sdxl_vit-h` has for a UNet of these settings.
+pub(crate) fn inventory(config: UNetConfig) -> Result<Inventory> {
     let dim = config.cross_attention_dim;
     let unet = UNet::new(config, &Weights::recording())?;
     let weights = Weights::recording();

@@ -221,7 +221,9 @@ fn other_kinds_of_adapters_are_named() {
 
 #[test]
 fn the_released_adapter_has_layers_1_to_139() {
-    let inventory = inventory(super::super::sdxl::unet::SDXL_CONFIG).unwrap();
+    let text = crate::models::sdxl::unet::SDXL_CONFIG;
+    let config = UNetConfig::parse(Path::new("config.json"), text).unwrap();
+    let inventory = inventory(config).unwrap();
     assert_eq!(inventory.tensors(), 7 + 4 * 11 + 2 * 70);
     let shape = |name: &str| inventory.shape(name).map(<[i64]>::to_vec);
     assert_eq!(shape("image_proj.latents"), Some(vec![1, 16, 1280]));

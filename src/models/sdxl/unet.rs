@@ -46,10 +46,10 @@ impl UNet {
         Ok(unet)
     }
 
-    /// The names and shapes that a UNet asks for whose `config.json` is this text.
-    pub(crate) fn inventory(config_json: &str) -> Result<Inventory> {
+    /// The names and shapes that a UNet of these settings asks for.
+    pub(crate) fn inventory(config: UNetConfig) -> Result<Inventory> {
         let weights = Weights::recording();
-        Self::new(UNetConfig::parse(Path::new("config.json"), config_json)?, &weights)?;
+        Self::new(config, &weights)?;
         Ok(weights.recorded())
     }
 

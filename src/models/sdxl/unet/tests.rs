@@ -46,16 +46,20 @@ fn load(name: &str) -> UNet {
     UNet::load(&unet(name), Device::Cpu, Kind::Float).unwrap()
 }
 
+fn sdxl() -> UNetConfig {
+    UNetConfig::parse(Path::new("config.json"), SDXL_CONFIG).unwrap()
+}
+
 #[test]
 fn sdxl_asks_for_its_1680_tensors() {
-    let inventory = UNet::inventory(SDXL_CONFIG).unwrap();
+    let inventory = UNet::inventory(sdxl()).unwrap();
     assert_eq!((inventory.tensors(), inventory.values()), (1_680, 2_567_463_684));
 }
 
 /// ComfyUI's adapter counted the middle block in its place in the forward pass until 2024.
 #[test]
 fn sites_are_numbered_down_up_mid() {
-    let config = UNetConfig::parse(Path::new("config.json"), SDXL_CONFIG).unwrap();
+    let config = sdxl();
     let unet = UNet::new(config, &Weights::recording()).unwrap();
     let names: Vec<_> = unet.sites().iter().map(|site| &site.name[..]).collect();
     assert_eq!(names.len(), 70);
