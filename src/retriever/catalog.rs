@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CatalogEntry {
-    /// Where the picture comes from.
+    /// Where the picture is. Equal sources are the same picture.
     pub source: Source,
     /// Its licence, such as `CC-BY-4.0`, where it is known.
     pub licence: Option<String>,
     /// Whom to credit, where it is known.
     pub author: Option<String>,
+    /// Where it was first published, where that is known.
+    pub origin: Option<String>,
     /// What it shows, where somebody wrote it down.
     pub caption: Option<String>,
     picture: Picture,
@@ -36,6 +38,7 @@ impl CatalogEntry {
             source: Source::Uri(source.into()),
             licence: None,
             author: None,
+            origin: None,
             caption: None,
             picture: Picture::Held(image),
         }
@@ -49,6 +52,7 @@ impl CatalogEntry {
             source: Source::Uri(path.display().to_string()),
             licence: None,
             author: None,
+            origin: None,
             caption: None,
             picture: Picture::File(path),
         }
@@ -117,13 +121,14 @@ impl Catalog {
         let mut provenance = Provenance::new(entry.source.clone(), retriever, score, rank);
         provenance.licence.clone_from(&entry.licence);
         provenance.author.clone_from(&entry.author);
+        provenance.origin.clone_from(&entry.origin);
         provenance.stored_caption.clone_from(&entry.caption);
         Ok(Reference { image: entry.image()?, caption: caption.clone(), provenance })
     }
 
     /// Every picture file below `folder`, in the order of their paths. Where `folder` holds a
     /// `catalog.json`, a list of `{"file", "caption", "licence", "author", "source"}`, captions,
-    /// licences and so on come from there. Nothing is decoded yet.
+    /// licences, authors and origins come from there. Nothing is decoded yet.
     ///
     /// # Errors
     /// [`Error::Io`] when a folder cannot be read; [`Error::InvalidFile`] when `catalog.json` is
@@ -196,10 +201,57 @@ fn describe(
             return Err(Error::invalid_file(listed, what, "a picture in the folder", "none"));
         };
         let entry = &mut entries[at];
-        (entry.caption, entry.licence, entry.author) = (line.caption, line.licence, line.author);
-        if let Some(source) = line.source {
-            entry.source = Source::Uri(source);
-        }
+        (entry.caption, entry.origin) = (line.caption, line.source);
+        (entry.licence, entry.author) = (line.licence, line.author);
     }
     Ok(())
+}
+
+#[cfg(all(test, feature = "image", feature = "serde"))]
+mod tests {
+    use super::*;
+
+    /// A folder of our own below the system's, emptied.
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("imagerag-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(folder.join("deep")).unwrap();
+        folder
+    }
+
+    fn picture(path: &Path) {
+        Image::new(1, 1, vec![1, 2, 3]).unwrap().save(path).unwrap();
+    }
+
+    #[test]
+    fn finds_every_picture_and_what_is_said_of_it() {
+        let folder = folder("catalog");
+        picture(&folder.join("b.png"));
+        picture(&folder.join("deep/a.BMP"));
+        std::fs::write(folder.join("notes.txt"), "no picture").unwrap();
+        let line = r#"[{"file": "b.png", "caption": "a bee", "licence": "CC0-1.0", "source": "x"}]"#;
+        std::fs::write(folder.join("catalog.json"), line).unwrap();
+        let catalog = Catalog::from_folder(&folder).unwrap();
+        assert_eq!(catalog.len(), 2);
+        let bee = &catalog.entries()[0];
+        assert_eq!((bee.caption.as_deref(), bee.licence.as_deref()), (Some("a bee"), Some("CC0-1.0")));
+        assert_eq!((bee.origin.as_deref(), bee.author.as_deref()), (Some("x"), None));
+        assert!(bee.image().is_ok());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn empty_and_broken_galleries_are_errors_that_name_them() {
+        let folder = folder("no-catalog");
+        let error = Catalog::from_folder(&folder).unwrap_err().to_string();
+        assert!(error.starts_with("gallery: expected a folder with files of type"), "{error}");
+        assert!(matches!(Catalog::from_folder(folder.join("none")), Err(Error::Io { .. })));
+        picture(&folder.join("b.png"));
+        for (text, said) in [("{", "catalog"), (r#"[{"file": "c.png"}]"#, "c.png")] {
+            std::fs::write(folder.join("catalog.json"), text).unwrap();
+            let error = Catalog::from_folder(&folder).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -49,6 +49,8 @@ pub struct Provenance {
     pub licence: Option<String>,
     /// Whom to credit, where it is known.
     pub author: Option<String>,
+    /// Where the image was first published, where that is known.
+    pub origin: Option<String>,
     /// The caption that is stored with the image, where there is one.
     pub stored_caption: Option<String>,
     /// The retriever that found it, by its `Display`.
@@ -67,6 +69,7 @@ impl Provenance {
             source,
             licence: None,
             author: None,
+            origin: None,
             stored_caption: None,
             retriever: retriever.to_string(),
             score,
