@@ -1,4 +1,62 @@
-//! Makes pretrained image generators draw what they do not know, without training.
+//! Makes pretrained image generators draw what they do not know, without training: finds out what
+//! a draft is missing, retrieves reference images for exactly that, and generates again with them.
+//!
+//! ```text
+//!            prompt
+//!              │
+//!              ▼
+//!   ┌───── Generator ─────┐ draft, later image
+//!   │                     ▼
+//!   │                  Critic ── it matches ──────────────▶ image
+//!   │                     │ what is missing, as captions
+//!   │                     ▼
+//!   │                 Retriever ── nothing useful ────────▶ best image so far
+//!   │                     │ references
+//!   │                     ▼
+//!   │                Conditioner
+//!   │                     │ a conditioned request
+//!   └─────◀───────────────┘
+//! ```
+//!
+//! After *ImageRAG: Dynamic Image Retrieval for Reference-Guided Image Generation*; the files of
+//! [`pipeline`] follow the paper's sections.
+//!
+//! # Quick start
+//! On fakes, so that it runs anywhere. For real images put `Sdxl`, `IpAdapter` and
+//! `EmbeddingRetriever` in their places, and `OpenAiVlm` behind `vlm`.
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
+//! use futures::executor::block_on;
+//! use imagerag::conditioner::InPrompt;
+//! use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm, solid};
+//! use imagerag::{RagPipeline, RagRequest};
+//!
+//! let gallery = [("a red car", solid(64, 64, [200, 0, 0])),
+//!                ("a quetzal on a branch", solid(64, 64, [0, 140, 70]))];
+//! let pipeline = RagPipeline::builder()
+//!     .generator(FakeGenerator::new())
+//!     .vlm(FakeVlm::new(["no", "a quetzal", "a photo of a quetzal"]))
+//!     .retriever(FakeRetriever::new(gallery))
+//!     .conditioner(InPrompt::new(3)?)
+//!     .build()?;
+//!
+//! let outcome = block_on(pipeline.run(RagRequest::new("a quetzal at dawn").with_seed(7)))?;
+//! assert_eq!(outcome.references[0].provenance.source.to_string(), "a quetzal on a branch");
+//! assert_eq!(outcome.stop.to_string(), "every round is done");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Features
+//! | feature | adds |
+//! |---|---|
+//! | `image` (default) | picture files, conversions from and to the `image` crate |
+//! | `openai` (default) | `OpenAiVlm` for any chat-completions service |
+//! | `serde` | the trace as JSON |
+//! | `tch` | SDXL, IP-Adapter-plus and CLIP on libtorch 2.11.0 |
+//! | `hub` | weights by repository name |
+//! | `testing` | fakes and conformance suites |
+//! | `download-libtorch` | libtorch at build time |
+//! | `doc-only` | documents and type-checks without libtorch |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_op_in_unsafe_fn)]
 

@@ -1,0 +1,192 @@
+//! The full loop on any SDXL checkpoint, folder of images and vision-language model.
+//!
+//! ```text
+//! OPENAI_API_KEY=… cargo xtask cargo -- run --release --features tch --example image_rag -- \
+//!     --model sdxl/ --ip-adapter ip-adapter-plus_sdxl_vit-h.safetensors --image-encoder vit-h/ \
+//!     --gallery photos/ --clip clip-vit-base-patch32/ \
+//!     --vlm-model gpt-4o-2024-08-06 --prompt "a photo of a quetzal" --out quetzal.png
+//! ```
+//!
+//! prints what was missing, what was retrieved and why, and writes the image, its draft, the trace
+//! and a contact sheet beside it.
+
+mod support;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use futures::executor::block_on;
+use imagerag::conditioner::{IpAdapter, PromptTemplate};
+use imagerag::generator::Sdxl;
+use imagerag::models::{DType, Device, SchedulerKind};
+use imagerag::pipeline::{Mode, RagConfig};
+use imagerag::retriever::{Catalog, ClipEmbedder, EmbeddingRetriever};
+use imagerag::vlm::OpenAiVlm;
+use imagerag::{Image, RagPipeline, RagRequest};
+use indicatif::ProgressBar;
+use support::sheet::{Row, contact_sheet};
+
+/// Draws a prompt, finds out what the draft is missing, retrieves references and draws again.
+#[derive(Parser)]
+struct Options {
+    /// Folder of the SDXL checkpoint, in diffusers' layout.
+    #[arg(long)]
+    model: PathBuf,
+    /// The adapter's file, such as ip-adapter-plus_sdxl_vit-h.safetensors.
+    #[arg(long)]
+    ip_adapter: PathBuf,
+    /// Folder of the adapter's image encoder.
+    #[arg(long)]
+    image_encoder: PathBuf,
+    /// Folder of images to retrieve from, with an optional catalog.json.
+    #[arg(long)]
+    gallery: PathBuf,
+    /// Folder of the CLIP model to retrieve with.
+    #[arg(long)]
+    clip: PathBuf,
+    /// Address of any service that speaks chat completions.
+    #[arg(long)]
+    vlm_base_url: Option<String>,
+    /// The vision-language model. Its key is read from OPENAI_API_KEY.
+    #[arg(long)]
+    vlm_model: String,
+    #[arg(long)]
+    prompt: String,
+    #[arg(long)]
+    negative_prompt: Option<String>,
+    /// An image of your own; takes a place before retrieved ones.
+    #[arg(long = "reference", value_name = "IMG")]
+    references: Vec<PathBuf>,
+    /// Strength of the references; 0 means none.
+    #[arg(long, default_value_t = 0.5)]
+    scale: f64,
+    /// References for one image.
+    #[arg(long, default_value_t = 1)]
+    capacity: usize,
+    /// Leaves the prompt as it is where there are references.
+    #[arg(long)]
+    plain_prompt: bool,
+    /// The most rounds of retrieval and generation.
+    #[arg(long, default_value_t = 1)]
+    rounds: usize,
+    /// The lowest similarity of a reference that is used, in [-1, 1].
+    #[arg(long)]
+    threshold: Option<f32>,
+    /// Retrieves every concept of the prompt at once, without a draft.
+    #[arg(long)]
+    all_concepts: bool,
+    #[arg(long)]
+    steps: Option<usize>,
+    #[arg(long)]
+    guidance: Option<f64>,
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    #[arg(long)]
+    width: Option<u32>,
+    #[arg(long)]
+    height: Option<u32>,
+    /// euler, ddim or dpm++; the checkpoint's own by default.
+    #[arg(long)]
+    scheduler: Option<SchedulerKind>,
+    /// cpu or cuda:0.
+    #[arg(long, default_value = "cpu")]
+    device: Device,
+    /// f32, f16 or bf16.
+    #[arg(long, default_value = "f32")]
+    dtype: DType,
+    #[arg(long)]
+    out: PathBuf,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    let pipeline = pipeline(&options)?;
+    let mut request = RagRequest::new(&options.prompt).with_seed(options.seed);
+    request.negative_prompt.clone_from(&options.negative_prompt);
+    (request.width, request.height) = (options.width, options.height);
+    (request.steps, request.guidance_scale) = (options.steps, options.guidance);
+    for path in &options.references {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        request = request.with_reference(Image::open(path)?, name);
+    }
+    let outcome = support::progress::run(&pipeline, request).inspect_err(|error| {
+        // Nothing is lost: what was drawn and said before the error is kept.
+        if let Some(best) = &error.best {
+            let _ = best.save(&options.out);
+        }
+        let _ = std::fs::write(beside(&options.out, "trace.json"), error.trace.to_json());
+    })?;
+    println!("stopped    {}", outcome.stop);
+    outcome.image.save(&options.out)?;
+    println!("wrote      {}", options.out.display());
+    std::fs::write(beside(&options.out, "trace.json"), outcome.trace.to_json())?;
+    let mut pictures = vec![outcome.draft.clone()];
+    let mut columns = vec!["draft"];
+    for reference in &outcome.references {
+        columns.push("reference");
+        pictures.push(Some(reference.image.clone()));
+    }
+    columns.push("result");
+    pictures.push(Some(outcome.image));
+    let row = Row { caption: options.prompt.clone(), pictures };
+    contact_sheet(&columns, &[row])?.save(beside(&options.out, "sheet.png"))?;
+    if let Some(draft) = outcome.draft {
+        draft.save(beside(&options.out, "draft.png"))?;
+    }
+    Ok(())
+}
+
+/// The file `NAME.ending` beside `NAME.png`.
+fn beside(out: &Path, ending: &str) -> PathBuf {
+    out.with_extension(ending)
+}
+
+fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
+    let (device, dtype) = (options.device, options.dtype);
+    let mut vlm = OpenAiVlm::builder(&options.vlm_model);
+    if let Some(url) = &options.vlm_base_url {
+        vlm = vlm.base_url(url);
+    }
+    let vlm = vlm.build()?;
+    let template = match options.plain_prompt {
+        true => PromptTemplate::Plain,
+        false => PromptTemplate::Examples,
+    };
+    let conditioner = IpAdapter::load(&options.ip_adapter, &options.image_encoder, device, dtype)?
+        .with_scale(options.scale)?
+        .with_capacity(options.capacity)?
+        .with_template(template);
+    let mut generator = Sdxl::builder(&options.model)
+        .device(device)
+        .dtype(dtype)
+        .with_ip_adapter(&options.ip_adapter);
+    if let Some(scheduler) = options.scheduler {
+        generator = generator.with_scheduler(scheduler);
+    }
+    let bar = ProgressBar::new(0).with_message("gallery");
+    let (retriever, skipped) = block_on(EmbeddingRetriever::build(
+        ClipEmbedder::load(&options.clip, device, dtype)?,
+        Catalog::from_folder(&options.gallery)?,
+        |done, total| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        },
+    ))?;
+    bar.finish_and_clear();
+    for picture in &skipped {
+        eprintln!("left out   {}: {}", picture.source, picture.reason);
+    }
+    println!("gallery    {} images", retriever.catalog().len());
+    let mut config = RagConfig::default();
+    config.max_rounds = options.rounds;
+    config.threshold = options.threshold;
+    config.mode = if options.all_concepts { Mode::AllConcepts } else { Mode::OnDemand };
+    Ok(RagPipeline::builder()
+        .config(config)
+        .generator(generator.load()?)
+        .vlm(vlm)
+        .retriever(retriever)
+        .conditioner(conditioner)
+        .build()?)
+}

@@ -1,0 +1,68 @@
+//! The whole loop on a rare concept of the embedded world, offline.
+//!
+//! ```text
+//! cargo xtask quickstart
+//! ```
+//!
+//! prints what the draft is missing, what was retrieved and why, and writes the draft, the
+//! reference, the result and a contact sheet of all three.
+
+mod support;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Parser;
+use support::sheet::{Row, contact_sheet, enlarged};
+use support::world::World;
+
+/// Runs the loop on the embedded world.
+#[derive(Parser)]
+struct Options {
+    /// What to draw: a species of the world on one of its backgrounds.
+    #[arg(long)]
+    prompt: Option<String>,
+    /// Seed of the starting noise.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Where the pictures go.
+    #[arg(long, default_value = "imagerag-out")]
+    out: PathBuf,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    let began = Instant::now();
+    let world = World::open()?;
+    let parts = world.load()?;
+    let pipeline = parts.pipeline().build()?;
+    println!("loaded     every model and the gallery in {:.1?}", began.elapsed());
+
+    let prompt = options.prompt.unwrap_or_else(|| {
+        let (species, background) = (&world.rare[0], &world.backgrounds[3]);
+        world.prompts[0].replace("{species}", species).replace("{background}", background)
+    });
+    println!("prompt     {prompt}");
+    let outcome = support::progress::run(&pipeline, world.request(&prompt, options.seed))?;
+    println!("stopped    {}", outcome.stop);
+
+    std::fs::create_dir_all(&options.out)?;
+    let reference = outcome.references.first().map(|reference| reference.image.clone());
+    let pictures = [("draft", outcome.draft.clone()), ("reference", reference), ("result", Some(outcome.image.clone()))];
+    for (name, picture) in &pictures {
+        if let Some(picture) = picture {
+            let path = options.out.join(format!("{name}.png"));
+            enlarged(picture, 256).save(&path)?;
+            println!("wrote      {}", path.display());
+        }
+    }
+    let row = Row { caption: prompt, pictures: pictures.map(|(_, picture)| picture).into() };
+    let sheet = options.out.join("sheet.png");
+    contact_sheet(&["draft", "reference", "result"], &[row])?.save(&sheet)?;
+    println!("wrote      {}", sheet.display());
+    let trace = options.out.join("trace.json");
+    std::fs::write(&trace, outcome.trace.to_json())?;
+    println!("wrote      {}", trace.display());
+    Ok(())
+}

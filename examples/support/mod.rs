@@ -1,0 +1,5 @@
+//! What the examples share.
+
+pub mod progress;
+pub mod sheet;
+pub mod world;

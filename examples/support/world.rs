@@ -1,0 +1,113 @@
+//! The embedded world's files to the parts of a pipeline.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::executor::block_on;
+use imagerag::conditioner::{IpAdapter, PromptTemplate};
+use imagerag::critic::ZeroShotCritic;
+use imagerag::generator::Sdxl;
+use imagerag::models::{DType, Device};
+use imagerag::pipeline::RagPipelineBuilder;
+use imagerag::retriever::{Catalog, ClipEmbedder, EmbeddingRetriever};
+use imagerag::{Error, RagPipeline, RagRequest, Result};
+use serde::Deserialize;
+
+/// What `world.json` says.
+#[derive(Deserialize)]
+#[allow(dead_code)] // Each example reads what it needs.
+pub struct World {
+    #[serde(skip)]
+    pub folder: PathBuf,
+    pub common: Vec<String>,
+    pub rare: Vec<String>,
+    pub backgrounds: Vec<String>,
+    pub prompts: Vec<String>,
+    pub seeds: Vec<u64>,
+    pub steps: usize,
+    pub guidance_scale: f64,
+    pub ip_adapter_scale: f64,
+    /// `{prompt}` where the references speak for themselves.
+    pub prompt_with_reference: String,
+}
+
+/// The parts, each loaded once. Clones share the models.
+#[derive(Clone)]
+pub struct Parts {
+    pub generator: Arc<Sdxl>,
+    pub embedder: Arc<ClipEmbedder>,
+    pub critic: ZeroShotCritic<Arc<ClipEmbedder>>,
+    pub retriever: EmbeddingRetriever<Arc<ClipEmbedder>>,
+    pub conditioner: Arc<IpAdapter>,
+}
+
+impl World {
+    /// The world that the repository carries.
+    pub fn open() -> Result<Self> {
+        Self::open_at(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/tinyworld"))
+    }
+
+    fn open_at(folder: &Path) -> Result<Self> {
+        let path = folder.join("world.json");
+        let text = std::fs::read_to_string(&path).map_err(|source| Error::io(&path, source))?;
+        let mut world: Self = serde_json::from_str(&text)
+            .map_err(|error| Error::invalid_file(&path, "world", "its settings", error))?;
+        world.folder = folder.to_owned();
+        Ok(world)
+    }
+
+    /// Loads every model and embeds the gallery.
+    pub fn load(&self) -> Result<Parts> {
+        let models = self.folder.join("models");
+        let adapter = models.join("ip-adapter-plus_tinyworld.safetensors");
+        let (device, dtype) = (Device::Cpu, DType::F32);
+        let generator = Sdxl::builder(models.join("sdxl")).with_ip_adapter(&adapter).load()?;
+        let template = match self.prompt_with_reference.as_str() {
+            "{prompt}" => PromptTemplate::Plain,
+            _ => PromptTemplate::Examples,
+        };
+        let conditioner =
+            IpAdapter::load(&adapter, models.join("image_encoder"), device, dtype)?
+                .with_scale(self.ip_adapter_scale)?
+                .with_template(template);
+        let embedder =
+            Arc::new(ClipEmbedder::load(models.join("clip"), device, dtype)?);
+        let names: Vec<&String> = self.common.iter().chain(&self.rare).collect();
+        let critic = block_on(ZeroShotCritic::new(Arc::clone(&embedder), &names))?;
+        let catalog = Catalog::from_folder(self.folder.join("gallery"))?;
+        let (retriever, skipped) = block_on(EmbeddingRetriever::build(
+            Arc::clone(&embedder),
+            catalog,
+            |_, _| {},
+        ))?;
+        if let Some(skipped) = skipped.into_iter().next() {
+            return Err(skipped.reason);
+        }
+        Ok(Parts {
+            generator: Arc::new(generator),
+            embedder,
+            critic,
+            retriever,
+            conditioner: Arc::new(conditioner),
+        })
+    }
+
+    /// A request with the world's own settings.
+    pub fn request(&self, prompt: &str, seed: u64) -> RagRequest {
+        RagRequest::new(prompt)
+            .with_seed(seed)
+            .with_steps(self.steps)
+            .with_guidance_scale(self.guidance_scale)
+    }
+}
+
+impl Parts {
+    /// The paper's pipeline over these parts.
+    pub fn pipeline(&self) -> RagPipelineBuilder {
+        RagPipeline::builder()
+            .generator(Arc::clone(&self.generator))
+            .critic(self.critic.clone())
+            .retriever(self.retriever.clone())
+            .conditioner(Arc::clone(&self.conditioner))
+    }
+}
