@@ -25,7 +25,7 @@ pub use template::PromptTemplate;
 ///
 /// # Contract
 /// - `references` holds 1 to [`capacity`](Self::capacity) references; more or none is
-///   [`Error::InvalidInput`](crate::Error::InvalidInput).
+///   [`Error::InvalidInput`].
 /// - The conditioning is of the kind that [`produces`](Self::produces) names.
 #[async_trait]
 pub trait Conditioner: Display + Debug + Send + Sync + 'static {
