@@ -154,8 +154,8 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
         false => PromptTemplate::Examples,
     };
     let conditioner = IpAdapter::load(&options.ip_adapter, &options.image_encoder, device, dtype)?
-        .with_scale(options.scale)?
-        .with_capacity(options.capacity)?
+        .with_scale(options.scale)
+        .with_capacity(options.capacity)
         .with_template(template);
     let mut generator = Sdxl::builder(&options.model)
         .device(device)

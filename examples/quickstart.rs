@@ -49,7 +49,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     std::fs::create_dir_all(&options.out)?;
     let reference = outcome.references.first().map(|reference| reference.image.clone());
-    let pictures = [("draft", outcome.draft.clone()), ("reference", reference), ("result", Some(outcome.image.clone()))];
+    let pictures = [
+        ("draft", outcome.draft.clone()),
+        ("reference", reference),
+        ("result", Some(outcome.image.clone())),
+    ];
     for (name, picture) in &pictures {
         if let Some(picture) = picture {
             let path = options.out.join(format!("{name}.png"));

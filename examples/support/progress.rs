@@ -12,7 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// Runs `request`, shows each denoising step, and says what each stage found.
 pub fn run(pipeline: &RagPipeline, request: RagRequest) -> Result<RagOutcome, Box<RagError>> {
     let style = ProgressStyle::with_template("{msg:10} [{bar:30}] {pos}/{len} steps, {elapsed}");
-    let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar =
+        ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.enable_steady_tick(Duration::from_millis(200));
     let mut events = pipeline.stream(request);
     loop {
@@ -43,7 +44,10 @@ pub fn run(pipeline: &RagPipeline, request: RagRequest) -> Result<RagOutcome, Bo
 fn tell(record: &Record, elapsed: Duration) {
     match record {
         Record::Image(image) => {
-            println!("drawn      {}x{} in {elapsed:.1?}: {}", image.width, image.height, image.prompt);
+            println!(
+                "drawn      {}x{} in {elapsed:.1?}: {}",
+                image.width, image.height, image.prompt
+            );
         }
         Record::Critique(critique) => {
             match &critique.verdict {

@@ -37,7 +37,9 @@ pub fn contact_sheet(columns: &[&str], rows: &[Row]) -> Result<Image> {
     }
     for (number, row) in rows.iter().enumerate() {
         let top = HEADER + number as u32 * (CELL + GAP) + GAP / 2;
-        for (line, text) in wrap(&row.caption, (TEXT_WIDTH - 2 * GAP) as usize / 6).iter().enumerate() {
+        for (line, text) in
+            wrap(&row.caption, (TEXT_WIDTH - 2 * GAP) as usize / 6).iter().enumerate()
+        {
             canvas.write(text, GAP, top + 4 + line as u32 * 13, words);
         }
         for (column, picture) in row.pictures.iter().enumerate() {

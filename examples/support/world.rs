@@ -66,20 +66,15 @@ impl World {
             "{prompt}" => PromptTemplate::Plain,
             _ => PromptTemplate::Examples,
         };
-        let conditioner =
-            IpAdapter::load(&adapter, models.join("image_encoder"), device, dtype)?
-                .with_scale(self.ip_adapter_scale)?
-                .with_template(template);
-        let embedder =
-            Arc::new(ClipEmbedder::load(models.join("clip"), device, dtype)?);
+        let conditioner = IpAdapter::load(&adapter, models.join("image_encoder"), device, dtype)?
+            .with_scale(self.ip_adapter_scale)
+            .with_template(template);
+        let embedder = Arc::new(ClipEmbedder::load(models.join("clip"), device, dtype)?);
         let names: Vec<&String> = self.common.iter().chain(&self.rare).collect();
         let critic = block_on(ZeroShotCritic::new(Arc::clone(&embedder), &names))?;
         let catalog = Catalog::from_folder(self.folder.join("gallery"))?;
-        let (retriever, skipped) = block_on(EmbeddingRetriever::build(
-            Arc::clone(&embedder),
-            catalog,
-            |_, _| {},
-        ))?;
+        let (retriever, skipped) =
+            block_on(EmbeddingRetriever::build(Arc::clone(&embedder), catalog, |_, _| {}))?;
         if let Some(skipped) = skipped.into_iter().next() {
             return Err(skipped.reason);
         }

@@ -63,11 +63,14 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let bar = ProgressBar::new((4 * rare.len() + common.len()) as u64);
     let run = |builder: RagPipelineBuilder, cases: &[Case]| -> Result<Vec<Run>, Box<dyn Error>> {
         let pipeline = builder.build()?;
-        cases.iter().map(|case| {
-            let run = Run::new(&pipeline, &world, case);
-            bar.inc(1);
-            run
-        }).collect()
+        cases
+            .iter()
+            .map(|case| {
+                let run = Run::new(&pipeline, &world, case);
+                bar.inc(1);
+                run
+            })
+            .collect()
     };
 
     let mut report = Report::default();

@@ -44,7 +44,10 @@ impl Report {
         let pairs = || sights.iter().zip(cases);
         self.share(&format!("{run}: species"), pairs().map(|(s, c)| s.forced == c.species));
         self.share(&format!("{run}: species, strict"), pairs().map(|(s, c)| s.strict == c.species));
-        self.share(&format!("{run}: background"), pairs().map(|(s, c)| s.background == c.background));
+        self.share(
+            &format!("{run}: background"),
+            pairs().map(|(s, c)| s.background == c.background),
+        );
     }
 
     /// Adds a share, in per cent.
@@ -82,7 +85,8 @@ impl Report {
             bound: format!("at least {bound}"),
             holds: found >= bound,
         };
-        let lost = self.mean("common, base model: species") - self.mean("common, ImageRAG: species");
+        let lost =
+            self.mean("common, base model: species") - self.mean("common, ImageRAG: species");
         vec![
             at_most("rare species in the drafts, %", self.mean("rare, base model: species"), 20.0),
             at_least("rare species with ImageRAG, %", self.mean("rare, ImageRAG: species"), 80.0),

@@ -163,17 +163,15 @@ pub struct RandomReference {
 }
 
 impl RandomReference {
-    pub fn new(
-        catalog: Catalog,
-        concepts: HashMap<imagerag::retriever::Source, String>,
-    ) -> Self {
+    pub fn new(catalog: Catalog, concepts: HashMap<imagerag::retriever::Source, String>) -> Self {
         Self { catalog, concepts, state: Arc::new(Mutex::new(9)) }
     }
 
     fn pick(&self, below: usize) -> usize {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         // Knuth's MMIX generator; its high bits are good enough to pick pictures.
-        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (*state >> 33) as usize % below
     }
 }

@@ -229,12 +229,16 @@ mod tests {
         picture(&folder.join("b.png"));
         picture(&folder.join("deep/a.BMP"));
         std::fs::write(folder.join("notes.txt"), "no picture").unwrap();
-        let line = r#"[{"file": "b.png", "caption": "a bee", "licence": "CC0-1.0", "source": "x"}]"#;
+        let line =
+            r#"[{"file": "b.png", "caption": "a bee", "licence": "CC0-1.0", "source": "x"}]"#;
         std::fs::write(folder.join("catalog.json"), line).unwrap();
         let catalog = Catalog::from_folder(&folder).unwrap();
         assert_eq!(catalog.len(), 2);
         let bee = &catalog.entries()[0];
-        assert_eq!((bee.caption.as_deref(), bee.licence.as_deref()), (Some("a bee"), Some("CC0-1.0")));
+        assert_eq!(
+            (bee.caption.as_deref(), bee.licence.as_deref()),
+            (Some("a bee"), Some("CC0-1.0"))
+        );
         assert_eq!((bee.origin.as_deref(), bee.author.as_deref()), (Some("x"), None));
         assert!(bee.image().is_ok());
         std::fs::remove_dir_all(folder).unwrap();
