@@ -10,7 +10,10 @@
 //! prints what was missing, what was retrieved and why, and writes the image, its draft, the trace
 //! and a contact sheet beside it.
 
-mod support;
+#[path = "support/progress.rs"]
+mod progress;
+#[path = "support/sheet.rs"]
+mod sheet;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -25,7 +28,7 @@ use imagerag::retriever::{Catalog, ClipEmbedder, EmbeddingRetriever};
 use imagerag::vlm::OpenAiVlm;
 use imagerag::{Image, RagPipeline, RagRequest};
 use indicatif::ProgressBar;
-use support::sheet::{Row, contact_sheet};
+use sheet::{Row, contact_sheet};
 
 /// Draws a prompt, finds out what the draft is missing, retrieves references and draws again.
 #[derive(Parser)]
@@ -110,7 +113,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         request = request.with_reference(Image::open(path)?, name);
     }
-    let outcome = support::progress::run(&pipeline, request).inspect_err(|error| {
+    let outcome = progress::run(&pipeline, request).inspect_err(|error| {
         // Nothing is lost: what was drawn and said before the error is kept.
         if let Some(best) = &error.best {
             let _ = best.save(&options.out);

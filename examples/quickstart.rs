@@ -7,15 +7,20 @@
 //! prints what the draft is missing, what was retrieved and why, and writes the draft, the
 //! reference, the result and a contact sheet of all three.
 
-mod support;
+#[path = "support/progress.rs"]
+mod progress;
+#[path = "support/sheet.rs"]
+mod sheet;
+#[path = "support/world.rs"]
+mod world;
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
-use support::sheet::{Row, contact_sheet, enlarged};
-use support::world::World;
+use sheet::{Row, contact_sheet, enlarged};
+use world::World;
 
 /// Runs the loop on the embedded world.
 #[derive(Parser)]
@@ -44,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         world.prompts[0].replace("{species}", species).replace("{background}", background)
     });
     println!("prompt     {prompt}");
-    let outcome = support::progress::run(&pipeline, world.request(&prompt, options.seed))?;
+    let outcome = progress::run(&pipeline, world.request(&prompt, options.seed))?;
     println!("stopped    {}", outcome.stop);
 
     std::fs::create_dir_all(&options.out)?;

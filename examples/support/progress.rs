@@ -10,7 +10,10 @@ use imagerag::{RagOutcome, RagPipeline, RagRequest};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Runs `request`, shows each denoising step, and says what each stage found.
-pub fn run(pipeline: &RagPipeline, request: RagRequest) -> Result<RagOutcome, Box<RagError>> {
+pub(crate) fn run(
+    pipeline: &RagPipeline,
+    request: RagRequest,
+) -> Result<RagOutcome, Box<RagError>> {
     let style = ProgressStyle::with_template("{msg:10} [{bar:30}] {pos}/{len} steps, {elapsed}");
     let bar =
         ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));

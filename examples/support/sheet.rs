@@ -17,14 +17,14 @@ const TEXT_WIDTH: u32 = 268;
 const HEADER: u32 = 24;
 
 /// One row: what was asked for, and pictures, `None` where there is none.
-pub struct Row {
-    pub caption: String,
-    pub pictures: Vec<Option<Image>>,
+pub(crate) struct Row {
+    pub(crate) caption: String,
+    pub(crate) pictures: Vec<Option<Image>>,
 }
 
 /// The sheet of `rows`, with the names of its columns on top. Small pictures are enlarged without
 /// smoothing, so that their pixels stay what they are.
-pub fn contact_sheet(columns: &[&str], rows: &[Row]) -> Result<Image> {
+pub(crate) fn contact_sheet(columns: &[&str], rows: &[Row]) -> Result<Image> {
     let width = TEXT_WIDTH + columns.len() as u32 * (CELL + GAP) + GAP;
     let height = HEADER + rows.len() as u32 * (CELL + GAP) + GAP;
     let mut canvas = Canvas(RgbImage::from_pixel(width, height, Rgb([255; 3])));
@@ -53,7 +53,7 @@ pub fn contact_sheet(columns: &[&str], rows: &[Row]) -> Result<Image> {
 }
 
 /// `picture` enlarged by a whole number where it is small, else made to fit a cell.
-pub fn enlarged(picture: &Image, side: u32) -> RgbImage {
+pub(crate) fn enlarged(picture: &Image, side: u32) -> RgbImage {
     let longest = picture.width().max(picture.height());
     let picture = RgbImage::from(picture);
     if longest * 2 <= side {

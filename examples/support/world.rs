@@ -16,34 +16,33 @@ use serde::Deserialize;
 /// What `world.json` says.
 #[derive(Deserialize)]
 #[allow(dead_code)] // Each example reads what it needs.
-pub struct World {
+pub(crate) struct World {
     #[serde(skip)]
-    pub folder: PathBuf,
-    pub common: Vec<String>,
-    pub rare: Vec<String>,
-    pub backgrounds: Vec<String>,
-    pub prompts: Vec<String>,
-    pub seeds: Vec<u64>,
-    pub steps: usize,
-    pub guidance_scale: f64,
-    pub ip_adapter_scale: f64,
+    pub(crate) folder: PathBuf,
+    pub(crate) common: Vec<String>,
+    pub(crate) rare: Vec<String>,
+    pub(crate) backgrounds: Vec<String>,
+    pub(crate) prompts: Vec<String>,
+    pub(crate) seeds: Vec<u64>,
+    pub(crate) steps: usize,
+    pub(crate) guidance_scale: f64,
+    pub(crate) ip_adapter_scale: f64,
     /// `{prompt}` where the references speak for themselves.
-    pub prompt_with_reference: String,
+    pub(crate) prompt_with_reference: String,
 }
 
 /// The parts, each loaded once. Clones share the models.
 #[derive(Clone)]
-pub struct Parts {
-    pub generator: Arc<Sdxl>,
-    pub embedder: Arc<ClipEmbedder>,
-    pub critic: ZeroShotCritic<Arc<ClipEmbedder>>,
-    pub retriever: EmbeddingRetriever<Arc<ClipEmbedder>>,
-    pub conditioner: Arc<IpAdapter>,
+pub(crate) struct Parts {
+    pub(crate) generator: Arc<Sdxl>,
+    pub(crate) critic: ZeroShotCritic<Arc<ClipEmbedder>>,
+    pub(crate) retriever: EmbeddingRetriever<Arc<ClipEmbedder>>,
+    pub(crate) conditioner: Arc<IpAdapter>,
 }
 
 impl World {
     /// The world that the repository carries.
-    pub fn open() -> Result<Self> {
+    pub(crate) fn open() -> Result<Self> {
         Self::open_at(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/tinyworld"))
     }
 
@@ -57,7 +56,7 @@ impl World {
     }
 
     /// Loads every model and embeds the gallery.
-    pub fn load(&self) -> Result<Parts> {
+    pub(crate) fn load(&self) -> Result<Parts> {
         let models = self.folder.join("models");
         let adapter = models.join("ip-adapter-plus_tinyworld.safetensors");
         let (device, dtype) = (Device::Cpu, DType::F32);
@@ -80,7 +79,6 @@ impl World {
         }
         Ok(Parts {
             generator: Arc::new(generator),
-            embedder,
             critic,
             retriever,
             conditioner: Arc::new(conditioner),
@@ -88,7 +86,7 @@ impl World {
     }
 
     /// A request with the world's own settings.
-    pub fn request(&self, prompt: &str, seed: u64) -> RagRequest {
+    pub(crate) fn request(&self, prompt: &str, seed: u64) -> RagRequest {
         RagRequest::new(prompt)
             .with_seed(seed)
             .with_steps(self.steps)
@@ -98,7 +96,7 @@ impl World {
 
 impl Parts {
     /// The paper's pipeline over these parts.
-    pub fn pipeline(&self) -> RagPipelineBuilder {
+    pub(crate) fn pipeline(&self) -> RagPipelineBuilder {
         RagPipeline::builder()
             .generator(Arc::clone(&self.generator))
             .critic(self.critic.clone())

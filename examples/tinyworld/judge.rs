@@ -15,23 +15,23 @@ struct Config {
     backgrounds: Vec<String>,
 }
 
-pub struct Judge {
+pub(crate) struct Judge {
     config: Config,
     weights: Vec<(String, Tensor)>,
 }
 
 /// What the judge sees.
-pub struct Sight {
+pub(crate) struct Sight {
     /// The species it looks most like.
-    pub forced: String,
+    pub(crate) forced: String,
     /// The same, or `reject` where it is none of them.
-    pub strict: String,
-    pub background: String,
+    pub(crate) strict: String,
+    pub(crate) background: String,
 }
 
 impl Judge {
     /// Reads `config.json` and `model.safetensors`.
-    pub fn load(folder: &Path) -> Result<Self> {
+    pub(crate) fn load(folder: &Path) -> Result<Self> {
         let path = folder.join("config.json");
         let text = std::fs::read_to_string(&path).map_err(|source| Error::io(&path, source))?;
         let config = serde_json::from_str(&text)
@@ -46,7 +46,7 @@ impl Judge {
     }
 
     /// What one image shows.
-    pub fn look(&self, image: &Image) -> Sight {
+    pub(crate) fn look(&self, image: &Image) -> Sight {
         let side = self.config.image_size;
         assert_eq!((image.width() as i64, image.height() as i64), (side, side), "the judge's size");
         let pixels = Tensor::from_slice(image.pixels()).view([1, side, side, 3]);

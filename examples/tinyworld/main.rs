@@ -12,8 +12,10 @@
 mod judge;
 mod report;
 mod runs;
-#[path = "../support/mod.rs"]
-mod support;
+#[path = "../support/sheet.rs"]
+mod sheet;
+#[path = "../support/world.rs"]
+mod world;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -27,8 +29,8 @@ use indicatif::ProgressBar;
 use judge::Judge;
 use report::Report;
 use runs::{Case, RandomReference, Remembered, Run};
-use support::sheet::{Row, contact_sheet};
-use support::world::World;
+use sheet::{Row, contact_sheet};
+use world::World;
 
 /// Runs the paper's experiment on the embedded world.
 #[derive(Parser)]

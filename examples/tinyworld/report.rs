@@ -27,13 +27,13 @@ struct Bar {
 }
 
 #[derive(Default)]
-pub struct Report {
+pub(crate) struct Report {
     figures: Vec<Figure>,
 }
 
 impl Report {
     /// Adds what the judge says of one run: species by forced choice and strictly, background.
-    pub fn judged<'a>(
+    pub(crate) fn judged<'a>(
         &mut self,
         run: &str,
         judge: &Judge,
@@ -51,12 +51,12 @@ impl Report {
     }
 
     /// Adds a share, in per cent.
-    pub fn share(&mut self, name: &str, cases: impl Iterator<Item = bool>) {
+    pub(crate) fn share(&mut self, name: &str, cases: impl Iterator<Item = bool>) {
         self.figure(name, cases.map(|case| if case { 100.0 } else { 0.0 }).collect());
     }
 
     /// Adds the time of one whole loop.
-    pub fn seconds(&mut self, seconds: Vec<f64>) {
+    pub(crate) fn seconds(&mut self, seconds: Vec<f64>) {
         self.figure("seconds a loop", seconds);
     }
 
@@ -103,11 +103,11 @@ impl Report {
     }
 
     /// Whether every bar holds.
-    pub fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         self.bars().iter().all(|bar| bar.holds)
     }
 
-    pub fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         let report = serde_json::json!({"figures": self.figures, "bars": self.bars(), "holds": self.holds()});
         format!("{report:#}")
     }

@@ -13,20 +13,25 @@ use imagerag::retriever::{Caption, Catalog, Provenance, Reference};
 use imagerag::{Generator, Image, RagOutcome, RagPipeline, Result, Retriever};
 use serde::Deserialize;
 
-use crate::support::sheet::Row;
-use crate::support::world::World;
+use crate::sheet::Row;
+use crate::world::World;
 
 /// One prompt with one seed.
-pub struct Case {
-    pub species: String,
-    pub background: String,
+pub(crate) struct Case {
+    pub(crate) species: String,
+    pub(crate) background: String,
     prompt: String,
     seed: u64,
 }
 
 impl Case {
     /// Every prompt with every seed for each of `species`.
-    pub fn all(world: &World, species: &[String], prompts: usize, seeds: usize) -> Vec<Self> {
+    pub(crate) fn all(
+        world: &World,
+        species: &[String],
+        prompts: usize,
+        seeds: usize,
+    ) -> Vec<Self> {
         let mut cases = Vec::new();
         for (number, species) in species.iter().enumerate() {
             for (place, template) in world.prompts.iter().take(prompts).enumerate() {
@@ -44,27 +49,31 @@ impl Case {
 }
 
 /// What became of a case.
-pub struct Run(RagOutcome);
+pub(crate) struct Run(RagOutcome);
 
 impl Run {
-    pub fn new(pipeline: &RagPipeline, world: &World, case: &Case) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(
+        pipeline: &RagPipeline,
+        world: &World,
+        case: &Case,
+    ) -> Result<Self, Box<dyn Error>> {
         Ok(Self(block_on(pipeline.run(world.request(&case.prompt, case.seed)))?))
     }
 
-    pub fn image(&self) -> &Image {
+    pub(crate) fn image(&self) -> &Image {
         &self.0.image
     }
 
-    pub fn draft(&self) -> &Image {
+    pub(crate) fn draft(&self) -> &Image {
         self.0.draft.as_ref().expect("every run has a draft")
     }
 
     /// The source of the first hit; `None` where nothing was looked for.
-    pub fn first_hit(&self) -> Option<&imagerag::retriever::Source> {
+    pub(crate) fn first_hit(&self) -> Option<&imagerag::retriever::Source> {
         self.0.trace.hits().next().map(|hit| &hit.provenance.source)
     }
 
-    pub fn row(&self, case: &Case) -> Row {
+    pub(crate) fn row(&self, case: &Case) -> Row {
         let reference = self.0.references.first().map(|reference| reference.image.clone());
         Row {
             caption: case.prompt.clone(),
@@ -74,7 +83,7 @@ impl Run {
 }
 
 /// Mean time of loops that drew twice, models loaded, nothing remembered.
-pub fn seconds_per_loop(
+pub(crate) fn seconds_per_loop(
     pipeline: &RagPipeline,
     world: &World,
     cases: &[Case],
@@ -90,7 +99,7 @@ pub fn seconds_per_loop(
 }
 
 /// The concept of each picture of the gallery, by its source.
-pub fn concepts_of_gallery(
+pub(crate) fn concepts_of_gallery(
     world: &World,
 ) -> Result<HashMap<imagerag::retriever::Source, String>, Box<dyn Error>> {
     #[derive(Deserialize)]
@@ -110,13 +119,13 @@ pub fn concepts_of_gallery(
 
 /// Draws each draft once, whichever run asks for it.
 #[derive(Debug)]
-pub struct Remembered<G> {
+pub(crate) struct Remembered<G> {
     generator: G,
     drafts: Mutex<HashMap<(String, u64), Image>>,
 }
 
 impl<G> Remembered<G> {
-    pub fn new(generator: G) -> Self {
+    pub(crate) fn new(generator: G) -> Self {
         Self { generator, drafts: Mutex::default() }
     }
 }
@@ -156,14 +165,17 @@ impl<G: fmt::Display> fmt::Display for Remembered<G> {
 
 /// The control: any picture of another concept, whatever the caption.
 #[derive(Clone, Debug)]
-pub struct RandomReference {
+pub(crate) struct RandomReference {
     catalog: Catalog,
     concepts: HashMap<imagerag::retriever::Source, String>,
     state: Arc<Mutex<u64>>,
 }
 
 impl RandomReference {
-    pub fn new(catalog: Catalog, concepts: HashMap<imagerag::retriever::Source, String>) -> Self {
+    pub(crate) fn new(
+        catalog: Catalog,
+        concepts: HashMap<imagerag::retriever::Source, String>,
+    ) -> Self {
         Self { catalog, concepts, state: Arc::new(Mutex::new(9)) }
     }
 
