@@ -41,7 +41,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let start = Instant::now();
         let mut request = GenerateRequest::new(get("--prompt")?);
         // The same prompt as the peer's: the template that names the references is left out.
-        request.conditioning = block_on(adapter.condition("", &[reference.clone()]))?.conditioning;
+        request.conditioning =
+            block_on(adapter.condition("", std::slice::from_ref(&reference)))?.conditioning;
         request.steps = Some(get("--steps")?.parse()?);
         request.guidance_scale = Some(get("--guidance")?.parse()?);
         request.seed = get("--seed")?.parse()?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::executor::block_on;
 use imagerag::critic::Verdict;
-use imagerag::pipeline::{Event, RagError, Record, Stage};
-use imagerag::{RagOutcome, RagPipeline, RagRequest};
+use imagerag::pipeline::{Event, Record, Refusal, Stage};
+use imagerag::{RagError, RagOutcome, RagPipeline, RagRequest};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Runs `request`, shows each denoising step, and says what each stage found.
@@ -72,7 +72,8 @@ fn tell(record: &Record, elapsed: Duration) {
             }
         }
         Record::Hits(hits) => {
-            for hit in hits {
+            // What merely came after the ones that are used is in the trace.
+            for hit in hits.iter().filter(|hit| hit.refused != Some(Refusal::NoRoom)) {
                 let refused = hit.refused.map(|refusal| format!(", not used: {refusal}"));
                 println!(
                     "found      {:.3} {} ({}){}",
