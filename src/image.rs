@@ -215,4 +215,29 @@ mod tests {
         huge[16..24].copy_from_slice(&[0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0]);
         assert!(matches!(Image::decode(&huge), Err(Error::InvalidInput { .. })));
     }
+
+    /// References come in every colour model: what Pillow's `convert("RGB")` makes of them.
+    #[cfg(feature = "image")]
+    #[test]
+    fn every_colour_model_becomes_rgb_as_in_pillow() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/images/");
+        for (name, tolerance) in [
+            ("rgba.png", 0),
+            ("grey.png", 0),
+            ("grey_alpha.png", 0),
+            ("palette.png", 0),
+            ("bilevel.png", 0),
+            // Two JPEG decoders round differently.
+            ("grey.jpg", 2),
+            ("cmyk.jpg", 4),
+        ] {
+            let image = Image::open(format!("{folder}{name}")).unwrap();
+            let pillow =
+                Image::open(format!("{folder}{}_rgb.png", name.replace('.', "_"))).unwrap();
+            assert_eq!((image.width(), image.height()), (24, 16), "{name}");
+            let worst =
+                image.pixels().iter().zip(pillow.pixels()).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(worst <= Some(tolerance), "{name} differs by {worst:?}");
+        }
+    }
 }
