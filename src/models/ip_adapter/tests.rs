@@ -15,12 +15,16 @@ struct Golden {
 
 impl Golden {
     fn read(name: &str) -> Self {
+        Self::read_as(name, Kind::Float)
+    }
+
+    fn read_as(name: &str, kind: Kind) -> Self {
         let file = fixture(&format!("ip_adapter/{name}_golden.safetensors"));
-        let unet = UNet::load(&fixture("unet").join(name), Device::Cpu, Kind::Float).unwrap();
+        let unet = UNet::load(&fixture("unet").join(name), Device::Cpu, kind).unwrap();
         let adapter = fixture(&format!("ip_adapter/{name}.safetensors"));
         Self {
             tensors: Tensor::read_safetensors(file).unwrap().into_iter().collect(),
-            adapter: ImageAttention::open(&adapter, &unet, Device::Cpu, Kind::Float).unwrap(),
+            adapter: ImageAttention::open(&adapter, &unet, Device::Cpu, kind).unwrap(),
             unet,
         }
     }
@@ -80,6 +84,21 @@ fn one_and_two_references_equal_diffusers() {
         let golden = Golden::read(name);
         golden.check("one.out", &golden.run(1, |_| 1.0));
         golden.check("two.out", &golden.run(2, |_| 0.5));
+    }
+}
+
+/// 10 and 7 bits of precision in place of 23, through some hundred layers.
+#[test]
+fn sixteen_bits_are_near() {
+    for (kind, tolerance) in [(Kind::Half, 0.01), (Kind::BFloat16, 0.06)] {
+        for name in ["sdxl", "plain"] {
+            let golden = Golden::read_as(name, kind);
+            let found = golden.run(2, |_| 0.5);
+            assert_eq!(found.kind(), kind);
+            let error = golden.error("two.out", &found);
+            println!("{name} in {kind:?}: relative error {error:.1e}");
+            assert!(error < tolerance, "{name} in {kind:?}: relative error {error:.1e}");
+        }
     }
 }
 
