@@ -11,6 +11,13 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
+/// Where goldens are computed: the CPU, or what `IMAGERAG_TEST_DEVICE` says, such as `cuda:0`. There
+/// `NVIDIA_TF32_OVERRIDE=0` belongs with it, for cuDNN multiplies in 10 bits by default.
+pub(crate) fn device() -> Device {
+    let named = std::env::var("IMAGERAG_TEST_DEVICE");
+    named.map_or(Device::Cpu, |name| name.parse::<super::Device>().unwrap().open().unwrap())
+}
+
 /// The tensor `name` of the safetensors file at `path`; numbers as `f32`, whole numbers as `i64`.
 pub(crate) fn recorded(path: &Path, name: &str) -> Tensor {
     let weights = Weights::open(path, Device::Cpu, Kind::Float).unwrap();
@@ -20,8 +27,9 @@ pub(crate) fn recorded(path: &Path, name: &str) -> Tensor {
 /// The largest difference in proportion to the largest expected value.
 pub(crate) fn relative_error(found: &Tensor, expected: &Tensor) -> f64 {
     assert_eq!(found.size(), expected.size());
-    let (found, expected) = (found.to_kind(Kind::Double), expected.to_kind(Kind::Double));
-    let difference = (found.to_device(Device::Cpu) - &expected).abs().max().double_value(&[]);
+    let [found, expected] =
+        [found, expected].map(|x| x.to_device(Device::Cpu).to_kind(Kind::Double));
+    let difference = (found - &expected).abs().max().double_value(&[]);
     difference / expected.abs().max().double_value(&[])
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::*;
-use crate::models::golden::{fixture, relative_error};
+use crate::models::golden::{device, fixture, relative_error};
 
 /// diffusers' sums run in another order.
 const TOLERANCE: f64 = 1e-4;
@@ -21,7 +21,7 @@ impl Golden {
     }
 
     fn get(&self, name: &str) -> Tensor {
-        self.0.get(name).unwrap_or_else(|| panic!("no {name} in the fixture")).shallow_clone()
+        self.0.get(name).unwrap_or_else(|| panic!("no {name} in the fixture")).to_device(device())
     }
 
     /// Fails unless `found` is the tensor `name`, to a share of its largest value.
@@ -43,7 +43,7 @@ impl Golden {
 }
 
 fn load(name: &str) -> UNet {
-    UNet::load(&unet(name), Device::Cpu, Kind::Float).unwrap()
+    UNet::load(&unet(name), device(), Kind::Float).unwrap()
 }
 
 fn sdxl() -> UNetConfig {
