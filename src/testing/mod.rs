@@ -63,3 +63,8 @@ async fn pause() {
     }
     Once(false).await;
 }
+
+/// The page's example is run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/adding_a_backend.md")]
+struct AddingABackend;
