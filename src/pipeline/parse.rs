@@ -287,7 +287,8 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        // `PROPTEST_CASES=1000000 cargo test pipeline::parse` fuzzes for longer.
+        #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(2_000), ..ProptestConfig::default() })]
 
         #[test]
         fn any_reply_gives_clean_items(reply in replies()) {

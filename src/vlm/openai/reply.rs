@@ -186,3 +186,66 @@ fn retry_delay(body: &Value) -> Option<Duration> {
     let delay = details.iter().find_map(|detail| detail["retryDelay"].as_str())?;
     Duration::try_from_secs_f64(delay.strip_suffix('s')?.parse().ok()?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// JSON that resembles a completion, with anything at all in its places.
+    fn bodies() -> impl Strategy<Value = Vec<u8>> {
+        let value = prop_oneof![
+            prop::sample::select(vec![
+                "null",
+                "0",
+                "-1",
+                "1e400",
+                "\"yes\"",
+                "\"sk-secret\"",
+                "[]",
+                "{}",
+                "[null]",
+                r#"{"message": "sk-secret", "code": "429"}"#,
+                r#"[{"type": "text", "text": "yes"}, {"type": 1}]"#,
+            ])
+            .prop_map(str::to_owned),
+            any::<String>().prop_map(|text| Value::String(text).to_string()),
+        ];
+        let whole = (value.clone(), value.clone(), value.clone(), value).prop_map(|(a, b, c, d)| {
+            format!(
+                r#"{{"choices": [{{"message": {{"content": {a}, "refusal": {b}}}, "finish_reason": {c}}}], "usage": {d}}}"#
+            )
+            .into_bytes()
+        });
+        prop_oneof![
+            whole.clone(),
+            (whole, any::<prop::sample::Index>())
+                .prop_map(|(body, at)| body[..at.index(body.len())].to_vec()),
+            prop::collection::vec(any::<u8>(), 0..64),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1_000), ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_body_is_a_reply_or_an_error_without_the_key(body in bodies(), status in 100u16..600) {
+            let mut secrets = Secrets::default();
+            secrets.add("sk-secret");
+            let answer = Answer {
+                status, body, content_type: None, location: None, retry_after: None, longer_than: None,
+            };
+            match read(&answer, "vlm", &secrets) {
+                Ok(reply) => {
+                    prop_assert!((200..300).contains(&status));
+                    prop_assert!(reply.refusal.is_none() || reply.text.is_empty());
+                }
+                Err(error) => {
+                    prop_assert!(!error.to_string().contains("sk-secret"), "{}", error);
+                    prop_assert!(error.to_string().chars().count() < 2 * QUOTED);
+                }
+            }
+        }
+    }
+}
