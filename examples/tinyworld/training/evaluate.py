@@ -39,6 +39,8 @@ class World:
         self.pipe.image_encoder = CLIPVisionModelWithProjection.from_pretrained(MODELS / "image_encoder").float()
         self.pipe.load_ip_adapter(str(MODELS), subfolder="", weight_name="ip-adapter-plus_tinyworld.safetensors", image_encoder_folder=None,
                                   low_cpu_mem_usage=False)
+        # diffusers takes one reference for a whole batch and repeats it; here each prompt brings its own
+        self.pipe.prepare_ip_adapter_image_embeds = lambda images, embeds, *_: embeds
         self.pipe.set_progress_bar_config(disable=True)
         self.judge = Judge()
         self.judge.load_state_dict(load_file(MODELS / "judge" / "model.safetensors"))
