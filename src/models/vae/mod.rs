@@ -8,13 +8,10 @@ mod encoder;
 mod tests;
 mod tiling;
 
-use std::path::Path;
-
 use tch::{Kind, Tensor};
 
 use crate::Result;
 
-use super::inventory::Inventory;
 use super::weights::Weights;
 use decoder::Decoder;
 use encoder::Encoder;
@@ -117,15 +114,4 @@ impl Vae {
             VaeTiling::Never => false,
         }
     }
-}
-
-/// Names and shapes of the tensors that an `AutoencoderKL` of this `config.json` has.
-pub(crate) fn inventory(config: &Path) -> Result<Inventory> {
-    asked_for(VaeConfig::open(config)?)
-}
-
-fn asked_for(config: VaeConfig) -> Result<Inventory> {
-    let weights = Weights::recording();
-    Vae::new(config, &weights)?;
-    Ok(weights.recorded())
 }

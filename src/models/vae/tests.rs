@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tch::Device;
 
 use super::*;
+use crate::models::inventory::Inventory;
 use crate::models::noise::Noise;
 
 fn fixtures() -> PathBuf {
@@ -66,9 +67,16 @@ fn half_precision_is_upcast_where_the_config_says_so() {
     assert_eq!(open("bare", Device::Cpu, Kind::Half).kind(), Kind::Half);
 }
 
+fn asked_for(config: VaeConfig) -> Result<Inventory> {
+    let weights = Weights::recording();
+    Vae::new(config, &weights)?;
+    Ok(weights.recorded())
+}
+
 #[test]
 fn the_real_config_asks_for_the_real_tensors() {
-    let found = inventory(&fixtures().join("sdxl.json")).unwrap();
+    let config = VaeConfig::open(&fixtures().join("sdxl.json")).unwrap();
+    let found = asked_for(config).unwrap();
     let expected = std::fs::read_to_string(fixtures().join("sdxl-vae.json")).unwrap();
     let parsed: serde_json::Value = serde_json::from_str(&found.to_string()).unwrap();
     assert_eq!(parsed, serde_json::from_str::<serde_json::Value>(&expected).unwrap());
