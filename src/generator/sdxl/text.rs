@@ -108,10 +108,6 @@ impl TextEncoder {
             // The pipeline's class counts, whatever class wrote the folder.
             config.architectures = Some(vec![class.clone()]);
         }
-        let path = entry.folder.join("config.json");
-        let needed = tokenizer.size();
-        let expected = format!("at least {needed}, the size of the tokenizer's vocabulary");
-        require(&path, "vocab_size", needed <= config.vocab_size, expected, config.vocab_size)?;
         let projection = config.projection();
         let model = TextModel::new(&Weights::open(&entry.folder, device, kind)?, &config)?;
         Ok(Self { tokenizer, model, projection })
