@@ -9,6 +9,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use clap::Parser;
 use futures::executor::block_on;
 use imagerag::conditioner::InPrompt;
 use imagerag::retriever::{Caption, Provenance, Reference, Retriever, Source};
@@ -42,7 +43,12 @@ impl Retriever for Colours {
     }
 }
 
+/// Draws with a retriever of one's own, on fakes.
+#[derive(Parser)]
+struct Options {}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    Options::parse();
     block_on(conformance::retriever(&Colours, &[Caption::concept("a red thing")]));
 
     let pipeline = RagPipeline::builder()

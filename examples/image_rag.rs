@@ -10,6 +10,8 @@
 //! prints what was missing, what was retrieved and why, and writes the image, its draft, the trace
 //! and a contact sheet beside it.
 
+#[path = "support/place.rs"]
+mod place;
 #[path = "support/progress.rs"]
 mod progress;
 #[path = "support/sheet.rs"]
@@ -28,26 +30,27 @@ use imagerag::retriever::{Catalog, ClipEmbedder, EmbeddingRetriever};
 use imagerag::vlm::OpenAiVlm;
 use imagerag::{Image, RagPipeline, RagRequest};
 use indicatif::ProgressBar;
+use place::place;
 use sheet::{Row, contact_sheet};
 
 /// Draws a prompt, finds out what the draft is missing, retrieves references and draws again.
 #[derive(Parser)]
 struct Options {
-    /// Folder of the SDXL checkpoint, in diffusers' layout.
-    #[arg(long)]
-    model: PathBuf,
+    /// The SDXL checkpoint: a folder in diffusers' layout, or the name of a repository.
+    #[arg(long, value_name = "DIR_OR_REPO")]
+    model: String,
     /// The adapter's file, such as ip-adapter-plus_sdxl_vit-h.safetensors.
-    #[arg(long)]
-    ip_adapter: PathBuf,
-    /// Folder of the adapter's image encoder.
-    #[arg(long)]
-    image_encoder: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    ip_adapter: String,
+    /// The adapter's image encoder: a folder, or a folder of a repository.
+    #[arg(long, value_name = "DIR")]
+    image_encoder: String,
     /// Folder of images to retrieve from, with an optional catalog.json.
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     gallery: PathBuf,
-    /// Folder of the CLIP model to retrieve with.
-    #[arg(long)]
-    clip: PathBuf,
+    /// The CLIP model to retrieve with: a folder, or the name of a repository.
+    #[arg(long, value_name = "DIR")]
+    clip: String,
     /// Address of any service that speaks chat completions.
     #[arg(long)]
     vlm_base_url: Option<String>,
@@ -147,6 +150,7 @@ fn beside(out: &Path, ending: &str) -> PathBuf {
 
 fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
     let (device, dtype) = (options.device, options.dtype);
+    let adapter = place(&options.ip_adapter)?;
     let mut vlm = OpenAiVlm::builder(&options.vlm_model);
     if let Some(url) = &options.vlm_base_url {
         vlm = vlm.base_url(url);
@@ -156,20 +160,18 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
         true => PromptTemplate::Plain,
         false => PromptTemplate::Examples,
     };
-    let conditioner = IpAdapter::load(&options.ip_adapter, &options.image_encoder, device, dtype)?
+    let conditioner = IpAdapter::load(&adapter, place(&options.image_encoder)?, device, dtype)?
         .with_scale(options.scale)
         .with_capacity(options.capacity)
         .with_template(template);
-    let mut generator = Sdxl::builder(&options.model)
-        .device(device)
-        .dtype(dtype)
-        .with_ip_adapter(&options.ip_adapter);
+    let mut generator =
+        Sdxl::builder(place(&options.model)?).device(device).dtype(dtype).with_ip_adapter(&adapter);
     if let Some(scheduler) = options.scheduler {
         generator = generator.with_scheduler(scheduler);
     }
     let bar = ProgressBar::new(0).with_message("gallery");
     let (retriever, skipped) = block_on(EmbeddingRetriever::build(
-        ClipEmbedder::load(&options.clip, device, dtype)?,
+        ClipEmbedder::load(place(&options.clip)?, device, dtype)?,
         Catalog::from_folder(&options.gallery)?,
         |done, total| {
             bar.set_length(total as u64);

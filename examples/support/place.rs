@@ -1,0 +1,24 @@
+//! A file, a folder or the name of a repository to where it is on this machine.
+
+use std::path::PathBuf;
+
+use imagerag::Result;
+
+/// A file or folder as it is, or a repository's, fetched.
+#[cfg(feature = "hub")]
+pub(crate) fn place(name: &str) -> Result<PathBuf> {
+    futures::executor::block_on(imagerag::hub::resolve(name))
+}
+
+/// A file or folder as it is.
+#[cfg(not(feature = "hub"))]
+pub(crate) fn place(name: &str) -> Result<PathBuf> {
+    let path = PathBuf::from(name);
+    if path.exists() {
+        return Ok(path);
+    }
+    Err(imagerag::Error::Unavailable {
+        what: name.to_owned(),
+        reason: "there is no such file or folder, and repositories need --features hub".to_owned(),
+    })
+}
