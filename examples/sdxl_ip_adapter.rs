@@ -19,6 +19,9 @@
 //! same settings and `torch.Generator("cpu").manual_seed(SEED)`; several references are
 //! `ip_adapter_image=[[first, second]]`.
 
+#[path = "support/place.rs"]
+mod place;
+
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -31,6 +34,7 @@ use imagerag::models::{DType, Device, SchedulerKind};
 use imagerag::retriever::{Caption, Provenance, Reference, Source};
 use imagerag::{Image, Result};
 use indicatif::{ProgressBar, ProgressStyle};
+use place::place;
 
 /// Draws a prompt with an SDXL checkpoint, plain or with reference images.
 #[derive(Parser)]
@@ -151,23 +155,4 @@ fn conditioning(adapter: &IpAdapter, prompt: &str, images: Vec<Image>) -> Result
         })
         .collect();
     Ok(block_on(adapter.condition(prompt, &references))?.conditioning)
-}
-
-/// A file or folder as it is, or a repository's, fetched.
-#[cfg(feature = "hub")]
-fn place(name: &str) -> Result<PathBuf> {
-    block_on(imagerag::hub::resolve(name))
-}
-
-/// A file or folder as it is.
-#[cfg(not(feature = "hub"))]
-fn place(name: &str) -> Result<PathBuf> {
-    let path = PathBuf::from(name);
-    if path.exists() {
-        return Ok(path);
-    }
-    Err(imagerag::Error::Unavailable {
-        what: name.to_owned(),
-        reason: "there is no such file or folder, and repositories need --features hub".to_owned(),
-    })
 }

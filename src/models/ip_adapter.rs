@@ -114,6 +114,7 @@ pub(crate) struct Resampler {
     layers: Vec<ResamplerLayer>,
     proj_out: Linear,
     norm_out: LayerNorm,
+    #[cfg(test)]
     dims: ResamplerDims,
 }
 
@@ -140,10 +141,12 @@ impl Resampler {
             layers: layers.collect::<Result<_>>()?,
             proj_out: Linear::new(&weights.sub("proj_out"), dim, output_dim)?,
             norm_out: LayerNorm::new(&weights.sub("norm_out"), output_dim, EPS)?,
+            #[cfg(test)]
             dims,
         })
     }
 
+    #[cfg(test)]
     pub(crate) const fn dims(&self) -> ResamplerDims {
         self.dims
     }

@@ -1,5 +1,4 @@
 //! Networks, one folder per family; nothing here knows of retrieval.
-#![allow(dead_code)] // until every network has its caller
 
 pub(crate) mod clip;
 pub(crate) mod config;

@@ -21,6 +21,7 @@ impl Noise {
     }
 
     /// `torch.randn(shape, generator=…)`, the next values of the stream.
+    #[cfg(test)]
     pub(crate) fn normal(&mut self, shape: &[i64]) -> Tensor {
         self.normal_of(shape, Kind::Float)
     }

@@ -34,11 +34,14 @@ pub struct RagTrace {
 /// The parts of a pipeline, by their `Display`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[allow(missing_docs)]
 pub struct Parts {
+    /// What draws.
     pub generator: String,
+    /// Who judges.
     pub critic: Option<String>,
+    /// Where references come from.
     pub retriever: Option<String>,
+    /// What prepares them.
     pub conditioner: Option<String>,
 }
 
@@ -130,14 +133,18 @@ pub enum Record {
 /// How an image was drawn.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[allow(missing_docs)]
 pub struct ImageRecord {
+    /// What was asked for, the template applied.
     pub prompt: String,
+    /// What was not wanted.
     pub negative_prompt: Option<String>,
+    /// Seed of the starting noise.
     pub seed: u64,
     /// What the references became, such as `tokens of …`.
     pub conditioning: String,
+    /// Denoising steps; `None` leaves them to the generator.
     pub steps: Option<usize>,
+    /// Strength of the prompt; `None` leaves it to the generator.
     pub guidance_scale: Option<f64>,
     /// In pixels.
     pub width: u32,

@@ -4,8 +4,10 @@ use crate::image::Image;
 use crate::retriever::{Caption, Provenance, Reference, Source};
 use crate::{Error, Result};
 
+#[cfg(all(feature = "image", feature = "serde"))]
+use std::path::Path;
 #[cfg(feature = "image")]
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// One picture of a gallery.
 #[derive(Clone, Debug)]

@@ -13,23 +13,16 @@ use tch::{Kind, Tensor};
 use super::weights::Weights;
 use crate::Result;
 
-#[allow(unused_imports)] // until the generators are here
 pub(crate) use config::{ClipConfig, TextConfig, VisionConfig};
-#[allow(unused_imports)]
-pub(crate) use text::{TextModel, TextOutput};
-#[allow(unused_imports)]
+pub(crate) use text::TextModel;
 pub(crate) use tokenizer::Tokenizer;
-#[allow(unused_imports)]
-pub(crate) use vision::{VisionModel, VisionOutput};
+pub(crate) use vision::VisionModel;
 
 /// Both towers of a `CLIPModel`, projected to one space.
 #[derive(Debug)]
 pub(crate) struct ClipModel {
     pub(crate) text: TextModel,
     pub(crate) vision: VisionModel,
-    /// Logarithm of what the model multiplies cosine similarities by.
-    pub(crate) logit_scale: Tensor,
-    pub(crate) projection_dim: i64,
 }
 
 impl ClipModel {
@@ -41,6 +34,8 @@ impl ClipModel {
 
     pub(crate) fn new(weights: &Weights, config: &ClipConfig) -> Result<Self> {
         let dim = config.projection_dim;
+        // Cosine similarity needs no scale; a checkpoint without it is no CLIP.
+        drop(weights.get("logit_scale", &[])?);
         Ok(Self {
             text: TextModel::with_projection(
                 &weights.sub("text_model"),
@@ -54,8 +49,6 @@ impl ClipModel {
                 &weights.sub("visual_projection"),
                 Some(dim),
             )?,
-            logit_scale: weights.get_kind("logit_scale", &[], Kind::Float)?,
-            projection_dim: dim,
         })
     }
 

@@ -1,8 +1,6 @@
 //! Token numbers to CLIP's text states: `CLIPTextModel`, with a projection or without.
 
-use std::path::Path;
-
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::config::TextConfig;
 use super::encoder::{Encoder, EncoderConfig};
@@ -27,6 +25,7 @@ pub(crate) struct TextOutput {
     /// What goes into the last layer, not normalised: `[b, tokens, width]`.
     pub(crate) penultimate: Tensor,
     /// The last layer's states after the final norm: `[b, tokens, width]`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "SDXL reads the penultimate states"))]
     pub(crate) last: Tensor,
     /// The last state of the token that ends the prompt: `[b, width]`.
     pub(crate) pooled: Tensor,
@@ -35,12 +34,6 @@ pub(crate) struct TextOutput {
 }
 
 impl TextModel {
-    /// The text encoder in `folder`.
-    pub(crate) fn open(folder: &Path, device: tch::Device, kind: Kind) -> Result<Self> {
-        let config = TextConfig::open(folder)?;
-        Self::new(&Weights::open(folder, device, kind)?, &config)
-    }
-
     /// The text encoder that is the whole of `weights`; its names may begin with `text_model.`.
     pub(crate) fn new(weights: &Weights, config: &TextConfig) -> Result<Self> {
         let projects = weights.contains("text_projection.weight");

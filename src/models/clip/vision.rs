@@ -27,6 +27,7 @@ pub(crate) struct VisionModel {
 #[derive(Debug)]
 pub(crate) struct VisionOutput {
     /// What goes into the last layer, not normalised: `[b, 1 + patches, width]`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "`penultimate()` spares the last layer"))]
     pub(crate) penultimate: Tensor,
     /// The normalised last state of the class token: `[b, width]`.
     pub(crate) pooled: Tensor,
