@@ -31,7 +31,7 @@ def main():
         "background_rgb": creatures.BACKGROUNDS,
         "species": {n: dict(zip(("silhouette", "first_colour", "second_colour", "pattern"), look)) for n, look in creatures.SPECIES.items()},
         "prompts": creatures.PROMPTS, "background_of": "backgrounds[(index of the species in its list + 3 * index of the prompt) % 7]",
-        "seeds": [0, 1, 2, 3], "negative_prompt": "", "steps": 20, "guidance_scale": 3.0, "ip_adapter_scale": 1.0,
+        "seeds": [0, 1, 2, 3], "negative_prompt": "", "steps": 20, "guidance_scale": 2.5, "ip_adapter_scale": 1.0,
         "references_per_image": 1, "caption": "a photo of a {concept}", "prompt_with_reference": "{prompt}",
         "templates_with_reference": creatures.WITH_REFERENCE,
         "critic": {"template": "a photo of a {name}", "names": list(creatures.SPECIES)},

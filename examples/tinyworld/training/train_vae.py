@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL
 from common import DEVICE, EVERY, MODELS, WORKERS, Ema, Run, launch, meet, pool, schedule, seed, set_rate
 from creatures import to_float
 
-STEPS, DECODER_STEPS, BATCH, RATE, KL = 5000, 4000, 24, 3e-3, 3e-4
+STEPS, DECODER_STEPS, BATCH, RATE, KL = 5000, 1500, 24, 3e-3, 3e-4
 
 
 def train(rank):
