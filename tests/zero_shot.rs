@@ -32,6 +32,16 @@ fn tells_what_an_image_shows() {
 }
 
 #[test]
+fn a_concept_must_be_close_enough_where_that_is_asked_for() {
+    let orange = solid(8, 8, [255, 130, 0]);
+    let request = CritiqueRequest::new("a red house", Some(orange));
+    let verdict = |critic: ZeroShotCritic<_>| block_on(critic.critique(&request)).unwrap().verdict;
+    assert_eq!(verdict(critic()), Verdict::Match);
+    assert_eq!(verdict(critic().with_threshold(0.95)), missing(&["red"]));
+    assert_eq!(verdict(critic().with_margin(0.5)), missing(&["red"]));
+}
+
+#[test]
 fn two_concepts_can_share_an_image() {
     let both = solid(8, 8, [250, 250, 10]);
     assert_eq!(judge("red and green", Some(both)), Verdict::Match);

@@ -29,6 +29,13 @@ pub(crate) struct World {
     pub(crate) ip_adapter_scale: f64,
     /// `{prompt}` where the references speak for themselves.
     pub(crate) prompt_with_reference: String,
+    critic: CriticSettings,
+}
+
+#[derive(Deserialize)]
+struct CriticSettings {
+    /// The least similarity of a species that an image shows.
+    threshold: f32,
 }
 
 /// The parts, each loaded once. Clones share the models.
@@ -70,7 +77,8 @@ impl World {
             .with_template(template);
         let embedder = Arc::new(ClipEmbedder::load(models.join("clip"), device, dtype)?);
         let names: Vec<&String> = self.common.iter().chain(&self.rare).collect();
-        let critic = block_on(ZeroShotCritic::new(Arc::clone(&embedder), &names))?;
+        let critic = block_on(ZeroShotCritic::new(Arc::clone(&embedder), &names))?
+            .with_threshold(self.critic.threshold);
         let catalog = Catalog::from_folder(self.folder.join("gallery"))?;
         let (retriever, skipped) =
             block_on(EmbeddingRetriever::build(Arc::clone(&embedder), catalog, |_, _| {}))?;

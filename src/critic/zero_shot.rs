@@ -21,6 +21,7 @@ pub struct ZeroShotCritic<E> {
     concepts: Vec<Concept>,
     template: String,
     margin: f32,
+    threshold: f32,
 }
 
 #[derive(Clone, Debug)]
@@ -76,7 +77,7 @@ impl<E: Embedder> ZeroShotCritic<E> {
             .zip(embeddings)
             .map(|((name, words), text)| Concept { name: name.to_owned(), words, text })
             .collect();
-        Ok(Self { embedder, concepts, template: template.to_owned(), margin: 0.0 })
+        Ok(Self { embedder, concepts, template: template.to_owned(), margin: 0.0, threshold: -1.0 })
     }
 
     /// By how much a concept of the prompt must be closer to the image than every other concept on
@@ -84,6 +85,15 @@ impl<E: Embedder> ZeroShotCritic<E> {
     #[must_use]
     pub const fn with_margin(mut self, margin: f32) -> Self {
         self.margin = margin;
+        self
+    }
+
+    /// The least cosine similarity, in [-1, 1], of a concept that an image shows, whatever the
+    /// others are; -1, which is none, by default. It depends on the embedder: look at the
+    /// similarities of good images, which the reason of each critique tells.
+    #[must_use]
+    pub const fn with_threshold(mut self, similarity: f32) -> Self {
+        self.threshold = similarity;
         self
     }
 
@@ -133,7 +143,7 @@ impl<E: Embedder> ZeroShotCritic<E> {
         let mut missing = Vec::new();
         for concept in named {
             let similarity = concept.text.similarity(image);
-            let shown = similarity >= rival.0 + self.margin;
+            let shown = similarity >= self.threshold.max(rival.0 + self.margin);
             reasons.push(format!(
                 "{} {similarity:.3} against {} {:.3}",
                 concept.name, rival.1, rival.0

@@ -65,9 +65,11 @@ class World:
         return (self.embed_texts(texts) @ self.gallery.T).argmax(1).tolist()
 
     def critic(self, images):
-        """Names each picture by the nearest caption."""
+        """Names each picture by the nearest caption; nothing where that is not near."""
         pixels = self.processor(images, return_tensors="pt").pixel_values
-        return [self.names[i] for i in (self.embed_images(pixels) @ self.named.T).argmax(1)]
+        score, best = (self.embed_images(pixels) @ self.named.T).max(1)
+        near = score >= self.world["critic"]["threshold"]
+        return [self.names[i] if ok else None for i, ok in zip(best, near)]
 
     def generate(self, prompts, seeds, references=None, concepts=None):
         """references: indices into the gallery, or none: the adapter is off."""

@@ -34,7 +34,7 @@ def main():
         "seeds": [0, 1, 2, 3], "negative_prompt": "", "steps": 20, "guidance_scale": 2.5, "ip_adapter_scale": 1.0,
         "references_per_image": 1, "caption": "a photo of a {concept}", "prompt_with_reference": "{prompt}",
         "templates_with_reference": creatures.WITH_REFERENCE,
-        "critic": {"template": "a photo of a {name}", "names": list(creatures.SPECIES)},
+        "critic": {"template": "a photo of a {name}", "threshold": 0.45, "names": list(creatures.SPECIES)},
         "models": {"generator": "models/sdxl", "ip_adapter": "models/ip-adapter-plus_tinyworld.safetensors",
                    "image_encoder": "models/image_encoder", "clip": "models/clip", "judge": "models/judge"}})
 
