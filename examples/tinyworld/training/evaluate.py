@@ -110,7 +110,7 @@ def main():
     parser.add_argument("--guidance", dest="guidance_scale", type=float)
     parser.add_argument("--scale", dest="ip_adapter_scale", type=float)
     parser.add_argument("--form", type=int, default=-1)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="rare species, base and ImageRAG only")
     parser.add_argument("--out", default=str(WORLD / "contact_sheet.png"))
     parser.add_argument("--json")

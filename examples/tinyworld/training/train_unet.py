@@ -56,7 +56,7 @@ class Resampler(nn.Module):
 class Attributes(nn.Module):
     """A help while learning, thrown away afterwards: each of the first eight tokens tells one of the four attributes by itself.
 
-    Tokens that read like words are what the UNet's cross-attention takes up quickly; without it the adapter lingers for long."""
+    Tokens that read like words are meant to be taken up by the UNet's cross-attention as quickly as words are."""
 
     SIZES = [len(creatures.SHAPES), len(creatures.C), len(creatures.C), len(creatures.PATTERNS)]
 

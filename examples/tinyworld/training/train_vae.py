@@ -2,13 +2,14 @@
 
 With `--decoder` the encoder stays as saved and the decoder alone goes on learning, which can be done while the UNet learns.
 """
+import json
 import sys
 
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
-from common import DEVICE, EVERY, MODELS, WORKERS, Ema, Run, launch, meet, pool, schedule, seed, set_rate
+from common import DEVICE, EVERY, MODELS, WORKERS, Ema, Run, launch, meet, pool, schedule, seed, set_rate, write_json
 from creatures import to_float
 
 STEPS, DECODER_STEPS, BATCH, RATE, KL = 5000, 1500, 24, 3e-3, 3e-4
@@ -64,6 +65,8 @@ def train(rank):
         vae.register_to_config(scaling_factor=round(1 / latent.std().item(), 5))
     print(f"vae mse {F.mse_loss(back, sample).item():.5f} scaling_factor {vae.config.scaling_factor} mean {latent.mean((0, 2, 3))}")
     vae.half().save_pretrained(MODELS / "sdxl" / "vae")
+    config = MODELS / "sdxl" / "vae" / "config.json"
+    write_json(config, {k: v for k, v in json.loads(config.read_text()).items() if k != "_name_or_path"})  # a place on this machine
 
 
 if __name__ == "__main__":
