@@ -1,11 +1,13 @@
 //! The events of a request to a progress bar and lines of text.
 
+use std::path::Path;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::executor::block_on;
 use imagerag::critic::Verdict;
 use imagerag::pipeline::{Event, Record, Refusal, Stage};
+use imagerag::retriever::Source;
 use imagerag::{RagError, RagOutcome, RagPipeline, RagRequest};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -78,7 +80,7 @@ fn tell(record: &Record, elapsed: Duration) {
                 println!(
                     "found      {:.3} {} ({}){}",
                     hit.provenance.score,
-                    hit.provenance.source,
+                    shortened(&hit.provenance.source),
                     hit.provenance.licence.as_deref().unwrap_or("licence unknown"),
                     refused.unwrap_or_default()
                 );
@@ -86,4 +88,12 @@ fn tell(record: &Record, elapsed: Duration) {
         }
         _ => {}
     }
+}
+
+/// A source below this folder by its relative path.
+fn shortened(source: &Source) -> String {
+    let source = source.to_string();
+    let here = std::env::current_dir().unwrap_or_default();
+    let below = Path::new(&source).strip_prefix(here).map(|path| path.display().to_string());
+    below.unwrap_or(source)
 }

@@ -1,6 +1,6 @@
 """Trains the whole tiny world in order; run again after an interruption, it goes on where it stopped.
 
-    pip install -r requirements.txt --extra-index-url https://download.pytorch.org/whl/cpu
+    pip install -r requirements.txt
     python train_all.py
 
 Checkpoints lie in `work/` (or $TINYWORLD_WORK); remove that folder to start afresh. Two cores, no GPU needed; a CUDA device is
