@@ -68,3 +68,8 @@ async fn pause() {
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/adding_a_backend.md")]
 struct AddingABackend;
+
+/// So is that of the front page.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
