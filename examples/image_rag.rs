@@ -10,6 +10,8 @@
 //! prints what was missing, what was retrieved and why, and writes the image, its draft, the trace
 //! and a contact sheet beside it.
 
+#[path = "support/command.rs"]
+mod command;
 #[path = "support/place.rs"]
 mod place;
 #[path = "support/progress.rs"]
@@ -19,6 +21,7 @@ mod sheet;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::Parser;
 use futures::executor::block_on;
@@ -105,9 +108,13 @@ struct Options {
     out: PathBuf,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::parse();
-    let pipeline = pipeline(&options)?;
+fn main() -> ExitCode {
+    command::end(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    command::prepare(&options.out)?;
+    let pipeline = pipeline(options)?;
     let mut request = RagRequest::new(&options.prompt).with_seed(options.seed);
     request.negative_prompt.clone_from(&options.negative_prompt);
     (request.width, request.height) = (options.width, options.height);

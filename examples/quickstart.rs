@@ -7,6 +7,8 @@
 //! prints what the draft is missing, what was retrieved and why, and writes the draft, the
 //! reference, the result and a contact sheet of all three.
 
+#[path = "support/command.rs"]
+mod command;
 #[path = "support/progress.rs"]
 mod progress;
 #[path = "support/sheet.rs"]
@@ -16,6 +18,7 @@ mod world;
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
@@ -36,8 +39,13 @@ struct Options {
     out: PathBuf,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    command::end(run(Options::parse()))
+}
+
+fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    let sheet = options.out.join("sheet.png");
+    command::prepare(&sheet)?;
     let began = Instant::now();
     let world = World::open()?;
     let parts = world.load()?;
@@ -52,7 +60,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let outcome = progress::run(&pipeline, world.request(&prompt, options.seed))?;
     println!("stopped    {}", outcome.stop);
 
-    std::fs::create_dir_all(&options.out)?;
     let reference = outcome.references.first().map(|reference| reference.image.clone());
     let pictures = [
         ("draft", outcome.draft.clone()),
@@ -67,7 +74,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let row = Row { caption: prompt, pictures: pictures.map(|(_, picture)| picture).into() };
-    let sheet = options.out.join("sheet.png");
     contact_sheet(&["draft", "reference", "result"], &[row])?.save(&sheet)?;
     println!("wrote      {}", sheet.display());
     let trace = options.out.join("trace.json");

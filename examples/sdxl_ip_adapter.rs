@@ -19,11 +19,14 @@
 //! same settings and `torch.Generator("cpu").manual_seed(SEED)`; several references are
 //! `ip_adapter_image=[[first, second]]`.
 
+#[path = "support/command.rs"]
+mod command;
 #[path = "support/place.rs"]
 mod place;
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
@@ -89,8 +92,12 @@ struct Options {
     out: PathBuf,
 }
 
-fn main() -> std::result::Result<(), Box<dyn Error>> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    command::end(run(Options::parse()))
+}
+
+fn run(options: Options) -> std::result::Result<(), Box<dyn Error>> {
+    command::prepare(&options.out)?;
     let references: Vec<Image> =
         options.references.iter().map(Image::open).collect::<Result<_>>()?;
 
