@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::conditioner::Conditioning;
+use crate::conditioner::{Conditioning, ConditioningKind};
 use crate::image::Image;
 use crate::{Error, Result};
 
@@ -94,6 +94,19 @@ impl GenerateRequest {
             Conditioning::Tokens(tokens) => tokens.strength.validate(),
             Conditioning::None | Conditioning::Images(_) => Ok(()),
         }
+    }
+
+    /// Checks that a generator which `accepts` these kinds can take the conditioning.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] that names the kinds that are accepted and the one that was found.
+    pub fn validate_conditioning(&self, accepts: &[ConditioningKind]) -> Result<()> {
+        let kind = self.conditioning.kind();
+        if accepts.contains(&kind) {
+            return Ok(());
+        }
+        let accepted: Vec<String> = accepts.iter().map(ToString::to_string).collect();
+        Err(Error::invalid_input("conditioning", accepted.join(" or "), kind))
     }
 }
 

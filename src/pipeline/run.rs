@@ -104,7 +104,7 @@ impl<'a> Run<'a> {
     /// Begins a stage.
     pub(super) fn begin(&mut self, stage: Stage) -> Begun {
         self.stage = stage;
-        self.send(Event::StageBegan { stage, round: self.round });
+        self.send(|| Event::StageBegan { stage, round: self.round });
         Begun { stage, at: Instant::now(), log: ExchangeLog::default() }
     }
 
@@ -122,15 +122,16 @@ impl<'a> Run<'a> {
             record: result.as_ref().ok().map(record),
             exchanges: begun.log.take(),
         };
-        self.send(Event::StageEnded(trace.clone()));
+        self.send(|| Event::StageEnded(trace.clone()));
         self.trace.stages.push(trace);
         result
     }
 
-    fn send(&self, event: Event) {
+    /// Tells the listener, if there is one; without one the event is not even made.
+    fn send(&self, event: impl FnOnce() -> Event) {
         if let Some(events) = &self.events {
             // The listener may have left; the work goes on for whoever awaits it.
-            let _ = events.unbounded_send(event);
+            let _ = events.unbounded_send(event());
         }
     }
 
@@ -145,7 +146,7 @@ impl<'a> Run<'a> {
 
     /// Keeps an image that was drawn.
     pub(super) fn keep(&mut self, image: Image, references: Vec<Reference>, is_draft: bool) {
-        self.send(Event::Image { round: self.round, image: image.clone() });
+        self.send(|| Event::Image { round: self.round, image: image.clone() });
         self.attempts.push(Attempt { image, references, is_draft, missing: 0 });
     }
 

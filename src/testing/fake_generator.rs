@@ -64,14 +64,7 @@ impl Generator for FakeGenerator {
     async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Image>> {
         for request in requests {
             request.validate()?;
-            if !self.accepts.contains(&request.conditioning.kind()) {
-                let accepted: Vec<_> = self.accepts.iter().map(ToString::to_string).collect();
-                return Err(Error::invalid_input(
-                    "conditioning",
-                    accepted.join(" or "),
-                    request.conditioning.kind(),
-                ));
-            }
+            request.validate_conditioning(&self.accepts)?;
         }
         let mut images = Vec::with_capacity(requests.len());
         for request in requests {

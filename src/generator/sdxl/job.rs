@@ -88,6 +88,7 @@ impl Job {
         }
 
         // 3. references
+        request.validate_conditioning(&abilities.accepts)?;
         Ok(Self {
             references: references(&request.conditioning, abilities)?,
             prompt: request.prompt.clone(),
@@ -115,11 +116,6 @@ fn side(what: &str, asked: Option<u32>, default: u32, abilities: &Abilities) -> 
 
 /// The tokens in `conditioning`; none where they have no weight.
 fn references(conditioning: &Conditioning, abilities: &Abilities) -> Result<Option<ImageTokens>> {
-    let kind = conditioning.kind();
-    if !abilities.accepts.contains(&kind) {
-        let accepted: Vec<_> = abilities.accepts.iter().map(ToString::to_string).collect();
-        return Err(Error::invalid_input("conditioning", accepted.join(" or "), kind));
-    }
     let Conditioning::Tokens(tokens) = conditioning else { return Ok(None) };
     // The fields are public: what `ImageTokens::new` checked may have changed since.
     let &ImageTokens { tokens: count, dim, .. } = tokens;
