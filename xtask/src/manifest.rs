@@ -4,8 +4,8 @@ use crate::root;
 use crate::shell::Result;
 use std::fs;
 
-/// Features that choose how to get libtorch, and so are not for a run that has one.
-const HOW: [&str; 3] = ["default", "doc-only", "download-libtorch"];
+/// Features that choose how a native library is got, and so are not for a run that has one.
+const HOW: [&str; 4] = ["default", "doc-only", "download-libtorch", "faiss-gpu"];
 
 /// Every feature of the crate, in the manifest's order.
 pub fn features() -> Result<Vec<String>> {
