@@ -27,6 +27,7 @@ fn fakes_keep_their_contracts() {
     block_on(conformance::retriever(&retriever, &[Caption::concept("a cat")]));
     let conditioner: Arc<dyn Conditioner> = Arc::new(FakeConditioner::new("colours", 2));
     block_on(conformance::conditioner(&conditioner));
+    block_on(conformance::conditioner(&FakeConditioner::condition_image("subject")));
     let embedder: Arc<dyn Embedder> = Arc::new(FakeEmbedder);
     block_on(conformance::embedder(&embedder));
 }

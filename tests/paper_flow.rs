@@ -391,6 +391,42 @@ fn tokens_pass_from_conditioner_to_generator() {
 }
 
 #[test]
+fn a_condition_image_passes_and_the_trace_warns_where_it_lies_on_the_image() {
+    let kind = ConditioningKind::Condition { adapter: "subject".into() };
+    let generator = FakeGenerator::new().accepting(kind);
+    let builder = parts(&generator)
+        .conditioner(FakeConditioner::condition_image("subject"))
+        .retriever(FakeRetriever::new([("a sheep", solid(32, 16, [7; 3]))]))
+        .critic(FakeCritic::new().missing(["a sheep"]));
+    let outcome = run(builder, RagRequest::new("a sheep").with_size(64, 64));
+    let drawn = generator.requests();
+    assert!(matches!(&drawn[1].conditioning, Conditioning::Condition(c) if c.adapter == "subject"));
+    let images: Vec<_> = outcome
+        .trace
+        .stages
+        .iter()
+        .filter_map(|stage| match &stage.record {
+            Some(Record::Image(image)) => Some(image),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(images[0].warnings, [""; 0]);
+    assert_eq!(images[1].conditioning, "a condition image for subject");
+    let warning = "position delta 0,0 puts tokens of the 32x16 condition on positions of the \
+                   64x64 image";
+    assert_eq!(images[1].warnings, [warning]);
+
+    let error = parts(&FakeGenerator::new())
+        .conditioner(FakeConditioner::condition_image("subject"))
+        .critic(FakeCritic::new())
+        .build()
+        .unwrap_err()
+        .to_string();
+    let words = "expected no conditioning or images, found a condition image for subject";
+    assert!(error.contains(words), "{error}");
+}
+
+#[test]
 fn prompts_that_are_no_prompts_are_refused() {
     let pipeline = parts(&FakeGenerator::new()).critic(FakeCritic::new()).build().unwrap();
     for prompt in [String::new(), " \n".into(), "x".repeat(10_000)] {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::ConditionImage;
 use crate::image::Image;
 use crate::{Error, Result};
 
@@ -18,6 +19,8 @@ pub enum Conditioning {
     Images(Vec<Image>),
     /// Tokens that an image encoder made of the references.
     Tokens(ImageTokens),
+    /// One reference that enters the generator's own sequence.
+    Condition(ConditionImage),
 }
 
 impl Conditioning {
@@ -27,6 +30,29 @@ impl Conditioning {
             Self::None => ConditioningKind::None,
             Self::Images(_) => ConditioningKind::Images,
             Self::Tokens(tokens) => ConditioningKind::Tokens { space: tokens.space.clone() },
+            Self::Condition(condition) => {
+                ConditioningKind::Condition { adapter: condition.adapter.clone() }
+            }
+        }
+    }
+
+    /// Checks every number that can be checked without knowing the generator.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] that names what is out of range.
+    pub fn validate(&self) -> Result<()> {
+        match self {
+            Self::None | Self::Images(_) => Ok(()),
+            Self::Tokens(tokens) => tokens.strength.validate(),
+            Self::Condition(condition) => condition.validate(),
+        }
+    }
+
+    /// What may be meant otherwise in an image of `width` x `height` pixels, in words.
+    pub(crate) fn warnings(&self, width: u32, height: u32) -> Vec<String> {
+        match self {
+            Self::Condition(condition) => condition.collision(width, height).into_iter().collect(),
+            Self::None | Self::Images(_) | Self::Tokens(_) => Vec::new(),
         }
     }
 }
@@ -45,6 +71,11 @@ pub enum ConditioningKind {
         /// names are equal.
         space: String,
     },
+    /// One image in the generator's own sequence.
+    Condition {
+        /// The adapter that reads it: two fit when their names are equal.
+        adapter: String,
+    },
 }
 
 impl fmt::Display for ConditioningKind {
@@ -53,6 +84,7 @@ impl fmt::Display for ConditioningKind {
             Self::None => f.write_str("no conditioning"),
             Self::Images => f.write_str("images"),
             Self::Tokens { space } => write!(f, "tokens of {space}"),
+            Self::Condition { adapter } => write!(f, "a condition image for {adapter}"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! [`Conditioner`]: references to what a generator consumes (section 3.2 of the paper).
 
+mod condition_image;
 mod conditioning;
 mod in_prompt;
 #[cfg(feature = "tch")]
@@ -14,6 +15,7 @@ use crate::forward::forward_part;
 use crate::retriever::Reference;
 use crate::{Error, Result};
 
+pub use condition_image::{ConditionImage, ConditionLatents};
 pub use conditioning::{Conditioning, ConditioningKind, ImageTokens, Strength};
 pub use in_prompt::InPrompt;
 #[cfg(feature = "tch")]

@@ -61,7 +61,7 @@ impl GenerateRequest {
     /// # Errors
     /// [`Error::InvalidInput`] that names the field: a prompt of more than 8,000 characters, 0 or
     /// more than 10,000 steps, a guidance that is negative or not finite, a side of 0 or more than
-    /// 16,384 pixels, a conditioning whose strength is out of range.
+    /// 16,384 pixels, a conditioning with a number out of range.
     pub fn validate(&self) -> Result<()> {
         for (what, text) in
             [("prompt", Some(&self.prompt)), ("negative prompt", self.negative_prompt.as_ref())]
@@ -90,10 +90,7 @@ impl GenerateRequest {
                 return Err(Error::invalid_input(what, format!("1 to {MAX_SIDE} pixels"), side));
             }
         }
-        match &self.conditioning {
-            Conditioning::Tokens(tokens) => tokens.strength.validate(),
-            Conditioning::None | Conditioning::Images(_) => Ok(()),
-        }
+        self.conditioning.validate()
     }
 
     /// Checks that a generator which `accepts` these kinds can take the conditioning.

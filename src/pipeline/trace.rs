@@ -150,6 +150,9 @@ pub struct ImageRecord {
     pub width: u32,
     /// In pixels.
     pub height: u32,
+    /// What may be meant otherwise, in words.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub warnings: Vec<String>,
 }
 
 impl ImageRecord {
@@ -163,6 +166,7 @@ impl ImageRecord {
             guidance_scale: request.guidance_scale,
             width: image.width(),
             height: image.height(),
+            warnings: request.conditioning.warnings(image.width(), image.height()),
         }
     }
 }

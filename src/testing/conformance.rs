@@ -1,7 +1,9 @@
 //! A suite for each trait: it calls the part and panics, with the rule in words, where the part
 //! breaks its contract.
 
-use crate::conditioner::{Conditioner, Conditioning, ConditioningKind};
+use crate::conditioner::{
+    ConditionImage, Conditioner, Conditioning, ConditioningKind, ImageTokens,
+};
 use crate::critic::{Critic, CritiqueRequest, Query, Verdict};
 use crate::generator::{GenerateRequest, Generator, Progress};
 use crate::retriever::{
@@ -63,10 +65,16 @@ pub async fn generator(part: &dyn Generator) {
     no_steps.steps = Some(0);
     let mut nan = request("a red circle", 1);
     nan.guidance_scale = Some(f64::NAN);
-    let mut stranger = request("a red circle", 1);
-    let tokens = crate::conditioner::ImageTokens::new("no such space", 1, 1, [0.0], [0.0]);
-    stranger.conditioning = Conditioning::Tokens(expect(part, tokens));
-    for wrong in [no_steps, nan, stranger] {
+    let stranger = |conditioning| {
+        let mut request = request("a red circle", 1);
+        request.conditioning = conditioning;
+        request
+    };
+    let tokens = ImageTokens::new("no such space", 1, 1, [0.0], [0.0]);
+    let tokens = stranger(Conditioning::Tokens(expect(part, tokens)));
+    let condition = ConditionImage::new("no such adapter", solid(16, 16, [255, 0, 0]));
+    let condition = stranger(Conditioning::Condition(condition));
+    for wrong in [no_steps, nan, tokens, condition] {
         let result = part.generate(std::slice::from_ref(&wrong)).await;
         assert!(
             matches!(result, Err(Error::InvalidInput { .. })),
@@ -161,7 +169,7 @@ pub async fn retriever(part: &dyn Retriever, captions: &[Caption]) {
 pub async fn conditioner(part: &dyn Conditioner) {
     names_itself(part);
     let reference = |n: usize| Reference {
-        image: solid(16, 8, [40 * n as u8, 200, 90]),
+        image: solid(32, 16, [40 * n as u8, 200, 90]),
         caption: Caption::new(format!("a photo of thing {n}"), format!("thing {n}")),
         provenance: Provenance::new(Source::Uri(n.to_string()), "suite", 0.5, 0),
     };
@@ -176,6 +184,7 @@ pub async fn conditioner(part: &dyn Conditioner) {
             part.produces(),
             "{part}: gives the kind that it names"
         );
+        expect(part, conditioned.conditioning.validate());
         assert!(
             conditioned.prompt.contains("a prompt of its own"),
             "{part}: the prompt is kept, found {:?}",

@@ -1,27 +1,39 @@
-//! [`FakeConditioner`]: tokens that are the references' mean colours.
+//! [`FakeConditioner`]: references to tokens that are their mean colours, or to one condition image.
 
 use std::fmt;
 
 use async_trait::async_trait;
 
 use crate::conditioner::{
-    Conditioned, Conditioner, Conditioning, ConditioningKind, ImageTokens, PromptTemplate,
-    check_references,
+    ConditionImage, Conditioned, Conditioner, Conditioning, ConditioningKind, ImageTokens,
+    PromptTemplate, check_references,
 };
 use crate::retriever::Reference;
 use crate::{Image, Result};
 
-/// One token of three values a reference, in a space of its own.
+/// One token of three values a reference, in a space of its own; or one reference as it is.
 #[derive(Clone, Debug)]
 pub struct FakeConditioner {
-    space: String,
+    gives: Gives,
     capacity: usize,
+}
+
+/// What it makes of references, with the space or the adapter that it is for.
+#[derive(Clone, Debug)]
+enum Gives {
+    Tokens(String),
+    Condition(String),
 }
 
 impl FakeConditioner {
     /// Tokens of `space`, from up to `capacity` references.
     pub fn new(space: impl Into<String>, capacity: usize) -> Self {
-        Self { space: space.into(), capacity }
+        Self { gives: Gives::Tokens(space.into()), capacity }
+    }
+
+    /// One reference as the condition image of `adapter`, where the generated image itself stands.
+    pub fn condition_image(adapter: impl Into<String>) -> Self {
+        Self { gives: Gives::Condition(adapter.into()), capacity: 1 }
     }
 }
 
@@ -29,7 +41,10 @@ impl FakeConditioner {
 #[deny(clippy::missing_trait_methods)]
 impl Conditioner for FakeConditioner {
     fn produces(&self) -> ConditioningKind {
-        ConditioningKind::Tokens { space: self.space.clone() }
+        match &self.gives {
+            Gives::Tokens(space) => ConditioningKind::Tokens { space: space.clone() },
+            Gives::Condition(adapter) => ConditioningKind::Condition { adapter: adapter.clone() },
+        }
     }
 
     fn capacity(&self) -> usize {
@@ -39,12 +54,22 @@ impl Conditioner for FakeConditioner {
     async fn condition(&self, prompt: &str, references: &[Reference]) -> Result<Conditioned> {
         check_references(self, references)?;
         let captions: Vec<&str> = references.iter().map(|r| r.caption.text.as_str()).collect();
-        let data: Vec<f32> = references.iter().flat_map(|r| mean_colour(&r.image)).collect();
-        let negative = vec![0.0; data.len()];
-        let tokens = ImageTokens::new(&self.space, references.len(), 3, data, negative)?;
+        let conditioning = match &self.gives {
+            Gives::Tokens(space) => {
+                let data: Vec<f32> =
+                    references.iter().flat_map(|r| mean_colour(&r.image)).collect();
+                let negative = vec![0.0; data.len()];
+                let tokens = ImageTokens::new(space, references.len(), 3, data, negative)?;
+                Conditioning::Tokens(tokens)
+            }
+            Gives::Condition(adapter) => {
+                let image = references[0].image.clone();
+                Conditioning::Condition(ConditionImage::new(adapter, image))
+            }
+        };
         Ok(Conditioned {
             prompt: PromptTemplate::Examples.apply(prompt, &captions, &[]),
-            conditioning: Conditioning::Tokens(tokens),
+            conditioning,
         })
     }
 }
@@ -63,6 +88,7 @@ pub(super) fn mean_colour(image: &Image) -> [f32; 3] {
 
 impl fmt::Display for FakeConditioner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FakeConditioner({}, {})", self.space, self.capacity)
+        let (Gives::Tokens(name) | Gives::Condition(name)) = &self.gives;
+        write!(f, "FakeConditioner({name}, {})", self.capacity)
     }
 }

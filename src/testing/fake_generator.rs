@@ -84,6 +84,7 @@ impl Generator for FakeGenerator {
                 Conditioning::Tokens(tokens) => {
                     tokens.data.iter().flat_map(|value| value.to_le_bytes()).collect()
                 }
+                Conditioning::Condition(condition) => condition.image.pixels().to_vec(),
             };
             let rgb = colour_of((&request.prompt, request.seed, references));
             let image = solid(request.width.unwrap_or(8), request.height.unwrap_or(8), rgb);

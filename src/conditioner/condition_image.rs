@@ -1,0 +1,176 @@
+//! [`ConditionImage`]: a reference that a generator reads as tokens of its own sequence, and where
+//! they stand there.
+
+use std::ops::Range;
+
+use crate::image::Image;
+use crate::{Error, Result};
+
+/// Pixels a side of one token: FLUX's VAE has 8 for each latent, and a token holds 2 x 2 latents.
+pub(crate) const PIXELS_PER_TOKEN: u32 = 16;
+/// The farthest that tokens are moved, in tokens: the side of the largest image.
+const MAX_DELTA: i32 = 1024;
+
+/// A reference image that enters the generator's own sequence (OminiControl).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ConditionImage {
+    /// The adapter that reads it, by the name it was given in the generator.
+    pub adapter: String,
+    /// The picture, in the size that it is encoded in. Sides are multiples of 16 pixels.
+    pub image: Image,
+    /// Rows and columns that its tokens are moved by from the place of the generated image's, in
+    /// tokens of 16 pixels, each in [-1024, 1024]: what the adapter was trained with.
+    pub position_delta: (i32, i32),
+    /// Positions are stretched by this after they were moved: above 0, 1 as they are. A reference
+    /// of half the size that covers the same picture has 2.
+    pub position_scale: f64,
+    /// How strongly condition and image see each other: 0 means not at all, 1 as trained; more than
+    /// 1 strengthens. Its logarithm is added to the attention between the condition's tokens and
+    /// all others, in both directions.
+    pub strength: f64,
+    /// Which latents of the picture stand for it.
+    pub latents: ConditionLatents,
+    /// Whether the condition attends to itself alone. Then its keys and values are computed once
+    /// and not at every step. Right only for adapters that were trained so
+    /// (`independent_condition`); the released subject adapters were not.
+    pub independent: bool,
+}
+
+/// Which latents of a condition image enter the sequence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConditionLatents {
+    /// A sample of what the VAE finds likely, drawn from the request's seed right after the image's
+    /// starting noise: what the reference program takes.
+    #[default]
+    Sample,
+    /// What the VAE finds likeliest, whatever the seed.
+    Mean,
+}
+
+impl ConditionImage {
+    /// `image` for `adapter`, where the generated image itself stands, with strength 1, sampled.
+    pub fn new(adapter: impl Into<String>, image: Image) -> Self {
+        Self {
+            adapter: adapter.into(),
+            image,
+            position_delta: (0, 0),
+            position_scale: 1.0,
+            strength: 1.0,
+            latents: ConditionLatents::default(),
+            independent: false,
+        }
+    }
+
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] that names what is out of range: sides that are no multiples of 16
+    /// pixels, a delta of more than 1,024 tokens, a scale that is not above 0, a strength that is
+    /// negative, or one of both that is not finite.
+    pub fn validate(&self) -> Result<()> {
+        let (width, height) = (self.image.width(), self.image.height());
+        for (what, side) in [("width", width), ("height", height)] {
+            if !side.is_multiple_of(PIXELS_PER_TOKEN) {
+                let what = format!("{what} of the condition image");
+                let expected = format!("a multiple of {PIXELS_PER_TOKEN}");
+                return Err(Error::invalid_input(what, expected, side));
+            }
+        }
+        let (rows, columns) = self.position_delta;
+        if [rows, columns].iter().any(|delta| !(-MAX_DELTA..=MAX_DELTA).contains(delta)) {
+            let expected = format!("rows and columns of -{MAX_DELTA} to {MAX_DELTA} tokens");
+            return Err(Error::invalid_input(
+                "position delta",
+                expected,
+                format!("{rows},{columns}"),
+            ));
+        }
+        let scale = self.position_scale;
+        if !scale.is_finite() || scale <= 0.0 {
+            return Err(Error::invalid_input("position scale", "a finite number above 0", scale));
+        }
+        if !self.strength.is_finite() || self.strength < 0.0 {
+            let expected = "a finite number of at least 0";
+            return Err(Error::invalid_input("strength of the condition", expected, self.strength));
+        }
+        Ok(())
+    }
+
+    /// A warning where tokens of this image stand at positions of the generated image of `width` x
+    /// `height` pixels: adapters for subjects are trained with both side by side.
+    pub(crate) fn collision(&self, width: u32, height: u32) -> Option<String> {
+        let ((rows, columns), scale) = (self.position_delta, self.position_scale);
+        let tokens = |side: u32| f64::from(side / PIXELS_PER_TOKEN);
+        // First and last position, as the generator moves and stretches them.
+        let span = |delta: i32, side| {
+            let place = |at| (at + f64::from(delta)) * scale + (scale - 1.0) / 2.0;
+            place(0.0)..place(tokens(side) - 1.0)
+        };
+        let meets = |span: Range<f64>, side| span.start <= tokens(side) - 1.0 && span.end >= 0.0;
+        let meet = meets(span(rows, self.image.height()), height)
+            && meets(span(columns, self.image.width()), width);
+        meet.then(|| {
+            format!(
+                "position delta {rows},{columns} puts tokens of the {}x{} condition on positions of \
+                 the {width}x{height} image",
+                self.image.width(),
+                self.image.height(),
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn condition(width: u32, height: u32) -> ConditionImage {
+        let image = Image::new(width, height, vec![0; (3 * width * height) as usize]);
+        ConditionImage::new("subject", image.unwrap())
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        assert!(condition(48, 32).validate().is_ok());
+        let changed = |change: &dyn Fn(&mut ConditionImage)| {
+            let mut condition = condition(48, 32);
+            change(&mut condition);
+            condition.validate().unwrap_err().to_string()
+        };
+        for (error, words) in [
+            (condition(40, 32).validate().unwrap_err().to_string(), "width of the condition image"),
+            (condition(48, 8).validate().unwrap_err().to_string(), "a multiple of 16, found 8"),
+            (changed(&|c| c.position_delta = (0, 2000)), "position delta"),
+            (changed(&|c| c.position_delta = (i32::MIN, 0)), "position delta"),
+            (changed(&|c| c.position_scale = 0.0), "position scale"),
+            (changed(&|c| c.position_scale = f64::INFINITY), "position scale"),
+            (changed(&|c| c.strength = -0.5), "strength of the condition"),
+            (changed(&|c| c.strength = f64::NAN), "strength of the condition"),
+        ] {
+            assert!(error.contains(words), "{words}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_delta_that_puts_tokens_on_the_image_is_told() {
+        let collides = |delta, scale, (width, height)| {
+            let mut condition = condition(512, 256);
+            (condition.position_delta, condition.position_scale) = (delta, scale);
+            condition.collision(width, height)
+        };
+        assert_eq!(collides((0, 32), 1.0, (512, 512)), None);
+        assert_eq!(collides((0, -32), 1.0, (1024, 1024)), None);
+        assert_eq!(collides((-16, 0), 1.0, (1024, 1024)), None);
+        assert_eq!(
+            collides((0, 32), 1.0, (1024, 768)).unwrap(),
+            "position delta 0,32 puts tokens of the 512x256 condition on positions of the 1024x768 \
+             image"
+        );
+        assert!(collides((-15, 0), 1.0, (512, 512)).is_some());
+        // Stretched, the last column stands at (31 - 32) * 2 + 0.5.
+        assert_eq!(collides((0, -32), 2.0, (512, 512)), None);
+        assert!(collides((0, -31), 2.0, (512, 512)).is_some());
+    }
+}
