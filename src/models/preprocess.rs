@@ -148,13 +148,33 @@ impl Preprocessor {
         Tensor::stack(&tensors, 0) // [b, 3, h, w]
     }
 
+    /// What of `image` the network sees, as a picture that gives the same tensor; the image itself
+    /// where no smaller picture does.
+    pub(crate) fn prepare(&self, image: &Image) -> Image {
+        let from = (image.width() as usize, image.height() as usize);
+        let (to, filter) = self.target(from);
+        let (height, width) = self.crop.unwrap_or((to.1, to.0));
+        let (columns, rows) = (middle(to.0, width).0, middle(to.1, height).0);
+        let kept = (columns.len(), rows.len());
+        if self.target(kept).0 != kept {
+            return image.clone();
+        }
+        let pixels = resize(image.pixels(), from, to, filter, columns, rows);
+        Image::new(kept.0 as u32, kept.1 as u32, pixels).unwrap_or_else(|_| image.clone())
+    }
+
+    /// The size before cropping of a picture of `from`, width first, and how it gets there.
+    fn target(&self, from: (usize, usize)) -> ((usize, usize), Filter) {
+        match self.resize {
+            Some((size, filter)) => (size.of(from), filter),
+            None => (from, Filter::Nearest),
+        }
+    }
+
     fn one(&self, image: &Image) -> Tensor {
         // 1. The size before cropping, and the part of it that is kept.
         let from = (image.width() as usize, image.height() as usize);
-        let (to, filter) = match self.resize {
-            Some((size, filter)) => (size.of(from), filter),
-            None => (from, Filter::Nearest),
-        };
+        let (to, filter) = self.target(from);
         let (height, width) = self.crop.unwrap_or((to.1, to.0));
         let (columns, left) = middle(to.0, width);
         let (rows, top) = middle(to.1, height);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tch::Tensor;
@@ -24,6 +25,7 @@ const BATCH: usize = 32;
 #[derive(Debug)]
 pub struct ClipEmbedder {
     worker: Worker<Clip>,
+    preprocessor: Arc<Preprocessor>,
     name: String,
     dim: usize,
 }
@@ -31,7 +33,7 @@ pub struct ClipEmbedder {
 struct Clip {
     model: ClipModel,
     tokenizer: Tokenizer,
-    preprocessor: Preprocessor,
+    preprocessor: Arc<Preprocessor>,
     /// Tokens a text may have.
     max_tokens: usize,
 }
@@ -49,9 +51,10 @@ impl ClipEmbedder {
         let config = ClipConfig::open(&folder)?;
         let name = name_of(&config);
         let dim = usize::try_from(config.projection_dim).unwrap_or(0);
+        let preprocessor = Arc::new(Preprocessor::open(&folder, config.vision.image_size)?);
+        let shared = Arc::clone(&preprocessor);
         let worker = Worker::spawn(name.clone(), move || {
             let tokenizer = Tokenizer::open(&folder)?;
-            let preprocessor = Preprocessor::open(&folder, config.vision.image_size)?;
             let vocabulary = config.text.vocab_size;
             if tokenizer.size() > vocabulary {
                 return Err(Error::invalid_file(
@@ -64,9 +67,9 @@ impl ClipEmbedder {
             let model = ClipModel::open(&folder, device.open()?, dtype.kind())?;
             let positions = usize::try_from(config.text.max_position_embeddings).unwrap_or(0);
             let max_tokens = tokenizer.max_length().unwrap_or(positions).min(positions);
-            Ok(Clip { model, tokenizer, preprocessor, max_tokens })
+            Ok(Clip { model, tokenizer, preprocessor: shared, max_tokens })
         })?;
-        Ok(Self { worker, name, dim })
+        Ok(Self { worker, preprocessor, name, dim })
     }
 }
 
@@ -114,6 +117,10 @@ impl Embedder for ClipEmbedder {
             Ok(embeddings)
         };
         self.worker.run(work).await
+    }
+
+    fn prepare(&self, image: &Image) -> Image {
+        self.preprocessor.prepare(image)
     }
 }
 
@@ -208,8 +215,11 @@ mod tests {
                 Image::new(size[1] as u32, size[0] as u32, pixels).unwrap()
             })
             .collect();
-        let found = block_on(load("clip/model").unwrap().embed_images(&images)).unwrap();
-        assert_same(&found, &expected("image_features"));
+        let clip = load("clip/model").unwrap();
+        assert_same(&block_on(clip.embed_images(&images)).unwrap(), &expected("image_features"));
+        let prepared: Vec<Image> = images.iter().map(|image| clip.prepare(image)).collect();
+        assert!(prepared.iter().all(|image| (image.width(), image.height()) == (32, 32)));
+        assert_same(&block_on(clip.embed_images(&prepared)).unwrap(), &expected("image_features"));
     }
 
     #[cfg(feature = "testing")]

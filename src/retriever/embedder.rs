@@ -70,6 +70,14 @@ pub trait Embedder: Display + Debug + Send + Sync + 'static {
 
     /// Embeds images of any size.
     async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>>;
+
+    /// What of `image` the embedder looks at: resized and cropped as its network wants it, and
+    /// embedded to the same vector. Runs on any thread, beside [`embed_images`](Self::embed_images);
+    /// whoever embeds many images keeps these instead of the whole pictures. By default the image
+    /// itself.
+    fn prepare(&self, image: &Image) -> Image {
+        image.clone()
+    }
 }
 
 forward_part!(Embedder {
@@ -81,6 +89,9 @@ forward_part!(Embedder {
     }
     async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>> {
         (**self).embed_images(images).await
+    }
+    fn prepare(&self, image: &Image) -> Image {
+        (**self).prepare(image)
     }
 });
 

@@ -231,6 +231,10 @@ pub async fn embedder(part: &dyn Embedder) {
         embedded_images[0].similarity(&embedded_images[1]) < 0.999_99,
         "{part}: images that differ have embeddings that differ"
     );
+    let prepared = images.each_ref().map(|image| part.prepare(image));
+    for (a, b) in expect(part, part.embed_images(&prepared).await).iter().zip(&embedded_images) {
+        assert!(a.similarity(b) > 0.999_99, "{part}: what it prepares has the image's embedding");
+    }
 }
 
 /// Checks a [`VectorIndex`] that holds `vectors` in this order, against exhaustive search. `recall`

@@ -60,6 +60,10 @@ impl Embedder for FakeEmbedder {
             .map(|image| Embedding::new(mean_colour(image).map(|value| value + OFFSET)))
             .collect()
     }
+
+    fn prepare(&self, image: &Image) -> Image {
+        image.clone()
+    }
 }
 
 impl fmt::Display for FakeEmbedder {
