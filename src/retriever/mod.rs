@@ -6,8 +6,10 @@ mod catalog;
 #[cfg(feature = "tch")]
 mod clip;
 mod embedder;
+mod filter;
 mod flat_index;
 mod index;
+mod metadata;
 mod reference;
 
 use std::fmt::{Debug, Display};
@@ -22,8 +24,12 @@ pub use catalog::{Catalog, CatalogEntry};
 #[cfg(feature = "tch")]
 pub use clip::ClipEmbedder;
 pub use embedder::{Embedder, Embedding};
+#[cfg(feature = "serde")]
+pub use filter::FieldValue;
+pub use filter::{Clause, Filter};
 pub use flat_index::FlatIndex;
 pub use index::{Neighbor, VectorIndex};
+pub use metadata::Metadata;
 pub use reference::{Caption, Provenance, Reference, Source};
 
 /// Finds images that show what captions describe.
