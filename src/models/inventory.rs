@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::Path;
 
 use super::clip::{ClipConfig, ClipModel, TextConfig, TextModel, VisionConfig, VisionModel};
+use super::flux::config::FluxConfig;
+use super::flux::transformer::FluxTransformer;
 use super::ip_adapter;
 use super::sdxl::config::UNetConfig;
 use super::sdxl::unet::UNet;
@@ -13,8 +15,16 @@ use super::weights::Weights;
 use crate::{Error, Result};
 
 /// The components whose [`inventory`] is known.
-pub const COMPONENTS: [&str; 6] =
-    ["sdxl-unet", "sdxl-vae", "clip-text", "clip-vision", "clip", "ip-adapter-plus"];
+pub const COMPONENTS: [&str; 8] = [
+    "sdxl-unet",
+    "sdxl-vae",
+    "clip-text",
+    "clip-vision",
+    "clip",
+    "ip-adapter-plus",
+    "flux-transformer",
+    "flux-vae",
+];
 
 /// Names and shapes of the tensors that the loader of `component` asks a checkpoint with the
 /// settings in the file `config` for. Nothing is loaded or allocated.
@@ -31,7 +41,8 @@ pub fn inventory(component: &str, config: impl AsRef<Path>) -> Result<Inventory>
     let weights = Weights::recording();
     match component {
         "sdxl-unet" => return UNet::inventory(UNetConfig::read(config)?),
-        "sdxl-vae" => drop(Vae::new(VaeConfig::open(config)?, &weights)?),
+        "flux-transformer" => drop(FluxTransformer::new(FluxConfig::read(config)?, &weights)?),
+        "sdxl-vae" | "flux-vae" => drop(Vae::new(VaeConfig::open(config)?, &weights)?),
         "clip-text" => drop(TextModel::new(&weights, &TextConfig::read(config)?)?),
         "clip-vision" => drop(VisionModel::new(&weights, &VisionConfig::read(config)?)?),
         "clip" => drop(ClipModel::new(&weights, &ClipConfig::read(config)?)?),
@@ -111,6 +122,8 @@ mod tests {
             ("clip-vision", "image_encoder", "image_encoder", 520, 632_076_800),
             ("clip", "clip", "clip", 398, 151_277_313),
             ("ip-adapter-plus", "unet", "ip_adapter", 191, 423_748_864),
+            ("flux-transformer", "flux_transformer", "flux_transformer", 1_156, 11_891_178_560),
+            ("flux-vae", "flux_vae", "flux_vae", 244, 83_819_683),
         ] {
             let asked = of(component, config);
             let path = fixture("inventories").join(format!("{list}.json"));

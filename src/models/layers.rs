@@ -176,6 +176,28 @@ impl Activation {
     }
 }
 
+/// diffusers' `TimestepEmbedding`: two linear layers.
+#[derive(Debug)]
+pub(crate) struct TimestepEmbedding {
+    linear_1: Linear,
+    linear_2: Linear,
+    act: Activation,
+}
+
+impl TimestepEmbedding {
+    pub(crate) fn new(weights: &Weights, inputs: i64, width: i64, act: Activation) -> Result<Self> {
+        Ok(Self {
+            linear_1: Linear::new(&weights.sub("linear_1"), inputs, width)?,
+            linear_2: Linear::new(&weights.sub("linear_2"), width, width)?,
+            act,
+        })
+    }
+
+    pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
+        self.linear_2.forward(&self.act.forward(&self.linear_1.forward(x))) // [n, width]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

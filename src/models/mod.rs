@@ -4,6 +4,7 @@ pub(crate) mod clip;
 pub(crate) mod config;
 mod device;
 mod files;
+pub(crate) mod flux;
 #[cfg(test)]
 pub(crate) mod golden;
 mod inventory;

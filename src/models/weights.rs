@@ -54,6 +54,11 @@ impl Weights {
         Self { prefix: format!("{}{name}.", self.prefix), ..self.clone() }
     }
 
+    /// The dotted name of the place; "" for the whole checkpoint.
+    pub(crate) fn place(&self) -> &str {
+        self.prefix.strip_suffix('.').unwrap_or_default()
+    }
+
     /// The same place, with tensors of `kind`.
     pub(crate) fn with_kind(&self, kind: Kind) -> Self {
         Self { kind, ..self.clone() }

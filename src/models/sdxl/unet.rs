@@ -10,7 +10,7 @@ use super::blocks::Block;
 use super::config::{TimeConfig, UNetConfig};
 use crate::Result;
 use crate::models::inventory::Inventory;
-use crate::models::layers::{Activation, Conv2d, GroupNorm, Linear};
+use crate::models::layers::{Activation, Conv2d, GroupNorm, TimestepEmbedding};
 use crate::models::math::timestep_embedding;
 use crate::models::weights::Weights;
 
@@ -210,28 +210,6 @@ impl TimeConfig {
     /// Sines and cosines of `steps`, `[n]`, as `[n, input_dim]` in f32.
     fn waves(&self, steps: &Tensor) -> Tensor {
         timestep_embedding(steps, self.input_dim, self.flip_sin_to_cos, self.freq_shift)
-    }
-}
-
-/// diffusers' `TimestepEmbedding`: two linear layers.
-#[derive(Debug)]
-struct TimestepEmbedding {
-    linear_1: Linear,
-    linear_2: Linear,
-    act: Activation,
-}
-
-impl TimestepEmbedding {
-    fn new(weights: &Weights, inputs: i64, width: i64, act: Activation) -> Result<Self> {
-        Ok(Self {
-            linear_1: Linear::new(&weights.sub("linear_1"), inputs, width)?,
-            linear_2: Linear::new(&weights.sub("linear_2"), width, width)?,
-            act,
-        })
-    }
-
-    fn forward(&self, x: &Tensor) -> Tensor {
-        self.linear_2.forward(&self.act.forward(&self.linear_1.forward(x))) // [n, width]
     }
 }
 

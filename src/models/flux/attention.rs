@@ -1,0 +1,76 @@
+//! Each branch's tokens to queries, keys and values, and all branches' to what each of them reads.
+
+use tch::Tensor;
+
+use super::branch::Branch;
+use super::config::FluxConfig;
+use super::lora::{Projection, Site};
+use super::modulation::EPS;
+use crate::Result;
+use crate::models::math::{attention, join_heads, split_heads};
+use crate::models::weights::Weights;
+
+/// Queries, keys and values of a branch, turned to its positions: `[b, heads, tokens, head_dim]`.
+#[derive(Debug)]
+pub(crate) struct Qkv {
+    pub(crate) q: Tensor,
+    pub(crate) k: Tensor,
+    pub(crate) v: Tensor,
+}
+
+/// What every branch reads of all of them, `[b, tokens, width]` each, in their order.
+pub(crate) fn joint_attention(branches: &[Qkv]) -> Vec<Tensor> {
+    let join = |part: fn(&Qkv) -> &Tensor| match branches {
+        [one] => part(one).shallow_clone(),
+        all => Tensor::cat(&all.iter().map(part).collect::<Vec<_>>(), 2), // [b, heads, tokens, head_dim]
+    };
+    let read = attention(&join(|qkv| &qkv.q), &join(|qkv| &qkv.k), &join(|qkv| &qkv.v), None);
+    let lengths: Vec<_> = branches.iter().map(|qkv| qkv.q.size()[2]).collect();
+    join_heads(&read).split_with_sizes(lengths, 1) // [b, tokens, width]
+}
+
+/// The three projections of a branch, with the norms of queries and keys.
+#[derive(Debug)]
+pub(super) struct QkvProjection {
+    to_q: Projection,
+    to_k: Projection,
+    to_v: Projection,
+    norm_q: Tensor,
+    norm_k: Tensor,
+    heads: i64,
+}
+
+impl QkvProjection {
+    /// `names` are those of the projections, then of the norms of queries and keys.
+    pub(super) fn new(
+        weights: &Weights,
+        config: &FluxConfig,
+        names: [&str; 5],
+        sites: &mut Vec<Site>,
+    ) -> Result<Self> {
+        let [q, k, v, norm_q, norm_k] = names.map(|name| weights.sub(name));
+        let width = config.width();
+        let mut project = |weights| Projection::new(weights, width, width, sites);
+        let norm = |weights: &Weights| weights.get("weight", &[config.attention_head_dim]);
+        Ok(Self {
+            to_q: project(&q)?,
+            to_k: project(&k)?,
+            to_v: project(&v)?,
+            norm_q: norm(&norm_q)?,
+            norm_k: norm(&norm_k)?,
+            heads: config.num_attention_heads,
+        })
+    }
+
+    /// Of `x`, the tokens of `branch` after their norm.
+    pub(super) fn forward(&self, x: &Tensor, branch: &Branch<'_>) -> Qkv {
+        let heads =
+            |project: &Projection| split_heads(&project.forward(x, branch.lora), self.heads); // [b, heads, tokens, head_dim]
+        let normed = |x: Tensor, norm: &Tensor| x.rms_norm(norm.size(), Some(norm), EPS);
+        Qkv {
+            q: branch.rope.forward(&normed(heads(&self.to_q), &self.norm_q)),
+            k: branch.rope.forward(&normed(heads(&self.to_k), &self.norm_k)),
+            v: heads(&self.to_v),
+        }
+    }
+}

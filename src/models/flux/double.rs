@@ -1,0 +1,151 @@
+//! Text, image and conditions to the same: a block in which text has weights of its own.
+
+use tch::Tensor;
+
+use super::attention::{Qkv, QkvProjection, joint_attention};
+use super::branch::{Branch, clip_f16};
+use super::config::FluxConfig;
+use super::lora::{Lora, Projection, Site};
+use super::modulation::Modulation;
+use crate::Result;
+use crate::models::weights::Weights;
+
+/// `FeedForward`'s own, in no config.
+const FEED_FORWARD_WIDTH: i64 = 4;
+
+/// diffusers' `FluxTransformerBlock`.
+#[derive(Debug)]
+pub(crate) struct DoubleBlock {
+    text: Side,
+    image: Side,
+    /// Position among the double blocks.
+    index: usize,
+}
+
+impl DoubleBlock {
+    pub(super) fn new(
+        weights: &Weights,
+        config: &FluxConfig,
+        index: usize,
+        sites: &mut Vec<Site>,
+    ) -> Result<Self> {
+        let text = SideNames {
+            norm: "norm1_context",
+            qkv: ["add_q_proj", "add_k_proj", "add_v_proj", "norm_added_q", "norm_added_k"],
+            out: "to_add_out",
+            ff: "ff_context",
+        };
+        let image = SideNames {
+            norm: "norm1",
+            qkv: ["to_q", "to_k", "to_v", "norm_q", "norm_k"],
+            out: "to_out.0",
+            ff: "ff",
+        };
+        Ok(Self {
+            image: Side::new(weights, config, &image, sites)?,
+            text: Side::new(weights, config, &text, sites)?,
+            index,
+        })
+    }
+
+    /// The first of `branches` is the text; all others go through the image's weights.
+    pub(crate) fn forward(&self, branches: &mut [Branch<'_>]) {
+        // 1. what the branches tell and ask each other
+        let sides = || std::iter::once(&self.text).chain(std::iter::repeat(&self.image));
+        let asked: Vec<_> =
+            sides().zip(&*branches).map(|(side, branch)| side.ask(self.index, branch)).collect();
+
+        // 2. attention over all of them
+        let read = joint_attention(&asked);
+
+        // 3. each by itself
+        for ((side, branch), read) in sides().zip(&mut *branches).zip(&read) {
+            branch.tokens = side.take(self.index, branch, read);
+        }
+        if let [text, ..] = branches {
+            text.tokens = clip_f16(text.tokens.shallow_clone());
+        }
+    }
+
+    /// The text's modulation by `time`, `[b, width]`, activated.
+    pub(super) fn modulate_text(&self, time: &Tensor) -> [Modulation; 2] {
+        Modulation::of(&self.text.norm, time, None)
+    }
+
+    /// The same of a branch that goes through the image's weights.
+    pub(super) fn modulate_image(&self, time: &Tensor, lora: Option<&Lora>) -> [Modulation; 2] {
+        Modulation::of(&self.image.norm, time, lora)
+    }
+}
+
+/// The weights that a branch goes through.
+#[derive(Debug)]
+struct Side {
+    /// Time to modulations.
+    norm: Projection,
+    qkv: QkvProjection,
+    to_out: Projection,
+    ff: FeedForward,
+}
+
+struct SideNames {
+    norm: &'static str,
+    qkv: [&'static str; 5],
+    out: &'static str,
+    ff: &'static str,
+}
+
+impl Side {
+    fn new(
+        weights: &Weights,
+        config: &FluxConfig,
+        names: &SideNames,
+        sites: &mut Vec<Site>,
+    ) -> Result<Self> {
+        let (width, attn) = (config.width(), &weights.sub("attn"));
+        let norm = &weights.sub(names.norm).sub("linear");
+        Ok(Self {
+            // Shift, scale and gate, of attention and of the feed-forward layer.
+            norm: Projection::new(norm, width, 6 * width, sites)?,
+            qkv: QkvProjection::new(attn, config, names.qkv, sites)?,
+            to_out: Projection::new(&attn.sub(names.out), width, width, sites)?,
+            ff: FeedForward::new(&weights.sub(names.ff), width, sites)?,
+        })
+    }
+
+    /// Queries, keys and values of `branch` in block `index`.
+    fn ask(&self, index: usize, branch: &Branch<'_>) -> Qkv {
+        let [modulation, _] = &branch.modulations.double[index];
+        self.qkv.forward(&modulation.before(&branch.tokens), branch)
+    }
+
+    /// The tokens of `branch` after they read `read`, `[b, tokens, width]`.
+    fn take(&self, index: usize, branch: &Branch<'_>, read: &Tensor) -> Tensor {
+        let [attention, feed_forward] = &branch.modulations.double[index];
+        let tokens = attention.after(&branch.tokens, self.to_out.forward(read, branch.lora));
+        let output = self.ff.forward(&feed_forward.before(&tokens), branch.lora);
+        feed_forward.after(&tokens, output) // [b, tokens, width]
+    }
+}
+
+/// diffusers' `FeedForward` with `gelu-approximate`.
+#[derive(Debug)]
+struct FeedForward {
+    proj: Projection,
+    out: Projection,
+}
+
+impl FeedForward {
+    fn new(weights: &Weights, width: i64, sites: &mut Vec<Site>) -> Result<Self> {
+        let inner = FEED_FORWARD_WIDTH * width;
+        Ok(Self {
+            proj: Projection::new(&weights.sub("net.0.proj"), width, inner, sites)?,
+            out: Projection::new(&weights.sub("net.2"), inner, width, sites)?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, lora: Option<&Lora>) -> Tensor {
+        let mut hidden = self.proj.forward(x, lora); // [b, tokens, inner]
+        self.out.forward(&hidden.gelu_("tanh"), lora) // [b, tokens, width]
+    }
+}

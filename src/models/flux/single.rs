@@ -1,0 +1,77 @@
+//! Branches to the same: a block in which all have the same weights.
+
+use tch::Tensor;
+
+use super::attention::{QkvProjection, joint_attention};
+use super::branch::{Branch, clip_f16};
+use super::config::FluxConfig;
+use super::lora::{Lora, Projection, Site};
+use super::modulation::Modulation;
+use crate::Result;
+use crate::models::weights::Weights;
+
+/// `FluxSingleTransformerBlock`'s own, in no config.
+const MLP_RATIO: i64 = 4;
+
+/// diffusers' `FluxSingleTransformerBlock`: attention and feed-forward layer side by side.
+#[derive(Debug)]
+pub(crate) struct SingleBlock {
+    /// Time to modulations.
+    norm: Projection,
+    qkv: QkvProjection,
+    proj_mlp: Projection,
+    proj_out: Projection,
+    /// Position among the single blocks.
+    index: usize,
+}
+
+impl SingleBlock {
+    pub(super) fn new(
+        weights: &Weights,
+        config: &FluxConfig,
+        index: usize,
+        sites: &mut Vec<Site>,
+    ) -> Result<Self> {
+        let width = config.width();
+        let inner = MLP_RATIO * width;
+        let names = ["to_q", "to_k", "to_v", "norm_q", "norm_k"];
+        Ok(Self {
+            norm: Projection::new(&weights.sub("norm.linear"), width, 3 * width, sites)?,
+            qkv: QkvProjection::new(&weights.sub("attn"), config, names, sites)?,
+            proj_mlp: Projection::new(&weights.sub("proj_mlp"), width, inner, sites)?,
+            proj_out: Projection::new(&weights.sub("proj_out"), width + inner, width, sites)?,
+            index,
+        })
+    }
+
+    pub(crate) fn forward(&self, branches: &mut [Branch<'_>]) {
+        // 1. what the branches tell and ask each other
+        let normed: Vec<_> = branches
+            .iter()
+            .map(|branch| branch.modulations.single[self.index].before(&branch.tokens))
+            .collect(); // [b, tokens, width]
+        let asked: Vec<_> = normed
+            .iter()
+            .zip(&*branches)
+            .map(|(normed, branch)| self.qkv.forward(normed, branch))
+            .collect();
+
+        // 2. attention over all of them
+        let read = joint_attention(&asked);
+
+        // 3. what each reads and makes of its own
+        for ((branch, normed), read) in branches.iter_mut().zip(&normed).zip(read) {
+            let hidden = self.proj_mlp.forward(normed, branch.lora).gelu_("tanh"); // [b, tokens, inner]
+            let both = Tensor::cat(&[read, hidden], 2); // [b, tokens, width + inner]
+            let output = self.proj_out.forward(&both, branch.lora);
+            let modulation = &branch.modulations.single[self.index];
+            branch.tokens = clip_f16(modulation.after(&branch.tokens, output)); // [b, tokens, width]
+        }
+    }
+
+    /// The modulation by `time`, `[b, width]`, activated.
+    pub(super) fn modulate(&self, time: &Tensor, lora: Option<&Lora>) -> Modulation {
+        let [modulation] = Modulation::of(&self.norm, time, lora);
+        modulation
+    }
+}
