@@ -8,8 +8,9 @@ use serde::de::DeserializeOwned;
 
 use crate::{Error, Result};
 
-/// The largest JSON file that is read, in bytes; tokenizers are the largest, at a few MiB.
-const MAX_JSON: u64 = 64 << 20;
+/// The largest settings file that is read, in bytes; tokenizers are the largest, at a few MiB, and
+/// Gemma's at 33.
+const MAX_SIZE: u64 = 64 << 20;
 
 /// The settings in the JSON file at `path`.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
@@ -26,14 +27,19 @@ pub(crate) fn parse_json<T: DeserializeOwned>(path: &Path, text: &str) -> Result
 
 /// The text of the file at `path`, of bounded size.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read_bytes(path)?)
+        .map_err(|error| Error::invalid_file(path, "text", "UTF-8", error.utf8_error()))
+}
+
+/// The bytes of the file at `path`, of bounded size.
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let file = File::open(path).map_err(|source| Error::io(path, source))?;
     let mut bytes = Vec::new();
-    file.take(MAX_JSON + 1).read_to_end(&mut bytes).map_err(|source| Error::io(path, source))?;
-    if bytes.len() as u64 > MAX_JSON {
-        return Err(Error::invalid_file(path, "size", format!("at most {MAX_JSON} bytes"), "more"));
+    file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(|source| Error::io(path, source))?;
+    if bytes.len() as u64 > MAX_SIZE {
+        return Err(Error::invalid_file(path, "size", format!("at most {MAX_SIZE} bytes"), "more"));
     }
-    String::from_utf8(bytes)
-        .map_err(|error| Error::invalid_file(path, "text", "UTF-8", error.utf8_error()))
+    Ok(bytes)
 }
 
 /// Refuses a `found` below 1: a width, a depth, a number of heads.

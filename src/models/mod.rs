@@ -16,6 +16,11 @@ pub(crate) mod preprocess;
 mod resample;
 pub(crate) mod schedule;
 pub(crate) mod sdxl;
+#[allow(dead_code, reason = "FLUX and SigLIP read it")]
+pub(crate) mod sentencepiece;
+mod special_tokens;
+#[allow(dead_code, unused_imports, reason = "FLUX reads it")]
+pub(crate) mod t5;
 pub(crate) mod vae;
 pub(crate) mod weights;
 pub(crate) mod worker;
