@@ -3,12 +3,12 @@
 use std::fmt::{Debug, Display};
 
 use crate::Result;
-use crate::retriever::Embedding;
+use crate::retriever::{Embedding, IdSet};
 
 /// A vector found by a search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Neighbor {
-    /// The vector's number: the place in which it was added, from 0.
+    /// The vector's number: its place, from 0, unless it was added with another.
     pub id: u64,
     /// Cosine similarity to the query, in [-1, 1]; higher is closer.
     pub score: f32,
@@ -19,7 +19,9 @@ pub struct Neighbor {
 /// # Contract
 /// - One list a query, sorted by falling score, then by rising id, of at most `limit` neighbours.
 /// - A query of another dimension is [`Error::InvalidInput`](crate::Error::InvalidInput).
-/// - `limit` 0 and an empty index give empty lists; `limit` above [`count`](Self::count) gives all.
+/// - `limit` 0 and an empty index give empty lists; `limit` above [`count`](Self::count) gives all
+///   that the index can find.
+/// - The same call gives the same lists.
 pub trait VectorIndex: Display + Debug + Send + Sync + 'static {
     /// Values a vector.
     fn dim(&self) -> usize;
@@ -29,6 +31,29 @@ pub trait VectorIndex: Display + Debug + Send + Sync + 'static {
 
     /// The `limit` nearest vectors of each query.
     fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>>;
+
+    /// The `limit` nearest of the vectors in `ids`; ids that the index does not hold are passed
+    /// over. Provided: searches wider until enough are among `ids`, at worst through all vectors.
+    fn search_among(
+        &self,
+        queries: &[Embedding],
+        limit: usize,
+        ids: &IdSet,
+    ) -> Result<Vec<Vec<Neighbor>>> {
+        let wanted = limit.min(ids.len());
+        let mut wide = wanted;
+        loop {
+            let mut found = self.search(queries, wide)?;
+            for list in &mut found {
+                list.retain(|neighbor| ids.contains(neighbor.id));
+                list.truncate(wanted);
+            }
+            if wide >= self.count() || found.iter().all(|list| list.len() == wanted) {
+                return Ok(found);
+            }
+            wide = wide.saturating_mul(4).min(self.count());
+        }
+    }
 }
 
 macro_rules! forward_index {
@@ -44,7 +69,57 @@ macro_rules! forward_index {
             fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
                 (**self).search(queries, limit)
             }
+            fn search_among(
+                &self,
+                queries: &[Embedding],
+                limit: usize,
+                ids: &IdSet,
+            ) -> Result<Vec<Vec<Neighbor>>> {
+                (**self).search_among(queries, limit, ids)
+            }
         }
     )*};
 }
 forward_index!(std::sync::Arc<T>, Box<T>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::retriever::FlatIndex;
+
+    /// Leaves [`VectorIndex::search_among`] as provided.
+    #[derive(Debug)]
+    struct Plain(FlatIndex);
+
+    impl Display for Plain {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "Plain({})", self.0)
+        }
+    }
+
+    impl VectorIndex for Plain {
+        fn dim(&self) -> usize {
+            self.0.dim()
+        }
+        fn count(&self) -> usize {
+            self.0.count()
+        }
+        fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
+            self.0.search(queries, limit)
+        }
+    }
+
+    #[test]
+    fn the_provided_search_among_widens_until_enough() {
+        let mut index = Plain(FlatIndex::new(2).unwrap());
+        let at = |turn: f32| Embedding::new([turn.cos(), turn.sin()]).unwrap();
+        for n in 0..500 {
+            index.0.add(&at(n as f32 / 500.0)).unwrap();
+        }
+        let far = IdSet::from_iter([498, 499, 490, 7_000]);
+        let found = index.search_among(&[at(0.0)], 2, &far).unwrap();
+        assert_eq!(found[0].iter().map(|n| n.id).collect::<Vec<_>>(), [490, 498]);
+        assert_eq!(index.search_among(&[at(0.0)], 9, &far).unwrap()[0].len(), 3);
+        assert!(index.search_among(&[at(0.0)], 9, &IdSet::new()).unwrap()[0].is_empty());
+    }
+}

@@ -8,6 +8,7 @@ mod clip;
 mod embedder;
 mod filter;
 mod flat_index;
+mod id_set;
 mod index;
 mod metadata;
 mod reference;
@@ -27,7 +28,8 @@ pub use embedder::{Embedder, Embedding};
 #[cfg(feature = "serde")]
 pub use filter::FieldValue;
 pub use filter::{Clause, Filter};
-pub use flat_index::FlatIndex;
+pub use flat_index::{FlatIndex, Precision, SharedRows};
+pub use id_set::IdSet;
 pub use index::{Neighbor, VectorIndex};
 pub use metadata::Metadata;
 pub use reference::{Caption, Provenance, Reference, Source};

@@ -7,7 +7,7 @@ use crate::conditioner::{
 use crate::critic::{Critic, CritiqueRequest, Query, Verdict};
 use crate::generator::{GenerateRequest, Generator, Progress};
 use crate::retriever::{
-    Caption, Embedder, Embedding, Provenance, Reference, Retriever, Source, VectorIndex,
+    Caption, Embedder, Embedding, IdSet, Provenance, Reference, Retriever, Source, VectorIndex,
 };
 use crate::testing::solid;
 use crate::vlm::{ChatRequest, Message, Vlm};
@@ -275,12 +275,51 @@ pub fn vector_index(part: &dyn VectorIndex, vectors: &[Embedding], recall: f64) 
     assert!(nothing.iter().all(Vec::is_empty), "{part}: limit 0 gives empty lists");
     let all = expect(part, part.search(&queries[..1], vectors.len() + 5));
     assert!(all[0].len() <= vectors.len(), "{part}: no vector is made up");
-    let stranger = Embedding::new(vec![1.0; part.dim() + 1]);
-    let result = part.search(&[expect(part, stranger)], 1);
-    assert!(
-        matches!(result, Err(Error::InvalidInput { .. })),
-        "{part}: a query of another dimension is InvalidInput, found {result:?}"
-    );
+    assert!(expect(part, part.search(&[], limit)).is_empty(), "{part}: no query, no list");
+    let again = expect(part, part.search(queries, limit));
+    assert_eq!(again, found, "{part}: the same call gives the same lists");
+    vector_index_among(part, vectors, recall);
+    let stranger = [expect(part, Embedding::new(vec![1.0; part.dim() + 1]))];
+    for result in [part.search(&stranger, 1), part.search_among(&stranger, 1, &IdSet::all(1))] {
+        assert!(
+            matches!(result, Err(Error::InvalidInput { .. })),
+            "{part}: a query of another dimension is InvalidInput, found {result:?}"
+        );
+    }
+}
+
+/// The part of [`vector_index`] about searching among some of the vectors.
+fn vector_index_among(part: &dyn VectorIndex, vectors: &[Embedding], recall: f64) {
+    let queries = &vectors[..vectors.len().min(10)];
+    let count = vectors.len() as u64;
+    let none = expect(part, part.search_among(queries, 3, &IdSet::new()));
+    assert_eq!(none, vec![Vec::new(); queries.len()], "{part}: among none nothing is found");
+    let third: IdSet = (0..count).step_by(3).collect();
+    let few: IdSet = [0, count / 2, count - 1, count + 7, u64::MAX].into_iter().collect();
+    for ids in [third, few, IdSet::all(count)] {
+        let none = expect(part, part.search_among(queries, 0, &ids));
+        assert!(none.iter().all(Vec::is_empty), "{part}: limit 0 gives empty lists");
+        let members: Vec<_> = ids.iter().filter(|&id| id < count).collect();
+        let limit = 10.min(members.len());
+        let mut hits = 0;
+        for (query, list) in
+            queries.iter().zip(expect(part, part.search_among(queries, limit, &ids)))
+        {
+            assert!(list.len() <= limit, "{part}: at most limit neighbours");
+            assert!(
+                list.is_sorted_by(|a, b| a.score > b.score || (a.score == b.score && a.id < b.id)),
+                "{part}: falling scores, ties by rising id: {list:?}"
+            );
+            assert!(list.iter().all(|n| ids.contains(n.id)), "{part}: only ids of the set");
+            let similarity = |id: u64| query.similarity(&vectors[id as usize]);
+            let mut scores: Vec<f32> = members.iter().map(|&id| similarity(id)).collect();
+            scores.sort_by(|a, b| b.total_cmp(a));
+            let worst = scores[limit - 1] - 1e-4;
+            hits += list.iter().filter(|n| similarity(n.id) >= worst).count();
+        }
+        let share = hits as f64 / (limit * queries.len()) as f64;
+        assert!(share >= recall, "{part}: recall {share:.3} among {ids:?} is below {recall}");
+    }
 }
 
 fn expect<T>(part: &(impl Display + ?Sized), result: crate::Result<T>) -> T {

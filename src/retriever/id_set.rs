@@ -1,0 +1,165 @@
+//! [`IdSet`]: ids of vectors as a bitmap, to search among.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A set of vectors' ids. It takes one bit an id where ids are dense; far apart, 512 bytes an id.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct IdSet {
+    /// 4,096 neighbouring ids each, by the number of the page; none is empty.
+    pages: BTreeMap<u64, Page>,
+    len: usize,
+}
+
+const WORDS: usize = 64;
+const IDS_PER_PAGE: u64 = (WORDS * u64::BITS as usize) as u64;
+type Page = [u64; WORDS];
+
+impl IdSet {
+    /// The empty set.
+    pub const fn new() -> Self {
+        Self { pages: BTreeMap::new(), len: 0 }
+    }
+
+    /// The ids from 0 to `count` - 1: every vector of an index that numbers them by place.
+    pub fn all(count: u64) -> Self {
+        let mut set = Self::new();
+        let whole = count / IDS_PER_PAGE;
+        set.pages.extend((0..whole).map(|number| (number, [u64::MAX; WORDS])));
+        set.len = (whole * IDS_PER_PAGE) as usize;
+        set.extend(whole * IDS_PER_PAGE..count);
+        set
+    }
+
+    /// Adds `id`; says whether it is new.
+    pub fn insert(&mut self, id: u64) -> bool {
+        let (page, word, bit) = place(id);
+        let word = &mut self.pages.entry(page).or_insert([0; WORDS])[word];
+        let new = *word & bit == 0;
+        *word |= bit;
+        self.len += usize::from(new);
+        new
+    }
+
+    /// Takes `id` out; says whether it was there.
+    pub fn remove(&mut self, id: u64) -> bool {
+        let (number, word, bit) = place(id);
+        let Some(page) = self.pages.get_mut(&number) else { return false };
+        let there = page[word] & bit != 0;
+        page[word] &= !bit;
+        self.len -= usize::from(there);
+        if there && page.iter().all(|&word| word == 0) {
+            self.pages.remove(&number);
+        }
+        there
+    }
+
+    /// Whether `id` is in the set.
+    pub fn contains(&self, id: u64) -> bool {
+        let (page, word, bit) = place(id);
+        self.pages.get(&page).is_some_and(|page| page[word] & bit != 0)
+    }
+
+    /// How many ids there are.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The ids, rising.
+    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+        self.pages.iter().flat_map(|(number, page)| {
+            let words = page.iter().zip((number * IDS_PER_PAGE..).step_by(u64::BITS as usize));
+            words.flat_map(|(&word, first)| Bits(word).map(move |bit| first + u64::from(bit)))
+        })
+    }
+}
+
+/// The page, the word in it and the bit in that.
+const fn place(id: u64) -> (u64, usize, u64) {
+    let within = id % IDS_PER_PAGE;
+    (id / IDS_PER_PAGE, (within / u64::BITS as u64) as usize, 1 << (within % u64::BITS as u64))
+}
+
+/// The places of a word's bits that are 1, rising.
+struct Bits(u64);
+
+impl Iterator for Bits {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        let lowest = (self.0 != 0).then(|| self.0.trailing_zeros())?;
+        self.0 &= self.0 - 1;
+        Some(lowest)
+    }
+}
+
+impl Extend<u64> for IdSet {
+    fn extend<I: IntoIterator<Item = u64>>(&mut self, ids: I) {
+        for id in ids {
+            self.insert(id);
+        }
+    }
+}
+
+impl FromIterator<u64> for IdSet {
+    fn from_iter<I: IntoIterator<Item = u64>>(ids: I) -> Self {
+        let mut set = Self::new();
+        set.extend(ids);
+        set
+    }
+}
+
+impl fmt::Debug for IdSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IdSet({} ids)", self.len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn all_ids_up_to_a_count() {
+        for count in [0, 1, 63, 64, 4_095, 4_096, 4_097, 10_000] {
+            let set = IdSet::all(count);
+            assert_eq!(set.len() as u64, count);
+            assert!(set.iter().eq(0..count));
+            assert_eq!(set, (0..count).collect());
+            assert!(!set.contains(count));
+        }
+    }
+
+    #[test]
+    fn the_highest_id_costs_no_more_than_another() {
+        let mut set = IdSet::from_iter([u64::MAX, 0]);
+        assert!(set.contains(u64::MAX) && !set.contains(u64::MAX - 1));
+        assert!(set.iter().eq([0, u64::MAX]));
+        assert!(set.remove(u64::MAX) && !set.remove(u64::MAX));
+        assert_eq!(set, IdSet::all(1));
+    }
+
+    proptest! {
+        #[test]
+        fn does_what_a_tree_of_ids_does(steps in prop::collection::vec((any::<bool>(), 0u64..9_000), 0..300)) {
+            let (mut set, mut tree) = (IdSet::new(), BTreeSet::new());
+            for (add, id) in steps {
+                if add {
+                    prop_assert_eq!(set.insert(id), tree.insert(id));
+                } else {
+                    prop_assert_eq!(set.remove(id), tree.remove(&id));
+                }
+                prop_assert_eq!(set.contains(id), add);
+                prop_assert_eq!((set.len(), set.is_empty()), (tree.len(), tree.is_empty()));
+            }
+            prop_assert!(set.iter().eq(tree.iter().copied()));
+        }
+    }
+}
