@@ -1,8 +1,8 @@
 //! Turns the rules that tests do not cover into cargo runs that fail when a rule is broken.
 
 use crate::commands::without_libtorch;
-use crate::manifest;
 use crate::shell::{self, Result};
+use crate::{cuda, faiss, manifest};
 use std::process::Command;
 use std::time::Instant;
 
@@ -15,6 +15,8 @@ pub fn run(_: &[String]) -> Result<()> {
     let all = format!("{},{DOC_ONLY}", manifest::backends()?);
     timed("formatting", &mut without_libtorch(&["fmt", "--all", "--check"]))?;
     no_native_library_by_default()?;
+    // Its build script builds FAISS, also for a check; the tests use what it built.
+    faiss::provide()?;
     let lints = ["clippy", "--workspace", "--all-targets"];
     timed("lints, default features", deny_warnings(&mut without_libtorch(&lints)))?;
     timed(
@@ -32,8 +34,13 @@ fn each_feature_alone() -> Result<()> {
     let alone = ["clippy", "--no-default-features"];
     timed("no feature", deny_warnings(&mut without_libtorch(&alone)))?;
     for feature in manifest::features()? {
+        if let (cuda::FEATURE, Err(reason)) = (feature.as_str(), cuda::toolkit()) {
+            shell::say(&format!("feature {feature} alone: skipped, {reason}"));
+            continue;
+        }
         let list = format!("{feature},{DOC_ONLY}");
         let mut clippy = without_libtorch(&[&alone[..], &["--features", &list]].concat());
+        cuda::apply(&mut clippy);
         timed(&format!("feature {feature} alone"), deny_warnings(&mut clippy))?;
     }
     Ok(())

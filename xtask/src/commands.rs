@@ -1,8 +1,7 @@
 //! Turns each command's name into one or two cargo runs.
 
-use crate::manifest;
-use crate::native;
 use crate::shell::{self, Result};
+use crate::{cuda, faiss, manifest, milvus, native};
 use std::process::Command;
 
 pub fn quickstart(arguments: &[String]) -> Result<()> {
@@ -25,7 +24,11 @@ pub fn test(arguments: &[String]) -> Result<()> {
         shell::run(&mut without_libtorch(&["test", "--workspace"]))?;
         shell::say("tests with every backend");
     }
-    with_libtorch(command_of(&["test", "--workspace", "--features", &manifest::backends()?], rest))
+    faiss::provide()?;
+    let features = manifest::backends()?;
+    let mut tests = command_of(&["test", "--workspace", "--features", &features], rest);
+    native::provide()?.apply(&mut tests);
+    milvus::run_beside(&mut tests)
 }
 
 pub fn env(_: &[String]) -> Result<()> {
@@ -40,7 +43,12 @@ pub fn cargo(arguments: &[String]) -> Result<()> {
             "what should cargo do? For example: cargo xtask cargo -- test --features tch".into()
         );
     }
-    with_libtorch(command_of(&[], rest))
+    let mut command = command_of(&[], rest);
+    if faiss::is_asked(rest) {
+        faiss::provide()?;
+        cuda::apply(&mut command);
+    }
+    with_libtorch(command)
 }
 
 /// Provides libtorch and runs `command` with it.

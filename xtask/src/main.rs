@@ -3,8 +3,12 @@
 mod apt;
 mod ci;
 mod commands;
+mod cuda;
+mod faiss;
 mod libtorch;
 mod manifest;
+mod milvus;
+mod milvus_server;
 mod native;
 mod peers;
 mod python;
@@ -22,7 +26,7 @@ struct Command {
     run: fn(&[String]) -> shell::Result<()>,
 }
 
-const COMMANDS: [Command; 9] = [
+const COMMANDS: [Command; 10] = [
     Command {
         name: "quickstart",
         arguments: "[ARGS…]",
@@ -36,8 +40,8 @@ const COMMANDS: [Command; 9] = [
         arguments: "[-- ARGS…]",
         about: "Runs every test.",
         details: "Sets up what is missing, then runs the tests with default features and no libtorch,\n\
-                  and all tests with every backend. With ARGS, `cargo test` runs once, on every backend,\n\
-                  with ARGS: `cargo xtask test -- --lib models::clip`.",
+                  and all tests with every backend, beside a Milvus server. With ARGS, `cargo test` runs once,\n\
+                  on every backend, with ARGS: `cargo xtask test -- --lib models::clip`.",
         run: commands::test,
     },
     Command {
@@ -58,14 +62,16 @@ const COMMANDS: [Command; 9] = [
         name: "cargo",
         arguments: "-- ARGS…",
         about: "Runs cargo with the environment that `env` prints.",
-        details: "cargo xtask cargo -- run --release --features tch --example sdxl_ip_adapter -- --help",
+        details: "cargo xtask cargo -- run --release --features tch --example sdxl_ip_adapter -- --help\n\
+                  Where the features name `faiss`, what builds FAISS is set up too.",
         run: commands::cargo,
     },
     Command {
         name: "ci",
         arguments: "",
         about: "Formatting, lints, documentation, each feature alone, no native library by default.",
-        details: "Everything that is checked beside the tests, without libtorch.\n\
+        details: "Everything that is checked beside the tests, without libtorch. FAISS is built for it;\n\
+                  `faiss-gpu` is checked where CUDA_PATH holds a CUDA toolkit.\n\
                   `.ci/run` runs this and `cargo xtask test`.",
         run: ci::run,
     },
@@ -83,6 +89,13 @@ const COMMANDS: [Command; 9] = [
         about: "Makes the recorded inputs and outputs of the golden tests again.",
         details: "Runs tests/fixtures/make_NAME.py, or all of them, with the same Python as `peers`.",
         run: peers::fixtures,
+    },
+    Command {
+        name: "milvus",
+        arguments: "[ARGS…]",
+        about: "Runs the Milvus server that the tests use.",
+        details: "cargo xtask milvus server --data-dir target/milvus --port 19530",
+        run: milvus::run,
     },
     Command {
         name: "help",

@@ -77,7 +77,12 @@ fn install(native: &Path) -> Result<Libtorch> {
             .or_else(|error| if whole.is_dir() { Ok(()) } else { Err(error.to_string()) })
     });
     let _ = fs::remove_dir_all(&partial);
-    placed.map_err(|error| format!("libtorch {VERSION} could not be installed: {error}"))?;
+    placed.map_err(|error| {
+        format!(
+            "libtorch {VERSION} could not be installed: {error}\n\
+             Or set LIBTORCH to a libtorch that you have."
+        )
+    })?;
     Libtorch::open(&whole.join("torch"))
 }
 
@@ -123,8 +128,8 @@ fn has_gpu() -> bool {
     cfg!(target_os = "linux") && Path::new("/proc/driver/nvidia/version").exists()
 }
 
-/// `torch-sys` compiles C++.
-fn compiler() -> Result<()> {
+/// `torch-sys` and FAISS are compiled from C++.
+pub fn compiler() -> Result<()> {
     let usual = || ["c++", "g++", "clang++"].iter().any(|name| shell::is_program(name));
     if env::var_os("CXX").is_some() || usual() {
         Ok(())

@@ -5,7 +5,7 @@ use crate::shell::{self, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Pythons for which PyPI has wheels of the torch we need: 3.10 to 3.14.
+/// Pythons for which PyPI has wheels of all that we need: 3.10 to 3.14.
 const WHEELS: std::ops::RangeInclusive<u32> = 10..=14;
 
 /// A Python interpreter that starts.
@@ -32,6 +32,12 @@ impl Python {
     /// `python ARGS…`
     pub fn command(&self) -> Command {
         Command::new(&self.program)
+    }
+
+    /// The interpreter's own path, for the first line of a script.
+    pub fn executable(&self) -> Result<String> {
+        shell::output(self.command().args(["-c", "import sys; print(sys.executable)"]))
+            .ok_or_else(|| format!("{} does not say where it is", self.program.display()))
     }
 
     /// The folder of its `torch` package, of any version; found without importing it.
@@ -107,14 +113,17 @@ impl Python {
                 Err(error) => last = error,
             }
         }
-        Err(format!(
-            "{last}\nIs PyPI reachable from here? Or set LIBTORCH to a libtorch that you have."
-        ))
+        Err(format!("{last}\nIs PyPI reachable from here?"))
+    }
+
+    /// Whether PyPI has wheels for it; others can be unpacked with it, but not imported.
+    pub fn has_wheels(&self) -> bool {
+        WHEELS.contains(&self.minor)
     }
 
     /// Flags for a Python too old or too new for the wheels: libtorch inside them does not care.
     fn foreign_wheels(&self) -> Vec<String> {
-        if WHEELS.contains(&self.minor) || !cfg!(target_os = "linux") {
+        if self.has_wheels() || !cfg!(target_os = "linux") {
             return Vec::new();
         }
         let mut flags: Vec<String> = vec![
