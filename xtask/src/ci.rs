@@ -2,7 +2,7 @@
 
 use crate::commands::without_libtorch;
 use crate::shell::{self, Result};
-use crate::{cuda, faiss, manifest};
+use crate::{faiss, manifest};
 use std::process::Command;
 use std::time::Instant;
 
@@ -15,15 +15,13 @@ pub fn run(_: &[String]) -> Result<()> {
     let all = format!("{},{DOC_ONLY}", manifest::backends()?);
     timed("formatting", &mut without_libtorch(&["fmt", "--all", "--check"]))?;
     no_native_library_by_default()?;
-    // Its build script builds FAISS, also for a check; the tests use what it built.
-    faiss::provide()?;
     let lints = ["clippy", "--workspace", "--all-targets"];
-    timed("lints, default features", deny_warnings(&mut without_libtorch(&lints)))?;
+    timed("lints, default features", deny_warnings(&mut unlinked(&lints)?))?;
     timed(
         "lints, every backend",
-        deny_warnings(&mut without_libtorch(&[&lints[..], &["--features", &all]].concat())),
+        deny_warnings(&mut unlinked(&[&lints[..], &["--features", &all]].concat())?),
     )?;
-    let mut docs = without_libtorch(&["doc", "--no-deps", "--features", &all]);
+    let mut docs = unlinked(&["doc", "--no-deps", "--features", &all])?;
     timed("documentation", docs.env("RUSTDOCFLAGS", "-D warnings"))?;
     each_feature_alone()?;
     shell::say("all checks pass");
@@ -32,18 +30,20 @@ pub fn run(_: &[String]) -> Result<()> {
 
 fn each_feature_alone() -> Result<()> {
     let alone = ["clippy", "--no-default-features"];
-    timed("no feature", deny_warnings(&mut without_libtorch(&alone)))?;
+    timed("no feature", deny_warnings(&mut unlinked(&alone)?))?;
     for feature in manifest::features()? {
-        if let (cuda::FEATURE, Err(reason)) = (feature.as_str(), cuda::toolkit()) {
-            shell::say(&format!("feature {feature} alone: skipped, {reason}"));
-            continue;
-        }
         let list = format!("{feature},{DOC_ONLY}");
-        let mut clippy = without_libtorch(&[&alone[..], &["--features", &list]].concat());
-        cuda::apply(&mut clippy);
+        let mut clippy = unlinked(&[&alone[..], &["--features", &list]].concat())?;
         timed(&format!("feature {feature} alone"), deny_warnings(&mut clippy))?;
     }
     Ok(())
+}
+
+/// A cargo run that links no program, and so needs neither libtorch nor FAISS.
+fn unlinked(words: &[&str]) -> Result<Command> {
+    let mut command = without_libtorch(words);
+    command.args(["--config", &faiss::not_built()?]);
+    Ok(command)
 }
 
 fn no_native_library_by_default() -> Result<()> {

@@ -44,9 +44,11 @@ pub fn cargo(arguments: &[String]) -> Result<()> {
         );
     }
     let mut command = command_of(&[], rest);
-    if faiss::is_asked(rest) {
+    if faiss::is_asked(rest, "faiss") || faiss::is_asked(rest, cuda::FEATURE) {
         faiss::provide()?;
-        cuda::apply(&mut command);
+    }
+    if faiss::is_asked(rest, cuda::FEATURE) {
+        cuda::Toolkit::open()?.apply(&mut command);
     }
     with_libtorch(command)
 }

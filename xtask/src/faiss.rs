@@ -1,14 +1,13 @@
 //! Turns "this machine" into one where FAISS can be built: cmake, make, a C++ compiler, BLAS and LAPACK.
 
-use crate::native;
 use crate::shell::{self, Result};
-use crate::{apt, cuda};
+use crate::{apt, native};
 use std::fs;
 use std::process::Command;
 
-/// The feature that builds FAISS, and the one that builds it with CUDA.
-pub const FEATURES: [&str; 2] = ["faiss", cuda::FEATURE];
-/// What `faiss-sys` links statically built FAISS with.
+/// The name under which `faiss-sys` tells cargo what it links.
+const LINKS: &str = "faiss_c";
+/// What FAISS, built as a static library, is linked with.
 const LIBRARIES: [&str; 3] = ["-lblas", "-llapack", "-lgomp"];
 
 /// Looks for the programs and libraries with which FAISS is built; installs what is missing.
@@ -20,41 +19,41 @@ pub fn provide() -> Result<()> {
     if !["cmake", "make"].iter().all(|program| shell::is_program(program)) {
         apt::install("cmake or make, with which FAISS is built,", &["cmake", "make"])?;
     }
-    if !links() {
-        apt::install(
-            "A BLAS with LAPACK, or GCC's OpenMP, with which FAISS is linked,",
-            &["libopenblas-dev", "g++"],
-        )?;
-        if !links() {
-            let flags = LIBRARIES.join(" ");
-            return Err(format!("`cc` still cannot link with `{flags}`, as FAISS needs"));
-        }
+    if links() {
+        return Ok(());
     }
-    Ok(())
+    let what = "A BLAS with LAPACK, or GCC's OpenMP, with which FAISS is linked,";
+    apt::install(what, &["libopenblas-dev", "gcc"])?;
+    let flags = LIBRARIES.join(" ");
+    links().then_some(()).ok_or(format!("`cc` still cannot link with `{flags}`, as FAISS needs"))
 }
 
-/// Whether cargo, called with `words`, builds FAISS.
-pub fn is_asked(words: &[String]) -> bool {
-    let ours = words.iter().take_while(|word| *word != "--");
-    let mut lists = false;
-    for word in ours {
-        if word == "--all-features" || lists && names_faiss(word) {
+/// The cargo setting with which FAISS is not built, with CUDA or without: it stands in for what the
+/// build script says, which is enough where no program is linked.
+pub fn not_built() -> Result<String> {
+    let about = shell::output(Command::new("rustc").arg("-vV")).ok_or("`rustc -vV` failed")?;
+    let host = about.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.ok_or("`rustc -vV` names no host")?;
+    Ok(format!("target.{host}.{LINKS}.rustc-link-lib=[]"))
+}
+
+/// Whether cargo, called with `words`, builds with the feature `name`.
+pub fn is_asked(words: &[String], name: &str) -> bool {
+    let mut list_follows = false;
+    for word in words.iter().take_while(|word| *word != "--") {
+        let attached = ["--features=", "-F"].iter().find_map(|flag| word.strip_prefix(flag));
+        let list = if list_follows { Some(word.as_str()) } else { attached };
+        if word == "--all-features" || list.is_some_and(|list| names(list, name)) {
             return true;
         }
-        let list = ["--features=", "-F"].iter().find_map(|flag| word.strip_prefix(flag));
-        if list.is_some_and(names_faiss) {
-            return true;
-        }
-        lists = word == "--features" || word == "-F";
+        list_follows = word == "--features" || word == "-F";
     }
     false
 }
 
-/// Whether `faiss` stands in a list of features such as `tch,imagerag/faiss`.
-fn names_faiss(list: &str) -> bool {
-    list.split([',', ' ', '='])
-        .filter_map(|name| name.rsplit('/').next())
-        .any(|name| FEATURES.contains(&name))
+/// Whether `name` stands in a list of features such as `tch,imagerag/faiss`.
+fn names(list: &str, name: &str) -> bool {
+    list.split([',', ' ', '=']).any(|feature| feature.rsplit('/').next() == Some(name))
 }
 
 /// Whether the linker that rustc calls finds [`LIBRARIES`].
@@ -73,26 +72,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_setting_names_this_machine() {
+        let setting = not_built().unwrap();
+        assert!(setting.starts_with("target.") && setting.contains(std::env::consts::ARCH));
+        assert!(setting.ends_with(".faiss_c.rustc-link-lib=[]"), "{setting}");
+    }
+
+    #[test]
     fn faiss_is_asked_for_in_every_spelling() {
-        let asked = |text: &str| is_asked(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        let is_asked =
+            |text: &str| is_asked(&text.split(' ').map(str::to_owned).collect::<Vec<_>>(), "faiss");
         for line in [
             "build --features faiss",
             "run --release --features tch,gallery,faiss --example gallery -- build",
-            "test --features=tch,faiss-gpu",
+            "test --features=tch,faiss",
             "check -F faiss",
             "check -Fimagerag/faiss",
             "clippy --all-features",
         ] {
-            assert!(asked(line), "{line}");
+            assert!(is_asked(line), "{line}");
         }
         for line in [
             "build",
             "build --features tch,gallery",
+            "build --features faiss-gpu",
             "test --features tch -- faiss",
             "run --example gallery -- --features faiss",
             "test --features tch --lib faiss",
         ] {
-            assert!(!asked(line), "{line}");
+            assert!(!is_asked(line), "{line}");
         }
     }
 }

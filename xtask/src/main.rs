@@ -70,8 +70,8 @@ const COMMANDS: [Command; 10] = [
         name: "ci",
         arguments: "",
         about: "Formatting, lints, documentation, each feature alone, no native library by default.",
-        details: "Everything that is checked beside the tests, without libtorch. FAISS is built for it;\n\
-                  `faiss-gpu` is checked where CUDA_PATH holds a CUDA toolkit.\n\
+        details: "Everything that is checked beside the tests, without libtorch. No program is linked,\n\
+                  so that FAISS is not built.\n\
                   `.ci/run` runs this and `cargo xtask test`.",
         run: ci::run,
     },
