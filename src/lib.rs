@@ -76,6 +76,7 @@ pub mod pipeline;
 pub mod retriever;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod text;
 pub mod vlm;
 
 pub use conditioner::Conditioner;

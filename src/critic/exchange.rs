@@ -1,9 +1,10 @@
 //! [`Exchange`]: one question to a model and its answer, taken down as it happens.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::vlm::{Message, Role, Usage};
+use crate::Result;
+use crate::vlm::{ChatReply, ChatRequest, Message, Role, Usage, Vlm};
 
 /// One question to a model and its answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +55,31 @@ impl ExchangeLog {
     /// Takes down one exchange.
     pub fn push(&self, exchange: Exchange) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
+    }
+
+    /// Asks `vlm`, and takes down the question and the answer, or why there was none.
+    pub(crate) async fn ask(
+        &self,
+        vlm: &dyn Vlm,
+        purpose: &str,
+        request: &ChatRequest,
+    ) -> Result<ChatReply> {
+        let asked = Instant::now();
+        let reply = vlm.chat(request).await;
+        self.push(Exchange {
+            purpose: purpose.to_owned(),
+            model: vlm.to_string(),
+            messages: request.messages.iter().map(Into::into).collect(),
+            temperature: request.temperature,
+            reply: reply.as_ref().ok().map(|reply| reply.text.clone()),
+            problem: match &reply {
+                Ok(reply) => reply.refusal.clone(),
+                Err(error) => Some(error.to_string()),
+            },
+            usage: reply.as_ref().ok().and_then(|reply| reply.usage),
+            elapsed: asked.elapsed(),
+        });
+        reply
     }
 
     /// Hands out what was taken down so far, and starts anew.

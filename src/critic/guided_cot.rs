@@ -2,11 +2,10 @@
 //! and D): decision, missing concepts, captions.
 
 use std::fmt;
-use std::time::Instant;
 
 use async_trait::async_trait;
 
-use super::{Critic, Critique, CritiqueRequest, Exchange, Query, Verdict};
+use super::{Critic, Critique, CritiqueRequest, Query, Verdict};
 use crate::pipeline::{parse, prompts};
 use crate::retriever::Caption;
 use crate::vlm::{ChatRequest, Message, Vlm};
@@ -68,35 +67,11 @@ impl<V: Vlm> GuidedCot<V> {
         for &temperature in &self.temperatures {
             let mut chat = ChatRequest::new(conversation.clone());
             chat.temperature = temperature;
-            let began = Instant::now();
-            let reply = self.vlm.chat(&chat).await;
-            let mut exchange = Exchange {
-                purpose: purpose.to_owned(),
-                model: self.vlm.to_string(),
-                messages: conversation.iter().map(Into::into).collect(),
-                temperature,
-                reply: None,
-                problem: None,
-                usage: None,
-                elapsed: began.elapsed(),
-            };
-            match reply {
-                Err(error) => {
-                    exchange.problem = Some(error.to_string());
-                    request.log.push(exchange);
-                    return Err(error);
-                }
-                Ok(reply) => {
-                    exchange.usage = reply.usage;
-                    exchange.problem = reply.refusal.clone();
-                    exchange.reply = Some(reply.text.clone());
-                    request.log.push(exchange);
-                    let refused = reply.refusal.is_some() || parse::is_refusal(&reply.text);
-                    if let Some(meaning) = read(&reply.text).filter(|_| !refused) {
-                        conversation.push(Message::assistant(reply.text));
-                        return Ok(Some(meaning));
-                    }
-                }
+            let reply = request.log.ask(&self.vlm, purpose, &chat).await?;
+            let refused = reply.refusal.is_some() || parse::is_refusal(&reply.text);
+            if let Some(meaning) = read(&reply.text).filter(|_| !refused) {
+                conversation.push(Message::assistant(reply.text));
+                return Ok(Some(meaning));
             }
         }
         Ok(None)

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::{Critic, Critique, CritiqueRequest, Query, Verdict};
 use crate::image::Image;
 use crate::retriever::{Caption, Embedder, Embedding};
+use crate::text::words;
 use crate::{Error, Result};
 
 /// Judges by zero-shot classification (Radford et al., 2021): of all the concepts in a list, those
@@ -193,12 +194,4 @@ impl<E: Embedder> fmt::Display for ZeroShotCritic<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ZeroShot({}, {} concepts)", self.embedder, self.concepts.len())
     }
-}
-
-/// The words of a text in lower case.
-fn words(text: &str) -> Vec<String> {
-    text.split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .collect()
 }

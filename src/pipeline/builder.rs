@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Fallback, Mode, RagConfig, RagPipeline};
+use super::{Fallback, Mode, RagConfig, RagPipeline, Unclear};
 use crate::conditioner::Conditioner;
 use crate::critic::{Critic, GuidedCot, Query};
 use crate::generator::Generator;
-use crate::retriever::Retriever;
+use crate::retriever::{Embedder, Retriever};
 use crate::vlm::Vlm;
 use crate::{Error, Result};
 
@@ -21,6 +21,8 @@ pub struct RagPipelineBuilder {
     vlm: Option<Arc<dyn Vlm>>,
     retriever: Option<Arc<dyn Retriever>>,
     conditioner: Option<Arc<dyn Conditioner>>,
+    verifier: Option<Arc<dyn Vlm>>,
+    margin_embedder: Option<Arc<dyn Embedder>>,
     config: RagConfig,
 }
 
@@ -55,6 +57,23 @@ impl RagPipelineBuilder {
     /// What prepares references for the generator.
     pub fn conditioner(mut self, conditioner: impl Conditioner) -> Self {
         self.conditioner = Some(Arc::new(conditioner));
+        self
+    }
+
+    /// Who looks at each reference before it is used, and says whether it shows the concept that it
+    /// was found for. Only those are looked at that nothing else refuses, one after the other, until
+    /// there are enough; so [`RagConfig::candidates`] is the most questions a caption.
+    pub fn verifier(mut self, vlm: impl Vlm) -> Self {
+        self.verifier = Some(Arc::new(vlm));
+        self
+    }
+
+    /// Refuses a reference that is not closer to its caption than the draft by at least `margin`,
+    /// as a difference of cosine similarities in [-2, 2]: it shows no more of the concept than the
+    /// generator knows already. Without a draft ([`Mode::AllConcepts`]) it refuses none.
+    pub fn margin(mut self, embedder: impl Embedder, margin: f32) -> Self {
+        self.margin_embedder = Some(Arc::new(embedder));
+        self.config.margin = Some(margin);
         self
     }
 
@@ -94,6 +113,12 @@ impl RagPipelineBuilder {
         self
     }
 
+    /// What becomes of a reference where the verifier says neither yes nor no.
+    pub const fn unclear(mut self, unclear: Unclear) -> Self {
+        self.config.unclear = unclear;
+        self
+    }
+
     /// The pipeline.
     ///
     /// # Errors
@@ -119,6 +144,9 @@ impl RagPipelineBuilder {
             }
             if self.conditioner.is_none() {
                 return Err(missing("conditioner", "call .conditioner(…) on the builder"));
+            }
+            if config.margin.is_some() && self.margin_embedder.is_none() {
+                return Err(missing("embedder for the margin", "call .margin(…) on the builder"));
             }
         }
         if let Some(conditioner) = &self.conditioner {
@@ -147,6 +175,8 @@ impl RagPipelineBuilder {
             vlm: self.vlm,
             retriever: self.retriever,
             conditioner: self.conditioner,
+            verifier: self.verifier,
+            margin_embedder: self.margin_embedder,
             config,
         })
     }

@@ -35,6 +35,12 @@ pub struct RagConfig {
     /// The lowest score of a reference that is used, in the retriever's unit (cosine similarity for
     /// embeddings; all hits of the paper's experiments were above 0.26). `None` refuses none.
     pub threshold: Option<f32>,
+    /// By how much a reference must be closer to its caption than the draft is, as a difference of
+    /// cosine similarities in [-2, 2]; the embedder comes with
+    /// [`margin`](super::RagPipelineBuilder::margin). `None` compares nothing with the draft.
+    pub margin: Option<f32>,
+    /// What becomes of a reference where the verifier says neither yes nor no.
+    pub unclear: Unclear,
 }
 
 impl Default for RagConfig {
@@ -49,6 +55,8 @@ impl Default for RagConfig {
             references_per_caption: 1,
             candidates: 8,
             threshold: None,
+            margin: None,
+            unclear: Unclear::Refuse,
         }
     }
 }
@@ -74,9 +82,12 @@ impl RagConfig {
                 return Err(Error::invalid_input(what, expected, value));
             }
         }
-        match self.threshold {
-            Some(threshold) if !threshold.is_finite() => {
+        match (self.threshold, self.margin) {
+            (Some(threshold), _) if !threshold.is_finite() => {
                 Err(Error::invalid_input("threshold", "a finite number", threshold))
+            }
+            (_, Some(margin)) if !(-2.0..=2.0).contains(&margin) => {
+                Err(Error::invalid_input("margin", "-2 to 2", margin))
             }
             _ => Ok(()),
         }
@@ -96,6 +107,18 @@ impl RagConfig {
             Mode::RephraseOnly => false,
         }
     }
+}
+
+/// What becomes of a reference where the verifier says neither yes nor no, or declines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Unclear {
+    /// It is not used: what is used was verified.
+    #[default]
+    Refuse,
+    /// It is used, as it would be without a verifier.
+    Use,
 }
 
 /// When references are looked for.
@@ -149,6 +172,8 @@ mod tests {
             ),
             ("candidates", RagConfig { candidates: 0, ..RagConfig::default() }),
             ("threshold", RagConfig { threshold: Some(f32::NAN), ..RagConfig::default() }),
+            ("margin", RagConfig { margin: Some(f32::NAN), ..RagConfig::default() }),
+            ("margin", RagConfig { margin: Some(2.1), ..RagConfig::default() }),
         ];
         for (field, config) in wrong {
             let error = config.validate().unwrap_err().to_string();

@@ -8,6 +8,7 @@ mod config;
 mod critique;
 mod draft;
 mod generate;
+mod margin;
 pub(crate) mod parse;
 pub(crate) mod prompts;
 mod rephrase;
@@ -16,6 +17,7 @@ mod retrieve;
 mod run;
 mod stream;
 mod trace;
+mod verify;
 
 use std::sync::Arc;
 
@@ -23,12 +25,12 @@ use crate::conditioner::Conditioner;
 use crate::critic::{Critic, Verdict};
 use crate::generator::Generator;
 use crate::image::Image;
-use crate::retriever::{Reference, Retriever};
+use crate::retriever::{Embedder, Reference, Retriever};
 use crate::vlm::Vlm;
 use crate::{Error, Result};
 
 pub use builder::RagPipelineBuilder;
-pub use config::{Fallback, Mode, RagConfig};
+pub use config::{Fallback, Mode, RagConfig, Unclear};
 pub use request::RagRequest;
 pub use stream::{Event, RagStream};
 pub use trace::{
@@ -46,6 +48,8 @@ pub struct RagPipeline {
     vlm: Option<Arc<dyn Vlm>>,
     retriever: Option<Arc<dyn Retriever>>,
     conditioner: Option<Arc<dyn Conditioner>>,
+    verifier: Option<Arc<dyn Vlm>>,
+    margin_embedder: Option<Arc<dyn Embedder>>,
     config: RagConfig,
 }
 

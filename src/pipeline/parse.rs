@@ -49,6 +49,47 @@ pub(crate) fn list(reply: &str) -> Vec<String> {
     items
 }
 
+/// The numbers of a reply that should name some of `count` things by their index from 0, in the
+/// order of the reply and each once; none where it names none.
+///
+/// Of several groups of numbers the first one counts where the reply begins with it, else the
+/// longest, the last of equals: "the 3 best of these are 2, 0, 5" names 2, 0 and 5. Numbers that no
+/// thing has are passed over. A group that holds `count` and no 0 was counted from 1.
+pub(crate) fn indices(reply: &str, count: usize) -> Vec<usize> {
+    fn words(line: &str) -> impl Iterator<Item = &str> {
+        let fills = |word: &str| {
+            matches!(&*word.to_lowercase(), "" | "-" | "image" | "images" | "index" | "and")
+        };
+        line.split(|c: char| !(c.is_alphanumeric() || c == '-')).filter(move |word| !fills(word))
+    }
+    let mut groups: Vec<Vec<usize>> = vec![Vec::new()];
+    for line in without_thoughts(reply).lines().map(str::trim) {
+        // "1. 3" is the first line and names 3.
+        let numbered = without_number(line);
+        let names = words(numbered).next().is_some_and(|word| word.parse::<usize>().is_ok());
+        for word in words(if names { numbered } else { line }) {
+            match (word.parse(), groups.last_mut()) {
+                (Ok(number), Some(group)) => group.push(number),
+                _ => groups.push(Vec::new()),
+            }
+        }
+    }
+    let mut groups = groups.into_iter();
+    let group = match groups.next() {
+        Some(first) if !first.is_empty() => first,
+        // `max_by_key` takes the last of equals.
+        _ => groups.max_by_key(Vec::len).unwrap_or_default(),
+    };
+    let first = usize::from(group.contains(&count) && !group.contains(&0));
+    let mut named: Vec<usize> = Vec::new();
+    for number in group.into_iter().filter_map(|number| number.checked_sub(first)) {
+        if number < count && !named.contains(&number) {
+            named.push(number);
+        }
+    }
+    named
+}
+
 /// A reply that should be one text, such as a rephrased prompt; `None` where it is blank.
 pub(crate) fn text(reply: &str) -> Option<String> {
     let text = unquoted(without_thoughts(reply).trim());
@@ -247,6 +288,40 @@ mod tests {
         }
     }
 
+    #[test]
+    fn reads_indices_as_models_write_them() {
+        for (reply, named) in [
+            ("2,0", vec![2, 0]),
+            ("Answer: 2, 0.", vec![2, 0]),
+            ("[2, 0]", vec![2, 0]),
+            ("{\"answer\": [2, 0]}", vec![2, 0]),
+            ("```\n2,0\n```", vec![2, 0]),
+            ("Images 2 and 0", vec![2, 0]),
+            ("Image 2, image 0", vec![2, 0]),
+            ("1. 2\n2. 0", vec![2, 0]),
+            ("1) Image 2\n2) Image 0", vec![2, 0]),
+            ("- 2\n- 0\n", vec![2, 0]),
+            ("**2**, **0**", vec![2, 0]),
+            ("2: it shows 3 birds\n0: one", vec![2]),
+            ("The 3 most relevant of these are 2, 0, 5", vec![2, 0, 5]),
+            ("The best of the 6 is 2", vec![2]),
+            ("<think>1, 3, 4 or 5?</think>2,0", vec![2, 0]),
+            ("2, 2, 0, 2", vec![2, 0]),
+            ("2, 17, 0", vec![2, 0]),
+            ("6,1", vec![5, 0]),
+            ("6,0", vec![0]),
+            ("7", vec![]),
+            ("-1", vec![]),
+            ("99999999999999999999999", vec![]),
+            ("two", vec![]),
+            ("", vec![]),
+            (" \n", vec![]),
+        ] {
+            assert_eq!(indices(reply, 6), named, "{reply:?}");
+        }
+        assert!(indices("0, 1", 0).is_empty());
+    }
+
     /// Replies stitched together from what models are seen to write, and from anything at all.
     fn replies() -> impl Strategy<Value = String> {
         let fragment = prop_oneof![
@@ -277,6 +352,11 @@ mod tests {
                 "\u{0}",
                 "\u{fe0f}",
                 "İ",
+                "0",
+                "2",
+                "5, 8",
+                "image ",
+                "-1",
                 "ß",
                 "   ",
             ])
@@ -312,6 +392,14 @@ mod tests {
                 prop_assert!(!text.trim().is_empty());
             }
             let _ = is_refusal(&reply);
+        }
+
+        #[test]
+        fn any_reply_names_things_that_there_are(reply in replies(), count in 0_usize..9) {
+            let named = indices(&reply, count);
+            prop_assert!(named.iter().all(|&index| index < count));
+            let each: std::collections::BTreeSet<usize> = named.iter().copied().collect();
+            prop_assert_eq!(each.len(), named.len());
         }
     }
 }

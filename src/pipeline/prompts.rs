@@ -62,6 +62,29 @@ pub(crate) fn rephrase(prompt: &str) -> String {
     )
 }
 
+/// Verification of a reference before it is used: the paper's limitations ask for it, it prints no
+/// words.
+pub(crate) fn verification(concept: &str) -> String {
+    format!("Does this image show \"{concept}\"? Only answer yes or no.")
+}
+
+/// Re-ranking by a VLM that sees the candidates (table 4). The paper prints no words for it; these
+/// ask for all of `candidates`, at least 2, in place of the best few.
+pub(crate) fn rerank(caption: &str, candidates: usize) -> String {
+    format!(
+        "Which of these {candidates} images is the most similar to the description \"{caption}\"? \
+         The first image has the index 0, the last one the index {}. In your answer only provide \
+         the indices of all images, the most similar one first, with a comma between them.",
+        candidates - 1
+    )
+}
+
+/// The caption of an image, for retrieval by its words (table 4, BM25). The paper prints no words
+/// for it.
+pub(crate) const DESCRIPTION: &str = "Please describe this image in one sentence that I can use to \
+lookup the image with automatically: name what it shows as specifically as you can, and its style. \
+In your answer only provide the sentence.";
+
 #[cfg(test)]
 mod tests {
     use super::*;

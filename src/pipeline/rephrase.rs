@@ -1,10 +1,7 @@
 //! The ablation "rephrased prompt": a draft to a clearer prompt, without references.
 
-use std::time::Instant;
-
 use super::run::Run;
 use super::{Record, Stage, parse, prompts};
-use crate::critic::Exchange;
 use crate::vlm::{ChatRequest, Message};
 use crate::{Error, Result};
 
@@ -19,21 +16,7 @@ impl Run<'_> {
         let prompt = &self.request.prompt;
         let question = Message::user(prompts::rephrase(prompt)).with_images(self.image().cloned());
         let chat = ChatRequest::new(vec![question]);
-        let asked = Instant::now();
-        let reply = vlm.chat(&chat).await;
-        begun.log.push(Exchange {
-            purpose: "rephrase".to_owned(),
-            model: vlm.to_string(),
-            messages: chat.messages.iter().map(Into::into).collect(),
-            temperature: chat.temperature,
-            reply: reply.as_ref().ok().map(|reply| reply.text.clone()),
-            problem: match &reply {
-                Ok(reply) => reply.refusal.clone(),
-                Err(error) => Some(error.to_string()),
-            },
-            usage: reply.as_ref().ok().and_then(|reply| reply.usage),
-            elapsed: asked.elapsed(),
-        });
+        let reply = begun.log.ask(vlm, "rephrase", &chat).await;
         let rephrased = reply.map(|reply| {
             let refused = reply.refusal.is_some() || parse::is_refusal(&reply.text);
             parse::text(&reply.text).filter(|_| !refused).unwrap_or_else(|| prompt.clone())

@@ -2,32 +2,47 @@
 
 use super::run::Run;
 use super::{Hit, Record, Refusal, Stage};
-use crate::retriever::{Caption, Reference};
+use crate::critic::ExchangeLog;
+use crate::retriever::{Caption, Reference, one_list_each};
 use crate::{Error, Result};
 
 impl Run<'_> {
     /// Looks for every caption and admits, caption by caption, the best references that are close
-    /// enough and new, as many as there is room for.
+    /// enough, new, and stand every check that is set, as many as there is room for.
     pub(super) async fn retrieve(&mut self, captions: &[Caption]) -> Result<Vec<Reference>> {
         let begun = self.begin(Stage::Retrieve);
-        let found = self.candidates(captions).await;
         let mut hits = Vec::new();
-        let admitted = found.map(|found| {
-            let mut admitted: Vec<Reference> = Vec::new();
-            for candidates in found {
-                let mut taken = 0;
-                for candidate in candidates {
-                    let refused = self.refusal(&candidate, &admitted, taken);
-                    hits.push(Hit::new(&candidate, refused));
-                    if refused.is_none() {
-                        taken += 1;
-                        admitted.push(candidate);
-                    }
+        let admitted = self.admit(captions, &mut hits, &begun.log).await;
+        self.end(begun, admitted, |_| Record::Hits(hits))
+    }
+
+    async fn admit(
+        &mut self,
+        captions: &[Caption],
+        hits: &mut Vec<Hit>,
+        log: &ExchangeLog,
+    ) -> Result<Vec<Reference>> {
+        let mut admitted: Vec<Reference> = Vec::new();
+        for candidates in self.candidates(captions).await? {
+            let mut taken = 0;
+            for candidate in candidates {
+                // The cheapest check first; what one refuses costs nothing more.
+                let mut refused = self.refusal(&candidate, &admitted, taken);
+                if refused.is_none() {
+                    refused = self.known_already(&candidate).await?;
+                }
+                if refused.is_none() {
+                    refused = self.not_shown(&candidate, log).await?;
+                }
+                let used = refused.is_none();
+                hits.push(Hit::new(&candidate, refused));
+                if used {
+                    taken += 1;
+                    admitted.push(candidate);
                 }
             }
-            admitted
-        });
-        self.end(begun, admitted, |_| Record::Hits(hits))
+        }
+        Ok(admitted)
     }
 
     async fn candidates(&self, captions: &[Caption]) -> Result<Vec<Vec<Reference>>> {
@@ -39,21 +54,10 @@ impl Run<'_> {
         };
         // Those that were tried already may come first again: look beyond them.
         let limit = self.config().candidates.saturating_add(self.tried.len());
-        let found = retriever.retrieve(captions, limit).await?;
-        if found.len() != captions.len() {
-            return Err(Error::backend(
-                retriever.to_string(),
-                format!(
-                    "expected {} lists for as many captions, found {}",
-                    captions.len(),
-                    found.len()
-                ),
-            ));
-        }
-        Ok(found)
+        one_list_each(retriever, captions, retriever.retrieve(captions, limit).await?)
     }
 
-    /// Why `candidate` is not used; `taken` references of its caption are.
+    /// Why `candidate` is not used, whatever it shows; `taken` references of its caption are.
     fn refusal(
         &self,
         candidate: &Reference,
@@ -61,9 +65,7 @@ impl Run<'_> {
         taken: usize,
     ) -> Option<Refusal> {
         let config = self.config();
-        let same = |other: &Reference| {
-            other.provenance.source == candidate.provenance.source || other.image == candidate.image
-        };
+        let same = |other: &Reference| other.shows_the_same(candidate);
         let score = candidate.provenance.score;
         let own = self.request.references.iter().any(|(image, _)| *image == candidate.image);
         if score.is_nan() {

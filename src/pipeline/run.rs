@@ -1,17 +1,18 @@
 //! [`Run`]: the state of one request on its way through the stages.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use futures::channel::mpsc::UnboundedSender;
 
 use super::{
     Event, Parts, RagConfig, RagError, RagOutcome, RagPipeline, RagRequest, RagTrace, Record,
-    Stage, StageTrace, StopReason,
+    Refusal, Stage, StageTrace, StopReason,
 };
 use crate::critic::{ExchangeLog, Verdict};
 use crate::generator::Progress;
 use crate::image::Image;
-use crate::retriever::Reference;
+use crate::retriever::{Embedding, Reference, Source};
 use crate::{Error, Result};
 
 /// One request at work.
@@ -22,6 +23,11 @@ pub(crate) struct Run<'a> {
     pub(super) round: usize,
     /// Every retrieved reference that an image was generated with.
     pub(super) tried: Vec<Reference>,
+    /// What the verifier said, by concept and image: nothing where it sees the concept.
+    pub(super) verified: HashMap<(String, Source), Option<Refusal>>,
+    /// What the margin is measured with.
+    pub(super) caption_embeddings: HashMap<String, Embedding>,
+    pub(super) draft_embedding: Option<Embedding>,
     attempts: Vec<Attempt>,
     trace: RagTrace,
     stage: Stage,
@@ -61,6 +67,8 @@ impl<'a> Run<'a> {
                 critic: pipeline.critic.as_ref().map(ToString::to_string),
                 retriever: pipeline.retriever.as_ref().map(ToString::to_string),
                 conditioner: pipeline.conditioner.as_ref().map(ToString::to_string),
+                verifier: pipeline.verifier.as_ref().map(ToString::to_string),
+                margin_embedder: pipeline.margin_embedder.as_ref().map(ToString::to_string),
             },
             ..RagTrace::default()
         };
@@ -69,6 +77,9 @@ impl<'a> Run<'a> {
             request,
             round: 0,
             tried: Vec::new(),
+            verified: HashMap::new(),
+            caption_embeddings: HashMap::new(),
+            draft_embedding: None,
             attempts: Vec::new(),
             trace,
             stage: Stage::Validate,
@@ -155,6 +166,11 @@ impl<'a> Run<'a> {
         self.attempts.last().map(|attempt| &attempt.image)
     }
 
+    /// What the generator drew on its own; `None` where no draft was made.
+    pub(super) fn draft_image(&self) -> Option<&Image> {
+        self.attempts.iter().find(|attempt| attempt.is_draft).map(|attempt| &attempt.image)
+    }
+
     /// Writes down how good the last image is.
     pub(super) fn judge(&mut self, verdict: &Verdict) {
         if let Some(attempt) = self.attempts.last_mut() {
@@ -169,7 +185,7 @@ impl<'a> Run<'a> {
     /// The request's result: the best image, or the error with what there is.
     pub(super) fn finish(mut self, end: Result<StopReason>) -> Result<RagOutcome, RagError> {
         self.trace.elapsed = self.began.elapsed();
-        let draft = self.attempts.iter().find(|a| a.is_draft).map(|a| a.image.clone());
+        let draft = self.draft_image().cloned();
         // `min_by_key` takes the first of equals: turned round, the latest.
         let best = self.attempts.into_iter().rev().min_by_key(|attempt| attempt.missing);
         let stop = end.and_then(|stop| match best.is_some() {

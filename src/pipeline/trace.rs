@@ -43,6 +43,10 @@ pub struct Parts {
     pub retriever: Option<String>,
     /// What prepares them.
     pub conditioner: Option<String>,
+    /// Who verifies them.
+    pub verifier: Option<String>,
+    /// What compares them with the draft.
+    pub margin_embedder: Option<String>,
 }
 
 /// One stage that ran.
@@ -194,7 +198,7 @@ impl Hit {
 }
 
 /// Why a reference is not used.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
@@ -212,6 +216,27 @@ pub enum Refusal {
     AlreadyTried,
     /// Better ones take every place there is.
     NoRoom,
+    /// It is not closer to its caption than the draft by the margin: cosine similarities, in
+    /// [-1, 1].
+    KnownAlready {
+        /// Of the caption and the reference.
+        reference: f32,
+        /// Of the caption and the draft.
+        draft: f32,
+        /// The least difference of a reference that is used.
+        margin: f32,
+    },
+    /// The verifier does not see the concept in it.
+    NotShown {
+        /// What the verifier said.
+        answer: String,
+    },
+    /// The verifier says neither yes nor no, and [`Unclear::Refuse`](super::Unclear::Refuse) is
+    /// set.
+    Unverified {
+        /// What the verifier said.
+        answer: String,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -222,6 +247,12 @@ impl fmt::Display for Refusal {
             Self::Duplicate => f.write_str("already used for another caption"),
             Self::AlreadyTried => f.write_str("already tried in an earlier round"),
             Self::NoRoom => f.write_str("no room left"),
+            Self::KnownAlready { reference, draft, margin } => write!(
+                f,
+                "the draft is as close: {reference:.3} against {draft:.3}, not {margin} more"
+            ),
+            Self::NotShown { answer } => write!(f, "the verifier does not see it: {answer}"),
+            Self::Unverified { answer } => write!(f, "the verifier cannot tell: {answer}"),
         }
     }
 }

@@ -8,17 +8,20 @@ mod clip;
 mod embedder;
 mod filter;
 mod flat_index;
+mod fuse;
 mod id_set;
 mod index;
 mod metadata;
 mod reference;
+mod rerank;
+mod threshold;
 
 use std::fmt::{Debug, Display};
 
 use async_trait::async_trait;
 
-use crate::Result;
 use crate::forward::forward_part;
+use crate::{Error, Result};
 
 pub use by_embedding::{EmbeddingRetriever, Skipped};
 pub use catalog::{Catalog, CatalogEntry};
@@ -29,10 +32,13 @@ pub use embedder::{Embedder, Embedding};
 pub use filter::FieldValue;
 pub use filter::{Clause, Filter};
 pub use flat_index::{FlatIndex, Precision, SharedRows};
+pub use fuse::Fuse;
 pub use id_set::IdSet;
 pub use index::{Neighbor, VectorIndex};
 pub use metadata::Metadata;
-pub use reference::{Caption, Provenance, Reference, Source};
+pub use reference::{Caption, Finding, Provenance, Reference, Source};
+pub use rerank::{Bm25, CaptionWriter, Ranking, Rerank, Reranker, VlmReranker};
+pub use threshold::Threshold;
 
 /// Finds images that show what captions describe.
 ///
@@ -53,3 +59,22 @@ forward_part!(Retriever {
         (**self).retrieve(captions, limit).await
     }
 });
+
+/// The lists that `retriever` found, where there is one a caption as its contract says.
+pub(crate) fn one_list_each(
+    retriever: &dyn Retriever,
+    captions: &[Caption],
+    found: Vec<Vec<Reference>>,
+) -> Result<Vec<Vec<Reference>>> {
+    if found.len() != captions.len() {
+        return Err(Error::backend(
+            retriever.to_string(),
+            format!(
+                "expected {} lists for as many captions, found {}",
+                captions.len(),
+                found.len()
+            ),
+        ));
+    }
+    Ok(found)
+}

@@ -38,6 +38,13 @@ pub struct Reference {
     pub provenance: Provenance,
 }
 
+impl Reference {
+    /// Whether both are one image: equal sources, or equal pixels under two names.
+    pub(crate) fn shows_the_same(&self, other: &Self) -> bool {
+        self.provenance.source == other.provenance.source || self.image == other.image
+    }
+}
+
 /// Where a reference comes from, under which licence, and how well it fits.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -55,11 +62,39 @@ pub struct Provenance {
     pub stored_caption: Option<String>,
     /// The retriever that found it, by its `Display`.
     pub retriever: String,
-    /// How well it fits the caption, in the retriever's unit; higher is closer. For embeddings the
-    /// cosine similarity, in [-1, 1].
+    /// How well it fits the caption, in the unit of `retriever`; higher is closer. For embeddings
+    /// the cosine similarity, in [-1, 1].
     pub score: f32,
     /// Place among the images found for the caption; 0 is the best.
     pub rank: usize,
+    /// What the retrievers inside `retriever` said of the image before its score and rank became
+    /// these, innermost first; empty where there is none inside.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub found_by: Vec<Finding>,
+    /// What else there is to know of how it was found, such as the reply of a model that
+    /// re-ranked.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub note: Option<String>,
+}
+
+/// What one retriever said of an image.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Finding {
+    /// The retriever, by its `Display`.
+    pub retriever: String,
+    /// How well the image fits, in that retriever's unit; higher is closer.
+    pub score: f32,
+    /// Its place in that retriever's list; 0 is the best.
+    pub rank: usize,
+}
+
+impl Finding {
+    /// What `provenance` says now, for when an outer retriever gives it another score.
+    pub(crate) fn of(provenance: &Provenance) -> Self {
+        let Provenance { retriever, score, rank, .. } = provenance;
+        Self { retriever: retriever.clone(), score: *score, rank: *rank }
+    }
 }
 
 impl Provenance {
@@ -74,6 +109,8 @@ impl Provenance {
             retriever: retriever.to_string(),
             score,
             rank,
+            found_by: Vec::new(),
+            note: None,
         }
     }
 }

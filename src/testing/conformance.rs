@@ -7,7 +7,8 @@ use crate::conditioner::{
 use crate::critic::{Critic, CritiqueRequest, Query, Verdict};
 use crate::generator::{GenerateRequest, Generator, Progress};
 use crate::retriever::{
-    Caption, Embedder, Embedding, IdSet, Provenance, Reference, Retriever, Source, VectorIndex,
+    Caption, Embedder, Embedding, IdSet, Provenance, Reference, Reranker, Retriever, Source,
+    VectorIndex,
 };
 use crate::testing::solid;
 use crate::vlm::{ChatRequest, Message, Vlm};
@@ -163,6 +164,24 @@ pub async fn retriever(part: &dyn Retriever, captions: &[Caption]) {
         source(&found[0]),
         "{part}: a smaller limit gives the best of them"
     );
+}
+
+/// Checks a [`Reranker`] with lists of candidates, each for one caption.
+pub async fn reranker(part: &dyn Reranker, lists: &[Vec<Reference>]) {
+    names_itself(part);
+    assert!(lists.iter().any(|list| list.len() > 1), "the suite needs candidates");
+    let none = expect(part, part.rank(&[]).await);
+    assert!(none.is_empty(), "{part}: no list gives no ranking");
+    let mut lists = lists.to_vec();
+    lists.push(Vec::new());
+    let rankings = expect(part, part.rank(&lists).await);
+    assert_eq!(rankings.len(), lists.len(), "{part}: one ranking a list");
+    for (list, ranking) in lists.iter().zip(&rankings) {
+        assert_eq!(ranking.scores.len(), list.len(), "{part}: one score a candidate");
+        assert!(ranking.scores.iter().all(|score| score.is_finite()), "{part}: finite scores");
+    }
+    let again = expect(part, part.rank(&lists).await);
+    assert_eq!(again, rankings, "{part}: the same call gives the same rankings");
 }
 
 /// Checks a [`Conditioner`].

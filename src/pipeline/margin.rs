@@ -1,0 +1,47 @@
+//! A candidate to how much more of its caption it shows than the draft.
+
+use super::Refusal;
+use super::run::Run;
+use crate::retriever::{Embedder, Embedding, Reference};
+use crate::{Error, Result};
+
+impl Run<'_> {
+    /// Refuses `candidate` where it is not closer to its caption than the draft by the margin: it
+    /// would teach the generator nothing. `None` without a margin, or without a draft.
+    pub(super) async fn known_already(&mut self, candidate: &Reference) -> Result<Option<Refusal>> {
+        let Some(margin) = self.config().margin else { return Ok(None) };
+        let Some(embedder) = &self.pipeline.margin_embedder else { return Ok(None) };
+        let Some(draft) = self.draft_image().cloned() else { return Ok(None) };
+
+        // 1. How close the draft is, once a caption.
+        let text = &candidate.caption.text;
+        let caption = match self.caption_embeddings.get(text) {
+            Some(caption) => caption.clone(),
+            None => only(embedder, embedder.embed_texts(&[text]).await?)?,
+        };
+        self.caption_embeddings.entry(text.clone()).or_insert_with(|| caption.clone());
+        let draft = match &self.draft_embedding {
+            Some(draft) => draft.clone(),
+            None => only(embedder, embedder.embed_images(&[draft]).await?)?,
+        };
+        let draft = self.draft_embedding.insert(draft).similarity(&caption);
+
+        // 2. How close the reference is.
+        let images = std::slice::from_ref(&candidate.image);
+        let reference = only(embedder, embedder.embed_images(images).await?)?.similarity(&caption);
+        let refused = reference - draft < margin;
+        Ok(refused.then_some(Refusal::KnownAlready { reference, draft, margin }))
+    }
+}
+
+/// The one embedding of one input.
+fn only(embedder: &dyn Embedder, embeddings: Vec<Embedding>) -> Result<Embedding> {
+    let found = embeddings.len();
+    match <[Embedding; 1]>::try_from(embeddings) {
+        Ok([embedding]) => Ok(embedding),
+        Err(_) => Err(Error::backend(
+            embedder.to_string(),
+            format!("expected 1 embedding for 1 input, found {found}"),
+        )),
+    }
+}

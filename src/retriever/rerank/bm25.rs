@@ -1,0 +1,163 @@
+//! [`Bm25`]: the words that a caption shares with the captions of the candidates to scores.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+
+use async_trait::async_trait;
+
+use super::{CaptionWriter, Ranking, Reranker};
+use crate::Result;
+use crate::retriever::Reference;
+use crate::text::words;
+
+/// Where the weight of a repeated word levels off; rank_bm25's default.
+const K1: f64 = 1.5;
+/// How much a long caption counts less, in [0, 1]; rank_bm25's default.
+const B: f64 = 0.75;
+/// The share of the mean weight that a word in more than half of the captions gets; rank_bm25's
+/// default.
+const EPSILON: f64 = 0.25;
+
+/// Okapi BM25 (Robertson et al., 2009) of the retrieval caption over the captions of the candidates,
+/// which are the whole corpus, as in the paper. Words are compared in lower case, without
+/// punctuation.
+///
+/// A score has no upper bound, and is 0 where no word is shared. The numbers are those of Python's
+/// `rank_bm25.BM25Okapi`, which the paper's release uses; where many captions share their words
+/// they can be negative.
+///
+/// A candidate without a caption counts as one of no words, unless a [`CaptionWriter`] writes it.
+#[derive(Clone, Debug, Default)]
+pub struct Bm25 {
+    writer: Option<CaptionWriter>,
+}
+
+impl Bm25 {
+    /// BM25 over the captions that are stored with the candidates.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Has `writer` write the captions that are missing.
+    #[must_use]
+    pub fn with_writer(mut self, writer: CaptionWriter) -> Self {
+        self.writer = Some(writer);
+        self
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Reranker for Bm25 {
+    async fn rank(&self, lists: &[Vec<Reference>]) -> Result<Vec<Ranking>> {
+        let written = match &self.writer {
+            Some(writer) => writer.captions(lists.iter().flatten()).await?,
+            None => HashMap::new(),
+        };
+        let words_of = |candidate: &Reference| {
+            let stored = candidate.provenance.stored_caption.as_ref();
+            stored
+                .or_else(|| written.get(&candidate.provenance.source))
+                .map_or(vec![], |c| words(c))
+        };
+        let rank = |list: &Vec<Reference>| {
+            let corpus: Vec<Vec<String>> = list.iter().map(words_of).collect();
+            let query = list.first().map_or(vec![], |candidate| words(&candidate.caption.text));
+            let scores = okapi(&corpus, &query).into_iter().map(|score| score as f32).collect();
+            Ranking { scores, note: None }
+        };
+        Ok(lists.iter().map(rank).collect())
+    }
+}
+
+impl fmt::Display for Bm25 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.writer {
+            Some(writer) => write!(f, "BM25({writer})"),
+            None => f.write_str("BM25"),
+        }
+    }
+}
+
+/// The score of each document of `corpus` for `query`, as `rank_bm25.BM25Okapi` computes it. A
+/// corpus without words, where it divides by 0, scores 0.
+fn okapi<W: Eq + Hash>(corpus: &[Vec<W>], query: &[W]) -> Vec<f64> {
+    // 1. How often each word is in each document, and in how many documents it is.
+    let mut counts = vec![HashMap::<&W, f64>::new(); corpus.len()];
+    let mut documents_with = HashMap::<&W, f64>::new();
+    for (document, counts) in corpus.iter().zip(&mut counts) {
+        for word in document {
+            let count = counts.entry(word).or_default();
+            if *count == 0.0 {
+                *documents_with.entry(word).or_default() += 1.0;
+            }
+            *count += 1.0;
+        }
+    }
+    if documents_with.is_empty() {
+        return vec![0.0; corpus.len()];
+    }
+    // 2. The weight of a word: its inverse document frequency. Below 0, where more than half of the
+    //    documents hold it, a share of the mean stands in.
+    let idf = |with: f64| (corpus.len() as f64 - with + 0.5).ln() - (with + 0.5).ln();
+    let mut frequencies: Vec<f64> = documents_with.values().copied().collect();
+    frequencies.sort_by(f64::total_cmp); // The order of a hash map is not the same every time.
+    let floor = EPSILON * frequencies.iter().map(|&with| idf(with)).sum::<f64>()
+        / documents_with.len() as f64;
+    let weight = |word: &W| match documents_with.get(word).map(|&with| idf(with)) {
+        None => 0.0,
+        Some(idf) if idf < 0.0 => floor,
+        Some(idf) => idf,
+    };
+    // 3. What each word of the query adds to each document.
+    let mean_length = corpus.iter().map(Vec::len).sum::<usize>() as f64 / corpus.len() as f64;
+    let score = |(document, counts): (&Vec<W>, &HashMap<&W, f64>)| {
+        let length = K1 * (1.0 - B + B * document.len() as f64 / mean_length);
+        query
+            .iter()
+            .map(|word| {
+                let count = counts.get(word).copied().unwrap_or(0.0);
+                weight(word) * count * (K1 + 1.0) / (count + length)
+            })
+            .sum()
+    };
+    corpus.iter().zip(&counts).map(score).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Case {
+        corpus: Vec<Vec<String>>,
+        query: Vec<String>,
+        scores: Vec<f64>,
+    }
+
+    /// Recorded by `tests/fixtures/make_bm25.py`.
+    #[test]
+    fn scores_are_those_of_rank_bm25() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bm25.json");
+        let text = std::fs::read_to_string(path).unwrap();
+        let cases: Vec<Case> = serde_json::from_str(&text).unwrap();
+        assert!(cases.len() >= 100);
+        for case in cases {
+            let scores = okapi(&case.corpus, &case.query);
+            assert_eq!(scores.len(), case.scores.len());
+            for (score, expected) in scores.iter().zip(&case.scores) {
+                let error = (score - expected).abs();
+                assert!(error <= 1e-12 * expected.abs().max(1.0), "{score} is not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_corpus_without_words_scores_nothing() {
+        let none: [Vec<&str>; 0] = [];
+        assert!(okapi(&none, &["a"]).is_empty());
+        assert_eq!(okapi(&[vec![], vec![]], &["a"]), [0.0, 0.0]);
+        assert_eq!(okapi(&[vec!["a"], vec![]], &[]), [0.0, 0.0]);
+    }
+}

@@ -1,0 +1,117 @@
+//! [`CaptionWriter`]: images without a caption to the captions that a VLM writes, each once.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::future::join_all;
+
+use crate::Result;
+use crate::pipeline::{parse, prompts};
+use crate::retriever::{Reference, Source};
+use crate::vlm::{ChatRequest, Message, Vlm};
+
+/// Has a VLM describe images, and remembers what it wrote by the image's source. Clones share the
+/// memory.
+///
+/// An image that the model declines to describe has no caption; it is not asked about again.
+#[derive(Clone)]
+pub struct CaptionWriter {
+    vlm: Arc<dyn Vlm>,
+    written: Arc<Mutex<Written>>,
+    keep: Option<Arc<Keep>>,
+}
+
+/// Captions by source; `None` where the model declined.
+type Written = HashMap<Source, Option<String>>;
+type Keep = dyn Fn(&Source, &str) -> Result<()> + Send + Sync;
+
+impl CaptionWriter {
+    /// Captions by `vlm`. All that are missing are asked for at once: a service that allows few
+    /// calls needs [`Limit`](crate::vlm::Limit) around it.
+    pub fn new(vlm: impl Vlm) -> Self {
+        Self { vlm: Arc::new(vlm), written: Arc::default(), keep: None }
+    }
+
+    /// Hands each caption to `keep` as it is written, with the source of its image: what a gallery
+    /// stores is not paid for twice.
+    ///
+    /// An error of `keep` ends the retrieval; the caption is remembered all the same.
+    #[must_use]
+    pub fn kept_by(
+        mut self,
+        keep: impl Fn(&Source, &str) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.keep = Some(Arc::new(keep));
+        self
+    }
+
+    /// What was written, now or before, for those of `candidates` without a stored caption.
+    ///
+    /// # Errors
+    /// Those of the model and of `keep`, after every other caption of the call is remembered.
+    pub(super) async fn captions<'a>(
+        &self,
+        candidates: impl Iterator<Item = &'a Reference> + Send,
+    ) -> Result<HashMap<Source, String>> {
+        let bare: HashMap<&Source, &Reference> = candidates
+            .filter(|candidate| candidate.provenance.stored_caption.is_none())
+            .map(|candidate| (&candidate.provenance.source, candidate))
+            .collect();
+        let mut unknown: Vec<&Reference> = {
+            let written = self.written();
+            let unknown = bare.iter().filter(|(source, _)| !written.contains_key(source));
+            unknown.map(|(_, candidate)| *candidate).collect()
+        };
+        unknown.sort_by_key(|candidate| &candidate.provenance.source);
+        let captions = join_all(unknown.iter().map(|candidate| self.describe(candidate))).await;
+        let mut failed = None;
+        for (candidate, caption) in unknown.iter().zip(captions) {
+            if let Err(error) = caption.and_then(|c| self.remember(&candidate.provenance.source, c))
+            {
+                failed.get_or_insert(error);
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let written = self.written();
+        let known = |source: &Source| Some((source.clone(), written.get(source)?.clone()?));
+        Ok(bare.into_keys().filter_map(known).collect())
+    }
+
+    /// What the model writes about one image; `None` where it declines.
+    async fn describe(&self, candidate: &Reference) -> Result<Option<String>> {
+        let question = Message::user(prompts::DESCRIPTION).with_images([candidate.image.clone()]);
+        let reply = self.vlm.chat(&ChatRequest::new(vec![question])).await?;
+        let declined = reply.refusal.is_some() || parse::is_refusal(&reply.text);
+        Ok(parse::text(&reply.text).filter(|_| !declined))
+    }
+
+    fn remember(&self, source: &Source, caption: Option<String>) -> Result<()> {
+        let kept = match (&self.keep, &caption) {
+            (Some(keep), Some(caption)) => keep(source, caption),
+            _ => Ok(()),
+        };
+        // Where two calls wrote at the same time the first caption counts, as it did before.
+        self.written().entry(source.clone()).or_insert(caption);
+        kept
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for CaptionWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "captions by {}", self.vlm)
+    }
+}
+
+impl fmt::Debug for CaptionWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keeps = self.keep.is_some();
+        f.debug_struct("CaptionWriter").field("vlm", &self.vlm).field("keeps", &keeps).finish()
+    }
+}

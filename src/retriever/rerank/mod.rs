@@ -1,0 +1,164 @@
+//! [`Rerank`]: the best candidates of a retriever to the same candidates in the order of a second,
+//! slower and more exact judgement (section 3.1, table 4).
+
+mod bm25;
+mod by_vlm;
+mod caption_writer;
+
+use std::fmt::{self, Debug, Display};
+
+use async_trait::async_trait;
+
+use super::{Caption, Finding, Reference, Retriever, one_list_each};
+use crate::forward::forward_part;
+use crate::{Error, Result};
+
+pub use bm25::Bm25;
+pub use by_vlm::VlmReranker;
+pub use caption_writer::CaptionWriter;
+
+/// Judges candidates that a retriever has found.
+///
+/// # Contract
+/// - One [`Ranking`] a list, in the order of the lists; one score a candidate, in their order.
+/// - The candidates of a list are all for one caption, the retriever's best first. A list may be
+///   empty.
+/// - Scores are finite; higher is better. Equal scores leave the retriever's order.
+/// - The same call gives the same rankings.
+#[async_trait]
+pub trait Reranker: Display + Debug + Send + Sync + 'static {
+    /// Scores every candidate of every list.
+    async fn rank(&self, lists: &[Vec<Reference>]) -> Result<Vec<Ranking>>;
+}
+
+/// What a [`Reranker`] says of the candidates of one caption.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ranking {
+    /// One score a candidate, in the re-ranker's unit; higher is better.
+    pub scores: Vec<f32>,
+    /// What else there is to know, such as the reply of a model; for the trace.
+    pub note: Option<String>,
+}
+
+forward_part!(Reranker {
+    async fn rank(&self, lists: &[Vec<Reference>]) -> Result<Vec<Ranking>> {
+        (**self).rank(lists).await
+    }
+});
+
+/// A retriever over a retriever: takes the best candidates of the one inside and puts them into the
+/// order of a [`Reranker`].
+///
+/// The score of a reference is then the re-ranker's; what it was before is in
+/// [`Provenance::found_by`](super::Provenance::found_by). A lowest score in the unit of the
+/// retriever inside belongs there: [`Threshold`](super::Threshold).
+///
+/// It never finds more than its candidates: a pipeline that tries several rounds, refuses poor
+/// references or has them verified needs more of them than it uses.
+///
+/// The rows of the paper's table 4, on fakes:
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use std::sync::Arc;
+/// use futures::executor::block_on;
+/// use imagerag::retriever::{Bm25, Caption, CaptionWriter, Fuse, Rerank, Retriever, VlmReranker};
+/// use imagerag::testing::{FakeRetriever, FakeVlm, solid};
+///
+/// // CLIP and SigLIP: an `EmbeddingRetriever` over either embedder.
+/// let shelf = ["a photo of a quetzal", "a quetzal on a branch", "a green parrot"]
+///     .map(|label| (label, solid(8, 8, [0, 140, 70])));
+/// let clip: Arc<dyn Retriever> = Arc::new(FakeRetriever::new(shelf.clone()));
+/// let siglip: Arc<dyn Retriever> = Arc::new(FakeRetriever::new(shelf));
+/// // The top 3 of each are the candidates of the other two rows.
+/// let both = Arc::new(Fuse::by_rank([clip, siglip], 3)?);
+///
+/// // BM25 re-rank, over captions that a VLM writes.
+/// let writer = CaptionWriter::new(FakeVlm::new(["a quetzal", "a branch", "a parrot"]));
+/// let bm25 = Rerank::new(Arc::clone(&both), Bm25::new().with_writer(writer), 6)?;
+///
+/// // GPT re-rank: a VLM looks at the candidates.
+/// let gpt = Rerank::new(both, VlmReranker::new(FakeVlm::new(["1,0,2"])), 6)?;
+///
+/// let captions = [Caption::concept("a quetzal on a branch")];
+/// for retriever in [&bm25 as &dyn Retriever, &gpt] {
+///     assert!(!block_on(retriever.retrieve(&captions, 1))?[0].is_empty());
+/// }
+/// # Ok::<(), imagerag::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Rerank<R, K> {
+    inner: R,
+    reranker: K,
+    candidates: usize,
+}
+
+impl<R: Retriever, K: Reranker> Rerank<R, K> {
+    /// Has `reranker` order the best `candidates` of `inner`, at least 1.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when `candidates` is 0.
+    pub fn new(inner: R, reranker: K, candidates: usize) -> Result<Self> {
+        if candidates == 0 {
+            return Err(Error::invalid_input("candidates to re-rank", "at least 1", candidates));
+        }
+        Ok(Self { inner, reranker, candidates })
+    }
+
+    /// `candidates` in the order of `ranking`, the best `limit` of them.
+    fn reorder(
+        &self,
+        candidates: Vec<Reference>,
+        ranking: Ranking,
+        limit: usize,
+    ) -> Result<Vec<Reference>> {
+        let (scores, note) = (ranking.scores, ranking.note);
+        if scores.len() != candidates.len() || !scores.iter().all(|score| score.is_finite()) {
+            return Err(Error::backend(
+                self.reranker.to_string(),
+                format!("expected {} finite scores, found {scores:?}", candidates.len()),
+            ));
+        }
+        let mut ranked: Vec<(f32, Reference)> = scores.into_iter().zip(candidates).collect();
+        ranked.sort_by(|a, b| b.0.total_cmp(&a.0)); // Stable: ties stay in the order inside.
+        ranked.truncate(limit);
+        let name = self.to_string();
+        let place = |(rank, (score, mut reference)): (usize, (f32, Reference))| {
+            let provenance = &mut reference.provenance;
+            provenance.found_by.push(Finding::of(provenance));
+            (provenance.score, provenance.rank) = (score, rank);
+            provenance.retriever.clone_from(&name);
+            provenance.note.clone_from(&note);
+            reference
+        };
+        Ok(ranked.into_iter().enumerate().map(place).collect())
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<R: Retriever, K: Reranker> Retriever for Rerank<R, K> {
+    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>> {
+        if captions.is_empty() || limit == 0 {
+            return Ok(vec![Vec::new(); captions.len()]);
+        }
+        // Always the same candidates: a smaller limit must give the best of them.
+        let found = self.inner.retrieve(captions, self.candidates).await?;
+        let mut found = one_list_each(&self.inner, captions, found)?;
+        found.iter_mut().for_each(|list| list.truncate(self.candidates));
+        let rankings = self.reranker.rank(&found).await?;
+        if rankings.len() != found.len() {
+            return Err(Error::backend(
+                self.reranker.to_string(),
+                format!("expected {} rankings, found {}", found.len(), rankings.len()),
+            ));
+        }
+        let lists = found.into_iter().zip(rankings);
+        lists.map(|(list, ranking)| self.reorder(list, ranking, limit)).collect()
+    }
+}
+
+impl<R: Retriever, K: Reranker> fmt::Display for Rerank<R, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rerank({}, {})", self.inner, self.reranker)
+    }
+}

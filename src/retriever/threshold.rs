@@ -1,0 +1,52 @@
+//! [`Threshold`]: what a retriever finds to what it finds close enough.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use super::{Caption, Reference, Retriever};
+use crate::{Error, Result};
+
+/// A retriever whose references all have at least a given score.
+///
+/// It states a threshold in the unit of the one retriever it is around, below a
+/// [`Rerank`](super::Rerank) or a [`Fuse`](super::Fuse) that gives scores of its own. What it leaves
+/// out is not seen by the pipeline; [`RagConfig::threshold`](crate::pipeline::RagConfig::threshold),
+/// in the unit of the outermost retriever, leaves a refusal in the trace.
+#[derive(Clone, Debug)]
+pub struct Threshold<R> {
+    inner: R,
+    score: f32,
+}
+
+impl<R: Retriever> Threshold<R> {
+    /// What `inner` finds with at least `score`, in its unit. A score that is no number is below
+    /// every threshold.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when `score` is not finite.
+    pub fn new(inner: R, score: f32) -> Result<Self> {
+        if !score.is_finite() {
+            return Err(Error::invalid_input("threshold", "a finite number", score));
+        }
+        Ok(Self { inner, score })
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<R: Retriever> Retriever for Threshold<R> {
+    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>> {
+        let mut found = self.inner.retrieve(captions, limit).await?;
+        for list in &mut found {
+            list.retain(|reference| reference.provenance.score >= self.score);
+        }
+        Ok(found)
+    }
+}
+
+impl<R: Retriever> fmt::Display for Threshold<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Threshold({}, {})", self.inner, self.score)
+    }
+}

@@ -1,0 +1,717 @@
+//! What is done with the images that a retriever finds: re-ranking, fusion, thresholds; and in the
+//! pipeline verification and the margin over the draft.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures::executor::block_on;
+use imagerag::conditioner::InPrompt;
+use imagerag::pipeline::{
+    Mode, RagConfig, RagPipelineBuilder, Refusal, Stage, StopReason, Unclear,
+};
+use imagerag::retriever::{
+    Bm25, Caption, CaptionWriter, Embedding, Fuse, Provenance, Ranking, Reference, Rerank,
+    Reranker, Source, Threshold, VlmReranker,
+};
+use imagerag::testing::{
+    FakeCritic, FakeEmbedder, FakeGenerator, FakeRetriever, FakeVlm, conformance, solid,
+};
+use imagerag::vlm::ChatReply;
+use imagerag::{Embedder, Error, Image, RagOutcome, RagPipeline, Result, Retriever};
+
+/// Finds the same images for every caption: source, score and stored caption of each.
+#[derive(Clone, Debug)]
+struct Shelf {
+    name: &'static str,
+    found: Vec<(&'static str, f32, Option<&'static str>)>,
+    asked: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Shelf {
+    fn new(name: &'static str, found: &[(&'static str, f32, Option<&'static str>)]) -> Self {
+        Self { name, found: found.to_vec(), asked: Arc::default() }
+    }
+
+    /// Images with scores that fall from 0.9 by 0.1.
+    fn plain(name: &'static str, sources: &[&'static str]) -> Self {
+        let scored = sources.iter().enumerate().map(|(n, s)| (*s, 0.9 - 0.1 * n as f32, None));
+        Self::new(name, &scored.collect::<Vec<_>>())
+    }
+
+    fn asked(&self) -> Vec<usize> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+/// A picture for each source; "copy of x" looks like "x".
+fn picture(source: &str) -> Image {
+    let name = source.strip_prefix("copy of ").unwrap_or(source);
+    let sum = name.bytes().fold(0u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
+    solid(4, 4, [sum, 100, name.len() as u8])
+}
+
+fn reference(
+    caption: &Caption,
+    name: &str,
+    found: (&str, f32, Option<&str>),
+    rank: usize,
+) -> Reference {
+    let mut provenance = Provenance::new(Source::Uri(found.0.to_owned()), name, found.1, rank);
+    provenance.stored_caption = found.2.map(str::to_owned);
+    Reference { image: picture(found.0), caption: caption.clone(), provenance }
+}
+
+#[async_trait]
+impl Retriever for Shelf {
+    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>> {
+        self.asked.lock().unwrap().push(limit);
+        let list = |caption: &Caption| {
+            let found = self.found.iter().take(limit).enumerate();
+            found.map(|(rank, found)| reference(caption, self.name, *found, rank)).collect()
+        };
+        Ok(captions.iter().map(list).collect())
+    }
+}
+
+impl fmt::Display for Shelf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A retriever or re-ranker that breaks its contract or fails.
+#[derive(Clone, Copy, Debug)]
+enum Broken {
+    NoList,
+    Fails,
+    Scores(&'static [f32]),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Broken")
+    }
+}
+
+#[async_trait]
+impl Retriever for Broken {
+    async fn retrieve(&self, _: &[Caption], _: usize) -> Result<Vec<Vec<Reference>>> {
+        match self {
+            Self::Fails => Err(Error::Cancelled),
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+#[async_trait]
+impl Reranker for Broken {
+    async fn rank(&self, lists: &[Vec<Reference>]) -> Result<Vec<Ranking>> {
+        match self {
+            Self::NoList => Ok(Vec::new()),
+            Self::Fails => Err(Error::Cancelled),
+            Self::Scores(scores) => {
+                let ranking = Ranking { scores: scores.to_vec(), note: None };
+                Ok(vec![ranking; lists.len()])
+            }
+        }
+    }
+}
+
+/// Sources and scores of what is found for one caption.
+fn found(retriever: &dyn Retriever, caption: &str, limit: usize) -> Vec<(String, f32)> {
+    list(retriever, caption, limit)
+        .into_iter()
+        .map(|reference| (reference.provenance.source.to_string(), reference.provenance.score))
+        .collect()
+}
+
+fn sources(retriever: &dyn Retriever, caption: &str, limit: usize) -> Vec<String> {
+    found(retriever, caption, limit).into_iter().map(|(source, _)| source).collect()
+}
+
+fn list(retriever: &dyn Retriever, caption: &str, limit: usize) -> Vec<Reference> {
+    block_on(retriever.retrieve(&[Caption::concept(caption)], limit)).unwrap().remove(0)
+}
+
+fn refusing(text: &str) -> ChatReply {
+    let mut reply = ChatReply::new("");
+    reply.refusal = Some(text.to_owned());
+    reply
+}
+
+// Re-ranking.
+
+const CAPTIONED: [(&str, f32, Option<&str>); 4] = [
+    ("car", 0.31, Some("A red car on a road.")),
+    ("tree", 0.30, Some("A tree")),
+    ("bird", 0.29, Some("a quetzal, on a branch of a tree")),
+    ("unknown", 0.28, None),
+];
+
+#[test]
+fn bm25_puts_shared_words_first_and_keeps_what_was_said_before() {
+    let rerank = Rerank::new(Shelf::new("Shelf", &CAPTIONED), Bm25::new(), 4).unwrap();
+    assert_eq!(rerank.to_string(), "Rerank(Shelf, BM25)");
+    let found = list(&rerank, "Quetzal on a branch!", 8);
+    let order: Vec<_> = found.iter().map(|r| r.provenance.source.to_string()).collect();
+    assert_eq!(order, ["bird", "tree", "car", "unknown"]);
+    let best = &found[0].provenance;
+    assert_eq!((best.rank, best.retriever.as_str()), (0, "Rerank(Shelf, BM25)"));
+    let before = &best.found_by[0];
+    assert_eq!((before.retriever.as_str(), before.score, before.rank), ("Shelf", 0.29, 2));
+    // Nothing shared: what rank_bm25 gives, and the order inside.
+    assert_eq!(found[3].provenance.score, 0.0);
+    assert_eq!(sources(&rerank, "zeppelin", 8), ["car", "tree", "bird", "unknown"]);
+}
+
+#[test]
+fn only_the_candidates_are_reordered_whatever_the_limit() {
+    let shelf = Shelf::new("Shelf", &CAPTIONED);
+    let rerank = Rerank::new(shelf.clone(), Bm25::new(), 3).unwrap();
+    assert_eq!(sources(&rerank, "quetzal branch", 8), ["bird", "car", "tree"]);
+    assert_eq!(sources(&rerank, "quetzal branch", 1), ["bird"]);
+    assert!(sources(&rerank, "quetzal branch", 0).is_empty());
+    assert_eq!(shelf.asked(), [3, 3], "limit 0 asks nobody");
+    let error = Rerank::new(shelf, Bm25::new(), 0).unwrap_err().to_string();
+    assert_eq!(error, "candidates to re-rank: expected at least 1, found 0");
+}
+
+#[test]
+fn missing_captions_are_written_once_and_kept() {
+    let vlm = FakeVlm::new(["a kea"]);
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let gallery = Arc::clone(&kept);
+    let writer = CaptionWriter::new(vlm.clone()).kept_by(move |source, caption| {
+        gallery.lock().unwrap().push((source.to_string(), caption.to_owned()));
+        Ok(())
+    });
+    let bm25 = Bm25::new().with_writer(writer);
+    assert_eq!(bm25.to_string(), "BM25(captions by FakeVlm)");
+    let rerank = Rerank::new(Shelf::new("Shelf", &CAPTIONED), bm25, 4).unwrap();
+    let captions = [Caption::concept("a kea"), Caption::concept("kea")];
+    let lists = block_on(rerank.retrieve(&captions, 1)).unwrap();
+    assert!(lists.iter().all(|l| l[0].provenance.source == Source::Uri("unknown".into())));
+    block_on(rerank.retrieve(&captions, 1)).unwrap();
+    assert_eq!(vlm.requests().len(), 1, "one image without a caption, described once");
+    assert_eq!(vlm.requests()[0].messages[0].images, [picture("unknown")]);
+    assert_eq!(*kept.lock().unwrap(), [("unknown".to_owned(), "a kea".to_owned())]);
+}
+
+#[test]
+fn an_image_that_is_not_described_has_no_words_and_is_not_asked_about_again() {
+    for reply in [ChatReply::new("I'm sorry, I can't help"), refusing("no"), ChatReply::new(" ")] {
+        let vlm = FakeVlm::default().then(Ok(reply));
+        let bm25 = Bm25::new().with_writer(CaptionWriter::new(vlm.clone()));
+        let rerank = Rerank::new(Shelf::new("Shelf", &CAPTIONED), bm25, 4).unwrap();
+        for _ in 0..2 {
+            assert_eq!(sources(&rerank, "sorry quetzal", 1), ["bird"]);
+        }
+        assert_eq!(vlm.requests().len(), 1);
+    }
+}
+
+#[test]
+fn captions_that_were_paid_for_outlive_an_error() {
+    let shelf = Shelf::plain("Shelf", &["a", "b", "c"]);
+    let vlm =
+        FakeVlm::new(["an ape"]).then(Err(Error::Cancelled)).then(Ok(ChatReply::new("a cat")));
+    let writer = CaptionWriter::new(vlm.clone());
+    let rerank = Rerank::new(shelf.clone(), Bm25::new().with_writer(writer), 3).unwrap();
+    let captions = [Caption::concept("a cat")];
+    assert!(matches!(block_on(rerank.retrieve(&captions, 1)), Err(Error::Cancelled)));
+    let vlm = vlm.then(Ok(ChatReply::new("a bee")));
+    assert_eq!(sources(&rerank, "a cat", 1), ["c"]);
+    assert_eq!(vlm.requests().len(), 4, "only the second is asked about again");
+
+    let full = |_: &Source, _: &str| Err(Error::backend("gallery", "disk full"));
+    let writer = CaptionWriter::new(FakeVlm::new(["an ape", "a bee", "a cat"])).kept_by(full);
+    let rerank = Rerank::new(shelf, Bm25::new().with_writer(writer), 3).unwrap();
+    let error = block_on(rerank.retrieve(&captions, 1)).unwrap_err().to_string();
+    assert_eq!(error, "gallery failed: disk full");
+    assert_eq!(sources(&rerank, "a cat", 1), ["c"], "remembered all the same");
+}
+
+#[test]
+fn a_vlm_orders_what_it_sees() {
+    let vlm = FakeVlm::new(["2,0"]);
+    let shelf = Shelf::plain("Shelf", &["a", "b", "c", "d"]);
+    let rerank = Rerank::new(shelf, VlmReranker::new(vlm.clone()), 3).unwrap();
+    assert_eq!(rerank.to_string(), "Rerank(Shelf, FakeVlm)");
+    let expected = [("c".to_owned(), 1.0), ("a".to_owned(), 0.5), ("b".to_owned(), 1.0 / 3.0)];
+    assert_eq!(found(&rerank, "a cat", 8), expected);
+    assert_eq!(sources(&rerank, "a cat", 1), ["c"], "asked once");
+    let requests = vlm.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].temperature, 0.0);
+    assert_eq!(requests[0].messages[0].images, ["a", "b", "c"].map(picture));
+    assert!(requests[0].messages[0].text.contains("\"a cat\""));
+}
+
+#[test]
+fn replies_that_give_no_order_leave_the_order_inside_and_say_so() {
+    let shelf = Shelf::plain("Shelf", &["a", "b", "c"]);
+    for (reply, said) in [
+        (ChatReply::new("I can't help with that."), "gave no order: I can't help with that."),
+        (refusing("not allowed"), "gave no order: not allowed"),
+        (ChatReply::new("the cat"), "gave no order: the cat"),
+        (ChatReply::new("17, 99"), "gave no order: 17, 99"),
+        (ChatReply::new(""), "gave no order: "),
+    ] {
+        let vlm = VlmReranker::new(FakeVlm::default().then(Ok(reply)));
+        let rerank = Rerank::new(shelf.clone(), vlm, 3).unwrap();
+        let found = list(&rerank, "a cat", 3);
+        let order: Vec<_> = found.iter().map(|r| r.provenance.source.to_string()).collect();
+        assert_eq!(order, ["a", "b", "c"]);
+        assert_eq!(found[0].provenance.note, Some(format!("FakeVlm {said}")));
+    }
+    let vlm = VlmReranker::new(FakeVlm::new(["1, 1, 7, 1"]));
+    let found = list(&Rerank::new(shelf, vlm, 3).unwrap(), "a cat", 3);
+    assert_eq!(found[0].provenance.note.as_deref(), Some("FakeVlm: 1, 1, 7, 1"));
+    assert_eq!(found[0].provenance.source.to_string(), "b");
+}
+
+#[test]
+fn one_candidate_is_no_question_and_errors_are_passed_on() {
+    let vlm = FakeVlm::default();
+    let rerank =
+        Rerank::new(Shelf::plain("Shelf", &["a"]), VlmReranker::new(vlm.clone()), 3).unwrap();
+    assert_eq!(found(&rerank, "a cat", 3), [("a".to_owned(), 1.0)]);
+    let empty = Rerank::new(Shelf::plain("Shelf", &[]), VlmReranker::new(vlm.clone()), 3).unwrap();
+    assert!(sources(&empty, "a cat", 3).is_empty());
+    assert!(vlm.requests().is_empty());
+
+    let two = Shelf::plain("Shelf", &["a", "b"]);
+    let rerank = Rerank::new(two.clone(), VlmReranker::new(vlm), 3).unwrap();
+    let error = block_on(rerank.retrieve(&[Caption::concept("a")], 1)).unwrap_err();
+    assert!(matches!(error, Error::Backend { .. }), "an error is not remembered as an answer");
+    for broken in [Broken::NoList, Broken::Scores(&[1.0]), Broken::Scores(&[f32::NAN, 0.0])] {
+        let rerank = Rerank::new(two.clone(), broken, 3).unwrap();
+        let error = block_on(rerank.retrieve(&[Caption::concept("a")], 1)).unwrap_err();
+        assert!(error.to_string().starts_with("Broken failed: expected"), "{error}");
+    }
+    for inner in [Broken::NoList, Broken::Fails] {
+        let rerank = Rerank::new(inner, Bm25::new(), 3).unwrap();
+        assert!(block_on(rerank.retrieve(&[Caption::concept("a")], 1)).is_err());
+    }
+    let rerank = Rerank::new(two, Broken::Fails, 3).unwrap();
+    assert!(matches!(
+        block_on(rerank.retrieve(&[Caption::concept("a")], 1)),
+        Err(Error::Cancelled)
+    ));
+}
+
+// Fusion.
+
+fn fused(by_rank: bool, retrievers: &[Shelf], depth: usize) -> Fuse {
+    let parts = retrievers.iter().map(|r| Arc::new(r.clone()) as Arc<dyn Retriever>);
+    if by_rank {
+        Fuse::by_rank(parts, depth).unwrap()
+    } else {
+        Fuse::by_score(parts, depth).unwrap()
+    }
+}
+
+#[test]
+fn ranks_are_fused_and_everyone_who_found_an_image_is_named() {
+    let clip = Shelf::plain("CLIP", &["a", "b", "c", "d"]);
+    let siglip = Shelf::plain("SigLIP", &["c", "copy of b", "e", "f"]);
+    let fuse = fused(true, &[clip.clone(), siglip], 3);
+    assert_eq!(fuse.to_string(), "Fuse(CLIP, SigLIP, by rank)");
+    let rrf = |places: &[f32]| places.iter().map(|place| 1.0 / (60.0 + place)).sum::<f32>();
+    let found = list(&fuse, "x", 8);
+    let scores: Vec<_> =
+        found.iter().map(|r| (r.provenance.source.to_string(), r.provenance.score)).collect();
+    let expected =
+        [("c", rrf(&[3.0, 1.0])), ("b", rrf(&[2.0, 2.0])), ("a", rrf(&[1.0])), ("e", rrf(&[3.0]))];
+    assert_eq!(scores.len(), expected.len());
+    for ((source, score), (name, expected)) in scores.iter().zip(expected) {
+        assert_eq!(source, name);
+        assert!((score - expected).abs() < 1e-7, "{source}: {score} is not {expected}");
+    }
+    let by: Vec<_> =
+        found[1].provenance.found_by.iter().map(|f| (f.retriever.as_str(), f.rank)).collect();
+    assert_eq!(by, [("CLIP", 1), ("SigLIP", 1)]);
+    assert_eq!(found[2].provenance.found_by.len(), 1);
+    assert_eq!(found[3].provenance.rank, 3);
+    assert_eq!(sources(&fuse, "x", 1), ["c"]);
+    assert_eq!(clip.asked(), [3, 3], "the depth, whatever the limit");
+    assert!(sources(&fuse, "x", 0).is_empty());
+}
+
+#[test]
+fn scores_are_fused_list_by_list() {
+    let cosine = Shelf::new("A", &[("a", 0.30, None), ("b", 0.25, None), ("c", 0.20, None)]);
+    let bm25 = Shelf::new("B", &[("c", 12.0, None), ("b", 6.0, None), ("d", 2.0, None)]);
+    let close = |found: Vec<(String, f32)>, expected: &[(&str, f32)]| {
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for ((source, score), (name, share)) in found.iter().zip(expected) {
+            assert!(source == name && (score - share).abs() < 1e-5, "{found:?}");
+        }
+    };
+    let both = fused(false, &[cosine.clone(), bm25.clone()], 3);
+    assert_eq!(both.to_string(), "Fuse(A, B, by score)");
+    close(found(&both, "x", 8), &[("a", 0.5), ("c", 0.5), ("b", 0.45), ("d", 0.0)]);
+    let weighted = both.with_weights([3.0, 1.0]).unwrap();
+    close(found(&weighted, "x", 2), &[("a", 0.75), ("b", 0.475)]);
+    // Lists of one, and of equal or senseless scores.
+    let one = Shelf::new("B", &[("z", -7.0, None)]);
+    close(found(&fused(false, std::slice::from_ref(&one), 3), "x", 8), &[("z", 1.0)]);
+    let equal = Shelf::new("B", &[("y", 0.1, None), ("z", 0.1, None)]);
+    close(found(&fused(false, &[equal], 3), "x", 8), &[("y", 1.0), ("z", 1.0)]);
+    let nan = Shelf::new("B", &[("x", 2.0, None), ("y", 1.0, None), ("z", f32::NAN, None)]);
+    close(found(&fused(false, &[nan], 3), "x", 8), &[("x", 1.0), ("y", 0.0), ("z", 0.0)]);
+    let none = Shelf::plain("C", &[]);
+    close(found(&fused(false, &[one, none], 3), "x", 8), &[("z", 0.5)]);
+}
+
+#[test]
+fn the_same_image_twice_in_one_list_counts_once() {
+    let shelf = Shelf::plain("A", &["a", "copy of a", "b"]);
+    let other = Shelf::plain("B", &["b", "copy of a", "a"]);
+    let rrf = |place: f32| 1.0 / (60.0 + place);
+    let found = found(&fused(true, &[shelf, other], 3), "x", 8);
+    assert_eq!(found.len(), 2);
+    assert_eq!((found[0].0.as_str(), found[1].0.as_str()), ("a", "b"));
+    assert!((found[0].1 - rrf(1.0) - rrf(2.0)).abs() < 1e-7, "{found:?}");
+}
+
+#[test]
+fn nothing_to_fuse_and_weights_that_are_none_are_refused() {
+    let error = Fuse::by_rank([], 3).unwrap_err().to_string();
+    assert_eq!(error, "retrievers: expected at least 1, found 0");
+    let part = || Arc::new(Shelf::plain("A", &["a"])) as Arc<dyn Retriever>;
+    let error = Fuse::by_score([part()], 0).unwrap_err().to_string();
+    assert_eq!(error, "depth: expected at least 1, found 0");
+    for weights in
+        [vec![], vec![1.0, 1.0], vec![0.0], vec![-1.0], vec![f32::NAN], vec![f32::MAX; 2]]
+    {
+        let error = Fuse::by_rank([part()], 3).unwrap().with_weights(weights).unwrap_err();
+        assert!(error.to_string().starts_with("weights: expected 1 finite numbers"), "{error}");
+    }
+}
+
+#[test]
+fn a_retriever_that_fails_fails_all_unless_that_is_tolerated() {
+    let parts = || -> [Arc<dyn Retriever>; 3] {
+        [Arc::new(Broken::Fails), Arc::new(Shelf::plain("A", &["a"])), Arc::new(Broken::NoList)]
+    };
+    let strict = Fuse::by_rank(parts(), 3).unwrap();
+    let captions = [Caption::concept("x")];
+    assert!(matches!(block_on(strict.retrieve(&captions, 1)), Err(Error::Cancelled)));
+    let tolerant = strict.tolerating_failures();
+    let found = list(&tolerant, "x", 3);
+    assert_eq!(found.len(), 1);
+    let note = found[0].provenance.note.as_deref().unwrap();
+    assert!(note.starts_with("Broken failed: cancelled; Broken failed: Broken failed"), "{note}");
+    let alone = Fuse::by_rank([Arc::new(Broken::Fails) as Arc<dyn Retriever>], 3).unwrap();
+    let result = block_on(alone.tolerating_failures().retrieve(&captions, 1));
+    assert!(matches!(result, Err(Error::Cancelled)));
+}
+
+#[test]
+fn retrievers_are_asked_at_the_same_time() {
+    /// Answers only after the other one was asked too.
+    #[derive(Debug)]
+    struct Meets(Arc<futures::lock::Mutex<usize>>);
+    impl fmt::Display for Meets {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Meets")
+        }
+    }
+    #[async_trait]
+    impl Retriever for Meets {
+        async fn retrieve(&self, captions: &[Caption], _: usize) -> Result<Vec<Vec<Reference>>> {
+            *self.0.lock().await += 1;
+            for _ in 0..100 {
+                if *self.0.lock().await == 2 {
+                    return Ok(vec![Vec::new(); captions.len()]);
+                }
+                yield_once().await;
+            }
+            Err(Error::Cancelled)
+        }
+    }
+    let met = Arc::default();
+    let parts = [0, 1].map(|_| Arc::new(Meets(Arc::clone(&met))) as Arc<dyn Retriever>);
+    let fuse = Fuse::by_rank(parts, 1).unwrap();
+    assert!(block_on(fuse.retrieve(&[Caption::concept("x")], 1)).is_ok());
+}
+
+/// Lets other futures of the same task run.
+async fn yield_once() {
+    let mut yielded = false;
+    futures::future::poll_fn(|context| {
+        context.waker().wake_by_ref();
+        match std::mem::replace(&mut yielded, true) {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        }
+    })
+    .await;
+}
+
+#[test]
+fn a_threshold_keeps_what_is_close_enough() {
+    let nan = [("a", 0.3, None), ("b", 0.2, None), ("c", f32::NAN, None)];
+    let threshold = Threshold::new(Shelf::new("Shelf", &nan), 0.25).unwrap();
+    assert_eq!(threshold.to_string(), "Threshold(Shelf, 0.25)");
+    assert_eq!(sources(&threshold, "x", 8), ["a"]);
+    for wrong in [f32::NAN, f32::INFINITY] {
+        assert!(Threshold::new(Broken::Fails, wrong).is_err());
+    }
+}
+
+#[test]
+fn wrappers_keep_the_contract_of_a_retriever() {
+    let clip: Arc<dyn Retriever> = Arc::new(Shelf::new("CLIP", &CAPTIONED));
+    let shelf = ["a quetzal", "a red car", "a tree"].map(|label| (label, solid(2, 2, [7; 3])));
+    let words: Arc<dyn Retriever> = Arc::new(FakeRetriever::new(shelf));
+    let captions = [Caption::concept("a quetzal"), Caption::concept("a red tree")];
+    let both = || [Arc::clone(&clip), Arc::clone(&words)];
+    let by_rank = Fuse::by_rank(both(), 3).unwrap();
+    let by_score = Fuse::by_score(both(), 3).unwrap().with_weights([0.3, 0.7]).unwrap();
+    let bm25 = Rerank::new(by_rank.clone(), Bm25::new(), 6).unwrap();
+    let vlm = VlmReranker::new(FakeVlm::new(["3,1,2", "2", "1", "0"]));
+    let vlm = Rerank::new(by_score.clone(), vlm, 6).unwrap();
+    let threshold = Threshold::new(Arc::clone(&clip), 0.2).unwrap();
+    for part in [&by_rank as &dyn Retriever, &by_score, &bm25, &vlm, &threshold] {
+        block_on(conformance::retriever(part, &captions));
+    }
+    let lists = block_on(clip.retrieve(&captions, 4)).unwrap();
+    block_on(conformance::reranker(&Bm25::new(), &lists));
+    let boxed: Box<dyn Reranker> = Box::new(VlmReranker::new(FakeVlm::new(["1", "2"])));
+    block_on(conformance::reranker(&boxed, &lists));
+}
+
+// Verification and margin, in the pipeline.
+
+fn parts(retriever: impl Retriever) -> RagPipelineBuilder {
+    RagPipeline::builder()
+        .generator(FakeGenerator::new())
+        .retriever(retriever)
+        .conditioner(InPrompt::new(3).unwrap())
+}
+
+fn run(builder: RagPipelineBuilder) -> RagOutcome {
+    block_on(builder.build().unwrap().run("a prompt")).unwrap()
+}
+
+fn used(outcome: &RagOutcome) -> Vec<String> {
+    outcome.references.iter().map(|r| r.provenance.source.to_string()).collect()
+}
+
+fn refusals(outcome: &RagOutcome) -> Vec<Option<Refusal>> {
+    outcome.trace.hits().map(|hit| hit.refused.clone()).collect()
+}
+
+#[test]
+fn a_reference_that_the_verifier_does_not_see_is_refused_and_the_next_one_tried() {
+    let verifier = FakeVlm::new(["No, it is a parrot.", "Yes."]);
+    let shelf = Shelf::plain("Shelf", &["parrot", "quetzal", "other"]);
+    let critic = FakeCritic::new().missing(["a quetzal"]);
+    let outcome = run(parts(shelf).critic(critic).verifier(verifier.clone()));
+    assert_eq!(used(&outcome), ["quetzal"]);
+    let answer = "No, it is a parrot.".to_owned();
+    let expected = [Some(Refusal::NotShown { answer }), None, Some(Refusal::NoRoom)];
+    assert_eq!(refusals(&outcome), expected);
+    let asked = verifier.requests();
+    assert_eq!(asked.len(), 2, "no more questions than needed");
+    assert_eq!(
+        asked[0].messages[0].text,
+        "Does this image show \"a quetzal\"? Only answer yes or no."
+    );
+    assert_eq!(asked[0].messages[0].images, [picture("parrot")]);
+    let stage = outcome.trace.stages.iter().find(|s| s.stage == Stage::Retrieve).unwrap();
+    assert_eq!(stage.exchanges.len(), 2);
+    assert_eq!(stage.exchanges[0].purpose, "verification");
+    assert_eq!(outcome.trace.parts.verifier.as_deref(), Some("FakeVlm"));
+}
+
+#[test]
+fn nothing_that_the_verifier_sees_leaves_the_draft() {
+    let shelf = Shelf::plain("Shelf", &["a", "b"]);
+    let critic = FakeCritic::new().missing(["a quetzal"]);
+    let outcome = run(parts(shelf).critic(critic).verifier(FakeVlm::new(["no", "no"])));
+    assert_eq!(outcome.stop, StopReason::NoUsefulReference);
+    assert_eq!(outcome.draft.as_ref(), Some(&outcome.image));
+}
+
+#[test]
+fn an_unclear_answer_is_what_the_setting_says() {
+    for reply in [
+        ChatReply::new("The eyes are nice"),
+        ChatReply::new(""),
+        ChatReply::new("I'm sorry, I can't identify people. No."),
+        refusing("not allowed"),
+    ] {
+        let answer = reply.refusal.clone().unwrap_or_else(|| reply.text.clone());
+        let outcome = |unclear| {
+            let verifier = FakeVlm::default().then(Ok(reply.clone()));
+            let critic = FakeCritic::new().missing(["a quetzal"]);
+            let builder = parts(Shelf::plain("Shelf", &["a"])).critic(critic);
+            run(builder.verifier(verifier).unclear(unclear))
+        };
+        let refused = outcome(Unclear::Refuse);
+        assert_eq!(refusals(&refused), [Some(Refusal::Unverified { answer })]);
+        assert_eq!(refused.stop, StopReason::NoUsefulReference);
+        assert_eq!(used(&outcome(Unclear::Use)), ["a"]);
+    }
+    assert_eq!(RagConfig::default().unclear, Unclear::Refuse);
+}
+
+#[test]
+fn the_verifier_is_asked_once_about_an_image_and_a_concept() {
+    let verifier = FakeVlm::new(["no", "yes", "yes"]);
+    let critic = FakeCritic::new().missing(["a quetzal"]).missing(["a quetzal"]);
+    let shelf = Shelf::plain("Shelf", &["a", "b", "c"]);
+    let builder = parts(shelf).critic(critic).verifier(verifier.clone()).max_rounds(3);
+    let outcome = run(builder);
+    assert_eq!(outcome.stop, StopReason::Matched { round: 2 });
+    let asked: Vec<Image> =
+        verifier.requests().iter().map(|r| r.messages[0].images[0].clone()).collect();
+    assert_eq!(
+        asked,
+        ["a", "b", "c"].map(picture),
+        "what is refused for another reason is not shown"
+    );
+    assert_eq!(used(&outcome), ["c"]);
+}
+
+#[test]
+fn what_is_refused_anyway_is_not_verified() {
+    let verifier = FakeVlm::new(["yes"]);
+    let shelf = Shelf::new("Shelf", &[("a", 0.9, None), ("b", f32::NAN, None), ("c", 0.1, None)]);
+    let critic = FakeCritic::new().missing(["a quetzal", "a resplendent quetzal"]);
+    let outcome = run(parts(shelf).critic(critic).verifier(verifier.clone()).threshold(0.5));
+    assert_eq!(used(&outcome), ["a"]);
+    assert_eq!(verifier.requests().len(), 1);
+}
+
+#[test]
+fn an_error_of_the_verifier_keeps_the_draft_and_what_was_said() {
+    let verifier = FakeVlm::new(["no"]).then(Err(Error::Cancelled));
+    let shelf = Shelf::plain("Shelf", &["a", "b"]);
+    let critic = FakeCritic::new().missing(["a quetzal"]);
+    let pipeline = parts(shelf).critic(critic).verifier(verifier).build().unwrap();
+    let error = block_on(pipeline.run("a prompt")).unwrap_err();
+    assert_eq!(error.stage, Stage::Retrieve);
+    assert!(matches!(*error.source, Error::Cancelled));
+    assert!(error.best.is_some());
+    let exchanges: Vec<_> = error.trace.exchanges().collect();
+    assert_eq!(exchanges.len(), 2);
+    assert_eq!(exchanges[1].problem.as_deref(), Some("cancelled"));
+}
+
+/// Embeds an image as the share of red in its pixels, and counts what it is given.
+#[derive(Clone, Debug, Default)]
+struct Redness {
+    texts: Arc<Mutex<Vec<String>>>,
+    images: Arc<Mutex<Vec<Image>>>,
+    empty: bool,
+}
+
+impl fmt::Display for Redness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redness")
+    }
+}
+
+#[async_trait]
+impl Embedder for Redness {
+    fn dim(&self) -> usize {
+        2
+    }
+
+    async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
+        self.texts.lock().unwrap().extend(texts.iter().map(|text| (*text).to_owned()));
+        texts.iter().map(|_| Embedding::new([1.0, 0.0])).collect()
+    }
+
+    async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>> {
+        if self.empty {
+            return Ok(Vec::new());
+        }
+        self.images.lock().unwrap().extend(images.iter().cloned());
+        let embed = |image: &Image| {
+            let red = f32::from(image.pixels()[0]) / 255.0;
+            Embedding::new([red, (1.0 - red * red).sqrt()])
+        };
+        images.iter().map(embed).collect()
+    }
+}
+
+/// Pictures with a red of 0 and 255.
+fn reds() -> FakeRetriever {
+    FakeRetriever::new([
+        ("a rose thing", solid(4, 4, [0, 9, 9])),
+        ("a rose in the sun and rain", solid(4, 4, [255, 9, 9])),
+    ])
+}
+
+#[test]
+fn a_reference_that_shows_no_more_than_the_draft_is_refused() {
+    let embedder = Redness::default();
+    let critic = FakeCritic::new().missing(["a rose thing"]).missing(["a rose thing"]);
+    let builder = parts(reds()).critic(critic).max_rounds(2).margin(embedder.clone(), 0.05);
+    let outcome = run(builder);
+    let draft = f32::from(outcome.draft.as_ref().unwrap().pixels()[0]) / 255.0;
+    assert!(draft > 0.01 && draft < 0.9, "the fake's draft is neither: {draft}");
+    assert_eq!(used(&outcome), ["a rose in the sun and rain"]);
+    let hits: Vec<_> = outcome.trace.hits().collect();
+    let Some(Refusal::KnownAlready { reference, draft: known, margin }) = &hits[0].refused else {
+        panic!("{:?}", hits[0].refused);
+    };
+    assert_eq!((*reference, *margin), (0.0, 0.05));
+    assert!((known - draft).abs() < 1e-5);
+    assert_eq!(outcome.trace.parts.margin_embedder.as_deref(), Some("Redness"));
+    assert_eq!(*embedder.texts.lock().unwrap(), ["a rose thing"], "one caption, two rounds");
+    let draft = outcome.draft.as_ref().unwrap();
+    let drafts = embedder.images.lock().unwrap().iter().filter(|image| *image == draft).count();
+    assert_eq!(drafts, 1, "one draft, two rounds");
+}
+
+#[test]
+fn without_a_draft_the_margin_refuses_nothing() {
+    let embedder = Redness::default();
+    let critic = FakeCritic::new().missing(["a rose thing"]);
+    let builder = parts(reds()).critic(critic).mode(Mode::AllConcepts);
+    let outcome = run(builder.margin(embedder.clone(), 2.0));
+    assert_eq!(used(&outcome), ["a rose thing"]);
+    assert!(embedder.texts.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_margin_needs_its_embedder_and_a_number() {
+    let builder = || parts(reds()).critic(FakeCritic::new());
+    let mut config = RagConfig::default();
+    config.margin = Some(0.1);
+    let error = builder().config(config).build().unwrap_err().to_string();
+    assert!(error.contains("needs a embedder for the margin"), "{error}");
+    for wrong in [f32::NAN, f32::INFINITY, 2.5, -2.5] {
+        let error = builder().margin(FakeEmbedder, wrong).build().unwrap_err().to_string();
+        assert!(error.starts_with("margin: expected -2 to 2"), "{error}");
+    }
+    let broken = Redness { empty: true, ..Redness::default() };
+    let critic = FakeCritic::new().missing(["a rose thing"]);
+    let pipeline = parts(reds()).critic(critic).margin(broken, 0.0).build().unwrap();
+    let error = block_on(pipeline.run("a prompt")).unwrap_err();
+    assert_eq!(
+        error.source.to_string(),
+        "Redness failed: expected 1 embedding for 1 input, found 0"
+    );
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn the_trace_with_every_refusal_is_json_that_reads_back() {
+    let verifier = FakeVlm::new(["no", "hm", "yes"]);
+    let clip: Arc<dyn Retriever> = Arc::new(Shelf::plain("CLIP", &["a", "b", "c"]));
+    let critic = FakeCritic::new().missing(["a quetzal"]);
+    let fuse = Fuse::by_rank([clip], 3).unwrap();
+    let outcome = run(parts(fuse).critic(critic).verifier(verifier));
+    let json = outcome.trace.to_json();
+    assert!(json.contains("\"not_shown\"") && json.contains("\"unverified\""), "{json}");
+    let back: imagerag::pipeline::RagTrace = serde_json::from_str(&json).unwrap();
+    assert_eq!(back, outcome.trace);
+}
