@@ -5,6 +5,8 @@ mod conditioning;
 mod in_prompt;
 #[cfg(feature = "tch")]
 mod ip_adapter;
+#[cfg(feature = "tch")]
+mod omini_control;
 mod template;
 
 use std::fmt::{Debug, Display};
@@ -20,6 +22,8 @@ pub use conditioning::{Conditioning, ConditioningKind, ImageTokens, Strength};
 pub use in_prompt::InPrompt;
 #[cfg(feature = "tch")]
 pub use ip_adapter::IpAdapter;
+#[cfg(feature = "tch")]
+pub use omini_control::{ConditionFit, OminiControl, OminiControlBuilder};
 pub use template::PromptTemplate;
 
 /// Prepares references for a generator. It prepares, the generator consumes: what passes between

@@ -8,6 +8,9 @@ pub enum PromptTemplate {
     /// Section 3.2 of the paper: `According to these examples of {caption}, generate {prompt}`.
     #[default]
     Examples,
+    /// `This item is {caption}. {prompt}`: adapters such as OminiControl's are trained on prompts that
+    /// call the reference "this item", and a prompt may go on so.
+    ThisItem,
     /// The prompt as it is; the references speak for themselves.
     Plain,
 }
@@ -27,7 +30,13 @@ impl PromptTemplate {
                 None => (*caption).to_owned(),
             })
             .collect();
-        format!("According to these examples of {}, generate {prompt}", examples.join(", "))
+        let examples = examples.join(", ");
+        match self {
+            Self::ThisItem => format!("This item is {examples}. {prompt}"),
+            Self::Examples | Self::Plain => {
+                format!("According to these examples of {examples}, generate {prompt}")
+            }
+        }
     }
 }
 
@@ -45,6 +54,10 @@ mod tests {
         assert_eq!(
             PromptTemplate::Examples.apply("a zoo", &["a red panda"], &[]),
             "According to these examples of a red panda, generate a zoo"
+        );
+        assert_eq!(
+            PromptTemplate::ThisItem.apply("It stands in the snow", &["a red panda"], &[]),
+            "This item is a red panda. It stands in the snow"
         );
         assert_eq!(PromptTemplate::Plain.apply("a zoo", &["a red panda"], &[]), "a zoo");
         assert_eq!(PromptTemplate::Examples.apply("a zoo", &[], &[]), "a zoo");

@@ -13,7 +13,7 @@ mod layers;
 mod math;
 pub(crate) mod noise;
 pub(crate) mod preprocess;
-mod resample;
+pub(crate) mod resample;
 pub(crate) mod schedule;
 pub(crate) mod sdxl;
 #[allow(dead_code, reason = "FLUX and SigLIP read it")]
