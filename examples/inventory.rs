@@ -13,25 +13,33 @@ use std::process::ExitCode;
 
 use imagerag::models::{COMPONENTS, inventory};
 
-const USAGE: &str = "\
+/// What to say where the arguments do not fit.
+fn usage() -> String {
+    format!(
+        "\
 Usage: inventory COMPONENT CONFIG.json
 
 Prints one JSON object on standard output: the names of all tensors that the loader of COMPONENT
 asks a checkpoint for, with their shapes. Nothing is loaded.
 
-  COMPONENT    sdxl-unet, sdxl-vae, clip-text, clip-vision, clip or ip-adapter-plus
-  CONFIG.json  the component's config.json; for ip-adapter-plus, that of the UNet it belongs to";
+  COMPONENT    one of {}
+  CONFIG.json  the component's config.json; for ip-adapter-plus, that of the UNet it belongs to;
+               for omini, the LoRA file itself, which is checked and listed",
+        COMPONENTS.join(", ")
+    )
+}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
-        println!("{USAGE}");
+        println!("{}", usage());
         return ExitCode::SUCCESS;
     }
     let [component, config] = arguments.as_slice() else {
         let found = arguments.len();
         eprintln!(
-            "error: expected a component and a config.json, found {found} arguments\n\n{USAGE}"
+            "error: expected a component and a config.json, found {found} arguments\n\n{}",
+            usage()
         );
         return ExitCode::from(2);
     };

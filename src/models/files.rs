@@ -117,6 +117,11 @@ impl TensorFiles {
         &self.root
     }
 
+    /// Names of all tensors.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.files.iter().flat_map(|file| file.header.offset_keys()).collect()
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<StoredTensor<'_>> {
         let at = if self.shards.is_empty() { 0 } else { *self.shards.get(name)? };
         let file = self.files.get(at)?;

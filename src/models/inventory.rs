@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::clip::{ClipConfig, ClipModel, TextConfig, TextModel, VisionConfig, VisionModel};
 use super::flux::config::FluxConfig;
+use super::flux::lora_file;
 use super::flux::transformer::FluxTransformer;
 use super::ip_adapter;
 use super::sdxl::config::UNetConfig;
@@ -15,7 +16,7 @@ use super::weights::Weights;
 use crate::{Error, Result};
 
 /// The components whose [`inventory`] is known.
-pub const COMPONENTS: [&str; 8] = [
+pub const COMPONENTS: [&str; 9] = [
     "sdxl-unet",
     "sdxl-vae",
     "clip-text",
@@ -24,6 +25,7 @@ pub const COMPONENTS: [&str; 8] = [
     "ip-adapter-plus",
     "flux-transformer",
     "flux-vae",
+    "omini",
 ];
 
 /// Names and shapes of the tensors that the loader of `component` asks a checkpoint with the
@@ -31,7 +33,8 @@ pub const COMPONENTS: [&str; 8] = [
 ///
 /// `component` is one of [`COMPONENTS`]. `config` is the component's own `config.json`; that of
 /// `ip-adapter-plus` is the UNet's, and its other sizes are those of the released
-/// `ip-adapter-plus_sdxl_vit-h`.
+/// `ip-adapter-plus_sdxl_vit-h`. That of `omini` is an OminiControl LoRA itself, such as
+/// `subject_512.safetensors`: what it holds is listed, after checking that it is one.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for another component; [`Error::Io`] and [`Error::InvalidFile`] when
@@ -46,6 +49,7 @@ pub fn inventory(component: &str, config: impl AsRef<Path>) -> Result<Inventory>
         "clip-text" => drop(TextModel::new(&weights, &TextConfig::read(config)?)?),
         "clip-vision" => drop(VisionModel::new(&weights, &VisionConfig::read(config)?)?),
         "clip" => drop(ClipModel::new(&weights, &ClipConfig::read(config)?)?),
+        "omini" => return lora_file::inventory(config),
         "ip-adapter-plus" => return ip_adapter::inventory(UNetConfig::read(config)?),
         _ => {
             let expected = format!("one of {}", COMPONENTS.join(", "));

@@ -18,13 +18,42 @@ pub(crate) struct Qkv {
     pub(crate) v: Tensor,
 }
 
+impl Qkv {
+    /// Keys and values alone.
+    pub(super) fn keep(self) -> Kept {
+        Kept { k: self.k, v: self.v }
+    }
+}
+
+/// What is left of a branch that is not in the pass: `[b, heads, tokens, head_dim]`.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    k: Tensor,
+    v: Tensor,
+}
+
+/// What branches read beside each other, and how strongly.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beside<'a> {
+    /// Its keys come after those of the branches.
+    pub(super) kept: Option<&'a Kept>,
+    /// Added to the logits, `[queries, keys]`.
+    pub(super) bias: Option<&'a Tensor>,
+}
+
 /// What every branch reads of all of them, `[b, tokens, width]` each, in their order.
-pub(crate) fn joint_attention(branches: &[Qkv]) -> Vec<Tensor> {
-    let join = |part: fn(&Qkv) -> &Tensor| match branches {
-        [one] => part(one).shallow_clone(),
-        all => Tensor::cat(&all.iter().map(part).collect::<Vec<_>>(), 2), // [b, heads, tokens, head_dim]
+pub(crate) fn joint_attention(branches: &[Qkv], beside: Beside<'_>) -> Vec<Tensor> {
+    let join = |part: fn(&Qkv) -> &Tensor, kept: Option<&Tensor>| {
+        let all: Vec<_> = branches.iter().map(part).chain(kept).collect();
+        match all[..] {
+            [one] => one.shallow_clone(),
+            _ => Tensor::cat(&all, 2), // [b, heads, tokens, head_dim]
+        }
     };
-    let read = attention(&join(|qkv| &qkv.q), &join(|qkv| &qkv.k), &join(|qkv| &qkv.v), None);
+    let q = join(|qkv| &qkv.q, None);
+    let k = join(|qkv| &qkv.k, beside.kept.map(|kept| &kept.k));
+    let v = join(|qkv| &qkv.v, beside.kept.map(|kept| &kept.v));
+    let read = attention(&q, &k, &v, beside.bias);
     let lengths: Vec<_> = branches.iter().map(|qkv| qkv.q.size()[2]).collect();
     join_heads(&read).split_with_sizes(lengths, 1) // [b, tokens, width]
 }

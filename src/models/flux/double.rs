@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::attention::{Qkv, QkvProjection, joint_attention};
+use super::attention::{Beside, Kept, Qkv, QkvProjection, joint_attention};
 use super::branch::{Branch, clip_f16};
 use super::config::FluxConfig;
 use super::lora::{Lora, Projection, Site};
@@ -49,14 +49,14 @@ impl DoubleBlock {
     }
 
     /// The first of `branches` is the text; all others go through the image's weights.
-    pub(crate) fn forward(&self, branches: &mut [Branch<'_>]) {
+    pub(crate) fn forward(&self, branches: &mut [Branch<'_>], beside: Beside<'_>) {
         // 1. what the branches tell and ask each other
         let sides = || std::iter::once(&self.text).chain(std::iter::repeat(&self.image));
         let asked: Vec<_> =
             sides().zip(&*branches).map(|(side, branch)| side.ask(self.index, branch)).collect();
 
         // 2. attention over all of them
-        let read = joint_attention(&asked);
+        let read = joint_attention(&asked, beside);
 
         // 3. each by itself
         for ((side, branch), read) in sides().zip(&mut *branches).zip(&read) {
@@ -65,6 +65,15 @@ impl DoubleBlock {
         if let [text, ..] = branches {
             text.tokens = clip_f16(text.tokens.shallow_clone());
         }
+    }
+
+    /// A `branch` that goes through the image's weights and reads itself alone.
+    pub(super) fn alone(&self, branch: &mut Branch<'_>) -> Kept {
+        let asked = [self.image.ask(self.index, branch)];
+        let read = joint_attention(&asked, Beside::default());
+        branch.tokens = self.image.take(self.index, branch, &read[0]);
+        let [asked] = asked;
+        asked.keep()
     }
 
     /// The text's modulation by `time`, `[b, width]`, activated.

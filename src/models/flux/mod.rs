@@ -16,11 +16,15 @@
 
 pub(crate) mod attention;
 pub(crate) mod branch;
+pub(crate) mod condition;
+#[cfg(test)]
+mod condition_tests;
 pub(crate) mod config;
 pub(crate) mod double;
 mod embedding;
 pub(crate) mod latents;
 pub(crate) mod lora;
+pub(crate) mod lora_file;
 pub(crate) mod modulation;
 pub(crate) mod rope;
 pub(crate) mod single;

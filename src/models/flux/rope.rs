@@ -22,6 +22,22 @@ pub(crate) fn image_positions(rows: i64, columns: i64) -> Vec<Position> {
         .collect()
 }
 
+/// The positions of a condition: those of an image moved by `delta` rows and columns, then stretched
+/// so that patches keep their middles. OminiControl, `Condition.encode`.
+pub(crate) fn condition_positions(
+    rows: i64,
+    columns: i64,
+    delta: [f64; 2],
+    scale: f64,
+) -> Vec<Position> {
+    let place = |at: f64, delta: f64| (at + delta) * scale + (scale - 1.0) / 2.0;
+    let mut positions = image_positions(rows, columns);
+    for [_, row, column] in &mut positions {
+        (*row, *column) = (place(*row, delta[0]), place(*column, delta[1]));
+    }
+    positions
+}
+
 /// Cosines and sines of each position, `[tokens, head_dim]` in f32.
 #[derive(Debug)]
 pub(crate) struct Rope {

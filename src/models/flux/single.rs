@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::attention::{QkvProjection, joint_attention};
+use super::attention::{Beside, Kept, Qkv, QkvProjection, joint_attention};
 use super::branch::{Branch, clip_f16};
 use super::config::FluxConfig;
 use super::lora::{Lora, Projection, Site};
@@ -44,29 +44,43 @@ impl SingleBlock {
         })
     }
 
-    pub(crate) fn forward(&self, branches: &mut [Branch<'_>]) {
+    pub(crate) fn forward(&self, branches: &mut [Branch<'_>], beside: Beside<'_>) {
         // 1. what the branches tell and ask each other
-        let normed: Vec<_> = branches
-            .iter()
-            .map(|branch| branch.modulations.single[self.index].before(&branch.tokens))
-            .collect(); // [b, tokens, width]
-        let asked: Vec<_> = normed
-            .iter()
-            .zip(&*branches)
-            .map(|(normed, branch)| self.qkv.forward(normed, branch))
-            .collect();
+        let (normed, asked): (Vec<_>, Vec<_>) =
+            branches.iter().map(|branch| self.ask(branch)).unzip();
 
         // 2. attention over all of them
-        let read = joint_attention(&asked);
+        let read = joint_attention(&asked, beside);
 
         // 3. what each reads and makes of its own
-        for ((branch, normed), read) in branches.iter_mut().zip(&normed).zip(read) {
-            let hidden = self.proj_mlp.forward(normed, branch.lora).gelu_("tanh"); // [b, tokens, inner]
-            let both = Tensor::cat(&[read, hidden], 2); // [b, tokens, width + inner]
-            let output = self.proj_out.forward(&both, branch.lora);
-            let modulation = &branch.modulations.single[self.index];
-            branch.tokens = clip_f16(modulation.after(&branch.tokens, output)); // [b, tokens, width]
+        for ((branch, normed), read) in branches.iter_mut().zip(&normed).zip(&read) {
+            branch.tokens = self.take(branch, normed, read);
         }
+    }
+
+    /// A `branch` that reads itself alone.
+    pub(super) fn alone(&self, branch: &mut Branch<'_>) -> Kept {
+        let (normed, asked) = self.ask(branch);
+        let asked = [asked];
+        let read = joint_attention(&asked, Beside::default());
+        branch.tokens = self.take(branch, &normed, &read[0]);
+        let [asked] = asked;
+        asked.keep()
+    }
+
+    /// The tokens of `branch` after their norm, with their queries, keys and values.
+    fn ask(&self, branch: &Branch<'_>) -> (Tensor, Qkv) {
+        let normed = branch.modulations.single[self.index].before(&branch.tokens); // [b, tokens, width]
+        let asked = self.qkv.forward(&normed, branch);
+        (normed, asked)
+    }
+
+    /// The tokens of `branch`, `normed` before, after they read `read`: `[b, tokens, width]`.
+    fn take(&self, branch: &Branch<'_>, normed: &Tensor, read: &Tensor) -> Tensor {
+        let hidden = self.proj_mlp.forward(normed, branch.lora).gelu_("tanh"); // [b, tokens, inner]
+        let both = Tensor::cat(&[read, &hidden], 2); // [b, tokens, width + inner]
+        let output = self.proj_out.forward(&both, branch.lora);
+        clip_f16(branch.modulations.single[self.index].after(&branch.tokens, output)) // [b, tokens, width]
     }
 
     /// The modulation by `time`, `[b, width]`, activated.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tch::{Kind, Tensor};
 
+use super::attention::Beside;
 use super::branch::Branch;
 use super::config::FluxConfig;
 use super::lora::{Delta, Lora};
@@ -101,7 +102,7 @@ fn blocks_equal_diffusers() {
             branch(given(block, "encoder_hidden_states"), &places.text, &text),
             branch(given(block, "hidden_states"), &places.image, &image),
         ];
-        network.double[0].forward(&mut branches);
+        network.double[0].forward(&mut branches, Beside::default());
         for (i, branch) in branches.iter().enumerate() {
             golden.check(&format!("{block}.{i}"), &branch.tokens);
         }
@@ -110,7 +111,7 @@ fn blocks_equal_diffusers() {
         let parts = [given(block, "encoder_hidden_states"), given(block, "hidden_states")];
         let joined = Tensor::cat(&parts, 1);
         let mut together = [branch(joined, &places.joined, &image)];
-        network.single[0].forward(&mut together);
+        network.single[0].forward(&mut together, Beside::default());
         let expected = Tensor::cat(&[given(block, "0"), given(block, "1")], 1);
         assert_close(block, &together[0].tokens, &expected, TOLERANCE);
 
@@ -118,7 +119,7 @@ fn blocks_equal_diffusers() {
         let [first, second] = parts;
         let mut apart =
             [branch(first, &places.text, &image), branch(second, &places.image, &image)];
-        network.single[0].forward(&mut apart);
+        network.single[0].forward(&mut apart, Beside::default());
         for (i, branch) in apart.iter().enumerate() {
             golden.check(&format!("{block}.{i}"), &branch.tokens);
         }
@@ -164,7 +165,7 @@ fn a_lora_changes_the_layers_it_names_for_the_branch_that_has_it() {
             branch(get("hidden_states"), &places.image, &image, None),
             branch(get("hidden_states") * 2.0, &places.image, &image, lora),
         ];
-        network.double[0].forward(&mut branches);
+        network.double[0].forward(&mut branches, Beside::default());
         branches.map(|branch| branch.tokens)
     };
     let (plain, adapted) = (run(None), run(Some(&lora)));

@@ -5,6 +5,7 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use super::branch::Branch;
+use super::condition::Condition;
 use super::config::FluxConfig;
 use super::double::DoubleBlock;
 use super::embedding::TimeTextEmbedding;
@@ -142,6 +143,20 @@ impl FluxTransformer {
         prompt: &Prompt,
         places: &Places,
     ) -> Tensor {
+        self.forward_conditioned(latents, timestep, guidance, prompt, places, None)
+    }
+
+    /// The same beside a `condition`.
+    pub(crate) fn forward_conditioned(
+        &self,
+        latents: &Tensor,
+        timestep: f64,
+        guidance: f64,
+        prompt: &Prompt,
+        places: &Places,
+        condition: Option<&Condition<'_>>,
+    ) -> Tensor {
+        let beside = |block| condition.map(|one| one.beside(block)).unwrap_or_default();
         tch::no_grad(|| {
             // 1. the time, and what it does to text and image
             let time = self.time(timestep, guidance, prompt);
@@ -151,28 +166,29 @@ impl FluxTransformer {
             };
             let image = self.modulations(&time, None);
 
-            // 2. text and image, side by side
+            // 2. text and image side by side, and the condition
             let branch =
                 |tokens, rope, modulations| Branch { tokens, rope, modulations, lora: None };
-            let mut branches = [
+            let mut branches = vec![
                 branch(prompt.tokens.shallow_clone(), &places.text, &text),
                 branch(self.embed(latents, None), &places.image, &image),
             ];
-            for block in &self.double {
-                block.forward(&mut branches);
+            branches.extend(condition.and_then(Condition::in_pass));
+            for (i, block) in self.double.iter().enumerate() {
+                block.forward(&mut branches, beside(i));
             }
 
             // 3. text and image as one
-            let text_tokens = branches[0].tokens.size()[1];
-            let tokens = Tensor::cat(&branches.map(|branch| branch.tokens), 1); // [b, text + tokens, width]
-            let mut joined = [branch(tokens, &places.joined, &image)];
-            for block in &self.single {
-                block.forward(&mut joined);
+            let text_tokens = prompt.tokens.size()[1];
+            let tokens: Vec<_> = branches.drain(..2).map(|branch| branch.tokens).collect();
+            let tokens = Tensor::cat(&tokens, 1); // [b, text + tokens, width]
+            branches.insert(0, branch(tokens, &places.joined, &image));
+            for (i, block) in self.single.iter().enumerate() {
+                block.forward(&mut branches, beside(self.double.len() + i));
             }
 
             // 4. the image's part to its flow
-            let [joined] = joined;
-            let tokens = joined.tokens.narrow(1, text_tokens, latents.size()[1]);
+            let tokens = branches[0].tokens.narrow(1, text_tokens, latents.size()[1]);
             self.flow(&tokens, &time) // [b, tokens, out_channels]
         })
     }

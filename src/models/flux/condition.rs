@@ -1,0 +1,113 @@
+//! A reference's latents to a branch of its own beside text and image: OminiControl.
+
+use tch::{Kind, Tensor};
+
+use super::attention::{Beside, Kept};
+use super::branch::Branch;
+use super::lora::Lora;
+use super::modulation::Modulations;
+use super::rope::{Position, Rope};
+use super::transformer::{FluxTransformer, Prompt};
+
+/// What a condition is made of.
+#[derive(Debug)]
+pub(crate) struct Reference<'a> {
+    /// Packed latents, `[1, tokens, in_channels]`.
+    pub(crate) latents: &'a Tensor,
+    /// Where each token stands.
+    pub(crate) positions: &'a [Position],
+    /// How strongly it and the other branches see each other, above 0; 1 as trained.
+    pub(crate) strength: f64,
+    /// Whether it attends to itself alone.
+    pub(crate) independent: bool,
+}
+
+/// A condition as every step of one generation reads it.
+#[derive(Debug)]
+pub(crate) struct Condition<'a> {
+    lora: &'a Lora,
+    /// `[1, tokens, width]`.
+    tokens: Tensor,
+    rope: Rope,
+    /// Those of its own time, which stands still at 0.
+    modulations: Modulations,
+    /// The logarithm of its strength between it and the others, `[queries, keys]`.
+    bias: Option<Tensor>,
+    /// Keys and values in every block, where they are the same at every step.
+    kept: Option<Vec<Kept>>,
+}
+
+impl FluxTransformer {
+    /// What `lora` makes of `reference` beside `others` tokens of text and image.
+    pub(crate) fn condition<'a>(
+        &self,
+        reference: &Reference<'_>,
+        lora: &'a Lora,
+        prompt: &Prompt,
+        others: i64,
+    ) -> Condition<'a> {
+        tch::no_grad(|| {
+            // 1. the time of a picture that is finished; no guidance strengthens it
+            let time = self.time(0.0, 1.0, prompt);
+
+            // 2. what is the same at every step
+            let mut condition = Condition {
+                lora,
+                tokens: self.embed(reference.latents, Some(lora)),
+                rope: self.rope(reference.positions),
+                modulations: self.modulations(&time, Some(lora)),
+                bias: None,
+                kept: None,
+            };
+
+            // 3. all of it, where nothing else is read
+            if reference.independent {
+                condition.kept = Some(self.keep(condition.branch()));
+            }
+
+            // 4. the strength
+            if reference.strength != 1.0 {
+                let tokens = condition.tokens.size()[1];
+                let queries = if reference.independent { others } else { others + tokens };
+                let options = (Kind::Float, condition.tokens.device());
+                let bias = Tensor::zeros([queries, others + tokens], options);
+                let mut part = bias.narrow(0, 0, others).narrow(1, others, tokens);
+                let _ = part.fill_(reference.strength.ln());
+                let mut part = bias.narrow(0, others, queries - others).narrow(1, 0, others);
+                let _ = part.fill_(reference.strength.ln());
+                condition.bias = Some(bias.to_kind(condition.tokens.kind())); // [queries, keys]
+            }
+            condition
+        })
+    }
+
+    /// Keys and values of a `branch` that reads itself alone, of every block.
+    fn keep(&self, mut branch: Branch<'_>) -> Vec<Kept> {
+        let double: Vec<_> = self.double.iter().map(|block| block.alone(&mut branch)).collect();
+        let single = self.single.iter().map(|block| block.alone(&mut branch));
+        double.into_iter().chain(single).collect()
+    }
+}
+
+impl Condition<'_> {
+    /// Its branch at the begin of a pass.
+    fn branch(&self) -> Branch<'_> {
+        Branch {
+            tokens: self.tokens.shallow_clone(),
+            rope: &self.rope,
+            modulations: &self.modulations,
+            lora: Some(self.lora),
+        }
+    }
+
+    /// Its branch for a pass; none where the others read what was kept.
+    pub(super) fn in_pass(&self) -> Option<Branch<'_>> {
+        self.kept.is_none().then(|| self.branch())
+    }
+
+    /// What the branches read beside each other in the block at `index`, double blocks first.
+    pub(super) fn beside(&self, index: usize) -> Beside<'_> {
+        let kept = self.kept.as_ref().and_then(|kept| kept.get(index));
+        Beside { kept, bias: self.bias.as_ref() }
+    }
+}

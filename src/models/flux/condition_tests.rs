@@ -1,0 +1,136 @@
+//! Conditions and LoRA files against what OminiControl's own program makes of the same weights; see
+//! tests/fixtures/make_omini.py.
+
+use tch::{Kind, Tensor};
+
+use super::branch::Branch;
+use super::condition::{Condition, Reference};
+use super::lora::Lora;
+use super::modulation::Modulations;
+use super::rope::{Position, condition_positions, image_positions};
+use super::transformer::{FluxTransformer, Places, Prompt};
+use crate::models::golden::{assert_close, device, fixture, recorded};
+
+/// The program's sums run in another order.
+const TOLERANCE: f64 = 1e-4;
+const CASES: [(&str, &str); 3] = [("reduced", "schnell"), ("full", "schnell"), ("dev", "dev")];
+
+struct Golden {
+    case: &'static str,
+    network: FluxTransformer,
+    lora: Lora,
+    prompt: Prompt,
+    places: Places,
+    /// Where the condition's tokens stand.
+    positions: Vec<Position>,
+}
+
+impl Golden {
+    fn open((case, transformer): (&'static str, &str)) -> Self {
+        let folder = fixture("flux/layers").join(transformer);
+        let network = FluxTransformer::load(&folder, device(), Kind::Float).unwrap();
+        let file = fixture(&format!("omini/{case}.safetensors"));
+        let lora = Lora::open(&file, network.sites(), device(), Kind::Float).unwrap();
+        let get = |name: &str| get(case, name);
+        let size = |i| get("sizes").int64_value(&[i]);
+        let delta = [0, 1].map(|i| get("delta").double_value(&[i]));
+        let positions =
+            condition_positions(size(2), size(3), delta, get("time").double_value(&[3]));
+        let prompt = network.prompt(&get("text"), &get("pooled"));
+        let places = network.places(get("text").size()[1], &image_positions(size(0), size(1)));
+        Self { case, network, lora, prompt, places, positions }
+    }
+
+    fn condition(&self, strength: f64, independent: bool) -> Condition<'_> {
+        let latents = &get(self.case, "condition");
+        let reference = Reference { latents, positions: &self.positions, strength, independent };
+        let others = get(self.case, "text").size()[1] + get(self.case, "latents").size()[1];
+        self.network.condition(&reference, &self.lora, &self.prompt, others)
+    }
+
+    /// The flow at the `step`-th time.
+    fn flow(&self, step: i64, latents: &Tensor, condition: Option<&Condition<'_>>) -> Tensor {
+        let time = get(self.case, "time");
+        let (now, guidance) = (time.double_value(&[step]), time.double_value(&[2]));
+        let (prompt, places) = (&self.prompt, &self.places);
+        self.network.forward_conditioned(latents, now, guidance, prompt, places, condition)
+    }
+
+    #[track_caller]
+    fn check(&self, name: &str, found: &Tensor) {
+        assert_close(&format!("{} {name}", self.case), found, &get(self.case, name), TOLERANCE);
+    }
+}
+
+fn get(case: &str, name: &str) -> Tensor {
+    recorded(&fixture(&format!("omini/{case}_golden.safetensors")), name).to_device(device())
+}
+
+#[test]
+fn every_block_equals_the_program() {
+    let _guard = tch::no_grad_guard();
+    for golden in CASES.map(Golden::open) {
+        let (network, places) = (&golden.network, &golden.places);
+        let (now, guidance) = (
+            get(golden.case, "time").double_value(&[0]),
+            get(golden.case, "time").double_value(&[2]),
+        );
+        let time = network.time(now, guidance, &golden.prompt);
+        let double = network.double.iter().map(|block| block.modulate_text(&time)).collect();
+        let text = Modulations { double, single: Vec::new() };
+        let image = network.modulations(&time, None);
+        let condition = golden.condition(1.0, false);
+        let branch = |tokens, rope, modulations| Branch { tokens, rope, modulations, lora: None };
+        let mut branches = vec![
+            branch(golden.prompt.tokens.shallow_clone(), &places.text, &text),
+            branch(network.embed(&get(golden.case, "latents"), None), &places.image, &image),
+            condition.in_pass().unwrap(),
+        ];
+        let names = ["text", "image", "condition"];
+        for (i, block) in network.double.iter().enumerate() {
+            block.forward(&mut branches, condition.beside(i));
+            for (name, branch) in names.iter().zip(&branches) {
+                golden.check(&format!("double.{i}.{name}"), &branch.tokens);
+            }
+        }
+        // In the single blocks the text may be a branch of its own too.
+        branches[0].modulations = &image;
+        for (i, block) in network.single.iter().enumerate() {
+            block.forward(&mut branches, condition.beside(network.double.len() + i));
+            for (name, branch) in names.iter().zip(&branches) {
+                golden.check(&format!("single.{i}.{name}"), &branch.tokens);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_flow_beside_a_condition_equals_the_program() {
+    let _guard = tch::no_grad_guard();
+    for golden in CASES.map(Golden::open) {
+        let latents = get(golden.case, "latents");
+        golden.check("flow", &golden.flow(0, &latents, Some(&golden.condition(1.0, false))));
+        for strength in ["0.4", "2.0"] {
+            let condition = golden.condition(strength.parse().unwrap(), false);
+            let found = golden.flow(0, &latents, Some(&condition));
+            golden.check(&format!("flow.strength_{strength}"), &found);
+        }
+        // At strength 0 it is unseen, as if there were none.
+        golden.check("flow.strength_0.0", &golden.flow(0, &latents, None));
+        golden.check(
+            "flow.strength_0.0",
+            &golden.flow(0, &latents, Some(&golden.condition(0.0, false))),
+        );
+    }
+}
+
+#[test]
+fn an_independent_condition_is_computed_once() {
+    let _guard = tch::no_grad_guard();
+    for golden in CASES.map(Golden::open) {
+        let latents = get(golden.case, "latents");
+        let condition = golden.condition(1.0, true);
+        golden.check("flow.cached_0", &golden.flow(0, &latents, Some(&condition)));
+        golden.check("flow.cached_1", &golden.flow(1, &(latents * 0.5), Some(&condition)));
+    }
+}
