@@ -76,7 +76,7 @@ fn tell(record: &Record, elapsed: Duration) {
         Record::Hits(hits) => {
             // What merely came after the ones that are used is in the trace.
             for hit in hits.iter().filter(|hit| hit.refused != Some(Refusal::NoRoom)) {
-                let refused = hit.refused.map(|refusal| format!(", not used: {refusal}"));
+                let refused = hit.refused.as_ref().map(|refusal| format!(", not used: {refusal}"));
                 println!(
                     "found      {:.3} {} ({}){}",
                     hit.provenance.score,
