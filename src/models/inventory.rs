@@ -11,12 +11,13 @@ use super::flux::transformer::FluxTransformer;
 use super::ip_adapter;
 use super::sdxl::config::UNetConfig;
 use super::sdxl::unet::UNet;
+use super::t5::{T5Config, T5Encoder};
 use super::vae::{Vae, VaeConfig};
 use super::weights::Weights;
 use crate::{Error, Result};
 
 /// The components whose [`inventory`] is known.
-pub const COMPONENTS: [&str; 9] = [
+pub const COMPONENTS: [&str; 10] = [
     "sdxl-unet",
     "sdxl-vae",
     "clip-text",
@@ -26,6 +27,7 @@ pub const COMPONENTS: [&str; 9] = [
     "flux-transformer",
     "flux-vae",
     "omini",
+    "t5-encoder",
 ];
 
 /// Names and shapes of the tensors that the loader of `component` asks a checkpoint with the
@@ -50,6 +52,7 @@ pub fn inventory(component: &str, config: impl AsRef<Path>) -> Result<Inventory>
         "clip-vision" => drop(VisionModel::new(&weights, &VisionConfig::read(config)?)?),
         "clip" => drop(ClipModel::new(&weights, &ClipConfig::read(config)?)?),
         "omini" => return lora_file::inventory(config),
+        "t5-encoder" => return T5Encoder::inventory(&T5Config::read(config)?),
         "ip-adapter-plus" => return ip_adapter::inventory(UNetConfig::read(config)?),
         _ => {
             let expected = format!("one of {}", COMPONENTS.join(", "));
@@ -128,6 +131,8 @@ mod tests {
             ("ip-adapter-plus", "unet", "ip_adapter", 191, 423_748_864),
             ("flux-transformer", "flux_transformer", "flux_transformer", 1_156, 11_891_178_560),
             ("flux-vae", "flux_vae", "flux_vae", 244, 83_819_683),
+            // The table of tokens counts twice, as in the files that hold it by both its names.
+            ("t5-encoder", "t5_encoder", "t5_encoder", 220, 4_893_906_944),
         ] {
             let asked = of(component, config);
             let path = fixture("inventories").join(format!("{list}.json"));

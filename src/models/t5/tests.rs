@@ -1,9 +1,138 @@
-//! Tokens against what transformers recorded, and what cannot be loaded.
+//! States and tokens against what transformers recorded, and what cannot be loaded.
 
+use std::path::PathBuf;
+
+use tch::{Kind, Tensor};
+
+use super::encoder::buckets;
 use super::*;
 use crate::Error;
-use crate::models::golden::fixture;
+use crate::models::golden::{self, assert_close, device, fixture};
 use crate::models::sentencepiece::tests::{numbers, recorded};
+use crate::models::weights::Weights;
+
+fn folder(name: &str) -> PathBuf {
+    fixture("t5").join(name)
+}
+
+fn open(name: &str, kind: Kind) -> T5Encoder {
+    T5Encoder::open(&folder(name), device(), kind).unwrap()
+}
+
+fn rows(ids: &Tensor) -> Vec<Vec<i64>> {
+    Vec::<Vec<i64>>::try_from(ids.to_kind(Kind::Int64)).unwrap()
+}
+
+#[test]
+fn states_equal_transformers_block_by_block() {
+    for (name, batches) in [("encoder", 3), ("encoder_relu", 1)] {
+        let io = folder(name).join("io.safetensors");
+        let recorded = |part: &str| golden::recorded(&io, part);
+        let encoder = open(name, Kind::Float);
+        // 1. Each block, from what the one before it gave in transformers.
+        let ids = recorded("ids.0").to_kind(Kind::Int64).to_device(device());
+        let bias = encoder.bias(ids.size()[1]);
+        assert_close(&format!("{name} bias"), &bias.narrow(2, 0, 1), &recorded("bias"), 0.0);
+        assert_close(name, &encoder.tokens.forward(&ids), &recorded("states.0"), 0.0);
+        // The last one's states are only recorded after the norm that follows it.
+        let recorded_blocks = encoder.blocks.len() - 1;
+        for (i, block) in encoder.blocks[..recorded_blocks].iter().enumerate() {
+            let before = recorded(&format!("states.{i}")).to_device(device());
+            let after = recorded(&format!("states.{}", i + 1));
+            assert_close(&format!("{name} {i}"), &block.forward(&before, &bias), &after, 1e-5);
+        }
+        // 2. The whole.
+        for batch in 0..batches {
+            let ids = rows(&recorded(&format!("ids.{batch}")));
+            let found = encoder.forward(&ids).unwrap();
+            assert_eq!(found.size()[2], encoder.width());
+            assert_close(name, &found, &recorded(&format!("last.{batch}")), 1e-5);
+        }
+    }
+}
+
+#[test]
+fn half_precision_stays_near() {
+    let io = folder("encoder").join("io.safetensors");
+    let ids = rows(&golden::recorded(&io, "ids.0"));
+    let expected = golden::recorded(&io, "last.0");
+    for (kind, tolerance) in [(Kind::Half, 1e-2), (Kind::BFloat16, 1e-1)] {
+        let found = open("encoder", kind).forward(&ids).unwrap();
+        assert_eq!(found.kind(), kind);
+        assert_close(&format!("{kind:?}"), &found, &expected, tolerance);
+    }
+    // Sums that leave the range of f16 are brought back into it, as transformers does.
+    let io = folder("encoder_loud").join("io.safetensors");
+    let found = open("encoder_loud", Kind::Half);
+    let found = found.forward(&rows(&golden::recorded(&io, "ids.0"))).unwrap();
+    assert_close("loud", &found, &golden::recorded(&io, "last.0"), 1e-2);
+}
+
+#[test]
+fn distances_fall_into_sets() {
+    // `T5Attention._relative_position_bucket` in transformers, of keys 0, 1, 7, 8, 15, 16, 127 and
+    // 128 tokens behind, then ahead.
+    let sets = buckets(300, 32, 128);
+    let at = |query: i64, key: i64| sets.int64_value(&[query, key]);
+    let distances = [0, 1, 7, 8, 15, 16, 127, 128, 299];
+    assert_eq!(distances.map(|d| at(299, 299 - d)), [0, 1, 7, 8, 9, 10, 15, 15, 15]);
+    assert_eq!(distances.map(|d| at(0, d)), [0, 17, 23, 24, 25, 26, 31, 31, 31]);
+}
+
+#[test]
+fn token_numbers_the_encoder_does_not_know_are_errors() {
+    let encoder = open("encoder_relu", Kind::Float);
+    assert_eq!(encoder.vocab_size(), 40);
+    for (ids, expected) in [
+        (vec![], "at least 1, found 0"),
+        (vec![vec![]], "at least 1, found 0"),
+        (vec![vec![1, 2], vec![1]], "expected 2, found 1"),
+        (vec![vec![1, 40]], "0 to 39, the text encoder's vocabulary, found 40"),
+        (vec![vec![-1]], "found -1"),
+    ] {
+        let error = encoder.forward(&ids).unwrap_err();
+        assert!(matches!(error, Error::InvalidInput { .. }), "{error}");
+        assert!(error.to_string().contains(expected), "{expected}: {error}");
+    }
+}
+
+#[test]
+fn settings_that_make_no_sense_are_errors_that_name_them() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let read = |fields: &str| {
+        std::fs::write(file.path(), format!("{{{fields}}}")).unwrap();
+        T5Config::read(file.path())
+    };
+    let base = read(r#""model_type": "t5""#).unwrap();
+    assert_eq!((base.d_model, base.num_layers, base.feed_forward_proj.gated), (512, 6, false));
+    for (expected, fields) in [
+        ("model_type: expected t5, found no such field", ""),
+        ("model_type: expected t5, found clip", r#""model_type": "clip""#),
+        ("d_model", r#""model_type": "t5", "d_model": 0"#),
+        ("num_heads", r#""model_type": "t5", "num_heads": -1"#),
+        ("vocab_size", r#""model_type": "t5", "vocab_size": 0"#),
+        ("num_buckets", r#""model_type": "t5", "relative_attention_num_buckets": 6"#),
+        ("more than 8", r#""model_type": "t5", "relative_attention_max_distance": 8"#),
+        ("layer_norm_epsilon", r#""model_type": "t5", "layer_norm_epsilon": -1"#),
+        ("gelu_10", r#""model_type": "t5", "feed_forward_proj": "gated-gelu_10""#),
+    ] {
+        let error = read(fields).unwrap_err();
+        assert!(matches!(error, Error::InvalidFile { .. }), "{error}");
+        assert!(error.to_string().contains(expected), "{expected}: {error}");
+    }
+}
+
+#[test]
+fn what_is_missing_in_a_checkpoint_is_named() {
+    let mut config = T5Config::open(&folder("encoder")).unwrap();
+    config.num_layers = 4;
+    let weights = Weights::open(&folder("encoder"), tch::Device::Cpu, Kind::Float).unwrap();
+    let error = T5Encoder::new(&weights, &config).unwrap_err().to_string();
+    assert!(error.contains("encoder.block.3.layer.0"), "{error}");
+    config.vocab_size = 61;
+    let error = T5Encoder::new(&weights, &config).unwrap_err().to_string();
+    assert!(error.contains("shared.weight") && error.contains("[60, 24]"), "{error}");
+}
 
 #[test]
 fn tokens_equal_transformers_for_any_text() {
