@@ -53,6 +53,7 @@
 //! | `openai` (default) | `OpenAiVlm` for any chat-completions service |
 //! | `serde` | the trace as JSON |
 //! | `tch` | SDXL, IP-Adapter-plus and CLIP on libtorch 2.11.0 |
+//! | `gallery` | a folder of images that are embedded once and found ever after |
 //! | `hub` | weights by repository name |
 //! | `testing` | fakes and conformance suites |
 //! | `download-libtorch` | libtorch at build time |
@@ -64,6 +65,8 @@ pub mod conditioner;
 pub mod critic;
 mod error;
 mod forward;
+#[cfg(feature = "gallery")]
+pub mod gallery;
 pub mod generator;
 #[cfg(feature = "hub")]
 pub mod hub;

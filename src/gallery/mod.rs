@@ -1,0 +1,297 @@
+//! [`Gallery`]: a folder of images that are embedded once and found ever after.
+//!
+//! ```text
+//! gallery.json      which encoder made the vectors
+//! catalog.sqlite    one record an image: hash, source, pixels' place, licence, author, caption, …
+//! vectors-0.f32     their embeddings, row after row; an image's number is its row
+//! acknowledged      number of the last change that was acknowledged
+//! writer.lock       locked by the one that writes
+//! index/            an approximate index, where one was built
+//! ```
+//!
+//! What [`GalleryWriter`] has acknowledged survives the death of the process and, as far as disks
+//! keep their promises, of the machine: vectors reach the disk before the catalog's transaction
+//! commits, and what the catalog does not know of is cut off by the next writer. Every record and
+//! every piece of the vectors has a checksum and is compared with it before it is used.
+
+mod acknowledged;
+mod catalog;
+mod fingerprint;
+mod manifest;
+mod pixels;
+mod record;
+mod retriever;
+mod search;
+mod snapshot;
+mod vectors;
+mod writer;
+
+use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::retriever::{Embedder, Embedding};
+use crate::{Error, Result};
+
+pub use fingerprint::Fingerprint;
+pub use record::{Added, ContentHash, Entry, ImageRecord, Pixels, Rejected};
+pub use retriever::{Fetch, GalleryRetriever};
+pub use search::{Found, SearchOptions};
+pub use writer::GalleryWriter;
+
+use catalog::{Catalog, State};
+use snapshot::{PAGE, Snapshot};
+
+/// A gallery, open for reading. Clones share it.
+///
+/// It always shows what was acknowledged last, by whichever process. Reading never waits for a
+/// writer.
+///
+/// ```
+/// # use imagerag::gallery::{ContentHash, Fingerprint, Gallery, ImageRecord, Pixels, SearchOptions};
+/// # use imagerag::retriever::{Embedding, Filter, Metadata};
+/// # let folder = std::env::temp_dir().join(format!("imagerag-doc-{}", std::process::id()));
+/// // With an encoder at hand: `Fingerprint::of(&embedder).await?`.
+/// let gallery = Gallery::create(&folder, &Fingerprint::named("CLIP ViT-B/32", 2)?)?;
+/// let record = ImageRecord {
+///     hash: ContentHash::of(b"the file's bytes"),
+///     source: "photos/quetzal.jpg".into(),
+///     pixels: Pixels::File("photos/quetzal.jpg".into()),
+///     metadata: Metadata { licence: Some("CC0-1.0".into()), ..Metadata::default() },
+/// };
+/// gallery.writer()?.add(&[(record, Embedding::new([0.6, 0.8])?)])?;
+///
+/// let options = SearchOptions::new(3).with_filter(Filter::all().licences(["CC0-1.0"]));
+/// let found = gallery.search(&[Embedding::new([0.6, 0.8])?], &options)?;
+/// assert_eq!(found[0][0].entry.record.source, "photos/quetzal.jpg");
+/// # std::fs::remove_dir_all(folder).unwrap();
+/// # Ok::<(), imagerag::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Gallery {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    folder: PathBuf,
+    fingerprint: Fingerprint,
+    reader: Mutex<Reader>,
+}
+
+/// The catalog, and what was last seen in it.
+struct Reader {
+    catalog: Catalog,
+    snapshot: Arc<Snapshot>,
+    /// Filters that were asked for, with the images of this snapshot that they let through.
+    selected: search::Selected,
+}
+
+impl Gallery {
+    /// Makes an empty gallery of the vectors of one encoder in `folder`, which is not there yet or
+    /// empty.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when there is something in `folder`; [`Error::Io`] when it cannot be
+    /// written.
+    pub fn create(folder: impl AsRef<Path>, fingerprint: &Fingerprint) -> Result<Self> {
+        let folder = folder.as_ref();
+        let occupied = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+        if occupied || folder.is_file() {
+            let found = format!("{}, which holds something", folder.display());
+            return Err(Error::invalid_input("folder of a new gallery", "an empty folder", found));
+        }
+        // Made beside it and moved: the gallery is there whole or not at all.
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let draft = folder.with_file_name(format!(".{name}.{}", std::process::id()));
+        let made = Self::fill(&draft, fingerprint).and_then(|()| {
+            let moved = fs::remove_dir(folder)
+                .or_else(|error| (error.kind() == ErrorKind::NotFound).then_some(()).ok_or(error))
+                .and_then(|()| fs::rename(&draft, folder));
+            moved.map_err(|source| Error::io(folder, source))
+        });
+        if let Err(error) = made {
+            let _ = fs::remove_dir_all(&draft);
+            return Err(error);
+        }
+        sync_folder(folder.parent().unwrap_or(folder))?;
+        Self::open(folder)
+    }
+
+    fn fill(folder: &Path, fingerprint: &Fingerprint) -> Result<()> {
+        fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
+        let write = |path: PathBuf, bytes: &[u8]| {
+            let written = fs::write(&path, bytes).and_then(|()| fs::File::open(&path)?.sync_all());
+            written.map_err(|source| Error::io(path, source))
+        };
+        let manifest = manifest::write(fingerprint)?;
+        write(folder.join(manifest::FILE), &manifest)?;
+        write(folder.join(acknowledged::FILE), acknowledged::text(0).as_bytes())?;
+        write(vectors::file(folder, 0), &[])?;
+        let manifest = *blake3::hash(&manifest).as_bytes();
+        Catalog::create(folder, State { generation: 0, revision: 0, manifest })?;
+        sync_folder(folder)
+    }
+
+    /// Opens the gallery in `folder`: reads the whole catalog and compares it with its checksums.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when there is no gallery; [`Error::InvalidFile`] when one of its files is not
+    /// as it was written.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref().to_owned();
+        let path = folder.join(manifest::FILE);
+        let bytes = fs::read(&path).map_err(|source| Error::io(&path, source))?;
+        let fingerprint = manifest::read(&path, &bytes)?;
+        let catalog = Catalog::open(&folder)?;
+        let snapshot = Arc::new(Snapshot::load(&folder, fingerprint.dim(), &catalog)?);
+        let found = blake3::hash(&bytes);
+        if found != snapshot.state.manifest {
+            let expected = blake3::Hash::from_bytes(snapshot.state.manifest).to_hex();
+            return Err(Error::invalid_file(path, "checksum", expected.as_str(), found.to_hex()));
+        }
+        let reader = Reader { catalog, snapshot, selected: search::Selected::default() };
+        Ok(Self { shared: Arc::new(Shared { folder, fingerprint, reader: Mutex::new(reader) }) })
+    }
+
+    /// Opens the gallery in `folder` for use with `embedder`; makes it where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Incompatible`] when another encoder, or another preprocessing, made its vectors;
+    /// it names both. Those of [`open`](Self::open), [`create`](Self::create) and the embedder.
+    pub async fn open_or_create<E: Embedder + ?Sized>(
+        folder: impl AsRef<Path> + Send,
+        embedder: &E,
+    ) -> Result<Self> {
+        let fingerprint = Fingerprint::of(embedder).await?;
+        let folder = folder.as_ref();
+        if !folder.join(manifest::FILE).exists() {
+            return Self::create(folder, &fingerprint);
+        }
+        let gallery = Self::open(folder)?;
+        gallery.fingerprint().check(&fingerprint)?;
+        Ok(gallery)
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.shared.folder
+    }
+
+    /// Which encoder made the vectors.
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.shared.fingerprint
+    }
+
+    /// Opens the gallery for writing; one writer at a time.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], at once, when there is a writer already, in this process or in
+    /// another; those of [`open`](Self::open).
+    pub fn writer(&self) -> Result<GalleryWriter> {
+        GalleryWriter::open(&self.shared.folder, self.shared.fingerprint.dim())
+    }
+
+    /// How many images there are.
+    pub fn count(&self) -> Result<usize> {
+        Ok(self.reader()?.snapshot.live.len())
+    }
+
+    /// Image `id`, where there is one.
+    pub fn entry(&self, id: u64) -> Result<Option<Entry>> {
+        self.reader()?.catalog.entry(id)
+    }
+
+    /// The image with this content, where there is one.
+    pub fn by_hash(&self, hash: &ContentHash) -> Result<Option<Entry>> {
+        self.reader()?.catalog.by_hash(hash)
+    }
+
+    /// The image from this source, where there is one.
+    pub fn by_source(&self, source: &str) -> Result<Option<Entry>> {
+        self.reader()?.catalog.by_source(source)
+    }
+
+    /// The images that could not be added, by source.
+    pub fn rejected(&self) -> Result<Vec<Rejected>> {
+        let sql = "SELECT source, reason FROM rejected ORDER BY source";
+        self.reader()?
+            .catalog
+            .query(sql, [], |row| Ok(Rejected { source: row.get(0)?, reason: row.get(1)? }))
+    }
+
+    /// All images with their embeddings, in the order of their numbers, few of them in memory at a
+    /// time. Those added meanwhile may come or not.
+    ///
+    /// # Errors
+    /// An item is [`Error::Unavailable`] when the gallery was compacted meanwhile: images have new
+    /// numbers, and the caller begins again; else those of [`open`](Self::open).
+    pub fn iter(&self) -> Result<impl Iterator<Item = Result<(Entry, Embedding)>> + use<>> {
+        let gallery = self.clone();
+        let snapshot = Arc::clone(&self.reader()?.snapshot);
+        let mut next = Some(0);
+        let pages = std::iter::from_fn(move || {
+            let page = gallery.page(&snapshot, next?);
+            next = page.as_ref().ok().and_then(|page| page.last()).map(|(last, _)| last.id + 1);
+            match page {
+                Ok(page) if page.is_empty() => None,
+                Ok(page) => Some(page.into_iter().map(Ok).collect::<Vec<_>>()),
+                Err(error) => Some(vec![Err(error)]),
+            }
+        });
+        Ok(pages.flatten())
+    }
+
+    /// Images of `snapshot` from number `first` on.
+    fn page(&self, snapshot: &Snapshot, first: u64) -> Result<Vec<(Entry, Embedding)>> {
+        let reader = self.reader()?;
+        if reader.snapshot.state.generation != snapshot.state.generation {
+            return Err(Error::Unavailable {
+                what: format!("the rest of {self}"),
+                reason: "it was compacted while it was read; begin again".to_owned(),
+            });
+        }
+        let mut page = reader.catalog.entries(first, PAGE)?;
+        drop(reader);
+        page.retain(|entry| entry.id < snapshot.vectors.rows());
+        page.into_iter()
+            .map(|entry| snapshot.vectors.row(entry.id).map(|row| (entry, row)))
+            .collect()
+    }
+
+    /// The catalog, with a snapshot of this moment.
+    fn reader(&self) -> Result<MutexGuard<'_, Reader>> {
+        let mut reader = self.shared.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let dim = self.shared.fingerprint.dim();
+        let renewed = reader.snapshot.renewed(&self.shared.folder, dim, &reader.catalog)?;
+        if renewed.state != reader.snapshot.state {
+            reader.selected.clear();
+            reader.snapshot = renewed;
+        }
+        Ok(reader)
+    }
+}
+
+/// Makes sure that the names of new files in `folder` survive the machine.
+fn sync_folder(folder: &Path) -> Result<()> {
+    if cfg!(unix) {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
+        return synced.map_err(|source| Error::io(folder, source));
+    }
+    Ok(())
+}
+
+impl fmt::Display for Gallery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "gallery {}", self.shared.folder.display())
+    }
+}
+
+impl fmt::Debug for Gallery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shared { folder, fingerprint, .. } = &*self.shared;
+        f.debug_struct("Gallery").field("folder", folder).field("of", fingerprint).finish()
+    }
+}
