@@ -17,7 +17,6 @@
 mod acknowledged;
 mod catalog;
 mod fingerprint;
-pub mod ingest;
 mod manifest;
 mod pixels;
 mod record;

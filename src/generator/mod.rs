@@ -1,5 +1,9 @@
 //! [`Generator`]: prompts, with or without references, to images.
 
+#[cfg(feature = "tch")]
+mod flux;
+#[cfg(feature = "tch")]
+mod recent;
 mod request;
 #[cfg(feature = "tch")]
 mod sdxl;
@@ -13,6 +17,8 @@ use crate::conditioner::ConditioningKind;
 use crate::forward::forward_part;
 use crate::image::Image;
 
+#[cfg(feature = "tch")]
+pub use flux::{Flux, FluxBuilder, FluxPreset, Residency};
 pub use request::{GenerateRequest, MAX_PROMPT_CHARS, Progress, Step};
 #[cfg(feature = "tch")]
 pub use sdxl::{Sdxl, SdxlBuilder};

@@ -4,7 +4,6 @@
 mod index;
 mod job;
 mod model;
-mod recent;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -46,7 +46,7 @@ pub fn inventory(component: &str, config: impl AsRef<Path>) -> Result<Inventory>
     let weights = Weights::recording();
     match component {
         "sdxl-unet" => return UNet::inventory(UNetConfig::read(config)?),
-        "flux-transformer" => drop(FluxTransformer::new(FluxConfig::read(config)?, &weights)?),
+        "flux-transformer" => drop(FluxTransformer::new(&weights, &FluxConfig::read(config)?)?),
         "sdxl-vae" | "flux-vae" => drop(Vae::new(VaeConfig::open(config)?, &weights)?),
         "clip-text" => drop(TextModel::new(&weights, &TextConfig::read(config)?)?),
         "clip-vision" => drop(VisionModel::new(&weights, &VisionConfig::read(config)?)?),

@@ -1,6 +1,8 @@
 //! A dotted name and an expected shape to a tensor, from files or, with no files, to a record of
 //! what was asked for.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::{self, Display};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +21,18 @@ pub(crate) struct Weights {
     prefix: String,
     device: Device,
     kind: Kind,
+    reading: Reading,
+}
+
+/// What becomes of a tensor that is asked for.
+#[derive(Clone)]
+enum Reading {
+    /// It is read from the files.
+    Files,
+    /// It is read once, and kept in host memory.
+    Held(Arc<Mutex<HashMap<(String, Kind), Tensor>>>),
+    /// Its name, shape and kind are checked; it stands as zeros that take no memory.
+    Checked,
 }
 
 enum Source {
@@ -32,13 +46,32 @@ impl Weights {
     /// where there is no other. Nothing is read but headers.
     pub(crate) fn open(path: &Path, device: Device, kind: Kind) -> Result<Self> {
         let source = Arc::new(Source::Files(TensorFiles::open(path)?));
-        Ok(Self { source, prefix: String::new(), device, kind })
+        Ok(Self { source, prefix: String::new(), device, kind, reading: Reading::Files })
     }
 
     /// No files: every tensor asked for is recorded, and stands as zeros that take no memory.
     pub(crate) fn recording() -> Self {
         let source = Arc::new(Source::Record(Mutex::default()));
-        Self { source, prefix: String::new(), device: Device::Cpu, kind: Kind::Float }
+        let (device, kind, reading) = (Device::Cpu, Kind::Float, Reading::Files);
+        Self { source, prefix: String::new(), device, kind, reading }
+    }
+
+    /// The same, with every tensor kept in host memory from when it is first asked for.
+    #[must_use]
+    pub(crate) fn held(self) -> Self {
+        Self { reading: Reading::Held(Arc::default()), ..self }
+    }
+
+    /// The same, with nothing read: what is built of it only tells that all tensors are there.
+    #[must_use]
+    pub(crate) fn checked(&self) -> Self {
+        Self { reading: Reading::Checked, ..self.clone() }
+    }
+
+    /// The same, with tensors put on `device`.
+    #[must_use]
+    pub(crate) fn on(&self, device: Device) -> Self {
+        Self { device, ..self.clone() }
     }
 
     /// What was asked for so far; empty with files.
@@ -92,7 +125,23 @@ impl Weights {
                 let Some(stored) = files.get(&name) else {
                     return Err(missing(files.root(), &name, &format!("shape {shape:?}")));
                 };
-                self.read(&name, &stored, shape, kind)
+                let stored_kind = check(&name, &stored, shape)?;
+                let failed = |error| Error::backend(format!("reading tensor {name}"), error);
+                let read = |device| read(&stored, stored_kind, shape, kind, device).map_err(failed);
+                match &self.reading {
+                    Reading::Files => read(self.device),
+                    Reading::Checked => {
+                        Ok(Tensor::zeros([], (kind, Device::Cpu)).expand(shape, false))
+                    }
+                    Reading::Held(held) => {
+                        let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+                        let tensor = match held.entry((name.clone(), kind)) {
+                            Entry::Occupied(held) => held.into_mut(),
+                            Entry::Vacant(space) => space.insert(read(Device::Cpu)?),
+                        };
+                        tensor.f_to_device(self.device).map_err(failed)
+                    }
+                }
             }
         }
     }
@@ -109,49 +158,46 @@ impl Weights {
             Source::Record(_) => None,
         }
     }
+}
 
-    fn read(
-        &self,
-        name: &str,
-        stored: &StoredTensor<'_>,
-        shape: &[i64],
-        kind: Kind,
-    ) -> Result<Tensor> {
-        let found = sides(stored);
-        let invalid = |expected: String, found: String| {
-            Error::invalid_file(stored.path, format!("tensor {name}"), expected, found)
-        };
-        if found != shape {
-            return Err(invalid(format!("shape {shape:?}"), format!("shape {found:?}")));
-        }
-        let stored_kind = match stored.info.dtype {
-            Dtype::F64 => Kind::Double,
-            Dtype::F32 => Kind::Float,
-            Dtype::F16 => Kind::Half,
-            Dtype::BF16 => Kind::BFloat16,
-            Dtype::I64 => Kind::Int64,
-            Dtype::U8 => Kind::Uint8,
-            other => {
-                return Err(invalid(
-                    "F32, F16, BF16, F64, I64 or U8".to_owned(),
-                    format!("{other:?}"),
-                ));
-            }
-        };
-        let failed = |error| Error::backend(format!("reading tensor {name}"), error);
-        if stored.bytes.as_ptr().align_offset(stored_kind.elt_size_in_bytes()) != 0 {
-            let copy =
-                Tensor::f_from_data_size(stored.bytes, shape, stored_kind).map_err(failed)?;
-            return copy.f_to_device_(self.device, kind, false, false).map_err(failed);
-        }
-        // SAFETY: the bytes are as long as shape and kind say, which the header's check made sure
-        // of, and aligned; `view` is gone before the map is, for the next line copies it.
-        let view = unsafe {
-            Tensor::f_from_blob(stored.bytes.as_ptr(), shape, &[], stored_kind, Device::Cpu)
-        }
-        .map_err(failed)?;
-        view.f_to_device_(self.device, kind, false, true).map_err(failed)
+/// Refuses a tensor of another shape than `shape`; the format that it is stored in.
+fn check(name: &str, stored: &StoredTensor<'_>, shape: &[i64]) -> Result<Kind> {
+    let found = sides(stored);
+    let invalid = |expected: String, found: String| {
+        Error::invalid_file(stored.path, format!("tensor {name}"), expected, found)
+    };
+    if found != shape {
+        return Err(invalid(format!("shape {shape:?}"), format!("shape {found:?}")));
     }
+    match stored.info.dtype {
+        Dtype::F64 => Ok(Kind::Double),
+        Dtype::F32 => Ok(Kind::Float),
+        Dtype::F16 => Ok(Kind::Half),
+        Dtype::BF16 => Ok(Kind::BFloat16),
+        Dtype::I64 => Ok(Kind::Int64),
+        Dtype::U8 => Ok(Kind::Uint8),
+        other => Err(invalid("F32, F16, BF16, F64, I64 or U8".to_owned(), format!("{other:?}"))),
+    }
+}
+
+/// From the mapped file straight to `device`, cast to `kind`.
+fn read(
+    stored: &StoredTensor<'_>,
+    stored_kind: Kind,
+    shape: &[i64],
+    kind: Kind,
+    device: Device,
+) -> std::result::Result<Tensor, tch::TchError> {
+    if stored.bytes.as_ptr().align_offset(stored_kind.elt_size_in_bytes()) != 0 {
+        let copy = Tensor::f_from_data_size(stored.bytes, shape, stored_kind)?;
+        return copy.f_to_device_(device, kind, false, false);
+    }
+    // SAFETY: the bytes are as long as shape and kind say, which the header's check made sure of,
+    // and aligned; `view` is gone before the map is, for the next line copies it.
+    let view = unsafe {
+        Tensor::f_from_blob(stored.bytes.as_ptr(), shape, &[], stored_kind, Device::Cpu)
+    }?;
+    view.f_to_device_(device, kind, false, true)
 }
 
 /// The shape in the file. Sides fit: their product with the size of a value is below the file's.

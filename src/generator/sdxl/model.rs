@@ -6,26 +6,24 @@ use std::rc::Rc;
 use tch::{Device, Kind, Tensor};
 
 use crate::generator::Step;
+use crate::generator::recent::Recent;
 use crate::models::config::require;
 use crate::models::ip_adapter::ImageAttention;
 use crate::models::noise::Noise;
 use crate::models::schedule::SchedulerConfig;
 use crate::models::sdxl::config::UNetConfig;
 use crate::models::sdxl::unet::{ImageContext, TextContext, UNet};
-use crate::models::vae::{Vae, VaeConfig, VaeTiling, image_of};
+use crate::models::vae::{Vae, VaeConfig, VaeTiling};
 use crate::models::weights::Weights;
 use crate::models::worker::Cancel;
 use crate::{Error, Image, Result};
 
 use super::index::ModelIndex;
 use super::job::Job;
-use super::recent::Recent;
 use super::text::{Encoded, TextEncoders};
 
 /// Sets of text keys and values that are kept: those of a draft and of its final image.
 const REMEMBERED: usize = 2;
-/// A preview is decoded from at most this many latents a side.
-const PREVIEW_LATENTS: i64 = 32;
 /// Latents a side where a UNet's config names none. diffusers, `default_sample_size`.
 const DEFAULT_LATENTS: i64 = 128;
 
@@ -152,14 +150,14 @@ impl Model {
             latents = stepped.sample;
             let mut step = Step::new(index + 1, timesteps.len());
             if job.progress.wants_preview(step.index) {
-                step.preview = Some(self.preview(&stepped.original)?);
+                step.preview = Some(self.vae.preview(&stepped.original)?);
             }
             job.progress.report(step);
         }
 
         // 4. pixels
         cancel.check()?;
-        self.decode(&latents, tiling)
+        self.vae.image(&latents, tiling)
     }
 
     /// The prompts as the UNet reads them: keys and values of the states, and the pooled vectors
@@ -193,38 +191,5 @@ impl Model {
             None => positive,
         };
         adapter.context(&batch, |layer| references.strength.scale_of(layer))
-    }
-
-    /// Latents as the UNet knows them to an image.
-    fn decode(&self, latents: &Tensor, tiling: VaeTiling) -> Result<Image> {
-        let config = &self.vae.config;
-        // Where the VAE is upcast, so is this; otherwise it happens in the latents' own type.
-        let latents = match self.vae.kind() {
-            Kind::Float => latents.to_kind(Kind::Float),
-            _ => latents.shallow_clone(),
-        };
-        let each = |values: &[f64]| {
-            let options = (latents.kind(), latents.device());
-            Tensor::from_slice(values).to_kind(options.0).to_device(options.1).view([1, -1, 1, 1]) // [1, c, 1, 1]
-        };
-        let latents = match (&config.latents_mean, &config.latents_std) {
-            (Some(mean), Some(std)) => &latents * each(std) / config.scaling_factor + each(mean),
-            _ => &latents / config.scaling_factor,
-        };
-        let pixels = self.vae.decode(&latents, tiling);
-        if !bool::try_from(pixels.isfinite().all()).unwrap_or(false) {
-            let reason = "a value is no number; a wider type than f16 may help";
-            return Err(Error::backend("decoding the latents", reason));
-        }
-        image_of(&pixels)
-    }
-
-    /// A small image of latents on their way, at most `PREVIEW_LATENTS` of them a side.
-    fn preview(&self, latents: &Tensor) -> Result<Image> {
-        let side = latents.size()[2..].iter().copied().max().unwrap_or(1);
-        let by = (side + PREVIEW_LATENTS - 1) / PREVIEW_LATENTS;
-        let by = by.min(latents.size()[2..].iter().copied().min().unwrap_or(1)).max(1);
-        let small = latents.avg_pool2d([by; 2], [by; 2], [0; 2], false, true, None);
-        self.decode(&small.to_kind(self.kind), VaeTiling::Auto)
     }
 }

@@ -4,13 +4,13 @@ use std::rc::Rc;
 
 use tch::{Kind, Tensor};
 
+use crate::generator::recent::Recent;
 use crate::models::clip::{TextConfig, TextModel, Tokenizer};
 use crate::models::config::require;
 use crate::models::weights::Weights;
 use crate::{Error, Result};
 
 use super::index::{ModelIndex, TextEncoderEntry};
-use super::recent::Recent;
 
 /// Prompts whose states are kept: draft and final image share most of theirs.
 const REMEMBERED: usize = 8;

@@ -1,7 +1,5 @@
 //! Noisy latents, a time and text to the flow of the latents: diffusers' `FluxTransformer2DModel`.
 
-use std::path::Path;
-
 use tch::{Device, Kind, Tensor};
 
 use super::branch::Branch;
@@ -53,13 +51,15 @@ pub(crate) struct Places {
 
 impl FluxTransformer {
     /// From a folder with `config.json` and the weights.
-    pub(crate) fn load(folder: &Path, device: Device, kind: Kind) -> Result<Self> {
+    #[cfg(test)]
+    pub(crate) fn load(folder: &std::path::Path, device: Device, kind: Kind) -> Result<Self> {
         let config = FluxConfig::read(&folder.join("config.json"))?;
-        Self::new(config, &Weights::open(folder, device, kind)?)
+        Self::new(&Weights::open(folder, device, kind)?, &config)
     }
 
-    pub(crate) fn new(config: FluxConfig, weights: &Weights) -> Result<Self> {
-        let (c, width, sites) = (&config, config.width(), &mut Vec::new());
+    /// The transformer that is the whole of `weights`.
+    pub(crate) fn new(weights: &Weights, config: &FluxConfig) -> Result<Self> {
+        let (c, width, sites) = (config, config.width(), &mut Vec::new());
         let linear = |name: &str, inputs, outputs| Linear::new(&weights.sub(name), inputs, outputs);
         let x_embedder = Projection::new(&weights.sub("x_embedder"), c.in_channels, width, sites)?;
         let places = |way: &str, count: i64| {
@@ -81,7 +81,7 @@ impl FluxTransformer {
             sites: std::mem::take(sites),
             device: weights.device(),
             kind: weights.kind(),
-            config,
+            config: config.clone(),
         })
     }
 

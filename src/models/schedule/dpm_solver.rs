@@ -44,7 +44,7 @@ struct Solver {
 
 impl DpmSolverConfig {
     pub(super) fn new(settings: &Settings) -> Result<Self> {
-        settings.refuse(&["thresholding"])?;
+        settings.refuse(&["thresholding", "use_dynamic_shifting"])?;
         settings.choice("algorithm_type", (), &[("dpmsolver++", ()), ("deis", ())])?;
         let learned = settings.choice(
             "variance_type",

@@ -29,6 +29,7 @@ pub(crate) struct EulerConfig {
 
 impl EulerConfig {
     pub(super) fn new(settings: &Settings) -> Result<Self> {
+        settings.refuse(&["use_dynamic_shifting"])?;
         let train_sigmas = Alphas::read(settings)?.never_zero().sigmas();
         let prediction = Prediction::read(settings)?;
         let continuous = settings.choice(

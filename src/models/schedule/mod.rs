@@ -4,6 +4,7 @@ mod betas;
 mod ddim;
 mod dpm_solver;
 mod euler;
+mod flow_match;
 mod settings;
 mod sigmas;
 #[cfg(test)]
@@ -21,6 +22,8 @@ use ddim::DdimConfig;
 use dpm_solver::DpmSolverConfig;
 use euler::EulerConfig;
 use settings::Settings;
+
+pub(crate) use flow_match::FlowMatchConfig;
 
 /// The most steps that a run may have: more than any model is trained with, and still bounded.
 const MAX_STEPS: usize = 100_000;

@@ -39,7 +39,7 @@ pub(super) enum Levels {
 
 impl Levels {
     pub(super) fn read(settings: &Settings) -> Result<Self> {
-        settings.refuse(&["use_beta_sigmas", "use_flow_sigmas", "use_dynamic_shifting"])?;
+        settings.refuse(&["use_beta_sigmas", "use_flow_sigmas"])?;
         match (
             settings.flag("use_karras_sigmas", false)?,
             settings.flag("use_exponential_sigmas", false)?,

@@ -64,6 +64,66 @@ fn every_run_equals_diffusers() {
     assert!(runs > 300);
 }
 
+fn flow_match(text: &str) -> Result<FlowMatchConfig> {
+    let settings = Settings::parse(Path::new("scheduler_config.json"), text)?;
+    FlowMatchConfig::read(&settings, Some("FlowMatchEulerDiscreteScheduler"))
+}
+
+/// As `FluxPipeline` calls it; see tests/fixtures/make_flux.py.
+#[test]
+fn every_flow_equals_diffusers() {
+    let cases = std::fs::read_to_string(fixture("flux/flow_match.json")).unwrap();
+    let cases: Vec<serde_json::Value> = serde_json::from_str(&cases).unwrap();
+    assert!(cases.len() > 50);
+    for case in cases {
+        let numbers = |what: &str| {
+            let list: Vec<f64> = serde_json::from_value(case[what].clone()).unwrap();
+            Tensor::from_slice(&list)
+        };
+        let config = flow_match(&case["config"].to_string()).unwrap();
+        let steps = case["steps"].as_u64().unwrap() as usize;
+        let mut run = config.start(steps, case["tokens"].as_i64().unwrap()).unwrap();
+        let times = run.timesteps().to_vec();
+        let difference = relative_difference(&Tensor::from_slice(&times), &numbers("times"));
+        assert!(difference <= 1e-6, "times: {difference} in {case}");
+        let mut sample = Tensor::from_slice(&[0.3_f32, -1.1, 2.0, 0.01]);
+        for (step, &time) in times.iter().enumerate() {
+            sample = run.step(&network(&sample, time), step, &sample).sample;
+        }
+        let difference = relative_difference(&sample, &numbers("sample"));
+        assert!(difference <= 1e-5, "sample: {difference} in {case}");
+    }
+}
+
+#[test]
+fn flows_that_cannot_be_are_errors_that_name_the_field() {
+    for (field, text) in [
+        ("invert_sigmas", r#"{"invert_sigmas": true}"#),
+        ("stochastic_sampling", r#"{"stochastic_sampling": true}"#),
+        ("use_beta_sigmas", r#"{"use_beta_sigmas": true}"#),
+        ("use_flow_sigmas", r#"{"use_flow_sigmas": true}"#),
+        ("time_shift_type", r#"{"time_shift_type": "cubic"}"#),
+        ("shift_terminal", r#"{"shift_terminal": 1.0}"#),
+        ("shift", r#"{"shift": 0}"#),
+        ("base_shift", r#"{"use_dynamic_shifting": true, "base_shift": "half"}"#),
+        ("max_image_seq_len", r#"{"use_dynamic_shifting": true, "max_image_seq_len": 256}"#),
+        ("num_train_timesteps", r#"{"num_train_timesteps": 0}"#),
+    ] {
+        let error = flow_match(text).unwrap_err();
+        assert!(matches!(error, Error::InvalidFile { .. }), "{field}: {error}");
+        assert!(error.to_string().contains(field), "{field}: {error}");
+    }
+    let settings = Settings::parse(Path::new("s.json"), "{}").unwrap();
+    let error = FlowMatchConfig::read(&settings, Some("EulerDiscreteScheduler")).unwrap_err();
+    assert!(error.to_string().contains("FlowMatchEulerDiscreteScheduler"), "{error}");
+    let config = flow_match(r#"{"shift_terminal": 0.1}"#).unwrap();
+    for steps in [0, 1, usize::MAX] {
+        let error = config.start(steps, 64).unwrap_err();
+        assert!(matches!(error, Error::InvalidInput { .. }), "{error}");
+    }
+    assert!(config.start(2, 64).is_ok());
+}
+
 #[test]
 fn unknown_values_are_errors_that_name_the_field() {
     for (field, value, kind) in [

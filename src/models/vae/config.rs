@@ -25,6 +25,8 @@ pub(crate) struct VaeConfig {
     sample_size: SampleSize,
     /// Latents are multiplied with it for the denoising network.
     pub(crate) scaling_factor: f64,
+    /// Is taken off the latents before that, where the checkpoint tells.
+    pub(crate) shift_factor: Option<f64>,
     /// Mean of each latent channel, where the checkpoint tells.
     pub(crate) latents_mean: Option<Vec<f64>>,
     /// Standard deviation of each latent channel, where the checkpoint tells.
@@ -70,6 +72,7 @@ impl Default for VaeConfig {
             norm_num_groups: 32,
             sample_size: SampleSize::Side(32),
             scaling_factor: 0.18215,
+            shift_factor: None,
             latents_mean: None,
             latents_std: None,
             force_upcast: true,
@@ -117,6 +120,8 @@ impl VaeConfig {
         let factor = config.scaling_factor;
         let usable = factor.is_finite() && factor != 0.0;
         require(path, "scaling_factor", usable, "a finite number other than 0", factor)?;
+        let shift = config.shift_factor.unwrap_or(0.0);
+        require(path, "shift_factor", shift.is_finite(), "a finite number", shift)?;
         for (field, values) in
             [("latents_mean", &config.latents_mean), ("latents_std", &config.latents_std)]
         {

@@ -6,6 +6,7 @@
 mod blocks;
 mod config;
 mod decoder;
+mod drawing;
 mod encoder;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,8 @@ use encoder::Encoder;
 use tiling::Tiles;
 
 pub(crate) use config::VaeConfig;
-pub(crate) use decoder::image_of;
+#[cfg(test)]
+use decoder::image_of;
 use encoder::Posterior;
 #[cfg(test)]
 use encoder::pixels_in;

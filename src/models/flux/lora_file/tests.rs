@@ -29,7 +29,7 @@ fn sites() -> Vec<Site> {
 #[test]
 fn the_released_sets_are_layers_of_flux() {
     let config = FluxConfig::default();
-    let recorded = FluxTransformer::new(config, &Weights::recording()).unwrap();
+    let recorded = FluxTransformer::new(&Weights::recording(), &config).unwrap();
     let adapted: Vec<_> = recorded.sites().iter().filter(|site| is_adapted(&site.name)).collect();
     // https://github.com/Yuanshi9815/OminiControl, `target_modules` of its training.
     assert_eq!(adapted.len(), 343);

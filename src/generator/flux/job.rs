@@ -1,0 +1,140 @@
+//! A request to a job: every value filled in and checked before any work begins.
+
+use crate::conditioner::ConditioningKind;
+use crate::generator::{GenerateRequest, Progress};
+use crate::models::flux::latents::PATCH;
+use crate::models::schedule::FlowMatchConfig;
+use crate::{Error, Result};
+
+/// The most pixels of an image: eight times the side that FLUX is trained for, squared.
+const MAX_PIXELS: u64 = 8192 * 8192;
+/// Latents a side where nobody asks for a size. diffusers, `FluxPipeline.default_sample_size`.
+const DEFAULT_LATENTS: u32 = 128;
+
+/// What a request leaves open. See [`FluxBuilder`](super::FluxBuilder).
+#[derive(Clone, Debug)]
+pub(super) struct Defaults {
+    pub(super) steps: usize,
+    pub(super) guidance_scale: Option<f64>,
+    pub(super) true_cfg_scale: f64,
+    pub(super) negative_prompt: Option<String>,
+}
+
+/// What a loaded checkpoint can draw.
+#[derive(Clone, Debug)]
+pub(super) struct Abilities {
+    /// Pixels for each latent, a side.
+    pub(super) scale_factor: u32,
+    /// Whether the network is told the guidance.
+    pub(super) guidance_embeds: bool,
+    pub(super) accepts: Vec<ConditioningKind>,
+    pub(super) scheduler: FlowMatchConfig,
+}
+
+/// A checked request.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) prompt: String,
+    /// The negative prompt, where it counts, and how far to go away from it.
+    pub(super) negative: Option<(String, f64)>,
+    pub(super) seed: u64,
+    /// Rows and columns of patches.
+    pub(super) patches: [i64; 2],
+    pub(super) steps: usize,
+    /// Counts only where the network is told it.
+    pub(super) guidance: f64,
+    pub(super) progress: Progress,
+}
+
+impl Abilities {
+    /// Width and height where none are asked for, in pixels.
+    pub(super) const fn default_size(&self) -> (u32, u32) {
+        let side = DEFAULT_LATENTS.saturating_mul(self.scale_factor);
+        (side, side)
+    }
+
+    /// Sides of images are multiples of this many pixels: those of a patch.
+    pub(super) const fn size_multiple(&self) -> u32 {
+        self.scale_factor * PATCH as u32
+    }
+
+    /// What the network is told where `asked` for is this guidance.
+    fn guidance(&self, asked: Option<f64>) -> Result<f64> {
+        let Some(scale) = asked else { return Ok(0.0) };
+        if !scale.is_finite() || scale < 0.0 {
+            let expected = "a finite number of at least 0";
+            return Err(Error::invalid_input("guidance scale", expected, scale));
+        }
+        // Up to 1 it is off, which it is in any case.
+        if !self.guidance_embeds && scale > 1.0 {
+            let expected = "none, or at most 1: the checkpoint is not told its guidance";
+            return Err(Error::invalid_input("guidance scale", expected, scale));
+        }
+        Ok(scale)
+    }
+}
+
+impl Defaults {
+    /// Checks them once the checkpoint is known.
+    pub(super) fn validate(&self, abilities: &Abilities) -> Result<()> {
+        abilities.guidance(self.guidance_scale)?;
+        if abilities.guidance_embeds && self.guidance_scale.is_none() {
+            let expected = "a number: the checkpoint is told its guidance";
+            return Err(Error::invalid_input("guidance scale", expected, "none"));
+        }
+        let scale = self.true_cfg_scale;
+        if !scale.is_finite() || scale < 0.0 {
+            let expected = "a finite number of at least 0";
+            return Err(Error::invalid_input("true CFG scale", expected, scale));
+        }
+        abilities.scheduler.start(self.steps, 1).map(drop)
+    }
+}
+
+impl Job {
+    pub(super) fn new(
+        request: &GenerateRequest,
+        defaults: &Defaults,
+        abilities: &Abilities,
+    ) -> Result<Self> {
+        request.validate()?;
+
+        // 1. size
+        let multiple = abilities.size_multiple();
+        let side = |what, asked: Option<u32>, default| match asked.unwrap_or(default) {
+            side if side > 0 && side.is_multiple_of(multiple) => Ok(side),
+            side => Err(Error::invalid_input(what, format!("a multiple of {multiple}"), side)),
+        };
+        let default = abilities.default_size();
+        let width = side("width", request.width, default.0)?;
+        let height = side("height", request.height, default.1)?;
+        if u64::from(width) * u64::from(height) > MAX_PIXELS {
+            let expected = format!("at most {MAX_PIXELS} pixels");
+            return Err(Error::invalid_input("image size", expected, format!("{width}x{height}")));
+        }
+        let patches = [height, width].map(|side| i64::from(side / multiple));
+
+        // 2. steps and guidance
+        let steps = request.steps.unwrap_or(defaults.steps);
+        abilities.scheduler.start(steps, patches[0] * patches[1])?;
+        let guidance = abilities.guidance(request.guidance_scale.or(defaults.guidance_scale))?;
+        let negative = request.negative_prompt.as_ref().or(defaults.negative_prompt.as_ref());
+        if negative.is_some() && defaults.true_cfg_scale <= 1.0 {
+            let expected = "none, or a true CFG scale above 1 on the builder";
+            return Err(Error::invalid_input("negative prompt", expected, "one"));
+        }
+        let negative = negative.map(|prompt| (prompt.clone(), defaults.true_cfg_scale));
+
+        // 3. references
+        request.validate_conditioning(&abilities.accepts)?;
+        Ok(Self {
+            prompt: request.prompt.clone(),
+            negative,
+            seed: request.seed,
+            patches,
+            steps,
+            guidance,
+            progress: request.progress.clone(),
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! Networks that wait on the device, in host memory or in their files until they are needed.
+
+use std::path::PathBuf;
+
+use tch::{Device, Kind};
+
+use crate::Result;
+use crate::models::weights::Weights;
+
+/// Where FLUX's text encoders are while it draws, and its transformer while it reads a prompt it
+/// does not know: the large networks, which are never needed at the same time. The VAE, which is
+/// small, stays on the device. `docs/weights.md` has the memory of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Residency {
+    /// Everything stays on the device: the fastest, and the most memory there.
+    #[default]
+    Keep,
+    /// What is not needed leaves for host memory, which holds all of it.
+    Offload,
+    /// What is not needed is dropped, and read again from its memory-mapped files. They must not
+    /// change while the generator lives.
+    OnDemand,
+}
+
+/// Where and how networks are put.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Placing {
+    pub(super) device: Device,
+    pub(super) kind: Kind,
+    pub(super) residency: Residency,
+}
+
+/// What builds a network `N` of settings `C`.
+type Build<N, C> = fn(&Weights, &C) -> Result<N>;
+
+/// A network that is there when it is needed.
+#[derive(Debug)]
+pub(super) enum Part<N, C> {
+    Stays(N),
+    Comes { build: Build<N, C>, config: C, source: Source, network: Option<N> },
+}
+
+/// Where the weights come from whenever the network is built.
+#[derive(Debug)]
+pub(super) enum Source {
+    Host(Weights),
+    Files(PathBuf, Device, Kind),
+}
+
+impl<N, C> Part<N, C> {
+    /// The network in `folder`. Its files are checked here, whenever they are read.
+    pub(super) fn open(
+        folder: PathBuf,
+        config: C,
+        build: Build<N, C>,
+        Placing { device, kind, residency }: Placing,
+    ) -> Result<Self> {
+        let weights = Weights::open(&folder, device, kind)?;
+        let source = match residency {
+            Residency::Keep => return Ok(Self::Stays(build(&weights, &config)?)),
+            Residency::Offload => {
+                let held = weights.held();
+                build(&held.on(Device::Cpu), &config)?;
+                Source::Host(held)
+            }
+            Residency::OnDemand => {
+                build(&weights.checked(), &config)?;
+                Source::Files(folder, device, kind)
+            }
+        };
+        Ok(Self::Comes { build, config, source, network: None })
+    }
+
+    /// The network, on its device.
+    pub(super) fn get(&mut self) -> Result<&N> {
+        match self {
+            Self::Stays(network) => Ok(network),
+            Self::Comes { network: Some(network), .. } => Ok(network),
+            Self::Comes { build, config, source, network } => {
+                let built = match source {
+                    Source::Host(weights) => build(weights, config)?,
+                    Source::Files(folder, device, kind) => {
+                        build(&Weights::open(folder, *device, *kind)?, config)?
+                    }
+                };
+                Ok(network.insert(built))
+            }
+        }
+    }
+
+    /// Makes room on the device, unless the network stays.
+    pub(super) fn leave(&mut self) {
+        if let Self::Comes { network, .. } = self {
+            *network = None;
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Whole images against diffusers', and everything that must fail before work begins.
+
+use std::sync::{Arc, Mutex};
+
+use futures::executor::block_on;
+use serde_json::Value;
+
+use super::*;
+use crate::conditioner::{Conditioning, ImageTokens};
+use crate::generator::Progress;
+use crate::models::golden::fixture as golden;
+
+fn fixture(name: &str) -> PathBuf {
+    golden("flux").join(name)
+}
+
+fn schnell() -> FluxBuilder {
+    Flux::builder(fixture("schnell")).with_steps(2).with_max_sequence_length(16)
+}
+
+/// A small image: the default size takes long.
+fn request(prompt: &str) -> GenerateRequest {
+    let mut request = GenerateRequest::new(prompt);
+    (request.width, request.height) = (Some(32), Some(32));
+    request
+}
+
+fn draw(flux: &Flux, request: GenerateRequest) -> Result<Image> {
+    block_on(flux.generate(&[request])).map(|mut images| images.remove(0))
+}
+
+/// Largest and mean difference of two images, in 1/255.
+fn difference(found: &Image, expected: &Image) -> (u8, f64) {
+    assert_eq!((found.width(), found.height()), (expected.width(), expected.height()));
+    let pairs = found.pixels().iter().zip(expected.pixels());
+    let each: Vec<u8> = pairs.map(|(&a, &b)| a.abs_diff(b)).collect();
+    let sum: f64 = each.iter().map(|&d| f64::from(d)).sum();
+    (each.iter().copied().max().unwrap(), sum / each.len() as f64)
+}
+
+/// The builder and the request of a recorded run.
+fn recorded(run: &Value) -> (FluxBuilder, GenerateRequest) {
+    let (text, number) = (|field: &str| run[field].as_str(), |field: &str| run[field].as_u64());
+    let mut builder = Flux::builder(fixture(text("folder").unwrap()))
+        .with_max_sequence_length(number("max_sequence_length").unwrap() as usize);
+    if let Some(scale) = run["true_cfg_scale"].as_f64() {
+        builder = builder.with_true_cfg_scale(scale);
+    }
+    let mut request = GenerateRequest::new(text("prompt").unwrap());
+    request.negative_prompt = text("negative_prompt").map(str::to_owned);
+    request.seed = number("seed").unwrap();
+    request.steps = number("num_inference_steps").map(|steps| steps as usize);
+    request.width = number("width").map(|side| side as u32);
+    request.height = number("height").map(|side| side as u32);
+    request.guidance_scale = run["guidance_scale"].as_f64();
+    (builder, request)
+}
+
+fn runs() -> Vec<(Value, Image)> {
+    let runs = std::fs::read_to_string(fixture("runs.json")).unwrap();
+    let runs: Vec<Value> = serde_json::from_str(&runs).unwrap();
+    let image = |run: &Value| {
+        let name = format!("{}_{}.png", run["folder"], run["name"]).replace('"', "");
+        Image::open(fixture(&name)).unwrap()
+    };
+    runs.into_iter().map(|run| (run.clone(), image(&run))).collect()
+}
+
+#[test]
+fn every_image_equals_diffusers() {
+    let runs = runs();
+    assert!(runs.len() >= 9);
+    for (i, (run, expected)) in runs.iter().enumerate() {
+        let (builder, request) = recorded(run);
+        let flux = builder.load().unwrap();
+        let found = draw(&flux, request).unwrap();
+        let (largest, mean) = difference(&found, expected);
+        println!("{} {}: largest {largest}, mean {mean:.4}", run["folder"], run["name"]);
+        assert!(largest <= 2 && mean <= 0.1, "{run}: largest {largest}, mean {mean}");
+        assert!(runs[..i].iter().all(|(_, other)| other != expected), "{run} tells nothing new");
+    }
+}
+
+#[test]
+fn every_residency_draws_the_same() {
+    for (run, _) in runs() {
+        if !["plain", "negative"].contains(&run["name"].as_str().unwrap()) {
+            continue;
+        }
+        let images = [Residency::Keep, Residency::Offload, Residency::OnDemand].map(|residency| {
+            let (builder, request) = recorded(&run);
+            let flux = builder.with_residency(residency).load().unwrap();
+            let mut other = request.clone();
+            other.prompt = "another".into();
+            // The second and the fourth know their prompt.
+            [request.clone(), request.clone(), other, request].map(|one| draw(&flux, one).unwrap())
+        });
+        let [first, again, other, last] = &images[0];
+        assert!(first == again && first == last && first != other);
+        assert!(images.iter().all(|drawn| drawn == &images[0]));
+    }
+}
+
+#[test]
+fn names_sizes_and_presets_come_from_the_checkpoint() {
+    let flux = Flux::load(fixture("schnell"), Device::Cpu, DType::F32).unwrap();
+    assert_eq!(flux.to_string(), "FLUX(schnell)");
+    assert_eq!((flux.default_size(), flux.size_multiple()), ((256, 256), 4));
+    assert_eq!(flux.accepts(), [ConditioningKind::None]);
+    assert_eq!((flux.defaults.steps, flux.defaults.guidance_scale), (4, None));
+    let flux = Flux::load(fixture("dev"), Device::Cpu, DType::F32).unwrap();
+    assert_eq!((flux.default_size(), flux.size_multiple()), ((512, 512), 8));
+    assert_eq!((flux.defaults.steps, flux.defaults.guidance_scale), (28, Some(3.5)));
+    let flux = schnell().with_preset(FluxPreset::Paper).load().unwrap();
+    assert_eq!(flux.defaults.steps, 2, "what is said counts before the preset");
+}
+
+#[test]
+fn guidance_must_fit_the_checkpoint() {
+    let error = schnell().with_preset(FluxPreset::Dev).load().unwrap_err();
+    assert!(error.to_string().contains("not told its guidance, found 3.5"), "{error}");
+    let dev = || Flux::builder(fixture("dev"));
+    for preset in [FluxPreset::Schnell, FluxPreset::Paper] {
+        let error = dev().with_preset(preset).load().unwrap_err();
+        assert!(error.to_string().contains("is told its guidance, found none"), "{error}");
+    }
+    assert!(dev().with_preset(FluxPreset::Paper).with_guidance_scale(2.0).load().is_ok());
+    // Off, which it is in any case.
+    let mut off = request("a bird");
+    off.guidance_scale = Some(0.0);
+    let flux = schnell().load().unwrap();
+    assert_eq!(draw(&flux, off).unwrap(), draw(&flux, request("a bird")).unwrap());
+}
+
+#[test]
+fn an_image_depends_on_its_own_request_alone() {
+    let flux = schnell().load().unwrap();
+    let seeded = |seed, prompt| {
+        let mut request = request(prompt);
+        request.seed = seed;
+        request
+    };
+    let requests = [seeded(1, "a bird"), seeded(2, "a bird"), seeded(1, "a house")];
+    let together = block_on(flux.generate(&requests)).unwrap();
+    for (request, image) in requests.into_iter().zip(&together).rev() {
+        assert_eq!(&draw(&flux, request).unwrap(), image);
+    }
+    assert!(together[0] != together[1] && together[0] != together[2]);
+    assert_eq!(block_on(flux.generate(&[])).unwrap(), []);
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn keeps_the_contract_of_every_generator() {
+    let flux = Flux::builder(fixture("schnell")).with_max_sequence_length(8).load().unwrap();
+    block_on(crate::testing::conformance::generator(&flux));
+}
+
+#[test]
+fn every_step_is_told_and_previews_come_when_asked_for() {
+    let flux = schnell().load().unwrap();
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let listener = Arc::clone(&steps);
+    let mut request = request("a bird");
+    (request.steps, request.width) = (Some(3), Some(160));
+    request.progress =
+        Progress::new(move |step| listener.lock().unwrap().push(step)).with_previews_every(2);
+    let image = draw(&flux, request).unwrap();
+    assert_eq!((image.width(), image.height()), (160, 32));
+    let told: Vec<_> = steps
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|step| {
+            let preview = step.preview.as_ref().map(|image| (image.width(), image.height()));
+            (step.index, step.total, preview)
+        })
+        .collect();
+    let preview = Some((52, 10)); // 80 x 16 latents, by 3
+    assert_eq!(told, [(1, 3, None), (2, 3, preview), (3, 3, None)]);
+}
+
+#[test]
+fn dropping_the_future_stops_between_steps() {
+    let flux = schnell().load().unwrap();
+    let (told, steps) = std::sync::mpsc::channel();
+    let mut long = request("a bird");
+    long.steps = Some(9_000);
+    long.progress = Progress::new(move |step| {
+        let _ = told.send(step.index);
+    });
+    let requests = [long];
+    let mut drawing = flux.generate(&requests);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(drawing.as_mut().poll(&mut context).is_pending());
+    assert_eq!(steps.recv().unwrap(), 1);
+    drop(drawing);
+    assert!(draw(&flux, request("a bird")).is_ok());
+    assert!(steps.try_iter().last().unwrap_or(1) < 9_000);
+}
+
+#[test]
+fn values_out_of_range_are_named_before_work_begins() {
+    let flux = schnell().load().unwrap();
+    let changed = |change: &dyn Fn(&mut GenerateRequest)| {
+        let mut request = request("a bird");
+        request.progress = Progress::new(|_| panic!("a step was taken"));
+        change(&mut request);
+        draw(&flux, request).unwrap_err()
+    };
+    let tokens = ImageTokens::new("another", 1, 40, vec![0.0; 40], vec![0.0; 40]).unwrap();
+    for (error, words) in [
+        (changed(&|request| request.width = Some(34)), "width: expected a multiple of 4, found 34"),
+        (changed(&|request| request.height = Some(0)), "height: expected 1 to"),
+        (
+            changed(&|request| (request.width, request.height) = (Some(16_000), Some(16_000))),
+            "image size",
+        ),
+        (changed(&|request| request.prompt = "x".repeat(10_000)), "10000 characters"),
+        (changed(&|request| request.steps = Some(0)), "steps: expected 1 to"),
+        (changed(&|request| request.guidance_scale = Some(f64::NAN)), "guidance scale"),
+        (changed(&|request| request.guidance_scale = Some(3.5)), "not told its guidance"),
+        (changed(&|request| request.negative_prompt = Some("grey".into())), "true CFG scale"),
+        (changed(&|request| request.conditioning = Conditioning::Images(vec![])), "found images"),
+        (
+            changed(&|request| request.conditioning = Conditioning::Tokens(tokens.clone())),
+            "expected no conditioning, found tokens of another",
+        ),
+    ] {
+        assert!(matches!(error, Error::InvalidInput { .. }), "{words}: {error}");
+        assert!(error.to_string().contains(words), "{words}: {error}");
+    }
+    for (builder, words) in [
+        (schnell().with_steps(0), "steps"),
+        (schnell().with_guidance_scale(-1.0), "guidance scale"),
+        (schnell().with_true_cfg_scale(f64::INFINITY), "true CFG scale"),
+        (schnell().with_max_sequence_length(0), "max sequence length: expected 1 to 512"),
+        (schnell().with_max_sequence_length(513), "max sequence length: expected 1 to 512"),
+    ] {
+        let error = builder.load().unwrap_err();
+        assert!(matches!(error, Error::InvalidInput { .. }), "{words}: {error}");
+        assert!(error.to_string().contains(words), "{words}: {error}");
+    }
+    // Any prompt will do: none, a very long one.
+    for prompt in [String::new(), "word ".repeat(1_600)] {
+        assert!(draw(&flux, request(&prompt)).is_ok());
+    }
+}
+
+/// A copy of the checkpoint in `folder` with one file changed, or left out where there is no text.
+fn broken(folder: &str, file: &str, change: impl Fn(&str) -> Option<String>) -> tempfile::TempDir {
+    fn copy(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap().map(std::result::Result::unwrap) {
+            let to = to.join(entry.file_name());
+            match entry.file_type().unwrap().is_dir() {
+                true => copy(&entry.path(), &to),
+                false => drop(std::fs::copy(entry.path(), to).unwrap()),
+            }
+        }
+    }
+    let copied = tempfile::tempdir().unwrap();
+    copy(&fixture(folder), copied.path());
+    let path = copied.path().join(file);
+    match change(&String::from_utf8_lossy(&std::fs::read(&path).unwrap())) {
+        Some(text) => std::fs::write(path, text).unwrap(),
+        None => std::fs::remove_file(path).unwrap(),
+    }
+    copied
+}
+
+#[test]
+fn checkpoints_that_do_not_fit_are_named() {
+    let replace = |from: &'static str, to: &'static str| {
+        move |text: &str| {
+            assert!(text.contains(from), "{from}");
+            Some(text.replace(from, to))
+        }
+    };
+    let gone = |_: &str| None;
+    type Change = Box<dyn Fn(&str) -> Option<String>>;
+    let weights = "transformer/diffusion_pytorch_model-00001-of-00002.safetensors";
+    let cases: Vec<(&str, Change, &str)> = vec![
+        ("model_index.json", Box::new(gone), "model_index.json"),
+        ("model_index.json", Box::new(replace("FluxPipeline", "FluxFillPipeline")), "_class_name"),
+        ("model_index.json", Box::new(replace("T5EncoderModel", "UMT5EncoderModel")), "UMT5"),
+        ("model_index.json", Box::new(replace("FlowMatchEuler", "Euler")), "EulerDiscrete"),
+        ("scheduler/scheduler_config.json", Box::new(gone), "scheduler_config.json"),
+        (
+            "scheduler/scheduler_config.json",
+            Box::new(replace("\"invert_sigmas\": false", "\"invert_sigmas\": true")),
+            "invert_sigmas",
+        ),
+        ("transformer/config.json", Box::new(gone), "transformer"),
+        (
+            "transformer/config.json",
+            Box::new(replace("\"in_channels\": 12", "\"in_channels\": 16")),
+            "in_channels: expected 12",
+        ),
+        (
+            "transformer/config.json",
+            Box::new(replace("\"joint_attention_dim\": 8", "\"joint_attention_dim\": 9")),
+            "joint_attention_dim: expected 8",
+        ),
+        (
+            "transformer/config.json",
+            Box::new(replace("\"pooled_projection_dim\": 8", "\"pooled_projection_dim\": 9")),
+            "pooled_projection_dim: expected 8",
+        ),
+        (
+            "transformer/config.json",
+            Box::new(replace("\"num_layers\": 1", "\"num_layers\": 2")),
+            "transformer_blocks.1",
+        ),
+        (weights, Box::new(gone), weights),
+        (weights, Box::new(|_| Some("not tensors".into())), "header"),
+        ("vae/config.json", Box::new(replace("0.6", "0")), "scaling_factor"),
+        ("vae/config.json", Box::new(replace("-0.2", "\"-0.2\"")), "vae"),
+        ("text_encoder/config.json", Box::new(gone), "text_encoder"),
+        ("text_encoder_2/config.json", Box::new(gone), "text_encoder_2"),
+        ("text_encoder_2/model.safetensors", Box::new(gone), "text_encoder_2"),
+        ("tokenizer/tokenizer.json", Box::new(gone), "tokenizer"),
+        ("tokenizer_2/tokenizer.json", Box::new(gone), "tokenizer_2"),
+    ];
+    for (file, change, words) in cases {
+        let folder = broken("dev", file, change);
+        for residency in [Residency::Keep, Residency::OnDemand] {
+            let builder = Flux::builder(folder.path()).with_residency(residency);
+            let error = builder.load().unwrap_err();
+            assert!(
+                matches!(error, Error::Io { .. } | Error::InvalidFile { .. }),
+                "{file}, {words}: {error}"
+            );
+            assert!(error.to_string().contains(words), "{file}, {words}: {error}");
+        }
+    }
+    let error = Flux::load("/no/such/folder", Device::Cpu, DType::F32).unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    let error = schnell().device(Device::Cuda(99)).load().unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+}

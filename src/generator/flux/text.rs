@@ -1,0 +1,91 @@
+//! Prompts to the states that FLUX's transformer reads: T5's, and CLIP's of the whole prompt.
+
+use std::rc::Rc;
+
+use tch::Tensor;
+
+use super::checkpoint::Checkpoint;
+use super::residency::{Part, Placing};
+use crate::Result;
+use crate::generator::recent::Recent;
+use crate::models::clip::{TextConfig, TextModel, Tokenizer};
+use crate::models::config::require;
+use crate::models::t5::{self, T5Config, T5Encoder};
+
+/// Prompts whose states are kept: draft and final image share most of theirs.
+const REMEMBERED: usize = 8;
+
+/// Both text encoders of a checkpoint.
+#[derive(Debug)]
+pub(super) struct TextEncoders {
+    tokenizer: Tokenizer,
+    /// Tokens of every prompt that CLIP reads, begin, end and padding included.
+    length: usize,
+    clip: Part<TextModel, TextConfig>,
+    tokenizer_2: t5::Tokenizer,
+    /// Tokens of every prompt that T5 reads, end and padding included.
+    length_2: usize,
+    t5: Part<T5Encoder, T5Config>,
+    recent: Recent<String, Encoded>,
+}
+
+/// A prompt as the transformer reads it.
+#[derive(Clone, Debug)]
+pub(super) struct Encoded(Rc<[Tensor; 2]>);
+
+impl Encoded {
+    /// T5's states, `[1, tokens, width]`.
+    pub(super) fn states(&self) -> &Tensor {
+        &self.0[0]
+    }
+
+    /// CLIP's vector of the whole prompt, `[1, width]`.
+    pub(super) fn pooled(&self) -> &Tensor {
+        &self.0[1]
+    }
+}
+
+impl TextEncoders {
+    /// Those of `checkpoint`. Of a prompt, T5 reads `max_sequence_length` tokens.
+    pub(super) fn open(
+        checkpoint: &Checkpoint,
+        max_sequence_length: usize,
+        placing: Placing,
+    ) -> Result<Self> {
+        let folder = |name: &str| checkpoint.folder.join(name);
+        let (config, config_2) = (&checkpoint.text_encoder, &checkpoint.text_encoder_2);
+        let path = folder("tokenizer");
+        let tokenizer = Tokenizer::open(&path)?;
+        let most = usize::try_from(config.max_position_embeddings).unwrap_or(2);
+        let length = tokenizer.max_length().unwrap_or(most).min(most);
+        require(&path, "model_max_length", length >= 2, "2 or more", length)?;
+        Ok(Self {
+            tokenizer,
+            length,
+            tokenizer_2: t5::Tokenizer::open(&folder("tokenizer_2"))?,
+            length_2: max_sequence_length,
+            clip: Part::open(folder("text_encoder"), config.clone(), TextModel::new, placing)?,
+            t5: Part::open(folder("text_encoder_2"), config_2.clone(), T5Encoder::new, placing)?,
+            recent: Recent::new(REMEMBERED),
+        })
+    }
+
+    /// Whether the states of `prompt` are at hand.
+    pub(super) fn knows(&self, prompt: &str) -> bool {
+        self.recent.contains(&prompt.to_owned())
+    }
+
+    /// The states of `prompt`, cut where it is longer than the encoders read.
+    pub(super) fn encode(&mut self, prompt: &str) -> Result<Encoded> {
+        let Self { tokenizer, length, clip, tokenizer_2, length_2, t5, recent } = self;
+        recent.get(prompt.to_owned(), |prompt| {
+            let ids = tokenizer.encode_padded(prompt, *length)?;
+            let pooled = clip.get()?.forward(&[ids])?.pooled; // [1, width]
+            clip.leave();
+            let ids = tokenizer_2.encode_padded(prompt, *length_2)?.ids;
+            let states = t5.get()?.forward(&[ids])?; // [1, tokens, width]
+            t5.leave();
+            Ok(Encoded(Rc::new([states, pooled])))
+        })
+    }
+}

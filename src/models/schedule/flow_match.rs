@@ -1,0 +1,161 @@
+//! Euler's method on the straight ways between noise and image that flow matching teaches.
+
+use std::path::Path;
+
+use tch::{Kind, Tensor};
+
+use crate::{Error, Result};
+
+use super::settings::Settings;
+use super::sigmas::{Levels, linspace};
+use super::{MAX_STEPS, Scheduler, Stepped};
+
+/// `FlowMatchEulerDiscreteScheduler`'s settings, as `FluxPipeline` uses them.
+#[derive(Clone, Debug)]
+pub(crate) struct FlowMatchConfig {
+    train_steps: i64,
+    shift: Shift,
+    /// The last noise level, to which all are stretched.
+    terminal: Option<f32>,
+    levels: Levels,
+}
+
+/// How noise levels are moved towards the noisy end.
+#[derive(Clone, Copy, Debug)]
+enum Shift {
+    /// The same for all images.
+    Fixed(f64),
+    /// By the number of the image's tokens: larger ones need more of it.
+    Dynamic { exponential: bool, tokens: [f64; 2], shift: [f64; 2] },
+}
+
+impl FlowMatchConfig {
+    /// Reads `scheduler_config.json`. `class` is what `model_index.json` calls the scheduler.
+    pub(crate) fn open(path: &Path, class: Option<&str>) -> Result<Self> {
+        Self::read(&Settings::open(path)?, class)
+    }
+
+    pub(super) fn read(settings: &Settings, class: Option<&str>) -> Result<Self> {
+        let class = class.map_or_else(|| settings.class(), |class| Ok(class.to_owned()))?;
+        if class != "FlowMatchEulerDiscreteScheduler" {
+            let expected = "FlowMatchEulerDiscreteScheduler";
+            return Err(settings.invalid("_class_name", expected, class));
+        }
+        settings.refuse(&["invert_sigmas", "stochastic_sampling"])?;
+        let exponential = settings.choice(
+            "time_shift_type",
+            true,
+            &[("exponential", true), ("linear", false)],
+        )?;
+        // 0 is as good as none, as in diffusers.
+        let terminal = settings.optional_number("shift_terminal")?.filter(|&last| last != 0.0);
+        if let Some(last) = terminal.filter(|last| !(0.0..1.0).contains(last)) {
+            return Err(settings.invalid("shift_terminal", "a number from 0 to below 1", last));
+        }
+        Ok(Self {
+            train_steps: settings.integer("num_train_timesteps", 1000, 1..=1_000_000)?,
+            shift: match settings.flag("use_dynamic_shifting", false)? {
+                false => Shift::Fixed(positive(settings, "shift", 1.0)?),
+                true => Shift::dynamic(settings, exponential)?,
+            },
+            terminal: terminal.map(|last| last as f32),
+            levels: Levels::read(settings)?,
+        })
+    }
+
+    /// A run of `steps` steps for an image of that many `tokens`.
+    pub(crate) fn start(&self, steps: usize, tokens: i64) -> Result<FlowMatch> {
+        // Stretching divides by what the last level lacks to 1: of a single step, nothing.
+        let least = if self.terminal.is_some() { 2 } else { 1 };
+        if !(least..=MAX_STEPS).contains(&steps) {
+            return Err(Error::invalid_input("steps", format!("{least} to {MAX_STEPS}"), steps));
+        }
+
+        // 1. evenly spread noise levels, in the precision of diffusers
+        let even = linspace(1.0, 1.0 / steps as f64, steps).map(|sigma| sigma as f32);
+
+        // 2. moved, and stretched
+        let mut sigmas: Vec<f32> = match self.shift {
+            Shift::Fixed(shift) => {
+                let (shift, rest) = (shift as f32, (shift - 1.0) as f32);
+                even.map(|sigma| shift * sigma / (1.0 + rest * sigma)).collect()
+            }
+            Shift::Dynamic { exponential, .. } => {
+                let mu = self.shift.mu(tokens);
+                let weight = (if exponential { mu.exp() } else { mu }) as f32;
+                even.map(|sigma| weight / (weight + (1.0 / sigma - 1.0))).collect()
+            }
+        };
+        if let (Some(terminal), Some(&last)) = (self.terminal, sigmas.last()) {
+            let scale = (1.0 - last) / (1.0 - terminal);
+            sigmas.iter_mut().for_each(|sigma| *sigma = 1.0 - (1.0 - *sigma) / scale);
+        }
+
+        // 3. spread anew between the first and the last
+        let (first, last) = (f64::from(sigmas[0]), f64::from(sigmas[steps - 1]));
+        if let Some(levels) = self.levels.between(first, last, steps) {
+            sigmas = levels.into_iter().map(|sigma| sigma as f32).collect();
+        }
+
+        // 4. the network's times; in the end nothing is left of the noise
+        let train_steps = self.train_steps as f32;
+        let timesteps = sigmas.iter().map(|sigma| f64::from(sigma * train_steps)).collect();
+        sigmas.push(0.0);
+        Ok(FlowMatch { sigmas, timesteps })
+    }
+}
+
+impl Shift {
+    fn dynamic(settings: &Settings, exponential: bool) -> Result<Self> {
+        let tokens = [("base_image_seq_len", 256), ("max_image_seq_len", 4096)];
+        let [base, max] = tokens.map(|(key, default)| settings.integer(key, default, 1..=1 << 32));
+        let (base, max) = (base?, max?);
+        if base == max {
+            return Err(settings.invalid("max_image_seq_len", "not base_image_seq_len", max));
+        }
+        let shift = [settings.number("base_shift", 0.5)?, settings.number("max_shift", 1.15)?];
+        Ok(Self::Dynamic { exponential, tokens: [base as f64, max as f64], shift })
+    }
+
+    /// diffusers, `calculate_shift`.
+    fn mu(self, count: i64) -> f64 {
+        match self {
+            Self::Fixed(shift) => shift,
+            Self::Dynamic { tokens: [base, max], shift: [low, high], .. } => {
+                let slope = (high - low) / (max - base);
+                count as f64 * slope + (low - slope * base)
+            }
+        }
+    }
+}
+
+fn positive(settings: &Settings, key: &str, default: f64) -> Result<f64> {
+    let found = settings.number(key, default)?;
+    if found > 0.0 { Ok(found) } else { Err(settings.invalid(key, "above 0", found)) }
+}
+
+/// One run of `FlowMatchEulerDiscreteScheduler`.
+#[derive(Debug)]
+pub(crate) struct FlowMatch {
+    /// Share of noise before each step, and after the last.
+    sigmas: Vec<f32>,
+    timesteps: Vec<f64>,
+}
+
+impl Scheduler for FlowMatch {
+    fn timesteps(&self) -> &[f64] {
+        &self.timesteps
+    }
+
+    fn step(&mut self, output: &Tensor, index: usize, sample: &Tensor) -> Stepped {
+        let (sigma, next) = (self.sigmas[index], self.sigmas[index + 1]);
+        let sample = sample.to_kind(Kind::Float);
+
+        // 1. The sample without noise: the end of the straight way.
+        let original = &sample - output * f64::from(sigma);
+
+        // 2. Along the way to the next noise level.
+        let sample = (sample + output * f64::from(next - sigma)).to_kind(output.kind());
+        Stepped { sample, original }
+    }
+}

@@ -1,0 +1,53 @@
+//! Latents as a denoising network knows them to an image.
+
+use tch::{Kind, Tensor};
+
+use super::decoder::image_of;
+use super::{Vae, VaeTiling};
+use crate::{Error, Image, Result};
+
+/// A preview is decoded from at most this many latents a side.
+const PREVIEW_LATENTS: i64 = 32;
+
+impl Vae {
+    /// The image of the denoising network's `latents`, `[1, latent_channels, h, w]`.
+    pub(crate) fn image(&self, latents: &Tensor, tiling: VaeTiling) -> Result<Image> {
+        let config = &self.config;
+        // 1. Where the VAE is upcast, so is this; otherwise it happens in the latents' own type.
+        let latents = match self.kind() {
+            Kind::Float => latents.to_kind(Kind::Float),
+            _ => latents.shallow_clone(),
+        };
+
+        // 2. To the scale of the VAE.
+        let each = |values: &[f64]| {
+            let options = (latents.kind(), latents.device());
+            Tensor::from_slice(values).to_kind(options.0).to_device(options.1).view([1, -1, 1, 1]) // [1, c, 1, 1]
+        };
+        let latents = match (&config.latents_mean, &config.latents_std) {
+            (Some(mean), Some(std)) => &latents * each(std) / config.scaling_factor + each(mean),
+            _ => &latents / config.scaling_factor,
+        };
+        let latents = match config.shift_factor {
+            Some(shift) => latents + shift,
+            None => latents,
+        };
+
+        // 3. To pixels.
+        let pixels = self.decode(&latents, tiling);
+        if !bool::try_from(pixels.isfinite().all()).unwrap_or(false) {
+            let reason = "a value is no number; a wider type than f16 may help";
+            return Err(Error::backend("decoding the latents", reason));
+        }
+        image_of(&pixels)
+    }
+
+    /// A small image of latents on their way, from at most `PREVIEW_LATENTS` of them a side.
+    pub(crate) fn preview(&self, latents: &Tensor) -> Result<Image> {
+        let side = latents.size()[2..].iter().copied().max().unwrap_or(1);
+        let by = (side + PREVIEW_LATENTS - 1) / PREVIEW_LATENTS;
+        let by = by.min(latents.size()[2..].iter().copied().min().unwrap_or(1)).max(1);
+        let small = latents.avg_pool2d([by; 2], [by; 2], [0; 2], false, true, None);
+        self.image(&small, VaeTiling::Auto)
+    }
+}
