@@ -17,6 +17,7 @@
 mod acknowledged;
 mod catalog;
 mod fingerprint;
+pub mod ingest;
 mod manifest;
 mod pixels;
 mod record;

@@ -48,7 +48,7 @@ impl ImageRecord {
     }
 }
 
-fn read_member(archive: &Path, offset: u64, length: u64) -> std::io::Result<Vec<u8>> {
+pub(super) fn read_member(archive: &Path, offset: u64, length: u64) -> std::io::Result<Vec<u8>> {
     let mut file = File::open(archive)?;
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();

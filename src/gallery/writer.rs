@@ -100,6 +100,19 @@ impl GalleryWriter {
         Ok(added)
     }
 
+    /// Takes over what `records` say of images whose content is there; leaves out the others.
+    pub(super) fn renew(&mut self, records: &[ImageRecord]) -> Result<()> {
+        self.change(|change| {
+            for record in records {
+                if change.catalog.by_hash(&record.hash)?.is_some() {
+                    // Nothing is appended, so that no row is needed.
+                    change.add(0, record)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Removes images; says how many there were of those numbers.
     pub fn remove(&mut self, ids: &[u64]) -> Result<usize> {
         self.change(|change| {
@@ -300,7 +313,7 @@ fn lock(folder: &Path) -> Result<File> {
 }
 
 /// That `record` can be written down.
-fn check(record: &ImageRecord) -> Result<()> {
+pub(super) fn check(record: &ImageRecord) -> Result<()> {
     let ImageRecord { source, pixels, metadata, .. } = record;
     if source.is_empty() {
         return Err(Error::invalid_input("source of an image", "a path or an address", "nothing"));

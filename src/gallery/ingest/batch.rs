@@ -1,0 +1,109 @@
+//! [`Batch`]: images that are ready to vectors and records of the gallery, durably.
+
+use super::workers::Outcome;
+use super::{Progress, rejected};
+use crate::gallery::{Added, Fingerprint, GalleryWriter, ImageRecord, Rejected};
+use crate::retriever::{Embedder, Embedding};
+use crate::{Error, Image, Result};
+
+/// What is taken in together.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    images: Vec<(ImageRecord, Image)>,
+    embedded: Vec<(ImageRecord, Embedding)>,
+    known: Vec<ImageRecord>,
+    rejected: Vec<Rejected>,
+}
+
+/// Records without pixels that are acknowledged together.
+const RECORDS: usize = 1024;
+
+impl Batch {
+    /// Takes one more; says whether it stays in memory as an image of the batch.
+    pub(super) fn take(&mut self, outcome: Outcome) -> Result<bool> {
+        let images = self.images();
+        match outcome {
+            Outcome::Image(record, image) => self.images.push((record, image)),
+            Outcome::Embedded(record, embedding) => self.embedded.push((record, embedding)),
+            Outcome::Known(record) => self.known.push(record),
+            Outcome::Rejected(rejected) => self.rejected.push(rejected),
+            Outcome::Failed(error) => return Err(error),
+        }
+        Ok(self.images() > images)
+    }
+
+    /// Images in memory.
+    pub(super) const fn images(&self) -> usize {
+        self.images.len() + self.embedded.len()
+    }
+
+    /// Whether it is time to acknowledge it, with `batch` images at a time.
+    pub(super) const fn is_full(&self, batch: usize) -> bool {
+        self.images() >= batch || self.known.len() + self.rejected.len() >= RECORDS
+    }
+
+    /// Embeds what has no embedding, hands everything to the gallery, and counts what became of it.
+    pub(super) async fn finish(
+        &mut self,
+        embedder: Option<&dyn Embedder>,
+        writer: &mut GalleryWriter,
+        done: &mut Progress,
+    ) -> Result<()> {
+        let Self { images, mut embedded, known, mut rejected } = std::mem::take(self);
+        if let Some(embedder) = embedder {
+            embed(embedder, images, &mut embedded, &mut rejected).await?;
+        }
+        for added in writer.add(&embedded)? {
+            match added {
+                Added::New(_) => done.added += 1,
+                Added::Updated { .. } => done.updated += 1,
+                Added::Known(_) => done.known += 1,
+            }
+        }
+        writer.renew(&known)?;
+        writer.reject(&rejected)?;
+        done.known += known.len() as u64;
+        done.rejected += rejected.len() as u64;
+        Ok(())
+    }
+}
+
+/// Embeds `images` into `embedded`. Where the embedder fails on all of them, they are tried one by
+/// one: a bad one costs the others nothing.
+async fn embed(
+    embedder: &dyn Embedder,
+    images: Vec<(ImageRecord, Image)>,
+    embedded: &mut Vec<(ImageRecord, Embedding)>,
+    rejections: &mut Vec<Rejected>,
+) -> Result<()> {
+    let (records, pictures): (Vec<ImageRecord>, Vec<Image>) = images.into_iter().unzip();
+    let failed = match embedder.embed_images(&pictures).await {
+        Ok(embeddings) if embeddings.len() == records.len() => {
+            embedded.extend(records.into_iter().zip(embeddings));
+            return Ok(());
+        }
+        Ok(embeddings) => {
+            let found =
+                format!("expected {} embeddings, found {}", records.len(), embeddings.len());
+            return Err(Error::backend(embedder.to_string(), found));
+        }
+        Err(error) => error,
+    };
+    let before = embedded.len();
+    for (record, picture) in records.into_iter().zip(pictures) {
+        match embedder.embed_images(&[picture]).await.map(|mut one| one.pop()) {
+            Ok(Some(embedding)) => embedded.push((record, embedding)),
+            Ok(None) => rejections.push(rejected(record.source, none_given(embedder))),
+            Err(reason) => rejections.push(rejected(record.source, reason)),
+        }
+    }
+    if embedded.len() == before && Fingerprint::of(embedder).await.is_err() {
+        // Not the images: the embedder no longer works.
+        return Err(failed);
+    }
+    Ok(())
+}
+
+fn none_given(embedder: &dyn Embedder) -> Error {
+    Error::backend(embedder.to_string(), "expected one embedding, found none")
+}

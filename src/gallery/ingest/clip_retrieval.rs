@@ -1,0 +1,186 @@
+//! The output of clip-retrieval, embeddings and their metadata, to images that are embedded
+//! already, one after the other.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+
+use super::fields::metadata;
+use super::npy::NpyRows;
+use super::table::TableRows;
+use super::{Content, Item, rejected};
+use crate::gallery::{Pixels, Rejected};
+use crate::retriever::Embedding;
+use crate::{Error, Result};
+
+/// The images of a folder that `clip-retrieval inference` wrote: `img_emb/img_emb_N.npy` with
+/// `f16` or `f32` `[n, dim]`, and `metadata/metadata_N.parquet` with a row for each, in the same
+/// order. LAION publishes its embeddings in this form.
+///
+/// An image's pixels are at its `image_path` where there is such a file, else at its `url`. Rows
+/// that are not finite are rejected one by one. In memory is one row group of the metadata.
+#[derive(Debug)]
+pub struct ClipRetrieval {
+    /// Pairs of files that are still to be opened.
+    parts: VecDeque<Part>,
+    open: Option<(Part, NpyRows, TableRows)>,
+    dim: usize,
+    left: usize,
+}
+
+#[derive(Debug)]
+struct Part {
+    embeddings: PathBuf,
+    metadata: PathBuf,
+}
+
+impl ClipRetrieval {
+    /// The images of `folder`, all of whose files are opened once to see that they fit each other.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when a file cannot be read or is missing; [`Error::InvalidFile`] when an
+    /// `.npy` file has another type, shape or order, when its Parquet file has another number of
+    /// rows or neither `image_path` nor `url`, and when dimensions differ between files.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        let absolute = std::path::absolute(folder).map_err(|source| Error::io(folder, source))?;
+        let embeddings = numbered(&absolute.join("img_emb"), "img_emb_", "npy")?;
+        let mut metadata = numbered(&absolute.join("metadata"), "metadata_", "parquet")?;
+        let (mut parts, mut left, mut dim) = (VecDeque::new(), 0_u64, None);
+        for (number, embeddings) in embeddings {
+            let Some(metadata) = metadata.remove(&number) else {
+                let missing = absolute.join(format!("metadata/metadata_{number}.parquet"));
+                return Err(Error::io(missing, std::io::ErrorKind::NotFound.into()));
+            };
+            let part = Part { embeddings, metadata };
+            let (rows, table) = part.open()?;
+            let dim = *dim.get_or_insert(rows.dim);
+            if rows.dim != dim {
+                let (path, expected) = (&part.embeddings, format!("{dim}, as in the other files"));
+                return Err(Error::invalid_file(path, "dim", expected, rows.dim));
+            }
+            left = left.saturating_add(table.len());
+            parts.push_back(part);
+        }
+        if let Some((number, _)) = metadata.pop_first() {
+            let missing = absolute.join(format!("img_emb/img_emb_{number}.npy"));
+            return Err(Error::io(missing, std::io::ErrorKind::NotFound.into()));
+        }
+        let Some(dim) = dim else {
+            let found = format!("none in {}", folder.display());
+            return Err(Error::invalid_input("embeddings", "img_emb/img_emb_N.npy", found));
+        };
+        Ok(Self { parts, open: None, dim, left: usize::try_from(left).unwrap_or(usize::MAX) })
+    }
+
+    /// Values an embedding.
+    pub const fn dim(&self) -> usize {
+        self.dim
+    }
+}
+
+impl Part {
+    /// Opens both files, and sees that they fit each other.
+    fn open(&self) -> Result<(NpyRows, TableRows)> {
+        let rows = NpyRows::open(&self.embeddings)?;
+        let table = TableRows::open(&self.metadata)?;
+        if !table.columns.iter().any(|name| name == "image_path" || name == "url") {
+            let found = table.columns.join(", ");
+            return Err(Error::invalid_file(&self.metadata, "columns", "image_path or url", found));
+        }
+        if table.len() != rows.len() {
+            let expected = format!("{}, as in {}", rows.len(), self.embeddings.display());
+            return Err(Error::invalid_file(&self.metadata, "rows", expected, table.len()));
+        }
+        Ok((rows, table))
+    }
+
+    /// The image of one row.
+    fn describe(
+        &self,
+        row: Vec<f32>,
+        mut fields: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Item, Rejected> {
+        let mut text = |name: &str| Some(fields.remove(name)?.as_str()?.to_owned());
+        let path = text("image_path").filter(|path| !path.is_empty());
+        let metadata = metadata(fields);
+        let url = metadata.origin.clone();
+        let file = path.as_ref().map(PathBuf::from).filter(|path| path.is_file());
+        let (source, pixels) = match (file, url, path) {
+            (Some(file), _, _) => {
+                let file = std::path::absolute(&file).unwrap_or(file);
+                (file.display().to_string(), Pixels::File(file))
+            }
+            (None, Some(url), _) => (url, Pixels::Remote),
+            (None, None, Some(path)) => (path.clone(), Pixels::File(path.into())),
+            (None, None, None) => {
+                let source = self.metadata.display().to_string();
+                let expected = "an image_path or a url";
+                let reason = Error::invalid_file(&self.metadata, "row", expected, "neither");
+                return Err(rejected(source, reason));
+            }
+        };
+        match Embedding::new(row) {
+            Ok(row) => Ok(Item::new(source, Content::At(pixels))
+                .with_metadata(metadata)
+                .with_embedding(row)),
+            Err(reason) => Err(rejected(source, reason)),
+        }
+    }
+}
+
+impl Iterator for ClipRetrieval {
+    type Item = Result<Item, Rejected>;
+
+    fn next(&mut self) -> Option<Result<Item, Rejected>> {
+        loop {
+            let Some((part, rows, table)) = &mut self.open else {
+                let part = self.parts.pop_front()?;
+                match part.open() {
+                    Ok((rows, table)) => self.open = Some((part, rows, table)),
+                    Err(reason) => {
+                        let source = part.metadata.display().to_string();
+                        return Some(Err(rejected(source, reason)));
+                    }
+                }
+                continue;
+            };
+            let (Some(row), Some(fields)) = (rows.next(), table.next()) else {
+                self.open = None;
+                continue;
+            };
+            self.left = self.left.saturating_sub(1);
+            let found = match (row, fields) {
+                (Ok(row), Ok(fields)) => part.describe(row, fields),
+                (Err(reason), _) | (_, Err(reason)) => {
+                    // Which row belongs to which is no longer known: the rest of the pair is lost.
+                    let left = rows.len() + 1;
+                    let source = format!("{} (last {left} rows)", part.metadata.display());
+                    self.open = None;
+                    Err(rejected(source, reason))
+                }
+            };
+            return Some(found);
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.left))
+    }
+}
+
+/// The files `prefixN.ending` of `folder` by what stands for `N`.
+fn numbered(folder: &Path, prefix: &str, ending: &str) -> Result<BTreeMap<String, PathBuf>> {
+    let io = |source| Error::io(folder, source);
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let number = stem.and_then(|stem| stem.strip_prefix(prefix)).map(str::to_owned);
+        if let Some(number) = number
+            && path.extension().is_some_and(|found| found == ending)
+        {
+            files.insert(number, path);
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,61 @@
+//! [`Item`]: one image on its way into a gallery.
+
+use std::path::PathBuf;
+
+use crate::Image;
+use crate::gallery::Pixels;
+use crate::retriever::{Embedding, Metadata};
+
+/// One image to take in.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Item {
+    /// Where it comes from: a path, `SHARD.tar#MEMBER`, or an address.
+    pub source: String,
+    /// Its pixels.
+    pub content: Content,
+    /// What is known of it.
+    pub metadata: Metadata,
+    /// Its embedding, where somebody has computed it.
+    pub embedding: Option<Embedding>,
+}
+
+/// The pixels of an [`Item`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Content {
+    /// They stay where they are, and are read from there.
+    At(Pixels),
+    /// The bytes of a picture file, which the gallery keeps.
+    Bytes(Vec<u8>),
+    /// A picture, which the gallery keeps as PNG.
+    Image(Image),
+}
+
+impl Item {
+    /// An image from `source`; nothing else is known of it.
+    pub fn new(source: impl Into<String>, content: Content) -> Self {
+        let (source, metadata) = (source.into(), Metadata::default());
+        Self { source, content, metadata, embedding: None }
+    }
+
+    /// A picture file, which stays where it is.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        Self::new(path.display().to_string(), Content::At(Pixels::File(path)))
+    }
+
+    /// With what is known of it.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// With its embedding, which is then not computed.
+    #[must_use]
+    pub fn with_embedding(mut self, embedding: Embedding) -> Self {
+        self.embedding = Some(embedding);
+        self
+    }
+}

@@ -1,0 +1,136 @@
+//! An [`Item`] to its content hash, its size and, where it is to be embedded, its pixels.
+
+use std::fs::{self, File};
+use std::io::{Cursor, Read, Write};
+use std::path::{Path, PathBuf};
+
+use image::ImageReader;
+
+use super::super::pixels::read_member;
+use super::{Content, Item};
+use crate::gallery::{ContentHash, ImageRecord, Pixels};
+use crate::{Error, Image, Result};
+
+/// How large an image may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Length of the file, in bytes.
+    pub(super) bytes: u64,
+    /// Width times height.
+    pub(super) pixels: u64,
+}
+
+/// An item whose file was read.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) record: ImageRecord,
+    /// The file; none where the pixels are not on this machine.
+    bytes: Option<Vec<u8>>,
+    /// Whether the gallery keeps the file.
+    keep: bool,
+}
+
+impl Loaded {
+    /// Reads the file of `item` and its header.
+    pub(super) fn read(item: Item, limits: Limits) -> Result<Self> {
+        let Item { source, content, mut metadata, .. } = item;
+        let (pixels, bytes, keep) = match content {
+            Content::At(Pixels::Remote) => (Pixels::Remote, None, false),
+            Content::At(pixels) => {
+                let bytes = read(&pixels, limits.bytes)?;
+                (pixels, Some(bytes), false)
+            }
+            Content::Bytes(bytes) => (Pixels::Remote, Some(bytes), true),
+            Content::Image(image) => (Pixels::Remote, Some(image.encode_png()?), true),
+        };
+        let hash = ContentHash::of(bytes.as_deref().unwrap_or(source.as_bytes()));
+        if let Some(bytes) = &bytes {
+            check_length(bytes.len() as u64, limits.bytes)?;
+            let (width, height) = size(bytes)?;
+            let found = u64::from(width) * u64::from(height);
+            if found > limits.pixels {
+                let expected = format!("at most {} pixels", limits.pixels);
+                let found = format!("{width}x{height}, {found} pixels");
+                return Err(Error::invalid_input("picture", expected, found));
+            }
+            (metadata.width, metadata.height) = (Some(width), Some(height));
+        }
+        Ok(Self { record: ImageRecord { hash, source, pixels, metadata }, bytes, keep })
+    }
+
+    /// The picture.
+    pub(super) fn decode(&self) -> Result<Image> {
+        match &self.bytes {
+            Some(bytes) => Image::decode(bytes),
+            None => Err(Error::Unavailable {
+                what: "its pixels".to_owned(),
+                reason: "they are not on this machine, and there is no embedding".to_owned(),
+            }),
+        }
+    }
+
+    /// The record, after the gallery in `folder` has the file where it is to keep it.
+    pub(super) fn kept(mut self, folder: &Path) -> Result<ImageRecord> {
+        if let Some(bytes) = self.bytes.filter(|_| self.keep) {
+            self.record.pixels = Pixels::File(keep(folder, &self.record.hash, &bytes)?);
+        }
+        Ok(self.record)
+    }
+}
+
+/// Reads a picture file of at most `limit` bytes.
+fn read(pixels: &Pixels, limit: u64) -> Result<Vec<u8>> {
+    match pixels {
+        Pixels::File(path) => {
+            let io = |source| Error::io(path, source);
+            let file = File::open(path).map_err(io)?;
+            check_length(file.metadata().map_err(io)?.len(), limit)?;
+            let mut bytes = Vec::new();
+            // Not more than that, even where the file grows.
+            file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
+            Ok(bytes)
+        }
+        Pixels::Member { archive, offset, length } => {
+            check_length(*length, limit)?;
+            read_member(archive, *offset, *length).map_err(|source| Error::io(archive, source))
+        }
+        Pixels::Remote => Ok(Vec::new()),
+    }
+}
+
+fn check_length(length: u64, limit: u64) -> Result<()> {
+    if length <= limit {
+        return Ok(());
+    }
+    let (expected, found) = (format!("at most {limit} bytes"), format!("{length} bytes"));
+    Err(Error::invalid_input("picture file", expected, found))
+}
+
+/// Width and height, from the header alone.
+fn size(bytes: &[u8]) -> Result<(u32, u32)> {
+    let found = |error: &dyn std::error::Error| {
+        let found = if bytes.is_empty() { "an empty file".to_owned() } else { error.to_string() };
+        Error::invalid_input("picture", "PNG, JPEG, WebP, GIF, BMP or TIFF", found)
+    };
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+    reader.map_err(|error| found(&error))?.into_dimensions().map_err(|error| found(&error))
+}
+
+/// Writes a picture file into the gallery in `folder`, under its hash, and gives its path.
+fn keep(folder: &Path, hash: &ContentHash, bytes: &[u8]) -> Result<PathBuf> {
+    let hash = hash.to_string();
+    let folder = folder.join("images").join(&hash[..2]);
+    let ending = image::guess_format(bytes).ok().and_then(|f| f.extensions_str().first());
+    let path = folder.join(format!("{hash}.{}", ending.unwrap_or(&"image")));
+    let io = |source| Error::io(&path, source);
+    if fs::metadata(&path).is_ok_and(|file| file.len() == bytes.len() as u64) {
+        return Ok(path);
+    }
+    // Whole or not at all, however it ends.
+    let draft = path.with_extension("part");
+    fs::create_dir_all(&folder).map_err(io)?;
+    let mut file = File::create(&draft).map_err(io)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io)?;
+    fs::rename(&draft, &path).map_err(io)?;
+    Ok(path)
+}
