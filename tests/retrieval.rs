@@ -182,8 +182,8 @@ fn missing_captions_are_written_once_and_kept() {
     let vlm = FakeVlm::new(["a kea"]);
     let kept = Arc::new(Mutex::new(Vec::new()));
     let gallery = Arc::clone(&kept);
-    let writer = CaptionWriter::new(vlm.clone()).kept_by(move |source, caption| {
-        gallery.lock().unwrap().push((source.to_string(), caption.to_owned()));
+    let writer = CaptionWriter::new(vlm.clone()).kept_by(move |new| {
+        gallery.lock().unwrap().extend_from_slice(new);
         Ok(())
     });
     let bm25 = Bm25::new().with_writer(writer);
@@ -195,7 +195,7 @@ fn missing_captions_are_written_once_and_kept() {
     block_on(rerank.retrieve(&captions, 1)).unwrap();
     assert_eq!(vlm.requests().len(), 1, "one image without a caption, described once");
     assert_eq!(vlm.requests()[0].messages[0].images, [picture("unknown")]);
-    assert_eq!(*kept.lock().unwrap(), [("unknown".to_owned(), "a kea".to_owned())]);
+    assert_eq!(*kept.lock().unwrap(), [(Source::Uri("unknown".into()), "a kea".to_owned())]);
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn captions_that_were_paid_for_outlive_an_error() {
     assert_eq!(sources(&rerank, "a cat", 1), ["c"]);
     assert_eq!(vlm.requests().len(), 4, "only the second is asked about again");
 
-    let full = |_: &Source, _: &str| Err(Error::backend("gallery", "disk full"));
+    let full = |_: &[(Source, String)]| Err(Error::backend("gallery", "disk full"));
     let writer = CaptionWriter::new(FakeVlm::new(["an ape", "a bee", "a cat"])).kept_by(full);
     let rerank = Rerank::new(shelf, Bm25::new().with_writer(writer), 3).unwrap();
     let error = block_on(rerank.retrieve(&captions, 1)).unwrap_err().to_string();
@@ -687,7 +687,7 @@ fn a_margin_needs_its_embedder_and_a_number() {
     let mut config = RagConfig::default();
     config.margin = Some(0.1);
     let error = builder().config(config).build().unwrap_err().to_string();
-    assert!(error.contains("needs a embedder for the margin"), "{error}");
+    assert!(error.contains("needs a margin embedder"), "{error}");
     for wrong in [f32::NAN, f32::INFINITY, 2.5, -2.5] {
         let error = builder().margin(FakeEmbedder, wrong).build().unwrap_err().to_string();
         assert!(error.starts_with("margin: expected -2 to 2"), "{error}");

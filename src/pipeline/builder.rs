@@ -146,7 +146,7 @@ impl RagPipelineBuilder {
                 return Err(missing("conditioner", "call .conditioner(…) on the builder"));
             }
             if config.margin.is_some() && self.margin_embedder.is_none() {
-                return Err(missing("embedder for the margin", "call .margin(…) on the builder"));
+                return Err(missing("margin embedder", "call .margin(…) on the builder"));
             }
         }
         if let Some(conditioner) = &self.conditioner {

@@ -33,7 +33,9 @@ pub struct RagConfig {
     /// repeated or already tried are refused; at least `references_per_caption`.
     pub candidates: usize,
     /// The lowest score of a reference that is used, in the retriever's unit (cosine similarity for
-    /// embeddings; all hits of the paper's experiments were above 0.26). `None` refuses none.
+    /// embeddings; all hits of the paper's experiments were above 0.26). `None` refuses none. The
+    /// unit is another one where the retriever re-ranks or fuses:
+    /// [`Threshold`](crate::retriever::Threshold) around the retrievers inside keeps theirs.
     pub threshold: Option<f32>,
     /// By how much a reference must be closer to its caption than the draft is, as a difference of
     /// cosine similarities in [-2, 2]; the embedder comes with

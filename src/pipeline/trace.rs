@@ -249,7 +249,7 @@ impl fmt::Display for Refusal {
             Self::NoRoom => f.write_str("no room left"),
             Self::KnownAlready { reference, draft, margin } => write!(
                 f,
-                "the draft is as close: {reference:.3} against {draft:.3}, not {margin} more"
+                "{reference:.3} is not {margin} closer to the caption than the draft with {draft:.3}"
             ),
             Self::NotShown { answer } => write!(f, "the verifier does not see it: {answer}"),
             Self::Unverified { answer } => write!(f, "the verifier cannot tell: {answer}"),

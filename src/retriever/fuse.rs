@@ -99,98 +99,82 @@ impl Fuse {
     }
 
     /// Goes on with the others where a retriever fails; which one and why is then in the note of
-    /// each reference. Without it one failure is the failure of all, and with it that of every one.
+    /// each reference. Where all of them fail, the error of the last one is returned. Without this
+    /// the first error is.
     #[must_use]
     pub const fn tolerating_failures(mut self) -> Self {
         self.tolerant = true;
         self
     }
 
-    /// What each retriever finds, with its weight, and which ones failed.
-    async fn ask(&self, captions: &[Caption]) -> Result<(Vec<(f32, Vec<Vec<Reference>>)>, String)> {
-        let asked = self.retrievers.iter().map(|r| r.retrieve(captions, self.depth));
-        let (mut found, mut failed, mut first) = (Vec::new(), Vec::new(), None);
-        for ((retriever, &weight), lists) in
-            self.retrievers.iter().zip(&self.weights).zip(join_all(asked).await)
-        {
-            match lists.and_then(|lists| one_list_each(retriever, captions, lists)) {
-                Ok(lists) => found.push((weight, lists)),
-                Err(error) if !self.tolerant => return Err(error),
-                Err(error) => {
-                    failed.push(format!("{retriever} failed: {error}"));
-                    first.get_or_insert(error);
-                }
-            }
-        }
-        match first.filter(|_| found.is_empty()) {
-            Some(error) => Err(error),
-            None => Ok((found, failed.join("; "))),
-        }
-    }
-
     /// What each reference of `list` adds to its score for a weight of 1.
     fn shares(&self, list: &[Reference]) -> Vec<f32> {
         match self.by {
             By::Rank => (1..=list.len()).map(|place| 1.0 / (RRF_K + place as f32)).collect(),
-            By::Score => {
-                let scores = list.iter().map(|reference| reference.provenance.score);
-                let finite = scores.clone().filter(|score| score.is_finite());
-                let lowest = finite.clone().fold(f32::INFINITY, f32::min);
-                let range = finite.fold(f32::NEG_INFINITY, f32::max) - lowest;
-                let share = |score: f32| match score.is_finite() {
-                    true if range > 0.0 => (score - lowest) / range,
-                    finite => f32::from(u8::from(finite)),
-                };
-                scores.map(share).collect()
-            }
+            By::Score => min_max(list.iter().map(|reference| reference.provenance.score)),
         }
     }
 
-    /// The lists of one caption, each with its weight, merged.
-    fn merge(&self, lists: Vec<(f32, Vec<Reference>)>, limit: usize, note: &str) -> Vec<Reference> {
-        let scale: f32 = match self.by {
+    /// Adds what one retriever found to what the ones before it did.
+    fn merge(&self, merged: &mut Vec<(f32, Reference)>, weight: f32, mut list: Vec<Reference>) {
+        list.truncate(self.depth);
+        let shares = self.shares(&list);
+        let mut counted = Vec::new();
+        for (share, mut found) in shares.into_iter().zip(list) {
+            let finding = Finding::of(&found.provenance);
+            let inside = std::mem::take(&mut found.provenance.found_by);
+            let note = found.provenance.note.take();
+            let same = |(_, known): &(f32, Reference)| known.shows_the_same(&found);
+            let at = merged.iter().position(same).unwrap_or_else(|| {
+                merged.push((0.0, found));
+                merged.len() - 1
+            });
+            if counted.contains(&at) {
+                continue; // The same image twice in one list counts once, at its best place.
+            }
+            counted.push(at);
+            let (score, known) = &mut merged[at];
+            *score += weight * share;
+            known.provenance.found_by.extend(inside.into_iter().chain([finding]));
+            known.provenance.add_note(note.as_deref());
+        }
+    }
+
+    /// The best `limit` of what was found, in order.
+    fn rank(
+        &self,
+        mut merged: Vec<(f32, Reference)>,
+        limit: usize,
+        note: Option<&str>,
+    ) -> Vec<Reference> {
+        merged.sort_by(|a, b| b.0.total_cmp(&a.0)); // Stable: ties stay in the retrievers' order.
+        merged.truncate(limit);
+        let scale = match self.by {
             By::Rank => 1.0,
             By::Score => 1.0 / self.weights.iter().sum::<f32>(),
         };
-        let mut merged: Vec<(f32, Reference)> = Vec::new();
-        for (weight, mut list) in lists {
-            list.truncate(self.depth);
-            let shares = self.shares(&list);
-            let before = merged.len();
-            let mut counted = vec![false; before];
-            for (share, mut found) in shares.into_iter().zip(list) {
-                let finding = Finding::of(&found.provenance);
-                let added = weight * share * scale;
-                let same = |(_, known): &(f32, Reference)| known.shows_the_same(&found);
-                match merged.iter().position(same) {
-                    None => {
-                        found.provenance.found_by.push(finding);
-                        merged.push((added, found));
-                    }
-                    Some(at) => {
-                        // The same image twice in one list counts once, at its best place.
-                        if at < before && !std::mem::replace(&mut counted[at], true) {
-                            let (score, known) = &mut merged[at];
-                            *score += added;
-                            known.provenance.found_by.append(&mut found.provenance.found_by);
-                            known.provenance.found_by.push(finding);
-                        }
-                    }
-                }
-            }
-        }
-        merged.sort_by(|a, b| b.0.total_cmp(&a.0)); // Stable: ties stay in the retrievers' order.
-        merged.truncate(limit);
         let name = self.to_string();
         let place = |(rank, (score, mut reference)): (usize, (f32, Reference))| {
-            let provenance = &mut reference.provenance;
-            (provenance.score, provenance.rank) = (score, rank);
-            provenance.retriever.clone_from(&name);
-            provenance.note = Some(note.to_owned()).filter(|note| !note.is_empty());
+            reference.provenance.place(&name, score * scale, rank);
+            reference.provenance.add_note(note);
             reference
         };
         merged.into_iter().enumerate().map(place).collect()
     }
+}
+
+/// `scores` scaled to [0, 1]. All are 1 where all are equal; one that is no number counts as the
+/// lowest.
+fn min_max(scores: impl Iterator<Item = f32> + Clone) -> Vec<f32> {
+    let finite = scores.clone().filter(|score| score.is_finite()).map(f64::from);
+    let lowest = finite.clone().fold(f64::INFINITY, f64::min);
+    let range = finite.fold(f64::NEG_INFINITY, f64::max) - lowest;
+    let scale = |score: f32| match score.is_finite() {
+        true if range > 0.0 => ((f64::from(score) - lowest) / range) as f32,
+        true => 1.0,
+        false => 0.0,
+    };
+    scores.map(scale).collect()
 }
 
 #[async_trait]
@@ -200,14 +184,27 @@ impl Retriever for Fuse {
         if captions.is_empty() || limit == 0 {
             return Ok(vec![Vec::new(); captions.len()]);
         }
-        let (found, note) = self.ask(captions).await?;
-        let mut by_caption = vec![Vec::new(); captions.len()];
-        for (weight, lists) in found {
-            for (of_caption, list) in by_caption.iter_mut().zip(lists) {
-                of_caption.push((weight, list));
+        let mut merged = vec![Vec::new(); captions.len()];
+        // Always to the same depth: a smaller limit must give the best of the same list.
+        let asked = self.retrievers.iter().map(|r| r.retrieve(captions, self.depth));
+        let mut failed = Vec::new();
+        for ((retriever, weight), lists) in
+            self.retrievers.iter().zip(&self.weights).zip(join_all(asked).await)
+        {
+            match lists.and_then(|lists| one_list_each(retriever, captions, lists)) {
+                Ok(lists) => {
+                    for (merged, list) in merged.iter_mut().zip(lists) {
+                        self.merge(merged, *weight, list);
+                    }
+                }
+                Err(error) if self.tolerant && failed.len() + 1 < self.retrievers.len() => {
+                    failed.push(format!("{retriever} failed: {error}"));
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(by_caption.into_iter().map(|lists| self.merge(lists, limit, &note)).collect())
+        let note = (!failed.is_empty()).then(|| failed.join("; "));
+        Ok(merged.into_iter().map(|found| self.rank(found, limit, note.as_deref())).collect())
     }
 }
 

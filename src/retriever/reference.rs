@@ -89,6 +89,25 @@ pub struct Finding {
     pub rank: usize,
 }
 
+impl Provenance {
+    /// What an outer `retriever` says of the image; what was said before is in the findings.
+    pub(crate) fn place(&mut self, retriever: &str, score: f32, rank: usize) {
+        (self.score, self.rank) = (score, rank);
+        retriever.clone_into(&mut self.retriever);
+    }
+
+    /// Adds a note to those that are there.
+    pub(crate) fn add_note(&mut self, note: Option<&str>) {
+        match (&mut self.note, note) {
+            (Some(known), Some(note)) => {
+                known.push_str("; ");
+                known.push_str(note);
+            }
+            (known, note) => *known = known.take().or(note.map(str::to_owned)),
+        }
+    }
+}
+
 impl Finding {
     /// What `provenance` says now, for when an outer retriever gives it another score.
     pub(crate) fn of(provenance: &Provenance) -> Self {

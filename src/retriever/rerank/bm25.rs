@@ -23,20 +23,40 @@ const EPSILON: f64 = 0.25;
 /// which are the whole corpus, as in the paper. Words are compared in lower case, without
 /// punctuation.
 ///
-/// A score has no upper bound, and is 0 where no word is shared. The numbers are those of Python's
-/// `rank_bm25.BM25Okapi`, which the paper's release uses; where many captions share their words
-/// they can be negative.
+/// A score has no upper bound, and is 0 where no word is shared. By default the numbers are those of
+/// Python's `rank_bm25.BM25Okapi`, which the paper's release uses; [`Idf::Lucene`] serves better
+/// where the retriever inside is good.
 ///
 /// A candidate without a caption counts as one of no words, unless a [`CaptionWriter`] writes it.
 #[derive(Clone, Debug, Default)]
 pub struct Bm25 {
     writer: Option<CaptionWriter>,
+    idf: Idf,
+}
+
+/// How much a word weighs, by how many of the candidates' captions hold it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Idf {
+    /// As `rank_bm25.BM25Okapi`: a word that is in more than half of the captions weighs a quarter
+    /// of the mean word, which can be less than nothing. Where most candidates show the concept its
+    /// name loses to any rarer word, such as that of a background.
+    #[default]
+    Okapi,
+    /// As Lucene: a word that more captions hold weighs less, and always more than nothing.
+    Lucene,
 }
 
 impl Bm25 {
     /// BM25 over the captions that are stored with the candidates.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Another weight of words.
+    #[must_use]
+    pub const fn with_idf(mut self, idf: Idf) -> Self {
+        self.idf = idf;
+        self
     }
 
     /// Has `writer` write the captions that are missing.
@@ -64,7 +84,8 @@ impl Reranker for Bm25 {
         let rank = |list: &Vec<Reference>| {
             let corpus: Vec<Vec<String>> = list.iter().map(words_of).collect();
             let query = list.first().map_or(vec![], |candidate| words(&candidate.caption.text));
-            let scores = okapi(&corpus, &query).into_iter().map(|score| score as f32).collect();
+            let scores =
+                bm25(&corpus, &query, self.idf).into_iter().map(|score| score as f32).collect();
             Ranking { scores, note: None }
         };
         Ok(lists.iter().map(rank).collect())
@@ -82,7 +103,7 @@ impl fmt::Display for Bm25 {
 
 /// The score of each document of `corpus` for `query`, as `rank_bm25.BM25Okapi` computes it. A
 /// corpus without words, where it divides by 0, scores 0.
-fn okapi<W: Eq + Hash>(corpus: &[Vec<W>], query: &[W]) -> Vec<f64> {
+fn bm25<W: Eq + Hash>(corpus: &[Vec<W>], query: &[W], idf: Idf) -> Vec<f64> {
     // 1. How often each word is in each document, and in how many documents it is.
     let mut counts = vec![HashMap::<&W, f64>::new(); corpus.len()];
     let mut documents_with = HashMap::<&W, f64>::new();
@@ -98,20 +119,21 @@ fn okapi<W: Eq + Hash>(corpus: &[Vec<W>], query: &[W]) -> Vec<f64> {
     if documents_with.is_empty() {
         return vec![0.0; corpus.len()];
     }
-    // 2. The weight of a word: its inverse document frequency. Below 0, where more than half of the
-    //    documents hold it, a share of the mean stands in.
-    let idf = |with: f64| (corpus.len() as f64 - with + 0.5).ln() - (with + 0.5).ln();
+    // 2. The weight of a word: its inverse document frequency. Okapi's is below 0 where more than
+    //    half of the documents hold the word; a share of the mean stands in there.
+    let all = corpus.len() as f64;
+    let okapi = |with: f64| (all - with + 0.5).ln() - (with + 0.5).ln();
     let mut frequencies: Vec<f64> = documents_with.values().copied().collect();
     frequencies.sort_by(f64::total_cmp); // The order of a hash map is not the same every time.
-    let floor = EPSILON * frequencies.iter().map(|&with| idf(with)).sum::<f64>()
-        / documents_with.len() as f64;
-    let weight = |word: &W| match documents_with.get(word).map(|&with| idf(with)) {
-        None => 0.0,
-        Some(idf) if idf < 0.0 => floor,
-        Some(idf) => idf,
+    let mean = frequencies.iter().map(|&with| okapi(with)).sum::<f64>() / frequencies.len() as f64;
+    let weight = |word: &W| match (documents_with.get(word), idf) {
+        (None, _) => 0.0,
+        (Some(&with), Idf::Okapi) if okapi(with) < 0.0 => EPSILON * mean,
+        (Some(&with), Idf::Okapi) => okapi(with),
+        (Some(&with), Idf::Lucene) => (1.0 + (all - with + 0.5) / (with + 0.5)).ln(),
     };
     // 3. What each word of the query adds to each document.
-    let mean_length = corpus.iter().map(Vec::len).sum::<usize>() as f64 / corpus.len() as f64;
+    let mean_length = corpus.iter().map(Vec::len).sum::<usize>() as f64 / all;
     let score = |(document, counts): (&Vec<W>, &HashMap<&W, f64>)| {
         let length = K1 * (1.0 - B + B * document.len() as f64 / mean_length);
         query
@@ -144,7 +166,7 @@ mod tests {
         let cases: Vec<Case> = serde_json::from_str(&text).unwrap();
         assert!(cases.len() >= 100);
         for case in cases {
-            let scores = okapi(&case.corpus, &case.query);
+            let scores = bm25(&case.corpus, &case.query, Idf::Okapi);
             assert_eq!(scores.len(), case.scores.len());
             for (score, expected) in scores.iter().zip(&case.scores) {
                 let error = (score - expected).abs();
@@ -154,10 +176,22 @@ mod tests {
     }
 
     #[test]
+    fn lucenes_weight_of_a_word_that_all_hold_is_above_nothing() {
+        let corpus = [vec!["a", "b"], vec!["a", "c"]];
+        // Documents of the mean length, the word once in each: what is left is its weight.
+        let scores = bm25(&corpus, &["a"], Idf::Lucene);
+        assert!(scores.iter().all(|score| (score - 1.2_f64.ln()).abs() < 1e-12), "{scores:?}");
+        let scores = bm25(&corpus, &["c"], Idf::Lucene);
+        assert!((scores[1] - 2.0_f64.ln()).abs() < 1e-12 && scores[0] == 0.0, "{scores:?}");
+    }
+
+    #[test]
     fn a_corpus_without_words_scores_nothing() {
         let none: [Vec<&str>; 0] = [];
-        assert!(okapi(&none, &["a"]).is_empty());
-        assert_eq!(okapi(&[vec![], vec![]], &["a"]), [0.0, 0.0]);
-        assert_eq!(okapi(&[vec!["a"], vec![]], &[]), [0.0, 0.0]);
+        for idf in [Idf::Okapi, Idf::Lucene] {
+            assert!(bm25(&none, &["a"], idf).is_empty());
+            assert_eq!(bm25(&[vec![], vec![]], &["a"], idf), [0.0, 0.0]);
+            assert_eq!(bm25(&[vec!["a"], vec![]], &[], idf), [0.0, 0.0]);
+        }
     }
 }

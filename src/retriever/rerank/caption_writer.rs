@@ -24,7 +24,7 @@ pub struct CaptionWriter {
 
 /// Captions by source; `None` where the model declined.
 type Written = HashMap<Source, Option<String>>;
-type Keep = dyn Fn(&Source, &str) -> Result<()> + Send + Sync;
+type Keep = dyn Fn(&[(Source, String)]) -> Result<()> + Send + Sync;
 
 impl CaptionWriter {
     /// Captions by `vlm`. All that are missing are asked for at once: a service that allows few
@@ -33,14 +33,14 @@ impl CaptionWriter {
         Self { vlm: Arc::new(vlm), written: Arc::default(), keep: None }
     }
 
-    /// Hands each caption to `keep` as it is written, with the source of its image: what a gallery
-    /// stores is not paid for twice.
+    /// Hands the captions of each retrieval to `keep` once they are written, with the sources of
+    /// their images: what a gallery stores is not paid for twice.
     ///
-    /// An error of `keep` ends the retrieval; the caption is remembered all the same.
+    /// An error of `keep` ends the retrieval; the captions are remembered all the same.
     #[must_use]
     pub fn kept_by(
         mut self,
-        keep: impl Fn(&Source, &str) -> Result<()> + Send + Sync + 'static,
+        keep: impl Fn(&[(Source, String)]) -> Result<()> + Send + Sync + 'static,
     ) -> Self {
         self.keep = Some(Arc::new(keep));
         self
@@ -65,16 +65,22 @@ impl CaptionWriter {
         };
         unknown.sort_by_key(|candidate| &candidate.provenance.source);
         let captions = join_all(unknown.iter().map(|candidate| self.describe(candidate))).await;
-        let mut failed = None;
-        for (candidate, caption) in unknown.iter().zip(captions) {
-            if let Err(error) = caption.and_then(|c| self.remember(&candidate.provenance.source, c))
-            {
-                failed.get_or_insert(error);
+        let sources = unknown.iter().map(|candidate| candidate.provenance.source.clone());
+        let (mut new, mut failed) = (Vec::new(), Ok(()));
+        for (source, caption) in sources.zip(captions) {
+            match caption {
+                Ok(caption) => {
+                    new.extend(caption.clone().map(|caption| (source.clone(), caption)));
+                    // Where two calls wrote at the same time the first caption counts.
+                    self.written().entry(source).or_insert(caption);
+                }
+                Err(error) => failed = failed.and(Err(error)),
             }
         }
-        if let Some(error) = failed {
-            return Err(error);
+        if let Some(keep) = self.keep.as_ref().filter(|_| !new.is_empty()) {
+            failed = failed.and(keep(&new));
         }
+        failed?;
         let written = self.written();
         let known = |source: &Source| Some((source.clone(), written.get(source)?.clone()?));
         Ok(bare.into_keys().filter_map(known).collect())
@@ -86,16 +92,6 @@ impl CaptionWriter {
         let reply = self.vlm.chat(&ChatRequest::new(vec![question])).await?;
         let declined = reply.refusal.is_some() || parse::is_refusal(&reply.text);
         Ok(parse::text(&reply.text).filter(|_| !declined))
-    }
-
-    fn remember(&self, source: &Source, caption: Option<String>) -> Result<()> {
-        let kept = match (&self.keep, &caption) {
-            (Some(keep), Some(caption)) => keep(source, caption),
-            _ => Ok(()),
-        };
-        // Where two calls wrote at the same time the first caption counts, as it did before.
-        self.written().entry(source.clone()).or_insert(caption);
-        kept
     }
 
     fn written(&self) -> MutexGuard<'_, Written> {

@@ -13,7 +13,7 @@ use super::{Caption, Finding, Reference, Retriever, one_list_each};
 use crate::forward::forward_part;
 use crate::{Error, Result};
 
-pub use bm25::Bm25;
+pub use bm25::{Bm25, Idf};
 pub use by_vlm::VlmReranker;
 pub use caption_writer::CaptionWriter;
 
@@ -125,9 +125,8 @@ impl<R: Retriever, K: Reranker> Rerank<R, K> {
         let place = |(rank, (score, mut reference)): (usize, (f32, Reference))| {
             let provenance = &mut reference.provenance;
             provenance.found_by.push(Finding::of(provenance));
-            (provenance.score, provenance.rank) = (score, rank);
-            provenance.retriever.clone_from(&name);
-            provenance.note.clone_from(&note);
+            provenance.place(&name, score, rank);
+            provenance.add_note(note.as_deref());
             reference
         };
         Ok(ranked.into_iter().enumerate().map(place).collect())
