@@ -11,7 +11,7 @@ use imagerag::pipeline::{
     Mode, RagConfig, RagPipelineBuilder, Refusal, Stage, StopReason, Unclear,
 };
 use imagerag::retriever::{
-    Bm25, Caption, CaptionWriter, Embedding, Fuse, Provenance, Ranking, Reference, Rerank,
+    Bm25, Caption, CaptionWriter, Embedding, Fuse, Mmr, Provenance, Ranking, Reference, Rerank,
     Reranker, Source, Threshold, VlmReranker,
 };
 use imagerag::testing::{
@@ -301,6 +301,41 @@ fn one_candidate_is_no_question_and_errors_are_passed_on() {
     ));
 }
 
+/// Two magentas that are nearly equal, a yellow, and a red that is further from white.
+fn colours() -> FakeRetriever {
+    FakeRetriever::new([
+        ("thing one", solid(2, 2, [255, 0, 255])),
+        ("thing two", solid(2, 2, [255, 0, 250])),
+        ("thing three", solid(2, 2, [255, 240, 0])),
+        ("thing four", solid(2, 2, [255, 0, 0])),
+    ])
+}
+
+#[test]
+fn mmr_puts_what_differs_before_what_is_alike() {
+    let by = |relevance| {
+        let rerank = Rerank::new(colours(), Mmr::new(FakeEmbedder, relevance).unwrap(), 4).unwrap();
+        let sources = sources(&rerank, "white thing", 4);
+        sources.iter().map(|s| s.replace("thing ", "")).collect::<Vec<_>>()
+    };
+    assert_eq!(by(1.0), ["one", "two", "three", "four"]);
+    assert_eq!(by(0.5), ["one", "three", "four", "two"]);
+    assert_eq!(by(0.0), ["one", "three", "four", "two"]);
+    let mmr = Mmr::new(FakeEmbedder, 0.5).unwrap();
+    assert_eq!(mmr.to_string(), "MMR(FakeEmbedder, 0.5)");
+    let captions = [Caption::concept("white thing"), Caption::concept("a blue thing")];
+    let lists = block_on(colours().retrieve(&captions, 4)).unwrap();
+    block_on(conformance::reranker(&mmr, &lists));
+    block_on(conformance::retriever(&Rerank::new(colours(), mmr, 4).unwrap(), &captions));
+    for wrong in [f32::NAN, -0.1, 1.1] {
+        let error = Mmr::new(FakeEmbedder, wrong).unwrap_err().to_string();
+        assert!(error.starts_with("relevance: expected 0 to 1"), "{error}");
+    }
+    let broken = Mmr::new(Redness { empty: true, ..Redness::default() }, 0.5).unwrap();
+    let error = block_on(broken.rank(&lists)).unwrap_err().to_string();
+    assert_eq!(error, "Redness failed: expected 2 and 8 embeddings, found 2 and 0");
+}
+
 // Fusion.
 
 fn fused(by_rank: bool, retrievers: &[Shelf], depth: usize) -> Fuse {
@@ -361,6 +396,8 @@ fn scores_are_fused_list_by_list() {
     close(found(&fused(false, &[equal], 3), "x", 8), &[("y", 1.0), ("z", 1.0)]);
     let nan = Shelf::new("B", &[("x", 2.0, None), ("y", 1.0, None), ("z", f32::NAN, None)]);
     close(found(&fused(false, &[nan], 3), "x", 8), &[("x", 1.0), ("y", 0.0), ("z", 0.0)]);
+    let wide = Shelf::new("B", &[("x", f32::MAX, None), ("y", 0.0, None), ("z", f32::MIN, None)]);
+    close(found(&fused(false, &[wide], 3), "x", 8), &[("x", 1.0), ("y", 0.5), ("z", 0.0)]);
     let none = Shelf::plain("C", &[]);
     close(found(&fused(false, &[one, none], 3), "x", 8), &[("z", 0.5)]);
 }
@@ -404,6 +441,15 @@ fn a_retriever_that_fails_fails_all_unless_that_is_tolerated() {
     assert_eq!(found.len(), 1);
     let note = found[0].provenance.note.as_deref().unwrap();
     assert!(note.starts_with("Broken failed: cancelled; Broken failed: Broken failed"), "{note}");
+    // What a re-ranker inside noted is kept.
+    let vlm = VlmReranker::new(FakeVlm::new(["1"]));
+    let inside = Rerank::new(Shelf::plain("B", &["b", "a"]), vlm, 2).unwrap();
+    let both: [Arc<dyn Retriever>; 2] = [Arc::new(Shelf::plain("A", &["a"])), Arc::new(inside)];
+    let found = list(&Fuse::by_rank(both, 3).unwrap(), "x", 3);
+    assert_eq!(found[0].provenance.note.as_deref(), Some("FakeVlm: 1"));
+    let by = found[0].provenance.found_by.iter().map(|f| f.retriever.as_str());
+    assert_eq!(by.collect::<Vec<_>>(), ["A", "B", "Rerank(B, FakeVlm)"]);
+
     let alone = Fuse::by_rank([Arc::new(Broken::Fails) as Arc<dyn Retriever>], 3).unwrap();
     let result = block_on(alone.tolerating_failures().retrieve(&captions, 1));
     assert!(matches!(result, Err(Error::Cancelled)));

@@ -37,7 +37,7 @@ pub use id_set::IdSet;
 pub use index::{Neighbor, VectorIndex};
 pub use metadata::Metadata;
 pub use reference::{Caption, Finding, Provenance, Reference, Source};
-pub use rerank::{Bm25, CaptionWriter, Idf, Ranking, Rerank, Reranker, VlmReranker};
+pub use rerank::{Bm25, CaptionWriter, Idf, Mmr, Ranking, Rerank, Reranker, VlmReranker};
 pub use threshold::Threshold;
 
 /// Finds images that show what captions describe.

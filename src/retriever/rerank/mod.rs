@@ -4,6 +4,7 @@
 mod bm25;
 mod by_vlm;
 mod caption_writer;
+mod mmr;
 
 use std::fmt::{self, Debug, Display};
 
@@ -16,6 +17,7 @@ use crate::{Error, Result};
 pub use bm25::{Bm25, Idf};
 pub use by_vlm::VlmReranker;
 pub use caption_writer::CaptionWriter;
+pub use mmr::Mmr;
 
 /// Judges candidates that a retriever has found.
 ///
