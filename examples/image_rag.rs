@@ -143,7 +143,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     columns.push("result");
     pictures.push(Some(outcome.image));
     let row = Row { caption: options.prompt.clone(), pictures };
-    contact_sheet(&columns, &[row])?.save(beside(&options.out, "sheet.png"))?;
+    contact_sheet("prompt", &columns, &[row])?.save(beside(&options.out, "sheet.png"))?;
     if let Some(draft) = outcome.draft {
         draft.save(beside(&options.out, "draft.png"))?;
     }

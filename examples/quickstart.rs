@@ -74,7 +74,7 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
         }
     }
     let row = Row { caption: prompt, pictures: pictures.map(|(_, picture)| picture).into() };
-    contact_sheet(&["draft", "reference", "result"], &[row])?.save(&sheet)?;
+    contact_sheet("prompt", &["draft", "reference", "result"], &[row])?.save(&sheet)?;
     println!("wrote      {}", sheet.display());
     let trace = options.out.join("trace.json");
     std::fs::write(&trace, outcome.trace.to_json())?;

@@ -22,16 +22,16 @@ pub(crate) struct Row {
     pub(crate) pictures: Vec<Option<Image>>,
 }
 
-/// The sheet of `rows`, with the names of its columns on top. Small pictures are enlarged without
+/// The sheet of `rows`, with the names of its columns on top, that of the text first. Small pictures are enlarged without
 /// smoothing, so that their pixels stay what they are.
-pub(crate) fn contact_sheet(columns: &[&str], rows: &[Row]) -> Result<Image> {
+pub(crate) fn contact_sheet(text: &str, columns: &[&str], rows: &[Row]) -> Result<Image> {
     let width = TEXT_WIDTH + columns.len() as u32 * (CELL + GAP) + GAP;
     let height = HEADER + rows.len() as u32 * (CELL + GAP) + GAP;
     let mut canvas = Canvas(RgbImage::from_pixel(width, height, Rgb([255; 3])));
     let heading = MonoTextStyle::new(&FONT_7X13, Rgb888::new(30, 30, 30));
     let words = MonoTextStyle::new(&FONT_6X10, Rgb888::new(60, 60, 60));
     let left = |column: usize| TEXT_WIDTH + column as u32 * (CELL + GAP);
-    canvas.write("prompt", GAP, GAP, heading);
+    canvas.write(text, GAP, GAP, heading);
     for (column, name) in columns.iter().enumerate() {
         canvas.write(name, left(column), GAP, heading);
     }

@@ -107,7 +107,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         .map(|species| species * each + (species * 5) % each)
         .map(|n| imagerag[n].row(&rare[n]))
         .collect();
-    contact_sheet(&["draft", "reference", "result"], &rows)?.save(&options.sheet)?;
+    contact_sheet("prompt", &["draft", "reference", "result"], &rows)?.save(&options.sheet)?;
 
     if options.json {
         println!("{}", report.to_json());

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use crate::retriever::Metadata;
+use crate::{Error, Result};
 
 /// What an image is known by: the BLAKE3 hash of its file's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,6 +32,17 @@ impl ContentHash {
 impl fmt::Display for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
+    }
+}
+
+impl FromStr for ContentHash {
+    type Err = Error;
+
+    /// The hash of 64 hexadecimal digits.
+    fn from_str(digits: &str) -> Result<Self> {
+        let hash = blake3::Hash::from_hex(digits);
+        let invalid = |_| Error::invalid_input("hash", "64 hexadecimal digits", digits);
+        hash.map(|hash| Self(*hash.as_bytes())).map_err(invalid)
     }
 }
 

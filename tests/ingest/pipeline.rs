@@ -58,8 +58,10 @@ fn shard(folder: &Path, n: u32) {
 #[derive(Clone)]
 struct Watched {
     embedded: Arc<AtomicUsize>,
-    before: Arc<dyn Fn(&[Image]) -> Result<()> + Send + Sync>,
+    before: Arc<Before>,
 }
+
+type Before = dyn Fn(&[Image]) -> Result<()> + Send + Sync;
 
 impl Watched {
     fn new(before: impl Fn(&[Image]) -> Result<()> + Send + Sync + 'static) -> Self {
