@@ -60,7 +60,6 @@ impl Conditioner for InPrompt {
 
     async fn condition(&self, prompt: &str, references: &[Reference]) -> Result<Conditioned> {
         check_references(self, references)?;
-        let captions: Vec<&str> = references.iter().map(|r| r.caption.text.as_str()).collect();
         let marks: Vec<String> = match self.mark.is_empty() {
             true => Vec::new(),
             false => {
@@ -68,7 +67,7 @@ impl Conditioner for InPrompt {
             }
         };
         Ok(Conditioned {
-            prompt: self.template.apply(prompt, &captions, &marks),
+            prompt: self.template.apply(prompt, references, &marks),
             conditioning: Conditioning::Images(
                 references.iter().map(|reference| reference.image.clone()).collect(),
             ),

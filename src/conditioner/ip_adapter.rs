@@ -126,9 +126,8 @@ impl Conditioner for IpAdapter {
         tokens.strength = self.strength.clone();
 
         // 3. captions into the prompt; the images take their own way
-        let captions: Vec<&str> = references.iter().map(|r| r.caption.text.as_str()).collect();
         Ok(Conditioned {
-            prompt: self.template.apply(prompt, &captions, &[]),
+            prompt: self.template.apply(prompt, references, &[]),
             conditioning: Conditioning::Tokens(tokens),
         })
     }

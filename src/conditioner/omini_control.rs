@@ -216,14 +216,9 @@ impl Conditioner for OminiControl {
 
     async fn condition(&self, prompt: &str, references: &[Reference]) -> Result<Conditioned> {
         check_references(self, references)?;
-        let caption = &references[0].caption;
-        let caption = match self.settings.template {
-            PromptTemplate::ThisItem => caption.concept.as_str(),
-            _ => caption.text.as_str(),
-        };
         let condition = self.settings.condition(self.settings.fit(&references[0].image)?);
         Ok(Conditioned {
-            prompt: self.settings.template.apply(prompt, &[caption], &[]),
+            prompt: self.settings.template.apply(prompt, &references[..1], &[]),
             conditioning: Conditioning::Condition(condition),
         })
     }

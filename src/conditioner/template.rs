@@ -1,5 +1,7 @@
 //! [`PromptTemplate`]: a prompt and the captions of its references to the prompt to generate with.
 
+use crate::retriever::Reference;
+
 /// How captions get into the prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -8,7 +10,7 @@ pub enum PromptTemplate {
     /// Section 3.2 of the paper: `According to these examples of {caption}, generate {prompt}`.
     #[default]
     Examples,
-    /// `This item is {caption}. {prompt}`: adapters such as OminiControl's are trained on prompts that
+    /// `This item is {concept}. {prompt}`: adapters such as OminiControl's are trained on prompts that
     /// call the reference "this item", and a prompt may go on so.
     ThisItem,
     /// The prompt as it is; the references speak for themselves.
@@ -16,18 +18,22 @@ pub enum PromptTemplate {
 }
 
 impl PromptTemplate {
-    /// The prompt to generate with. `marks` stand for the images in the prompt, one a caption, for
+    /// The prompt to generate with. `marks` stand for the images in the prompt, one a reference, for
     /// models that read images there; no marks where the references take another way.
-    pub fn apply(self, prompt: &str, captions: &[&str], marks: &[String]) -> String {
-        if self == Self::Plain || captions.is_empty() {
+    pub fn apply(self, prompt: &str, references: &[Reference], marks: &[String]) -> String {
+        if self == Self::Plain || references.is_empty() {
             return marks.iter().map(|mark| format!("{mark} ")).collect::<String>() + prompt;
         }
-        let examples: Vec<String> = captions
+        let words = |reference: &Reference| match self {
+            Self::ThisItem => reference.caption.concept.clone(),
+            Self::Examples | Self::Plain => reference.caption.text.clone(),
+        };
+        let examples: Vec<String> = references
             .iter()
             .enumerate()
-            .map(|(n, caption)| match marks.get(n) {
-                Some(mark) => format!("{caption}: {mark}"),
-                None => (*caption).to_owned(),
+            .map(|(n, reference)| match marks.get(n) {
+                Some(mark) => format!("{}: {mark}", words(reference)),
+                None => words(reference),
             })
             .collect();
         let examples = examples.join(", ");
@@ -43,23 +49,35 @@ impl PromptTemplate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Image;
+    use crate::retriever::{Caption, Provenance, Source};
+
+    fn reference(text: &str, concept: &str) -> Reference {
+        Reference {
+            image: Image::new(1, 1, vec![0; 3]).unwrap(),
+            caption: Caption::new(text, concept),
+            provenance: Provenance::new(Source::Uri(text.to_owned()), "test", 1.0, 0),
+        }
+    }
 
     #[test]
     fn is_the_papers_sentence() {
         let marks: Vec<String> = (1..=2).map(|n| format!("<img{n}>")).collect();
+        let both = [reference("a red panda", "panda"), reference("a tapir", "tapir")];
         assert_eq!(
-            PromptTemplate::Examples.apply("a zoo", &["a red panda", "a tapir"], &marks),
+            PromptTemplate::Examples.apply("a zoo", &both, &marks),
             "According to these examples of a red panda: <img1>, a tapir: <img2>, generate a zoo"
         );
         assert_eq!(
-            PromptTemplate::Examples.apply("a zoo", &["a red panda"], &[]),
+            PromptTemplate::Examples.apply("a zoo", &both[..1], &[]),
             "According to these examples of a red panda, generate a zoo"
         );
         assert_eq!(
-            PromptTemplate::ThisItem.apply("It stands in the snow", &["a red panda"], &[]),
-            "This item is a red panda. It stands in the snow"
+            PromptTemplate::ThisItem.apply("It stands in the snow", &both[..1], &[]),
+            "This item is panda. It stands in the snow"
         );
-        assert_eq!(PromptTemplate::Plain.apply("a zoo", &["a red panda"], &[]), "a zoo");
+        assert_eq!(PromptTemplate::Plain.apply("a zoo", &both, &[]), "a zoo");
+        assert_eq!(PromptTemplate::Plain.apply("a zoo", &both, &marks), "<img1> <img2> a zoo");
         assert_eq!(PromptTemplate::Examples.apply("a zoo", &[], &[]), "a zoo");
     }
 }

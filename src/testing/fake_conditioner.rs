@@ -53,7 +53,6 @@ impl Conditioner for FakeConditioner {
 
     async fn condition(&self, prompt: &str, references: &[Reference]) -> Result<Conditioned> {
         check_references(self, references)?;
-        let captions: Vec<&str> = references.iter().map(|r| r.caption.text.as_str()).collect();
         let conditioning = match &self.gives {
             Gives::Tokens(space) => {
                 let data: Vec<f32> =
@@ -68,7 +67,7 @@ impl Conditioner for FakeConditioner {
             }
         };
         Ok(Conditioned {
-            prompt: PromptTemplate::Examples.apply(prompt, &captions, &[]),
+            prompt: PromptTemplate::Examples.apply(prompt, references, &[]),
             conditioning,
         })
     }
