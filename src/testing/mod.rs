@@ -69,6 +69,11 @@ async fn pause() {
 #[doc = include_str!("../../docs/adding_a_backend.md")]
 struct AddingABackend;
 
+/// So are those of the page on retrieval.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/retrieval.md")]
+struct Retrieval;
+
 /// So is that of the front page.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -37,6 +37,20 @@ impl CaptionWriter {
     /// their images: what a gallery stores is not paid for twice.
     ///
     /// An error of `keep` ends the retrieval; the captions are remembered all the same.
+    #[cfg_attr(feature = "gallery", doc = "```")]
+    #[cfg_attr(not(feature = "gallery"), doc = "```ignore")]
+    /// # use imagerag::{Vlm, gallery::Gallery, retriever::CaptionWriter};
+    /// # fn writer(gallery: Gallery, vlm: impl Vlm) -> CaptionWriter {
+    /// CaptionWriter::new(vlm).kept_by(move |new| {
+    ///     let mut captions = Vec::new();
+    ///     for (source, caption) in new {
+    ///         let entry = gallery.by_source(&source.to_string())?;
+    ///         captions.extend(entry.map(|entry| (entry.id, caption.as_str())));
+    ///     }
+    ///     gallery.writer()?.set_captions(&captions)
+    /// })
+    /// # }
+    /// ```
     #[must_use]
     pub fn kept_by(
         mut self,
