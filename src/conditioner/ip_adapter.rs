@@ -12,7 +12,7 @@ use super::{
 };
 use crate::models::clip::VisionModel;
 use crate::models::ip_adapter::{Resampler, ResamplerDims, space};
-use crate::models::preprocess::Preprocessor;
+use crate::models::preprocess::{Family, Preprocessor};
 use crate::models::worker::Worker;
 use crate::models::{DType, Device};
 use crate::retriever::Reference;
@@ -162,7 +162,7 @@ impl Encoder {
             });
         }
         Ok(Self {
-            preprocessor: Preprocessor::open(folder, vision.image_size())?,
+            preprocessor: Preprocessor::open(folder, vision.image_size(), Family::CLIP)?,
             resampler: Resampler::open(file, device, kind)?,
             vision,
             negative: None,

@@ -11,13 +11,14 @@ use super::flux::transformer::FluxTransformer;
 use super::ip_adapter;
 use super::sdxl::config::UNetConfig;
 use super::sdxl::unet::UNet;
+use super::siglip::{SiglipConfig, SiglipModel};
 use super::t5::{T5Config, T5Encoder};
 use super::vae::{Vae, VaeConfig};
 use super::weights::Weights;
 use crate::{Error, Result};
 
 /// The components whose [`inventory`] is known.
-pub const COMPONENTS: [&str; 10] = [
+pub const COMPONENTS: [&str; 11] = [
     "sdxl-unet",
     "sdxl-vae",
     "clip-text",
@@ -28,6 +29,7 @@ pub const COMPONENTS: [&str; 10] = [
     "flux-vae",
     "omini",
     "t5-encoder",
+    "siglip",
 ];
 
 /// Names and shapes of the tensors that the loader of `component` asks a checkpoint with the
@@ -52,6 +54,7 @@ pub fn inventory(component: &str, config: impl AsRef<Path>) -> Result<Inventory>
         "clip-vision" => drop(VisionModel::new(&weights, &VisionConfig::read(config)?)?),
         "clip" => drop(ClipModel::new(&weights, &ClipConfig::read(config)?)?),
         "omini" => return lora_file::inventory(config),
+        "siglip" => drop(SiglipModel::new(&weights, &SiglipConfig::read(config)?)?),
         "t5-encoder" => return T5Encoder::inventory(&T5Config::read(config)?),
         "ip-adapter-plus" => return ip_adapter::inventory(UNetConfig::read(config)?),
         _ => {
@@ -132,6 +135,7 @@ mod tests {
             ("flux-transformer", "flux_transformer", "flux_transformer", 1_156, 11_891_178_560),
             ("flux-vae", "flux_vae", "flux_vae", 244, 83_819_683),
             // The table of tokens counts twice, as in the files that hold it by both its names.
+            ("siglip", "siglip", "siglip", 888, 877_960_498),
             ("t5-encoder", "t5_encoder", "t5_encoder", 220, 4_893_906_944),
         ] {
             let asked = of(component, config);
@@ -158,7 +162,15 @@ mod tests {
         let error = inventory("clip", "/no/such/config.json").unwrap_err();
         assert!(matches!(error, Error::Io { .. }), "{error}");
         let vae = fixture("inventories/vae.config.json");
-        for component in ["sdxl-unet", "clip-text", "clip-vision", "clip", "ip-adapter-plus"] {
+        for component in [
+            "sdxl-unet",
+            "clip-text",
+            "clip-vision",
+            "clip",
+            "ip-adapter-plus",
+            "siglip",
+            "t5-encoder",
+        ] {
             let error = inventory(component, &vae).unwrap_err();
             assert!(matches!(error, Error::InvalidFile { .. }), "{component}: {error}");
         }

@@ -16,8 +16,8 @@ pub(crate) mod preprocess;
 pub(crate) mod resample;
 pub(crate) mod schedule;
 pub(crate) mod sdxl;
-#[allow(dead_code, reason = "FLUX and SigLIP read it")]
 pub(crate) mod sentencepiece;
+pub(crate) mod siglip;
 mod special_tokens;
 #[allow(dead_code, unused_imports, reason = "FLUX reads it")]
 pub(crate) mod t5;

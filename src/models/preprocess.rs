@@ -1,5 +1,5 @@
-//! Pictures to the pixel tensors CLIP's image towers were trained on, equal to transformers'
-//! `CLIPImageProcessor` over Pillow.
+//! Pictures to the pixel tensors that image towers were trained on, equal to transformers'
+//! `CLIPImageProcessor` and `SiglipImageProcessor` over Pillow.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,22 @@ use crate::{Error, Result};
 /// (`OPENAI_CLIP_MEAN` and `OPENAI_CLIP_STD` in transformers).
 const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
+
+/// What stands where a folder's settings say nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Family {
+    /// Whether the shorter side is resized and the middle cut out; else both sides are resized.
+    crops: bool,
+    mean: [f32; 3],
+    std: [f32; 3],
+}
+
+impl Family {
+    /// `CLIPImageProcessor` in transformers.
+    pub(crate) const CLIP: Self = Self { crops: true, mean: CLIP_MEAN, std: CLIP_STD };
+    /// `SiglipImageProcessor` in transformers.
+    pub(crate) const SIGLIP: Self = Self { crops: false, mean: [0.5; 3], std: [0.5; 3] };
+}
 
 /// The largest side a picture is resized to, in pixels; the networks here take at most 336.
 const MAX_SIDE: u64 = 8192;
@@ -55,9 +71,9 @@ struct Settings {
 
 impl Preprocessor {
     /// From the `preprocessor_config.json` of `folder`, or the `image_processor` in its
-    /// `processor_config.json`; without either, CLIP's own settings. Refuses settings that do not
-    /// end in pictures of `side` × `side` pixels, which is what the network takes.
-    pub(crate) fn open(folder: &Path, side: i64) -> Result<Self> {
+    /// `processor_config.json`; without either, the settings of its `family`. Refuses settings that
+    /// do not end in pictures of `side` × `side` pixels, which is what the network takes.
+    pub(crate) fn open(folder: &Path, side: i64, family: Family) -> Result<Self> {
         #[derive(Deserialize)]
         struct Processor {
             image_processor: Option<Settings>,
@@ -66,30 +82,31 @@ impl Preprocessor {
         let path = folder.join("preprocessor_config.json");
         if path.exists() {
             let settings = read_json(&path)?;
-            return Self::new(settings, path, side);
+            return Self::new(settings, path, side, family);
         }
         let path = folder.join("processor_config.json");
         if path.exists()
             && let Processor { image_processor: Some(settings) } = read_json(&path)?
         {
-            return Self::new(settings, path, side);
+            return Self::new(settings, path, side, family);
         }
-        Ok(Self::clip(side))
+        Ok(Self::of(family, side))
     }
 
-    /// CLIP's own settings for pictures of `side` × `side` pixels: bicubic, shorter side to `side`,
-    /// middle cut out.
-    pub(crate) fn clip(side: usize) -> Self {
+    /// The settings of a family for pictures of `side` × `side` pixels, with bicubic resizing.
+    pub(crate) fn of(Family { crops, mean, std }: Family, side: usize) -> Self {
+        let size = if crops { Size::Shortest(side) } else { Size::Exact(side, side) };
         Self {
-            resize: Some((Size::Shortest(side), Filter::Bicubic)),
-            crop: Some((side, side)),
-            values: table(Some(1.0 / 255.0), Some((CLIP_MEAN, CLIP_STD))),
+            resize: Some((size, Filter::Bicubic)),
+            crop: crops.then_some((side, side)),
+            values: table(Some(1.0 / 255.0), Some((mean, std))),
         }
     }
 
-    fn new(settings: Settings, path: PathBuf, side: usize) -> Result<Self> {
-        let size = parse_size(&path, "size", settings.size.as_ref(), Size::Shortest)?
-            .unwrap_or(Size::Shortest(side));
+    fn new(settings: Settings, path: PathBuf, side: usize, family: Family) -> Result<Self> {
+        let default = if family.crops { Size::Shortest(side) } else { Size::Exact(side, side) };
+        let size =
+            parse_size(&path, "size", settings.size.as_ref(), Size::Shortest)?.unwrap_or(default);
         let number = settings.resample.unwrap_or(Filter::Bicubic as u64);
         let filter = Filter::from_number(number)
             .ok_or_else(|| Error::invalid_file(&path, "resample", "0 to 5", number))?;
@@ -106,12 +123,12 @@ impl Preprocessor {
                 ));
             }
         };
-        let crop = settings.do_center_crop.unwrap_or(true).then_some(crop);
+        let crop = settings.do_center_crop.unwrap_or(family.crops).then_some(crop);
         let resize = settings.do_resize.unwrap_or(true).then_some((size, filter));
         let factor = settings.rescale_factor.unwrap_or(1.0 / 255.0);
         require(&path, "rescale_factor", factor.is_finite(), "a finite number", factor)?;
-        let mean = settings.image_mean.unwrap_or(CLIP_MEAN);
-        let std = settings.image_std.unwrap_or(CLIP_STD);
+        let mean = settings.image_mean.unwrap_or(family.mean);
+        let std = settings.image_std.unwrap_or(family.std);
         let usable = mean.iter().chain(&std).all(|v| v.is_finite()) && !std.contains(&0.0);
         let found = format!("{mean:?} and {std:?}");
         require(&path, "image_mean and image_std", usable, "finite numbers, no std 0", found)?;

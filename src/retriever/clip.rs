@@ -2,21 +2,16 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use tch::Tensor;
 
+use super::two_towers::{Towers, TwoTowers};
 use super::{Embedder, Embedding};
 use crate::models::clip::{ClipConfig, ClipModel, Tokenizer};
-use crate::models::preprocess::Preprocessor;
-use crate::models::worker::Worker;
+use crate::models::preprocess::{Family, Preprocessor};
 use crate::models::{DType, Device};
-use crate::{Error, Image, Result};
-
-/// The most texts or images that go through the network at once: memory stays bounded, however many
-/// are asked for.
-const BATCH: usize = 32;
+use crate::{Image, Result};
 
 /// Embeds with a CLIP checkpoint on libtorch, such as `openai/clip-vit-base-patch32`.
 ///
@@ -24,16 +19,13 @@ const BATCH: usize = 32;
 /// a call's future stops it at the next batch of 32.
 #[derive(Debug)]
 pub struct ClipEmbedder {
-    worker: Worker<Clip>,
-    preprocessor: Arc<Preprocessor>,
-    name: String,
-    dim: usize,
+    towers: TwoTowers<Clip>,
 }
 
+#[derive(Debug)]
 struct Clip {
     model: ClipModel,
     tokenizer: Tokenizer,
-    preprocessor: Arc<Preprocessor>,
     /// Tokens a text may have.
     max_tokens: usize,
 }
@@ -44,37 +36,27 @@ impl ClipEmbedder {
     /// `tokenizer.json` or `vocab.json` with `merges.txt`, and `preprocessor_config.json`.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the device is not there; [`Error::Io`] and
-    /// [`Error::InvalidFile`] when a file is missing or does not hold what it should.
+    /// [`Error::Unavailable`](crate::Error::Unavailable) when the device is not there;
+    /// [`Error::Io`](crate::Error::Io) and [`Error::InvalidFile`](crate::Error::InvalidFile) when a
+    /// file is missing or does not hold what it should.
     pub fn load(folder: impl AsRef<Path>, device: Device, dtype: DType) -> Result<Self> {
         let folder = folder.as_ref().to_owned();
         let config = ClipConfig::open(&folder)?;
-        let name = name_of(&config);
-        let dim = usize::try_from(config.projection_dim).unwrap_or(0);
-        let preprocessor = Arc::new(Preprocessor::open(&folder, config.vision.image_size)?);
-        let shared = Arc::clone(&preprocessor);
-        let worker = Worker::spawn(name.clone(), move || {
+        let preprocessor = Preprocessor::open(&folder, config.vision.image_size, Family::CLIP)?;
+        let (name, dim) = (name_of(&config), config.projection_dim);
+        let load = move || {
             let tokenizer = Tokenizer::open(&folder)?;
-            let vocabulary = config.text.vocab_size;
-            if tokenizer.size() > vocabulary {
-                return Err(Error::invalid_file(
-                    folder,
-                    "tokens of the tokenizer",
-                    format!("at most {vocabulary}, the model's vocab_size"),
-                    tokenizer.size(),
-                ));
-            }
             let model = ClipModel::open(&folder, device.open()?, dtype.kind())?;
             let positions = usize::try_from(config.text.max_position_embeddings).unwrap_or(0);
             let max_tokens = tokenizer.max_length().unwrap_or(positions).min(positions);
-            Ok(Clip { model, tokenizer, preprocessor: shared, max_tokens })
-        })?;
-        Ok(Self { worker, preprocessor, name, dim })
+            Ok(Clip { model, tokenizer, max_tokens })
+        };
+        Ok(Self { towers: TwoTowers::start(name, dim, preprocessor, load)? })
     }
 }
 
-impl Clip {
-    fn embed_texts(&self, texts: &[String]) -> Result<Tensor> {
+impl Towers for Clip {
+    fn texts(&self, texts: &[String]) -> Result<Tensor> {
         let encode = |text: &String| self.tokenizer.encode(text, self.max_tokens);
         let mut ids: Vec<Vec<i64>> = texts.iter().map(encode).collect::<Result<_>>()?;
         // What follows the end token does not reach it, so padding leaves embeddings as they are.
@@ -82,57 +64,29 @@ impl Clip {
         ids.iter_mut().for_each(|ids| self.tokenizer.pad(ids, longest));
         self.model.text_features(&ids)
     }
+
+    fn images(&self, pixels: &Tensor) -> Result<Tensor> {
+        self.model.image_features(pixels)
+    }
 }
 
 #[async_trait]
 impl Embedder for ClipEmbedder {
     fn dim(&self) -> usize {
-        self.dim
+        self.towers.dim
     }
 
     async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
-        let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
-        let name = self.name.clone();
-        let work = move |clip: &mut Clip, cancel: &crate::models::worker::Cancel| {
-            let mut embeddings = Vec::with_capacity(texts.len());
-            for batch in texts.chunks(BATCH) {
-                cancel.check()?;
-                embeddings.extend(rows(&name, &clip.embed_texts(batch)?)?);
-            }
-            Ok(embeddings)
-        };
-        self.worker.run(work).await
+        self.towers.embed_texts(texts).await
     }
 
     async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>> {
-        let images = images.to_vec();
-        let name = self.name.clone();
-        let work = move |clip: &mut Clip, cancel: &crate::models::worker::Cancel| {
-            let mut embeddings = Vec::with_capacity(images.len());
-            for batch in images.chunks(BATCH) {
-                cancel.check()?;
-                let pixels = clip.preprocessor.forward(batch);
-                embeddings.extend(rows(&name, &clip.model.image_features(&pixels)?)?);
-            }
-            Ok(embeddings)
-        };
-        self.worker.run(work).await
+        self.towers.embed_images(images).await
     }
 
     fn prepare(&self, image: &Image) -> Image {
-        self.preprocessor.prepare(image)
+        self.towers.prepare(image)
     }
-}
-
-/// The rows of `[b, dim]` features, each of length 1.
-fn rows(name: &str, features: &Tensor) -> Result<Vec<Embedding>> {
-    let failed = |error: tch::TchError| Error::backend(name, error);
-    let features = features.to_device(tch::Device::Cpu).to_kind(tch::Kind::Float);
-    let rows = Vec::<Vec<f32>>::try_from(features).map_err(failed)?;
-    // Broken weights or too narrow a format, not the caller's texts and images.
-    rows.into_iter()
-        .map(|row| Embedding::new(row).map_err(|error| Error::backend(name, error)))
-        .collect()
 }
 
 /// `CLIP ViT-B/32` by the sizes of OpenAI's and OpenCLIP's image towers.
@@ -155,7 +109,7 @@ fn name_of(config: &ClipConfig) -> String {
 
 impl fmt::Display for ClipEmbedder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
+        f.write_str(&self.towers.name)
     }
 }
 
@@ -163,7 +117,9 @@ impl fmt::Display for ClipEmbedder {
 mod tests {
     use futures::executor::block_on;
 
+    use super::super::two_towers::{BATCH, rows};
     use super::*;
+    use crate::Error;
     use crate::models::config::read_json;
     use crate::models::golden::{fixture, recorded};
 
@@ -235,6 +191,23 @@ mod tests {
             let found = block_on(clip.embed_texts(&["a photo of a bird"])).unwrap();
             assert!(found[0].similarity(&expected("text_features")[0]) > 0.995, "{dtype}");
         }
+    }
+
+    #[test]
+    fn only_a_text_beyond_the_vocabulary_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(fixture("clip/model")).unwrap() {
+            let from = entry.unwrap().path();
+            std::fs::copy(&from, folder.path().join(from.file_name().unwrap())).unwrap();
+        }
+        // A token that the text tower was not trained with.
+        std::fs::write(folder.path().join("added_tokens.json"), r#"{"<sks>": 664}"#).unwrap();
+        let clip = ClipEmbedder::load(folder.path(), Device::Cpu, DType::F32).unwrap();
+        let found = block_on(clip.embed_texts(&["a photo of a bird"])).unwrap();
+        assert_same(&found, &expected("text_features")[..1]);
+        let error = block_on(clip.embed_texts(&["a <sks> bird"])).unwrap_err();
+        assert!(matches!(error, Error::InvalidInput { .. }), "{error}");
+        assert!(error.to_string().contains("the text encoder's vocabulary"), "{error}");
     }
 
     #[test]

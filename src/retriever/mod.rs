@@ -12,9 +12,15 @@ mod fuse;
 mod id_set;
 mod index;
 mod metadata;
+#[cfg(feature = "tch")]
+mod open_embedder;
 mod reference;
 mod rerank;
+#[cfg(feature = "tch")]
+mod siglip;
 mod threshold;
+#[cfg(feature = "tch")]
+mod two_towers;
 
 use std::fmt::{Debug, Display};
 
@@ -36,8 +42,12 @@ pub use fuse::Fuse;
 pub use id_set::IdSet;
 pub use index::{Neighbor, VectorIndex};
 pub use metadata::Metadata;
+#[cfg(feature = "tch")]
+pub use open_embedder::open_embedder;
 pub use reference::{Caption, Finding, Provenance, Reference, Source};
 pub use rerank::{Bm25, CaptionWriter, Idf, Mmr, Ranking, Rerank, Reranker, VlmReranker};
+#[cfg(feature = "tch")]
+pub use siglip::SiglipEmbedder;
 pub use threshold::Threshold;
 
 /// Finds images that show what captions describe.

@@ -13,7 +13,7 @@ use crate::conditioner::{Conditioning, ImageTokens, Strength};
 use crate::generator::Progress;
 use crate::models::clip::{VisionConfig, VisionModel};
 use crate::models::ip_adapter::Resampler;
-use crate::models::preprocess::Preprocessor;
+use crate::models::preprocess::{Family, Preprocessor};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sdxl").join(name)
@@ -42,7 +42,7 @@ fn tokens(space: &str, pictures: &[Image]) -> ImageTokens {
     let (folder, device) = (fixture("image_encoder"), tch::Device::Cpu);
     let config = VisionConfig::open(&folder).unwrap();
     let side = usize::try_from(config.image_size).unwrap();
-    let pixels = Preprocessor::clip(side).forward(pictures);
+    let pixels = Preprocessor::of(Family::CLIP, side).forward(pictures);
     let vision = VisionModel::open(&folder, device, Kind::Float).unwrap();
     let resampler = Resampler::open(&fixture("adapter.safetensors"), device, Kind::Float).unwrap();
     let read = |pixels: &tch::Tensor| {

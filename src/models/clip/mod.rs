@@ -14,6 +14,7 @@ use super::weights::Weights;
 use crate::Result;
 
 pub(crate) use config::{ClipConfig, TextConfig, VisionConfig};
+pub(crate) use encoder::{Encoder, EncoderConfig};
 pub(crate) use text::TextModel;
 pub(crate) use tokenizer::Tokenizer;
 pub(crate) use vision::VisionModel;

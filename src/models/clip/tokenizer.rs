@@ -95,11 +95,6 @@ impl Tokenizer {
         self.max_length
     }
 
-    /// One more than the largest token number.
-    pub(crate) fn size(&self) -> i64 {
-        self.tokenizer.get_vocab(true).values().max().map_or(0, |&id| i64::from(id) + 1)
-    }
-
     /// Begin, the tokens of `text`, end: at most `limit` of them, at least 2. What is too much is cut
     /// before the end token.
     pub(crate) fn encode(&self, text: &str, limit: usize) -> Result<Vec<i64>> {

@@ -9,7 +9,8 @@ use crate::models::golden::{fixture, recorded};
 
 fn parse(json: &Value, side: usize) -> Result<Preprocessor> {
     let path = Path::new("preprocessor_config.json");
-    Preprocessor::new(super::super::config::parse_json(path, &json.to_string())?, path.into(), side)
+    let settings = super::super::config::parse_json(path, &json.to_string())?;
+    Preprocessor::new(settings, path.into(), side, Family::CLIP)
 }
 
 #[test]
@@ -44,16 +45,16 @@ fn every_filter_and_setting_equals_pillow() {
 fn a_thread_of_a_picture_stays_within_memory() {
     // Resized whole, this would be 224 x 3,670,016 pixels.
     let image = Image::new(16_384, 1, vec![7; 3 * 16_384]).unwrap();
-    let prepared = Preprocessor::clip(224).prepare(&image);
+    let prepared = Preprocessor::of(Family::CLIP, 224).prepare(&image);
     assert_eq!((prepared.width(), prepared.height()), (224, 224));
-    let pixels = Preprocessor::clip(224).forward(&[image]);
+    let pixels = Preprocessor::of(Family::CLIP, 224).forward(&[image]);
     assert_eq!(pixels.size(), [1, 3, 224, 224]);
     assert!(pixels.isfinite().all().int64_value(&[]) == 1);
 }
 
 #[test]
 fn a_folder_without_settings_has_clips_own() {
-    let clip = Preprocessor::open(Path::new("/no/such/folder"), 28).unwrap();
+    let clip = Preprocessor::open(Path::new("/no/such/folder"), 28, Family::CLIP).unwrap();
     assert_eq!(clip.resize, Some((Size::Shortest(28), Filter::Bicubic)));
     assert_eq!(clip.crop, Some((28, 28)));
     // Black in OpenAI's statistics.

@@ -3,6 +3,10 @@
 
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
 use crate::{Error, Result};
 
 /// Replacements of characters. Every path through it stays within it, which [`Self::parse`] has
@@ -37,6 +41,16 @@ impl Charsmap {
         let map = Self { bytes: bytes.to_owned(), trie, replacements };
         map.check().map_err(|found| broken("a trie within its bounds", found))?;
         Ok(map)
+    }
+
+    /// The map in the `normalizer` of the `tokenizer.json` at `path`: its own, or that of the first
+    /// in a sequence that has one.
+    pub(crate) fn of_normalizer(path: &Path, normalizer: Option<&Value>) -> Result<Option<Self>> {
+        let Some(text) = normalizer.and_then(precompiled) else { return Ok(None) };
+        let bytes = STANDARD
+            .decode(text)
+            .map_err(|error| Error::invalid_file(path, "precompiled_charsmap", "base64", error))?;
+        Self::parse(path, &bytes).map(Some)
     }
 
     /// The map as it is stored.
@@ -97,6 +111,12 @@ impl Charsmap {
         }
         Ok(())
     }
+}
+
+fn precompiled(normalizer: &Value) -> Option<&str> {
+    let own = || normalizer.get("precompiled_charsmap")?.as_str();
+    let first = || normalizer.get("normalizers")?.as_array()?.iter().find_map(precompiled);
+    own().or_else(first)
 }
 
 /// Set in units that hold a value and no label.

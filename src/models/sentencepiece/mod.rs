@@ -3,10 +3,12 @@
 
 mod charsmap;
 mod model;
+mod processor;
 mod wire;
 
 pub(crate) use charsmap::Charsmap;
 pub(crate) use model::{Model, Piece, PieceType};
+pub(crate) use processor::{Processor, SPACE};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::models::unigram::Unigram;
@@ -165,14 +163,7 @@ impl Vocabulary {
         require(path, "model", kind == "Unigram", "Unigram", kind)?;
         // 2 is where `T5Tokenizer` in transformers has it.
         let unknown = model.unk_id.unwrap_or(2);
-        let charsmap = normalizer.as_ref().and_then(precompiled);
-        let charsmap = charsmap.map(|text| {
-            let bytes = STANDARD.decode(text).map_err(|error| {
-                Error::invalid_file(path, "precompiled_charsmap", "base64", error)
-            })?;
-            Charsmap::parse(path, &bytes)
-        });
-        let charsmap = charsmap.transpose()?;
+        let charsmap = Charsmap::of_normalizer(path, normalizer.as_ref())?;
         Ok(Self { pieces: model.vocab, unknown, charsmap, added: added_tokens, extra: None })
     }
 
@@ -193,13 +184,6 @@ impl Vocabulary {
             extra: Some(extra),
         }
     }
-}
-
-/// The character map of a normalizer: its own, or that of the first in a sequence that has one.
-fn precompiled(normalizer: &Value) -> Option<&str> {
-    let own = || normalizer.get("precompiled_charsmap")?.as_str();
-    let first = || normalizer.get("normalizers")?.as_array()?.iter().find_map(precompiled);
-    own().or_else(first)
 }
 
 impl fmt::Debug for Tokenizer {

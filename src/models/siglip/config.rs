@@ -1,0 +1,178 @@
+//! A SigLIP folder's `config.json` to checked settings of its text and image towers.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::models::clip::EncoderConfig;
+use crate::models::config::{positive, read_json, require};
+use crate::models::layers::Activation;
+use crate::{Error, Result};
+
+/// Both towers, in one space of `dim` values.
+#[derive(Clone, Debug)]
+pub(crate) struct SiglipConfig {
+    pub(crate) text: TextConfig,
+    pub(crate) vision: VisionConfig,
+    pub(crate) dim: i64,
+}
+
+/// A text tower. A field that the file leaves out has transformers' default.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub(crate) struct TextConfig {
+    pub(crate) vocab_size: i64,
+    pub(crate) hidden_size: i64,
+    intermediate_size: i64,
+    num_hidden_layers: i64,
+    num_attention_heads: i64,
+    pub(crate) max_position_embeddings: i64,
+    hidden_act: Activation,
+    layer_norm_eps: f64,
+    projection_size: Option<i64>,
+}
+
+/// An image tower. A field that the file leaves out has transformers' default.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub(crate) struct VisionConfig {
+    pub(crate) hidden_size: i64,
+    pub(crate) intermediate_size: i64,
+    pub(crate) num_hidden_layers: i64,
+    num_attention_heads: i64,
+    num_channels: i64,
+    pub(crate) image_size: i64,
+    pub(crate) patch_size: i64,
+    hidden_act: Activation,
+    layer_norm_eps: f64,
+    vision_use_head: bool,
+}
+
+impl Default for TextConfig {
+    fn default() -> Self {
+        // `SiglipTextConfig` in transformers.
+        Self {
+            vocab_size: 32_000,
+            hidden_size: 768,
+            intermediate_size: 3072,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            max_position_embeddings: 64,
+            hidden_act: Activation::GeluPytorchTanh,
+            layer_norm_eps: 1e-6,
+            projection_size: None,
+        }
+    }
+}
+
+impl Default for VisionConfig {
+    fn default() -> Self {
+        // `SiglipVisionConfig` in transformers.
+        Self {
+            hidden_size: 768,
+            intermediate_size: 3072,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            num_channels: 3,
+            image_size: 224,
+            patch_size: 16,
+            hidden_act: Activation::GeluPytorchTanh,
+            layer_norm_eps: 1e-6,
+            vision_use_head: true,
+        }
+    }
+}
+
+/// The largest picture a tower may ask for, in pixels a side; released ones take at most 512.
+const MAX_SIDE: i64 = 8192;
+
+/// The largest width, depth or number of heads that is believed.
+const MAX_SIZE: i64 = 1 << 20;
+
+impl SiglipConfig {
+    /// The settings in `folder`.
+    pub(crate) fn open(folder: &Path) -> Result<Self> {
+        Self::read(&folder.join("config.json"))
+    }
+
+    /// The settings in the file at `path`.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct File {
+            model_type: Option<String>,
+            text_config: Option<TextConfig>,
+            vision_config: Option<VisionConfig>,
+        }
+        let File { model_type, text_config, vision_config } = read_json(path)?;
+        let kind = model_type.as_deref().unwrap_or("no such field");
+        require(path, "model_type", kind == "siglip", "siglip", kind)?;
+        let missing =
+            |field: &str| Error::invalid_file(path, field, "the tower's settings", "none");
+        let text = text_config.ok_or_else(|| missing("text_config"))?;
+        let vision = vision_config.ok_or_else(|| missing("vision_config"))?;
+        positive(path, "vocab_size", text.vocab_size)?;
+        positive(path, "max_position_embeddings", text.max_position_embeddings)?;
+        check(path, text.encoder())?;
+        vision.check(path)?;
+        check(path, vision.encoder())?;
+        let dim = text.projection_size.unwrap_or(text.hidden_size);
+        let expected = format!("{}, the image tower's hidden_size", vision.hidden_size);
+        require(path, "width of the text tower", dim == vision.hidden_size, expected, dim)?;
+        Ok(Self { text, vision, dim })
+    }
+}
+
+impl TextConfig {
+    /// Sizes of the transformer.
+    pub(super) const fn encoder(&self) -> EncoderConfig {
+        EncoderConfig {
+            width: self.hidden_size,
+            mlp: self.intermediate_size,
+            layers: self.num_hidden_layers,
+            heads: self.num_attention_heads,
+            eps: self.layer_norm_eps,
+            activation: self.hidden_act,
+            causal: false,
+        }
+    }
+}
+
+impl VisionConfig {
+    /// Sizes of the transformer.
+    pub(super) const fn encoder(&self) -> EncoderConfig {
+        EncoderConfig {
+            width: self.hidden_size,
+            mlp: self.intermediate_size,
+            layers: self.num_hidden_layers,
+            heads: self.num_attention_heads,
+            eps: self.layer_norm_eps,
+            activation: self.hidden_act,
+            causal: false,
+        }
+    }
+
+    fn check(&self, path: &Path) -> Result<()> {
+        require(path, "num_channels", self.num_channels == 3, "3", self.num_channels)?;
+        require(path, "vision_use_head", self.vision_use_head, "true", "false")?;
+        positive(path, "patch_size", self.patch_size)?;
+        let (side, patch) = (self.image_size, self.patch_size);
+        let expected = format!("{patch}, the patch_size, to {MAX_SIDE}");
+        require(path, "image_size", (patch..=MAX_SIDE).contains(&side), expected, side)
+    }
+}
+
+fn check(path: &Path, encoder: EncoderConfig) -> Result<()> {
+    let EncoderConfig { width, mlp, layers, heads, eps, .. } = encoder;
+    for (name, size) in [
+        ("hidden_size", width),
+        ("intermediate_size", mlp),
+        ("num_hidden_layers", layers),
+        ("num_attention_heads", heads),
+    ] {
+        let expected = format!("1 to {MAX_SIZE}");
+        require(path, name, (1..=MAX_SIZE).contains(&size), expected, size)?;
+    }
+    let expected = format!("a multiple of {heads}, the num_attention_heads");
+    require(path, "hidden_size", width % heads == 0, expected, width)?;
+    require(path, "layer_norm_eps", eps.is_finite() && eps >= 0.0, "a number of at least 0", eps)
+}
