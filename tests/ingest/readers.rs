@@ -174,6 +174,7 @@ fn pixels_of_embeddings_are_the_local_file_where_there_is_one() {
     assert!(matches!(&items[0].content, Content::At(Pixels::File(path)) if *path == local));
     assert_eq!(items[0].source, paths[0]);
     assert_eq!(items[1].source, "gone/b.png");
+    assert!(matches!(items[1].content, Content::At(Pixels::Remote)));
     assert_eq!(items[1].embedding.as_ref().unwrap().values(), [0.0, 1.0]);
     assert_eq!(items.len(), 2);
     assert!(rejected[0].ends_with("row: expected an image_path or a url, found neither"));

@@ -16,7 +16,8 @@ use crate::{Error, Result};
 /// `f16` or `f32` `[n, dim]`, and `metadata/metadata_N.parquet` with a row for each, in the same
 /// order. LAION publishes its embeddings in this form.
 ///
-/// An image's pixels are at its `image_path` where there is such a file, else at its `url`. Rows
+/// An image's pixels are at its `image_path` where there is such a file, else elsewhere: its source
+/// is its `url`, or its `image_path` where it has none. Rows
 /// that are not finite are rejected one by one. In memory is one row group of the metadata.
 #[derive(Debug)]
 pub struct ClipRetrieval {
@@ -111,7 +112,7 @@ impl Part {
                 (file.display().to_string(), Pixels::File(file))
             }
             (None, Some(url), _) => (url, Pixels::Remote),
-            (None, None, Some(path)) => (path.clone(), Pixels::File(path.into())),
+            (None, None, Some(path)) => (path, Pixels::Remote),
             (None, None, None) => {
                 let source = self.metadata.display().to_string();
                 let expected = "an image_path or a url";

@@ -28,5 +28,7 @@ use crate::Error;
 
 /// What is from `source` is not taken in, for `reason`.
 fn rejected(source: impl Into<String>, reason: Error) -> Rejected {
-    Rejected { source: source.into(), reason: reason.to_string() }
+    // One line, whatever a decoder says.
+    let reason = reason.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    Rejected { source: source.into(), reason }
 }

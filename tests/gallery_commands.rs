@@ -1,0 +1,138 @@
+//! Each command of the example `gallery` on 1,000 picture files of mixed formats, some of them
+//! broken, as a person types it.
+
+#[path = "gallery_support/mixed.rs"]
+mod mixed;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::tempdir;
+
+/// The example's program, which `cargo test` builds beside the tests.
+fn program() -> Option<PathBuf> {
+    let tests = std::env::current_exe().ok()?;
+    let program = tests
+        .parent()?
+        .parent()?
+        .join("examples/gallery")
+        .with_extension(if cfg!(windows) { "exe" } else { "" });
+    if !program.exists() {
+        println!("skipped: run `cargo build --example gallery` with these features first");
+        return None;
+    }
+    Some(program)
+}
+
+struct Gallery {
+    program: PathBuf,
+    folder: PathBuf,
+}
+
+impl Gallery {
+    fn run(&self, command: &str, rest: &[&str]) -> Output {
+        let mut run = Command::new(&self.program);
+        run.arg(command).arg("g").args(rest).current_dir(&self.folder).output().unwrap()
+    }
+
+    /// What `command` prints; it must go well.
+    fn ok(&self, command: &str, rest: &[&str]) -> String {
+        let output = self.run(command, rest);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{command} {rest:?}: {told}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What `command` says is wrong; it must end with 1, and in words.
+    fn fails(&self, command: &str, rest: &[&str]) -> String {
+        let output = self.run(command, rest);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{command} {rest:?}: {told}");
+        assert!(told.starts_with("error: ") && !told.contains("panicked"), "{told}");
+        told
+    }
+
+    fn json(&self, command: &str, rest: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(command, &[rest, &["--json"]].concat())).unwrap()
+    }
+}
+
+#[test]
+fn every_command_works_on_a_thousand_mixed_files() {
+    let Some(program) = program() else { return };
+    let folder = tempdir().unwrap();
+    let gallery = Gallery { program, folder: folder.path().to_owned() };
+    let photos = folder.path().join("photos");
+    let mixed = mixed::write(&photos);
+    assert_eq!(mixed, mixed::Mixed { good: 900, copies: 50, bad: 50 });
+
+    // build, and again: everything is there already.
+    let told = gallery.json("build", &["photos"]);
+    let counts = &told["sources"][0]["progress"];
+    assert_eq!(counts["total"], 1000);
+    assert_eq!([&counts["added"], &counts["known"], &counts["rejected"]], [900, 50, 50]);
+    assert_eq!(told["images"], 900);
+    let told = gallery.ok("build", &["photos"]);
+    assert!(told.contains("0 added, 0 updated, 950 already there, 50 rejected"), "{told}");
+    assert!(told.contains("900 images in g"), "{told}");
+    assert!(gallery.fails("build", &["nowhere"]).contains("nowhere"));
+
+    // stats
+    let told = gallery.json("stats", &[]);
+    assert_eq!(told["images"], 900);
+    assert_eq!(told["rejected"].as_array().unwrap().len(), 50);
+    let told = gallery.ok("stats", &[]);
+    assert!(told.contains("an empty file") && told.contains("16384x16384"), "{told}");
+
+    search(&gallery, &photos);
+
+    // add: one more picture, and what brings its embedding from another encoder.
+    let (width, height) = (9, 5);
+    image::RgbImage::from_pixel(width, height, image::Rgb([1, 2, 3]))
+        .save(folder.path().join("more.png"))
+        .unwrap();
+    assert!(gallery.ok("add", &["more.png"]).contains("1 added"));
+    let laion = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/ingest/clip_retrieval");
+    assert!(gallery.fails("add", &[laion]).contains("found 8 values"));
+    let shards = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/ingest/shards");
+    assert!(gallery.ok("add", &[shards]).contains("4 added"));
+
+    // remove
+    let hash = gallery.json("search", &["--image", "more.png", "--limit", "1"])["hash"].clone();
+    assert!(gallery.ok("remove", &["--hash", hash.as_str().unwrap()]).contains("removed    1"));
+    assert!(gallery.ok("remove", &["photos/0/0/0000.png"]).contains("903 are left"));
+    assert!(gallery.fails("remove", &["photos/0/0/0000.png"]).contains("one of an image"));
+    assert!(gallery.fails("remove", &["--hash", "xyz"]).contains("64 hexadecimal digits"));
+
+    // export
+    gallery.ok("export", &["out"]);
+    let lines = fs::read_to_string(folder.path().join("out/images.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), 903);
+    assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+}
+
+fn search(gallery: &Gallery, photos: &Path) {
+    let told = gallery.ok("search", &["a photo", "--limit", "5", "--sheet", "found.png"]);
+    assert_eq!(told.lines().count(), 5);
+    let sheet = image::open(gallery.folder.join("found.png")).unwrap();
+    assert!(sheet.height() > 5 * 128, "{}", sheet.height());
+    // A picture finds itself.
+    let itself = photos.join("4/2/0284.webp");
+    let found = gallery.json("search", &["--image", itself.to_str().unwrap(), "--limit", "1"]);
+    assert!(found["score"].as_f64().unwrap() > 0.999, "{found}");
+    assert_eq!(found["metadata"]["licence"], "CC0-1.0");
+    // Filters and thresholds.
+    for licence in ["CC0-1.0", "CC-BY-4.0"] {
+        let told = gallery.ok("search", &["x", "--limit", "1000", "--licence", licence]);
+        assert!(told.lines().count() > 200);
+        assert!(told.lines().all(|line| line.contains(licence)), "{told}");
+    }
+    assert!(gallery.ok("search", &["x", "--licence", "MIT"]).starts_with("nothing among 900"));
+    assert!(gallery.ok("search", &["x", "--threshold", "1.0"]).starts_with("nothing"));
+    assert_eq!(gallery.ok("search", &["x", "--limit", "0", "--json"]), "");
+    assert!(gallery.fails("search", &["x", "--near-duplicates", "1.5"]).contains("in (0, 1]"));
+    assert!(gallery.fails("search", &["--image", "nowhere.png"]).contains("nowhere.png"));
+    assert!(gallery.fails("search", &["x", "--sheet", "found.xyz"]).contains("found.xyz"));
+}
