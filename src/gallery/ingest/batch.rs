@@ -19,9 +19,9 @@ pub(super) struct Batch {
 const RECORDS: usize = 1024;
 
 impl Batch {
-    /// Takes one more; says whether it stays in memory as an image of the batch.
+    /// Takes one more; says whether its pixels stay in memory.
     pub(super) fn take(&mut self, outcome: Outcome) -> Result<bool> {
-        let images = self.images();
+        let images = self.images.len();
         match outcome {
             Outcome::Image(record, image) => self.images.push((record, image)),
             Outcome::Embedded(record, embedding) => self.embedded.push((record, embedding)),
@@ -29,17 +29,18 @@ impl Batch {
             Outcome::Rejected(rejected) => self.rejected.push(rejected),
             Outcome::Failed(error) => return Err(error),
         }
-        Ok(self.images() > images)
+        Ok(self.images.len() > images)
     }
 
-    /// Images in memory.
+    /// Images whose pixels are in memory.
     pub(super) const fn images(&self) -> usize {
-        self.images.len() + self.embedded.len()
+        self.images.len()
     }
 
     /// Whether it is time to acknowledge it, with `batch` images at a time.
     pub(super) const fn is_full(&self, batch: usize) -> bool {
-        self.images() >= batch || self.known.len() + self.rejected.len() >= RECORDS
+        let records = self.embedded.len() + self.known.len() + self.rejected.len();
+        self.images.len() >= batch || records >= RECORDS
     }
 
     /// Embeds what has no embedding, hands everything to the gallery, and counts what became of it.

@@ -20,7 +20,8 @@ pub struct Progress {
     pub total: Option<u64>,
     /// The time since it began.
     pub elapsed: Duration,
-    /// The most images that were in memory at a time: read, and neither acknowledged nor rejected.
+    /// The most images that were in memory at a time, with pixels that wait for their embedding to
+    /// be acknowledged.
     pub most_in_flight: usize,
 }
 
