@@ -1,12 +1,17 @@
 //! [`ConditionImage`]: a reference that a generator reads as tokens of its own sequence, and where
 //! they stand there.
 
+use std::fmt;
 use std::ops::Range;
+#[cfg(feature = "tch")]
+use std::path::Path;
+use std::str::FromStr;
 
 use crate::image::Image;
 use crate::{Error, Result};
 
-/// Pixels a side of one token: FLUX's VAE has 8 for each latent, and a token holds 2 x 2 latents.
+/// Pixels a side of one token where nothing else is said: FLUX.1's VAE has 8 for each latent, and a
+/// token holds 2 x 2 latents.
 pub(crate) const PIXELS_PER_TOKEN: u32 = 16;
 /// The farthest that tokens are moved, in tokens: the side of the largest image.
 const MAX_DELTA: i32 = 1024;
@@ -17,10 +22,12 @@ const MAX_DELTA: i32 = 1024;
 pub struct ConditionImage {
     /// The adapter that reads it, by the name it was given in the generator.
     pub adapter: String,
-    /// The picture, in the size that it is encoded in. Sides are multiples of 16 pixels.
+    /// The picture, in the size that it is encoded in. Sides are whole tokens.
     pub image: Image,
+    /// Pixels a side of one token, at least 1; 16 in FLUX.1. The generator compares it with its own.
+    pub pixels_per_token: u32,
     /// Rows and columns that its tokens are moved by from the place of the generated image's, in
-    /// tokens of 16 pixels, each in [-1024, 1024]: what the adapter was trained with.
+    /// tokens, each in [-1024, 1024]: what the adapter was trained with.
     pub position_delta: (i32, i32),
     /// Positions are stretched by this after they were moved: above 0, 1 as they are. A reference
     /// of half the size that covers the same picture has 2.
@@ -49,12 +56,41 @@ pub enum ConditionLatents {
     Mean,
 }
 
+/// The name of the adapter in `file`: the file's, without folder and ending. A name is its own.
+#[cfg(feature = "tch")]
+pub(crate) fn adapter_name(file: &Path) -> String {
+    let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+    name.strip_suffix(".safetensors").unwrap_or(&name).to_owned()
+}
+
+impl fmt::Display for ConditionLatents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sample => "sample",
+            Self::Mean => "mean",
+        })
+    }
+}
+
+impl FromStr for ConditionLatents {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "sample" => Ok(Self::Sample),
+            "mean" => Ok(Self::Mean),
+            _ => Err(Error::invalid_input("condition latents", "sample or mean", text)),
+        }
+    }
+}
+
 impl ConditionImage {
     /// `image` for `adapter`, where the generated image itself stands, with strength 1, sampled.
     pub fn new(adapter: impl Into<String>, image: Image) -> Self {
         Self {
             adapter: adapter.into(),
             image,
+            pixels_per_token: PIXELS_PER_TOKEN,
             position_delta: (0, 0),
             position_scale: 1.0,
             strength: 1.0,
@@ -66,15 +102,19 @@ impl ConditionImage {
     /// Checks every number.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] that names what is out of range: sides that are no multiples of 16
-    /// pixels, a delta of more than 1,024 tokens, a scale that is not above 0, a strength that is
+    /// [`Error::InvalidInput`] that names what is out of range: sides that are no whole
+    /// tokens, a delta of more than 1,024 tokens, a scale that is not above 0, a strength that is
     /// negative, or one of both that is not finite.
     pub fn validate(&self) -> Result<()> {
+        let pixels = self.pixels_per_token;
+        if pixels == 0 {
+            return Err(Error::invalid_input("pixels of a token", "at least 1", pixels));
+        }
         let (width, height) = (self.image.width(), self.image.height());
         for (what, side) in [("width", width), ("height", height)] {
-            if !side.is_multiple_of(PIXELS_PER_TOKEN) {
+            if !side.is_multiple_of(pixels) {
                 let what = format!("{what} of the condition image");
-                let expected = format!("a multiple of {PIXELS_PER_TOKEN}");
+                let expected = format!("a multiple of {pixels}");
                 return Err(Error::invalid_input(what, expected, side));
             }
         }
@@ -102,7 +142,7 @@ impl ConditionImage {
     /// `height` pixels: adapters for subjects are trained with both side by side.
     pub(crate) fn collision(&self, width: u32, height: u32) -> Option<String> {
         let ((rows, columns), scale) = (self.position_delta, self.position_scale);
-        let tokens = |side: u32| f64::from(side / PIXELS_PER_TOKEN);
+        let tokens = |side: u32| f64::from(side / self.pixels_per_token.max(1));
         // First and last position, as the generator moves and stretches them.
         let span = |delta: i32, side| {
             let place = |at| (at + f64::from(delta)) * scale + (scale - 1.0) / 2.0;
@@ -142,6 +182,8 @@ mod tests {
         for (error, words) in [
             (condition(40, 32).validate().unwrap_err().to_string(), "width of the condition image"),
             (condition(48, 8).validate().unwrap_err().to_string(), "a multiple of 16, found 8"),
+            (changed(&|c| c.pixels_per_token = 0), "pixels of a token"),
+            (changed(&|c| c.pixels_per_token = 24), "height of the condition image"),
             (changed(&|c| c.position_delta = (0, 2000)), "position delta"),
             (changed(&|c| c.position_delta = (i32::MIN, 0)), "position delta"),
             (changed(&|c| c.position_scale = 0.0), "position scale"),
@@ -151,6 +193,15 @@ mod tests {
         ] {
             assert!(error.contains(words), "{words}: {error}");
         }
+    }
+
+    #[test]
+    fn names_read_back() {
+        for latents in [ConditionLatents::Sample, ConditionLatents::Mean] {
+            assert_eq!(latents.to_string().parse::<ConditionLatents>().unwrap(), latents);
+        }
+        let error = "mode".parse::<ConditionLatents>().unwrap_err().to_string();
+        assert_eq!(error, "condition latents: expected sample or mean, found mode");
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Conditioning {
     }
 
     /// What may be meant otherwise in an image of `width` x `height` pixels, in words.
-    pub(crate) fn warnings(&self, width: u32, height: u32) -> Vec<String> {
+    pub fn warnings(&self, width: u32, height: u32) -> Vec<String> {
         match self {
             Self::Condition(condition) => condition.collision(width, height).into_iter().collect(),
             Self::None | Self::Images(_) | Self::Tokens(_) => Vec::new(),

@@ -17,6 +17,8 @@ use crate::forward::forward_part;
 use crate::retriever::Reference;
 use crate::{Error, Result};
 
+#[cfg(feature = "tch")]
+pub(crate) use condition_image::adapter_name;
 pub use condition_image::{ConditionImage, ConditionLatents};
 pub use conditioning::{Conditioning, ConditioningKind, ImageTokens, Strength};
 pub use in_prompt::InPrompt;

@@ -5,10 +5,11 @@
 mod tests;
 
 use std::fmt;
+use std::path::Path;
 
 use async_trait::async_trait;
 
-use super::condition_image::PIXELS_PER_TOKEN;
+use super::condition_image::{PIXELS_PER_TOKEN, adapter_name};
 use super::{
     ConditionImage, ConditionLatents, Conditioned, Conditioner, Conditioning, ConditioningKind,
     PromptTemplate, check_references,
@@ -45,21 +46,22 @@ pub enum ConditionFit {
 }
 
 impl OminiControl {
-    /// For the adapter of this name with its own settings, as [`builder`](Self::builder) tells them.
-    pub fn new(adapter: impl Into<String>) -> Self {
+    /// For the `adapter` with its own settings, as [`builder`](Self::builder) tells them.
+    pub fn new(adapter: impl AsRef<Path>) -> Self {
         Self { settings: Self::builder(adapter) }
     }
 
-    /// Settings for the adapter of this name, which is the one that it has in the generator.
+    /// Settings for the `adapter`: the file that the generator has, or its name without ending.
     ///
     /// Known names have the position that they were trained with: `subject_512` stands to the right
     /// of an image of 512 pixels (delta 0, 32). All others, and `subject_1024_beta`, stand to the
-    /// left of the image, as OminiControl's training does it: (0, -size/16).
-    pub fn builder(adapter: impl Into<String>) -> OminiControlBuilder {
+    /// left of the image, as OminiControl's training does it: (0, -its tokens a side).
+    pub fn builder(adapter: impl AsRef<Path>) -> OminiControlBuilder {
         OminiControlBuilder {
-            adapter: adapter.into(),
+            adapter: adapter_name(adapter.as_ref()),
             capacity: 1,
             size: SIZE,
+            pixels_per_token: PIXELS_PER_TOKEN,
             fit: ConditionFit::default(),
             position_delta: None,
             position_scale: 1.0,
@@ -78,6 +80,7 @@ pub struct OminiControlBuilder {
     adapter: String,
     capacity: usize,
     size: u32,
+    pixels_per_token: u32,
     fit: ConditionFit,
     position_delta: Option<(i32, i32)>,
     position_scale: f64,
@@ -94,10 +97,16 @@ impl OminiControlBuilder {
         self
     }
 
-    /// Width and height of the condition in pixels, a multiple of 16 up to 4,096; 512 where nothing
-    /// is said. Its tokens grow with its square: 1,024 for 512 pixels.
+    /// Width and height of the condition in pixels, whole tokens up to 4,096 pixels; 512 where
+    /// nothing is said. Its tokens grow with its square: 1,024 for 512 pixels.
     pub const fn with_condition_size(mut self, pixels: u32) -> Self {
         self.size = pixels;
+        self
+    }
+
+    /// Pixels a side of one token, for checkpoints of another VAE than FLUX.1's, whose are 16.
+    pub const fn with_pixels_per_token(mut self, pixels: u32) -> Self {
+        self.pixels_per_token = pixels;
         self
     }
 
@@ -107,7 +116,7 @@ impl OminiControlBuilder {
         self
     }
 
-    /// Rows and columns that the condition's tokens are moved by, in tokens of 16 pixels; see
+    /// Rows and columns that the condition's tokens are moved by, in tokens; see
     /// [`ConditionImage::position_delta`].
     pub const fn with_position_delta(mut self, rows: i32, columns: i32) -> Self {
         self.position_delta = Some((rows, columns));
@@ -150,29 +159,30 @@ impl OminiControlBuilder {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] that names what is out of range: a capacity other than 1, a size that
-    /// is no multiple of 16 or above 4,096 pixels, and what [`ConditionImage::validate`] refuses.
+    /// is not of whole tokens or above 4,096 pixels, and what [`ConditionImage::validate`] refuses.
     pub fn build(self) -> Result<OminiControl> {
         if self.capacity != 1 {
             let what = format!("capacity of OminiControl({})", self.adapter);
             let expected = "1, for the adapters read one subject and mix several";
             return Err(Error::invalid_input(what, expected, self.capacity));
         }
-        if !(1..=MAX_SIZE).contains(&self.size) || !self.size.is_multiple_of(PIXELS_PER_TOKEN) {
-            let expected = format!("a multiple of {PIXELS_PER_TOKEN} up to {MAX_SIZE} pixels");
-            return Err(Error::invalid_input("condition size", expected, self.size));
+        let (size, pixels) = (self.size, self.pixels_per_token);
+        if !(1..=MAX_SIZE).contains(&size) || (pixels > 0 && !size.is_multiple_of(pixels)) {
+            let expected = format!("a multiple of {pixels} up to {MAX_SIZE} pixels");
+            return Err(Error::invalid_input("condition size", expected, size));
         }
-        let smallest = vec![0; 3 * PIXELS_PER_TOKEN.pow(2) as usize];
-        let smallest = Image::new(PIXELS_PER_TOKEN, PIXELS_PER_TOKEN, smallest)?;
-        self.condition(smallest).validate()?;
+        let blank = Image::new(size, size, vec![0; 3 * size.pow(2) as usize])?;
+        self.condition(blank).validate()?;
         Ok(OminiControl { settings: self })
     }
 
     /// `image`, which has its size, as the generator takes it.
     fn condition(&self, image: Image) -> ConditionImage {
-        let side = i32::try_from(self.size / PIXELS_PER_TOKEN).unwrap_or(i32::MAX);
+        let side = i32::try_from(self.size / self.pixels_per_token.max(1)).unwrap_or(i32::MAX);
         // https://github.com/Yuanshi9815/OminiControl/issues/89, and its `train_subject.py`.
         let trained = if self.adapter == "subject_512" { (0, 32) } else { (0, -side) };
         let mut condition = ConditionImage::new(self.adapter.as_str(), image);
+        condition.pixels_per_token = self.pixels_per_token;
         condition.position_delta = self.position_delta.unwrap_or(trained);
         condition.position_scale = self.position_scale;
         condition.strength = self.strength;

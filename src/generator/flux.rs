@@ -1,8 +1,13 @@
-//! Prompts to images: FLUX.1 from a diffusers folder.
+//! Prompts, with or without a reference beside them, to images: FLUX.1 from a diffusers folder, with
+//! OminiControl.
 
+mod adapters;
+mod builder;
 mod checkpoint;
 mod job;
 mod model;
+#[cfg(test)]
+mod omini_tests;
 mod preset;
 mod residency;
 #[cfg(test)]
@@ -10,7 +15,7 @@ mod tests;
 mod text;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use async_trait::async_trait;
 
@@ -18,24 +23,25 @@ use crate::conditioner::ConditioningKind;
 use crate::generator::{GenerateRequest, Generator};
 use crate::models::worker::Worker;
 use crate::models::{DType, Device, VaeTiling};
-use crate::{Error, Image, Result};
+use crate::{Image, Result};
 
-use checkpoint::Checkpoint;
 use job::{Abilities, Defaults, Job};
 use model::Model;
-use residency::Placing;
 
+pub use builder::FluxBuilder;
 pub use preset::FluxPreset;
 pub use residency::Residency;
-
-/// The most tokens of a prompt that T5 is given. diffusers, `FluxPipeline.check_inputs`.
-const MAX_SEQUENCE_LENGTH: usize = 512;
 
 /// FLUX.1 on libtorch, schnell and dev. One model is resident, on a thread of its own, and draws
 /// one image at a time.
 ///
 /// In f32 on the CPU a seed gives the image that diffusers' `FluxPipeline` gives with
 /// `torch.Generator("cpu").manual_seed(seed)`.
+///
+/// With [`with_omini_control`](FluxBuilder::with_omini_control) it takes a
+/// [`ConditionImage`](crate::conditioner::ConditionImage). A seed then gives the image of
+/// OminiControl's own program after `torch.manual_seed(seed)`: the starting noise is drawn first, then
+/// the noise of the condition's latents, where a sample is asked for.
 ///
 /// Of a prompt that is longer than the text encoders read (77 tokens for CLIP,
 /// [`with_max_sequence_length`](FluxBuilder::with_max_sequence_length) for T5), the rest is left
@@ -76,19 +82,7 @@ impl Flux {
 
     /// Settings to load the checkpoint in `folder` with.
     pub fn builder(folder: impl AsRef<Path>) -> FluxBuilder {
-        FluxBuilder {
-            folder: folder.as_ref().to_owned(),
-            device: Device::default(),
-            dtype: DType::default(),
-            preset: None,
-            steps: None,
-            guidance_scale: None,
-            max_sequence_length: None,
-            true_cfg_scale: 1.0,
-            negative_prompt: None,
-            residency: Residency::default(),
-            tiling: VaeTiling::default(),
-        }
+        FluxBuilder::new(folder.as_ref())
     }
 
     /// Width and height of an image where a request asks for none, in pixels.
@@ -99,134 +93,6 @@ impl Flux {
     /// Sides of images are multiples of this many pixels.
     pub const fn size_multiple(&self) -> u32 {
         self.abilities.size_multiple()
-    }
-}
-
-/// Settings of [`Flux`]; [`load`](Self::load) ends them.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct FluxBuilder {
-    folder: PathBuf,
-    device: Device,
-    dtype: DType,
-    preset: Option<FluxPreset>,
-    steps: Option<usize>,
-    guidance_scale: Option<f64>,
-    max_sequence_length: Option<usize>,
-    true_cfg_scale: f64,
-    negative_prompt: Option<String>,
-    residency: Residency,
-    tiling: VaeTiling,
-}
-
-impl FluxBuilder {
-    /// Where to compute; the CPU where nothing is said.
-    pub const fn device(mut self, device: Device) -> Self {
-        self.device = device;
-        self
-    }
-
-    /// The format to compute in; f32 where nothing is said. The VAE is run in f32 in place of f16
-    /// where the checkpoint asks for it (`force_upcast`).
-    pub const fn dtype(mut self, dtype: DType) -> Self {
-        self.dtype = dtype;
-        self
-    }
-
-    /// Steps, guidance and prompt length of a use; where nothing is said, those of FLUX.1-dev for
-    /// a checkpoint that is told its guidance, and those of FLUX.1-schnell for any other.
-    pub const fn with_preset(mut self, preset: FluxPreset) -> Self {
-        self.preset = Some(preset);
-        self
-    }
-
-    /// Denoising steps where a request asks for none, at least 1; the preset's where nothing is
-    /// said.
-    pub const fn with_steps(mut self, steps: usize) -> Self {
-        self.steps = Some(steps);
-        self
-    }
-
-    /// Guidance where a request asks for none, at least 0; the preset's where nothing is said.
-    pub const fn with_guidance_scale(mut self, scale: f64) -> Self {
-        self.guidance_scale = Some(scale);
-        self
-    }
-
-    /// Tokens of a prompt that T5 reads, its end included, 1 to 512; the preset's where nothing is
-    /// said. Shorter prompts are filled up to it, and the image depends on it.
-    pub const fn with_max_sequence_length(mut self, tokens: usize) -> Self {
-        self.max_sequence_length = Some(tokens);
-        self
-    }
-
-    /// Classifier-free guidance away from the negative prompt, at the price of a second pass in
-    /// every step: 1, which is off, where nothing is said; more than 1 strengthens.
-    pub const fn with_true_cfg_scale(mut self, scale: f64) -> Self {
-        self.true_cfg_scale = scale;
-        self
-    }
-
-    /// The negative prompt where a request has none; counts with
-    /// [`with_true_cfg_scale`](Self::with_true_cfg_scale) above 1.
-    pub fn with_negative_prompt(mut self, prompt: impl Into<String>) -> Self {
-        self.negative_prompt = Some(prompt.into());
-        self
-    }
-
-    /// Where the large networks are while they are not needed; on the device where nothing is said.
-    pub const fn with_residency(mut self, residency: Residency) -> Self {
-        self.residency = residency;
-        self
-    }
-
-    /// When to decode in tiles.
-    pub const fn with_vae_tiling(mut self, tiling: VaeTiling) -> Self {
-        self.tiling = tiling;
-        self
-    }
-
-    /// Loads the checkpoint.
-    ///
-    /// # Errors
-    /// [`Error::Io`](crate::Error::Io) and [`Error::InvalidFile`](crate::Error::InvalidFile) for
-    /// files that are missing or do not fit, [`Error::InvalidInput`](crate::Error::InvalidInput)
-    /// for settings that do not fit the checkpoint,
-    /// [`Error::Unavailable`](crate::Error::Unavailable) for a device that is not there, and
-    /// [`Error::Backend`](crate::Error::Backend) where memory ends.
-    pub fn load(self) -> Result<Flux> {
-        let Self { folder, device, dtype, residency, tiling, .. } = self;
-        // 1. what is small, and the settings
-        let checkpoint = Checkpoint::open(&folder)?;
-        let abilities = Abilities {
-            scale_factor: checkpoint.vae.scale_factor(),
-            guidance_embeds: checkpoint.transformer.guidance_embeds,
-            accepts: vec![ConditioningKind::None],
-            scheduler: checkpoint.scheduler.clone(),
-        };
-        let preset = self.preset.unwrap_or(FluxPreset::of(abilities.guidance_embeds));
-        let defaults = Defaults {
-            steps: self.steps.unwrap_or(preset.steps()),
-            guidance_scale: self.guidance_scale.or(preset.guidance_scale()),
-            true_cfg_scale: self.true_cfg_scale,
-            negative_prompt: self.negative_prompt,
-        };
-        defaults.validate(&abilities)?;
-        let length = self.max_sequence_length.unwrap_or(preset.max_sequence_length());
-        if !(1..=MAX_SEQUENCE_LENGTH).contains(&length) {
-            let expected = format!("1 to {MAX_SEQUENCE_LENGTH} tokens");
-            return Err(Error::invalid_input("max sequence length", expected, length));
-        }
-
-        // 2. the networks
-        let named = folder.canonicalize().unwrap_or_else(|_| folder.clone());
-        let named = named.file_name().unwrap_or(named.as_os_str()).to_string_lossy();
-        let name = format!("FLUX({named})");
-        let worker = Worker::spawn(name.clone(), move || {
-            let placing = Placing { device: device.open()?, kind: dtype.kind(), residency };
-            Model::load(checkpoint, length, placing)
-        })?;
-        Ok(Flux { name, worker, defaults, abilities, tiling })
     }
 }
 

@@ -26,7 +26,7 @@ fn condition(adapter: &OminiControl, image: Image) -> (String, ConditionImage) {
 fn known_adapters_stand_where_they_were_trained() {
     let image = Image::open(fixture("sdxl/reference_0.png")).unwrap();
     for (adapter, size, delta) in [
-        ("subject_512", 512, (0, 32)),
+        ("omini/subject_512.safetensors", 512, (0, 32)),
         ("subject_1024_beta", 512, (0, -32)),
         ("mine", 256, (0, -16)),
     ] {
@@ -55,6 +55,9 @@ fn pictures_are_cut_and_resized_as_pillow_does_it() {
 #[test]
 fn settings_out_of_range_are_named() {
     let builder = || OminiControl::builder("subject_512");
+    let small = builder().with_condition_size(24).with_pixels_per_token(8).build().unwrap();
+    let (_, condition) = condition(&small, Image::open(fixture("omini/wide.png")).unwrap());
+    assert_eq!((condition.image.width(), condition.pixels_per_token), (24, 8));
     let words = "capacity of OminiControl(subject_512): expected 1, for the adapters read one \
                  subject and mix several, found 2";
     for (builder, words) in [
@@ -62,6 +65,8 @@ fn settings_out_of_range_are_named() {
         (builder().with_capacity(0), "found 0"),
         (builder().with_condition_size(500), "condition size: expected a multiple of 16"),
         (builder().with_condition_size(0), "condition size"),
+        (builder().with_pixels_per_token(0), "pixels of a token"),
+        (builder().with_pixels_per_token(24), "condition size"),
         (builder().with_condition_size(8192), "condition size"),
         (builder().with_strength(-1.0), "strength of the condition"),
         (builder().with_position_scale(f64::NAN), "position scale"),

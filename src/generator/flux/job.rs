@@ -1,6 +1,6 @@
 //! A request to a job: every value filled in and checked before any work begins.
 
-use crate::conditioner::ConditioningKind;
+use crate::conditioner::{ConditionImage, Conditioning, ConditioningKind};
 use crate::generator::{GenerateRequest, Progress};
 use crate::models::flux::latents::PATCH;
 use crate::models::schedule::FlowMatchConfig;
@@ -43,6 +43,8 @@ pub(super) struct Job {
     pub(super) steps: usize,
     /// Counts only where the network is told it.
     pub(super) guidance: f64,
+    /// The reference, where there is one that is seen.
+    pub(super) condition: Option<ConditionImage>,
     pub(super) progress: Progress,
 }
 
@@ -108,10 +110,7 @@ impl Job {
         let default = abilities.default_size();
         let width = side("width", request.width, default.0)?;
         let height = side("height", request.height, default.1)?;
-        if u64::from(width) * u64::from(height) > MAX_PIXELS {
-            let expected = format!("at most {MAX_PIXELS} pixels");
-            return Err(Error::invalid_input("image size", expected, format!("{width}x{height}")));
-        }
+        bounded("image size", width, height)?;
         let patches = [height, width].map(|side| i64::from(side / multiple));
 
         // 2. steps and guidance
@@ -134,7 +133,29 @@ impl Job {
             patches,
             steps,
             guidance,
+            condition: condition(&request.conditioning, multiple)?,
             progress: request.progress.clone(),
         })
     }
+}
+
+/// Refuses sizes that no memory holds.
+fn bounded(what: &str, width: u32, height: u32) -> Result<()> {
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        let expected = format!("at most {MAX_PIXELS} pixels");
+        return Err(Error::invalid_input(what, expected, format!("{width}x{height}")));
+    }
+    Ok(())
+}
+
+/// The condition image of a request; none where it has no strength. A token is `pixels` wide.
+fn condition(conditioning: &Conditioning, pixels: u32) -> Result<Option<ConditionImage>> {
+    let Conditioning::Condition(condition) = conditioning else { return Ok(None) };
+    if condition.pixels_per_token != pixels {
+        let (what, found) =
+            ("pixels of a token of the condition image", condition.pixels_per_token);
+        return Err(Error::invalid_input(what, format!("{pixels}, the generator's"), found));
+    }
+    bounded("size of the condition image", condition.image.width(), condition.image.height())?;
+    Ok((condition.strength > 0.0).then(|| condition.clone()))
 }

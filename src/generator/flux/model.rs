@@ -1,7 +1,10 @@
-//! A checked job to an image: the denoising loop of `FluxPipeline`.
+//! A checked job to an image: the denoising loop of `FluxPipeline`, and of OminiControl's `generate`.
+
+use std::path::PathBuf;
 
 use tch::{Device, Kind};
 
+use super::adapters::Adapters;
 use super::checkpoint::Checkpoint;
 use super::job::Job;
 use super::residency::{Part, Placing};
@@ -23,25 +26,30 @@ use crate::{Image, Result};
 pub(super) struct Model {
     text: TextEncoders,
     transformer: Part<FluxTransformer, FluxConfig>,
+    adapters: Adapters,
     vae: Vae,
     device: Device,
     kind: Kind,
 }
 
 impl Model {
-    /// The networks of `checkpoint`. Of a prompt, T5 reads `max_sequence_length` tokens.
+    /// The networks of `checkpoint`, with the adapters in `files`. Of a prompt, T5 reads `max_sequence_length` tokens.
     pub(super) fn load(
         checkpoint: Checkpoint,
+        files: &[PathBuf],
         max_sequence_length: usize,
         placing: Placing,
     ) -> Result<Self> {
+        let adapters = Adapters::open(files, &checkpoint.transformer, placing)?;
         let text = TextEncoders::open(&checkpoint, max_sequence_length, placing)?;
         let Checkpoint { folder, transformer, vae, .. } = checkpoint;
         let place = folder.join("transformer");
         let transformer = Part::open(place, transformer, FluxTransformer::new, placing)?;
         let Placing { device, kind, .. } = placing;
-        let vae = Vae::decoder(vae, &Weights::open(&folder.join("vae"), device, kind)?)?;
-        Ok(Self { text, transformer, vae, device, kind })
+        let weights = Weights::open(&folder.join("vae"), device, kind)?;
+        // Only references are encoded.
+        let vae = if adapters.is_empty() { Vae::decoder } else { Vae::new }(vae, &weights)?;
+        Ok(Self { text, transformer, adapters, vae, device, kind })
     }
 
     /// Draws `job`, asking `cancel` between steps.
@@ -60,7 +68,7 @@ impl Model {
         }
         let encoded = prompts.iter().map(|prompt| self.text.encode(prompt));
         let encoded = encoded.collect::<Result<Vec<_>>>()?;
-        let Self { transformer, vae, device, kind, .. } = self;
+        let Self { transformer, adapters, vae, device, kind, .. } = self;
         let transformer = transformer.get()?;
         let [rows, columns] = job.patches;
         let text_tokens = encoded.first().map_or(0, |text| text.states().size()[1]);
@@ -70,22 +78,36 @@ impl Model {
 
         // 2. noise
         let shape = [1, vae.config.latent_channels, PATCH * rows, PATCH * columns];
-        let noise = Noise::new(job.seed).normal_of(&shape, *kind).to_device(*device);
-        let mut latents = pack(&noise); // [1, rows · columns, 4 c]
+        let mut noise = Noise::new(job.seed);
+        let mut latents = pack(&noise.normal_of(&shape, *kind).to_device(*device)); // [1, rows · columns, 4 c]
 
-        // 3. step by step to latents
+        // 3. the reference, which is the same at every step
+        cancel.check()?;
+        let encoded = job.condition.as_ref();
+        let encoded = encoded.map(|image| adapters.encode(image, vae, &mut noise, tiling));
+        let encoded = encoded.transpose()?;
+        let others = text_tokens + rows * columns;
+        let conditions: Vec<_> = prompts
+            .iter()
+            .filter_map(|prompt| Some(encoded.as_ref()?.condition(transformer, prompt, others)))
+            .collect();
+
+        // 4. step by step to latents
         let mut scheduler = scheduler.start(job.steps, rows * columns)?;
         let timesteps = scheduler.timesteps().to_vec();
         for (index, &timestep) in timesteps.iter().enumerate() {
             cancel.check()?;
-            let flow =
-                |prompt| transformer.forward(&latents, timestep, job.guidance, prompt, &places);
-            let output = match (&prompts[..], &job.negative) {
-                ([positive, negative], Some((_, scale))) => {
-                    let (positive, negative) = (flow(positive), flow(negative));
-                    &negative + (positive - &negative) * *scale
+            let flow = |i: usize| {
+                let (guidance, prompt) = (job.guidance, &prompts[i]);
+                let condition = conditions.get(i);
+                transformer.forward(&latents, timestep, guidance, prompt, &places, condition)
+            };
+            let output = match job.negative {
+                Some((_, scale)) => {
+                    let (positive, negative) = (flow(0), flow(1));
+                    &negative + (positive - &negative) * scale
                 }
-                (prompts, _) => flow(&prompts[0]),
+                None => flow(0),
             };
             let stepped = scheduler.step(&output, index, &latents);
             latents = stepped.sample;
@@ -96,7 +118,7 @@ impl Model {
             job.progress.report(step);
         }
 
-        // 4. pixels
+        // 5. pixels
         cancel.check()?;
         vae.image(&unpack(&latents, rows, columns), tiling)
     }

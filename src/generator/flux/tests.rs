@@ -1,11 +1,13 @@
 //! Whole images against diffusers', and everything that must fail before work begins.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use futures::executor::block_on;
 use serde_json::Value;
 
 use super::*;
+use crate::Error;
 use crate::conditioner::{Conditioning, ImageTokens};
 use crate::generator::Progress;
 use crate::models::golden::fixture as golden;

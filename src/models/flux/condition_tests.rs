@@ -53,7 +53,7 @@ impl Golden {
         let time = get(self.case, "time");
         let (now, guidance) = (time.double_value(&[step]), time.double_value(&[2]));
         let (prompt, places) = (&self.prompt, &self.places);
-        self.network.forward_conditioned(latents, now, guidance, prompt, places, condition)
+        self.network.forward(latents, now, guidance, prompt, places, condition)
     }
 
     #[track_caller]

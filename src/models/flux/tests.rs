@@ -133,8 +133,14 @@ fn the_flow_equals_diffusers() {
         let network = &golden.network;
         let prompt = network.prompt(&golden.get("text"), &golden.get("pooled"));
         let (time, guidance) = golden.time();
-        let flow =
-            network.forward(&golden.get("latents"), time, guidance, &prompt, &golden.places());
+        let flow = network.forward(
+            &golden.get("latents"),
+            time,
+            guidance,
+            &prompt,
+            &golden.places(),
+            None,
+        );
         golden.check("flow", &flow);
     }
 }

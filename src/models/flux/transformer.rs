@@ -142,18 +142,6 @@ impl FluxTransformer {
         guidance: f64,
         prompt: &Prompt,
         places: &Places,
-    ) -> Tensor {
-        self.forward_conditioned(latents, timestep, guidance, prompt, places, None)
-    }
-
-    /// The same beside a `condition`.
-    pub(crate) fn forward_conditioned(
-        &self,
-        latents: &Tensor,
-        timestep: f64,
-        guidance: f64,
-        prompt: &Prompt,
-        places: &Places,
         condition: Option<&Condition<'_>>,
     ) -> Tensor {
         let beside = |block| condition.map(|one| one.beside(block)).unwrap_or_default();

@@ -1,9 +1,11 @@
-//! Latents as a denoising network knows them to an image.
+//! Latents as a denoising network knows them to an image, and an image to such latents.
 
 use tch::{Kind, Tensor};
 
 use super::decoder::image_of;
+use super::encoder::pixels_in;
 use super::{Vae, VaeTiling};
+use crate::models::noise::Noise;
 use crate::{Error, Image, Result};
 
 /// A preview is decoded from at most this many latents a side.
@@ -40,6 +42,25 @@ impl Vae {
             return Err(Error::backend("decoding the latents", reason));
         }
         image_of(&pixels)
+    }
+
+    /// The denoising network's latents of `image`, `[1, latent_channels, h, w]`: a sample of what is
+    /// likely by the next values of `noise`, or else the likeliest.
+    pub(crate) fn latents(
+        &self,
+        image: &Image,
+        noise: Option<&mut Noise>,
+        tiling: VaeTiling,
+    ) -> Result<Tensor> {
+        let posterior = self.encode(&pixels_in(image), tiling);
+        let reason = "only the decoder was loaded";
+        let posterior = posterior.ok_or_else(|| Error::backend("encoding an image", reason))?;
+        let latents = match noise {
+            Some(noise) => posterior.sample(noise),
+            None => posterior.mean,
+        };
+        let config = &self.config;
+        Ok((latents - config.shift_factor.unwrap_or(0.0)) * config.scaling_factor) // [1, c, h, w]
     }
 
     /// A small image of latents on their way, from at most `PREVIEW_LATENTS` of them a side.

@@ -1,0 +1,204 @@
+//! Images beside a reference against those of OminiControl's own program, and conditions that must
+//! fail before work begins; see tests/fixtures/make_omini.py.
+
+use std::path::PathBuf;
+
+use futures::executor::block_on;
+use serde_json::Value;
+
+use super::*;
+use crate::Error;
+use crate::conditioner::{ConditionImage, ConditionLatents, Conditioning};
+use crate::generator::Progress;
+use crate::models::golden::fixture as golden;
+
+fn fixture(name: &str) -> PathBuf {
+    golden("omini").join(name)
+}
+
+fn flux(checkpoint: &str, loras: &[&str]) -> FluxBuilder {
+    let builder = Flux::builder(golden("flux").join(checkpoint)).with_max_sequence_length(32);
+    loras.iter().fold(builder, |builder, lora| builder.with_omini_control(fixture(lora)))
+}
+
+fn draw(flux: &Flux, request: GenerateRequest) -> Result<Image> {
+    block_on(flux.generate(&[request])).map(|mut images| images.remove(0))
+}
+
+/// A picture in the condition's size, as Pillow resizes it where it has another.
+fn picture(name: &str, size: Option<(u32, u32)>) -> Image {
+    use crate::models::resample::{Filter, resize};
+    let image = Image::open(fixture(name)).unwrap();
+    let Some((width, height)) = size else { return image };
+    let [w, h] = [width, height].map(|side| side as usize);
+    let from = (image.width() as usize, image.height() as usize);
+    let pixels = resize(image.pixels(), from, (w, h), Filter::Bicubic, 0..w, 0..h);
+    Image::new(width, height, pixels).unwrap()
+}
+
+/// The request of a recorded run.
+fn request(prompt: &str, run: &Value, flux: &Flux) -> GenerateRequest {
+    let number = |value: &Value| u32::try_from(value.as_u64().unwrap()).unwrap();
+    let size = run["size"].as_array().map(|size| (number(&size[0]), number(&size[1])));
+    let name = format!("{}.png", run["picture"].as_str().unwrap());
+    let adapter = run["lora"].as_str().unwrap().strip_suffix(".safetensors").unwrap();
+    let mut condition = ConditionImage::new(adapter, picture(&name, size));
+    condition.pixels_per_token = flux.size_multiple();
+    let delta = |i: usize| i32::try_from(run["delta"][i].as_i64().unwrap()).unwrap();
+    condition.position_delta = (delta(0), delta(1));
+    condition.position_scale = run["position_scale"].as_f64().unwrap_or(1.0);
+    condition.independent = run["kv_cache"].as_bool().unwrap_or(false);
+    if run["latents"] == "mean" {
+        condition.latents = ConditionLatents::Mean;
+    }
+    let mut request = GenerateRequest::new(prompt);
+    request.conditioning = Conditioning::Condition(condition);
+    request.seed = run["seed"].as_u64().unwrap();
+    request.steps = Some(number(&run["num_inference_steps"]) as usize);
+    request.guidance_scale = run["guidance_scale"].as_f64();
+    (request.width, request.height) = (Some(number(&run["width"])), Some(number(&run["height"])));
+    request
+}
+
+#[test]
+fn images_beside_a_reference_equal_the_program() {
+    let text = std::fs::read_to_string(fixture("runs.json")).unwrap();
+    let recorded: Value = serde_json::from_str(&text).unwrap();
+    let runs = recorded["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 7);
+    for run in runs {
+        let (checkpoint, lora) = (run["checkpoint"].as_str(), run["lora"].as_str());
+        let flux = flux(checkpoint.unwrap(), &[lora.unwrap()]).load().unwrap();
+        let request = request(recorded["prompt"].as_str().unwrap(), run, &flux);
+        let found = draw(&flux, request.clone()).unwrap();
+        let expected = Image::open(fixture(run["image"].as_str().unwrap())).unwrap();
+        let (largest, mean) = difference(&found, &expected);
+        assert!(largest <= 2 && mean <= 0.1, "{run}: largest {largest}, mean {mean}");
+
+        let mut plain = request;
+        plain.conditioning = Conditioning::None;
+        let (largest, _) = difference(&draw(&flux, plain).unwrap(), &expected);
+        assert!(largest > 8, "{run}: without the reference {largest}");
+    }
+}
+
+/// Largest and mean difference of two images, in 1/255.
+fn difference(found: &Image, expected: &Image) -> (u8, f64) {
+    assert_eq!((found.width(), found.height()), (expected.width(), expected.height()));
+    let pairs = found.pixels().iter().zip(expected.pixels());
+    let each: Vec<u8> = pairs.map(|(&a, &b)| a.abs_diff(b)).collect();
+    let sum: f64 = each.iter().map(|&d| f64::from(d)).sum();
+    (each.iter().copied().max().unwrap(), sum / each.len() as f64)
+}
+
+/// A small request with the condition that `change` makes.
+fn conditioned(flux: &Flux, change: impl FnOnce(&mut ConditionImage)) -> GenerateRequest {
+    let mut condition = ConditionImage::new("schnell_full", picture("wide_crop.png", None));
+    condition.pixels_per_token = flux.size_multiple();
+    condition.position_delta = (0, 8);
+    change(&mut condition);
+    let mut request = GenerateRequest::new("this item in the snow");
+    request.conditioning = Conditioning::Condition(condition);
+    (request.width, request.height, request.steps) = (Some(32), Some(32), Some(2));
+    request
+}
+
+#[test]
+fn an_image_depends_on_everything_of_its_condition() {
+    let flux = flux("schnell", &["schnell_full.safetensors", "schnell_reduced.safetensors"]);
+    let flux = flux.load().unwrap();
+    let request = |change: fn(&mut ConditionImage)| conditioned(&flux, change);
+    let mut plain = request(|_| {});
+    plain.conditioning = Conditioning::None;
+    let requests = [
+        request(|_| {}),
+        request(|c| c.adapter = "schnell_reduced".into()),
+        request(|c| c.position_delta = (-8, 0)),
+        request(|c| c.position_scale = 2.0),
+        request(|c| c.strength = 0.3),
+        request(|c| c.strength = 3.0),
+        request(|c| c.latents = ConditionLatents::Mean),
+        request(|c| c.independent = true),
+        request(|c| (c.independent, c.strength) = (true, 0.3)),
+        request(|c| c.image = picture("high_crop.png", None)),
+        plain,
+        request(|c| c.strength = 0.0),
+    ];
+    let together = block_on(flux.generate(&requests)).unwrap();
+    let last = together.len() - 1;
+    assert_eq!(together[last - 1], together[last], "a strength of 0 means none");
+    for (i, image) in together[..last].iter().enumerate() {
+        assert!(together[i + 1..last].iter().all(|other| other != image), "{i}");
+    }
+    // Alone it is the same, whatever was drawn before.
+    assert_eq!(draw(&flux, requests[4].clone()).unwrap(), together[4]);
+}
+
+#[test]
+fn a_condition_goes_with_every_residency_type_and_negative_prompt() {
+    let loras = ["schnell_full.safetensors"];
+    let kept = flux("schnell", &loras).load().unwrap();
+    let expected = draw(&kept, conditioned(&kept, |_| {})).unwrap();
+    for residency in [Residency::Offload, Residency::OnDemand] {
+        let flux = flux("schnell", &loras).with_residency(residency).load().unwrap();
+        assert_eq!(draw(&flux, conditioned(&flux, |_| {})).unwrap(), expected, "{residency:?}");
+    }
+    let guided = flux("schnell", &loras).with_true_cfg_scale(3.0).load().unwrap();
+    let mut negative = conditioned(&guided, |_| {});
+    negative.negative_prompt = Some("grey".into());
+    assert_ne!(draw(&guided, negative).unwrap(), expected);
+    let half = flux("schnell", &loras).dtype(DType::Bf16).load().unwrap();
+    let seen = draw(&half, conditioned(&half, |_| {})).unwrap();
+    assert_ne!(seen, draw(&half, conditioned(&half, |c| c.strength = 0.0)).unwrap());
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn keeps_the_contract_of_every_generator() {
+    let flux = flux("schnell", &["schnell_full.safetensors"]).load().unwrap();
+    assert_eq!(
+        flux.accepts(),
+        [ConditioningKind::None, ConditioningKind::Condition { adapter: "schnell_full".into() }]
+    );
+    block_on(crate::testing::conformance::generator(&flux));
+}
+
+#[test]
+fn conditions_out_of_range_are_named_before_work_begins() {
+    let flux = flux("schnell", &["schnell_full.safetensors"]).load().unwrap();
+    let accepted = "conditioning: expected no conditioning or a condition image for schnell_full, \
+                    found a condition image for another";
+    type Change = fn(&mut ConditionImage);
+    let cases: [(Change, &str); 7] = [
+        (|c| c.adapter = "another".into(), accepted),
+        (|c| c.pixels_per_token = 16, "expected 4, the generator's, found 16"),
+        (|c| c.pixels_per_token = 0, "pixels of a token"),
+        (|c| c.image = picture("wide.png", None), "width of the condition image"),
+        (|c| c.strength = f64::NAN, "strength of the condition"),
+        (|c| c.position_scale = -1.0, "position scale"),
+        (|c| c.position_delta = (0, 4000), "position delta"),
+    ];
+    for (change, words) in cases {
+        let mut request = conditioned(&flux, change);
+        request.progress = Progress::new(|_| panic!("a step was taken"));
+        let error = draw(&flux, request).unwrap_err();
+        assert!(matches!(error, Error::InvalidInput { .. }), "{words}: {error}");
+        assert!(error.to_string().contains(words), "{words}: {error}");
+    }
+}
+
+#[test]
+fn adapters_that_do_not_fit_are_named_before_the_weights_are_read() {
+    // That of a transformer of other widths.
+    let error = flux("schnell", &["dev_full.safetensors"]).load().unwrap_err();
+    assert!(matches!(error, Error::InvalidFile { .. }), "{error}");
+    assert!(error.to_string().contains("lora_A.weight: expected shape"), "{error}");
+    let error = flux("schnell", &["none.safetensors"]).load().unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    let twice = ["schnell_full.safetensors"; 2];
+    let error = flux("schnell", &twice).load().unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "adapters: expected one of each name, found 2: a condition image for schnell_full"
+    );
+}
