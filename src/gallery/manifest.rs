@@ -82,6 +82,15 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Fingerprint> {
     Ok(Fingerprint { encoder: manifest.encoder, dim: manifest.dim, probes })
 }
 
+/// That the manifest `bytes` are those that the catalog knows by their hash.
+pub(super) fn compare(path: &Path, bytes: &[u8], expected: [u8; 32]) -> Result<()> {
+    let (expected, found) = (blake3::Hash::from_bytes(expected), blake3::hash(bytes));
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::invalid_file(path, "checksum", expected.to_hex().as_str(), found.to_hex()))
+}
+
 fn to_hex(embedding: &Embedding) -> String {
     let bytes = embedding.values().iter().flat_map(|&value| f16::from_f32(value).to_le_bytes());
     bytes.map(|byte| format!("{byte:02x}")).collect()

@@ -16,34 +16,43 @@
 
 mod acknowledged;
 mod catalog;
+mod change;
+mod compact;
+mod create;
+mod export;
 mod fingerprint;
 pub mod ingest;
+mod iterate;
 mod manifest;
+mod near_duplicates;
 mod pixels;
 mod record;
 mod retriever;
 mod search;
 mod snapshot;
+mod stats;
 mod vectors;
+mod verify;
 mod writer;
 
 use std::fmt;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::retriever::{Embedder, Embedding};
+use crate::retriever::Embedder;
 use crate::{Error, Result};
 
 pub use fingerprint::Fingerprint;
 pub use record::{Added, ContentHash, Entry, ImageRecord, Pixels, Rejected};
 pub use retriever::{Fetch, GalleryRetriever};
 pub use search::{Found, SearchOptions};
+pub use stats::GalleryStats;
+pub use verify::{Depth, Verification};
 pub use writer::GalleryWriter;
 
-use catalog::{Catalog, State};
-use snapshot::{PAGE, Snapshot};
+use catalog::Catalog;
+use snapshot::Snapshot;
 
 /// A gallery, open for reading. Clones share it.
 ///
@@ -90,51 +99,6 @@ struct Reader {
 }
 
 impl Gallery {
-    /// Makes an empty gallery of the vectors of one encoder in `folder`, which is not there yet or
-    /// empty.
-    ///
-    /// # Errors
-    /// [`Error::InvalidInput`] when there is something in `folder`; [`Error::Io`] when it cannot be
-    /// written.
-    pub fn create(folder: impl AsRef<Path>, fingerprint: &Fingerprint) -> Result<Self> {
-        let folder = folder.as_ref();
-        let occupied = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
-        if occupied || folder.is_file() {
-            let found = format!("{}, which holds something", folder.display());
-            return Err(Error::invalid_input("folder of a new gallery", "an empty folder", found));
-        }
-        // Made beside it and moved: the gallery is there whole or not at all.
-        let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        let draft = folder.with_file_name(format!(".{name}.{}", std::process::id()));
-        let made = Self::fill(&draft, fingerprint).and_then(|()| {
-            let moved = fs::remove_dir(folder)
-                .or_else(|error| (error.kind() == ErrorKind::NotFound).then_some(()).ok_or(error))
-                .and_then(|()| fs::rename(&draft, folder));
-            moved.map_err(|source| Error::io(folder, source))
-        });
-        if let Err(error) = made {
-            let _ = fs::remove_dir_all(&draft);
-            return Err(error);
-        }
-        sync_folder(folder.parent().unwrap_or(folder))?;
-        Self::open(folder)
-    }
-
-    fn fill(folder: &Path, fingerprint: &Fingerprint) -> Result<()> {
-        fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
-        let write = |path: PathBuf, bytes: &[u8]| {
-            let written = fs::write(&path, bytes).and_then(|()| fs::File::open(&path)?.sync_all());
-            written.map_err(|source| Error::io(path, source))
-        };
-        let manifest = manifest::write(fingerprint)?;
-        write(folder.join(manifest::FILE), &manifest)?;
-        write(folder.join(acknowledged::FILE), acknowledged::text(0).as_bytes())?;
-        write(vectors::file(folder, 0), &[])?;
-        let manifest = *blake3::hash(&manifest).as_bytes();
-        Catalog::create(folder, State { generation: 0, revision: 0, manifest })?;
-        sync_folder(folder)
-    }
-
     /// Opens the gallery in `folder`: reads the whole catalog and compares it with its checksums.
     ///
     /// # Errors
@@ -147,11 +111,7 @@ impl Gallery {
         let fingerprint = manifest::read(&path, &bytes)?;
         let catalog = Catalog::open(&folder)?;
         let snapshot = Arc::new(Snapshot::load(&folder, fingerprint.dim(), &catalog)?);
-        let found = blake3::hash(&bytes);
-        if found != snapshot.state.manifest {
-            let expected = blake3::Hash::from_bytes(snapshot.state.manifest).to_hex();
-            return Err(Error::invalid_file(path, "checksum", expected.as_str(), found.to_hex()));
-        }
+        manifest::compare(&path, &bytes, snapshot.state.manifest)?;
         let reader = Reader { catalog, snapshot, selected: search::Selected::default() };
         Ok(Self { shared: Arc::new(Shared { folder, fingerprint, reader: Mutex::new(reader) }) })
     }
@@ -216,54 +176,16 @@ impl Gallery {
 
     /// The images that could not be added, by source.
     pub fn rejected(&self) -> Result<Vec<Rejected>> {
-        let sql = "SELECT source, reason FROM rejected ORDER BY source";
-        self.reader()?
-            .catalog
-            .query(sql, [], |row| Ok(Rejected { source: row.get(0)?, reason: row.get(1)? }))
+        self.reader()?.catalog.rejected()
     }
 
-    /// All images with their embeddings, in the order of their numbers, few of them in memory at a
-    /// time. Those added meanwhile may come or not.
-    ///
-    /// # Errors
-    /// An item is [`Error::Unavailable`] when the gallery was compacted meanwhile: images have new
-    /// numbers, and the caller begins again; else those of [`open`](Self::open).
-    pub fn iter(&self) -> Result<impl Iterator<Item = Result<(Entry, Embedding)>> + use<>> {
-        let gallery = self.clone();
-        let snapshot = Arc::clone(&self.reader()?.snapshot);
-        let mut next = Some(0);
-        let pages = std::iter::from_fn(move || {
-            let page = gallery.page(&snapshot, next?);
-            next = page.as_ref().ok().and_then(|page| page.last()).map(|(last, _)| last.id + 1);
-            match page {
-                Ok(page) if page.is_empty() => None,
-                Ok(page) => Some(page.into_iter().map(Ok).collect::<Vec<_>>()),
-                Err(error) => Some(vec![Err(error)]),
-            }
-        });
-        Ok(pages.flatten())
-    }
-
-    /// Images of `snapshot` from number `first` on.
-    fn page(&self, snapshot: &Snapshot, first: u64) -> Result<Vec<(Entry, Embedding)>> {
-        let reader = self.reader()?;
-        if reader.snapshot.state.generation != snapshot.state.generation {
-            return Err(Error::Unavailable {
-                what: format!("the rest of {self}"),
-                reason: "it was compacted while it was read; begin again".to_owned(),
-            });
-        }
-        let mut page = reader.catalog.entries(first, PAGE)?;
-        drop(reader);
-        page.retain(|entry| entry.id < snapshot.vectors.rows());
-        page.into_iter()
-            .map(|entry| snapshot.vectors.row(entry.id).map(|row| (entry, row)))
-            .collect()
+    fn lock(&self) -> MutexGuard<'_, Reader> {
+        self.shared.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The catalog, with a snapshot of this moment.
     fn reader(&self) -> Result<MutexGuard<'_, Reader>> {
-        let mut reader = self.shared.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reader = self.lock();
         let dim = self.shared.fingerprint.dim();
         let renewed = reader.snapshot.renewed(&self.shared.folder, dim, &reader.catalog)?;
         if renewed.state != reader.snapshot.state {
@@ -272,16 +194,6 @@ impl Gallery {
         }
         Ok(reader)
     }
-}
-
-/// Makes sure that the names of new files in `folder` survive the machine.
-fn sync_folder(folder: &Path) -> Result<()> {
-    if cfg!(unix) {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
-        return synced.map_err(|source| Error::io(folder, source));
-    }
-    Ok(())
 }
 
 impl fmt::Display for Gallery {

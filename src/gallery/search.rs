@@ -114,7 +114,14 @@ impl Gallery {
             let ids = reader.select(&options.filter)?;
             let snapshot = Arc::clone(&reader.snapshot);
             drop(reader);
-            let found = neighbors(&snapshot, queries, &ids, options)?;
+            let limit = options.limit.min(ids.len());
+            let found = match options.near_duplicates {
+                None => nearest(&snapshot, queries, &ids, limit)?,
+                Some(threshold) => queries
+                    .iter()
+                    .map(|query| distinct(&snapshot, query, &ids, limit, threshold))
+                    .collect::<Result<_>>()?,
+            };
             if let Some(found) = self.described(&snapshot, found, &options.filter)? {
                 return Ok(found);
             }
@@ -132,7 +139,7 @@ impl Gallery {
         found: Vec<Vec<Neighbor>>,
         filter: &Filter,
     ) -> Result<Option<Vec<Vec<Found>>>> {
-        let reader = self.shared.reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let reader = self.lock();
         let moment = reader.catalog.moment()?;
         if reader.catalog.state()?.generation != snapshot.state.generation {
             return Ok(None);
@@ -151,41 +158,42 @@ impl Gallery {
     }
 }
 
-/// The best of `ids` for each query.
-fn neighbors(
+/// The `limit` nearest of `ids` for each query.
+pub(super) fn nearest(
     snapshot: &Snapshot,
     queries: &[Embedding],
     ids: &IdSet,
-    options: &SearchOptions,
+    limit: usize,
 ) -> Result<Vec<Vec<Neighbor>>> {
     let index = snapshot.vectors.index()?;
-    let search = |queries: &[Embedding], limit| {
-        if ids.len() == index.count() {
-            return index.search(queries, limit);
-        }
-        index.search_among(queries, limit, ids)
-    };
-    let limit = options.limit.min(ids.len());
-    let Some(threshold) = options.near_duplicates else { return search(queries, limit) };
-    queries
-        .iter()
-        .map(|query| {
-            let mut wide = limit;
-            loop {
-                let found = search(std::slice::from_ref(query), wide)?.pop().unwrap_or_default();
-                let mut kept: Vec<(Neighbor, Embedding)> = Vec::new();
-                for neighbor in found {
-                    let row = snapshot.vectors.row(neighbor.id)?;
-                    let new = kept.iter().all(|(_, better)| row.similarity(better) < threshold);
-                    if new && kept.len() < limit {
-                        kept.push((neighbor, row));
-                    }
-                }
-                if kept.len() == limit || wide >= ids.len() {
-                    return Ok(kept.into_iter().map(|(neighbor, _)| neighbor).collect());
-                }
-                wide = wide.saturating_mul(4).min(ids.len());
+    if ids.len() == index.count() {
+        return index.search(queries, limit);
+    }
+    index.search_among(queries, limit, ids)
+}
+
+/// The `limit` nearest of `ids`, none of which is as close to a better one as `threshold`.
+fn distinct(
+    snapshot: &Snapshot,
+    query: &Embedding,
+    ids: &IdSet,
+    limit: usize,
+    threshold: f32,
+) -> Result<Vec<Neighbor>> {
+    let mut wide = limit;
+    loop {
+        let found = nearest(snapshot, std::slice::from_ref(query), ids, wide)?;
+        let mut kept: Vec<(Neighbor, Embedding)> = Vec::new();
+        for neighbor in found.into_iter().flatten() {
+            let row = snapshot.vectors.row(neighbor.id)?;
+            let new = kept.iter().all(|(_, better)| row.similarity(better) < threshold);
+            if new && kept.len() < limit {
+                kept.push((neighbor, row));
             }
-        })
-        .collect()
+        }
+        if kept.len() == limit || wide >= ids.len() {
+            return Ok(kept.into_iter().map(|(neighbor, _)| neighbor).collect());
+        }
+        wide = wide.saturating_mul(4).min(ids.len());
+    }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::catalog::{Catalog, State};
 use super::vectors::{self, Vectors};
 use super::{acknowledged, record::Entry};
-use crate::Result;
 use crate::retriever::{Filter, IdSet};
+use crate::{Error, Result};
 
 /// What was acknowledged at one moment.
 #[derive(Debug)]
@@ -25,6 +25,17 @@ impl Snapshot {
     /// Reads the whole catalog, compares every image with its checksum, and finds that each row of
     /// the vectors is either an image's or one that was removed.
     pub(super) fn load(folder: &Path, dim: usize, catalog: &Catalog) -> Result<Self> {
+        loop {
+            let before = catalog.state()?.generation;
+            match Self::read(folder, dim, catalog) {
+                // Compacted meanwhile: the vectors are in another file.
+                Err(Error::Io { .. }) if catalog.state()?.generation != before => {}
+                snapshot => return snapshot,
+            }
+        }
+    }
+
+    fn read(folder: &Path, dim: usize, catalog: &Catalog) -> Result<Self> {
         let last = acknowledged::read(folder)?;
         let moment = catalog.moment()?;
         let state = catalog.state()?;
@@ -67,7 +78,11 @@ impl Snapshot {
             live.remove(id);
         }
         drop(moment);
-        let vectors = Vectors::map(self.vectors.path().to_owned(), dim, segments)?;
+        let vectors = match Vectors::map(self.vectors.path().to_owned(), dim, segments) {
+            // Perhaps compacted meanwhile.
+            Err(Error::Io { .. }) => return Self::load(folder, dim, catalog).map(Arc::new),
+            vectors => vectors?,
+        };
         vectors.trust(&self.vectors);
         Ok(Arc::new(Self { state, live: Arc::new(live), vectors }))
     }

@@ -1,7 +1,7 @@
 //! `vectors-N.f32`: the embeddings, row after row, memory-mapped; each piece of the file is
 //! compared with its checksum before it is used.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,6 +46,22 @@ impl AsRef<[u8]> for Memory {
 /// The file of `generation`.
 pub(super) fn file(folder: &Path, generation: u64) -> PathBuf {
     folder.join(format!("vectors-{generation}.f32"))
+}
+
+/// Removes the files of all generations but `current`: what was left of compacting.
+pub(super) fn remove_others(folder: &Path, current: u64) -> Result<()> {
+    let entries = fs::read_dir(folder).map_err(|source| Error::io(folder, source))?;
+    for entry in entries {
+        let path = entry.map_err(|source| Error::io(folder, source))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let number = name.strip_prefix("vectors-").and_then(|rest| rest.strip_suffix(".f32"));
+        let generation = number.and_then(|number| number.parse::<u64>().ok());
+        if generation.is_some_and(|generation| generation != current) {
+            // Where a reader keeps it from being removed, the next writer will.
+            let _ = fs::remove_file(path);
+        }
+    }
+    Ok(())
 }
 
 /// Bytes of `rows` rows.

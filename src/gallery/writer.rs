@@ -1,13 +1,12 @@
 //! [`GalleryWriter`]: changes to a gallery, each whole and durable when its call returns.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
-use super::catalog::{self, Catalog, State};
-use super::record::{Added, ContentHash, Entry, ImageRecord, Pixels, Rejected};
-use super::vectors;
-use super::{acknowledged, snapshot::Snapshot};
+use super::catalog::{Catalog, State};
+use super::change::{Change, check};
+use super::record::{Added, ContentHash, Entry, ImageRecord, Rejected};
+use super::{acknowledged, snapshot::Snapshot, vectors};
 use crate::retriever::{Embedding, Metadata};
 use crate::{Error, Result};
 
@@ -19,13 +18,13 @@ const LOCK: &str = "writer.lock";
 /// disk and is never lost.
 #[derive(Debug)]
 pub struct GalleryWriter {
-    folder: PathBuf,
-    dim: usize,
-    catalog: Catalog,
-    state: State,
+    pub(super) folder: PathBuf,
+    pub(super) dim: usize,
+    pub(super) catalog: Catalog,
+    pub(super) state: State,
     /// Rows of vectors that are acknowledged.
-    rows: u64,
-    vectors: File,
+    pub(super) rows: u64,
+    pub(super) vectors: File,
     acknowledged: File,
     /// Whether a commit failed: whether it reached the disk is known when the catalog is opened
     /// again.
@@ -49,6 +48,7 @@ impl GalleryWriter {
         // What a writer left that died before its commit.
         let tail = vectors.set_len(vectors::bytes(dim, rows));
         tail.map_err(|source| Error::io(&path, source))?;
+        vectors::remove_others(folder, state.generation)?;
         Ok(Self {
             folder: folder.to_owned(),
             dim,
@@ -154,11 +154,8 @@ impl GalleryWriter {
     /// Lists images that could not be added, until one of the same source is.
     pub fn reject(&mut self, rejected: &[Rejected]) -> Result<()> {
         self.change(|change| {
-            for Rejected { source, reason } in rejected {
-                let sql = "INSERT OR REPLACE INTO rejected VALUES (?1, ?2)";
-                change.touch(sql, (source, reason))?;
-            }
-            Ok(())
+            change.changed |= !rejected.is_empty();
+            rejected.iter().try_for_each(|rejected| change.catalog.reject(rejected))
         })
     }
 
@@ -173,7 +170,10 @@ impl GalleryWriter {
     }
 
     /// Runs `work` in a transaction and commits it; where nothing was changed, nothing is written.
-    fn change<T>(&mut self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
+    pub(super) fn change<T>(
+        &mut self,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T>,
+    ) -> Result<T> {
         if self.in_doubt {
             return Err(Error::Unavailable {
                 what: "this writer".to_owned(),
@@ -188,6 +188,7 @@ impl GalleryWriter {
         if !change.changed {
             return Ok(done);
         }
+        let state = change.state;
         catalog.set_state(state)?;
         let committed = transaction.commit();
         self.in_doubt = committed.is_err();
@@ -199,102 +200,10 @@ impl GalleryWriter {
     }
 }
 
-/// A transaction under way.
-struct Change<'a> {
-    folder: &'a Path,
-    dim: usize,
-    catalog: &'a Catalog,
-    /// What the state will be.
-    state: State,
-    vectors: &'a mut File,
-    changed: bool,
-}
-
-impl Change<'_> {
-    /// Finds a place for `record`, whose vector would be row `row`.
-    fn add(&mut self, row: u64, record: &ImageRecord) -> Result<Added> {
-        if self.catalog.execute("DELETE FROM rejected WHERE source = ?1", [&record.source])? > 0 {
-            self.changed = true;
-        }
-        let prior = self.catalog.by_source(&record.source)?;
-        if let Some(known) = self.catalog.by_hash(&record.hash)? {
-            let same_source = known.record.source == record.source;
-            if let Some(prior) = prior.filter(|_| !same_source) {
-                self.remove(prior.id)?;
-            }
-            if same_source || is_gone(&known.record.pixels) {
-                self.take_over(&known, record)?;
-            }
-            return Ok(Added::Known(known.id));
-        }
-        if let Some(prior) = &prior {
-            self.remove(prior.id)?;
-        }
-        self.changed = true;
-        self.catalog.write(&Entry { id: row, record: record.clone() })?;
-        Ok(prior.map_or(Added::New(row), |prior| Added::Updated { id: row, old: prior.id }))
-    }
-
-    /// Lets `known` be what `record` says; what `record` does not say stays.
-    fn take_over(&mut self, known: &Entry, record: &ImageRecord) -> Result<()> {
-        let (old, new) = (&known.record.metadata, &record.metadata);
-        let text =
-            |new: &Option<String>, old: &Option<String>| new.as_ref().or(old.as_ref()).cloned();
-        let metadata = Metadata {
-            licence: text(&new.licence, &old.licence),
-            author: text(&new.author, &old.author),
-            origin: text(&new.origin, &old.origin),
-            caption: text(&new.caption, &old.caption),
-            width: new.width.or(old.width),
-            height: new.height.or(old.height),
-            json: text(&new.json, &old.json),
-        };
-        let merged = Entry { id: known.id, record: ImageRecord { metadata, ..record.clone() } };
-        if merged != *known {
-            self.rewrite(&merged)?;
-        }
-        Ok(())
-    }
-
-    fn existing(&self, id: u64) -> Result<Entry> {
-        self.catalog
-            .entry(id)?
-            .ok_or_else(|| Error::invalid_input("number of an image", "one that is there", id))
-    }
-
-    fn rewrite(&mut self, entry: &Entry) -> Result<()> {
-        self.touch("DELETE FROM images WHERE id = ?1", [entry.id])?;
-        self.catalog.write(entry)
-    }
-
-    fn remove(&mut self, id: u64) -> Result<bool> {
-        let there = self.touch("DELETE FROM images WHERE id = ?1", [id])? > 0;
-        if there {
-            let sql = "INSERT INTO removed VALUES (?1, ?2)";
-            self.touch(sql, (id, self.state.revision))?;
-        }
-        Ok(there)
-    }
-
-    /// Runs a statement that changes something where it finds something.
-    fn touch(&mut self, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
-        let count = self.catalog.execute(sql, values)?;
-        self.changed |= count > 0;
-        Ok(count)
-    }
-
-    /// Writes `rows` rows behind the first `first`. They reach the disk before the commit does.
-    fn append(&mut self, first: u64, rows: u64, bytes: &[u8]) -> Result<()> {
-        let written = self
-            .vectors
-            .seek(SeekFrom::Start(vectors::bytes(self.dim, first)))
-            .and_then(|_| self.vectors.write_all(bytes))
-            .and_then(|()| self.vectors.sync_data());
-        let path = vectors::file(self.folder, self.state.generation);
-        written.map_err(|source| Error::io(path, source))?;
-        let checksum = *blake3::hash(bytes).as_bytes();
-        self.touch("INSERT INTO segments VALUES (?1, ?2, ?3)", (first, rows, checksum))?;
-        Ok(())
+impl Drop for GalleryWriter {
+    /// Leaves a catalog that is whole without its log, unless somebody is reading.
+    fn drop(&mut self) {
+        let _ = self.catalog.fold_log();
     }
 }
 
@@ -309,34 +218,5 @@ fn lock(folder: &Path) -> Result<File> {
             reason: "another writer has it open, in this process or in another".to_owned(),
         }),
         Err(TryLockError::Error(source)) => Err(Error::io(path, source)),
-    }
-}
-
-/// That `record` can be written down.
-pub(super) fn check(record: &ImageRecord) -> Result<()> {
-    let ImageRecord { source, pixels, metadata, .. } = record;
-    if source.is_empty() {
-        return Err(Error::invalid_input("source of an image", "a path or an address", "nothing"));
-    }
-    if metadata.width == Some(0) || metadata.height == Some(0) {
-        let size = format!("{:?}x{:?}", metadata.width, metadata.height);
-        return Err(Error::invalid_input(format!("size of {source}"), "at least 1 pixel", size));
-    }
-    if let Some(text) = &metadata.json {
-        type Object = serde_json::Map<String, serde_json::Value>;
-        serde_json::from_str::<Object>(text).map_err(|error| {
-            Error::invalid_input(format!("json of {source}"), "a JSON object", error)
-        })?;
-    }
-    catalog::place(pixels).map(|_| ())
-}
-
-/// Whether the file of these pixels is gone.
-fn is_gone(pixels: &Pixels) -> bool {
-    match pixels {
-        Pixels::File(path) | Pixels::Member { archive: path, .. } => {
-            fs::exists(path).is_ok_and(|there| !there)
-        }
-        Pixels::Remote => false,
     }
 }

@@ -6,7 +6,7 @@ use std::thread;
 
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 
-use super::super::writer::check;
+use super::super::change::check;
 use super::gate::Gate;
 use super::load::{Limits, Loaded};
 use super::{Item, rejected};

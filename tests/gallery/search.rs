@@ -1,14 +1,12 @@
-//! A gallery keeps every image it acknowledged, finds it, and says what is wrong where it cannot.
-
-mod gallery_support;
+//! Every image is found, the filter and near-duplicates apart, and by its own encoder alone.
 
 use futures::executor::block_on;
-use imagerag::gallery::{Added, Gallery, GalleryRetriever, Pixels, Rejected, SearchOptions};
+use imagerag::gallery::{Gallery, GalleryRetriever, SearchOptions};
 use imagerag::retriever::{Caption, Embedding, Filter, Metadata};
 use imagerag::testing::{FakeEmbedder, conformance, solid};
 use imagerag::{Error, Retriever};
 
-use gallery_support::{empty, filled, picture, record, vector};
+use crate::support::{empty, filled, picture, record, vector};
 
 /// The sizes at which the paper's release loses images (official code, A.7 item 3).
 #[test]
@@ -29,66 +27,6 @@ fn finds_every_image_whatever_the_number() {
             assert_eq!(search(n, 1)[0].entry.id, n, "of {count}");
         }
     }
-}
-
-#[test]
-fn each_content_is_there_once_and_its_record_is_kept_up() {
-    let (_folder, gallery) = empty();
-    let mut writer = gallery.writer().unwrap();
-    let add = |writer: &mut imagerag::gallery::GalleryWriter, record, n| {
-        writer.add(&[(record, vector(n))]).unwrap()[0]
-    };
-    assert_eq!(add(&mut writer, record(0), 0), Added::New(0));
-    writer.set_captions(&[(0, "written later")]).unwrap();
-    // The same again, now with an author: what it does not say stays.
-    let mut again = record(0);
-    again.metadata = Metadata { author: Some("Ada".into()), ..Metadata::default() };
-    assert_eq!(add(&mut writer, again, 0), Added::Known(0));
-    let entry = gallery.entry(0).unwrap().unwrap();
-    assert_eq!(entry.record.metadata.author.as_deref(), Some("Ada"));
-    assert_eq!(entry.record.metadata.caption.as_deref(), Some("written later"));
-    assert_eq!(entry.record.metadata.licence, record(0).metadata.licence);
-    // The same content from a second source, while the first is there.
-    let there = gallery.folder().join("catalog.sqlite");
-    let mut first = record(1);
-    first.pixels = Pixels::File(there);
-    assert_eq!(add(&mut writer, first.clone(), 1), Added::New(1));
-    let mut copy = first;
-    copy.source = "copy".into();
-    assert_eq!(add(&mut writer, copy.clone(), 1), Added::Known(1));
-    assert!(gallery.by_source("copy").unwrap().is_none());
-    // From a second source, after the first has gone.
-    let mut moved = record(0);
-    moved.source = "moved".into();
-    assert_eq!(add(&mut writer, moved, 0), Added::Known(0));
-    assert_eq!(gallery.by_source("moved").unwrap().unwrap().id, 0);
-    // Other content at a source that is known.
-    let mut edited = record(2);
-    edited.source = "moved".into();
-    assert_eq!(add(&mut writer, edited, 2), Added::Updated { id: 2, old: 0 });
-    assert_eq!(gallery.count().unwrap(), 2);
-    assert!(gallery.by_hash(&record(0).hash).unwrap().is_none());
-    // Twice in one batch.
-    let twice = [(record(3), vector(3)), (record(3), vector(3))];
-    assert_eq!(writer.add(&twice).unwrap(), [Added::New(3), Added::Known(3)]);
-    drop(writer);
-    assert_eq!(Gallery::open(gallery.folder()).unwrap().count().unwrap(), 3);
-}
-
-#[test]
-fn a_removed_image_is_not_found_until_it_is_added_again() {
-    let (_folder, gallery) = filled(20, 7);
-    let mut writer = gallery.writer().unwrap();
-    assert_eq!(writer.remove(&[3, 3, 99]).unwrap(), 1);
-    let best = |gallery: &Gallery| {
-        gallery.search(&[vector(3)], &SearchOptions::new(50)).unwrap().remove(0)
-    };
-    for gallery in [&gallery, &Gallery::open(gallery.folder()).unwrap()] {
-        assert_eq!(best(gallery).len(), 19);
-        assert!(best(gallery).iter().all(|found| found.entry.id != 3));
-    }
-    assert_eq!(writer.add(&[(record(3), vector(3))]).unwrap(), [Added::New(20)]);
-    assert_eq!(best(&gallery)[0].entry.id, 20);
 }
 
 #[test]
@@ -133,6 +71,28 @@ fn near_duplicates_of_a_better_image_are_left_out() {
 }
 
 #[test]
+fn groups_of_near_duplicates_are_reported() {
+    let (_folder, gallery) = filled(300, 300);
+    assert!(gallery.near_duplicates(0.97).unwrap().is_empty());
+    // A chain of which each link is close to the next; one is a larger picture.
+    let (from, to) = (vector(7), vector(8));
+    let between = |part: f32| {
+        let values = from.values().iter().zip(to.values()).map(|(a, b)| a + part * (b - a));
+        Embedding::new(values.collect::<Vec<_>>()).unwrap()
+    };
+    let mut links: Vec<_> =
+        (1..40).map(|n| (record(300 + n - 1), between(n as f32 / 40.0))).collect();
+    links[4].0.metadata.width = Some(4_000);
+    gallery.writer().unwrap().add(&links).unwrap();
+    let groups = gallery.near_duplicates(0.97).unwrap();
+    assert_eq!(groups.len(), 1);
+    let expected: Vec<u64> =
+        [304, 7, 8].into_iter().chain((300..339).filter(|&n| n != 304)).collect();
+    assert_eq!(groups[0], expected);
+    assert!(gallery.near_duplicates(1.5).is_err());
+}
+
+#[test]
 fn nothing_and_too_much_may_be_asked_for() {
     let (_folder, gallery) = empty();
     let best = |limit| gallery.search(&[vector(0)], &SearchOptions::new(limit)).unwrap().remove(0);
@@ -144,68 +104,6 @@ fn nothing_and_too_much_may_be_asked_for() {
     let short = Embedding::new([1.0]).unwrap();
     let error = gallery.search(&[short], &SearchOptions::new(1)).unwrap_err();
     assert!(matches!(error, Error::InvalidInput { .. }), "{error}");
-}
-
-#[test]
-fn a_batch_that_does_not_fit_changes_nothing() {
-    let (_folder, gallery) = empty();
-    let mut writer = gallery.writer().unwrap();
-    let good = (record(0), vector(0));
-    let named = |mut change: imagerag::gallery::ImageRecord| {
-        change.source = "named".into();
-        change
-    };
-    let mut no_json = named(record(1));
-    no_json.metadata.json = Some("[1]".into());
-    let mut no_width = named(record(1));
-    no_width.metadata.width = Some(0);
-    let cases = [
-        (no_json, vector(1)),
-        (no_width, vector(1)),
-        (named(record(1)), Embedding::new([1.0]).unwrap()),
-    ];
-    for bad in cases {
-        let error = writer.add(&[good.clone(), bad]).unwrap_err();
-        assert!(matches!(error, Error::InvalidInput { .. }), "{error}");
-        assert!(error.to_string().contains("named"), "{error}");
-    }
-    assert!(writer.describe(&[(9, Metadata::default())]).is_err());
-    assert_eq!(gallery.count().unwrap(), 0);
-    assert_eq!(writer.add(&[good]).unwrap(), [Added::New(0)]);
-}
-
-#[test]
-fn rejected_images_are_listed_until_they_are_added() {
-    let (_folder, gallery) = empty();
-    let mut writer = gallery.writer().unwrap();
-    let rejected = Rejected { source: record(0).source, reason: "no picture".into() };
-    writer.reject(std::slice::from_ref(&rejected)).unwrap();
-    assert_eq!(gallery.rejected().unwrap(), [rejected]);
-    writer.add(&[(record(0), vector(0))]).unwrap();
-    assert!(gallery.rejected().unwrap().is_empty());
-}
-
-#[test]
-fn a_second_writer_is_refused_at_once() {
-    let (_folder, gallery) = empty();
-    let first = gallery.writer().unwrap();
-    let error = Gallery::open(gallery.folder()).unwrap().writer().unwrap_err();
-    assert!(matches!(error, Error::Unavailable { .. }), "{error}");
-    assert!(error.to_string().contains("another writer"), "{error}");
-    drop(first);
-    gallery.writer().unwrap();
-}
-
-#[test]
-fn every_image_comes_with_its_vector() {
-    let (_folder, gallery) = filled(2_500, 400);
-    gallery.writer().unwrap().remove(&[0, 1_024, 2_499]).unwrap();
-    let all: Vec<_> = gallery.iter().unwrap().collect::<Result<_, _>>().unwrap();
-    assert_eq!(all.len(), 2_497);
-    for (entry, row) in all {
-        assert_eq!(entry.record, record(entry.id));
-        assert!(row.similarity(&vector(entry.id)) > 0.999_999);
-    }
 }
 
 #[test]

@@ -1,0 +1,6 @@
+//! A gallery keeps every image it acknowledged, finds it, and says what is wrong where it cannot.
+
+mod faults;
+mod search;
+mod store;
+mod support;
