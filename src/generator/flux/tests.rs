@@ -55,6 +55,12 @@ fn recorded(run: &Value) -> (FluxBuilder, GenerateRequest) {
     request.width = number("width").map(|side| side as u32);
     request.height = number("height").map(|side| side as u32);
     request.guidance_scale = run["guidance_scale"].as_f64();
+    let dtype = match text("dtype") {
+        Some("bfloat16") => DType::Bf16,
+        Some("float16") => DType::F16,
+        _ => DType::F32,
+    };
+    let builder = builder.dtype(dtype);
     (builder, request)
 }
 
@@ -78,7 +84,12 @@ fn every_image_equals_diffusers() {
         let found = draw(&flux, request).unwrap();
         let (largest, mean) = difference(&found, expected);
         println!("{} {}: largest {largest}, mean {mean:.4}", run["folder"], run["name"]);
-        assert!(largest <= 2 && mean <= 0.1, "{run}: largest {largest}, mean {mean}");
+        // In 16 bits sums that run in another order are rounded to other values.
+        let (most, on_average) = match run["dtype"].as_str() {
+            None => (2, 0.1),
+            Some(_) => (8, 1.0),
+        };
+        assert!(largest <= most && mean <= on_average, "{run}: largest {largest}, mean {mean}");
         assert!(runs[..i].iter().all(|(_, other)| other != expected), "{run} tells nothing new");
     }
 }
