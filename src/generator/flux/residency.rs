@@ -96,3 +96,57 @@ impl<N, C> Part<N, C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tch::Tensor;
+
+    use super::*;
+    use crate::models::golden::fixture;
+
+    /// One bias, and how often it was built.
+    fn open(folder: PathBuf, residency: Residency) -> (Part<Tensor, Arc<AtomicUsize>>, Tensor) {
+        let placing = Placing { device: Device::Cpu, kind: Kind::Float, residency };
+        let build: Build<Tensor, Arc<AtomicUsize>> = |weights, built| {
+            built.fetch_add(1, Ordering::Relaxed);
+            weights.get("proj_out.bias", &[8])
+        };
+        let expected = Weights::open(&folder, Device::Cpu, Kind::Float).unwrap();
+        let expected = expected.get("proj_out.bias", &[8]).unwrap();
+        (Part::open(folder, Arc::default(), build, placing).unwrap(), expected)
+    }
+
+    #[test]
+    fn networks_are_built_when_they_are_needed_and_leave_where_they_may() {
+        let (mut part, expected) = open(fixture("flux/layers/dev"), Residency::Keep);
+        part.leave();
+        assert!(matches!(&part, Part::Stays(bias) if *bias == expected));
+        assert_eq!(part.get().unwrap(), &expected);
+
+        for residency in [Residency::Offload, Residency::OnDemand] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("model.safetensors");
+            let weights = "flux/layers/dev/diffusion_pytorch_model.safetensors";
+            std::fs::copy(fixture(weights), &file).unwrap();
+            let (mut part, expected) = open(folder.path().to_owned(), residency);
+            let mut state = |get: bool| {
+                if get {
+                    assert_eq!(part.get().unwrap(), &expected);
+                } else {
+                    part.leave();
+                }
+                let Part::Comes { config, network, .. } = &part else { panic!("it stays") };
+                (config.load(Ordering::Relaxed), network.is_some())
+            };
+            // Once to check it, and then whenever it comes.
+            let states = [false, true, true, false, true].map(&mut state);
+            assert_eq!(states, [(1, false), (2, true), (2, true), (2, false), (3, true)]);
+            state(false);
+            std::fs::remove_file(file).unwrap();
+            assert_eq!(part.get().is_ok(), residency == Residency::Offload);
+        }
+    }
+}

@@ -145,6 +145,64 @@ fn guidance_must_fit_the_checkpoint() {
     assert_eq!(draw(&flux, off).unwrap(), draw(&flux, request("a bird")).unwrap());
 }
 
+/// Bytes of the networks' weights where each value takes `width`: the most that a policy has on the
+/// device at once, what it has there while it draws, and what it has in host memory.
+fn memory(residency: Residency, width: u64) -> [u64; 3] {
+    let values = |component: &str, config: &str| {
+        let path = golden("inventories").join(format!("{config}.config.json"));
+        let inventory = crate::models::inventory(component, path).unwrap();
+        // T5's table goes by two names, and is read once.
+        let twice = inventory.shape("encoder.embed_tokens.weight").unwrap_or(&[0]);
+        width * (inventory.values() - twice.iter().product::<i64>().unsigned_abs())
+    };
+    let clip = values("clip-text", "text_encoder");
+    let t5 = values("t5-encoder", "t5_encoder");
+    let transformer = values("flux-transformer", "flux_transformer");
+    let vae = values("flux-vae", "flux_vae");
+    let (all, largest) = (clip + t5 + transformer, clip.max(t5).max(transformer));
+    match residency {
+        Residency::Keep => [all + vae, all + vae, 0],
+        Residency::Offload => [largest + vae, transformer + vae, all],
+        Residency::OnDemand => [largest + vae, transformer + vae, 0],
+    }
+}
+
+#[test]
+fn the_documented_memory_is_that_of_the_inventories() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/weights.md");
+    let docs = std::fs::read_to_string(docs).unwrap();
+    for residency in [Residency::Keep, Residency::Offload, Residency::OnDemand] {
+        let [half, full] = [2, 4].map(|width| {
+            memory(residency, width).map(|bytes| format!("{:.1}", bytes as f64 / 1e9))
+        });
+        let cells = half.iter().zip(&full).map(|(half, full)| format!("{half} / {full} GB"));
+        let line = format!("| `{residency:?}` | {} |", cells.collect::<Vec<_>>().join(" | "));
+        assert!(docs.contains(&line), "docs/weights.md lacks: {line}");
+    }
+}
+
+/// An adapter's tokens do not fit a generator that draws from the prompt alone.
+#[cfg(feature = "testing")]
+#[test]
+fn the_pipeline_refuses_an_ip_adapter_and_says_what_is_accepted() {
+    use crate::conditioner::{Conditioner, IpAdapter};
+    use crate::testing::{FakeCritic, FakeRetriever};
+
+    let (file, encoder) = (golden("sdxl/adapter.safetensors"), golden("sdxl/image_encoder"));
+    let adapter = IpAdapter::load(file, encoder, Device::Cpu, DType::F32).unwrap();
+    let (tokens, named) = (adapter.produces().to_string(), adapter.to_string());
+    let pipeline = crate::RagPipeline::builder()
+        .generator(schnell().load().unwrap())
+        .critic(FakeCritic::new())
+        .retriever(FakeRetriever::new::<String>([]))
+        .conditioner(adapter);
+    let error = pipeline.build().unwrap_err();
+    assert!(matches!(error, Error::Incompatible { .. }), "{error}");
+    for words in ["FLUX(schnell)", &named, "expected no conditioning", &tokens] {
+        assert!(error.to_string().contains(words), "{words}: {error}");
+    }
+}
+
 #[test]
 fn an_image_depends_on_its_own_request_alone() {
     let flux = schnell().load().unwrap();

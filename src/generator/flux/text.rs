@@ -80,12 +80,13 @@ impl TextEncoders {
         let Self { tokenizer, length, clip, tokenizer_2, length_2, t5, recent } = self;
         recent.get(prompt.to_owned(), |prompt| {
             let ids = tokenizer.encode_padded(prompt, *length)?;
-            let pooled = clip.get()?.forward(&[ids])?.pooled; // [1, width]
+            let output = clip.get().and_then(|clip| clip.forward(&[ids]));
             clip.leave();
+            let pooled = output?.pooled; // [1, width]
             let ids = tokenizer_2.encode_padded(prompt, *length_2)?.ids;
-            let states = t5.get()?.forward(&[ids])?; // [1, tokens, width]
+            let states = t5.get().and_then(|t5| t5.forward(&[ids])); // [1, tokens, width]
             t5.leave();
-            Ok(Encoded(Rc::new([states, pooled])))
+            Ok(Encoded(Rc::new([states?, pooled])))
         })
     }
 }

@@ -225,3 +225,29 @@ fn recording_lists_what_was_asked_and_takes_no_memory() {
     assert_eq!(asked.shape("a.0.weight"), Some(&[1 << 20, 1 << 20][..]));
     assert_eq!(asked.shape("b.bias"), Some(&[][..]));
 }
+
+#[test]
+fn what_is_held_outlives_its_file_and_what_is_checked_is_not_read() {
+    let folder = Folder::new("held");
+    let values = [1f32, 2.0, -3.5];
+    let path = folder.write("weights.safetensors", file(&[("w", &values)]));
+    let weights = open(&path).unwrap();
+    let (held, checked) = (weights.clone().held(), weights.checked());
+
+    let first = held.get("w", &[3]).unwrap();
+    // The same file, to the inode, with other values.
+    folder.write("weights.safetensors", file(&[("w", &[9.0; 3])]));
+    assert_eq!(weights.get("w", &[3]).unwrap(), Tensor::from_slice(&[9f32; 3]));
+    assert_eq!(held.get("w", &[3]).unwrap(), first);
+    assert_eq!(first, Tensor::from_slice(&values));
+    let half = held.get_kind("w", &[3], Kind::Half).unwrap();
+    assert_eq!(half.kind(), Kind::Half);
+
+    assert_eq!(checked.get("w", &[3]).unwrap(), Tensor::zeros([3], (Kind::Float, Device::Cpu)));
+    for weights in [held, checked] {
+        for (name, shape) in [("w", [4]), ("v", [3])] {
+            let error = weights.get(name, &shape).unwrap_err();
+            assert!(matches!(error, Error::InvalidFile { .. }), "{name}: {error}");
+        }
+    }
+}
