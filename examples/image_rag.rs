@@ -22,6 +22,7 @@ mod sheet;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use futures::executor::block_on;
@@ -82,6 +83,12 @@ struct Options {
     /// The lowest similarity of a reference that is used, in [-1, 1].
     #[arg(long)]
     threshold: Option<f32>,
+    /// By how much a reference must be closer to its caption than the draft, in [-2, 2].
+    #[arg(long, allow_negative_numbers = true)]
+    margin: Option<f32>,
+    /// Has the vision-language model look at each reference before it is used.
+    #[arg(long)]
+    verify: bool,
     /// Retrieves every concept of the prompt at once, without a draft.
     #[arg(long)]
     all_concepts: bool,
@@ -162,7 +169,7 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
     if let Some(url) = &options.vlm_base_url {
         vlm = vlm.base_url(url);
     }
-    let vlm = vlm.build()?;
+    let vlm = Arc::new(vlm.build()?);
     let template = match options.plain_prompt {
         true => PromptTemplate::Plain,
         false => PromptTemplate::Examples,
@@ -176,9 +183,10 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
     if let Some(scheduler) = options.scheduler {
         generator = generator.with_scheduler(scheduler);
     }
+    let embedder = Arc::new(ClipEmbedder::load(place(&options.clip)?, device, dtype)?);
     let bar = ProgressBar::new(0).with_message("gallery");
     let (retriever, skipped) = block_on(EmbeddingRetriever::build(
-        ClipEmbedder::load(place(&options.clip)?, device, dtype)?,
+        Arc::clone(&embedder),
         Catalog::from_folder(&options.gallery)?,
         |done, total| {
             bar.set_length(total as u64);
@@ -194,11 +202,17 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
     config.max_rounds = options.rounds;
     config.threshold = options.threshold;
     config.mode = if options.all_concepts { Mode::AllConcepts } else { Mode::OnDemand };
-    Ok(RagPipeline::builder()
+    let mut builder = RagPipeline::builder()
         .config(config)
         .generator(generator.load()?)
-        .vlm(vlm)
+        .vlm(Arc::clone(&vlm))
         .retriever(retriever)
-        .conditioner(conditioner)
-        .build()?)
+        .conditioner(conditioner);
+    if let Some(margin) = options.margin {
+        builder = builder.margin(embedder, margin);
+    }
+    if options.verify {
+        builder = builder.verifier(vlm);
+    }
+    Ok(builder.build()?)
 }

@@ -336,6 +336,47 @@ fn mmr_puts_what_differs_before_what_is_alike() {
     assert_eq!(error, "Redness failed: expected 2 and 8 embeddings, found 2 and 0");
 }
 
+#[cfg(feature = "gallery")]
+#[test]
+fn a_gallery_keeps_the_captions_that_were_written() {
+    use imagerag::gallery::{ContentHash, Gallery, GalleryRetriever, ImageRecord, Pixels};
+    use imagerag::retriever::Metadata;
+
+    let folder = tempfile::tempdir().unwrap();
+    let gallery =
+        block_on(Gallery::open_or_create(folder.path().join("gallery"), &FakeEmbedder)).unwrap();
+    for (name, rgb) in [("a", [200, 0, 0]), ("b", [0, 200, 0])] {
+        let (image, path) = (solid(8, 8, rgb), folder.path().join(format!("{name}.png")));
+        image.save(&path).unwrap();
+        let record = ImageRecord {
+            hash: ContentHash::of(&std::fs::read(&path).unwrap()),
+            source: name.to_owned(),
+            pixels: Pixels::File(path),
+            metadata: Metadata::default(),
+        };
+        let embedding = block_on(FakeEmbedder.embed_images(&[image])).unwrap().remove(0);
+        gallery.writer().unwrap().add(&[(record, embedding)]).unwrap();
+    }
+    let vlm = FakeVlm::new(["a quetzal", "a kea"]);
+    let kept = gallery.clone();
+    let keep = move |new: &[(Source, String)]| {
+        let mut captions = Vec::new();
+        for (source, caption) in new {
+            let entry = kept.by_source(&source.to_string())?;
+            captions.extend(entry.map(|entry| (entry.id, caption.as_str())));
+        }
+        kept.writer()?.set_captions(&captions)
+    };
+    let writer = CaptionWriter::new(vlm.clone()).kept_by(keep);
+    let retriever = block_on(GalleryRetriever::new(gallery, FakeEmbedder)).unwrap();
+    let rerank = Rerank::new(retriever, Bm25::new().with_writer(writer), 4).unwrap();
+    assert_eq!(sources(&rerank, "green kea", 2).len(), 2);
+    let stored: Vec<_> =
+        list(&rerank, "green kea", 2).into_iter().map(|r| r.provenance.stored_caption).collect();
+    assert!(stored.contains(&Some("a quetzal".into())) && stored.contains(&Some("a kea".into())));
+    assert_eq!(vlm.requests().len(), 2);
+}
+
 // Fusion.
 
 fn fused(by_rank: bool, retrievers: &[Shelf], depth: usize) -> Fuse {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -21,11 +21,12 @@ use crate::vlm::{ChatReply, ChatRequest, Message, Vlm};
 /// its reply holds no number of a candidate, that order is the result; either way the reply is in
 /// the provenance's note.
 ///
-/// A question that was answered is not asked again: the same call gives the same order.
-#[derive(Debug)]
+/// A question that was answered is not asked again: the same call gives the same order. Clones share
+/// the answers, which are kept as long as one of them lives.
+#[derive(Clone, Debug)]
 pub struct VlmReranker<V> {
     vlm: V,
-    answered: Mutex<HashMap<Question, Ranking>>,
+    answered: Arc<Mutex<HashMap<Question, Ranking>>>,
 }
 
 /// What was looked for, and the images that were shown.
@@ -34,7 +35,7 @@ type Question = (String, Vec<Source>);
 impl<V: Vlm> VlmReranker<V> {
     /// The order of `vlm`, which is asked at temperature 0.
     pub fn new(vlm: V) -> Self {
-        Self { vlm, answered: Mutex::default() }
+        Self { vlm, answered: Arc::default() }
     }
 
     async fn ask(&self, list: &[Reference]) -> Result<Ranking> {
