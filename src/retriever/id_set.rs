@@ -70,12 +70,56 @@ impl IdSet {
         self.len == 0
     }
 
+    /// The highest id.
+    pub fn last(&self) -> Option<u64> {
+        let (number, page) = self.pages.last_key_value()?;
+        let word = page.iter().rposition(|&word| word != 0)?;
+        let bit = page[word].ilog2();
+        Some(number * IDS_PER_PAGE + word as u64 * u64::from(u64::BITS) + u64::from(bit))
+    }
+
+    /// The ids that are in `other` too.
+    pub fn intersection(&self, other: &Self) -> Self {
+        let mut both = Self::new();
+        for (&number, page) in &self.pages {
+            let Some(others) = other.pages.get(&number) else { continue };
+            let mut page = *page;
+            page.iter_mut().zip(others).for_each(|(word, other)| *word &= other);
+            let ids: u32 = page.iter().map(|word| word.count_ones()).sum();
+            if ids > 0 {
+                both.pages.insert(number, page);
+                both.len += ids as usize;
+            }
+        }
+        both
+    }
+
     /// The ids, rising.
     pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
         self.pages.iter().flat_map(|(number, page)| {
             let words = page.iter().zip((number * IDS_PER_PAGE..).step_by(u64::BITS as usize));
             words.flat_map(|(&word, first)| Bits(word).map(move |bit| first + u64::from(bit)))
         })
+    }
+
+    /// One bit an id from 0 on, the lowest of a byte first; none where ids are too far apart for it.
+    #[cfg(feature = "faiss")]
+    pub(crate) fn to_bitmap(&self) -> Option<Vec<u8>> {
+        /// A bitmap of this many pages is small, whatever is in it.
+        const FEW: usize = 1_024;
+        let highest = self.pages.last_key_value().map_or(0, |(&number, _)| number);
+        let count = usize::try_from(highest).ok()? + 1;
+        if count > self.pages.len().saturating_mul(64).max(FEW) {
+            return None;
+        }
+        let mut bytes = vec![0; count * size_of::<Page>()];
+        for (&number, page) in &self.pages {
+            let place = &mut bytes[number as usize * size_of::<Page>()..][..size_of::<Page>()];
+            for (place, word) in place.as_chunks_mut().0.iter_mut().zip(page) {
+                *place = word.to_le_bytes();
+            }
+        }
+        Some(bytes)
     }
 }
 
@@ -160,6 +204,16 @@ mod tests {
                 prop_assert_eq!((set.len(), set.is_empty()), (tree.len(), tree.is_empty()));
             }
             prop_assert!(set.iter().eq(tree.iter().copied()));
+            prop_assert_eq!(set.last(), tree.last().copied());
+        }
+
+        #[test]
+        fn holds_in_common_what_trees_do(
+            a in prop::collection::btree_set(0u64..9_000, 0..200),
+            b in prop::collection::btree_set(0u64..9_000, 0..200),
+        ) {
+            let set = |tree: &BTreeSet<u64>| tree.iter().copied().collect::<IdSet>();
+            prop_assert_eq!(set(&a).intersection(&set(&b)), a.intersection(&b).copied().collect());
         }
     }
 }

@@ -1,9 +1,10 @@
 //! [`VectorIndex`]: an embedding to its nearest neighbours.
 
+use std::cmp::Ordering;
 use std::fmt::{Debug, Display};
 
-use crate::Result;
 use crate::retriever::{Embedding, IdSet};
+use crate::{Error, Result};
 
 /// A vector found by a search.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,6 +13,13 @@ pub struct Neighbor {
     pub id: u64,
     /// Cosine similarity to the query, in [-1, 1]; higher is closer.
     pub score: f32,
+}
+
+impl Neighbor {
+    /// The better of two comes first: the higher score, then the lower id.
+    pub(crate) fn by_rank(&self, other: &Self) -> Ordering {
+        other.score.total_cmp(&self.score).then(self.id.cmp(&other.id))
+    }
 }
 
 /// Finds the nearest of many vectors.
@@ -53,6 +61,19 @@ pub trait VectorIndex: Display + Debug + Send + Sync + 'static {
             }
             wide = wide.saturating_mul(4).min(self.count());
         }
+    }
+}
+
+/// # Errors
+/// [`Error::InvalidInput`] when one of `embeddings` has not the dimension of `index`.
+pub(super) fn check_dim(index: &impl VectorIndex, embeddings: &[Embedding]) -> Result<()> {
+    match embeddings.iter().find(|embedding| embedding.dim() != index.dim()) {
+        None => Ok(()),
+        Some(wrong) => Err(Error::invalid_input(
+            format!("embedding for {index}"),
+            format!("{} values", index.dim()),
+            format!("{} values", wrong.dim()),
+        )),
     }
 }
 

@@ -6,6 +6,8 @@ mod catalog;
 #[cfg(feature = "tch")]
 mod clip;
 mod embedder;
+#[cfg(feature = "faiss")]
+mod faiss;
 mod filter;
 mod flat_index;
 mod fuse;
@@ -15,6 +17,7 @@ mod metadata;
 #[cfg(feature = "tch")]
 mod open_embedder;
 mod reference;
+mod refine;
 mod rerank;
 #[cfg(feature = "tch")]
 mod siglip;
@@ -34,6 +37,8 @@ pub use catalog::{Catalog, CatalogEntry};
 #[cfg(feature = "tch")]
 pub use clip::ClipEmbedder;
 pub use embedder::{Embedder, Embedding};
+#[cfg(feature = "faiss")]
+pub use faiss::{FaissBuilder, FaissIndex};
 #[cfg(feature = "serde")]
 pub use filter::FieldValue;
 pub use filter::{Clause, Filter};
@@ -45,6 +50,7 @@ pub use metadata::Metadata;
 #[cfg(feature = "tch")]
 pub use open_embedder::open_embedder;
 pub use reference::{Caption, Finding, Provenance, Reference, Source};
+pub use refine::Refine;
 pub use rerank::{Bm25, CaptionWriter, Idf, Mmr, Ranking, Rerank, Reranker, VlmReranker};
 #[cfg(feature = "tch")]
 pub use siglip::SiglipEmbedder;

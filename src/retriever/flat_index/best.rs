@@ -13,7 +13,7 @@ impl Eq for Ranked {}
 
 impl Ord for Ranked {
     fn cmp(&self, other: &Self) -> Ordering {
-        other.0.score.total_cmp(&self.0.score).then(self.0.id.cmp(&other.0.id))
+        self.0.by_rank(&other.0)
     }
 }
 

@@ -9,6 +9,7 @@ use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::thread;
 
+use crate::retriever::index::check_dim;
 use crate::retriever::{Embedding, IdSet, Neighbor, VectorIndex};
 use crate::{Error, Result};
 
@@ -47,7 +48,7 @@ impl FlatIndex {
     /// # Errors
     /// [`Error::InvalidInput`] when `dim` is 0.
     pub fn with_precision(dim: usize, precision: Precision) -> Result<Self> {
-        check_dim(dim)?;
+        at_least_one(dim)?;
         Ok(Self { dim, rows: Rows::new(precision), threads: None })
     }
 
@@ -73,8 +74,14 @@ impl FlatIndex {
     /// [`Error::InvalidInput`] when `dim` is 0, when `memory` is no whole number of rows, or when its
     /// address is no multiple of the size of a value.
     pub fn over(dim: usize, precision: Precision, memory: SharedRows) -> Result<Self> {
-        check_dim(dim)?;
+        at_least_one(dim)?;
         Ok(Self { dim, rows: Rows::share(dim, precision, memory)?, threads: None })
+    }
+
+    /// An index of `rows`, `[count, dim]`.
+    #[cfg(feature = "faiss")]
+    pub(crate) const fn of(dim: usize, rows: Vec<f32>) -> Self {
+        Self { dim, rows: Rows::F32(rows), threads: None }
     }
 
     /// Searches on at most `threads` threads, instead of one a core.
@@ -93,21 +100,10 @@ impl FlatIndex {
     /// # Errors
     /// [`Error::InvalidInput`] when the embedding is of another dimension, or the memory is shared.
     pub fn add(&mut self, embedding: &Embedding) -> Result<u64> {
-        self.check(embedding)?;
+        check_dim(self, std::slice::from_ref(embedding))?;
         let id = self.count() as u64;
         self.rows.push(embedding.values())?;
         Ok(id)
-    }
-
-    fn check(&self, embedding: &Embedding) -> Result<()> {
-        if embedding.dim() != self.dim {
-            return Err(Error::invalid_input(
-                format!("embedding for {self}"),
-                format!("{} values", self.dim),
-                format!("{} values", embedding.dim()),
-            ));
-        }
-        Ok(())
     }
 
     /// The best `limit` of `count` rows, split into shares of neighbours by `share(first, last)`.
@@ -118,9 +114,7 @@ impl FlatIndex {
         count: usize,
         share: impl Fn(usize, usize) -> I + Sync,
     ) -> Result<Vec<Vec<Neighbor>>> {
-        for query in queries {
-            self.check(query)?;
-        }
+        check_dim(self, queries)?;
         let limit = limit.min(count);
         if limit == 0 || queries.is_empty() {
             return Ok(vec![Vec::new(); queries.len()]);
@@ -158,7 +152,7 @@ impl FlatIndex {
     }
 }
 
-fn check_dim(dim: usize) -> Result<()> {
+fn at_least_one(dim: usize) -> Result<()> {
     if dim == 0 {
         return Err(Error::invalid_input("dimension", "at least 1", dim));
     }
