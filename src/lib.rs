@@ -55,6 +55,7 @@
 //! | `tch` | SDXL, IP-Adapter-plus and CLIP on libtorch 2.11.0 |
 //! | `gallery` | a folder of images that are embedded once and found ever after |
 //! | `hub` | weights by repository name |
+//! | `milvus` | search in Milvus, from one process to a cluster |
 //! | `testing` | fakes and conformance suites |
 //! | `download-libtorch` | libtorch at build time |
 //! | `doc-only` | documents and type-checks without libtorch |
@@ -73,7 +74,7 @@ pub mod hub;
 mod image;
 #[cfg(feature = "tch")]
 pub mod models;
-#[cfg(any(feature = "hub", feature = "openai"))]
+#[cfg(any(feature = "hub", feature = "milvus", feature = "openai"))]
 mod net;
 pub mod pipeline;
 pub mod retriever;

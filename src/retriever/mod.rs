@@ -16,6 +16,8 @@ mod index;
 mod metadata;
 #[cfg(feature = "tch")]
 mod open_embedder;
+#[cfg(feature = "milvus")]
+mod milvus;
 mod reference;
 mod refine;
 mod rerank;
@@ -55,6 +57,11 @@ pub use rerank::{Bm25, CaptionWriter, Idf, Mmr, Ranking, Rerank, Reranker, VlmRe
 #[cfg(feature = "tch")]
 pub use siglip::SiglipEmbedder;
 pub use threshold::Threshold;
+#[cfg(feature = "milvus")]
+pub use milvus::{
+    Consistency, Milvus, MilvusBuilder, MilvusImage, MilvusIndex, MilvusIndexType, MilvusRetriever,
+};
+pub use reference::{Caption, Provenance, Reference, Source};
 
 /// Finds images that show what captions describe.
 ///

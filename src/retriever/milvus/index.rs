@@ -1,0 +1,242 @@
+//! [`MilvusIndex`]: a collection of Milvus as a [`VectorIndex`] that knows what its images are.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::collection::Collection;
+use super::{Milvus, MilvusImage, expression, schema};
+use crate::retriever::{Embedding, Filter, IdSet, Neighbor, VectorIndex};
+use crate::{Error, Result, net};
+
+/// Images that are written in one call.
+const ROWS: usize = 1_000;
+/// Bytes that are written in one call, about.
+const BYTES: usize = 8 << 20;
+
+/// A collection of Milvus. Clones share it.
+///
+/// Scores are cosine similarities; ids are the caller's. Every call waits for the server, for as
+/// long as [`MilvusBuilder`](super::MilvusBuilder) says, and is [`Error::Connection`],
+/// [`Error::Timeout`] or [`Error::Service`] where that was in vain.
+#[derive(Clone)]
+pub struct MilvusIndex {
+    collection: Collection,
+    /// What [`VectorIndex::count`] says while the server is away.
+    counted: Arc<AtomicUsize>,
+}
+
+impl MilvusIndex {
+    pub(super) fn load(milvus: Milvus, name: String, dim: usize) -> Result<Self> {
+        let Milvus { client, consistency } = milvus;
+        let collection = Collection { client, name, dim, consistency, parameters: [].into() };
+        let index = Self { collection, counted: Arc::default() };
+        index.wait(|collection| async move { collection.load().await })?;
+        Ok(index)
+    }
+
+    /// Sets what each search takes from Milvus' own settings, such as `nprobe` or `ef`.
+    #[must_use]
+    pub fn with_parameter(mut self, name: impl Into<String>, value: u32) -> Self {
+        self.collection.parameters.insert(name.into(), value.to_string());
+        self
+    }
+
+    /// The collection's name.
+    pub fn name(&self) -> &str {
+        &self.collection.name
+    }
+
+    /// Writes images with their embeddings, over those with the same ids. `progress` hears how many
+    /// of how many are written. When a call fails, those before it stay written.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`], before anything is written, when an embedding is of another
+    /// dimension, an id is above 2^63 - 1, a text is longer than 65,535 bytes, or the JSON is no
+    /// object; those of every call of a server.
+    pub fn add(
+        &self,
+        images: &[(MilvusImage, Embedding)],
+        progress: impl Fn(usize, usize),
+    ) -> Result<()> {
+        for (image, embedding) in images {
+            image.check()?;
+            self.check(embedding)?;
+        }
+        let mut written = 0;
+        while written < images.len() {
+            let batch = self.batch(&images[written..]).to_vec();
+            written += batch.len();
+            self.wait(move |collection| async move { collection.upsert(&batch).await })?;
+            progress(written, images.len());
+        }
+        Ok(())
+    }
+
+    /// As many of the first images as are written in one call.
+    fn batch<'a>(&self, images: &'a [(MilvusImage, Embedding)]) -> &'a [(MilvusImage, Embedding)] {
+        let mut bytes = 0;
+        let fitting = images.iter().take(ROWS).take_while(|(image, _)| {
+            bytes += image.size() + 4 * self.collection.dim;
+            bytes <= BYTES
+        });
+        &images[..fitting.count().max(1)]
+    }
+
+    /// Takes images out; ids that are not there are passed over.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when an id is above 2^63 - 1; those of every call of a server.
+    pub fn remove(&self, ids: &[u64]) -> Result<()> {
+        let ids = ids.to_vec();
+        self.wait(|collection| async move { collection.remove(&ids).await })
+    }
+
+    /// How many images there are that `filter` lets through.
+    ///
+    /// # Errors
+    /// As [`search_filtered`](Self::search_filtered).
+    pub fn count_filtered(&self, filter: &Filter) -> Result<usize> {
+        let expression = expression::of(filter)?;
+        self.wait(|collection| async move { collection.count(&expression).await })
+    }
+
+    /// The `limit` nearest images of each query among those that `filter` lets through.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when a query is of another dimension, when `limit` and the number of
+    /// images are above 16,384, or when Milvus cannot express the filter: no value may hold control
+    /// characters, no caption `%`, `_` or `\`. Those of every call of a server.
+    pub fn search_filtered(
+        &self,
+        queries: &[Embedding],
+        limit: usize,
+        filter: &Filter,
+    ) -> Result<Vec<Vec<Neighbor>>> {
+        queries.iter().try_for_each(|query| self.check(query))?;
+        let (queries, expression) = (queries.to_vec(), expression::of(filter)?);
+        self.wait(|collection| async move { collection.search(&queries, limit, &expression).await })
+    }
+
+    /// The images with these ids that are there, by rising id.
+    ///
+    /// # Errors
+    /// Those of every call of a server.
+    pub fn images(&self, ids: &[u64]) -> Result<Vec<MilvusImage>> {
+        let ids = ids.to_vec();
+        self.wait(|collection| async move { collection.images(&ids).await })
+    }
+
+    /// All images that `filter` lets through with their embeddings, by rising id, few of them in
+    /// memory at a time. Those written meanwhile may come or not.
+    ///
+    /// # Errors
+    /// As [`search_filtered`](Self::search_filtered), the server's as items.
+    pub fn iter(
+        &self,
+        filter: &Filter,
+    ) -> Result<impl Iterator<Item = Result<(MilvusImage, Embedding)>> + use<>> {
+        let (index, expression) = (self.clone(), expression::of(filter)?);
+        let mut next = Some(expression::after(&expression, None));
+        let pages = std::iter::from_fn(move || {
+            let asked = next.take()?;
+            let fields = [&schema::DESCRIPTION[..], &[schema::VECTOR]].concat();
+            let page = index.wait(|collection| async move {
+                let page = collection.page(&asked, &fields).await?;
+                let lacks = || collection.client.about.senseless("a vector", "none");
+                let rows = page.into_iter();
+                rows.map(|(image, vector)| Ok((image, vector.ok_or_else(lacks)?))).collect()
+            });
+            let page: Vec<(MilvusImage, Embedding)> = match page {
+                Ok(page) => page,
+                Err(error) => return Some(vec![Err(error)]),
+            };
+            let last = page.last()?.0.id;
+            next = Some(expression::after(&expression, Some(last)));
+            Some(page.into_iter().map(Ok).collect())
+        });
+        Ok(pages.flatten())
+    }
+
+    /// Makes the server write to its disk what it holds in memory. Nothing is lost without it; it
+    /// makes searching faster after much was added.
+    ///
+    /// # Errors
+    /// Those of every call of a server.
+    pub fn flush(&self) -> Result<()> {
+        self.wait(|collection| async move { collection.flush().await })
+    }
+
+    fn check(&self, embedding: &Embedding) -> Result<()> {
+        if embedding.dim() == self.collection.dim {
+            return Ok(());
+        }
+        Err(Error::invalid_input(
+            format!("embedding for {self}"),
+            format!("{} values", self.collection.dim),
+            format!("{} values", embedding.dim()),
+        ))
+    }
+
+    pub(super) const fn collection(&self) -> &Collection {
+        &self.collection
+    }
+
+    /// What `work` gives, while the calling thread waits.
+    fn wait<T, F>(&self, work: impl FnOnce(Collection) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        net::wait("Milvus", work(self.collection.clone()))
+    }
+}
+
+/// The count of a server that is away is the last that it told.
+#[deny(clippy::missing_trait_methods)]
+impl VectorIndex for MilvusIndex {
+    fn dim(&self) -> usize {
+        self.collection.dim
+    }
+
+    fn count(&self) -> usize {
+        if let Ok(count) = self.count_filtered(&Filter::all()) {
+            self.counted.store(count, Ordering::Relaxed);
+        }
+        self.counted.load(Ordering::Relaxed)
+    }
+
+    fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
+        self.search_filtered(queries, limit, &Filter::all())
+    }
+
+    fn search_among(
+        &self,
+        queries: &[Embedding],
+        limit: usize,
+        ids: &IdSet,
+    ) -> Result<Vec<Vec<Neighbor>>> {
+        queries.iter().try_for_each(|query| self.check(query))?;
+        // Milvus has none above.
+        let ids: Vec<u64> = ids.iter().take_while(|&id| id <= i64::MAX as u64).collect();
+        let queries = queries.to_vec();
+        self.wait(|collection| async move { collection.search_among(&queries, limit, &ids).await })
+    }
+}
+
+impl fmt::Display for MilvusIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Milvus({})", self.collection.name)
+    }
+}
+
+impl fmt::Debug for MilvusIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MilvusIndex")
+            .field("address", &self.collection.client.about.address)
+            .field("name", &self.collection.name)
+            .field("dim", &self.collection.dim)
+            .field("parameters", &self.collection.parameters)
+            .finish()
+    }
+}

@@ -1,0 +1,116 @@
+//! The server that all tests share, and servers of their own for tests that stop them.
+
+use imagerag::retriever::{Milvus, MilvusBuilder, MilvusIndex, MilvusIndexType};
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// The server at `$IMAGERAG_MILVUS`.
+pub(crate) fn milvus() -> Option<Milvus> {
+    let address = variable("IMAGERAG_MILVUS", "the address of a Milvus")?;
+    Some(Milvus::connect(address).unwrap())
+}
+
+fn variable(name: &str, what: &str) -> Option<String> {
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+    if value.is_none() {
+        eprintln!("skipped: set {name} to {what}, or run `cargo xtask test`");
+    }
+    value
+}
+
+/// A collection of one test, removed when it ends.
+pub(crate) struct Collection {
+    pub(crate) index: MilvusIndex,
+    milvus: Milvus,
+}
+
+impl Collection {
+    pub(crate) fn of(milvus: &Milvus, name: &str, dim: usize, kind: MilvusIndexType) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("imagerag_test_{name}_{}_{number}", std::process::id());
+        Self { index: milvus.create(&name, dim, kind).unwrap(), milvus: milvus.clone() }
+    }
+}
+
+impl Drop for Collection {
+    fn drop(&mut self) {
+        let _ = self.milvus.drop_collection(self.index.name());
+    }
+}
+
+/// A server of one test.
+pub(crate) struct Server {
+    program: String,
+    folder: tempfile::TempDir,
+    port: u16,
+    process: Option<Child>,
+}
+
+impl Server {
+    /// A server of the program at `$IMAGERAG_MILVUS_LITE`.
+    pub(crate) fn start() -> Option<Self> {
+        let program = variable("IMAGERAG_MILVUS_LITE", "the program milvus-lite")?;
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut server =
+            Self { program, folder: tempfile::tempdir().unwrap(), port, process: None };
+        server.again();
+        server.wait();
+        Some(server)
+    }
+
+    /// Starts it on the data that it had; does not wait until it answers.
+    pub(crate) fn again(&mut self) {
+        let process = Command::new(&self.program)
+            .args(["server", "--host", "127.0.0.1", "--port", &self.port.to_string()])
+            .arg("--data-dir")
+            .arg(self.folder.path())
+            // It ends when this closes.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.process = Some(process);
+    }
+
+    /// Waits until it answers.
+    pub(crate) fn wait(&self) {
+        let start = Instant::now();
+        while let Err(error) = self.builder().connect() {
+            assert!(start.elapsed() < Duration::from_secs(120), "{error}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// Sends it a signal, such as `STOP`.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn signal(&self, name: &str) {
+        let process = self.process.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &process]).status().unwrap().success());
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn builder(&self) -> MilvusBuilder {
+        Milvus::builder(self.address())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
