@@ -14,10 +14,10 @@ mod fuse;
 mod id_set;
 mod index;
 mod metadata;
-#[cfg(feature = "tch")]
-mod open_embedder;
 #[cfg(feature = "milvus")]
 mod milvus;
+#[cfg(feature = "tch")]
+mod open_embedder;
 mod reference;
 mod refine;
 mod rerank;
@@ -49,6 +49,10 @@ pub use fuse::Fuse;
 pub use id_set::IdSet;
 pub use index::{Neighbor, VectorIndex};
 pub use metadata::Metadata;
+#[cfg(feature = "milvus")]
+pub use milvus::{
+    Consistency, Milvus, MilvusBuilder, MilvusImage, MilvusIndex, MilvusIndexType, MilvusRetriever,
+};
 #[cfg(feature = "tch")]
 pub use open_embedder::open_embedder;
 pub use reference::{Caption, Finding, Provenance, Reference, Source};
@@ -57,11 +61,6 @@ pub use rerank::{Bm25, CaptionWriter, Idf, Mmr, Ranking, Rerank, Reranker, VlmRe
 #[cfg(feature = "tch")]
 pub use siglip::SiglipEmbedder;
 pub use threshold::Threshold;
-#[cfg(feature = "milvus")]
-pub use milvus::{
-    Consistency, Milvus, MilvusBuilder, MilvusImage, MilvusIndex, MilvusIndexType, MilvusRetriever,
-};
-pub use reference::{Caption, Provenance, Reference, Source};
 
 /// Finds images that show what captions describe.
 ///
