@@ -19,7 +19,6 @@ pub(crate) mod sdxl;
 pub(crate) mod sentencepiece;
 pub(crate) mod siglip;
 mod special_tokens;
-#[allow(dead_code, unused_imports, reason = "FLUX reads it")]
 pub(crate) mod t5;
 pub(crate) mod vae;
 pub(crate) mod weights;

@@ -18,7 +18,6 @@ pub(crate) struct Case {
     model: Option<String>,
     files: HashMap<String, Value>,
     pub(crate) max_length: Option<usize>,
-    pub(crate) size: i64,
     pub(crate) ids: Vec<Vec<i64>>,
     pub(crate) long: HashMap<String, Vec<i64>>,
     pub(crate) padded: Vec<i64>,
@@ -141,7 +140,7 @@ pub(crate) fn numbers() -> impl FnMut(usize) -> usize {
 #[test]
 fn flipped_bits_never_panic() {
     let texts: Vec<&str> = vec!["a photo of é 日本 \u{200b} 😀", "\0\u{1}", "", "ﬁ½ x-ray <sks>"];
-    let mut number = numbers();
+    let (mut number, mut cut) = (numbers(), 0);
     for name in ["rules.model", "bytes.model"] {
         let path = fixture("sentencepiece").join(name);
         let whole = std::fs::read(&path).unwrap();
@@ -152,12 +151,51 @@ fn flipped_bits_never_panic() {
                 bytes[at] ^= 1 << number(8);
             }
             let Ok(model) = Model::parse(&path, &bytes) else { continue };
-            let Some(map) = &model.charsmap else { continue };
+            let map = model.charsmap.clone();
+            let processor = Processor::new(model);
             for text in &texts {
+                let known = |&number: &usize| number < processor.size();
+                assert!(processor.encode(text).iter().all(known), "{text:?}");
                 for start in 0..text.len() {
-                    let _ = map.longest(&text.as_bytes()[start..]);
+                    let _ = map.as_ref().map(|map| map.longest(&text.as_bytes()[start..]));
                 }
+                cut += 1;
             }
         }
+    }
+    assert!(cut > 100, "only {cut} texts were cut");
+}
+
+#[test]
+fn a_text_is_cut_where_its_pieces_are_likeliest() {
+    let piece = |text: &str, score, kind| Piece { text: text.to_owned(), score, kind };
+    let mut model = Model::open(&fixture("sentencepiece/rules.model")).unwrap();
+    use PieceType::{Control, Normal, Unknown, Unused, UserDefined};
+    model.pieces = vec![
+        piece("?", 0.0, Unknown),
+        piece("▁", -3.0, Normal),
+        piece("a", -2.0, Normal),
+        piece("b", -2.0, Normal),
+        piece("ab", -3.5, Normal),
+        piece("▁ab", -9.0, Normal),
+        piece("bc", -1.0, UserDefined),
+        piece("xy", -1.0, Control),
+        piece("▁a", -1.0, Unused),
+    ];
+    model.unknown = 0;
+    let processor = Processor::new(model);
+    for (text, expected) in [
+        ("", vec![]),
+        ("  ", vec![]),
+        ("ab", vec![1, 4]),
+        ("  ab   ab ", vec![1, 4, 1, 4]),
+        // A symbol is found whatever its score, and never taken apart.
+        ("abc", vec![1, 2, 6]),
+        // A run of unknown characters is one piece, and the one it spells where that has no text.
+        ("aqqa", vec![1, 2, 0, 2]),
+        ("xy", vec![1, 7]),
+        ("xyx", vec![1, 0]),
+    ] {
+        assert_eq!(processor.encode(text), expected, "{text:?}");
     }
 }

@@ -8,7 +8,7 @@ use tch::Tensor;
 use super::*;
 use crate::models::config::read_json;
 use crate::models::golden::{self, assert_close, device, fixture};
-use crate::models::sentencepiece::tests::recorded;
+use crate::models::sentencepiece::tests::{numbers, recorded};
 use crate::{Error, Result};
 
 fn folder(name: &str) -> PathBuf {
@@ -155,4 +155,30 @@ fn whole_tokenizers_are_read_as_they_are() {
     let error = Tokenizer::open(path.path(), 20).unwrap_err();
     assert!(matches!(error, Error::InvalidFile { .. }), "{error}");
     assert!(error.to_string().contains("a trie within its bounds"), "{error}");
+}
+
+#[test]
+fn flipped_bits_in_a_tokenizer_never_panic() {
+    let place = tempfile::tempdir().unwrap();
+    let (mut number, mut loaded) = (numbers(), 0);
+    for name in ["model/spiece.model", "model_2/tokenizer.json"] {
+        let whole = std::fs::read(folder(name)).unwrap();
+        let path = place.path().join(PathBuf::from(name).file_name().unwrap());
+        for _ in 0..60 {
+            let mut bytes = whole.clone();
+            for _ in 0..=number(3) {
+                let at = number(bytes.len());
+                bytes[at] ^= 1 << number(8);
+            }
+            std::fs::write(&path, bytes).unwrap();
+            let Ok(tokenizer) = Tokenizer::open(place.path(), 20) else { continue };
+            loaded += 1;
+            for text in ["a photo of é 日本 \u{200b} 😀", "\0\u{1}", "", "ﬁ½ x-ray <sks> e\u{301}"]
+            {
+                drop(tokenizer.encode(text));
+            }
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+    assert!(loaded > 20, "only {loaded} were still tokenizers");
 }

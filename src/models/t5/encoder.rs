@@ -1,7 +1,5 @@
 //! Token numbers to T5's text states: `T5EncoderModel` without a mask, as FLUX runs it.
 
-use std::path::Path;
-
 use tch::{Kind, Tensor};
 
 use super::config::T5Config;
@@ -46,12 +44,6 @@ struct Norm {
 }
 
 impl T5Encoder {
-    /// The text encoder in `folder`.
-    pub(crate) fn open(folder: &Path, device: tch::Device, kind: Kind) -> Result<Self> {
-        let config = T5Config::open(folder)?;
-        Self::new(&Weights::open(folder, device, kind)?, &config)
-    }
-
     /// The text encoder that is the whole of `weights`.
     pub(crate) fn new(weights: &Weights, config: &T5Config) -> Result<Self> {
         let width = config.d_model;
@@ -86,11 +78,6 @@ impl T5Encoder {
         let table = [config.vocab_size, config.d_model];
         drop(weights.sub("encoder.embed_tokens").get("weight", &table)?);
         Ok(weights.recorded())
-    }
-
-    /// Width of the states.
-    pub(crate) const fn width(&self) -> i64 {
-        self.config.d_model
     }
 
     /// Number of tokens known; a tokenizer's numbers are below it.

@@ -6,7 +6,7 @@ mod tokenizer;
 
 pub(crate) use config::T5Config;
 pub(crate) use encoder::T5Encoder;
-pub(crate) use tokenizer::{Tokenizer, Tokens};
+pub(crate) use tokenizer::Tokenizer;
 
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,8 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn open(name: &str, kind: Kind) -> T5Encoder {
-    T5Encoder::open(&folder(name), device(), kind).unwrap()
+    let config = T5Config::open(&folder(name)).unwrap();
+    T5Encoder::new(&Weights::open(&folder(name), device(), kind).unwrap(), &config).unwrap()
 }
 
 fn rows(ids: &Tensor) -> Vec<Vec<i64>> {
@@ -45,7 +46,6 @@ fn states_equal_transformers_block_by_block() {
         for batch in 0..batches {
             let ids = rows(&recorded(&format!("ids.{batch}")));
             let found = encoder.forward(&ids).unwrap();
-            assert_eq!(found.size()[2], encoder.width());
             assert_close(name, &found, &recorded(&format!("last.{batch}")), 1e-5);
         }
     }
@@ -139,8 +139,6 @@ fn tokens_equal_transformers_for_any_text() {
     let recorded = recorded("T5Tokenizer");
     for (name, case) in &recorded.cases {
         let tokenizer = Tokenizer::open(case.folder().path()).unwrap();
-        assert_eq!(tokenizer.max_length(), case.max_length, "{name}");
-        assert_eq!(tokenizer.size(), case.size, "{name}");
         for (text, ids) in recorded.texts.iter().zip(&case.ids) {
             let found = tokenizer.encode(text, usize::MAX).unwrap();
             assert_eq!((&found.ids, found.cut), (ids, 0), "{name}: {text:?}");

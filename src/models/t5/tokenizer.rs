@@ -23,7 +23,6 @@ pub(crate) struct Tokenizer {
     tokenizer: tokenizers::Tokenizer,
     end: i64,
     pad: i64,
-    max_length: Option<usize>,
 }
 
 /// The token numbers of a text.
@@ -103,17 +102,7 @@ impl Tokenizer {
             })
         };
         let (end, pad) = (number(&end)?, number(&pad)?);
-        Ok(Self { end, pad, max_length: config.max_length(), path, tokenizer })
-    }
-
-    /// The most tokens a text should have, the end included, where the files say so.
-    pub(crate) const fn max_length(&self) -> Option<usize> {
-        self.max_length
-    }
-
-    /// One more than the largest token number.
-    pub(crate) fn size(&self) -> i64 {
-        self.tokenizer.get_vocab(true).values().max().map_or(0, |&id| i64::from(id) + 1)
+        Ok(Self { path, tokenizer, end, pad })
     }
 
     /// The tokens of `text`, then the end: at most `limit` of them, at least 1. What is too much is
