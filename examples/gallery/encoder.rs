@@ -1,12 +1,11 @@
 //! What is said of an encoder on the command line to the encoder.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use imagerag::Result;
 use imagerag::models::{DType, Device};
-use imagerag::retriever::{ClipEmbedder, Embedder};
-use imagerag::{Error, Result};
+use imagerag::retriever::{Embedder, open_embedder};
 
 use crate::place::place;
 
@@ -15,7 +14,7 @@ const EMBEDDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/tinyworld/
 
 #[derive(clap::Args)]
 pub(crate) struct Encoder {
-    /// The encoder: a folder in transformers' layout, or the name of a repository; the small CLIP
+    /// The encoder, CLIP or SigLIP: a folder in transformers' layout, or the name of a repository; the small CLIP
     /// of the embedded world by default.
     #[arg(long, value_name = "DIR_OR_REPO", default_value = EMBEDDED, hide_default_value = true)]
     encoder: String,
@@ -32,13 +31,8 @@ impl Encoder {
     pub(crate) fn load(&self, quiet: bool) -> Result<Arc<dyn Embedder>> {
         let began = Instant::now();
         let folder = place(&self.encoder)?;
-        let embedder: Arc<dyn Embedder> = match kind(&folder)?.as_str() {
-            "clip" => Arc::new(ClipEmbedder::load(folder, self.device, self.dtype)?),
-            found => {
-                let path = folder.join("config.json");
-                return Err(Error::invalid_file(path, "model_type", "clip", found));
-            }
-        };
+        let embedder: Arc<dyn Embedder> =
+            Arc::from(open_embedder(folder, self.device, self.dtype)?);
         if !quiet {
             let (device, dtype) = (self.device, self.dtype);
             let elapsed = began.elapsed();
@@ -46,17 +40,4 @@ impl Encoder {
         }
         Ok(embedder)
     }
-}
-
-/// The `model_type` of the checkpoint in `folder`.
-fn kind(folder: &Path) -> Result<String> {
-    #[derive(serde::Deserialize)]
-    struct Config {
-        model_type: String,
-    }
-    let path = folder.join("config.json");
-    let text = std::fs::read_to_string(&path).map_err(|source| Error::io(&path, source))?;
-    let config: Config = serde_json::from_str(&text)
-        .map_err(|error| Error::invalid_file(&path, "configuration", "a model_type", error))?;
-    Ok(config.model_type)
 }

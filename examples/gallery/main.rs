@@ -82,8 +82,8 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
-        Command::Build(options) => take_in::run(options, true),
-        Command::Add(options) => take_in::run(options, false),
+        Command::Build(options) => take_in::run(&options, true),
+        Command::Add(options) => take_in::run(&options, false),
         Command::Remove(options) => remove::remove(&options),
         Command::Search(options) => find::run(&options),
         Command::Stats(options) => inform::run(&options),

@@ -29,6 +29,9 @@ pub(crate) struct Options {
     /// Loads no encoder: the sources are embeddings that the encoder of this name made.
     #[arg(long, value_name = "NAME", conflicts_with = "encoder")]
     embedded_by: Option<String>,
+    /// The shards that the embeddings of clip-retrieval were made of: pixels are read from them.
+    #[arg(long, value_name = "DIR")]
+    shards: Option<PathBuf>,
     /// Images that are embedded and acknowledged together.
     #[arg(long, default_value_t = 64)]
     batch: usize,
@@ -55,12 +58,12 @@ enum Kind {
 
 type Images = Box<dyn Iterator<Item = Result<Item, Rejected>> + Send>;
 
-pub(crate) fn run(options: Options, make: bool) -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn run(options: &Options, make: bool) -> Result<(), Box<dyn std::error::Error>> {
     // Whatever is wrong with the sources is told before anything is loaded.
     let readers: Vec<(&PathBuf, Images)> = options
         .sources
         .iter()
-        .map(|source| Ok((source, open(source, options.kind)?)))
+        .map(|source| Ok((source, open(source, options)?)))
         .collect::<Result<_>>()?;
     let folder = &options.place.folder;
     if !make {
@@ -111,8 +114,8 @@ pub(crate) fn run(options: Options, make: bool) -> Result<(), Box<dyn std::error
 }
 
 /// The images at `source`.
-fn open(source: &Path, kind: Option<Kind>) -> Result<Images> {
-    let kind = match kind {
+fn open(source: &Path, options: &Options) -> Result<Images> {
+    let kind = match options.kind {
         Some(kind) => kind,
         None => kind_of(source)?,
     };
@@ -124,7 +127,13 @@ fn open(source: &Path, kind: Option<Kind>) -> Result<Images> {
         }
         Kind::Folder => Box::new(Folder::open(source)?.counted()),
         Kind::Shards => Box::new(WebDataset::open(source)?),
-        Kind::ClipRetrieval => Box::new(ClipRetrieval::open(source)?),
+        Kind::ClipRetrieval => {
+            let images = ClipRetrieval::open(source)?;
+            match &options.shards {
+                Some(shards) => Box::new(images.with_shards(shards)?),
+                None => Box::new(images),
+            }
+        }
     })
 }
 

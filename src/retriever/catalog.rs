@@ -1,6 +1,8 @@
 //! [`Catalog`]: what a gallery holds, by number: the pictures with their origin and licence.
 
 use crate::image::Image;
+#[cfg(all(feature = "image", feature = "serde"))]
+use crate::image::{EXTENSIONS, is_picture};
 use crate::retriever::{Caption, Provenance, Reference, Source};
 use crate::{Error, Result};
 
@@ -157,20 +159,15 @@ impl Catalog {
     }
 }
 
-/// Endings of the files that are taken for pictures.
-#[cfg(all(feature = "image", feature = "serde"))]
-const EXTENSIONS: [&str; 8] = ["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
-
 #[cfg(all(feature = "image", feature = "serde"))]
 fn find_pictures(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let entries = std::fs::read_dir(folder).map_err(|source| Error::io(folder, source))?;
     for entry in entries {
         let path = entry.map_err(|source| Error::io(folder, source))?.path();
-        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
         // A link to a folder could lead back here: only real folders are entered.
         if path.is_dir() && !path.is_symlink() {
             find_pictures(&path, files)?;
-        } else if EXTENSIONS.contains(&ending.as_str()) {
+        } else if is_picture(&path) {
             files.push(path);
         }
     }

@@ -4,7 +4,7 @@ use std::fs;
 
 use imagerag::Image;
 use imagerag::gallery::Pixels;
-use imagerag::gallery::ingest::{ClipRetrieval, Content, Folder, WebDataset};
+use imagerag::gallery::ingest::{ClipRetrieval, Content, Folder, Item, WebDataset};
 use tempfile::tempdir;
 
 use super::support::*;
@@ -178,4 +178,31 @@ fn pixels_of_embeddings_are_the_local_file_where_there_is_one() {
     assert_eq!(items[1].embedding.as_ref().unwrap().values(), [0.0, 1.0]);
     assert_eq!(items.len(), 2);
     assert!(rejected[0].ends_with("row: expected an image_path or a url, found neither"));
+}
+
+#[test]
+fn pixels_of_embeddings_are_in_the_shards_that_they_were_made_of() {
+    let folder = tempdir().unwrap();
+    let root = folder.path();
+    for name in ["img_emb", "metadata", "shards"] {
+        fs::create_dir(root.join(name)).unwrap();
+    }
+    fs::write(root.join("img_emb/img_emb_0.npy"), npy(&[2, 1], &[1.0_f32, 1.0])).unwrap();
+    let keys = ["000000001", "000000009"];
+    parquet(
+        &root.join("metadata/metadata_0.parquet"),
+        &[("image_path", &keys), ("url", &["https://x/1", "https://x/9"])],
+    );
+    let reader = ClipRetrieval::open(root).unwrap();
+    let (items, _) = sort(reader.with_shards(fixture("shards")).unwrap());
+    let of_shard = WebDataset::open(fixture("shards")).unwrap().nth(1).unwrap().unwrap();
+    assert_eq!(items[0].source, of_shard.source);
+    let pixels = |item: &Item| match &item.content {
+        Content::At(pixels) => pixels.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(pixels(&items[0]), pixels(&of_shard));
+    assert_eq!(pixels(&items[1]), Pixels::Remote);
+    let reader = ClipRetrieval::open(root).unwrap();
+    assert!(reader.with_shards(root.join("shards")).is_err(), "there is none");
 }

@@ -1,13 +1,15 @@
 //! The output of clip-retrieval, embeddings and their metadata, to images that are embedded
 //! already, one after the other.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
 
 use super::fields::metadata;
 use super::npy::NpyRows;
 use super::table::TableRows;
-use super::{Content, Item, rejected};
+use super::{Content, Item, rejected, web_dataset};
 use crate::gallery::{Pixels, Rejected};
 use crate::retriever::Embedding;
 use crate::{Error, Result};
@@ -16,14 +18,17 @@ use crate::{Error, Result};
 /// `f16` or `f32` `[n, dim]`, and `metadata/metadata_N.parquet` with a row for each, in the same
 /// order. LAION publishes its embeddings in this form.
 ///
-/// An image's pixels are at its `image_path` where there is such a file, else elsewhere: its source
-/// is its `url`, or its `image_path` where it has none. Rows
+/// An image's pixels are at its `image_path` where there is such a file, or in
+/// [shards](Self::with_shards); else they are not on this machine, and its source is its `url`, or
+/// its `image_path` where it has none. Rows
 /// that are not finite are rejected one by one. In memory is one row group of the metadata.
 #[derive(Debug)]
 pub struct ClipRetrieval {
     /// Pairs of files that are still to be opened.
     parts: VecDeque<Part>,
     open: Option<(Part, NpyRows, TableRows)>,
+    /// Pictures in shards, by key.
+    pictures: HashMap<String, (String, Pixels)>,
     dim: usize,
     left: usize,
 }
@@ -70,7 +75,19 @@ impl ClipRetrieval {
             let found = format!("none in {}", folder.display());
             return Err(Error::invalid_input("embeddings", "img_emb/img_emb_N.npy", found));
         };
-        Ok(Self { parts, open: None, dim, left: usize::try_from(left).unwrap_or(usize::MAX) })
+        let (pictures, left) = (HashMap::new(), usize::try_from(left).unwrap_or(usize::MAX));
+        Ok(Self { parts, open: None, pictures, dim, left })
+    }
+
+    /// Takes the pixels from the WebDataset shards at `path` that the embeddings were made of: an
+    /// `image_path` is then a key. The places of all their pictures are held in memory.
+    ///
+    /// # Errors
+    /// Those of [`WebDataset::open`](super::WebDataset::open), and [`Error::Io`] when a shard cannot
+    /// be read.
+    pub fn with_shards(mut self, path: impl AsRef<Path>) -> Result<Self> {
+        self.pictures = web_dataset::pictures(path.as_ref())?;
+        Ok(self)
     }
 
     /// Values an embedding.
@@ -99,20 +116,22 @@ impl Part {
     fn describe(
         &self,
         row: Vec<f32>,
-        mut fields: serde_json::Map<String, serde_json::Value>,
+        mut fields: Map<String, Value>,
+        pictures: &HashMap<String, (String, Pixels)>,
     ) -> Result<Item, Rejected> {
-        let mut text = |name: &str| Some(fields.remove(name)?.as_str()?.to_owned());
-        let path = text("image_path").filter(|path| !path.is_empty());
+        let path = fields.remove("image_path");
+        let path = path.as_ref().and_then(Value::as_str).filter(|path| !path.is_empty());
         let metadata = metadata(fields);
-        let url = metadata.origin.clone();
-        let file = path.as_ref().map(PathBuf::from).filter(|path| path.is_file());
-        let (source, pixels) = match (file, url, path) {
-            (Some(file), _, _) => {
+        let shard = path.and_then(|key| pictures.get(key).cloned());
+        let file = path.map(PathBuf::from).filter(|path| path.is_file());
+        let url = metadata.origin.clone().or_else(|| path.map(str::to_owned));
+        let (source, pixels) = match (shard, file, url) {
+            (Some(shard), ..) => shard,
+            (None, Some(file), _) => {
                 let file = std::path::absolute(&file).unwrap_or(file);
                 (file.display().to_string(), Pixels::File(file))
             }
-            (None, Some(url), _) => (url, Pixels::Remote),
-            (None, None, Some(path)) => (path, Pixels::Remote),
+            (None, None, Some(url)) => (url, Pixels::Remote),
             (None, None, None) => {
                 let source = self.metadata.display().to_string();
                 let expected = "an image_path or a url";
@@ -151,7 +170,7 @@ impl Iterator for ClipRetrieval {
             };
             self.left = self.left.saturating_sub(1);
             let found = match (row, fields) {
-                (Ok(row), Ok(fields)) => part.describe(row, fields),
+                (Ok(row), Ok(fields)) => part.describe(row, fields, &self.pictures),
                 (Err(reason), _) | (_, Err(reason)) => {
                     // Which row belongs to which is no longer known: the rest of the pair is lost.
                     let left = rows.len() + 1;

@@ -8,10 +8,8 @@ use serde_json::{Map, Value};
 use super::fields::metadata;
 use super::{Item, rejected};
 use crate::gallery::Rejected;
+use crate::image::is_picture;
 use crate::{Error, Result};
-
-/// Endings of the files that are taken for pictures.
-const EXTENSIONS: [&str; 8] = ["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 
 /// Every picture file below a folder, in the order of their paths.
 ///
@@ -144,11 +142,6 @@ impl Iterator for Folder {
     fn size_hint(&self) -> (usize, Option<usize>) {
         (0, self.left)
     }
-}
-
-fn is_picture(path: &Path) -> bool {
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("");
-    EXTENSIONS.iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
 /// What the `catalog.json` of `root` says, by path; nothing where there is none.

@@ -1,6 +1,6 @@
 //! WebDataset shards, as img2dataset writes them, to the images in them, one after the other.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -11,10 +11,8 @@ use super::fields::metadata;
 use super::tar_table::{Member, TarTable};
 use super::{Content, Item, rejected};
 use crate::gallery::{Pixels, Rejected};
+use crate::image::EXTENSIONS;
 use crate::{Error, Result};
-
-/// Endings of the members that are taken for pictures.
-const PICTURES: [&str; 8] = ["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 
 /// The most that is read of a caption or metadata file, in bytes.
 const MAX_TEXT: u64 = 4 << 20;
@@ -53,23 +51,7 @@ impl WebDataset {
     /// # Errors
     /// [`Error::Io`] when `path` cannot be read; [`Error::InvalidInput`] when there is no shard.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let io = |source| Error::io(path, source);
-        let absolute = std::path::absolute(path).map_err(io)?;
-        let shards: Vec<PathBuf> = if std::fs::metadata(path).map_err(io)?.is_dir() {
-            let entries = std::fs::read_dir(&absolute).map_err(io)?;
-            let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-            let mut paths: Vec<PathBuf> = paths.collect::<std::io::Result<_>>().map_err(io)?;
-            paths.retain(|path| ending(path).is_some_and(|e| e.eq_ignore_ascii_case("tar")));
-            paths.sort();
-            paths
-        } else {
-            vec![absolute]
-        };
-        if shards.is_empty() {
-            let found = format!("none in {}", path.display());
-            return Err(Error::invalid_input("shards", "at least one .tar file", found));
-        }
+        let shards = shards(path.as_ref())?;
         let left = shards.iter().map(|shard| successes(shard)).sum();
         Ok(Self {
             shards: shards.into(),
@@ -86,7 +68,7 @@ impl WebDataset {
         let table = TarTable::read(&shard)?;
         self.file = Some(File::open(&shard).map_err(|source| Error::io(&shard, source))?);
         self.shard = shard;
-        let reject = |(name, reason): (String, Error)| rejected(self.source(&name), reason);
+        let reject = |(name, reason): (String, Error)| rejected(source(&self.shard, &name), reason);
         self.rejected = table.refused.into_iter().map(reject).collect();
         self.samples = group(table.members);
         if let Some(reason) = table.cut {
@@ -97,22 +79,18 @@ impl WebDataset {
                 .back()
                 .is_some_and(|last| first.is_none_or(|first| last.members.len() < first));
             let last = if partial { self.samples.pop_back() } else { None };
-            let name = last.map(|sample| self.source(&sample.key));
+            let name = last.map(|sample| source(&self.shard, &sample.key));
             let source = name.unwrap_or_else(|| self.shard.display().to_string());
             self.rejected.push_back(rejected(source, reason));
         }
         Ok(())
     }
 
-    fn source(&self, member: &str) -> String {
-        format!("{}#{member}", self.shard.display())
-    }
-
     /// The image of a sample; none where it has no picture.
     fn describe(&mut self, sample: Sample) -> Option<Result<Item, Rejected>> {
-        let picture = sample.members.iter().find(|(e, _)| PICTURES.contains(&e.as_str()))?;
-        let source = self.source(&picture.1.name);
-        let (offset, length) = (picture.1.offset, picture.1.length);
+        let picture = sample.picture()?;
+        let (offset, length) = (picture.offset, picture.length);
+        let source = source(&self.shard, &picture.name);
         let fields = match self.read_fields(&sample) {
             Ok(fields) => fields,
             Err(reason) => return Some(Err(rejected(source, reason))),
@@ -191,6 +169,53 @@ impl Iterator for WebDataset {
     }
 }
 
+/// The shards at `path`, in the order of their names; at least one.
+fn shards(path: &Path) -> Result<Vec<PathBuf>> {
+    let io = |source| Error::io(path, source);
+    let absolute = std::path::absolute(path).map_err(io)?;
+    if !std::fs::metadata(path).map_err(io)?.is_dir() {
+        return Ok(vec![absolute]);
+    }
+    let entries = std::fs::read_dir(&absolute).map_err(io)?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    let mut paths: Vec<PathBuf> = paths.collect::<std::io::Result<_>>().map_err(io)?;
+    paths.retain(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("tar")));
+    if paths.is_empty() {
+        let found = format!("none in {}", path.display());
+        return Err(Error::invalid_input("shards", "at least one .tar file", found));
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// The pictures in the shards at `path`, by key: their sources and where their pixels are. What
+/// cannot be read is left out.
+pub(super) fn pictures(path: &Path) -> Result<HashMap<String, (String, Pixels)>> {
+    let mut pictures = HashMap::new();
+    for shard in shards(path)? {
+        for sample in group(TarTable::read(&shard)?.members) {
+            if let Some(member) = sample.picture() {
+                let (offset, length) = (member.offset, member.length);
+                let pixels = Pixels::Member { archive: shard.clone(), offset, length };
+                pictures.insert(sample.key.clone(), (source(&shard, &member.name), pixels));
+            }
+        }
+    }
+    Ok(pictures)
+}
+
+/// A member's source.
+fn source(shard: &Path, member: &str) -> String {
+    format!("{}#{member}", shard.display())
+}
+
+impl Sample {
+    fn picture(&self) -> Option<&Member> {
+        let picture = self.members.iter().find(|(e, _)| EXTENSIONS.contains(&e.as_str()))?;
+        Some(&picture.1)
+    }
+}
+
 /// Members that follow each other under one key; it ends at the first dot of the file's name.
 fn group(members: Vec<Member>) -> VecDeque<Sample> {
     let mut samples: VecDeque<Sample> = VecDeque::new();
@@ -205,10 +230,6 @@ fn group(members: Vec<Member>) -> VecDeque<Sample> {
         }
     }
     samples
-}
-
-fn ending(path: &Path) -> Option<&str> {
-    path.extension()?.to_str()
 }
 
 /// The images of a shard, as img2dataset's statistics beside it say.

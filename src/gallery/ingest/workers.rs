@@ -139,13 +139,16 @@ impl<I: Iterator<Item = Result<Item, Rejected>>> Shared<I> {
                     found: format!("{found} values"),
                 }));
             }
-            return Ok(Outcome::Embedded(loaded.kept(folder)?, embedding));
+            return Ok(loaded
+                .kept(folder)
+                .map_or_else(Outcome::Failed, |record| Outcome::Embedded(record, embedding)));
         }
         let Some(embedder) = &self.embedder else {
             let (what, reason) = ("an embedding".to_owned(), "there is no embedder".to_owned());
             return Err(Error::Unavailable { what, reason });
         };
         let image = embedder.prepare(&loaded.decode()?);
-        Ok(Outcome::Image(loaded.kept(folder)?, image))
+        // A gallery that cannot be written to is no fault of the image.
+        Ok(loaded.kept(folder).map_or_else(Outcome::Failed, |record| Outcome::Image(record, image)))
     }
 }
