@@ -1,18 +1,18 @@
-//! `stats`: what is in a gallery, and what could not be taken in.
+//! `stats` and `verify`: what is in a gallery, what could not be taken in, and what is wrong.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 
-use imagerag::Result;
-use imagerag::gallery::{Gallery, Pixels, Rejected};
+use imagerag::gallery::{Depth, Gallery, Rejected};
 use serde_json::json;
 
 use crate::Place;
 
 #[derive(clap::Args)]
-pub(crate) struct Options {
+pub(crate) struct Stats {
     #[command(flatten)]
     place: Place,
-    /// Lists every image that was rejected, not the first of each reason.
+    /// Lists every image that was rejected, not one for each reason.
     #[arg(long)]
     all: bool,
     /// Prints JSON.
@@ -20,94 +20,54 @@ pub(crate) struct Options {
     json: bool,
 }
 
-/// What there is of something, by name.
-type Counts = BTreeMap<String, u64>;
-
-/// What a gallery holds.
-#[derive(Default)]
-struct Holdings {
-    licences: Counts,
-    pixels: Counts,
-    captioned: u64,
-    /// Shorter sides, in pixels.
-    sides: Vec<u32>,
-}
-
-pub(crate) fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn stats(options: &Stats) -> Result<(), Box<dyn Error>> {
     let gallery = Gallery::open(&options.place.folder)?;
-    let holdings = Holdings::of(&gallery)?;
-    let rejected = gallery.rejected()?;
-    let (count, fingerprint) = (gallery.count()?, gallery.fingerprint());
+    let (stats, rejected) = (gallery.stats()?, gallery.rejected()?);
     if options.json {
+        let encoder = gallery.fingerprint().encoder();
         let rejected: Vec<_> =
             rejected.iter().map(|r| json!({ "source": r.source, "reason": r.reason })).collect();
-        let stats = json!({
-            "images": count,
-            "encoder": fingerprint.encoder(),
-            "dim": fingerprint.dim(),
-            "licences": holdings.licences,
-            "pixels": holdings.pixels,
-            "captioned": holdings.captioned,
-            "rejected": rejected,
-        });
-        println!("{stats}");
+        println!("{}", json!({ "encoder": encoder, "stats": stats, "rejected": rejected }));
         return Ok(());
     }
-    println!("images     {count}, {} with a caption", holdings.captioned);
-    println!("encoder    {fingerprint}");
-    println!("pixels     {}", listed(&holdings.pixels));
-    println!("licences   {}", listed(&holdings.licences));
-    if let [shortest, .., longest] = holdings.sides[..] {
-        let median = holdings.sides[holdings.sides.len() / 2];
-        println!("sides      {shortest} to {longest} pixels, half of them at least {median}");
+    println!("encoder   {}", gallery.fingerprint());
+    print!("{stats}");
+    if options.all {
+        rejected.iter().for_each(|one| println!("rejected  {}: {}", one.source, one.reason));
+    } else {
+        tell_reasons(&rejected);
     }
-    println!("rejected   {}", rejected.len());
-    tell(&rejected, options.all);
     Ok(())
 }
 
-impl Holdings {
-    fn of(gallery: &Gallery) -> Result<Self> {
-        let mut holdings = Self::default();
-        for image in gallery.iter()? {
-            let record = image?.0.record;
-            let licence = record.metadata.licence.unwrap_or_else(|| "unknown".to_owned());
-            let pixels = match record.pixels {
-                Pixels::File(_) => "in files",
-                Pixels::Member { .. } => "in archives",
-                _ => "elsewhere",
-            };
-            *holdings.licences.entry(licence).or_default() += 1;
-            *holdings.pixels.entry(pixels.to_owned()).or_default() += 1;
-            holdings.captioned += u64::from(record.metadata.caption.is_some());
-            let side = record.metadata.width.zip(record.metadata.height);
-            holdings.sides.extend(side.map(|(width, height)| width.min(height)));
-        }
-        holdings.sides.sort_unstable();
-        Ok(holdings)
+/// Each reason, with the number of images and the first.
+fn tell_reasons(rejected: &[Rejected]) {
+    let mut reasons: BTreeMap<&str, (u64, &str)> = BTreeMap::new();
+    for Rejected { source, reason } in rejected {
+        reasons.entry(reason).or_insert((0, source)).0 += 1;
+    }
+    for (reason, (count, first)) in reasons {
+        println!("rejected  {count}, such as {first}: {reason}");
     }
 }
 
-fn listed(counts: &Counts) -> String {
-    let mut counts: Vec<_> = counts.iter().collect();
-    counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    let counts: Vec<String> =
-        counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
-    if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
+#[derive(clap::Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    place: Place,
+    /// Reads every picture's file too.
+    #[arg(long)]
+    pictures: bool,
 }
 
-/// Every rejected image, or the first of each reason.
-fn tell(rejected: &[Rejected], all: bool) {
-    let mut reasons: BTreeMap<&str, (u64, &Rejected)> = BTreeMap::new();
-    for one in rejected {
-        reasons.entry(&one.reason).or_insert((0, one)).0 += 1;
-        if all {
-            println!("           {}: {}", one.source, one.reason);
-        }
+pub(crate) fn verify(options: &Verify) -> Result<(), Box<dyn Error>> {
+    let depth = if options.pictures { Depth::Pictures } else { Depth::Gallery };
+    let found = Gallery::verify(&options.place.folder, depth);
+    println!("verified   {} images", found.images);
+    if found.is_whole() {
+        println!("everything is as it was written");
+        return Ok(());
     }
-    if !all {
-        for (reason, (count, first)) in reasons {
-            println!("           {count} x {reason}: {}", first.source);
-        }
-    }
+    found.problems.iter().for_each(|problem| println!("wrong      {problem}"));
+    Err(format!("{} problems in {}", found.problems.len(), options.place.folder.display()).into())
 }

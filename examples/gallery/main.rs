@@ -34,10 +34,10 @@ mod find;
 mod inform;
 #[path = "../support/place.rs"]
 mod place;
-mod remove;
 #[path = "../support/sheet.rs"]
 mod sheet;
 mod take_in;
+mod tidy;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -59,11 +59,17 @@ enum Command {
     /// Adds images to a gallery that is there.
     Add(take_in::Options),
     /// Removes images by their source or hash.
-    Remove(remove::Remove),
+    Remove(tidy::Remove),
     /// Finds the images that a text or an image resembles.
     Search(find::Options),
     /// Tells what is in a gallery, and what could not be taken in.
-    Stats(inform::Options),
+    Stats(inform::Stats),
+    /// Compares everything with its checksum; tells what is wrong, and ends with 1 if anything is.
+    Verify(inform::Verify),
+    /// Finds images that are nearly the same, and removes them if asked to.
+    Dedup(tidy::Dedup),
+    /// Gives the space of removed images back.
+    Compact(Place),
     /// Writes what is known of the images, and their embeddings, to files that anything reads.
     Export(export::Options),
 }
@@ -84,9 +90,12 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Build(options) => take_in::run(&options, true),
         Command::Add(options) => take_in::run(&options, false),
-        Command::Remove(options) => remove::remove(&options),
+        Command::Remove(options) => tidy::remove(&options),
         Command::Search(options) => find::run(&options),
-        Command::Stats(options) => inform::run(&options),
+        Command::Stats(options) => inform::stats(&options),
+        Command::Verify(options) => inform::verify(&options),
+        Command::Dedup(options) => tidy::dedup(&options),
+        Command::Compact(place) => tidy::compact(&place),
         Command::Export(options) => export::run(&options),
     }
 }

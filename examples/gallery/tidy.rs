@@ -1,0 +1,81 @@
+//! `remove`, `dedup` and `compact`: images that are no longer found, and their space.
+
+use std::error::Error as StdError;
+
+use imagerag::gallery::Gallery;
+use imagerag::{Error, Result};
+
+use crate::Place;
+
+#[derive(clap::Args)]
+pub(crate) struct Remove {
+    #[command(flatten)]
+    place: Place,
+    /// Images to remove, by their source as `search` and `export` tell it.
+    #[arg(required_unless_present = "hash")]
+    sources: Vec<String>,
+    /// Images to remove, by their hash.
+    #[arg(long)]
+    hash: Vec<String>,
+}
+
+pub(crate) fn remove(options: &Remove) -> Result<(), Box<dyn StdError>> {
+    let gallery = Gallery::open(&options.place.folder)?;
+    let mut ids = Vec::new();
+    for source in &options.sources {
+        let absolute = std::path::absolute(source).map(|path| path.display().to_string());
+        let entry = match gallery.by_source(source)? {
+            None => gallery.by_source(&absolute.unwrap_or_default())?,
+            found => found,
+        };
+        let missing = || Error::invalid_input("source", "one of an image in the gallery", source);
+        ids.push(entry.ok_or_else(missing)?.id);
+    }
+    for hash in &options.hash {
+        let missing = || Error::invalid_input("hash", "one of an image in the gallery", hash);
+        let entry = gallery.by_hash(&hash.parse()?)?;
+        ids.push(entry.ok_or_else(missing)?.id);
+    }
+    told(&gallery, gallery.writer()?.remove(&ids)?)
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Dedup {
+    #[command(flatten)]
+    place: Place,
+    /// Cosine similarity, in (0, 1], from which on two images are the same.
+    #[arg(long, default_value_t = 0.94)]
+    threshold: f32,
+    /// Removes all of each group but the largest picture.
+    #[arg(long)]
+    remove: bool,
+}
+
+pub(crate) fn dedup(options: &Dedup) -> Result<(), Box<dyn StdError>> {
+    let gallery = Gallery::open(&options.place.folder)?;
+    let groups = gallery.near_duplicates(options.threshold)?;
+    for group in &groups {
+        for (place, id) in group.iter().enumerate() {
+            let source = gallery.entry(*id)?.map(|entry| entry.record.source).unwrap_or_default();
+            println!("{}  {source}", if place == 0 { "keep" } else { "same" });
+        }
+    }
+    let ids: Vec<u64> = groups.iter().flat_map(|group| group.iter().skip(1)).copied().collect();
+    println!("groups     {}, with {} images that may go", groups.len(), ids.len());
+    if !options.remove {
+        return Ok(());
+    }
+    told(&gallery, gallery.writer()?.remove(&ids)?)
+}
+
+fn told(gallery: &Gallery, removed: usize) -> Result<(), Box<dyn StdError>> {
+    println!("removed    {removed} images; {} are left", gallery.count()?);
+    Ok(())
+}
+
+pub(crate) fn compact(place: &Place) -> Result<(), Box<dyn StdError>> {
+    let gallery = Gallery::open(&place.folder)?;
+    let gone = gallery.writer()?.compact()?;
+    println!("compacted  {gone} vectors are gone; {} are left", gallery.count()?);
+    Ok(())
+}
