@@ -93,7 +93,8 @@ impl FluxBuilder {
     }
 
     /// Tokens of a prompt that T5 reads, its end included, 1 to 512; the preset's where nothing is
-    /// said. Shorter prompts are filled up to it, and the image depends on it.
+    /// said. Shorter prompts are filled up to it, so that the image depends on it: diffusers takes
+    /// 512 for every checkpoint.
     pub const fn with_max_sequence_length(mut self, tokens: usize) -> Self {
         self.max_sequence_length = Some(tokens);
         self

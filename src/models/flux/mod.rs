@@ -12,8 +12,6 @@
 //! Branches of the same time and LoRA may be joined to one for the single blocks, as text and image
 //! are: their weights are the same there.
 
-#![cfg_attr(not(test), allow(dead_code))]
-
 pub(crate) mod attention;
 pub(crate) mod branch;
 pub(crate) mod condition;

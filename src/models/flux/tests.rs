@@ -77,7 +77,7 @@ fn embeddings_equal_diffusers() {
 fn rotations_equal_diffusers() {
     for golden in CASES.map(Golden::open) {
         let rope = golden.places().joined;
-        let head = golden.network.config().attention_head_dim;
+        let head = golden.network.config.attention_head_dim;
         // A pair (1, 0) turns to (cos, sin), and (0, 1) to (-sin, cos).
         let unit = Tensor::from_slice(&[1f32, 0.0]).repeat([head / 2]).to_device(device());
         let (cos, sin) = (golden.get("pos_embed.0"), golden.get("pos_embed.1"));

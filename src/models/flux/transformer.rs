@@ -18,7 +18,7 @@ use crate::models::weights::Weights;
 /// The network that takes the noise out of latents.
 #[derive(Debug)]
 pub(crate) struct FluxTransformer {
-    config: FluxConfig,
+    pub(super) config: FluxConfig,
     time_text_embed: TimeTextEmbedding,
     context_embedder: Linear,
     x_embedder: Projection,
@@ -83,10 +83,6 @@ impl FluxTransformer {
             kind: weights.kind(),
             config: config.clone(),
         })
-    }
-
-    pub(crate) const fn config(&self) -> &FluxConfig {
-        &self.config
     }
 
     /// The linear layers that a LoRA may name, by their number.

@@ -1,8 +1,5 @@
 //! Images to latents and back: diffusers' `AutoencoderKL`.
 
-// SDXL draws, and decodes alone; generators that take pictures as latents encode.
-#![cfg_attr(not(test), allow(dead_code))]
-
 mod blocks;
 mod config;
 mod decoder;
