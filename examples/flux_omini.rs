@@ -20,6 +20,8 @@
 
 #[path = "support/command.rs"]
 mod command;
+#[path = "support/delta.rs"]
+mod delta;
 #[path = "support/place.rs"]
 mod place;
 
@@ -29,6 +31,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use delta::delta;
 use futures::executor::block_on;
 use imagerag::conditioner::{
     ConditionLatents, Conditioner, Conditioning, OminiControl, PromptTemplate,
@@ -96,14 +99,6 @@ struct Options {
     /// Where the image goes.
     #[arg(long, value_name = "IMG.png")]
     out: PathBuf,
-}
-
-/// Rows and columns in `text`.
-fn delta(text: &str) -> std::result::Result<(i32, i32), String> {
-    let numbers = text.split_once(',').and_then(|(rows, columns)| {
-        Some((rows.trim().parse().ok()?, columns.trim().parse().ok()?))
-    });
-    numbers.ok_or_else(|| "expected rows and columns, such as 0,-32".to_owned())
 }
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! The full loop on any SDXL checkpoint, folder of images and vision-language model.
+//! The full loop on any SDXL or FLUX.1 checkpoint, folder of images and vision-language model.
 //!
 //! ```text
 //! OPENAI_API_KEY=… cargo xtask cargo -- run --release --features tch --example image_rag -- \
@@ -7,11 +7,22 @@
 //!     --vlm-model gpt-4o-2024-08-06 --prompt "a photo of a quetzal" --out quetzal.png
 //! ```
 //!
+//! or, as the paper has it in its second system,
+//!
+//! ```text
+//!     --backend flux --model FLUX.1-schnell/ --lora omini/subject_512.safetensors \
+//!     --width 512 --height 512 --steps 50 …
+//! ```
+//!
 //! prints what was missing, what was retrieved and why, and writes the image, its draft, the trace
 //! and a contact sheet beside it.
 
+#[path = "support/backend.rs"]
+mod backend;
 #[path = "support/command.rs"]
 mod command;
+#[path = "support/delta.rs"]
+mod delta;
 #[path = "support/place.rs"]
 mod place;
 #[path = "support/progress.rs"]
@@ -24,11 +35,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use backend::Backend;
 use clap::Parser;
 use futures::executor::block_on;
-use imagerag::conditioner::{IpAdapter, PromptTemplate};
-use imagerag::generator::Sdxl;
-use imagerag::models::{DType, Device, SchedulerKind};
 use imagerag::pipeline::{Mode, RagConfig};
 use imagerag::retriever::{Catalog, ClipEmbedder, EmbeddingRetriever};
 use imagerag::vlm::OpenAiVlm;
@@ -40,15 +49,8 @@ use sheet::{Row, contact_sheet};
 /// Draws a prompt, finds out what the draft is missing, retrieves references and draws again.
 #[derive(Parser)]
 struct Options {
-    /// The SDXL checkpoint: a folder in diffusers' layout, or the name of a repository.
-    #[arg(long, value_name = "DIR_OR_REPO")]
-    model: String,
-    /// The adapter's file, such as ip-adapter-plus_sdxl_vit-h.safetensors.
-    #[arg(long, value_name = "FILE")]
-    ip_adapter: String,
-    /// The adapter's image encoder: a folder, or a folder of a repository.
-    #[arg(long, value_name = "DIR")]
-    image_encoder: String,
+    #[command(flatten)]
+    backend: Backend,
     /// Folder of images to retrieve from, with an optional catalog.json.
     #[arg(long, value_name = "DIR")]
     gallery: PathBuf,
@@ -68,15 +70,6 @@ struct Options {
     /// An image of your own; takes a place before retrieved ones.
     #[arg(long = "reference", value_name = "IMG")]
     references: Vec<PathBuf>,
-    /// Strength of the references; 0 means none.
-    #[arg(long, default_value_t = 0.5)]
-    scale: f64,
-    /// References for one image.
-    #[arg(long, default_value_t = 1)]
-    capacity: usize,
-    /// Leaves the prompt as it is where there are references.
-    #[arg(long)]
-    plain_prompt: bool,
     /// The most rounds of retrieval and generation.
     #[arg(long, default_value_t = 1)]
     rounds: usize,
@@ -102,15 +95,6 @@ struct Options {
     width: Option<u32>,
     #[arg(long)]
     height: Option<u32>,
-    /// euler, ddim or dpm++; the checkpoint's own by default.
-    #[arg(long)]
-    scheduler: Option<SchedulerKind>,
-    /// cpu or cuda:0.
-    #[arg(long, default_value = "cpu")]
-    device: Device,
-    /// f32, f16 or bf16.
-    #[arg(long, default_value = "f32")]
-    dtype: DType,
     #[arg(long)]
     out: PathBuf,
 }
@@ -163,26 +147,13 @@ fn beside(out: &Path, ending: &str) -> PathBuf {
 }
 
 fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
-    let (device, dtype) = (options.device, options.dtype);
-    let adapter = place(&options.ip_adapter)?;
+    let (device, dtype) = (options.backend.device, options.backend.dtype);
     let mut vlm = OpenAiVlm::builder(&options.vlm_model);
     if let Some(url) = &options.vlm_base_url {
         vlm = vlm.base_url(url);
     }
     let vlm = Arc::new(vlm.build()?);
-    let template = match options.plain_prompt {
-        true => PromptTemplate::Plain,
-        false => PromptTemplate::Examples,
-    };
-    let conditioner = IpAdapter::load(&adapter, place(&options.image_encoder)?, device, dtype)?
-        .with_scale(options.scale)
-        .with_capacity(options.capacity)
-        .with_template(template);
-    let mut generator =
-        Sdxl::builder(place(&options.model)?).device(device).dtype(dtype).with_ip_adapter(&adapter);
-    if let Some(scheduler) = options.scheduler {
-        generator = generator.with_scheduler(scheduler);
-    }
+    let (generator, conditioner) = options.backend.load()?;
     let embedder = Arc::new(ClipEmbedder::load(place(&options.clip)?, device, dtype)?);
     let bar = ProgressBar::new(0).with_message("gallery");
     let (retriever, skipped) = block_on(EmbeddingRetriever::build(
@@ -204,7 +175,7 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
     config.mode = if options.all_concepts { Mode::AllConcepts } else { Mode::OnDemand };
     let mut builder = RagPipeline::builder()
         .config(config)
-        .generator(generator.load()?)
+        .generator(generator)
         .vlm(Arc::clone(&vlm))
         .retriever(retriever)
         .conditioner(conditioner);

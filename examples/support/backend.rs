@@ -1,0 +1,123 @@
+//! What the command line says of the backend to a generator, and the conditioner that fits it.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use imagerag::conditioner::{IpAdapter, OminiControl, PromptTemplate};
+use imagerag::generator::{Flux, Sdxl};
+use imagerag::models::{DType, Device, SchedulerKind};
+use imagerag::{Conditioner, Generator};
+
+use crate::delta::delta;
+use crate::place::place;
+
+/// What draws, and with which adapter.
+#[derive(Args)]
+pub(crate) struct Backend {
+    /// sdxl with IP-Adapter-plus, or flux with OminiControl.
+    #[arg(long, value_enum, default_value_t)]
+    backend: Kind,
+    /// The checkpoint: a folder in diffusers' layout, or the name of a repository.
+    #[arg(long, value_name = "DIR_OR_REPO")]
+    model: String,
+    /// sdxl: the adapter's file, such as ip-adapter-plus_sdxl_vit-h.safetensors.
+    #[arg(long, value_name = "FILE")]
+    ip_adapter: Option<String>,
+    /// sdxl: the adapter's image encoder: a folder, or a folder of a repository.
+    #[arg(long, value_name = "DIR")]
+    image_encoder: Option<String>,
+    /// flux: OminiControl's file, such as omini/subject_512.safetensors.
+    #[arg(long, value_name = "FILE")]
+    lora: Option<String>,
+    /// flux: rows and columns of 16 pixels that the reference is moved by; the file's own by default,
+    /// where its name is known.
+    #[arg(long, value_name = "R,C", value_parser = delta, allow_hyphen_values = true)]
+    position_delta: Option<(i32, i32)>,
+    /// flux: width and height that the reference is resized to, in pixels.
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    condition_size: u32,
+    /// Strength of the references; 0 means none. 0.5 by default for sdxl, 1 for flux.
+    #[arg(long)]
+    scale: Option<f64>,
+    /// References for one image.
+    #[arg(long, default_value_t = 1)]
+    capacity: usize,
+    /// Leaves the prompt as it is where there are references.
+    #[arg(long)]
+    plain_prompt: bool,
+    /// sdxl: euler, ddim or dpm++; the checkpoint's own by default.
+    #[arg(long)]
+    scheduler: Option<SchedulerKind>,
+    /// cpu or cuda:0.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: Device,
+    /// f32, f16 or bf16.
+    #[arg(long, default_value = "f32")]
+    pub(crate) dtype: DType,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Kind {
+    #[default]
+    Sdxl,
+    Flux,
+}
+
+/// A generator and a conditioner that fit each other.
+type Parts = (Arc<dyn Generator>, Arc<dyn Conditioner>);
+
+impl Backend {
+    /// Loads both.
+    pub(crate) fn load(&self) -> Result<Parts, Box<dyn Error>> {
+        let template = match self.plain_prompt {
+            true => PromptTemplate::Plain,
+            false => PromptTemplate::Examples,
+        };
+        match self.backend {
+            Kind::Sdxl => self.sdxl(template),
+            Kind::Flux => self.flux(template),
+        }
+    }
+
+    fn sdxl(&self, template: PromptTemplate) -> Result<Parts, Box<dyn Error>> {
+        let adapter = place(needed("--ip-adapter", &self.ip_adapter)?)?;
+        let encoder = place(needed("--image-encoder", &self.image_encoder)?)?;
+        let conditioner = IpAdapter::load(&adapter, encoder, self.device, self.dtype)?
+            .with_scale(self.scale.unwrap_or(0.5))
+            .with_capacity(self.capacity)
+            .with_template(template);
+        let mut generator = Sdxl::builder(place(&self.model)?)
+            .device(self.device)
+            .dtype(self.dtype)
+            .with_ip_adapter(&adapter);
+        if let Some(scheduler) = self.scheduler {
+            generator = generator.with_scheduler(scheduler);
+        }
+        Ok((Arc::new(generator.load()?), Arc::new(conditioner)))
+    }
+
+    fn flux(&self, template: PromptTemplate) -> Result<Parts, Box<dyn Error>> {
+        let lora = place(needed("--lora", &self.lora)?)?;
+        let mut conditioner = OminiControl::builder(&lora)
+            .with_condition_size(self.condition_size)
+            .with_strength(self.scale.unwrap_or(1.0))
+            .with_capacity(self.capacity)
+            .with_template(template);
+        if let Some((rows, columns)) = self.position_delta {
+            conditioner = conditioner.with_position_delta(rows, columns);
+        }
+        let generator = Flux::builder(place(&self.model)?)
+            .device(self.device)
+            .dtype(self.dtype)
+            .with_omini_control(&lora)
+            .load()?;
+        let conditioner = conditioner.with_pixels_per_token(generator.size_multiple()).build()?;
+        Ok((Arc::new(generator), Arc::new(conditioner)))
+    }
+}
+
+/// The value of the option `name`, which this backend cannot do without.
+fn needed<'a>(name: &str, value: &'a Option<String>) -> Result<&'a str, String> {
+    value.as_deref().ok_or_else(|| format!("{name}: this backend needs it"))
+}
