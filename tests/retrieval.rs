@@ -11,8 +11,8 @@ use imagerag::pipeline::{
     Mode, RagConfig, RagPipelineBuilder, Refusal, Stage, StopReason, Unclear,
 };
 use imagerag::retriever::{
-    Bm25, Caption, CaptionWriter, Embedding, Fuse, Mmr, Provenance, Ranking, Reference, Rerank,
-    Reranker, Source, Threshold, VlmReranker,
+    Bm25, Caption, CaptionWriter, Embedding, Fuse, Idf, Mmr, Provenance, Ranking, Reference,
+    Rerank, Reranker, Source, Threshold, VlmReranker,
 };
 use imagerag::testing::{
     FakeCritic, FakeEmbedder, FakeGenerator, FakeRetriever, FakeVlm, conformance, solid,
@@ -188,6 +188,8 @@ fn missing_captions_are_written_once_and_kept() {
     });
     let bm25 = Bm25::new().with_writer(writer);
     assert_eq!(bm25.to_string(), "BM25(captions by FakeVlm)");
+    let lucene = bm25.clone().with_idf(Idf::Lucene);
+    assert_eq!(lucene.to_string(), "BM25(Lucene, captions by FakeVlm)");
     let rerank = Rerank::new(Shelf::new("Shelf", &CAPTIONED), bm25, 4).unwrap();
     let captions = [Caption::concept("a kea"), Caption::concept("kea")];
     let lists = block_on(rerank.retrieve(&captions, 1)).unwrap();
@@ -290,6 +292,9 @@ fn one_candidate_is_no_question_and_errors_are_passed_on() {
         let error = block_on(rerank.retrieve(&[Caption::concept("a")], 1)).unwrap_err();
         assert!(error.to_string().starts_with("Broken failed: expected"), "{error}");
     }
+    // Equal scores leave the order inside, −0 and 0 too.
+    let rerank = Rerank::new(two.clone(), Broken::Scores(&[-0.0, 0.0]), 3).unwrap();
+    assert_eq!(sources(&rerank, "a", 2), ["a", "b"]);
     for inner in [Broken::NoList, Broken::Fails] {
         let rerank = Rerank::new(inner, Bm25::new(), 3).unwrap();
         assert!(block_on(rerank.retrieve(&[Caption::concept("a")], 1)).is_err());

@@ -62,7 +62,8 @@ impl RagPipelineBuilder {
 
     /// Who looks at each reference before it is used, and says whether it shows the concept that it
     /// was found for. Only those are looked at that nothing else refuses, one after the other, until
-    /// there are enough; so [`RagConfig::candidates`] is the most questions a caption.
+    /// there are enough; so [`RagConfig::candidates`] is the most questions a caption. Where the
+    /// prompt is all there is to look for, it is the concept.
     pub fn verifier(mut self, vlm: impl Vlm) -> Self {
         self.verifier = Some(Arc::new(vlm));
         self

@@ -13,13 +13,16 @@ impl Run<'_> {
         let Some(embedder) = &self.pipeline.margin_embedder else { return Ok(None) };
         let Some(draft) = self.draft_image().cloned() else { return Ok(None) };
 
-        // 1. How close the draft is, once a caption.
+        // 1. How close the draft is: draft and caption are embedded once a request.
         let text = &candidate.caption.text;
         let caption = match self.caption_embeddings.get(text) {
             Some(caption) => caption.clone(),
-            None => only(embedder, embedder.embed_texts(&[text]).await?)?,
+            None => {
+                let caption = only(embedder, embedder.embed_texts(&[text]).await?)?;
+                self.caption_embeddings.insert(text.clone(), caption.clone());
+                caption
+            }
         };
-        self.caption_embeddings.entry(text.clone()).or_insert_with(|| caption.clone());
         let draft = match &self.draft_embedding {
             Some(draft) => draft.clone(),
             None => only(embedder, embedder.embed_images(&[draft]).await?)?,

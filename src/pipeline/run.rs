@@ -25,7 +25,7 @@ pub(crate) struct Run<'a> {
     pub(super) tried: Vec<Reference>,
     /// What the verifier said, by concept and image: nothing where it sees the concept.
     pub(super) verified: HashMap<(String, Source), Option<Refusal>>,
-    /// What the margin is measured with.
+    /// What the margin is measured from.
     pub(super) caption_embeddings: HashMap<String, Embedding>,
     pub(super) draft_embedding: Option<Embedding>,
     attempts: Vec<Attempt>,

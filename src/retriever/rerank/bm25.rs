@@ -94,9 +94,11 @@ impl Reranker for Bm25 {
 
 impl fmt::Display for Bm25 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.writer {
-            Some(writer) => write!(f, "BM25({writer})"),
-            None => f.write_str("BM25"),
+        let idf = (self.idf == Idf::Lucene).then(|| "Lucene".to_owned());
+        let writer = self.writer.as_ref().map(ToString::to_string);
+        match idf.into_iter().chain(writer).collect::<Vec<_>>() {
+            plain if plain.is_empty() => f.write_str("BM25"),
+            settings => write!(f, "BM25({})", settings.join(", ")),
         }
     }
 }

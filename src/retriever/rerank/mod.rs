@@ -120,7 +120,9 @@ impl<R: Retriever, K: Reranker> Rerank<R, K> {
                 format!("expected {} finite scores, found {scores:?}", candidates.len()),
             ));
         }
-        let mut ranked: Vec<(f32, Reference)> = scores.into_iter().zip(candidates).collect();
+        // −0 and 0 are equal scores: adding 0 makes them one.
+        let scores = scores.into_iter().map(|score| score + 0.0);
+        let mut ranked: Vec<(f32, Reference)> = scores.zip(candidates).collect();
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0)); // Stable: ties stay in the order inside.
         ranked.truncate(limit);
         let name = self.to_string();
