@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use futures::executor::block_on;
 use imagerag::conditioner::InPrompt;
 use imagerag::pipeline::{
@@ -618,6 +619,32 @@ fn a_reference_that_the_verifier_does_not_see_is_refused_and_the_next_one_tried(
     assert_eq!(stage.exchanges.len(), 2);
     assert_eq!(stage.exchanges[0].purpose, "verification");
     assert_eq!(outcome.trace.parts.verifier.as_deref(), Some("FakeVlm"));
+}
+
+#[test]
+fn what_re_rankers_say_to_a_model_is_in_the_trace_of_the_request_that_asked() {
+    let shelf = Shelf::plain("Shelf", &["a", "b"]);
+    let captions = FakeVlm::new(["an ape", "a bee"]);
+    let bm25 = Bm25::new().with_writer(CaptionWriter::new(captions));
+    let inside = Rerank::new(shelf, bm25, 2).unwrap();
+    let by_vlm = VlmReranker::new(FakeVlm::new(["1", "0"]));
+    // Two requests at once, on one thread: the first asks for captions, each for its own order.
+    let critic = FakeCritic::new().missing(["x"]).missing(["y"]);
+    let builder = parts(Rerank::new(inside, by_vlm, 2).unwrap()).critic(critic);
+    let pipeline = builder.build().unwrap();
+    let outcomes: Vec<_> = block_on(pipeline.run_many(["one", "two"], 2).collect());
+    let mut purposes = Vec::new();
+    for (_, outcome) in outcomes {
+        let trace = outcome.unwrap().trace;
+        let concept = trace.hits().next().unwrap().caption.concept.clone();
+        let orders: Vec<_> = trace.exchanges().filter(|e| e.purpose == "re-ranking").collect();
+        assert_eq!(orders.len(), 1);
+        assert!(orders[0].messages[0].text.contains(&format!("\"{concept}\"")), "{concept}");
+        assert_eq!((orders[0].messages[0].images, orders[0].model.as_str()), (2, "FakeVlm"));
+        purposes.extend(trace.exchanges().map(|exchange| exchange.purpose.clone()));
+    }
+    purposes.sort();
+    assert_eq!(purposes, ["caption", "caption", "re-ranking", "re-ranking"]);
 }
 
 #[test]

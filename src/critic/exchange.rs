@@ -1,5 +1,8 @@
 //! [`Exchange`]: one question to a model and its answer, taken down as it happens.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -47,6 +50,10 @@ impl From<&Message> for Said {
     }
 }
 
+thread_local! {
+    static CURRENT: RefCell<Option<ExchangeLog>> = const { RefCell::new(None) };
+}
+
 /// Takes down exchanges. Clones write to the same log.
 #[derive(Clone, Debug, Default)]
 pub struct ExchangeLog(Arc<Mutex<Vec<Exchange>>>);
@@ -80,6 +87,30 @@ impl ExchangeLog {
             elapsed: asked.elapsed(),
         });
         reply
+    }
+
+    /// Does `work`; what the parts in it say to a model is taken down here, though their calls hand
+    /// no log on: a re-ranker's questions belong to the stage that retrieves.
+    pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        /// Puts back what was there before, also where a poll panics.
+        struct Before(Option<ExchangeLog>);
+        impl Drop for Before {
+            fn drop(&mut self) {
+                CURRENT.replace(self.0.take());
+            }
+        }
+        let mut work = pin!(work);
+        // Only while it is polled: other work may go on in the same thread in between.
+        poll_fn(|context| {
+            let _before = Before(CURRENT.replace(Some(self.clone())));
+            work.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// The log of the work that is going on; outside of any, one that nobody reads.
+    pub(crate) fn current() -> Self {
+        CURRENT.with_borrow(Clone::clone).unwrap_or_default()
     }
 
     /// Hands out what was taken down so far, and starts anew.

@@ -23,7 +23,7 @@ impl Run<'_> {
         log: &ExchangeLog,
     ) -> Result<Vec<Reference>> {
         let mut admitted: Vec<Reference> = Vec::new();
-        for candidates in self.candidates(captions).await? {
+        for candidates in log.during(self.candidates(captions)).await? {
             let mut taken = 0;
             for candidate in candidates {
                 // The cheapest check first; what one refuses costs nothing more.

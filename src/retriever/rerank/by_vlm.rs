@@ -1,14 +1,14 @@
 //! [`VlmReranker`]: candidates that a VLM looks at, all in one question, to its order of them.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures::future::join_all;
 
+use super::remembered::Remembered;
 use super::{Ranking, Reranker};
 use crate::Result;
+use crate::critic::ExchangeLog;
 use crate::pipeline::{parse, prompts};
 use crate::retriever::{Reference, Source};
 use crate::vlm::{ChatReply, ChatRequest, Message, Vlm};
@@ -26,7 +26,7 @@ use crate::vlm::{ChatReply, ChatRequest, Message, Vlm};
 #[derive(Clone, Debug)]
 pub struct VlmReranker<V> {
     vlm: V,
-    answered: Arc<Mutex<HashMap<Question, Ranking>>>,
+    answered: Remembered<Question, Ranking>,
 }
 
 /// What was looked for, and the images that were shown.
@@ -35,7 +35,7 @@ type Question = (String, Vec<Source>);
 impl<V: Vlm> VlmReranker<V> {
     /// The order of `vlm`, which is asked at temperature 0.
     pub fn new(vlm: V) -> Self {
-        Self { vlm, answered: Arc::default() }
+        Self { vlm, answered: Remembered::new() }
     }
 
     async fn ask(&self, list: &[Reference]) -> Result<Ranking> {
@@ -44,19 +44,15 @@ impl<V: Vlm> VlmReranker<V> {
         };
         let sources = list.iter().map(|candidate| candidate.provenance.source.clone());
         let question: Question = (first.caption.text.clone(), sources.collect());
-        if let Some(ranking) = self.answered().get(&question) {
-            return Ok(ranking.clone());
-        }
-        let message = Message::user(prompts::rerank(&question.0, list.len()))
+        let message = Message::user(prompts::rerank(&first.caption.text, list.len()))
             .with_images(list.iter().map(|candidate| candidate.image.clone()));
-        let reply = self.vlm.chat(&ChatRequest::new(vec![message])).await?;
-        let ranking = self.read(&reply, list.len());
-        // Where two calls asked at the same time the first answer counts.
-        Ok(self.answered().entry(question).or_insert(ranking).clone())
-    }
-
-    fn answered(&self) -> MutexGuard<'_, HashMap<Question, Ranking>> {
-        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+        let chat = ChatRequest::new(vec![message]);
+        let ask = async {
+            let reply = ExchangeLog::current().ask(&self.vlm, "re-ranking", &chat).await?;
+            Ok(self.read(&reply, list.len()))
+        };
+        let (ranking, _) = self.answered.get(question, ask).await?;
+        Ok(ranking)
     }
 
     fn read(&self, reply: &ChatReply, candidates: usize) -> Ranking {

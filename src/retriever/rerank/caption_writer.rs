@@ -1,12 +1,14 @@
 //! [`CaptionWriter`]: images without a caption to the captions that a VLM writes, each once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures::future::join_all;
 
+use super::remembered::Remembered;
 use crate::Result;
+use crate::critic::ExchangeLog;
 use crate::pipeline::{parse, prompts};
 use crate::retriever::{Reference, Source};
 use crate::vlm::{ChatRequest, Message, Vlm};
@@ -18,19 +20,18 @@ use crate::vlm::{ChatRequest, Message, Vlm};
 #[derive(Clone)]
 pub struct CaptionWriter {
     vlm: Arc<dyn Vlm>,
-    written: Arc<Mutex<Written>>,
+    /// `None` where the model declined.
+    written: Remembered<Source, Option<String>>,
     keep: Option<Arc<Keep>>,
 }
 
-/// Captions by source; `None` where the model declined.
-type Written = HashMap<Source, Option<String>>;
 type Keep = dyn Fn(&[(Source, String)]) -> Result<()> + Send + Sync;
 
 impl CaptionWriter {
     /// Captions by `vlm`. All that are missing are asked for at once: a service that allows few
     /// calls needs [`Limit`](crate::vlm::Limit) around it.
     pub fn new(vlm: impl Vlm) -> Self {
-        Self { vlm: Arc::new(vlm), written: Arc::default(), keep: None }
+        Self { vlm: Arc::new(vlm), written: Remembered::new(), keep: None }
     }
 
     /// Hands the captions of each retrieval to `keep` once they are written, with the sources of
@@ -68,48 +69,37 @@ impl CaptionWriter {
         &self,
         candidates: impl Iterator<Item = &'a Reference> + Send,
     ) -> Result<HashMap<Source, String>> {
-        let bare: HashMap<&Source, &Reference> = candidates
+        let bare: BTreeMap<&Source, &Reference> = candidates
             .filter(|candidate| candidate.provenance.stored_caption.is_none())
             .map(|candidate| (&candidate.provenance.source, candidate))
             .collect();
-        let mut unknown: Vec<&Reference> = {
-            let written = self.written();
-            let unknown = bare.iter().filter(|(source, _)| !written.contains_key(source));
-            unknown.map(|(_, candidate)| *candidate).collect()
-        };
-        unknown.sort_by_key(|candidate| &candidate.provenance.source);
-        let captions = join_all(unknown.iter().map(|candidate| self.describe(candidate))).await;
-        let sources = unknown.iter().map(|candidate| candidate.provenance.source.clone());
-        let (mut new, mut failed) = (Vec::new(), Ok(()));
-        for (source, caption) in sources.zip(captions) {
-            match caption {
-                Ok(caption) => {
-                    new.extend(caption.clone().map(|caption| (source.clone(), caption)));
-                    // Where two calls wrote at the same time the first caption counts.
-                    self.written().entry(source).or_insert(caption);
+        let asked = bare.iter().map(|(source, candidate)| {
+            self.written.get((*source).clone(), self.describe(candidate))
+        });
+        let (mut captions, mut new, mut failed) = (HashMap::new(), Vec::new(), Ok(()));
+        for (source, answer) in bare.keys().zip(join_all(asked).await) {
+            match answer {
+                Ok((Some(caption), is_new)) => {
+                    new.extend(is_new.then(|| ((*source).clone(), caption.clone())));
+                    captions.insert((*source).clone(), caption);
                 }
+                Ok((None, _)) => {}
                 Err(error) => failed = failed.and(Err(error)),
             }
         }
         if let Some(keep) = self.keep.as_ref().filter(|_| !new.is_empty()) {
             failed = failed.and(keep(&new));
         }
-        failed?;
-        let written = self.written();
-        let known = |source: &Source| Some((source.clone(), written.get(source)?.clone()?));
-        Ok(bare.into_keys().filter_map(known).collect())
+        failed.map(|()| captions)
     }
 
     /// What the model writes about one image; `None` where it declines.
     async fn describe(&self, candidate: &Reference) -> Result<Option<String>> {
         let question = Message::user(prompts::DESCRIPTION).with_images([candidate.image.clone()]);
-        let reply = self.vlm.chat(&ChatRequest::new(vec![question])).await?;
+        let chat = ChatRequest::new(vec![question]);
+        let reply = ExchangeLog::current().ask(&self.vlm, "caption", &chat).await?;
         let declined = reply.refusal.is_some() || parse::is_refusal(&reply.text);
         Ok(parse::text(&reply.text).filter(|_| !declined))
-    }
-
-    fn written(&self) -> MutexGuard<'_, Written> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

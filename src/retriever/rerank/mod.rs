@@ -5,6 +5,7 @@ mod bm25;
 mod by_vlm;
 mod caption_writer;
 mod mmr;
+mod remembered;
 
 use std::fmt::{self, Debug, Display};
 

@@ -1,0 +1,42 @@
+//! [`Remembered`]: questions that cost something to answers that are asked for once.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::lock::Mutex as AsyncMutex;
+
+use crate::Result;
+
+/// Answers by question. Clones share them.
+#[derive(Clone, Debug)]
+pub(super) struct Remembered<Q, A> {
+    answers: Arc<Mutex<HashMap<Q, Answer<A>>>>,
+}
+
+/// Locked while somebody asks; `None` until there is an answer.
+type Answer<A> = Arc<AsyncMutex<Option<A>>>;
+
+impl<Q: Eq + Hash, A: Clone> Remembered<Q, A> {
+    pub(super) fn new() -> Self {
+        Self { answers: Arc::default() }
+    }
+
+    /// The answer to `question`, and whether `ask` was needed for it. Where several ask the same at
+    /// the same time one does and the others wait; an error is not remembered.
+    pub(super) async fn get(
+        &self,
+        question: Q,
+        ask: impl Future<Output = Result<A>>,
+    ) -> Result<(A, bool)> {
+        let answer = {
+            let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(answers.entry(question).or_default())
+        };
+        let mut answer = answer.lock().await;
+        if let Some(answer) = &*answer {
+            return Ok((answer.clone(), false));
+        }
+        Ok((answer.insert(ask.await?).clone(), true))
+    }
+}
