@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use faiss_sys as sys;
 
 use super::FaissIndex;
-use super::handle::{Handle, check, made};
+use super::handle::{Handle, made};
 use crate::{Error, Result};
 
 /// Memory and streams of a GPU, which one thread at a time may use.

@@ -1,6 +1,5 @@
 //! [`FlatIndex`] against exhaustive search, and bad input.
 
-use std::num::NonZero;
 use std::ops::Range;
 use std::sync::Arc;
 
