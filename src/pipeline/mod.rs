@@ -8,6 +8,7 @@ mod config;
 mod critique;
 mod draft;
 mod generate;
+mod hit;
 mod margin;
 pub(crate) mod parse;
 pub(crate) mod prompts;
@@ -31,11 +32,10 @@ use crate::{Error, Result};
 
 pub use builder::RagPipelineBuilder;
 pub use config::{Fallback, Mode, RagConfig, Unclear};
+pub use hit::{Hit, Refusal};
 pub use request::RagRequest;
 pub use stream::{Event, RagStream};
-pub use trace::{
-    Hit, ImageRecord, Parts, RagTrace, Record, Refusal, Stage, StageTrace, StopReason,
-};
+pub use trace::{ImageRecord, Parts, RagTrace, Record, Stage, StageTrace, StopReason};
 
 use run::Run;
 

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::RagConfig;
+use super::{Hit, RagConfig};
 use crate::critic::{Critique, Exchange};
 use crate::generator::GenerateRequest;
-use crate::retriever::{Caption, Provenance, Reference};
+use crate::retriever::Caption;
 
 /// Everything that happened while one request was worked on.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -171,88 +171,6 @@ impl ImageRecord {
             width: image.width(),
             height: image.height(),
             warnings: request.conditioning.warnings(image.width(), image.height()),
-        }
-    }
-}
-
-/// A reference that was looked at.
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Hit {
-    /// What it was found for.
-    pub caption: Caption,
-    /// Where it comes from, its licence and score.
-    pub provenance: Provenance,
-    /// Why it is not used; `None` where it is.
-    pub refused: Option<Refusal>,
-}
-
-impl Hit {
-    pub(crate) fn new(reference: &Reference, refused: Option<Refusal>) -> Self {
-        Self {
-            caption: reference.caption.clone(),
-            provenance: reference.provenance.clone(),
-            refused,
-        }
-    }
-}
-
-/// Why a reference is not used.
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-#[non_exhaustive]
-pub enum Refusal {
-    /// Its score is below the threshold.
-    BelowThreshold {
-        /// The lowest score that is used.
-        threshold: f32,
-    },
-    /// Its score is no number.
-    NoScore,
-    /// The same image already serves another caption, or the caller gave it.
-    Duplicate,
-    /// It was used in an earlier round, and did not help.
-    AlreadyTried,
-    /// Better ones take every place there is.
-    NoRoom,
-    /// It is not closer to its caption than the draft by the margin: cosine similarities, in
-    /// [-1, 1].
-    KnownAlready {
-        /// Of the caption and the reference.
-        reference: f32,
-        /// Of the caption and the draft.
-        draft: f32,
-        /// The least difference of a reference that is used.
-        margin: f32,
-    },
-    /// The verifier does not see the concept in it.
-    NotShown {
-        /// What the verifier said.
-        answer: String,
-    },
-    /// The verifier says neither yes nor no, and [`Unclear::Refuse`](super::Unclear::Refuse) is
-    /// set.
-    Unverified {
-        /// What the verifier said.
-        answer: String,
-    },
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BelowThreshold { threshold } => write!(f, "below the threshold of {threshold}"),
-            Self::NoScore => f.write_str("its score is no number"),
-            Self::Duplicate => f.write_str("already used for another caption"),
-            Self::AlreadyTried => f.write_str("already tried in an earlier round"),
-            Self::NoRoom => f.write_str("no room left"),
-            Self::KnownAlready { reference, draft, margin } => write!(
-                f,
-                "{reference:.3} is not {margin} closer to the caption than the draft with {draft:.3}"
-            ),
-            Self::NotShown { answer } => write!(f, "the verifier does not see it: {answer}"),
-            Self::Unverified { answer } => write!(f, "the verifier cannot tell: {answer}"),
         }
     }
 }

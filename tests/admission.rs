@@ -1,0 +1,237 @@
+//! Which references the pipeline admits: those that a verifier sees the concept in, and that show
+//! more of it than the draft.
+
+#[allow(dead_code, reason = "shared with other tests")]
+mod retrieval_support;
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::executor::block_on;
+use imagerag::conditioner::InPrompt;
+use imagerag::pipeline::{
+    Mode, RagConfig, RagPipelineBuilder, Refusal, Stage, StopReason, Unclear,
+};
+use imagerag::retriever::{Bm25, CaptionWriter, Fuse, Rerank, VlmReranker};
+use imagerag::testing::{FakeCritic, FakeEmbedder, FakeGenerator, FakeRetriever, FakeVlm, solid};
+use imagerag::vlm::ChatReply;
+use imagerag::{Error, Image, RagOutcome, RagPipeline, Retriever};
+use retrieval_support::{Redness, Shelf, picture, refusing};
+
+fn parts(retriever: impl Retriever) -> RagPipelineBuilder {
+    RagPipeline::builder()
+        .generator(FakeGenerator::new())
+        .retriever(retriever)
+        .conditioner(InPrompt::new(3).unwrap())
+}
+
+fn run(builder: RagPipelineBuilder) -> RagOutcome {
+    block_on(builder.build().unwrap().run("a prompt")).unwrap()
+}
+
+fn used(outcome: &RagOutcome) -> Vec<String> {
+    outcome.references.iter().map(|r| r.provenance.source.to_string()).collect()
+}
+
+fn refusals(outcome: &RagOutcome) -> Vec<Option<Refusal>> {
+    outcome.trace.hits().map(|hit| hit.refused.clone()).collect()
+}
+
+#[test]
+fn a_reference_that_the_verifier_does_not_see_is_refused_and_the_next_one_tried() {
+    let verifier = FakeVlm::new(["No, it is a parrot.", "Yes."]);
+    let shelf = Shelf::plain("Shelf", &["parrot", "quetzal", "other"]);
+    let critic = FakeCritic::new().missing(["a quetzal"]);
+    let outcome = run(parts(shelf).critic(critic).verifier(verifier.clone()));
+    assert_eq!(used(&outcome), ["quetzal"]);
+    let answer = "No, it is a parrot.".to_owned();
+    let expected = [Some(Refusal::NotShown { answer }), None, Some(Refusal::NoRoom)];
+    assert_eq!(refusals(&outcome), expected);
+    let asked = verifier.requests();
+    assert_eq!(asked.len(), 2, "no more questions than needed");
+    assert_eq!(
+        asked[0].messages[0].text,
+        "Does this image show \"a quetzal\"? Only answer yes or no."
+    );
+    assert_eq!(asked[0].messages[0].images, [picture("parrot")]);
+    let stage = outcome.trace.stages.iter().find(|s| s.stage == Stage::Retrieve).unwrap();
+    assert_eq!(stage.exchanges.len(), 2);
+    assert_eq!(stage.exchanges[0].purpose, "verification");
+    assert_eq!(outcome.trace.parts.verifier.as_deref(), Some("FakeVlm"));
+}
+
+#[test]
+fn what_re_rankers_say_to_a_model_is_in_the_trace_of_the_request_that_asked() {
+    let shelf = Shelf::plain("Shelf", &["a", "b"]);
+    let captions = FakeVlm::new(["an ape", "a bee"]);
+    let bm25 = Bm25::new().with_writer(CaptionWriter::new(captions));
+    let inside = Rerank::new(shelf, bm25, 2).unwrap();
+    let by_vlm = VlmReranker::new(FakeVlm::new(["1", "0"]));
+    // Two requests at once, on one thread: the first asks for captions, each for its own order.
+    let critic = FakeCritic::new().missing(["x"]).missing(["y"]);
+    let builder = parts(Rerank::new(inside, by_vlm, 2).unwrap()).critic(critic);
+    let pipeline = builder.build().unwrap();
+    let outcomes: Vec<_> = block_on(pipeline.run_many(["one", "two"], 2).collect());
+    let mut purposes = Vec::new();
+    for (_, outcome) in outcomes {
+        let trace = outcome.unwrap().trace;
+        let concept = trace.hits().next().unwrap().caption.concept.clone();
+        let orders: Vec<_> = trace.exchanges().filter(|e| e.purpose == "re-ranking").collect();
+        assert_eq!(orders.len(), 1);
+        assert!(orders[0].messages[0].text.contains(&format!("\"{concept}\"")), "{concept}");
+        assert_eq!((orders[0].messages[0].images, orders[0].model.as_str()), (2, "FakeVlm"));
+        purposes.extend(trace.exchanges().map(|exchange| exchange.purpose.clone()));
+    }
+    purposes.sort();
+    assert_eq!(purposes, ["caption", "caption", "re-ranking", "re-ranking"]);
+}
+
+#[test]
+fn nothing_that_the_verifier_sees_leaves_the_draft() {
+    let shelf = Shelf::plain("Shelf", &["a", "b"]);
+    let critic = FakeCritic::new().missing(["a quetzal"]);
+    let outcome = run(parts(shelf).critic(critic).verifier(FakeVlm::new(["no", "no"])));
+    assert_eq!(outcome.stop, StopReason::NoUsefulReference);
+    assert_eq!(outcome.draft.as_ref(), Some(&outcome.image));
+}
+
+#[test]
+fn an_unclear_answer_is_what_the_setting_says() {
+    for reply in [
+        ChatReply::new("The eyes are nice"),
+        ChatReply::new(""),
+        ChatReply::new("I'm sorry, I can't identify people. No."),
+        refusing("not allowed"),
+    ] {
+        let answer = reply.refusal.clone().unwrap_or_else(|| reply.text.clone());
+        let outcome = |unclear| {
+            let verifier = FakeVlm::default().then(Ok(reply.clone()));
+            let critic = FakeCritic::new().missing(["a quetzal"]);
+            let builder = parts(Shelf::plain("Shelf", &["a"])).critic(critic);
+            run(builder.verifier(verifier).unclear(unclear))
+        };
+        let refused = outcome(Unclear::Refuse);
+        assert_eq!(refusals(&refused), [Some(Refusal::Unverified { answer })]);
+        assert_eq!(refused.stop, StopReason::NoUsefulReference);
+        assert_eq!(used(&outcome(Unclear::Use)), ["a"]);
+    }
+    assert_eq!(RagConfig::default().unclear, Unclear::Refuse);
+}
+
+#[test]
+fn the_verifier_is_asked_once_about_an_image_and_a_concept() {
+    let verifier = FakeVlm::new(["no", "yes", "yes"]);
+    let critic = FakeCritic::new().missing(["a quetzal"]).missing(["a quetzal"]);
+    let shelf = Shelf::plain("Shelf", &["a", "b", "c"]);
+    let builder = parts(shelf).critic(critic).verifier(verifier.clone()).max_rounds(3);
+    let outcome = run(builder);
+    assert_eq!(outcome.stop, StopReason::Matched { round: 2 });
+    let asked: Vec<Image> =
+        verifier.requests().iter().map(|r| r.messages[0].images[0].clone()).collect();
+    assert_eq!(
+        asked,
+        ["a", "b", "c"].map(picture),
+        "what is refused for another reason is not shown"
+    );
+    assert_eq!(used(&outcome), ["c"]);
+}
+
+#[test]
+fn what_is_refused_anyway_is_not_verified() {
+    let verifier = FakeVlm::new(["yes"]);
+    let shelf = Shelf::new("Shelf", &[("a", 0.9, None), ("b", f32::NAN, None), ("c", 0.1, None)]);
+    let critic = FakeCritic::new().missing(["a quetzal", "a resplendent quetzal"]);
+    let outcome = run(parts(shelf).critic(critic).verifier(verifier.clone()).threshold(0.5));
+    assert_eq!(used(&outcome), ["a"]);
+    assert_eq!(verifier.requests().len(), 1);
+}
+
+#[test]
+fn an_error_of_the_verifier_keeps_the_draft_and_what_was_said() {
+    let verifier = FakeVlm::new(["no"]).then(Err(Error::Cancelled));
+    let shelf = Shelf::plain("Shelf", &["a", "b"]);
+    let critic = FakeCritic::new().missing(["a quetzal"]);
+    let pipeline = parts(shelf).critic(critic).verifier(verifier).build().unwrap();
+    let error = block_on(pipeline.run("a prompt")).unwrap_err();
+    assert_eq!(error.stage, Stage::Retrieve);
+    assert!(matches!(*error.source, Error::Cancelled));
+    assert!(error.best.is_some());
+    let exchanges: Vec<_> = error.trace.exchanges().collect();
+    assert_eq!(exchanges.len(), 2);
+    assert_eq!(exchanges[1].problem.as_deref(), Some("cancelled"));
+}
+
+/// Pictures with a red of 0 and 255.
+fn reds() -> FakeRetriever {
+    FakeRetriever::new([
+        ("a rose thing", solid(4, 4, [0, 9, 9])),
+        ("a rose in the sun and rain", solid(4, 4, [255, 9, 9])),
+    ])
+}
+
+#[test]
+fn a_reference_that_shows_no_more_than_the_draft_is_refused() {
+    let embedder = Redness::default();
+    let critic = FakeCritic::new().missing(["a rose thing"]).missing(["a rose thing"]);
+    let builder = parts(reds()).critic(critic).max_rounds(2).margin(embedder.clone(), 0.05);
+    let outcome = run(builder);
+    let draft = f32::from(outcome.draft.as_ref().unwrap().pixels()[0]) / 255.0;
+    assert!(draft > 0.01 && draft < 0.9, "the fake's draft is neither: {draft}");
+    assert_eq!(used(&outcome), ["a rose in the sun and rain"]);
+    let hits: Vec<_> = outcome.trace.hits().collect();
+    let Some(Refusal::KnownAlready { reference, draft: known, margin }) = &hits[0].refused else {
+        panic!("{:?}", hits[0].refused);
+    };
+    assert_eq!((*reference, *margin), (0.0, 0.05));
+    assert!((known - draft).abs() < 1e-5);
+    assert_eq!(outcome.trace.parts.margin_embedder.as_deref(), Some("Redness"));
+    assert_eq!(*embedder.texts.lock().unwrap(), ["a rose thing"], "one caption, two rounds");
+    let draft = outcome.draft.as_ref().unwrap();
+    let drafts = embedder.images.lock().unwrap().iter().filter(|image| *image == draft).count();
+    assert_eq!(drafts, 1, "one draft, two rounds");
+}
+
+#[test]
+fn without_a_draft_the_margin_refuses_nothing() {
+    let embedder = Redness::default();
+    let critic = FakeCritic::new().missing(["a rose thing"]);
+    let builder = parts(reds()).critic(critic).mode(Mode::AllConcepts);
+    let outcome = run(builder.margin(embedder.clone(), 2.0));
+    assert_eq!(used(&outcome), ["a rose thing"]);
+    assert!(embedder.texts.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_margin_needs_its_embedder_and_a_number() {
+    let builder = || parts(reds()).critic(FakeCritic::new());
+    let mut config = RagConfig::default();
+    config.margin = Some(0.1);
+    let error = builder().config(config).build().unwrap_err().to_string();
+    assert!(error.contains("needs a margin embedder"), "{error}");
+    for wrong in [f32::NAN, f32::INFINITY, 2.5, -2.5] {
+        let error = builder().margin(FakeEmbedder, wrong).build().unwrap_err().to_string();
+        assert!(error.starts_with("margin: expected -2 to 2"), "{error}");
+    }
+    let broken = Redness { empty: true, ..Redness::default() };
+    let critic = FakeCritic::new().missing(["a rose thing"]);
+    let pipeline = parts(reds()).critic(critic).margin(broken, 0.0).build().unwrap();
+    let error = block_on(pipeline.run("a prompt")).unwrap_err();
+    assert_eq!(
+        error.source.to_string(),
+        "Redness failed: expected 1 embedding for 1 input, found 0"
+    );
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn the_trace_with_every_refusal_is_json_that_reads_back() {
+    let verifier = FakeVlm::new(["no", "hm", "yes"]);
+    let clip: Arc<dyn Retriever> = Arc::new(Shelf::plain("CLIP", &["a", "b", "c"]));
+    let critic = FakeCritic::new().missing(["a quetzal"]);
+    let fuse = Fuse::by_rank([clip], 3).unwrap();
+    let outcome = run(parts(fuse).critic(critic).verifier(verifier));
+    let json = outcome.trace.to_json();
+    assert!(json.contains("\"not_shown\"") && json.contains("\"unverified\""), "{json}");
+    let back: imagerag::pipeline::RagTrace = serde_json::from_str(&json).unwrap();
+    assert_eq!(back, outcome.trace);
+}
