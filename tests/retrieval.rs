@@ -275,6 +275,7 @@ fn mmr_puts_what_differs_before_what_is_alike() {
 #[cfg(feature = "gallery")]
 #[test]
 fn a_gallery_keeps_the_captions_that_were_written() {
+    use imagerag::Embedder;
     use imagerag::gallery::{ContentHash, Gallery, GalleryRetriever, ImageRecord, Pixels};
     use imagerag::retriever::Metadata;
 
