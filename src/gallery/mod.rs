@@ -24,6 +24,8 @@ mod fingerprint;
 pub mod ingest;
 mod iterate;
 mod manifest;
+#[cfg(feature = "milvus")]
+mod milvus;
 mod near_duplicates;
 mod pixels;
 mod record;

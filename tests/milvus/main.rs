@@ -2,6 +2,8 @@
 
 mod faults;
 mod filters;
+#[cfg(feature = "gallery")]
+mod galleries;
 mod server;
 
 use futures::executor::block_on;

@@ -3,6 +3,7 @@
 use imagerag::retriever::{Milvus, MilvusBuilder, MilvusIndex, MilvusIndexType};
 
 use std::net::TcpListener;
+use std::ops::Deref;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -21,24 +22,45 @@ fn variable(name: &str, what: &str) -> Option<String> {
     value
 }
 
-/// A collection of one test, removed when it ends.
+/// The name of a collection of one test, which is removed when it ends.
+pub(crate) struct Name {
+    name: String,
+    milvus: Milvus,
+}
+
+impl Name {
+    pub(crate) fn of(milvus: &Milvus, name: &str) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("imagerag_test_{name}_{}_{number}", std::process::id());
+        Self { name, milvus: milvus.clone() }
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        let _ = self.milvus.drop_collection(&self.name);
+    }
+}
+
+/// A new collection of one test.
 pub(crate) struct Collection {
     pub(crate) index: MilvusIndex,
-    milvus: Milvus,
+    _name: Name,
 }
 
 impl Collection {
     pub(crate) fn of(milvus: &Milvus, name: &str, dim: usize, kind: MilvusIndexType) -> Self {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("imagerag_test_{name}_{}_{number}", std::process::id());
-        Self { index: milvus.create(&name, dim, kind).unwrap(), milvus: milvus.clone() }
-    }
-}
-
-impl Drop for Collection {
-    fn drop(&mut self) {
-        let _ = self.milvus.drop_collection(self.index.name());
+        let name = Name::of(milvus, name);
+        Self { index: milvus.create(&name, dim, kind).unwrap(), _name: name }
     }
 }
 

@@ -102,17 +102,26 @@ impl Collection {
     pub(super) async fn images(&self, ids: &[u64]) -> Result<Vec<MilvusImage>> {
         let mut images = Vec::with_capacity(ids.len());
         for ids in ids.chunks(IDS) {
-            let among = expression::among("", ids);
-            let mut last = None;
-            loop {
-                let page =
-                    self.page(&expression::after(&among, last), &schema::DESCRIPTION).await?;
-                let Some((image, _)) = page.last() else { break };
-                last = Some(image.id);
-                images.extend(page.into_iter().map(|(image, _)| image));
-            }
+            images.extend(self.all(&expression::among("", ids)).await?);
         }
         Ok(images)
+    }
+
+    /// The ids of all images, rising.
+    pub(super) async fn ids(&self) -> Result<Vec<u64>> {
+        Ok(self.all("").await?.into_iter().map(|image| image.id).collect())
+    }
+
+    /// The images that `expression` lets through, by rising id.
+    async fn all(&self, expression: &str) -> Result<Vec<MilvusImage>> {
+        let (mut images, mut last) = (Vec::new(), None);
+        loop {
+            let after = expression::after(expression, last);
+            let page = self.page(&after, &schema::DESCRIPTION).await?;
+            let Some((image, _)) = page.last() else { return Ok(images) };
+            last = Some(image.id);
+            images.extend(page.into_iter().map(|(image, _)| image));
+        }
     }
 
     /// The first images that `expression` lets through, by rising id; as many as are read at once.

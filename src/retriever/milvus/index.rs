@@ -22,15 +22,21 @@ const BYTES: usize = 8 << 20;
 #[derive(Clone)]
 pub struct MilvusIndex {
     collection: Collection,
+    note: Option<String>,
     /// What [`VectorIndex::count`] says while the server is away.
     counted: Arc<AtomicUsize>,
 }
 
 impl MilvusIndex {
-    pub(super) fn load(milvus: Milvus, name: String, dim: usize) -> Result<Self> {
+    pub(super) fn load(
+        milvus: Milvus,
+        name: String,
+        dim: usize,
+        note: Option<String>,
+    ) -> Result<Self> {
         let Milvus { client, consistency } = milvus;
         let collection = Collection { client, name, dim, consistency, parameters: [].into() };
-        let index = Self { collection, counted: Arc::default() };
+        let index = Self { collection, note, counted: Arc::default() };
         index.wait(|collection| async move { collection.load().await })?;
         Ok(index)
     }
@@ -45,6 +51,19 @@ impl MilvusIndex {
     /// The collection's name.
     pub fn name(&self) -> &str {
         &self.collection.name
+    }
+
+    /// The note with which the collection was made.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// The ids of all images, rising.
+    ///
+    /// # Errors
+    /// Those of every call of a server.
+    pub fn ids(&self) -> Result<Vec<u64>> {
+        self.wait(|collection| async move { collection.ids().await })
     }
 
     /// Writes images with their embeddings, over those with the same ids. `progress` hears how many

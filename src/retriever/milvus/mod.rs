@@ -117,12 +117,26 @@ impl Milvus {
     /// [`Error::InvalidInput`] when there is a collection called `name`, when it is no name for one
     /// (letters, digits and `_`), or when `dim` is not 2 to 32,768; those of every call of a server.
     pub fn create(&self, name: &str, dim: usize, index: MilvusIndexType) -> Result<MilvusIndex> {
+        self.create_noted(name, dim, index, None)
+    }
+
+    /// The same, with a note that [`MilvusIndex::note`] reads back, such as who made the vectors.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_noted(
+        &self,
+        name: &str,
+        dim: usize,
+        index: MilvusIndexType,
+        note: Option<String>,
+    ) -> Result<MilvusIndex> {
         schema::check_dim(dim)?;
         if self.has(name)? {
             let expected = format!("one that {} does not have", self.client.about);
             return Err(Error::invalid_input("name of a new collection", expected, name));
         }
-        let request = schema::request(name, dim, index);
+        let request = schema::request(name, dim, index, note);
         let create = |sdk: ClientV2, request| async move { sdk.create_collection(request).await };
         self.client.ask(request, create)?;
         self.open(name)
@@ -139,14 +153,16 @@ impl Milvus {
         let request = DescribeCollectionRequest::builder().collection_name(name).build();
         let describe =
             |sdk: ClientV2, request| async move { sdk.describe_collection(request).await };
-        let dim = schema::dim(name, self.client.ask(request, describe)?.description())?;
+        let described = self.client.ask(request, describe)?;
+        let dim = schema::dim(name, described.description())?;
+        let note = described.description().get_properties().get(schema::NOTE).cloned();
 
         let request = DescribeIndexRequest::builder().collection_name(name);
         let describe = |sdk: ClientV2, request| async move { sdk.describe_index(request).await };
         let described = self.client.ask(request.field_name(schema::VECTOR).build(), describe)?;
         schema::check_metric(name, described.indexes())?;
 
-        MilvusIndex::load(self.clone(), name.to_owned(), dim)
+        MilvusIndex::load(self.clone(), name.to_owned(), dim, note)
     }
 
     /// Removes the collection called `name` with all that is in it; none is removed where there is

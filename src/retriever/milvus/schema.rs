@@ -22,6 +22,9 @@ pub(super) const HEIGHT: &str = "height";
 pub(super) const JSON: &str = "json";
 pub(super) const EXTRA: &str = "extra";
 
+/// The collection's property in which whoever made it keeps a note.
+pub(super) const NOTE: &str = "imagerag";
+
 /// Fields of text that may be absent.
 pub(super) const TEXTS: [&str; 5] = [LICENCE, AUTHOR, ORIGIN, CAPTION, EXTRA];
 /// Everything but the vector.
@@ -116,6 +119,7 @@ pub(super) fn request(
     name: &str,
     dim: usize,
     index: MilvusIndexType,
+    note: Option<String>,
 ) -> SdkResult<CreateCollectionRequest> {
     let field = |name: &str, of: DataType| FieldSchema::new().name(name).data_type(of);
     let text = |name: &str| field(name, DataType::VarChar).max_length(LONGEST_TEXT as u32);
@@ -135,6 +139,7 @@ pub(super) fn request(
         .schema(schema.add_field(field(JSON, DataType::Json).nullable(true)))
         .consistency_level(ConsistencyLevel::Strong)
         .index_param(index.parameters())
+        .properties(note.map(|note| (NOTE.to_owned(), note)).into_iter().collect())
         .build()
 }
 
@@ -198,7 +203,8 @@ mod tests {
 
     #[test]
     fn the_request_holds_every_field() {
-        let request = request("birds", 8, MilvusIndexType::Hnsw { m: 16, ef_construction: 200 });
+        let request =
+            request("birds", 8, MilvusIndexType::Hnsw { m: 16, ef_construction: 200 }, None);
         let request = request.unwrap();
         let names: Vec<_> =
             request.schema().as_ref().unwrap().get_fields().iter().map(|f| f.get_name()).collect();
