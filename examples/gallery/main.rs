@@ -32,6 +32,8 @@ mod encoder;
 mod export;
 mod find;
 mod inform;
+#[cfg(feature = "milvus")]
+mod milvus;
 #[path = "../support/place.rs"]
 mod place;
 #[path = "../support/sheet.rs"]
@@ -72,6 +74,12 @@ enum Command {
     Compact(Place),
     /// Writes what is known of the images, and their embeddings, to files that anything reads.
     Export(export::Options),
+    /// Sends the images to a collection of Milvus; sent again, what changed. MILVUS_TOKEN logs in.
+    #[cfg(feature = "milvus")]
+    ToMilvus(milvus::Options),
+    /// Makes a gallery of a collection that `to-milvus` filled.
+    #[cfg(feature = "milvus")]
+    FromMilvus(milvus::Options),
 }
 
 /// A gallery's folder.
@@ -97,5 +105,9 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Dedup(options) => tidy::dedup(&options),
         Command::Compact(place) => tidy::compact(&place),
         Command::Export(options) => export::run(&options),
+        #[cfg(feature = "milvus")]
+        Command::ToMilvus(options) => milvus::send(&options),
+        #[cfg(feature = "milvus")]
+        Command::FromMilvus(options) => milvus::fetch(&options),
     }
 }

@@ -55,7 +55,10 @@ pub(crate) fn fetch(options: &Options) -> Result<(), Box<dyn Error>> {
     let fetched = Gallery::from_milvus(&options.place.folder, &index, show(&bar));
     bar.finish_and_clear();
     let gallery = fetched?;
-    println!("fetched    {index} of {milvus} to {gallery}, which holds {} images", gallery.count()?);
+    println!(
+        "fetched    {index} of {milvus} to {gallery}, which holds {} images",
+        gallery.count()?
+    );
     Ok(())
 }
 
