@@ -32,13 +32,17 @@ impl Collection {
         }
         let mut lists = Vec::with_capacity(queries.len());
         for queries in queries.chunks((PER_ANSWER / (limit + MARGIN)).max(1)) {
-            let mut wide = (limit + MARGIN).min(MOST);
-            let mut found = self.widest(queries, wide, expression).await?;
-            while wide < MOST && found.iter().any(|list| cuts_a_tie(list, limit, wide)) {
-                wide = (wide * 4).min(MOST);
-                found = self.widest(queries, wide, expression).await?;
+            let margin = (limit + MARGIN).min(MOST);
+            let found = self.ranked(queries, margin, expression).await?;
+            for (query, mut list) in std::iter::zip(queries, found) {
+                let mut wide = margin;
+                while wide < MOST && cuts_a_tie(&list, limit, wide) {
+                    wide = (wide * 4).min(MOST);
+                    let again = self.ranked(std::slice::from_ref(query), wide, expression).await?;
+                    list = again.into_iter().flatten().collect();
+                }
+                lists.push(best(list, limit));
             }
-            lists.extend(found.into_iter().map(|list| best(list, limit)));
         }
         Ok(lists)
     }
@@ -60,8 +64,8 @@ impl Collection {
         Ok(merged.into_iter().map(|list| best(list, limit)).collect())
     }
 
-    /// One search, as Milvus answers it.
-    async fn widest(
+    /// One search, as Milvus answers it: in its own order.
+    async fn ranked(
         &self,
         queries: &[Embedding],
         wide: usize,
