@@ -8,6 +8,9 @@ use std::process::Command;
 /// The feature that needs it.
 pub const FEATURE: &str = "faiss-gpu";
 
+/// Turing, Ampere, Hopper; what is newer runs what Hopper does.
+const ARCHITECTURES: &str = "75;80;90";
+
 /// A folder with nvcc.
 #[derive(Debug)]
 pub struct Toolkit {
@@ -36,9 +39,13 @@ impl Toolkit {
         ))
     }
 
-    /// Tells cmake where the toolkit is.
+    /// Tells cmake where the toolkit is and, unless `$CUDAARCHS` does, for which GPUs to build: what
+    /// cmake takes by itself may be older than what nvcc knows.
     pub fn apply(&self, command: &mut Command) {
         command.env("CUDACXX", self.folder.join("bin/nvcc")).env("CUDAToolkit_ROOT", &self.folder);
+        if env::var_os("CUDAARCHS").is_none() {
+            command.env("CUDAARCHS", ARCHITECTURES);
+        }
     }
 }
 
@@ -50,5 +57,15 @@ mod tests {
     fn a_folder_without_a_compiler_is_named() {
         let error = Toolkit::at("/nowhere".into()).unwrap_err();
         assert!(error.contains("CUDA_PATH is /nowhere, which holds no bin/nvcc"), "{error}");
+    }
+
+    #[test]
+    fn cmake_is_told_of_the_compiler() {
+        let mut command = Command::new("cmake");
+        Toolkit { folder: "/cuda".into() }.apply(&mut command);
+        let told: Vec<_> =
+            command.get_envs().filter_map(|(name, value)| name.to_str().zip(value)).collect();
+        assert!(told.contains(&("CUDACXX", "/cuda/bin/nvcc".as_ref())), "{told:?}");
+        assert!(told.contains(&("CUDAToolkit_ROOT", "/cuda".as_ref())), "{told:?}");
     }
 }
