@@ -8,14 +8,34 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What the scripts import.
-const MODULES: [&str; 6] = ["torch", "diffusers", "transformers", "safetensors", "numpy", "PIL"];
+/// What scripts import, and the file in `benches/peers` that lists the packages for it.
+struct Packages {
+    modules: &'static [&'static str],
+    requirements: &'static str,
+    /// Where we install them, under [`native::folder`].
+    folder: &'static str,
+}
+
+const DRAWING: Packages = Packages {
+    modules: &["torch", "diffusers", "transformers", "safetensors", "numpy", "PIL"],
+    requirements: "requirements.txt",
+    folder: "peers",
+};
+const RETRIEVAL: Packages = Packages {
+    modules: &["torch", "faiss", "numpy"],
+    requirements: "requirements-retrieval.txt",
+    folder: "peers-retrieval",
+};
 
 pub fn run(arguments: &[String]) -> Result<()> {
-    let mut script = python()?;
-    script.arg(root().join("benches/peers/compare.py")).args(arguments);
-    native::provide()?.apply(&mut script);
-    shell::run(script.current_dir(root()))
+    let (packages, script, rest) = match arguments {
+        [first, rest @ ..] if first == "retrieval" => (&RETRIEVAL, "retrieval.py", rest),
+        all => (&DRAWING, "compare.py", all),
+    };
+    let mut python = python(packages)?;
+    python.arg(root().join("benches/peers").join(script)).args(rest);
+    native::provide()?.apply(&mut python);
+    shell::run(python.current_dir(root()))
 }
 
 pub fn fixtures(names: &[String]) -> Result<()> {
@@ -31,7 +51,9 @@ pub fn fixtures(names: &[String]) -> Result<()> {
     if named.is_empty() {
         return Err(format!("no make_*.py in {} has that name", folder.display()));
     }
-    named.into_iter().try_for_each(|path| shell::run(python()?.arg(path).current_dir(&folder)))
+    named
+        .into_iter()
+        .try_for_each(|path| shell::run(python(&DRAWING)?.arg(path).current_dir(&folder)))
 }
 
 /// `unet` of `make_unet.py`.
@@ -44,25 +66,25 @@ fn is_asked(names: &[String], name: &str) -> bool {
 }
 
 /// A Python that has everything, else one that finds it in a folder we install into.
-fn python() -> Result<Command> {
-    if let Some(python) = Python::all().into_iter().find(|python| python.finds(&MODULES)) {
+fn python(packages: &Packages) -> Result<Command> {
+    if let Some(python) = Python::all().into_iter().find(|python| python.finds(packages.modules)) {
         return Ok(python.command());
     }
     let native = native::folder();
-    let packages = native.join("peers");
+    let folder = native.join(packages.folder);
     let python = Python::with_pip(&native)?;
-    if !packages.is_dir() {
-        shell::say(
-            "installing diffusers, transformers and torch for Python (several GB); this takes some minutes",
-        );
-        let partial = native.join(format!("peers.partial-{}", std::process::id()));
-        let requirements = root().join("benches/peers/requirements.txt").display().to_string();
-        python.pip_install(&partial, &["--requirement", &requirements])?;
-        fs::rename(&partial, &packages)
-            .map_err(|error| format!("{}: {error}", packages.display()))?;
+    if !folder.is_dir() {
+        shell::say(&format!(
+            "installing {} for Python (several GB); this takes some minutes",
+            packages.modules.join(", ")
+        ));
+        let partial = native.join(format!("{}.partial-{}", packages.folder, std::process::id()));
+        let requirements = root().join("benches/peers").join(packages.requirements);
+        python.pip_install(&partial, &["--requirement", &requirements.display().to_string()])?;
+        fs::rename(&partial, &folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
     let mut command = python.command();
-    command.env("PYTHONPATH", packages);
+    command.env("PYTHONPATH", folder);
     Ok(command)
 }
 

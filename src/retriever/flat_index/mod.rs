@@ -2,6 +2,7 @@
 
 mod best;
 mod kernel;
+mod lanes;
 mod rows;
 
 use std::fmt;

@@ -1,0 +1,146 @@
+//! Turns vectors and queries into neighbours with imagerag, and prints what it took as one line of JSON.
+//!
+//! `cargo xtask peers retrieval` runs it in turn with `retrieval.py`, which reads the same files.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::fs;
+use std::hint::black_box;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::Instant;
+
+use imagerag::VectorIndex;
+use imagerag::retriever::{Embedding, FaissIndex, FlatIndex, Precision};
+
+/// An index, and the seconds in which it was built and opened from its file.
+type Made = (Box<dyn VectorIndex>, f64, f64);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let given: HashMap<&str, &str> =
+        words.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str())).collect();
+    let get = |name: &str| given.get(name).copied().ok_or(format!("{name} is missing"));
+    let number = |name: &str| -> Result<usize, Box<dyn Error>> { Ok(get(name)?.parse()?) };
+
+    let (dim, limit) = (number("--dim")?, number("--limit")?);
+    let queries = read(get("--queries")?, dim)?;
+    let (index, build, open) = match get("--index")? {
+        "f32" => flat(get("--vectors")?, dim, Precision::F32, number("--threads")?)?,
+        "f16" => flat(get("--vectors")?, dim, Precision::F16, number("--threads")?)?,
+        factory => faiss(factory, get("--vectors")?, dim, &given)?,
+    };
+    let resident = status("VmRSS:")?;
+    let mut ids = Vec::with_capacity(queries.len() * limit * 8);
+    for batch in queries.chunks(number("--batch")?) {
+        for list in index.search(batch, limit)? {
+            let found = list.iter().map(|neighbor| neighbor.id).chain(std::iter::repeat(u64::MAX));
+            ids.extend(found.take(limit).flat_map(u64::to_le_bytes));
+        }
+    }
+    fs::write(get("--out")?, ids)?;
+    let single = median(&queries, 1, index.as_ref(), limit)?;
+    let batch = median(&queries, number("--batch")?, index.as_ref(), limit)?;
+    println!(
+        "{{\"build\": {build}, \"open\": {open}, \"single\": {single}, \"batch\": {batch}, \
+         \"mb\": {resident}}}"
+    );
+    Ok(())
+}
+
+/// Over the mapped file itself, or in f16.
+fn flat(
+    path: &str,
+    dim: usize,
+    precision: Precision,
+    threads: usize,
+) -> Result<Made, Box<dyn Error>> {
+    let threads = NonZero::new(threads).ok_or("threads: at least 1")?;
+    let start = Instant::now();
+    let index = match precision {
+        Precision::F32 => FlatIndex::over(dim, precision, Arc::new(Values(values(path)?)))?,
+        Precision::F16 => {
+            let mut index = FlatIndex::with_precision(dim, precision)?;
+            read(path, dim)?.iter().try_for_each(|row| index.add(row).map(drop))?;
+            index
+        }
+    };
+    let built = start.elapsed().as_secs_f64();
+    Ok((Box::new(index.with_threads(threads)), built, 0.0))
+}
+
+fn faiss(
+    factory: &str,
+    path: &str,
+    dim: usize,
+    given: &HashMap<&str, &str>,
+) -> Result<Made, Box<dyn Error>> {
+    let vectors = read(path, dim)?;
+    let start = Instant::now();
+    let mut builder = FaissIndex::builder(dim, factory);
+    if let Some(nprobe) = given.get("--nprobe") {
+        builder = builder.with_nprobe(nprobe.parse()?);
+    }
+    if let Some(ef) = given.get("--ef-search") {
+        builder = builder.with_ef_search(ef.parse()?);
+    }
+    let mut index = builder.train(&vectors)?;
+    index.add(&vectors)?;
+    let build = start.elapsed().as_secs_f64();
+    drop(vectors);
+    let file = format!("{path}.{}.faiss", factory.replace(',', "-"));
+    index.write(&file)?;
+    drop(index);
+    let start = Instant::now();
+    let index = FaissIndex::open(&file)?;
+    let open = start.elapsed().as_secs_f64();
+    fs::remove_file(&file)?;
+    Ok((Box::new(index), build, open))
+}
+
+/// The median of the seconds that a search of `batch` queries takes.
+fn median(
+    queries: &[Embedding],
+    batch: usize,
+    index: &dyn VectorIndex,
+    limit: usize,
+) -> Result<f64, Box<dyn Error>> {
+    let mut times = Vec::new();
+    for queries in queries.chunks_exact(batch).take(64) {
+        let start = Instant::now();
+        black_box(index.search(black_box(queries), limit)?);
+        times.push(start.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().ok_or_else(|| "fewer queries than a batch".into())
+}
+
+/// Values in memory, as a mapped file would hold them.
+struct Values(Vec<f32>);
+
+impl AsRef<[u8]> for Values {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: any bytes are valid bytes.
+        unsafe { self.0.align_to().1 }
+    }
+}
+
+fn values(path: &str) -> Result<Vec<f32>, Box<dyn Error>> {
+    let mut file = fs::File::open(path)?;
+    let mut values = vec![0f32; usize::try_from(file.metadata()?.len())? / size_of::<f32>()];
+    // SAFETY: any bytes are valid values.
+    std::io::Read::read_exact(&mut file, unsafe { values.align_to_mut().1 })?;
+    Ok(values)
+}
+
+fn read(path: &str, dim: usize) -> Result<Vec<Embedding>, Box<dyn Error>> {
+    let rows = values(path)?;
+    Ok(rows.chunks_exact(dim).map(Embedding::new).collect::<Result<_, _>>()?)
+}
+
+/// A figure about this process in MB; Linux only.
+fn status(name: &str) -> Result<f64, Box<dyn Error>> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|line| line.starts_with(name)).ok_or("no such figure")?;
+    Ok(line.split_whitespace().nth(1).ok_or("no number")?.parse::<f64>()? / 1024.0)
+}
