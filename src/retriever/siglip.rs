@@ -95,7 +95,7 @@ impl Embedder for SiglipEmbedder {
 /// `SigLIP SO400M/14@384` by the sizes of Google's image towers.
 fn name_of(config: &SiglipConfig) -> String {
     let vision = &config.vision;
-    let size = match (vision.hidden_size, vision.num_hidden_layers) {
+    let size = match (vision.sizes.hidden_size, vision.sizes.num_hidden_layers) {
         (768, 12) => "B".to_owned(),
         (1024, 24) => "L".to_owned(),
         (1152, 27) => "SO400M".to_owned(),

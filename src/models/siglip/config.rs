@@ -21,14 +21,10 @@ pub(crate) struct SiglipConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub(crate) struct TextConfig {
-    pub(crate) vocab_size: i64,
-    pub(crate) hidden_size: i64,
-    intermediate_size: i64,
-    num_hidden_layers: i64,
-    num_attention_heads: i64,
+    #[serde(flatten)]
+    pub(super) sizes: Sizes,
+    pub(super) vocab_size: i64,
     pub(crate) max_position_embeddings: i64,
-    hidden_act: Activation,
-    layer_norm_eps: f64,
     projection_size: Option<i64>,
 }
 
@@ -36,30 +32,33 @@ pub(crate) struct TextConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub(crate) struct VisionConfig {
-    pub(crate) hidden_size: i64,
-    pub(crate) intermediate_size: i64,
-    pub(crate) num_hidden_layers: i64,
-    num_attention_heads: i64,
+    #[serde(flatten)]
+    pub(crate) sizes: Sizes,
     num_channels: i64,
     pub(crate) image_size: i64,
     pub(crate) patch_size: i64,
+    vision_use_head: bool,
+}
+
+/// What both towers have a value of their own for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub(crate) struct Sizes {
+    pub(crate) hidden_size: i64,
+    intermediate_size: i64,
+    pub(crate) num_hidden_layers: i64,
+    num_attention_heads: i64,
     hidden_act: Activation,
     layer_norm_eps: f64,
-    vision_use_head: bool,
 }
 
 impl Default for TextConfig {
     fn default() -> Self {
         // `SiglipTextConfig` in transformers.
         Self {
+            sizes: Sizes::default(),
             vocab_size: 32_000,
-            hidden_size: 768,
-            intermediate_size: 3072,
-            num_hidden_layers: 12,
-            num_attention_heads: 12,
             max_position_embeddings: 64,
-            hidden_act: Activation::GeluPytorchTanh,
-            layer_norm_eps: 1e-6,
             projection_size: None,
         }
     }
@@ -69,16 +68,25 @@ impl Default for VisionConfig {
     fn default() -> Self {
         // `SiglipVisionConfig` in transformers.
         Self {
+            sizes: Sizes::default(),
+            num_channels: 3,
+            image_size: 224,
+            patch_size: 16,
+            vision_use_head: true,
+        }
+    }
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        // The same in both.
+        Self {
             hidden_size: 768,
             intermediate_size: 3072,
             num_hidden_layers: 12,
             num_attention_heads: 12,
-            num_channels: 3,
-            image_size: 224,
-            patch_size: 16,
             hidden_act: Activation::GeluPytorchTanh,
             layer_norm_eps: 1e-6,
-            vision_use_head: true,
         }
     }
 }
@@ -112,33 +120,31 @@ impl SiglipConfig {
         let vision = vision_config.ok_or_else(|| missing("vision_config"))?;
         positive(path, "vocab_size", text.vocab_size)?;
         positive(path, "max_position_embeddings", text.max_position_embeddings)?;
-        check(path, text.encoder())?;
+        text.sizes.check(path)?;
+        vision.sizes.check(path)?;
         vision.check(path)?;
-        check(path, vision.encoder())?;
-        let dim = text.projection_size.unwrap_or(text.hidden_size);
-        let expected = format!("{}, the image tower's hidden_size", vision.hidden_size);
-        require(path, "width of the text tower", dim == vision.hidden_size, expected, dim)?;
+        // Texts and images meet in the space of the image tower.
+        let (width, dim) = (text.sizes.hidden_size, vision.sizes.hidden_size);
+        let found = text.projection_size.unwrap_or(width);
+        let expected = format!("{dim}, the image tower's hidden_size");
+        require(path, "width of the text tower", found == dim, expected, found)?;
         Ok(Self { text, vision, dim })
     }
 }
 
-impl TextConfig {
-    /// Sizes of the transformer.
-    pub(super) const fn encoder(&self) -> EncoderConfig {
-        EncoderConfig {
-            width: self.hidden_size,
-            mlp: self.intermediate_size,
-            layers: self.num_hidden_layers,
-            heads: self.num_attention_heads,
-            eps: self.layer_norm_eps,
-            activation: self.hidden_act,
-            causal: false,
-        }
+impl VisionConfig {
+    fn check(&self, path: &Path) -> Result<()> {
+        require(path, "num_channels", self.num_channels == 3, "3", self.num_channels)?;
+        require(path, "vision_use_head", self.vision_use_head, "true", "false")?;
+        positive(path, "patch_size", self.patch_size)?;
+        let (side, patch) = (self.image_size, self.patch_size);
+        let expected = format!("{patch}, the patch_size, to {MAX_SIDE}");
+        require(path, "image_size", (patch..=MAX_SIDE).contains(&side), expected, side)
     }
 }
 
-impl VisionConfig {
-    /// Sizes of the transformer.
+impl Sizes {
+    /// Those of the transformer.
     pub(super) const fn encoder(&self) -> EncoderConfig {
         EncoderConfig {
             width: self.hidden_size,
@@ -152,27 +158,19 @@ impl VisionConfig {
     }
 
     fn check(&self, path: &Path) -> Result<()> {
-        require(path, "num_channels", self.num_channels == 3, "3", self.num_channels)?;
-        require(path, "vision_use_head", self.vision_use_head, "true", "false")?;
-        positive(path, "patch_size", self.patch_size)?;
-        let (side, patch) = (self.image_size, self.patch_size);
-        let expected = format!("{patch}, the patch_size, to {MAX_SIDE}");
-        require(path, "image_size", (patch..=MAX_SIDE).contains(&side), expected, side)
+        let (width, heads, eps) = (self.hidden_size, self.num_attention_heads, self.layer_norm_eps);
+        for (name, size) in [
+            ("hidden_size", width),
+            ("intermediate_size", self.intermediate_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", heads),
+        ] {
+            let expected = format!("1 to {MAX_SIZE}");
+            require(path, name, (1..=MAX_SIZE).contains(&size), expected, size)?;
+        }
+        let expected = format!("a multiple of {heads}, the num_attention_heads");
+        require(path, "hidden_size", width % heads == 0, expected, width)?;
+        let usable = eps.is_finite() && eps >= 0.0;
+        require(path, "layer_norm_eps", usable, "a number of at least 0", eps)
     }
-}
-
-fn check(path: &Path, encoder: EncoderConfig) -> Result<()> {
-    let EncoderConfig { width, mlp, layers, heads, eps, .. } = encoder;
-    for (name, size) in [
-        ("hidden_size", width),
-        ("intermediate_size", mlp),
-        ("num_hidden_layers", layers),
-        ("num_attention_heads", heads),
-    ] {
-        let expected = format!("1 to {MAX_SIZE}");
-        require(path, name, (1..=MAX_SIZE).contains(&size), expected, size)?;
-    }
-    let expected = format!("a multiple of {heads}, the num_attention_heads");
-    require(path, "hidden_size", width % heads == 0, expected, width)?;
-    require(path, "layer_norm_eps", eps.is_finite() && eps >= 0.0, "a number of at least 0", eps)
 }

@@ -22,7 +22,7 @@ pub(crate) struct TextModel {
 impl TextModel {
     /// The tower at `weights`, whose vectors have `dim` values.
     pub(super) fn new(weights: &Weights, config: &TextConfig, dim: i64) -> Result<Self> {
-        let encoder = config.encoder();
+        let encoder = config.sizes.encoder();
         let embeddings = weights.sub("embeddings");
         let tokens = embeddings.sub("token_embedding");
         let positions = embeddings.sub("position_embedding");

@@ -37,7 +37,7 @@ struct Head {
 impl VisionModel {
     /// The tower at `weights`.
     pub(super) fn new(weights: &Weights, config: &VisionConfig) -> Result<Self> {
-        let encoder = config.encoder();
+        let encoder = config.sizes.encoder();
         let (width, patch) = (encoder.width, config.patch_size);
         let grid = config.image_size / patch;
         let embeddings = weights.sub("embeddings");
