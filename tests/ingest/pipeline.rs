@@ -13,7 +13,7 @@ use futures::executor::block_on;
 use imagerag::gallery::ingest::{
     ClipRetrieval, Content, Folder, Ingest, Item, Progress, WebDataset,
 };
-use imagerag::gallery::{Fingerprint, Gallery, Pixels, Rejected, SearchOptions};
+use imagerag::gallery::{Depth, Fingerprint, Gallery, Pixels, Rejected, SearchOptions};
 use imagerag::retriever::{Embedder, Embedding, Metadata};
 use imagerag::testing::FakeEmbedder;
 use imagerag::{Error, Image, Result};
@@ -349,7 +349,7 @@ fn known_images_are_described_anew_and_changed_files_replaced() {
 
 #[test]
 fn a_callers_images_are_kept_by_the_gallery() {
-    let (_folder, gallery) = gallery();
+    let (folder, gallery) = gallery();
     let licence = Some("CC0-1.0".to_owned());
     let items = || {
         let metadata = Metadata { licence: licence.clone(), ..Metadata::default() };
@@ -371,6 +371,16 @@ fn a_callers_images_are_kept_by_the_gallery() {
     }
     assert_eq!(gallery.by_source("image").unwrap().unwrap().record.metadata.licence, licence);
     assert_eq!(counts(&run(&fake(&gallery), items()).unwrap()), [0, 0, 3, 3]);
+    // They go where the gallery goes, also when their description changes there.
+    drop(gallery);
+    let moved = folder.path().join("moved");
+    fs::rename(folder.path().join("g"), &moved).unwrap();
+    let gallery = Gallery::open(&moved).unwrap();
+    let entry = gallery.by_source("image").unwrap().unwrap();
+    gallery.writer().unwrap().set_captions(&[(entry.id, "one")]).unwrap();
+    let entry = gallery.by_source("image").unwrap().unwrap();
+    assert_eq!(entry.record.image().unwrap(), picture(1));
+    assert!(Gallery::verify(&moved, Depth::Pictures).is_whole());
 }
 
 #[test]

@@ -13,6 +13,9 @@ use crate::{Error, Result};
 const COLUMNS: &str = "id, hash, source, path, offset, length, licence, author, origin, caption, \
                        width, height, json, checksum";
 
+/// Stands for the gallery's folder in the paths of pictures that are in it.
+const BELOW: &str = "<gallery>";
+
 impl Catalog {
     /// Up to `limit` images from number `first` on, in order.
     pub(in crate::gallery) fn entries(&self, first: u64, limit: usize) -> Result<Vec<Entry>> {
@@ -26,7 +29,8 @@ impl Catalog {
         limit: usize,
     ) -> Result<Vec<Result<Entry, u64>>> {
         let sql = format!("SELECT {COLUMNS} FROM images WHERE id >= ?1 ORDER BY id LIMIT ?2");
-        self.query(&sql, (first, limit), compared)
+        let rows = self.query(&sql, (first, limit), compared)?;
+        Ok(rows.into_iter().map(|row| row.map(|entry| self.located(entry))).collect())
     }
 
     /// Image `id`, where there is one.
@@ -49,7 +53,32 @@ impl Catalog {
     fn one(&self, column: &str, value: impl ToSql) -> Result<Option<Entry>> {
         let sql = format!("SELECT {COLUMNS} FROM images WHERE {column} = ?1");
         let row = self.run(|c| c.prepare_cached(&sql)?.query_row([value], compared).optional())?;
-        row.map(|row| self.intact(row)).transpose()
+        row.map(|row| self.intact(row.map(|entry| self.located(entry)))).transpose()
+    }
+
+    /// `entry` as it is written down: a picture below the gallery's folder goes where that goes.
+    fn stored(&self, entry: &Entry) -> Entry {
+        let mut entry = entry.clone();
+        if let Pixels::File(path) = &mut entry.record.pixels
+            && let Ok(below) = path.strip_prefix(self.folder())
+        {
+            *path = Path::new(BELOW).join(below);
+        }
+        entry
+    }
+
+    /// `entry` with the place where its picture is now.
+    fn located(&self, mut entry: Entry) -> Entry {
+        if let Pixels::File(path) = &mut entry.record.pixels
+            && let Ok(below) = path.strip_prefix(BELOW)
+        {
+            *path = self.folder().join(below);
+        }
+        entry
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
     }
 
     fn intact(&self, row: Result<Entry, u64>) -> Result<Entry> {
@@ -84,6 +113,7 @@ impl Catalog {
 
     /// Writes `entry`, whose number, content and source are new.
     pub(in crate::gallery) fn write(&self, entry: &Entry) -> Result<()> {
+        let entry = &self.stored(entry);
         let ImageRecord { hash, source, pixels, metadata } = &entry.record;
         let (path, offset, length) = place(pixels)?;
         let sql = format!(

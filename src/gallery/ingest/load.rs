@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use image::ImageReader;
 
@@ -126,8 +127,10 @@ fn keep(folder: &Path, hash: &ContentHash, bytes: &[u8]) -> Result<PathBuf> {
     if fs::metadata(&path).is_ok_and(|file| file.len() == bytes.len() as u64) {
         return Ok(path);
     }
-    // Whole or not at all, however it ends.
-    let draft = path.with_extension("part");
+    // Whole or not at all, however it ends, and whichever other thread writes the same.
+    static DRAFTS: AtomicU64 = AtomicU64::new(0);
+    let draft = DRAFTS.fetch_add(1, Ordering::Relaxed);
+    let draft = folder.join(format!("{hash}.{}-{draft}", std::process::id()));
     fs::create_dir_all(&folder).map_err(io)?;
     let mut file = File::create(&draft).map_err(io)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io)?;

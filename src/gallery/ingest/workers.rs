@@ -109,46 +109,59 @@ impl<I: Iterator<Item = Result<Item, Rejected>>> Shared<I> {
         (number, item.map_err(|_| Error::backend("reader of images", "it panicked")))
     }
 
-    fn outcome(&self, mut item: Item) -> Outcome {
+    fn outcome(&self, item: Item) -> Outcome {
         let source = item.source.clone();
-        let embedding = item.embedding.take();
         // A decoder that panics on one image is no reason to lose the others.
-        match catch_unwind(AssertUnwindSafe(|| self.prepare(item, embedding))) {
+        match catch_unwind(AssertUnwindSafe(|| self.prepare(item))) {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(reason)) => Outcome::Rejected(rejected(source, reason)),
+            Ok(Err(Fault::Image(reason))) => Outcome::Rejected(rejected(source, reason)),
+            Ok(Err(Fault::Gallery(error))) => Outcome::Failed(error),
             Err(_) => Outcome::Rejected(Rejected { source, reason: "its decoder panicked".into() }),
         }
     }
 
-    fn prepare(&self, item: Item, embedding: Option<Embedding>) -> Result<Outcome> {
-        let loaded = Loaded::read(item, self.limits)?;
-        check(&loaded.record)?;
-        match self.gallery.by_hash(&loaded.record.hash) {
-            Ok(None) => {}
-            Ok(Some(_)) => return Ok(Outcome::Known(loaded.record)),
-            Err(error) => return Ok(Outcome::Failed(error)),
-        }
+    fn prepare(&self, mut item: Item) -> Result<Outcome, Fault> {
+        let embedding = item.embedding.take();
         let folder = self.gallery.folder();
-        if let Some(embedding) = embedding {
-            let (expected, found) = (self.gallery.fingerprint().dim(), embedding.dim());
-            if found != expected {
-                return Ok(Outcome::Failed(Error::Incompatible {
-                    left: self.gallery.to_string(),
-                    right: format!("the embedding of {}", loaded.record.source),
-                    expected: format!("{expected} values"),
-                    found: format!("{found} values"),
-                }));
-            }
-            return Ok(loaded
-                .kept(folder)
-                .map_or_else(Outcome::Failed, |record| Outcome::Embedded(record, embedding)));
+        // 1. The file, of which the header alone is looked at.
+        let loaded = Loaded::read(item, self.limits).map_err(Fault::Image)?;
+        check(&loaded.record).map_err(Fault::Image)?;
+        // 2. What is in the gallery needs no more.
+        if self.gallery.by_hash(&loaded.record.hash).map_err(Fault::Gallery)?.is_some() {
+            return Ok(Outcome::Known(loaded.kept(folder).map_err(Fault::Gallery)?));
         }
+        if let Some(embedding) = embedding {
+            self.check_dim(&loaded.record, &embedding).map_err(Fault::Gallery)?;
+            let record = loaded.kept(folder).map_err(Fault::Gallery)?;
+            return Ok(Outcome::Embedded(record, embedding));
+        }
+        // 3. The pixels, as the network wants them.
         let Some(embedder) = &self.embedder else {
             let (what, reason) = ("an embedding".to_owned(), "there is no embedder".to_owned());
-            return Err(Error::Unavailable { what, reason });
+            return Err(Fault::Image(Error::Unavailable { what, reason }));
         };
-        let image = embedder.prepare(&loaded.decode()?);
-        // A gallery that cannot be written to is no fault of the image.
-        Ok(loaded.kept(folder).map_or_else(Outcome::Failed, |record| Outcome::Image(record, image)))
+        let image = embedder.prepare(&loaded.decode().map_err(Fault::Image)?);
+        Ok(Outcome::Image(loaded.kept(folder).map_err(Fault::Gallery)?, image))
     }
+
+    fn check_dim(&self, record: &ImageRecord, embedding: &Embedding) -> Result<()> {
+        let (expected, found) = (self.gallery.fingerprint().dim(), embedding.dim());
+        if found == expected {
+            return Ok(());
+        }
+        Err(Error::Incompatible {
+            left: self.gallery.to_string(),
+            right: format!("the embedding of {}", record.source),
+            expected: format!("{expected} values"),
+            found: format!("{found} values"),
+        })
+    }
+}
+
+/// Whose fault it is that an image is not taken in.
+enum Fault {
+    /// The image's own: it alone is rejected.
+    Image(Error),
+    /// The gallery's, or the reader's as a whole: nothing more is taken in.
+    Gallery(Error),
 }
