@@ -20,9 +20,10 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use crate::conditioner::ConditioningKind;
+use crate::generator::drawing::draw_each;
 use crate::generator::{GenerateRequest, Generator};
 use crate::models::worker::Worker;
-use crate::models::{DType, Device, VaeTiling};
+use crate::models::{DType, Device};
 use crate::{Image, Result};
 
 use job::{Abilities, Defaults, Job};
@@ -68,7 +69,6 @@ pub struct Flux {
     worker: Worker<Model>,
     defaults: Defaults,
     abilities: Abilities,
-    tiling: VaeTiling,
 }
 
 impl Flux {
@@ -107,14 +107,7 @@ impl Generator for Flux {
             .iter()
             .map(|request| Job::new(request, &self.defaults, &self.abilities))
             .collect::<Result<Vec<_>>>()?;
-        let mut images = Vec::new();
-        for job in jobs {
-            let (scheduler, tiling) = (self.abilities.scheduler.clone(), self.tiling);
-            let draw =
-                move |model: &mut Model, cancel: &_| model.draw(&job, &scheduler, tiling, cancel);
-            images.push(self.worker.run(draw).await?);
-        }
-        Ok(images)
+        draw_each(&self.worker, jobs, Model::draw).await
     }
 }
 
@@ -130,7 +123,6 @@ impl fmt::Debug for Flux {
             .field("name", &self.name)
             .field("defaults", &self.defaults)
             .field("abilities", &self.abilities)
-            .field("tiling", &self.tiling)
             .finish_non_exhaustive()
     }
 }

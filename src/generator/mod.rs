@@ -1,5 +1,11 @@
 //! [`Generator`]: prompts, with or without references, to images.
 
+#[cfg(all(test, feature = "tch"))]
+mod checks;
+#[cfg(feature = "tch")]
+mod drawing;
+#[cfg(feature = "tch")]
+mod encoded;
 #[cfg(feature = "tch")]
 mod flux;
 #[cfg(feature = "tch")]
@@ -7,6 +13,8 @@ mod recent;
 mod request;
 #[cfg(feature = "tch")]
 mod sdxl;
+#[cfg(feature = "tch")]
+mod size;
 
 use std::fmt::{Debug, Display};
 

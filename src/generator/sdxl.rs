@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 
 use crate::conditioner::ConditioningKind;
+use crate::generator::drawing::draw_each;
 use crate::generator::{GenerateRequest, Generator};
 use crate::models::schedule::SchedulerConfig;
 use crate::models::worker::Worker;
@@ -48,7 +49,6 @@ pub struct Sdxl {
     worker: Worker<Model>,
     defaults: Defaults,
     abilities: Abilities,
-    tiling: VaeTiling,
 }
 
 impl Sdxl {
@@ -189,8 +189,10 @@ impl SdxlBuilder {
         let named = named.file_name().unwrap_or(named.as_os_str()).to_string_lossy();
         let name = format!("SDXL({named}, {})", scheduler.kind());
         let (told, facts) = std::sync::mpsc::channel();
+        let scheduling = scheduler.clone();
         let worker = Worker::spawn(name.clone(), move || {
-            let model = Model::load(&folder, ip_adapter.as_ref(), device.open()?, dtype.kind())?;
+            let place = (device.open()?, dtype.kind());
+            let model = Model::load(&folder, ip_adapter.as_ref(), scheduling, tiling, place)?;
             // The receiver waits below.
             drop(told.send(model.facts()));
             Ok(model)
@@ -200,7 +202,7 @@ impl SdxlBuilder {
         let tokens = space.map(|space| ConditioningKind::Tokens { space });
         let accepts = std::iter::once(ConditioningKind::None).chain(tokens).collect();
         let abilities = Abilities { scale_factor, default_size, token_dim, accepts, scheduler };
-        Ok(Sdxl { name, worker, defaults, abilities, tiling })
+        Ok(Sdxl { name, worker, defaults, abilities })
     }
 }
 
@@ -215,14 +217,7 @@ impl Generator for Sdxl {
             .iter()
             .map(|request| Job::new(request, &self.defaults, &self.abilities))
             .collect::<Result<Vec<_>>>()?;
-        let mut images = Vec::new();
-        for job in jobs {
-            let (scheduler, tiling) = (self.abilities.scheduler.clone(), self.tiling);
-            let draw =
-                move |model: &mut Model, cancel: &_| model.draw(&job, &scheduler, tiling, cancel);
-            images.push(self.worker.run(draw).await?);
-        }
-        Ok(images)
+        draw_each(&self.worker, jobs, Model::draw).await
     }
 }
 
@@ -238,7 +233,6 @@ impl fmt::Debug for Sdxl {
             .field("name", &self.name)
             .field("defaults", &self.defaults)
             .field("abilities", &self.abilities)
-            .field("tiling", &self.tiling)
             .finish_non_exhaustive()
     }
 }

@@ -164,8 +164,8 @@ impl FluxBuilder {
         let name = format!("FLUX({named})");
         let worker = Worker::spawn(name.clone(), move || {
             let placing = Placing { device: device.open()?, kind: dtype.kind(), residency };
-            Model::load(checkpoint, &adapters, length, placing)
+            Model::load(checkpoint, &adapters, length, tiling, placing)
         })?;
-        Ok(Flux { name, worker, defaults, abilities, tiling })
+        Ok(Flux { name, worker, defaults, abilities })
     }
 }

@@ -1,13 +1,12 @@
 //! A request to a job: every value filled in and checked before any work begins.
 
 use crate::conditioner::{ConditionImage, Conditioning, ConditioningKind};
+use crate::generator::size::{bounded, image_size};
 use crate::generator::{GenerateRequest, Progress};
 use crate::models::flux::latents::PATCH;
 use crate::models::schedule::FlowMatchConfig;
 use crate::{Error, Result};
 
-/// The most pixels of an image: eight times the side that FLUX is trained for, squared.
-const MAX_PIXELS: u64 = 8192 * 8192;
 /// Latents a side where nobody asks for a size. diffusers, `FluxPipeline.default_sample_size`.
 const DEFAULT_LATENTS: u32 = 128;
 
@@ -103,14 +102,7 @@ impl Job {
 
         // 1. size
         let multiple = abilities.size_multiple();
-        let side = |what, asked: Option<u32>, default| match asked.unwrap_or(default) {
-            side if side > 0 && side.is_multiple_of(multiple) => Ok(side),
-            side => Err(Error::invalid_input(what, format!("a multiple of {multiple}"), side)),
-        };
-        let default = abilities.default_size();
-        let width = side("width", request.width, default.0)?;
-        let height = side("height", request.height, default.1)?;
-        bounded("image size", width, height)?;
+        let (width, height) = image_size(request, abilities.default_size(), multiple)?;
         let patches = [height, width].map(|side| i64::from(side / multiple));
 
         // 2. steps and guidance
@@ -137,15 +129,6 @@ impl Job {
             progress: request.progress.clone(),
         })
     }
-}
-
-/// Refuses sizes that no memory holds.
-fn bounded(what: &str, width: u32, height: u32) -> Result<()> {
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        let expected = format!("at most {MAX_PIXELS} pixels");
-        return Err(Error::invalid_input(what, expected, format!("{width}x{height}")));
-    }
-    Ok(())
 }
 
 /// The condition image of a request; none where it has no strength. A token is `pixels` wide.

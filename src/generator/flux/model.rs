@@ -28,6 +28,8 @@ pub(super) struct Model {
     transformer: Part<FluxTransformer, FluxConfig>,
     adapters: Adapters,
     vae: Vae,
+    tiling: VaeTiling,
+    scheduler: FlowMatchConfig,
     device: Device,
     kind: Kind,
 }
@@ -38,28 +40,23 @@ impl Model {
         checkpoint: Checkpoint,
         files: &[PathBuf],
         max_sequence_length: usize,
+        tiling: VaeTiling,
         placing: Placing,
     ) -> Result<Self> {
         let adapters = Adapters::open(files, &checkpoint.transformer, placing)?;
         let text = TextEncoders::open(&checkpoint, max_sequence_length, placing)?;
-        let Checkpoint { folder, transformer, vae, .. } = checkpoint;
+        let Checkpoint { folder, scheduler, transformer, vae, .. } = checkpoint;
         let place = folder.join("transformer");
         let transformer = Part::open(place, transformer, FluxTransformer::new, placing)?;
         let Placing { device, kind, .. } = placing;
         let weights = Weights::open(&folder.join("vae"), device, kind)?;
         // Only references are encoded.
         let vae = if adapters.is_empty() { Vae::decoder } else { Vae::new }(vae, &weights)?;
-        Ok(Self { text, transformer, adapters, vae, device, kind })
+        Ok(Self { text, transformer, adapters, vae, tiling, scheduler, device, kind })
     }
 
     /// Draws `job`, asking `cancel` between steps.
-    pub(super) fn draw(
-        &mut self,
-        job: &Job,
-        scheduler: &FlowMatchConfig,
-        tiling: VaeTiling,
-        cancel: &Cancel,
-    ) -> Result<Image> {
+    pub(super) fn draw(&mut self, job: &Job, cancel: &Cancel) -> Result<Image> {
         // 1. what the transformer reads at every step
         let negative = job.negative.as_ref().map(|(prompt, _)| prompt.as_str());
         let prompts: Vec<_> = [job.prompt.as_str()].into_iter().chain(negative).collect();
@@ -68,7 +65,7 @@ impl Model {
         }
         let encoded = prompts.iter().map(|prompt| self.text.encode(prompt));
         let encoded = encoded.collect::<Result<Vec<_>>>()?;
-        let Self { transformer, adapters, vae, device, kind, .. } = self;
+        let Self { transformer, adapters, vae, tiling, device, kind, .. } = self;
         let transformer = transformer.get()?;
         let [rows, columns] = job.patches;
         let text_tokens = encoded.first().map_or(0, |text| text.states().size()[1]);
@@ -84,7 +81,7 @@ impl Model {
         // 3. the reference, which is the same at every step
         cancel.check()?;
         let encoded = job.condition.as_ref();
-        let encoded = encoded.map(|image| adapters.encode(image, vae, &mut noise, tiling));
+        let encoded = encoded.map(|image| adapters.encode(image, vae, &mut noise, *tiling));
         let encoded = encoded.transpose()?;
         let others = text_tokens + rows * columns;
         let conditions: Vec<_> = prompts
@@ -93,7 +90,7 @@ impl Model {
             .collect();
 
         // 4. step by step to latents
-        let mut scheduler = scheduler.start(job.steps, rows * columns)?;
+        let mut scheduler = self.scheduler.start(job.steps, rows * columns)?;
         let timesteps = scheduler.timesteps().to_vec();
         for (index, &timestep) in timesteps.iter().enumerate() {
             cancel.check()?;
@@ -120,6 +117,6 @@ impl Model {
 
         // 5. pixels
         cancel.check()?;
-        vae.image(&unpack(&latents, rows, columns), tiling)
+        vae.image(&unpack(&latents, rows, columns), *tiling)
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::*;
 use crate::Error;
 use crate::conditioner::{ConditionImage, ConditionLatents, Conditioning};
-use crate::generator::Progress;
+use crate::generator::checks::*;
 use crate::models::golden::fixture as golden;
 
 fn fixture(name: &str) -> PathBuf {
@@ -19,10 +19,6 @@ fn fixture(name: &str) -> PathBuf {
 fn flux(checkpoint: &str, loras: &[&str]) -> FluxBuilder {
     let builder = Flux::builder(golden("flux").join(checkpoint)).with_max_sequence_length(32);
     loras.iter().fold(builder, |builder, lora| builder.with_omini_control(fixture(lora)))
-}
-
-fn draw(flux: &Flux, request: GenerateRequest) -> Result<Image> {
-    block_on(flux.generate(&[request])).map(|mut images| images.remove(0))
 }
 
 /// A picture in the condition's size, as Pillow resizes it where it has another.
@@ -80,15 +76,6 @@ fn images_beside_a_reference_equal_the_program() {
         let (largest, _) = difference(&draw(&flux, plain).unwrap(), &expected);
         assert!(largest > 8, "{run}: without the reference {largest}");
     }
-}
-
-/// Largest and mean difference of two images, in 1/255.
-fn difference(found: &Image, expected: &Image) -> (u8, f64) {
-    assert_eq!((found.width(), found.height()), (expected.width(), expected.height()));
-    let pairs = found.pixels().iter().zip(expected.pixels());
-    let each: Vec<u8> = pairs.map(|(&a, &b)| a.abs_diff(b)).collect();
-    let sum: f64 = each.iter().map(|&d| f64::from(d)).sum();
-    (each.iter().copied().max().unwrap(), sum / each.len() as f64)
 }
 
 /// A small request with the condition that `change` makes.
@@ -179,11 +166,8 @@ fn conditions_out_of_range_are_named_before_work_begins() {
         (|c| c.position_delta = (0, 4000), "position delta"),
     ];
     for (change, words) in cases {
-        let mut request = conditioned(&flux, change);
-        request.progress = Progress::new(|_| panic!("a step was taken"));
-        let error = draw(&flux, request).unwrap_err();
-        assert!(matches!(error, Error::InvalidInput { .. }), "{words}: {error}");
-        assert!(error.to_string().contains(words), "{words}: {error}");
+        let error = refused(&flux, conditioned(&flux, change), &|_| ());
+        assert_invalid_input(&error, words);
     }
 }
 

@@ -1,15 +1,13 @@
 //! Whole images against diffusers', and everything that must fail before work begins.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-
 use futures::executor::block_on;
 use serde_json::Value;
+use std::path::PathBuf;
 
 use super::*;
 use crate::Error;
 use crate::conditioner::{Conditioning, ImageTokens};
-use crate::generator::Progress;
+use crate::generator::checks::*;
 use crate::models::golden::fixture as golden;
 
 fn fixture(name: &str) -> PathBuf {
@@ -25,19 +23,6 @@ fn request(prompt: &str) -> GenerateRequest {
     let mut request = GenerateRequest::new(prompt);
     (request.width, request.height) = (Some(32), Some(32));
     request
-}
-
-fn draw(flux: &Flux, request: GenerateRequest) -> Result<Image> {
-    block_on(flux.generate(&[request])).map(|mut images| images.remove(0))
-}
-
-/// Largest and mean difference of two images, in 1/255.
-fn difference(found: &Image, expected: &Image) -> (u8, f64) {
-    assert_eq!((found.width(), found.height()), (expected.width(), expected.height()));
-    let pairs = found.pixels().iter().zip(expected.pixels());
-    let each: Vec<u8> = pairs.map(|(&a, &b)| a.abs_diff(b)).collect();
-    let sum: f64 = each.iter().map(|&d| f64::from(d)).sum();
-    (each.iter().copied().max().unwrap(), sum / each.len() as f64)
 }
 
 /// The builder and the request of a recorded run.
@@ -230,55 +215,23 @@ fn keeps_the_contract_of_every_generator() {
 #[test]
 fn every_step_is_told_and_previews_come_when_asked_for() {
     let flux = schnell().load().unwrap();
-    let steps = Arc::new(Mutex::new(Vec::new()));
-    let listener = Arc::clone(&steps);
     let mut request = request("a bird");
     (request.steps, request.width) = (Some(3), Some(160));
-    request.progress =
-        Progress::new(move |step| listener.lock().unwrap().push(step)).with_previews_every(2);
-    let image = draw(&flux, request).unwrap();
-    assert_eq!((image.width(), image.height()), (160, 32));
-    let told: Vec<_> = steps
-        .lock()
-        .unwrap()
-        .iter()
-        .map(|step| {
-            let preview = step.preview.as_ref().map(|image| (image.width(), image.height()));
-            (step.index, step.total, preview)
-        })
-        .collect();
     let preview = Some((52, 10)); // 80 x 16 latents, by 3
-    assert_eq!(told, [(1, 3, None), (2, 3, preview), (3, 3, None)]);
+    assert_eq!(told_steps(&flux, request), [(1, 3, None), (2, 3, preview), (3, 3, None)]);
 }
 
 #[test]
 fn dropping_the_future_stops_between_steps() {
-    let flux = schnell().load().unwrap();
-    let (told, steps) = std::sync::mpsc::channel();
     let mut long = request("a bird");
     long.steps = Some(9_000);
-    long.progress = Progress::new(move |step| {
-        let _ = told.send(step.index);
-    });
-    let requests = [long];
-    let mut drawing = flux.generate(&requests);
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(drawing.as_mut().poll(&mut context).is_pending());
-    assert_eq!(steps.recv().unwrap(), 1);
-    drop(drawing);
-    assert!(draw(&flux, request("a bird")).is_ok());
-    assert!(steps.try_iter().last().unwrap_or(1) < 9_000);
+    assert_stops_between_steps(&schnell().load().unwrap(), long, request("a bird"));
 }
 
 #[test]
 fn values_out_of_range_are_named_before_work_begins() {
     let flux = schnell().load().unwrap();
-    let changed = |change: &dyn Fn(&mut GenerateRequest)| {
-        let mut request = request("a bird");
-        request.progress = Progress::new(|_| panic!("a step was taken"));
-        change(&mut request);
-        draw(&flux, request).unwrap_err()
-    };
+    let changed = |change: &dyn Fn(&mut GenerateRequest)| refused(&flux, request("a bird"), change);
     let tokens = ImageTokens::new("another", 1, 40, vec![0.0; 40], vec![0.0; 40]).unwrap();
     for (error, words) in [
         (changed(&|request| request.width = Some(34)), "width: expected a multiple of 4, found 34"),
@@ -298,8 +251,7 @@ fn values_out_of_range_are_named_before_work_begins() {
             "expected no conditioning, found tokens of another",
         ),
     ] {
-        assert!(matches!(error, Error::InvalidInput { .. }), "{words}: {error}");
-        assert!(error.to_string().contains(words), "{words}: {error}");
+        assert_invalid_input(&error, words);
     }
     for (builder, words) in [
         (schnell().with_steps(0), "steps"),
@@ -308,9 +260,7 @@ fn values_out_of_range_are_named_before_work_begins() {
         (schnell().with_max_sequence_length(0), "max sequence length: expected 1 to 512"),
         (schnell().with_max_sequence_length(513), "max sequence length: expected 1 to 512"),
     ] {
-        let error = builder.load().unwrap_err();
-        assert!(matches!(error, Error::InvalidInput { .. }), "{words}: {error}");
-        assert!(error.to_string().contains(words), "{words}: {error}");
+        assert_invalid_input(&builder.load().unwrap_err(), words);
     }
     // Any prompt will do: none, a very long one.
     for prompt in [String::new(), "word ".repeat(1_600)] {
@@ -318,91 +268,56 @@ fn values_out_of_range_are_named_before_work_begins() {
     }
 }
 
-/// A copy of the checkpoint in `folder` with one file changed, or left out where there is no text.
-fn broken(folder: &str, file: &str, change: impl Fn(&str) -> Option<String>) -> tempfile::TempDir {
-    fn copy(from: &Path, to: &Path) {
-        std::fs::create_dir_all(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap().map(std::result::Result::unwrap) {
-            let to = to.join(entry.file_name());
-            match entry.file_type().unwrap().is_dir() {
-                true => copy(&entry.path(), &to),
-                false => drop(std::fs::copy(entry.path(), to).unwrap()),
-            }
-        }
-    }
-    let copied = tempfile::tempdir().unwrap();
-    copy(&fixture(folder), copied.path());
-    let path = copied.path().join(file);
-    match change(&String::from_utf8_lossy(&std::fs::read(&path).unwrap())) {
-        Some(text) => std::fs::write(path, text).unwrap(),
-        None => std::fs::remove_file(path).unwrap(),
-    }
-    copied
-}
-
 #[test]
 fn checkpoints_that_do_not_fit_are_named() {
-    let replace = |from: &'static str, to: &'static str| {
-        move |text: &str| {
-            assert!(text.contains(from), "{from}");
-            Some(text.replace(from, to))
-        }
-    };
-    let gone = |_: &str| None;
-    type Change = Box<dyn Fn(&str) -> Option<String>>;
     let weights = "transformer/diffusion_pytorch_model-00001-of-00002.safetensors";
     let cases: Vec<(&str, Change, &str)> = vec![
-        ("model_index.json", Box::new(gone), "model_index.json"),
-        ("model_index.json", Box::new(replace("FluxPipeline", "FluxFillPipeline")), "_class_name"),
-        ("model_index.json", Box::new(replace("T5EncoderModel", "UMT5EncoderModel")), "UMT5"),
-        ("model_index.json", Box::new(replace("FlowMatchEuler", "Euler")), "EulerDiscrete"),
-        ("scheduler/scheduler_config.json", Box::new(gone), "scheduler_config.json"),
+        ("model_index.json", gone(), "model_index.json"),
+        ("model_index.json", replace("FluxPipeline", "FluxFillPipeline"), "_class_name"),
+        ("model_index.json", replace("T5EncoderModel", "UMT5EncoderModel"), "UMT5"),
+        ("model_index.json", replace("FlowMatchEuler", "Euler"), "EulerDiscrete"),
+        ("scheduler/scheduler_config.json", gone(), "scheduler_config.json"),
         (
             "scheduler/scheduler_config.json",
-            Box::new(replace("\"invert_sigmas\": false", "\"invert_sigmas\": true")),
+            replace("\"invert_sigmas\": false", "\"invert_sigmas\": true"),
             "invert_sigmas",
         ),
-        ("transformer/config.json", Box::new(gone), "transformer"),
+        ("transformer/config.json", gone(), "transformer"),
         (
             "transformer/config.json",
-            Box::new(replace("\"in_channels\": 12", "\"in_channels\": 16")),
+            replace("\"in_channels\": 12", "\"in_channels\": 16"),
             "in_channels: expected 12",
         ),
         (
             "transformer/config.json",
-            Box::new(replace("\"joint_attention_dim\": 8", "\"joint_attention_dim\": 9")),
+            replace("\"joint_attention_dim\": 8", "\"joint_attention_dim\": 9"),
             "joint_attention_dim: expected 8",
         ),
         (
             "transformer/config.json",
-            Box::new(replace("\"pooled_projection_dim\": 8", "\"pooled_projection_dim\": 9")),
+            replace("\"pooled_projection_dim\": 8", "\"pooled_projection_dim\": 9"),
             "pooled_projection_dim: expected 8",
         ),
         (
             "transformer/config.json",
-            Box::new(replace("\"num_layers\": 1", "\"num_layers\": 2")),
+            replace("\"num_layers\": 1", "\"num_layers\": 2"),
             "transformer_blocks.1",
         ),
-        (weights, Box::new(gone), weights),
-        (weights, Box::new(|_| Some("not tensors".into())), "header"),
-        ("vae/config.json", Box::new(replace("0.6", "0")), "scaling_factor"),
-        ("vae/config.json", Box::new(replace("-0.2", "\"-0.2\"")), "vae"),
-        ("text_encoder/config.json", Box::new(gone), "text_encoder"),
-        ("text_encoder_2/config.json", Box::new(gone), "text_encoder_2"),
-        ("text_encoder_2/model.safetensors", Box::new(gone), "text_encoder_2"),
-        ("tokenizer/tokenizer.json", Box::new(gone), "tokenizer"),
-        ("tokenizer_2/tokenizer.json", Box::new(gone), "tokenizer_2"),
+        (weights, gone(), weights),
+        (weights, overwrite("not tensors"), "header"),
+        ("vae/config.json", replace("0.6", "0"), "scaling_factor"),
+        ("vae/config.json", replace("-0.2", "\"-0.2\""), "vae"),
+        ("text_encoder/config.json", gone(), "text_encoder"),
+        ("text_encoder_2/config.json", gone(), "text_encoder_2"),
+        ("text_encoder_2/model.safetensors", gone(), "text_encoder_2"),
+        ("tokenizer/tokenizer.json", gone(), "tokenizer"),
+        ("tokenizer_2/tokenizer.json", gone(), "tokenizer_2"),
     ];
     for (file, change, words) in cases {
-        let folder = broken("dev", file, change);
+        let folder = broken(&fixture("dev"), file, &change);
         for residency in [Residency::Keep, Residency::OnDemand] {
             let builder = Flux::builder(folder.path()).with_residency(residency);
-            let error = builder.load().unwrap_err();
-            assert!(
-                matches!(error, Error::Io { .. } | Error::InvalidFile { .. }),
-                "{file}, {words}: {error}"
-            );
-            assert!(error.to_string().contains(words), "{file}, {words}: {error}");
+            assert_unfit(&builder.load().unwrap_err(), words);
         }
     }
     let error = Flux::load("/no/such/folder", Device::Cpu, DType::F32).unwrap_err();

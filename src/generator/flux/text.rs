@@ -1,12 +1,9 @@
 //! Prompts to the states that FLUX's transformer reads: T5's, and CLIP's of the whole prompt.
 
-use std::rc::Rc;
-
-use tch::Tensor;
-
 use super::checkpoint::Checkpoint;
 use super::residency::{Part, Placing};
 use crate::Result;
+use crate::generator::encoded::Encoded;
 use crate::generator::recent::Recent;
 use crate::models::clip::{TextConfig, TextModel, Tokenizer};
 use crate::models::config::require;
@@ -27,22 +24,6 @@ pub(super) struct TextEncoders {
     length_2: usize,
     t5: Part<T5Encoder, T5Config>,
     recent: Recent<String, Encoded>,
-}
-
-/// A prompt as the transformer reads it.
-#[derive(Clone, Debug)]
-pub(super) struct Encoded(Rc<[Tensor; 2]>);
-
-impl Encoded {
-    /// T5's states, `[1, tokens, width]`.
-    pub(super) fn states(&self) -> &Tensor {
-        &self.0[0]
-    }
-
-    /// CLIP's vector of the whole prompt, `[1, width]`.
-    pub(super) fn pooled(&self) -> &Tensor {
-        &self.0[1]
-    }
 }
 
 impl TextEncoders {
@@ -86,7 +67,7 @@ impl TextEncoders {
             let ids = tokenizer_2.encode_padded(prompt, *length_2)?.ids;
             let states = t5.get().and_then(|t5| t5.forward(&[ids])); // [1, tokens, width]
             t5.leave();
-            Ok(Encoded(Rc::new([states?, pooled])))
+            Ok(Encoded::new(states?, pooled))
         })
     }
 }

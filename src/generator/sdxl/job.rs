@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use crate::conditioner::{Conditioning, ConditioningKind, ImageTokens};
+use crate::generator::size::image_size;
 use crate::generator::{GenerateRequest, Progress};
 use crate::models::schedule::SchedulerConfig;
 use crate::{Error, Result};
-
-/// The most pixels of an image: eight times the side that SDXL is trained for, squared.
-const MAX_PIXELS: u64 = 8192 * 8192;
 
 /// What a request leaves open. See [`SdxlBuilder`](super::SdxlBuilder).
 #[derive(Clone, Debug)]
@@ -67,14 +65,7 @@ impl Job {
         request.validate()?;
 
         // 1. size
-        let (width, height) = (
-            side("width", request.width, abilities.default_size.0, abilities)?,
-            side("height", request.height, abilities.default_size.1, abilities)?,
-        );
-        if u64::from(width) * u64::from(height) > MAX_PIXELS {
-            let expected = format!("at most {MAX_PIXELS} pixels");
-            return Err(Error::invalid_input("image size", expected, format!("{width}x{height}")));
-        }
+        let (width, height) = image_size(request, abilities.default_size, abilities.scale_factor)?;
         let Sizes { original, crop, target } = defaults.sizes;
         let (original, target) =
             (original.unwrap_or((width, height)), target.unwrap_or((width, height)));
@@ -104,14 +95,6 @@ impl Job {
             progress: request.progress.clone(),
         })
     }
-}
-
-fn side(what: &str, asked: Option<u32>, default: u32, abilities: &Abilities) -> Result<u32> {
-    let (side, multiple) = (asked.unwrap_or(default), abilities.scale_factor);
-    if side == 0 || !side.is_multiple_of(multiple) {
-        return Err(Error::invalid_input(what, format!("a multiple of {multiple}"), side));
-    }
-    Ok(side)
 }
 
 /// The tokens in `conditioning`; none where they have no weight.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use tch::{Device, Kind, Tensor};
 
 use crate::generator::Step;
+use crate::generator::encoded::Encoded;
 use crate::generator::recent::Recent;
 use crate::models::config::require;
 use crate::models::ip_adapter::ImageAttention;
@@ -20,7 +21,7 @@ use crate::{Error, Image, Result};
 
 use super::index::ModelIndex;
 use super::job::Job;
-use super::text::{Encoded, TextEncoders};
+use super::text::TextEncoders;
 
 /// Sets of text keys and values that are kept: those of a draft and of its final image.
 const REMEMBERED: usize = 2;
@@ -34,6 +35,8 @@ pub(super) struct Model {
     unet: UNet,
     adapter: Option<ImageAttention>,
     vae: Vae,
+    tiling: VaeTiling,
+    scheduler: SchedulerConfig,
     force_zeros: bool,
     contexts: Recent<ContextKey, Rc<TextContext>>,
     device: Device,
@@ -60,8 +63,9 @@ impl Model {
     pub(super) fn load(
         folder: &Path,
         adapter: Option<&PathBuf>,
-        device: Device,
-        kind: Kind,
+        scheduler: SchedulerConfig,
+        tiling: VaeTiling,
+        (device, kind): (Device, Kind),
     ) -> Result<Self> {
         let index = ModelIndex::open(folder)?;
         let unet_path = folder.join("unet").join("config.json");
@@ -90,7 +94,18 @@ impl Model {
         let vae = Vae::decoder(vae, &Weights::open(&folder.join("vae"), device, kind)?)?;
         let force_zeros = index.force_zeros_for_empty_prompt;
         let contexts = Recent::new(REMEMBERED);
-        Ok(Self { text, unet, adapter, vae, force_zeros, contexts, device, kind })
+        Ok(Self {
+            text,
+            unet,
+            adapter,
+            vae,
+            tiling,
+            scheduler,
+            force_zeros,
+            contexts,
+            device,
+            kind,
+        })
     }
 
     pub(super) fn facts(&self) -> Facts {
@@ -108,13 +123,7 @@ impl Model {
     }
 
     /// Draws `job`, asking `cancel` between steps.
-    pub(super) fn draw(
-        &mut self,
-        job: &Job,
-        scheduler: &SchedulerConfig,
-        tiling: VaeTiling,
-        cancel: &Cancel,
-    ) -> Result<Image> {
+    pub(super) fn draw(&mut self, job: &Job, cancel: &Cancel) -> Result<Image> {
         // 1. what the UNet reads at every step
         let (text, pooled) = self.read(job)?;
         let ids = Tensor::from_slice(&job.time_ids.map(i64::from)).to_kind(self.kind);
@@ -122,7 +131,7 @@ impl Model {
         let image = self.references(job);
 
         // 2. noise
-        let mut scheduler = scheduler.start(job.steps)?;
+        let mut scheduler = self.scheduler.start(job.steps)?;
         let [height, width] = job.latents;
         let shape = [1, self.vae.config.latent_channels, height, width];
         let noise = Noise::new(job.seed).normal_of(&shape, self.kind).to_device(self.device);
@@ -157,7 +166,7 @@ impl Model {
 
         // 4. pixels
         cancel.check()?;
-        self.vae.image(&latents, tiling)
+        self.vae.image(&latents, self.tiling)
     }
 
     /// The prompts as the UNet reads them: keys and values of the states, and the pooled vectors

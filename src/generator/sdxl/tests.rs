@@ -1,16 +1,14 @@
 //! Whole images against diffusers', and everything that must fail before work begins.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex};
-
 use futures::executor::block_on;
 use serde_json::Value;
+use std::path::Path;
 use tch::Kind;
 
 use super::*;
 use crate::Error;
 use crate::conditioner::{Conditioning, ImageTokens, Strength};
-use crate::generator::Progress;
+use crate::generator::checks::*;
 use crate::models::clip::{VisionConfig, VisionModel};
 use crate::models::ip_adapter::Resampler;
 use crate::models::preprocess::{Family, Preprocessor};
@@ -21,19 +19,6 @@ fn fixture(name: &str) -> PathBuf {
 
 fn wide() -> SdxlBuilder {
     Sdxl::builder(fixture("wide")).with_steps(2)
-}
-
-fn draw(sdxl: &Sdxl, request: GenerateRequest) -> Result<Image> {
-    block_on(sdxl.generate(&[request])).map(|mut images| images.remove(0))
-}
-
-/// Largest and mean difference of two images, in 1/255.
-fn difference(found: &Image, expected: &Image) -> (u8, f64) {
-    assert_eq!((found.width(), found.height()), (expected.width(), expected.height()));
-    let pairs = found.pixels().iter().zip(expected.pixels());
-    let each: Vec<u8> = pairs.map(|(&a, &b)| a.abs_diff(b)).collect();
-    let sum: f64 = each.iter().map(|&d| f64::from(d)).sum();
-    (each.iter().copied().max().unwrap(), sum / each.len() as f64)
 }
 
 /// The tokens of pictures, made with the networks alone.
@@ -205,54 +190,26 @@ fn keeps_the_contract_of_every_generator() {
 #[test]
 fn every_step_is_told_and_previews_come_when_asked_for() {
     let sdxl = wide().load().unwrap();
-    let steps = Arc::new(Mutex::new(Vec::new()));
-    let listener = Arc::clone(&steps);
     let mut request = GenerateRequest::new("a bird");
     (request.steps, request.width) = (Some(5), Some(160));
-    request.progress =
-        Progress::new(move |step| listener.lock().unwrap().push(step)).with_previews_every(2);
-    draw(&sdxl, request).unwrap();
-    let told: Vec<_> = steps
-        .lock()
-        .unwrap()
-        .iter()
-        .map(|step| {
-            let preview = step.preview.as_ref().map(|image| (image.width(), image.height()));
-            (step.index, step.total, preview)
-        })
-        .collect();
     let preview = Some((52, 10)); // 80 x 16 latents, by 3
-    assert_eq!(told, [(1, 5, None), (2, 5, preview), (3, 5, None), (4, 5, preview), (5, 5, None)]);
+    let expected = [(1, 5, None), (2, 5, preview), (3, 5, None), (4, 5, preview), (5, 5, None)];
+    assert_eq!(told_steps(&sdxl, request), expected);
 }
 
 #[test]
 fn dropping_the_future_stops_between_steps() {
-    let sdxl = wide().load().unwrap();
-    let (told, steps) = std::sync::mpsc::channel();
-    let mut request = GenerateRequest::new("a bird");
-    request.steps = Some(900);
-    request.progress = Progress::new(move |step| {
-        let _ = told.send(step.index);
-    });
-    let requests = [request];
-    let mut drawing = sdxl.generate(&requests);
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(drawing.as_mut().poll(&mut context).is_pending());
-    assert_eq!(steps.recv().unwrap(), 1);
-    drop(drawing);
-    let image = draw(&sdxl, GenerateRequest::new("a bird"));
-    assert!(image.is_ok());
-    assert!(steps.try_iter().last().unwrap_or(1) < 900);
+    let mut long = GenerateRequest::new("a bird");
+    long.steps = Some(900);
+    let next = GenerateRequest::new("a bird");
+    assert_stops_between_steps(&wide().load().unwrap(), long, next);
 }
 
 #[test]
 fn values_out_of_range_are_named_before_work_begins() {
     let sdxl = wide().with_ip_adapter(fixture("adapter.safetensors")).load().unwrap();
     let changed = |change: &dyn Fn(&mut GenerateRequest)| {
-        let mut request = GenerateRequest::new("a bird");
-        request.progress = Progress::new(|_| panic!("a step was taken"));
-        change(&mut request);
-        draw(&sdxl, request).unwrap_err()
+        refused(&sdxl, GenerateRequest::new("a bird"), change)
     };
     let tokens = ImageTokens::new(space(&sdxl), 1, 40, vec![0.0; 40], vec![0.0; 40]).unwrap();
     let with = |change: &dyn Fn(&mut ImageTokens)| {
@@ -280,8 +237,7 @@ fn values_out_of_range_are_named_before_work_begins() {
         (with(&|tokens| tokens.strength.scale = f64::NAN), "conditioning scale"),
         (with(&|tokens| tokens.strength.end = 2.0), "start and end"),
     ] {
-        assert!(matches!(error, Error::InvalidInput { .. }), "{words}: {error}");
-        assert!(error.to_string().contains(words), "{words}: {error}");
+        assert_invalid_input(&error, words);
     }
     // Any prompt will do: none, a very long one.
     for prompt in [String::new(), "word ".repeat(1_600)] {
@@ -289,86 +245,40 @@ fn values_out_of_range_are_named_before_work_begins() {
     }
 }
 
-/// A copy of the checkpoint in `folder` with one file changed, or left out where there is no text.
-fn broken(folder: &str, file: &str, change: impl Fn(&str) -> Option<String>) -> tempfile::TempDir {
-    fn copy(from: &Path, to: &Path) {
-        std::fs::create_dir_all(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-            let to = to.join(entry.file_name());
-            match entry.file_type().unwrap().is_dir() {
-                true => copy(&entry.path(), &to),
-                false => drop(std::fs::copy(entry.path(), to).unwrap()),
-            }
-        }
-    }
-    let copied = tempfile::tempdir().unwrap();
-    copy(&fixture(folder), copied.path());
-    let path = copied.path().join(file);
-    match change(&String::from_utf8_lossy(&std::fs::read(&path).unwrap())) {
-        Some(text) => std::fs::write(path, text).unwrap(),
-        None => std::fs::remove_file(path).unwrap(),
-    }
-    copied
-}
-
 #[test]
 fn checkpoints_that_do_not_fit_are_named() {
-    let replace = |from: &'static str, to: &'static str| {
-        move |text: &str| {
-            assert!(text.contains(from), "{from}");
-            Some(text.replace(from, to))
-        }
-    };
-    let gone = |_: &str| None;
-    type Change = Box<dyn Fn(&str) -> Option<String>>;
     let cases: Vec<(&str, Change, &str)> = vec![
-        ("model_index.json", Box::new(gone), "model_index.json"),
-        ("model_index.json", Box::new(replace("XLPipeline", "Pipeline")), "_class_name"),
-        ("model_index.json", Box::new(replace("EulerDiscrete", "Heun")), "HeunScheduler"),
-        ("scheduler/scheduler_config.json", Box::new(gone), "scheduler_config.json"),
-        (
-            "scheduler/scheduler_config.json",
-            Box::new(replace("scaled_linear", "sigmoid")),
-            "beta_schedule",
-        ),
-        ("unet/config.json", Box::new(gone), "unet"),
+        ("model_index.json", gone(), "model_index.json"),
+        ("model_index.json", replace("XLPipeline", "Pipeline"), "_class_name"),
+        ("model_index.json", replace("EulerDiscrete", "Heun"), "HeunScheduler"),
+        ("scheduler/scheduler_config.json", gone(), "scheduler_config.json"),
+        ("scheduler/scheduler_config.json", replace("scaled_linear", "sigmoid"), "beta_schedule"),
+        ("unet/config.json", gone(), "unet"),
         (
             "unet/config.json",
-            Box::new(replace("\"cross_attention_dim\": 40", "\"cross_attention_dim\": 41")),
+            replace("\"cross_attention_dim\": 40", "\"cross_attention_dim\": 41"),
             "cross_attention_dim: expected 40",
         ),
         (
             "unet/config.json",
-            Box::new(replace("input_dim\": 68", "input_dim\": 69")),
+            replace("input_dim\": 68", "input_dim\": 69"),
             "projection_class_embeddings_input_dim: expected 68",
         ),
         (
             "vae/config.json",
-            Box::new(replace("\"latent_channels\": 4", "\"latent_channels\": 3")),
+            replace("\"latent_channels\": 4", "\"latent_channels\": 3"),
             "latents_mean",
         ),
-        ("vae/diffusion_pytorch_model.fp16.safetensors", Box::new(gone), "vae"),
-        (
-            "vae/diffusion_pytorch_model.fp16.safetensors",
-            Box::new(|_| Some("not tensors".into())),
-            "vae",
-        ),
-        ("text_encoder_2/config.json", Box::new(gone), "text_encoder_2"),
-        (
-            "model_index.json",
-            Box::new(replace("CLIPTextModelWithProjection", "CLIPTextModel")),
-            "projection",
-        ),
-        ("tokenizer/vocab.json", Box::new(gone), "tokenizer"),
+        ("vae/diffusion_pytorch_model.fp16.safetensors", gone(), "vae"),
+        ("vae/diffusion_pytorch_model.fp16.safetensors", overwrite("not tensors"), "vae"),
+        ("text_encoder_2/config.json", gone(), "text_encoder_2"),
+        ("model_index.json", replace("CLIPTextModelWithProjection", "CLIPTextModel"), "projection"),
+        ("tokenizer/vocab.json", gone(), "tokenizer"),
     ];
     for (file, change, words) in cases {
-        let folder = broken("wide", file, change);
+        let folder = broken(&fixture("wide"), file, &change);
         let error = Sdxl::load(folder.path(), Device::Cpu, DType::F32).unwrap_err();
-        assert!(
-            matches!(error, Error::Io { .. } | Error::InvalidFile { .. }),
-            "{file}, {words}: {error}"
-        );
-        assert!(error.to_string().contains(words), "{file}, {words}: {error}");
+        assert_unfit(&error, words);
     }
     let error = Sdxl::load("/no/such/folder", Device::Cpu, DType::F32).unwrap_err();
     assert!(matches!(error, Error::Io { .. }), "{error}");

@@ -1,9 +1,8 @@
 //! Prompts to the states that SDXL's UNet reads: two text encoders, side by side.
 
-use std::rc::Rc;
-
 use tch::{Kind, Tensor};
 
+use crate::generator::encoded::Encoded;
 use crate::generator::recent::Recent;
 use crate::models::clip::{TextConfig, TextModel, Tokenizer};
 use crate::models::config::require;
@@ -28,27 +27,6 @@ struct TextEncoder {
     model: TextModel,
     /// Width of its projection, where it has one.
     projection: Option<i64>,
-}
-
-/// A prompt as the UNet reads it.
-#[derive(Clone, Debug)]
-pub(super) struct Encoded(Rc<[Tensor; 2]>);
-
-impl Encoded {
-    /// The encoders' penultimate states side by side, `[1, tokens, width]`.
-    pub(super) fn states(&self) -> &Tensor {
-        &self.0[0]
-    }
-
-    /// The whole prompt in one vector, `[1, projection]`.
-    pub(super) fn pooled(&self) -> &Tensor {
-        &self.0[1]
-    }
-
-    /// What stands for no prompt at all.
-    pub(super) fn zeros_like(&self) -> Self {
-        Self(Rc::new([self.states().zeros_like(), self.pooled().zeros_like()]))
-    }
 }
 
 impl TextEncoders {
@@ -95,7 +73,7 @@ impl TextEncoders {
                 what: "pooled prompt".into(),
                 reason: "no text encoder has a projection".into(),
             })?;
-            Ok(Encoded(Rc::new([Tensor::cat(&states, -1), pooled])))
+            Ok(Encoded::new(Tensor::cat(&states, -1), pooled))
         })
     }
 }

@@ -1,0 +1,33 @@
+//! A request to the size of its image: asked for or the model's own, in whole patches, bounded.
+
+use super::GenerateRequest;
+use crate::{Error, Result};
+
+/// The most pixels of an image: eight times the side that SDXL and FLUX are trained for, squared.
+const MAX_PIXELS: u64 = 8192 * 8192;
+
+/// Width and height in pixels, multiples of `multiple`; those of `default` where `request` asks for
+/// none.
+pub(super) fn image_size(
+    request: &GenerateRequest,
+    default: (u32, u32),
+    multiple: u32,
+) -> Result<(u32, u32)> {
+    let side = |what, asked: Option<u32>, default| match asked.unwrap_or(default) {
+        side if side > 0 && side.is_multiple_of(multiple) => Ok(side),
+        side => Err(Error::invalid_input(what, format!("a multiple of {multiple}"), side)),
+    };
+    let width = side("width", request.width, default.0)?;
+    let height = side("height", request.height, default.1)?;
+    bounded("image size", width, height)?;
+    Ok((width, height))
+}
+
+/// Refuses sizes that no memory holds.
+pub(super) fn bounded(what: &str, width: u32, height: u32) -> Result<()> {
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        let expected = format!("at most {MAX_PIXELS} pixels");
+        return Err(Error::invalid_input(what, expected, format!("{width}x{height}")));
+    }
+    Ok(())
+}
