@@ -4,8 +4,6 @@
 //! loaded serves several products. Every product is summed in the same order whatever else is in
 //! the tile, so that a score does not depend on neighbours or on the number of queries.
 
-use std::array::from_fn;
-
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{Avx2, Avx512};
 use super::lanes::{LANES, Lanes, Portable};
@@ -102,12 +100,17 @@ fn tile<L: Lanes, const Q: usize, const R: usize>(
             }
         }
     }
-    from_fn(|q| {
-        from_fn(|r| {
-            let rest = queries[q][steps * LANES..].iter().zip(&rows[r][steps * LANES..dim]);
-            rest.fold(sums[q][r].sum(), |sum, (x, y)| sum + x * y)
-        })
-    })
+    // Loops, not closures: those are compiled for the instructions of every processor.
+    let mut products = [[0.0; R]; Q];
+    for q in 0..Q {
+        for r in 0..R {
+            products[q][r] = sums[q][r].sum();
+            for at in steps * LANES..dim {
+                products[q][r] += queries[q][at] * rows[r][at];
+            }
+        }
+    }
+    products
 }
 
 #[cfg(test)]
