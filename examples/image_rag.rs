@@ -23,6 +23,8 @@ mod backend;
 mod command;
 #[path = "support/delta.rs"]
 mod delta;
+#[path = "support/picture.rs"]
+mod picture;
 #[path = "support/place.rs"]
 mod place;
 #[path = "support/progress.rs"]
@@ -43,6 +45,7 @@ use imagerag::retriever::{Catalog, ClipEmbedder, EmbeddingRetriever};
 use imagerag::vlm::OpenAiVlm;
 use imagerag::{Image, RagPipeline, RagRequest};
 use indicatif::ProgressBar;
+use picture::Picture;
 use place::place;
 use sheet::{Row, contact_sheet};
 
@@ -63,8 +66,6 @@ struct Options {
     /// The vision-language model. Its key is read from OPENAI_API_KEY.
     #[arg(long)]
     vlm_model: String,
-    #[arg(long)]
-    prompt: String,
     #[arg(long)]
     negative_prompt: Option<String>,
     /// An image of your own; takes a place before retrieved ones.
@@ -89,14 +90,8 @@ struct Options {
     steps: Option<usize>,
     #[arg(long)]
     guidance: Option<f64>,
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    #[arg(long)]
-    width: Option<u32>,
-    #[arg(long)]
-    height: Option<u32>,
-    #[arg(long)]
-    out: PathBuf,
+    #[command(flatten)]
+    picture: Picture,
 }
 
 fn main() -> ExitCode {
@@ -104,11 +99,12 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
-    command::prepare(&options.out)?;
+    let picture = &options.picture;
+    command::prepare(&picture.out)?;
     let pipeline = pipeline(options)?;
-    let mut request = RagRequest::new(&options.prompt).with_seed(options.seed);
+    let mut request = RagRequest::new(&picture.prompt).with_seed(picture.seed);
     request.negative_prompt.clone_from(&options.negative_prompt);
-    (request.width, request.height) = (options.width, options.height);
+    (request.width, request.height) = (picture.width, picture.height);
     (request.steps, request.guidance_scale) = (options.steps, options.guidance);
     for path in &options.references {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -117,14 +113,14 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let outcome = progress::run(&pipeline, request).inspect_err(|error| {
         // Nothing is lost: what was drawn and said before the error is kept.
         if let Some(best) = &error.best {
-            let _ = best.save(&options.out);
+            let _ = best.save(&picture.out);
         }
-        let _ = std::fs::write(beside(&options.out, "trace.json"), error.trace.to_json());
+        let _ = std::fs::write(beside(&picture.out, "trace.json"), error.trace.to_json());
     })?;
     println!("stopped    {}", outcome.stop);
-    outcome.image.save(&options.out)?;
-    println!("wrote      {}", options.out.display());
-    std::fs::write(beside(&options.out, "trace.json"), outcome.trace.to_json())?;
+    outcome.image.save(&picture.out)?;
+    println!("wrote      {}", picture.out.display());
+    std::fs::write(beside(&picture.out, "trace.json"), outcome.trace.to_json())?;
     let mut pictures = vec![outcome.draft.clone()];
     let mut columns = vec!["draft"];
     for reference in &outcome.references {
@@ -133,10 +129,10 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     }
     columns.push("result");
     pictures.push(Some(outcome.image));
-    let row = Row { caption: options.prompt.clone(), pictures };
-    contact_sheet("prompt", &columns, &[row])?.save(beside(&options.out, "sheet.png"))?;
+    let row = Row { caption: picture.prompt.clone(), pictures };
+    contact_sheet("prompt", &columns, &[row])?.save(beside(&picture.out, "sheet.png"))?;
     if let Some(draft) = outcome.draft {
-        draft.save(beside(&options.out, "draft.png"))?;
+        draft.save(beside(&picture.out, "draft.png"))?;
     }
     Ok(())
 }
@@ -147,13 +143,13 @@ fn beside(out: &Path, ending: &str) -> PathBuf {
 }
 
 fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
-    let (device, dtype) = (options.backend.device, options.backend.dtype);
+    let (device, dtype) = (options.picture.device, options.picture.dtype);
     let mut vlm = OpenAiVlm::builder(&options.vlm_model);
     if let Some(url) = &options.vlm_base_url {
         vlm = vlm.base_url(url);
     }
     let vlm = Arc::new(vlm.build()?);
-    let (generator, conditioner) = options.backend.load()?;
+    let (generator, conditioner) = options.backend.load(device, dtype)?;
     let embedder = Arc::new(ClipEmbedder::load(place(&options.clip)?, device, dtype)?);
     let bar = ProgressBar::new(0).with_message("gallery");
     let (retriever, skipped) = block_on(EmbeddingRetriever::build(

@@ -21,6 +21,10 @@
 
 #[path = "support/command.rs"]
 mod command;
+#[path = "support/drawing.rs"]
+mod drawing;
+#[path = "support/picture.rs"]
+mod picture;
 #[path = "support/place.rs"]
 mod place;
 
@@ -30,13 +34,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use futures::executor::block_on;
-use imagerag::conditioner::{Conditioner, Conditioning, IpAdapter, PromptTemplate};
-use imagerag::generator::{GenerateRequest, Generator, Progress, Sdxl};
-use imagerag::models::{DType, Device, SchedulerKind};
-use imagerag::retriever::{Caption, Provenance, Reference, Source};
-use imagerag::{Image, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use imagerag::Image;
+use imagerag::conditioner::{IpAdapter, PromptTemplate};
+use imagerag::generator::Sdxl;
+use imagerag::models::SchedulerKind;
+use picture::Picture;
 use place::place;
 
 /// Draws a prompt with an SDXL checkpoint, plain or with reference images.
@@ -51,9 +53,6 @@ struct Options {
     /// The adapter's image encoder: a folder, or a folder of a repository.
     #[arg(long, value_name = "DIR", requires = "ip_adapter")]
     image_encoder: Option<String>,
-    /// What to draw. It goes to the text encoders as it is.
-    #[arg(long)]
-    prompt: String,
     /// What not to draw.
     #[arg(long)]
     negative_prompt: Option<String>,
@@ -69,97 +68,48 @@ struct Options {
     /// Strength of the prompt; 1 and below turn guidance off.
     #[arg(long, default_value_t = 5.0, allow_negative_numbers = true)]
     guidance: f64,
-    /// Seed of the starting noise.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Width in pixels; the checkpoint's own by default.
-    #[arg(long)]
-    width: Option<u32>,
-    /// Height in pixels; the checkpoint's own by default.
-    #[arg(long)]
-    height: Option<u32>,
     /// euler, ddim or dpm++; the checkpoint's own by default.
     #[arg(long)]
     scheduler: Option<SchedulerKind>,
-    /// cpu, cuda or cuda:1.
-    #[arg(long, default_value = "cpu")]
-    device: Device,
-    /// f32, f16 or bf16.
-    #[arg(long, default_value = "f32")]
-    dtype: DType,
-    /// Where the image goes.
-    #[arg(long, value_name = "IMG.png")]
-    out: PathBuf,
+    #[command(flatten)]
+    picture: Picture,
 }
 
 fn main() -> ExitCode {
     command::end(run(Options::parse()))
 }
 
-fn run(options: Options) -> std::result::Result<(), Box<dyn Error>> {
-    command::prepare(&options.out)?;
+fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    let picture = &options.picture;
+    command::prepare(&picture.out)?;
     let references: Vec<Image> =
-        options.references.iter().map(Image::open).collect::<Result<_>>()?;
+        options.references.iter().map(Image::open).collect::<imagerag::Result<_>>()?;
 
     let began = Instant::now();
-    let mut sdxl =
-        Sdxl::builder(place(&options.model)?).device(options.device).dtype(options.dtype);
+    let Picture { device, dtype, .. } = *picture;
+    let mut sdxl = Sdxl::builder(place(&options.model)?).device(device).dtype(dtype);
     if let Some(kind) = options.scheduler {
         sdxl = sdxl.with_scheduler(kind);
     }
-    let mut request = GenerateRequest::new(&options.prompt);
+    let mut request = drawing::request(picture);
     if let Some((adapter, encoder)) =
         options.ip_adapter.as_ref().zip(options.image_encoder.as_ref())
     {
         let adapter = place(adapter)?;
         if !references.is_empty() {
-            let conditioner =
-                IpAdapter::load(&adapter, place(encoder)?, options.device, options.dtype)?
-                    .with_scale(options.scale)
-                    .with_capacity(references.len())
-                    .with_template(PromptTemplate::Plain);
-            request.conditioning = conditioning(&conditioner, &options.prompt, references)?;
+            let conditioner = IpAdapter::load(&adapter, place(encoder)?, device, dtype)?
+                .with_scale(options.scale)
+                .with_capacity(references.len())
+                .with_template(PromptTemplate::Plain);
+            request.conditioning =
+                drawing::conditioning(&conditioner, &picture.prompt, references)?;
         }
         sdxl = sdxl.with_ip_adapter(adapter);
     }
     let sdxl = sdxl.load()?;
-    let Options { device, dtype, .. } = options;
     println!("loaded     {sdxl} on {device} in {dtype}, {:.1?}", began.elapsed());
 
     request.negative_prompt = options.negative_prompt;
-    (request.seed, request.steps) = (options.seed, Some(options.steps));
-    (request.width, request.height) = (options.width, options.height);
-    request.guidance_scale = Some(options.guidance);
-    let style =
-        ProgressStyle::with_template("drawing    [{bar:30}] {pos}/{len} steps, {eta} left")?;
-    let bar = ProgressBar::new(options.steps as u64).with_style(style);
-    let shown = bar.clone();
-    request.progress = Progress::new(move |step| {
-        shown.set_length(step.total as u64);
-        shown.set_position(step.index as u64);
-    });
-    let began = Instant::now();
-    let images = block_on(sdxl.generate(&[request]));
-    bar.finish_and_clear();
-    for image in images? {
-        let (width, height, steps) = (image.width(), image.height(), options.steps);
-        println!("drawn      {width}x{height}, {steps} steps, {:.1?}", began.elapsed());
-        image.save(&options.out)?;
-    }
-    println!("wrote      {}", options.out.display());
-    Ok(())
-}
-
-/// The images as the generator consumes them.
-fn conditioning(adapter: &IpAdapter, prompt: &str, images: Vec<Image>) -> Result<Conditioning> {
-    let references: Vec<_> = images
-        .into_iter()
-        .enumerate()
-        .map(|(n, image)| Reference {
-            image,
-            caption: Caption::concept(prompt),
-            provenance: Provenance::new(Source::Caller(n), "caller", 1.0, n),
-        })
-        .collect();
-    Ok(block_on(adapter.condition(prompt, &references))?.conditioning)
+    (request.steps, request.guidance_scale) = (Some(options.steps), Some(options.guidance));
+    drawing::draw(&sdxl, request, picture)
 }

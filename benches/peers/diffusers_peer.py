@@ -1,7 +1,5 @@
 """Turns one request into an image with diffusers, and prints what it took as one line of JSON."""
 
-import argparse
-import json
 import time
 from pathlib import Path
 
@@ -9,19 +7,11 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from PIL import Image
 
+from peer import arguments, measure
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("--model", "--ip-adapter", "--image-encoder", "--reference", "--prompt", "--out"):
-        parser.add_argument(name, required=True)
-    parser.add_argument("--scale", type=float, required=True)
-    parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--guidance", type=float, required=True)
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--size", type=int, required=True, help="width and height in pixels")
-    parser.add_argument("--images", type=int, required=True, help="how often the image is made; each is timed")
-    request = parser.parse_args()
-
+    request = arguments(__doc__, ip_adapter=str, image_encoder=str, scale=float, guidance=float)
     start = time.perf_counter()
     pipeline = StableDiffusionXLPipeline.from_pretrained(request.model)
     adapter = Path(request.ip_adapter)
@@ -34,16 +24,9 @@ def main() -> None:
     load = time.perf_counter() - start
 
     reference = Image.open(request.reference).convert("RGB")
-    images, steps = [], []
-    for _ in range(request.images):
-        ends = []
 
-        def step_ended(_pipeline, _index, _timestep, tensors, ends=ends):
-            ends.append(time.perf_counter())
-            return tensors
-
-        start = time.perf_counter()
-        image = pipeline(
+    def draw(step_ended):
+        return pipeline(
             request.prompt,
             ip_adapter_image=reference,
             num_inference_steps=request.steps,
@@ -53,12 +36,8 @@ def main() -> None:
             generator=torch.Generator("cpu").manual_seed(request.seed),
             callback_on_step_end=step_ended,
         ).images[0]
-        images.append(time.perf_counter() - start)
-        steps += [after - before for before, after in zip(ends, ends[1:])]
-    image.save(request.out)
-    status = Path("/proc/self/status").read_text()
-    peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    print(json.dumps({"load": load, "images": images, "steps": steps, "peak_mb": int(peak.split()[1]) / 1024}))
+
+    measure(request, load, draw)
 
 
 main()

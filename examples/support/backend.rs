@@ -49,12 +49,6 @@ pub(crate) struct Backend {
     /// sdxl: euler, ddim or dpm++; the checkpoint's own by default.
     #[arg(long)]
     scheduler: Option<SchedulerKind>,
-    /// cpu or cuda:0.
-    #[arg(long, default_value = "cpu")]
-    pub(crate) device: Device,
-    /// f32, f16 or bf16.
-    #[arg(long, default_value = "f32")]
-    pub(crate) dtype: DType,
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
@@ -69,27 +63,32 @@ type Parts = (Arc<dyn Generator>, Arc<dyn Conditioner>);
 
 impl Backend {
     /// Loads both.
-    pub(crate) fn load(&self) -> Result<Parts, Box<dyn Error>> {
+    pub(crate) fn load(&self, device: Device, dtype: DType) -> Result<Parts, Box<dyn Error>> {
         let template = match self.plain_prompt {
             true => PromptTemplate::Plain,
             false => PromptTemplate::Examples,
         };
         match self.backend {
-            Kind::Sdxl => self.sdxl(template),
-            Kind::Flux => self.flux(template),
+            Kind::Sdxl => self.sdxl(template, device, dtype),
+            Kind::Flux => self.flux(template, device, dtype),
         }
     }
 
-    fn sdxl(&self, template: PromptTemplate) -> Result<Parts, Box<dyn Error>> {
+    fn sdxl(
+        &self,
+        template: PromptTemplate,
+        device: Device,
+        dtype: DType,
+    ) -> Result<Parts, Box<dyn Error>> {
         let adapter = place(needed("--ip-adapter", &self.ip_adapter)?)?;
         let encoder = place(needed("--image-encoder", &self.image_encoder)?)?;
-        let conditioner = IpAdapter::load(&adapter, encoder, self.device, self.dtype)?
+        let conditioner = IpAdapter::load(&adapter, encoder, device, dtype)?
             .with_scale(self.scale.unwrap_or(0.5))
             .with_capacity(self.capacity)
             .with_template(template);
         let mut generator = Sdxl::builder(place(&self.model)?)
-            .device(self.device)
-            .dtype(self.dtype)
+            .device(device)
+            .dtype(dtype)
             .with_ip_adapter(&adapter);
         if let Some(scheduler) = self.scheduler {
             generator = generator.with_scheduler(scheduler);
@@ -97,7 +96,12 @@ impl Backend {
         Ok((Arc::new(generator.load()?), Arc::new(conditioner)))
     }
 
-    fn flux(&self, template: PromptTemplate) -> Result<Parts, Box<dyn Error>> {
+    fn flux(
+        &self,
+        template: PromptTemplate,
+        device: Device,
+        dtype: DType,
+    ) -> Result<Parts, Box<dyn Error>> {
         let lora = place(needed("--lora", &self.lora)?)?;
         let mut conditioner = OminiControl::builder(&lora)
             .with_condition_size(self.condition_size)
@@ -108,8 +112,8 @@ impl Backend {
             conditioner = conditioner.with_position_delta(rows, columns);
         }
         let generator = Flux::builder(place(&self.model)?)
-            .device(self.device)
-            .dtype(self.dtype)
+            .device(device)
+            .dtype(dtype)
             .with_omini_control(&lora)
             .load()?;
         let conditioner = conditioner.with_pixels_per_token(generator.size_multiple()).build()?;

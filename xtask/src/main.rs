@@ -77,8 +77,8 @@ const COMMANDS: [Command; 10] = [
     },
     Command {
         name: "peers",
-        arguments: "[retrieval] [ARGS…]",
-        about: "Runs the same generation in diffusers and here, or search in faiss-cpu and here; prints ratios.",
+        arguments: "[sdxl|flux|retrieval] [ARGS…]",
+        about: "Runs the same generation in a peer and here, or search in faiss-cpu and here; prints ratios.",
         details: "Uses $PYTHON, python3 or python if they have what benches/peers/requirements.txt lists,\n\
                   else installs that under the target folder. ARGS go to benches/peers/compare.py.\n\
                   `peers retrieval` does the same with requirements-retrieval.txt and retrieval.py:\n\

@@ -21,6 +21,21 @@ const DRAWING: Packages = Packages {
     requirements: "requirements.txt",
     folder: "peers",
 };
+/// FLUX's tokenizer and OminiControl's program take more, also for their fixtures.
+const FLUX: Packages = Packages {
+    modules: &[
+        "torch",
+        "diffusers",
+        "transformers",
+        "safetensors",
+        "numpy",
+        "PIL",
+        "peft",
+        "sentencepiece",
+        "google.protobuf",
+    ],
+    ..DRAWING
+};
 const RETRIEVAL: Packages = Packages {
     modules: &["torch", "faiss", "numpy"],
     requirements: "requirements-retrieval.txt",
@@ -30,6 +45,7 @@ const RETRIEVAL: Packages = Packages {
 pub fn run(arguments: &[String]) -> Result<()> {
     let (packages, script, rest) = match arguments {
         [first, rest @ ..] if first == "retrieval" => (&RETRIEVAL, "retrieval.py", rest),
+        [first, ..] if first == "flux" => (&FLUX, "compare.py", arguments),
         all => (&DRAWING, "compare.py", all),
     };
     let mut python = python(packages)?;
@@ -51,9 +67,7 @@ pub fn fixtures(names: &[String]) -> Result<()> {
     if named.is_empty() {
         return Err(format!("no make_*.py in {} has that name", folder.display()));
     }
-    named
-        .into_iter()
-        .try_for_each(|path| shell::run(python(&DRAWING)?.arg(path).current_dir(&folder)))
+    named.into_iter().try_for_each(|path| shell::run(python(&FLUX)?.arg(path).current_dir(&folder)))
 }
 
 /// `unet` of `make_unet.py`.

@@ -92,6 +92,7 @@ fn conditioned(flux: &Flux, change: impl FnOnce(&mut ConditionImage)) -> Generat
 
 #[test]
 fn an_image_depends_on_everything_of_its_condition() {
+    let without = flux("schnell", &[]).load().unwrap();
     let flux = flux("schnell", &["schnell_full.safetensors", "schnell_reduced.safetensors"]);
     let flux = flux.load().unwrap();
     let request = |change: fn(&mut ConditionImage)| conditioned(&flux, change);
@@ -114,6 +115,8 @@ fn an_image_depends_on_everything_of_its_condition() {
     let together = block_on(flux.generate(&requests)).unwrap();
     let last = together.len() - 1;
     assert_eq!(together[last - 1], together[last], "a strength of 0 means none");
+    let plain = draw(&without, requests[last - 1].clone()).unwrap();
+    assert_eq!(together[last - 1], plain, "adapters change nothing where there is no reference");
     for (i, image) in together[..last].iter().enumerate() {
         assert!(together[i + 1..last].iter().all(|other| other != image), "{i}");
     }
