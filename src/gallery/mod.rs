@@ -15,6 +15,7 @@
 //! every piece of the vectors has a checksum and is compared with it before it is used.
 
 mod acknowledged;
+mod approximate;
 mod catalog;
 mod change;
 mod compact;
@@ -84,6 +85,8 @@ use snapshot::Snapshot;
 #[derive(Clone)]
 pub struct Gallery {
     shared: Arc<Shared>,
+    /// What proposes images, where not all are compared.
+    approximate: Option<Arc<approximate::Approximate>>,
 }
 
 struct Shared {
@@ -115,7 +118,8 @@ impl Gallery {
         let snapshot = Arc::new(Snapshot::load(&folder, fingerprint.dim(), &catalog)?);
         manifest::compare(&path, &bytes, snapshot.state.manifest)?;
         let reader = Reader { catalog, snapshot, selected: search::Selected::default() };
-        Ok(Self { shared: Arc::new(Shared { folder, fingerprint, reader: Mutex::new(reader) }) })
+        let shared = Shared { folder, fingerprint, reader: Mutex::new(reader) };
+        Ok(Self { shared: Arc::new(shared), approximate: None })
     }
 
     /// Opens the gallery in `folder` for use with `embedder`; makes it where there is none.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Gallery;
-use super::search::{self, SearchOptions};
+use super::search::SearchOptions;
 use crate::Result;
 use crate::retriever::Embedding;
 
@@ -34,7 +34,7 @@ impl Gallery {
             let mut wide = NEIGHBORS;
             while !open.is_empty() {
                 let queries: Vec<Embedding> = open.iter().map(|(_, row)| row.clone()).collect();
-                let found = search::nearest(&snapshot, &queries, &snapshot.live, wide)?;
+                let found = self.nearest(&snapshot, &queries, &snapshot.live, wide)?;
                 let mut rest = Vec::new();
                 for ((id, row), found) in open.into_iter().zip(found) {
                     let near = found.iter().take_while(|neighbor| neighbor.score >= threshold);

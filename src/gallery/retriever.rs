@@ -118,7 +118,7 @@ impl<E: Embedder> Retriever for GalleryRetriever<E> {
 
 impl<E: Embedder> fmt::Display for GalleryRetriever<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Gallery({}, Flat", self.embedder)?;
+        write!(f, "Gallery({}, {}", self.embedder, self.gallery.index_name())?;
         if !self.options.filter.is_all() {
             write!(f, ", {}", self.options.filter)?;
         }

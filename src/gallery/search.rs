@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::record::Entry;
 use super::snapshot::Snapshot;
 use super::{Gallery, Reader};
-use crate::retriever::{Embedding, Filter, IdSet, Neighbor, VectorIndex};
+use crate::retriever::{Embedding, Filter, IdSet, Neighbor};
 use crate::{Error, Result};
 
 /// What to find.
@@ -116,10 +116,10 @@ impl Gallery {
             drop(reader);
             let limit = options.limit.min(ids.len());
             let found = match options.near_duplicates {
-                None => nearest(&snapshot, queries, &ids, limit)?,
+                None => self.nearest(&snapshot, queries, &ids, limit)?,
                 Some(threshold) => queries
                     .iter()
-                    .map(|query| distinct(&snapshot, query, &ids, limit, threshold))
+                    .map(|query| self.distinct(&snapshot, query, &ids, limit, threshold))
                     .collect::<Result<_>>()?,
             };
             if let Some(found) = self.described(&snapshot, found, &options.filter)? {
@@ -130,6 +130,33 @@ impl Gallery {
             what: format!("searching {self}"),
             reason: "the images found were changed each time; try again".to_owned(),
         })
+    }
+
+    /// The `limit` nearest of `ids`, none of which is as close to a better one as `threshold`.
+    fn distinct(
+        &self,
+        snapshot: &Snapshot,
+        query: &Embedding,
+        ids: &Arc<IdSet>,
+        limit: usize,
+        threshold: f32,
+    ) -> Result<Vec<Neighbor>> {
+        let mut wide = limit;
+        loop {
+            let found = self.nearest(snapshot, std::slice::from_ref(query), ids, wide)?;
+            let mut kept: Vec<(Neighbor, Embedding)> = Vec::new();
+            for neighbor in found.into_iter().flatten() {
+                let row = snapshot.vectors.row(neighbor.id)?;
+                let new = kept.iter().all(|(_, better)| row.similarity(better) < threshold);
+                if new && kept.len() < limit {
+                    kept.push((neighbor, row));
+                }
+            }
+            if kept.len() == limit || wide >= ids.len() {
+                return Ok(kept.into_iter().map(|(neighbor, _)| neighbor).collect());
+            }
+            wide = wide.saturating_mul(4).min(ids.len());
+        }
     }
 
     /// Looks the neighbours up; none where one has gone or changed since.
@@ -155,45 +182,5 @@ impl Gallery {
             .collect();
         drop(moment);
         described
-    }
-}
-
-/// The `limit` nearest of `ids` for each query.
-pub(super) fn nearest(
-    snapshot: &Snapshot,
-    queries: &[Embedding],
-    ids: &IdSet,
-    limit: usize,
-) -> Result<Vec<Vec<Neighbor>>> {
-    let index = snapshot.vectors.index()?;
-    if ids.len() == index.count() {
-        return index.search(queries, limit);
-    }
-    index.search_among(queries, limit, ids)
-}
-
-/// The `limit` nearest of `ids`, none of which is as close to a better one as `threshold`.
-fn distinct(
-    snapshot: &Snapshot,
-    query: &Embedding,
-    ids: &IdSet,
-    limit: usize,
-    threshold: f32,
-) -> Result<Vec<Neighbor>> {
-    let mut wide = limit;
-    loop {
-        let found = nearest(snapshot, std::slice::from_ref(query), ids, wide)?;
-        let mut kept: Vec<(Neighbor, Embedding)> = Vec::new();
-        for neighbor in found.into_iter().flatten() {
-            let row = snapshot.vectors.row(neighbor.id)?;
-            let new = kept.iter().all(|(_, better)| row.similarity(better) < threshold);
-            if new && kept.len() < limit {
-                kept.push((neighbor, row));
-            }
-        }
-        if kept.len() == limit || wide >= ids.len() {
-            return Ok(kept.into_iter().map(|(neighbor, _)| neighbor).collect());
-        }
-        wide = wide.saturating_mul(4).min(ids.len());
     }
 }

@@ -10,7 +10,7 @@ use std::thread;
 
 use memmap2::Mmap;
 
-use crate::retriever::{Embedding, FlatIndex, Precision};
+use crate::retriever::{Embedding, FlatIndex, IdSet, Precision};
 use crate::{Error, Result};
 
 /// Rows that were written together.
@@ -127,12 +127,10 @@ impl Vectors {
     /// # Errors
     /// [`Error::InvalidFile`] when it is not as it was written.
     pub(super) fn row(&self, id: u64) -> Result<Embedding> {
-        let after = self.segments.partition_point(|segment| segment.first <= id);
-        let number = after.saturating_sub(1);
         if id >= self.rows() {
             return Err(Error::invalid_input("vector", format!("below {}", self.rows()), id));
         }
-        self.check_segment(number)?;
+        self.check_segment(self.segment_of(id))?;
         let values: Vec<f32> = self
             .slice(id, 1)
             .as_chunks()
@@ -190,9 +188,31 @@ impl Vectors {
         Ok(())
     }
 
-    /// An exact index over the rows, which have been compared with their checksums.
+    /// Compares the segments that hold `rows` with their checksums.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check).
+    pub(super) fn check_rows(&self, rows: &IdSet) -> Result<()> {
+        rows.iter().try_for_each(|row| self.check_segment(self.segment_of(row)))
+    }
+
+    /// The number of the segment that holds `row`, which is there.
+    fn segment_of(&self, row: u64) -> usize {
+        self.segments.partition_point(|segment| segment.first <= row).saturating_sub(1)
+    }
+
+    /// An exact index over the rows. Those that it searches are compared with their checksums
+    /// first, by [`check`](Self::check) or [`check_rows`](Self::check_rows).
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where numbers are not stored as in the file.
     pub(super) fn index(&self) -> Result<FlatIndex> {
-        self.check()?;
+        if cfg!(target_endian = "big") {
+            return Err(Error::Unavailable {
+                what: format!("searching {}", self.path.display()),
+                reason: "this machine is big-endian, and the file is not".to_owned(),
+            });
+        }
         let memory: Arc<Memory> = Arc::clone(&self.memory);
         FlatIndex::over(self.dim, Precision::F32, memory)
     }

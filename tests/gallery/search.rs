@@ -2,11 +2,11 @@
 
 use futures::executor::block_on;
 use imagerag::gallery::{Gallery, GalleryRetriever, SearchOptions};
-use imagerag::retriever::{Caption, Embedding, Filter, Metadata};
+use imagerag::retriever::{Caption, Embedding, Filter, FlatIndex, IdSet, Metadata, Precision};
 use imagerag::testing::{FakeEmbedder, conformance, solid};
 use imagerag::{Error, Retriever};
 
-use crate::support::{empty, filled, picture, record, vector};
+use crate::support::{DIM, empty, filled, picture, record, vector};
 
 /// The sizes at which the paper's release loses images (official code, A.7 item 3).
 #[test]
@@ -137,4 +137,42 @@ fn retrieves_references_with_their_origin() {
     solid(8, 8, [1, 1, 1]).save(folder.path().join("green.png")).unwrap();
     let error = block_on(retriever.retrieve(&[Caption::concept("green")], 1)).unwrap_err();
     assert!(matches!(error, Error::InvalidFile { .. }), "{error}");
+}
+
+/// An index that knows only some of the images, and of those only what f16 says.
+#[test]
+fn an_index_proposes_and_the_vectors_decide() {
+    let (_folder, gallery) = filled(500, 100);
+    let mut index = FlatIndex::with_precision(DIM, Precision::F16).unwrap();
+    (0..400).for_each(|n| {
+        index.add(&vector(n)).unwrap();
+    });
+    let indexed = gallery.with_index(index, IdSet::all(400)).unwrap();
+    gallery.writer().unwrap().remove(&[7, 450]).unwrap();
+    let queries: Vec<Embedding> = (0..500).map(vector).collect();
+    let licensed = Filter::all().licences(["CC0-1.0"]);
+    for options in [
+        SearchOptions::new(5),
+        SearchOptions::new(1_000),
+        SearchOptions::new(5).with_filter(licensed),
+        SearchOptions::new(5).without_near_duplicates(0.9),
+    ] {
+        let exact = gallery.search(&queries, &options).unwrap();
+        assert!(indexed.search(&queries, &options).unwrap() == exact, "{options:?}");
+    }
+    // Numbered anew, the images are no longer those of the index.
+    gallery.writer().unwrap().compact().unwrap();
+    let options = SearchOptions::new(3);
+    let exact = gallery.search(&queries, &options).unwrap();
+    assert!(indexed.search(&queries, &options).unwrap() == exact);
+}
+
+#[test]
+fn an_index_of_other_vectors_is_refused() {
+    let (_folder, gallery) = filled(3, 3);
+    let other = FlatIndex::new(DIM + 1).unwrap();
+    let error = gallery.with_index(other, IdSet::new()).unwrap_err();
+    assert!(matches!(error, Error::Incompatible { .. }), "{error}");
+    let beyond = gallery.with_index(FlatIndex::new(DIM).unwrap(), IdSet::all(4)).unwrap_err();
+    assert!(matches!(beyond, Error::Incompatible { .. }), "{beyond}");
 }
