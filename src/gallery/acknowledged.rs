@@ -19,7 +19,16 @@ pub(super) fn text(revision: u64) -> String {
 
 pub(super) fn read(folder: &Path) -> Result<u64> {
     let path = folder.join(FILE);
-    let found = fs::read(&path).map_err(|source| Error::io(&path, source))?;
+    let read = || fs::read(&path).map_err(|source| Error::io(&path, source));
+    let mut found = read()?;
+    // What is read twice the same was not caught while it was written.
+    loop {
+        let again = read()?;
+        if again == found {
+            break;
+        }
+        found = again;
+    }
     let number = str::from_utf8(&found).ok().and_then(|text| text.trim_end().parse().ok());
     number.filter(|&revision| text(revision).as_bytes() == found).ok_or_else(|| {
         let found = String::from_utf8_lossy(&found).into_owned();

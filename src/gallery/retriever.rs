@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use super::record::Pixels;
 use super::search::{Found, SearchOptions};
 use super::{Fingerprint, Gallery};
-use crate::retriever::{Caption, Embedder, Filter, Provenance, Reference, Retriever, Source};
+use crate::retriever::{
+    Caption, Embedder, Embedding, Filter, Provenance, Reference, Retriever, Source,
+};
 use crate::{Image, Result};
 
 /// Gets the picture files that a gallery knows by their address alone.
@@ -42,6 +44,7 @@ pub struct GalleryRetriever<E> {
     embedder: E,
     options: SearchOptions,
     fetch: Option<Arc<dyn Fetch>>,
+    skips_unreadable: bool,
 }
 
 impl<E: Embedder> GalleryRetriever<E> {
@@ -52,7 +55,8 @@ impl<E: Embedder> GalleryRetriever<E> {
     /// preprocessing, made the gallery's vectors; it names both. Those of the embedder.
     pub async fn new(gallery: Gallery, embedder: E) -> Result<Self> {
         gallery.fingerprint().check(&Fingerprint::of(&embedder).await?)?;
-        Ok(Self { gallery, embedder, options: SearchOptions::new(0), fetch: None })
+        let options = SearchOptions::new(0);
+        Ok(Self { gallery, embedder, options, fetch: None, skips_unreadable: false })
     }
 
     /// Retrieves only images that `filter` lets through.
@@ -76,9 +80,48 @@ impl<E: Embedder> GalleryRetriever<E> {
         self
     }
 
+    /// Passes over images whose picture cannot be read or fetched, or is another by now, and takes
+    /// the next best; otherwise they are errors. Links die: galleries of addresses need this.
+    #[must_use]
+    pub const fn skipping_unreadable(mut self) -> Self {
+        self.skips_unreadable = true;
+        self
+    }
+
     /// The gallery.
     pub const fn gallery(&self) -> &Gallery {
         &self.gallery
+    }
+
+    /// As many references as wanted and there, from those `found` on.
+    async fn references(
+        &self,
+        query: &Embedding,
+        mut found: Vec<Found>,
+        caption: &Caption,
+        limit: usize,
+    ) -> Result<Vec<Reference>> {
+        let mut wide = limit;
+        loop {
+            let last = found.len() < wide || limit == 0;
+            let mut list = Vec::with_capacity(found.len());
+            for found in found {
+                match self.reference(found, caption, list.len()).await {
+                    Err(_) if self.skips_unreadable => {}
+                    reference => list.push(reference?),
+                }
+                if list.len() == limit {
+                    return Ok(list);
+                }
+            }
+            if last {
+                return Ok(list);
+            }
+            wide = wide.saturating_mul(4);
+            let options = SearchOptions { limit: wide, ..self.options.clone() };
+            let queries = std::slice::from_ref(query);
+            found = self.gallery.search(queries, &options)?.into_iter().flatten().collect();
+        }
     }
 
     async fn reference(&self, found: Found, caption: &Caption, rank: usize) -> Result<Reference> {
@@ -104,13 +147,10 @@ impl<E: Embedder> Retriever for GalleryRetriever<E> {
         let texts: Vec<&str> = captions.iter().map(|caption| caption.text.as_str()).collect();
         let queries = self.embedder.embed_texts(&texts).await?;
         let options = SearchOptions { limit, ..self.options.clone() };
+        let found = self.gallery.search(&queries, &options)?;
         let mut lists = Vec::with_capacity(captions.len());
-        for (caption, found) in captions.iter().zip(self.gallery.search(&queries, &options)?) {
-            let mut list = Vec::with_capacity(found.len());
-            for (rank, found) in found.into_iter().enumerate() {
-                list.push(self.reference(found, caption, rank).await?);
-            }
-            lists.push(list);
+        for ((caption, query), found) in captions.iter().zip(&queries).zip(found) {
+            lists.push(self.references(query, found, caption, limit).await?);
         }
         Ok(lists)
     }

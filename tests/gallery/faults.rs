@@ -100,6 +100,8 @@ fn killed_at_20_moments_it_keeps_what_it_acknowledged_and_goes_on() {
         let until = most + 1 + random(16);
         let mut steps = lines.by_ref().filter_map(|line| steps_in(&line));
         let seen = steps.by_ref().find(|&step| step >= until).unwrap();
+        let second = gallery.writer().unwrap_err();
+        assert!(matches!(second, Error::Unavailable { .. }), "{second}");
         thread::sleep(Duration::from_micros(random(8_000)));
         child.kill().unwrap();
         let acknowledged = steps.last().unwrap_or(seen);
@@ -375,4 +377,23 @@ fn readers_are_right_at_every_moment_of_a_writer() {
 /// The number from which `record` was made.
 fn number(record: &imagerag::gallery::ImageRecord) -> u64 {
     record.source.trim_start_matches("nowhere/").trim_end_matches(".png").parse().unwrap()
+}
+
+/// A medium that cannot be written, such as a disc, where SQLite cannot make its log's index. To
+/// the superuser every folder can.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_cannot_be_written_can_be_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_folder, gallery) = filled(10, 10);
+    let folder = gallery.folder().to_owned();
+    drop(gallery);
+    for name in ["catalog.sqlite-wal", "catalog.sqlite-shm"] {
+        let _ = fs::remove_file(folder.join(name));
+    }
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
+    let gallery = Gallery::open(&folder).unwrap();
+    let found = gallery.search(&[vector(3)], &SearchOptions::new(1)).unwrap();
+    assert_eq!(found[0][0].entry.record, record(3));
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
 }

@@ -1,10 +1,12 @@
 //! Every image is found, the filter and near-duplicates apart, and by its own encoder alone.
 
 use futures::executor::block_on;
-use imagerag::gallery::{Gallery, GalleryRetriever, SearchOptions};
-use imagerag::retriever::{Caption, Embedding, Filter, FlatIndex, IdSet, Metadata, Precision};
+use imagerag::gallery::{Fetch, Fingerprint, Gallery, GalleryRetriever, Pixels, SearchOptions};
+use imagerag::retriever::{
+    Caption, Embedder, Embedding, Filter, FlatIndex, IdSet, Metadata, Precision,
+};
 use imagerag::testing::{FakeEmbedder, conformance, solid};
-use imagerag::{Error, Retriever};
+use imagerag::{Error, Image, Retriever};
 
 use crate::support::{DIM, empty, filled, picture, record, vector};
 
@@ -175,4 +177,94 @@ fn an_index_of_other_vectors_is_refused() {
     assert!(matches!(error, Error::Incompatible { .. }), "{error}");
     let beyond = gallery.with_index(FlatIndex::new(DIM).unwrap(), IdSet::all(4)).unwrap_err();
     assert!(matches!(beyond, Error::Incompatible { .. }), "{beyond}");
+}
+
+/// Embeds as the fake does, under the same name, with red and blue exchanged: other weights.
+#[derive(Debug)]
+struct Exchanged;
+
+impl std::fmt::Display for Exchanged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FakeEmbedder")
+    }
+}
+
+#[async_trait::async_trait]
+impl Embedder for Exchanged {
+    fn dim(&self) -> usize {
+        FakeEmbedder.dim()
+    }
+
+    async fn embed_texts(&self, texts: &[&str]) -> imagerag::Result<Vec<Embedding>> {
+        FakeEmbedder.embed_texts(texts).await
+    }
+
+    async fn embed_images(&self, images: &[Image]) -> imagerag::Result<Vec<Embedding>> {
+        let embeddings = FakeEmbedder.embed_images(images).await?;
+        let exchange = |e: Embedding| {
+            let [r, g, b] = [0, 1, 2].map(|at| e.values()[at]);
+            Embedding::new([b, g, r])
+        };
+        embeddings.into_iter().map(exchange).collect()
+    }
+}
+
+#[test]
+fn an_encoder_is_known_by_what_it_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gallery");
+    block_on(Gallery::open_or_create(&path, &FakeEmbedder)).unwrap();
+    block_on(Gallery::open_or_create(&path, &FakeEmbedder)).unwrap();
+    let error = block_on(Gallery::open_or_create(&path, &Exchanged)).unwrap_err();
+    assert!(matches!(error, Error::Incompatible { .. }), "{error}");
+    assert!(error.to_string().contains("probe picture"), "{error}");
+    // By their names alone, two encoders of one name are the same, and of two names are not.
+    let named = |name| Fingerprint::named(name, 3).unwrap();
+    assert!(named("a").check(&named("a")).is_ok() && named("a").check(&named("b")).is_err());
+    assert!(Fingerprint::named("a", 4).unwrap().check(&named("a")).is_err());
+    assert!(Fingerprint::named("a", 0).is_err());
+}
+
+/// Knows one address.
+#[derive(Debug)]
+struct Web(&'static str, Image);
+
+#[async_trait::async_trait]
+impl Fetch for Web {
+    async fn fetch(&self, address: &str) -> imagerag::Result<Vec<u8>> {
+        if address == self.0 {
+            return self.1.encode_png();
+        }
+        Err(Error::Unavailable { what: address.to_owned(), reason: "it is gone".to_owned() })
+    }
+}
+
+#[test]
+fn pictures_elsewhere_are_fetched_and_dead_links_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gallery");
+    let gallery = block_on(Gallery::open_or_create(&path, &FakeEmbedder)).unwrap();
+    let mut images = Vec::new();
+    for n in 0..20 {
+        let (mut record, embedding) =
+            picture(folder.path(), "x", &solid(4, 4, [200 - 10 * n, 10, n]));
+        record.source = format!("https://example.org/{n}.png");
+        record.pixels = Pixels::Remote;
+        images.push((record, embedding));
+    }
+    gallery.writer().unwrap().add(&images).unwrap();
+    let retriever = block_on(GalleryRetriever::new(gallery, FakeEmbedder)).unwrap();
+    let red = [Caption::concept("red")];
+    let error = block_on(retriever.retrieve(&red, 1)).unwrap_err();
+    assert!(error.to_string().contains("`Fetch`"), "{error}");
+    let retriever = retriever.with_fetch(Web("https://example.org/17.png", solid(4, 4, [9, 9, 9])));
+    let error = block_on(retriever.retrieve(&red, 1)).unwrap_err();
+    assert!(error.to_string().contains("it is gone"), "{error}");
+    let retriever = retriever.skipping_unreadable();
+    for limit in [1, 2, 50] {
+        let found = block_on(retriever.retrieve(&red, limit)).unwrap().remove(0);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].provenance.rank, &found[0].image), (0, &solid(4, 4, [9, 9, 9])));
+    }
+    assert!(block_on(retriever.retrieve(&red, 0)).unwrap()[0].is_empty());
 }
