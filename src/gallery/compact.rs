@@ -3,10 +3,10 @@
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 
-use super::GalleryWriter;
 use super::create::sync_folder;
 use super::record::Entry;
 use super::vectors::{self, Segment, Vectors};
+use super::{GalleryWriter, index_note};
 use crate::{Error, Result};
 
 /// Rows under one checksum. It is what is read to look at a single one.
@@ -70,6 +70,8 @@ impl GalleryWriter {
             segments.iter().try_for_each(|segment| change.note(segment))
         })?;
         (self.vectors, self.rows) = (file, rows);
+        // Where it stays, it is found to be of another generation.
+        let _ = fs::remove_dir_all(self.folder.join(index_note::FOLDER));
         vectors::remove_others(&self.folder, generation)?;
         Ok(gone)
     }

@@ -22,6 +22,7 @@ mod compact;
 mod create;
 mod export;
 mod fingerprint;
+mod index_note;
 pub mod ingest;
 mod iterate;
 mod manifest;
@@ -31,6 +32,8 @@ mod near_duplicates;
 mod pixels;
 mod record;
 mod retriever;
+#[cfg(feature = "faiss")]
+mod saved_index;
 mod search;
 mod snapshot;
 mod stats;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::catalog::Catalog;
+use super::index_note::{self, IndexNote};
 use super::record::{ImageRecord, Pixels};
 use super::snapshot::{PAGE, Snapshot};
 use super::vectors::Vectors;
@@ -95,7 +96,12 @@ impl Verification {
     /// What was found in the catalog alone is not listed twice.
     fn vectors(&mut self, folder: &Path, dim: usize, catalog: &Catalog) {
         match Snapshot::load(folder, dim, catalog) {
-            Ok(Snapshot { vectors, .. }) => self.segments(&vectors),
+            Ok(snapshot) => {
+                self.segments(&snapshot.vectors);
+                if index_note::exists(folder) {
+                    self.note(IndexNote::read(folder, &snapshot));
+                }
+            }
             Err(error) => {
                 let listed = self.problems.iter().any(|p| p.to_string() == error.to_string());
                 if !listed {

@@ -1,6 +1,8 @@
 //! A gallery keeps every image it acknowledged, finds it, and says what is wrong where it cannot.
 
 mod faults;
+#[cfg(feature = "faiss")]
+mod index;
 mod search;
 mod store;
 mod support;
