@@ -6,11 +6,19 @@
 //!     --prompt "this item stands in the snow" --width 512 --height 512 --steps 8 --out snow.png
 //! ```
 //!
+//! With the small random checkpoint of the tests, whose tokens are 4 pixels wide,
+//!
+//! ```text
+//!     --model tests/fixtures/flux/schnell --lora tests/fixtures/omini/schnell_full.safetensors \
+//!     --reference tests/fixtures/omini/wide.png --condition-size 32 --position-delta 0,16 \
+//!     --prompt "this item stands in the snow" --width 64 --height 64 --out snow.png
+//! ```
+//!
 //! prints
 //!
 //! ```text
-//! loaded     FLUX(FLUX.1-schnell) on cpu in f32, 61.0s
-//! drawn      512x512, 8 steps, 702.4s
+//! loaded     FLUX(schnell) on cpu in f32, 11.8ms
+//! drawn      64x64, 4 steps, 88.6ms
 //! wrote      snow.png
 //! ```
 //!
@@ -51,7 +59,7 @@ struct Options {
     /// OminiControl's file, such as omini/subject_512.safetensors.
     #[arg(long, value_name = "FILE")]
     lora: Option<String>,
-    /// Rows and columns of 16 pixels that the reference is moved by: what the file was trained with;
+    /// Rows and columns that the reference is moved by, in tokens of 16 pixels: what the file was trained with;
     /// its own by default, where its name is known.
     #[arg(long, value_name = "R,C", requires = "lora", value_parser = delta)]
     #[arg(allow_hyphen_values = true)]
