@@ -52,8 +52,10 @@
 //! | `image` (default) | picture files, conversions from and to the `image` crate |
 //! | `openai` (default) | `OpenAiVlm` for any chat-completions service |
 //! | `serde` | the trace as JSON |
-//! | `tch` | SDXL, IP-Adapter-plus and CLIP on libtorch 2.11.0 |
+//! | `tch` | SDXL with IP-Adapter-plus, FLUX.1 with OminiControl, CLIP and SigLIP on libtorch 2.11.0 |
 //! | `gallery` | a folder of images that are embedded once and found ever after |
+//! | `faiss` | approximate search with FAISS, built from source |
+//! | `faiss-gpu` | the same with CUDA |
 //! | `hub` | weights by repository name |
 //! | `milvus` | search in Milvus, from one process to a cluster |
 //! | `testing` | fakes and conformance suites |
