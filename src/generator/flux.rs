@@ -87,7 +87,7 @@ impl Flux {
 
     /// Width and height of an image where a request asks for none, in pixels.
     pub const fn default_size(&self) -> (u32, u32) {
-        self.abilities.default_size()
+        self.abilities.default_size
     }
 
     /// Sides of images are multiples of this many pixels.

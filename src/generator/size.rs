@@ -13,14 +13,18 @@ pub(super) fn image_size(
     default: (u32, u32),
     multiple: u32,
 ) -> Result<(u32, u32)> {
-    let side = |what, asked: Option<u32>, default| match asked.unwrap_or(default) {
-        side if side > 0 && side.is_multiple_of(multiple) => Ok(side),
-        side => Err(Error::invalid_input(what, format!("a multiple of {multiple}"), side)),
-    };
-    let width = side("width", request.width, default.0)?;
-    let height = side("height", request.height, default.1)?;
-    bounded("image size", width, height)?;
-    Ok((width, height))
+    let size = (request.width.unwrap_or(default.0), request.height.unwrap_or(default.1));
+    checked_size(size, multiple).map(|()| size)
+}
+
+/// Refuses sizes that are not in whole patches, or too large.
+pub(super) fn checked_size((width, height): (u32, u32), multiple: u32) -> Result<()> {
+    for (what, side) in [("width", width), ("height", height)] {
+        if side == 0 || !side.is_multiple_of(multiple) {
+            return Err(Error::invalid_input(what, format!("a multiple of {multiple}"), side));
+        }
+    }
+    bounded("image size", width, height)
 }
 
 /// Refuses sizes that no memory holds.

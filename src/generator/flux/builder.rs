@@ -15,6 +15,8 @@ use crate::{Error, Result};
 
 /// The most tokens of a prompt that T5 is given. diffusers, `FluxPipeline.check_inputs`.
 const MAX_SEQUENCE_LENGTH: usize = 512;
+/// Latents a side where nobody asks for a size. diffusers, `FluxPipeline.default_sample_size`.
+const DEFAULT_LATENTS: u32 = 128;
 
 /// Settings of [`Flux`]; [`load`](Self::load) ends them.
 #[derive(Clone, Debug)]
@@ -24,6 +26,7 @@ pub struct FluxBuilder {
     device: Device,
     dtype: DType,
     preset: Option<FluxPreset>,
+    size: Option<(u32, u32)>,
     steps: Option<usize>,
     guidance_scale: Option<f64>,
     adapters: Vec<PathBuf>,
@@ -41,6 +44,7 @@ impl FluxBuilder {
             device: Device::default(),
             dtype: DType::default(),
             preset: None,
+            size: None,
             steps: None,
             guidance_scale: None,
             adapters: Vec::new(),
@@ -76,6 +80,13 @@ impl FluxBuilder {
     /// a checkpoint that is told its guidance, and those of FLUX.1-schnell for any other.
     pub const fn with_preset(mut self, preset: FluxPreset) -> Self {
         self.preset = Some(preset);
+        self
+    }
+
+    /// Width and height in pixels where a request asks for none; 1,024 each for FLUX.1 where nothing
+    /// is said.
+    pub const fn with_size(mut self, width: u32, height: u32) -> Self {
+        self.size = Some((width, height));
         self
     }
 
@@ -138,8 +149,11 @@ impl FluxBuilder {
         let Self { folder, device, dtype, adapters, residency, tiling, .. } = self;
         // 1. what is small, and the settings
         let checkpoint = Checkpoint::open(&folder)?;
+        let scale_factor = checkpoint.vae.scale_factor();
+        let side = DEFAULT_LATENTS.saturating_mul(scale_factor);
         let abilities = Abilities {
-            scale_factor: checkpoint.vae.scale_factor(),
+            scale_factor,
+            default_size: self.size.unwrap_or((side, side)),
             guidance_embeds: checkpoint.transformer.guidance_embeds,
             accepts: [vec![ConditioningKind::None], adapters::kinds(&adapters)?].concat(),
             scheduler: checkpoint.scheduler.clone(),

@@ -1,14 +1,11 @@
 //! A request to a job: every value filled in and checked before any work begins.
 
 use crate::conditioner::{ConditionImage, Conditioning, ConditioningKind};
-use crate::generator::size::{bounded, image_size};
+use crate::generator::size::{bounded, checked_size, image_size};
 use crate::generator::{GenerateRequest, Progress};
 use crate::models::flux::latents::PATCH;
 use crate::models::schedule::FlowMatchConfig;
 use crate::{Error, Result};
-
-/// Latents a side where nobody asks for a size. diffusers, `FluxPipeline.default_sample_size`.
-const DEFAULT_LATENTS: u32 = 128;
 
 /// What a request leaves open. See [`FluxBuilder`](super::FluxBuilder).
 #[derive(Clone, Debug)]
@@ -24,6 +21,8 @@ pub(super) struct Defaults {
 pub(super) struct Abilities {
     /// Pixels for each latent, a side.
     pub(super) scale_factor: u32,
+    /// Width and height where none are asked for, in pixels.
+    pub(super) default_size: (u32, u32),
     /// Whether the network is told the guidance.
     pub(super) guidance_embeds: bool,
     pub(super) accepts: Vec<ConditioningKind>,
@@ -48,12 +47,6 @@ pub(super) struct Job {
 }
 
 impl Abilities {
-    /// Width and height where none are asked for, in pixels.
-    pub(super) const fn default_size(&self) -> (u32, u32) {
-        let side = DEFAULT_LATENTS.saturating_mul(self.scale_factor);
-        (side, side)
-    }
-
     /// Sides of images are multiples of this many pixels: those of a patch.
     pub(super) const fn size_multiple(&self) -> u32 {
         self.scale_factor * PATCH as u32
@@ -78,6 +71,7 @@ impl Abilities {
 impl Defaults {
     /// Checks them once the checkpoint is known.
     pub(super) fn validate(&self, abilities: &Abilities) -> Result<()> {
+        checked_size(abilities.default_size, abilities.size_multiple())?;
         abilities.guidance(self.guidance_scale)?;
         if abilities.guidance_embeds && self.guidance_scale.is_none() {
             let expected = "a number: the checkpoint is told its guidance";
@@ -102,7 +96,7 @@ impl Job {
 
         // 1. size
         let multiple = abilities.size_multiple();
-        let (width, height) = image_size(request, abilities.default_size(), multiple)?;
+        let (width, height) = image_size(request, abilities.default_size, multiple)?;
         let patches = [height, width].map(|side| i64::from(side / multiple));
 
         // 2. steps and guidance

@@ -145,7 +145,7 @@ fn a_condition_goes_with_every_residency_type_and_negative_prompt() {
 #[cfg(feature = "testing")]
 #[test]
 fn keeps_the_contract_of_every_generator() {
-    let flux = flux("schnell", &["schnell_full.safetensors"]).load().unwrap();
+    let flux = flux("schnell", &["schnell_full.safetensors"]).with_size(32, 24).load().unwrap();
     assert_eq!(
         flux.accepts(),
         [ConditioningKind::None, ConditioningKind::Condition { adapter: "schnell_full".into() }]

@@ -109,6 +109,10 @@ fn names_sizes_and_presets_come_from_the_checkpoint() {
     let flux = Flux::load(fixture("dev"), Device::Cpu, DType::F32).unwrap();
     assert_eq!((flux.default_size(), flux.size_multiple()), ((512, 512), 8));
     assert_eq!((flux.defaults.steps, flux.defaults.guidance_scale), (28, Some(3.5)));
+    let flux = schnell().with_size(32, 24).load().unwrap();
+    assert_eq!(flux.default_size(), (32, 24));
+    let error = schnell().with_size(32, 30).load().unwrap_err().to_string();
+    assert_eq!(error, "height: expected a multiple of 4, found 30");
     let flux = schnell().with_preset(FluxPreset::Paper).load().unwrap();
     assert_eq!(flux.defaults.steps, 2, "what is said counts before the preset");
 }
@@ -208,7 +212,8 @@ fn an_image_depends_on_its_own_request_alone() {
 #[cfg(feature = "testing")]
 #[test]
 fn keeps_the_contract_of_every_generator() {
-    let flux = Flux::builder(fixture("schnell")).with_max_sequence_length(8).load().unwrap();
+    let flux = Flux::builder(fixture("schnell")).with_max_sequence_length(8).with_size(32, 24);
+    let flux = flux.load().unwrap();
     block_on(crate::testing::conformance::generator(&flux));
 }
 
