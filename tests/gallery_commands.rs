@@ -113,7 +113,19 @@ fn every_command_works_on_a_thousand_mixed_files() {
     assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
     assert!(gallery.fails("export", &["out"]).contains("images.jsonl"));
 
+    #[cfg(feature = "faiss")]
+    index(&gallery);
     tidy(&gallery, &photos);
+}
+
+/// With an index the same images are found; one of other vectors is named, and can be done without.
+#[cfg(feature = "faiss")]
+fn index(gallery: &Gallery) {
+    let exact = gallery.ok("search", &["a photo", "--limit", "20"]);
+    assert!(gallery.fails("index", &["Nonsense"]).contains("FAISS factory string"));
+    assert!(gallery.ok("index", &["HNSW32", "--ef-search", "256"]).contains("of 903 images"));
+    assert_eq!(gallery.ok("search", &["a photo", "--limit", "20"]), exact);
+    assert_eq!(gallery.ok("search", &["a photo", "--limit", "20", "--exact"]), exact);
 }
 
 fn tidy(gallery: &Gallery, photos: &Path) {

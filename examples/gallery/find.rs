@@ -40,6 +40,10 @@ pub(crate) struct Options {
     /// Leaves out images this close to a better one, in cosine similarity; 0.94 is a good value.
     #[arg(long, value_name = "SIMILARITY")]
     near_duplicates: Option<f32>,
+    /// Compares every image, though there is an index.
+    #[cfg(feature = "faiss")]
+    #[arg(long)]
+    exact: bool,
     /// Draws what was found.
     #[arg(long, value_name = "OUT.png")]
     sheet: Option<PathBuf>,
@@ -54,7 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     if let Some(sheet) = &options.sheet {
         command::prepare(sheet)?;
     }
-    let gallery = Gallery::open(&options.place.folder)?;
+    let gallery = open(options)?;
     let embedder = options.encoder.load(true)?;
     gallery.fingerprint().check(&block_on(Fingerprint::of(&embedder))?)?;
     let queries = match (&options.text, &options.image) {
@@ -74,6 +78,16 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
         draw(&found)?.save(sheet)?;
     }
     Ok(())
+}
+
+/// The gallery, through its index where there is one.
+fn open(options: &Options) -> imagerag::Result<Gallery> {
+    let gallery = Gallery::open(&options.place.folder)?;
+    #[cfg(feature = "faiss")]
+    if !options.exact && options.place.folder.join("index/index.json").exists() {
+        return gallery.with_faiss(gallery.saved_index()?);
+    }
+    Ok(gallery)
 }
 
 impl Options {

@@ -31,6 +31,8 @@ mod command;
 mod encoder;
 mod export;
 mod find;
+#[cfg(feature = "faiss")]
+mod index;
 mod inform;
 #[cfg(feature = "milvus")]
 mod milvus;
@@ -72,6 +74,9 @@ enum Command {
     Dedup(tidy::Dedup),
     /// Gives the space of removed images back.
     Compact(Place),
+    /// Builds a FAISS index, which `search` uses from then on.
+    #[cfg(feature = "faiss")]
+    Index(index::Options),
     /// Writes what is known of the images, and their embeddings, to files that anything reads.
     Export(export::Options),
     /// Sends the images to a collection of Milvus; sent again, what changed. MILVUS_TOKEN logs in.
@@ -104,6 +109,8 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Verify(options) => inform::verify(&options),
         Command::Dedup(options) => tidy::dedup(&options),
         Command::Compact(place) => tidy::compact(&place),
+        #[cfg(feature = "faiss")]
+        Command::Index(options) => index::run(&options),
         Command::Export(options) => export::run(&options),
         #[cfg(feature = "milvus")]
         Command::ToMilvus(options) => milvus::send(&options),
