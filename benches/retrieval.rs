@@ -48,18 +48,23 @@ fn flat(gallery: &[Embedding], precision: Precision) -> FlatIndex {
     index
 }
 
+#[cfg(feature = "faiss")]
+fn faiss(gallery: &[Embedding]) -> FaissIndex {
+    let mut index = FaissIndex::builder(DIM, "Flat").build().unwrap();
+    index.add(gallery).unwrap();
+    index
+}
+
 fn search(criterion: &mut Criterion) {
     let count = std::env::var("VECTORS").map_or(350_000, |count| count.parse().unwrap());
     let gallery = vectors(count, 1);
     let exact = flat(&gallery, Precision::F32);
-    let mut indexes: Vec<Box<dyn VectorIndex>> =
-        vec![Box::new(exact.clone()), Box::new(flat(&gallery, Precision::F16))];
-    #[cfg(feature = "faiss")]
-    {
-        let mut faiss = FaissIndex::builder(DIM, "Flat").build().unwrap();
-        faiss.add(&gallery).unwrap();
-        indexes.push(Box::new(faiss));
-    }
+    let indexes: Vec<Box<dyn VectorIndex>> = vec![
+        Box::new(exact.clone()),
+        Box::new(flat(&gallery, Precision::F16)),
+        #[cfg(feature = "faiss")]
+        Box::new(faiss(&gallery)),
+    ];
     let tenth: IdSet = (0..count as u64).step_by(10).collect();
     let mut group = criterion.benchmark_group("retrieval");
     group.sample_size(10).measurement_time(Duration::from_secs(8));
