@@ -147,14 +147,14 @@ fn tidy(gallery: &Gallery, photos: &Path) {
     bytes.push(0);
     fs::write(&picture, bytes).unwrap();
     gallery.ok("verify", &[]);
-    assert!(gallery.fails("verify", &["--pictures"]).starts_with("error: 1 problems in g"));
+    assert!(gallery.fails("verify", &["--pictures"]).starts_with("error: 1 problem in g"));
     let vectors = fs::read_dir(gallery.folder.join("g")).unwrap();
     let mut vectors = vectors.map(|file| file.unwrap().path());
     let vectors = vectors.find(|path| path.extension().is_some_and(|e| e == "f32")).unwrap();
     let mut bytes = fs::read(&vectors).unwrap();
     bytes[1000] ^= 1;
     fs::write(&vectors, bytes).unwrap();
-    assert!(gallery.fails("verify", &[]).starts_with("error: 1 problems in g"));
+    assert!(gallery.fails("verify", &[]).starts_with("error: 1 problem in g"));
     assert!(gallery.fails("search", &["x"]).contains("checksum"));
 }
 

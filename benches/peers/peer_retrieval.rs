@@ -78,6 +78,9 @@ fn faiss(
     let vectors = read(path, dim)?;
     let start = Instant::now();
     let mut builder = FaissIndex::builder(dim, factory);
+    if let Some(sample) = given.get("--sample") {
+        builder = builder.with_sample(sample.parse()?);
+    }
     if let Some(nprobe) = given.get("--nprobe") {
         builder = builder.with_nprobe(nprobe.parse()?);
     }

@@ -69,5 +69,9 @@ pub(crate) fn verify(options: &Verify) -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     found.problems.iter().for_each(|problem| println!("wrong      {problem}"));
-    Err(format!("{} problems in {}", found.problems.len(), options.place.folder.display()).into())
+    let wrong = match found.problems.len() {
+        1 => "1 problem".to_owned(),
+        many => format!("{many} problems"),
+    };
+    Err(format!("{wrong} in {}", options.place.folder.display()).into())
 }

@@ -22,7 +22,7 @@ fn a_saved_index_finds_what_the_vectors_do() {
     let (_folder, gallery) = filled(2_000, 500);
     gallery.writer().unwrap().remove(&[5]).unwrap();
     let queries: Vec<Embedding> = (0..100).map(|n| vector(20 * n)).collect();
-    for factory in ["Flat", "IVF16,Flat", "HNSW16", "IVF16,PQ8"] {
+    for factory in ["Flat", "IVF16,Flat", "HNSW16", "IVF16,PQ8np"] {
         let builder = match (FaissIndex::builder(DIM, factory), &factory[..3]) {
             (builder, "IVF") => builder.with_nprobe(16),
             (builder, "HNS") => builder.with_ef_search(128),

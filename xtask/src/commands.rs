@@ -46,6 +46,7 @@ pub fn cargo(arguments: &[String]) -> Result<()> {
     let mut command = command_of(&[], rest);
     if faiss::is_asked(rest, "faiss") || faiss::is_asked(rest, cuda::FEATURE) {
         faiss::provide()?;
+        faiss::wait_passively(&mut command);
     }
     if faiss::is_asked(rest, cuda::FEATURE) {
         cuda::Toolkit::open()?.apply(&mut command);

@@ -28,6 +28,15 @@ pub fn provide() -> Result<()> {
     links().then_some(()).ok_or(format!("`cc` still cannot link with `{flags}`, as FAISS needs"))
 }
 
+/// Lets `command`'s OpenMP threads sleep while they wait, unless the caller says how they wait: FAISS'
+/// own would otherwise keep the cores from OpenBLAS' threads, and batches of queries take several
+/// times as long.
+pub fn wait_passively(command: &mut Command) {
+    if std::env::var_os("OMP_WAIT_POLICY").is_none() {
+        command.env("OMP_WAIT_POLICY", "passive");
+    }
+}
+
 /// The cargo setting with which FAISS is not built, with CUDA or without: it stands in for what the
 /// build script says, which is enough where no program is linked.
 pub fn not_built() -> Result<String> {
