@@ -29,7 +29,7 @@ SAMPLE = 40
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--vectors", type=int, default=350_000, help="vectors of the paper's gallery")
+    parser.add_argument("--vectors", type=int, default=350_000, help="vectors of the paper's gallery; 0 leaves it out")
     parser.add_argument("--many", type=int, default=1_000_000, help="vectors for IVFPQ; 0 leaves it out")
     parser.add_argument("--dim", type=int, default=512, help="values a vector")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of all programs")
@@ -68,6 +68,8 @@ def main() -> None:
             plans.append((arguments.many, [("Flat", {}), (coded, {"--nprobe": 32, **sample})]))
     figures = []
     for count, indexes in plans:
+        if count == 0:
+            continue
         vectors = make(folder, count, arguments.dim)
         truth = None
         for index, options in indexes:
