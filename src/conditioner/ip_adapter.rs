@@ -197,12 +197,12 @@ mod tests {
     use futures::executor::block_on;
 
     use super::*;
-    use crate::models::golden::{assert_close, fixture, recorded};
+    use crate::models::golden::{assert_close, dtype, fixture, place, recorded};
     use crate::retriever::{Caption, Provenance, Source};
 
     fn adapter() -> Result<IpAdapter> {
         let file = fixture("ip_adapter/sdxl.safetensors");
-        IpAdapter::load(file, fixture("ip_adapter/image_encoder"), Device::Cpu, DType::F32)
+        IpAdapter::load(file, fixture("ip_adapter/image_encoder"), place(), dtype())
     }
 
     fn references() -> Vec<Reference> {

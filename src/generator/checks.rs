@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use futures::executor::block_on;
 
 use super::{GenerateRequest, Generator, Progress};
+use crate::models::DType;
 use crate::{Error, Image, Result};
 
 /// One image.
@@ -21,6 +22,20 @@ pub(super) fn difference(found: &Image, expected: &Image) -> (u8, f64) {
     let each: Vec<u8> = pairs.map(|(&a, &b)| a.abs_diff(b)).collect();
     let sum: f64 = each.iter().map(|&d| f64::from(d)).sum();
     (each.iter().copied().max().unwrap(), sum / each.len() as f64)
+}
+
+/// Asserts that an image drawn in `dtype` is the one that the reference implementation drew in f32, or
+/// in `dtype` itself: within 2 of 255 in f32; in 16 bits sums in another order are rounded to other
+/// values.
+#[track_caller]
+pub(super) fn assert_near(name: &str, found: &Image, expected: &Image, dtype: DType) {
+    let (largest, mean) = difference(found, expected);
+    println!("{name}: largest {largest}, mean {mean:.4}");
+    let (most, on_average) = match dtype {
+        DType::F32 => (2, 0.1),
+        DType::F16 | DType::Bf16 => (8, 1.0),
+    };
+    assert!(largest <= most && mean <= on_average, "{name}: largest {largest}, mean {mean}");
 }
 
 /// Number and total of a step, and width and height of its preview.

@@ -2,6 +2,7 @@
 
 pub(crate) mod clip;
 pub(crate) mod config;
+pub(crate) mod cuda;
 mod device;
 mod files;
 pub(crate) mod flux;

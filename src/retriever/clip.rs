@@ -121,10 +121,10 @@ mod tests {
     use super::*;
     use crate::Error;
     use crate::models::config::read_json;
-    use crate::models::golden::{fixture, recorded};
+    use crate::models::golden::{dtype, fixture, place, recorded, tolerance};
 
     fn load(folder: &str) -> Result<ClipEmbedder> {
-        ClipEmbedder::load(fixture(folder), Device::Cpu, DType::F32)
+        ClipEmbedder::load(fixture(folder), place(), dtype())
     }
 
     fn expected(name: &str) -> Vec<Embedding> {
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().zip(expected) {
             for (a, b) in found.values().iter().zip(expected.values()) {
-                assert!((a - b).abs() < 1e-5, "{found:?} {expected:?}");
+                assert!(f64::from((a - b).abs()) < tolerance(1e-5), "{found:?} {expected:?}");
             }
         }
     }
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn half_precision_stays_near() {
         for dtype in [DType::F16, DType::Bf16] {
-            let clip = ClipEmbedder::load(fixture("clip/model"), Device::Cpu, dtype).unwrap();
+            let clip = ClipEmbedder::load(fixture("clip/model"), place(), dtype).unwrap();
             let found = block_on(clip.embed_texts(&["a photo of a bird"])).unwrap();
             assert!(found[0].similarity(&expected("text_features")[0]) > 0.995, "{dtype}");
         }

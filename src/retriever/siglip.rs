@@ -126,10 +126,10 @@ mod tests {
     use super::*;
     use crate::Error;
     use crate::models::config::read_json;
-    use crate::models::golden::{fixture, recorded};
+    use crate::models::golden::{dtype, fixture, place, recorded};
 
     fn load(folder: &str) -> Result<SiglipEmbedder> {
-        SiglipEmbedder::load(fixture(folder), Device::Cpu, DType::F32)
+        SiglipEmbedder::load(fixture(folder), place(), dtype())
     }
 
     fn io(folder: &str) -> PathBuf {
@@ -220,7 +220,7 @@ mod tests {
     fn half_precision_stays_near() {
         let folder = "siglip/model";
         for dtype in [DType::F16, DType::Bf16] {
-            let siglip = SiglipEmbedder::load(fixture(folder), Device::Cpu, dtype).unwrap();
+            let siglip = SiglipEmbedder::load(fixture(folder), place(), dtype).unwrap();
             let texts = block_on(siglip.embed_texts(&["a photo of a bird"])).unwrap();
             assert!(texts[0].similarity(&expected(folder, "text_features")[0]) > 0.995, "{dtype}");
             let images = block_on(siglip.embed_images(&images(folder))).unwrap();

@@ -10,14 +10,15 @@ use super::*;
 use crate::Error;
 use crate::conditioner::{ConditionImage, ConditionLatents, Conditioning};
 use crate::generator::checks::*;
-use crate::models::golden::fixture as golden;
+use crate::models::golden::{dtype, fixture as golden, place};
 
 fn fixture(name: &str) -> PathBuf {
     golden("omini").join(name)
 }
 
 fn flux(checkpoint: &str, loras: &[&str]) -> FluxBuilder {
-    let builder = Flux::builder(golden("flux").join(checkpoint)).with_max_sequence_length(32);
+    let folder = golden("flux").join(checkpoint);
+    let builder = Flux::builder(folder).device(place()).dtype(dtype()).with_max_sequence_length(32);
     loras.iter().fold(builder, |builder, lora| builder.with_omini_control(fixture(lora)))
 }
 
@@ -68,8 +69,7 @@ fn images_beside_a_reference_equal_the_program() {
         let request = request(recorded["prompt"].as_str().unwrap(), run, &flux);
         let found = draw(&flux, request.clone()).unwrap();
         let expected = Image::open(fixture(run["image"].as_str().unwrap())).unwrap();
-        let (largest, mean) = difference(&found, &expected);
-        assert!(largest <= 2 && mean <= 0.1, "{run}: largest {largest}, mean {mean}");
+        assert_near(&run.to_string(), &found, &expected, dtype());
 
         let mut plain = request;
         plain.conditioning = Conditioning::None;

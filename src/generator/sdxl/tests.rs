@@ -10,6 +10,7 @@ use crate::Error;
 use crate::conditioner::{Conditioning, ImageTokens, Strength};
 use crate::generator::checks::*;
 use crate::models::clip::{VisionConfig, VisionModel};
+use crate::models::golden::{dtype, place};
 use crate::models::ip_adapter::Resampler;
 use crate::models::preprocess::{Family, Preprocessor};
 
@@ -18,7 +19,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn wide() -> SdxlBuilder {
-    Sdxl::builder(fixture("wide")).with_steps(2)
+    Sdxl::builder(fixture("wide")).device(place()).dtype(dtype()).with_steps(2)
 }
 
 /// The tokens of pictures, made with the networks alone.
@@ -78,7 +79,8 @@ fn every_image_equals_diffusers() {
             Some((number(0), number(1)))
         };
         // 1. the settings of the run
-        let mut builder = Sdxl::builder(fixture(text("folder").unwrap()));
+        let folder = fixture(text("folder").unwrap());
+        let mut builder = Sdxl::builder(folder).device(place()).dtype(dtype());
         if let Some(kind) = text("scheduler") {
             builder = builder.with_scheduler(kind.parse().unwrap());
         }
@@ -117,9 +119,7 @@ fn every_image_equals_diffusers() {
         // 3. the image
         let name = format!("{}_{}", text("folder").unwrap(), text("name").unwrap());
         let expected = Image::open(fixture(&format!("{name}.png"))).unwrap();
-        let (largest, mean) = difference(&draw(&sdxl, request).unwrap(), &expected);
-        println!("{name}: largest {largest}, mean {mean:.4}");
-        assert!(largest <= 2 && mean <= 0.1, "{name}: largest {largest}, mean {mean}");
+        assert_near(&name, &draw(&sdxl, request).unwrap(), &expected, dtype());
     }
 }
 

@@ -3,16 +3,12 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use serde::Deserialize;
-use tch::Device;
-
 use super::*;
 use crate::models::config::read_json;
-use crate::models::golden::{assert_close, fixture, recorded};
+use crate::models::golden::{assert_close, device, fixture, kind, recorded};
 use crate::models::preprocess::{Family, Preprocessor};
 use crate::{Error, Image};
-
-const CPU: Device = Device::Cpu;
+use serde::Deserialize;
 
 fn folder(name: &str) -> PathBuf {
     fixture("clip").join(name)
@@ -24,7 +20,7 @@ fn rows(ids: &Tensor) -> Vec<Vec<i64>> {
 
 fn text_model(name: &str, kind: Kind) -> TextModel {
     let folder = folder(name);
-    let weights = Weights::open(&folder, CPU, kind).unwrap();
+    let weights = Weights::open(&folder, device(), kind).unwrap();
     TextModel::new(&weights, &TextConfig::open(&folder).unwrap()).unwrap()
 }
 
@@ -35,7 +31,7 @@ fn text_towers_equal_transformers() {
     {
         let io = folder(name).join("io.safetensors");
         let ids = rows(&recorded(&io, "ids"));
-        let model = text_model(name, Kind::Float);
+        let model = text_model(name, kind());
         let found = model.forward(&ids).unwrap();
         let check = |part: &str, tensor: &Tensor| {
             assert_close(&format!("{name} {part}"), tensor, &recorded(&io, part), 1e-5);
@@ -55,7 +51,7 @@ fn image_towers_equal_transformers() {
     for (name, projects) in [("image_encoder", true), ("image_encoder_plain", false)] {
         let io = folder(name).join("io.safetensors");
         let pixels = recorded(&io, "pixels");
-        let model = VisionModel::open(&folder(name), CPU, Kind::Float).unwrap();
+        let model = VisionModel::open(&folder(name), device(), kind()).unwrap();
         let found = model.forward(&pixels).unwrap();
         let check = |part: &str, tensor: &Tensor| {
             assert_close(&format!("{name} {part}"), tensor, &recorded(&io, part), 1e-5);
@@ -79,7 +75,7 @@ fn half_precision_stays_near() {
         assert_eq!(found.penultimate.kind(), kind);
         assert_close("text", &found.last, &recorded(&io, "last"), tolerance);
         let io = folder("image_encoder").join("io.safetensors");
-        let model = VisionModel::open(&folder("image_encoder"), CPU, kind).unwrap();
+        let model = VisionModel::open(&folder("image_encoder"), device(), kind).unwrap();
         let found = model.penultimate(&recorded(&io, "pixels")).unwrap();
         assert_close("vision", &found, &recorded(&io, "penultimate"), tolerance);
     }
@@ -93,7 +89,7 @@ fn the_whole_model_equals_transformers() {
     }
     let path = folder("model");
     let io = path.join("io.safetensors");
-    let model = ClipModel::open(&path, CPU, Kind::Float).unwrap();
+    let model = ClipModel::open(&path, device(), kind()).unwrap();
     let tokenizer = Tokenizer::open(&path).unwrap();
     let Io { texts } = read_json(&path.join("io.json")).unwrap();
     let mut ids: Vec<Vec<i64>> =
@@ -103,7 +99,7 @@ fn the_whole_model_equals_transformers() {
     assert_close("texts", &found, &recorded(&io, "text_features"), 1e-5);
     let images: Vec<Image> = (0..3)
         .map(|i| {
-            let bytes = Weights::open(&io, CPU, Kind::Float).unwrap();
+            let bytes = Weights::open(&io, tch::Device::Cpu, Kind::Float).unwrap();
             let shape = bytes.shape(&format!("image.{i}")).unwrap();
             let pixels = bytes.get_kind(&format!("image.{i}"), &shape, Kind::Uint8).unwrap();
             let pixels = Vec::<u8>::try_from(pixels.flatten(0, -1)).unwrap();
@@ -154,7 +150,7 @@ fn tokens_equal_transformers_for_any_text() {
 
 #[test]
 fn token_numbers_a_tower_does_not_know_are_errors() {
-    let model = text_model("text_encoder", Kind::Float);
+    let model = text_model("text_encoder", kind());
     for ids in [
         vec![vec![0; 21]],
         vec![vec![]],
@@ -165,8 +161,8 @@ fn token_numbers_a_tower_does_not_know_are_errors() {
     ] {
         assert!(matches!(model.forward(&ids), Err(Error::InvalidInput { .. })), "{ids:?}");
     }
-    let model = VisionModel::open(&folder("image_encoder"), CPU, Kind::Float).unwrap();
-    let pixels = Tensor::zeros([1, 3, 28, 27], (Kind::Float, CPU));
+    let model = VisionModel::open(&folder("image_encoder"), device(), kind()).unwrap();
+    let pixels = Tensor::zeros([1, 3, 28, 27], (Kind::Float, tch::Device::Cpu));
     let error = model.forward(&pixels).unwrap_err().to_string();
     assert_eq!(error, "pixels: expected [b, 3, 28, 28], found [1, 3, 28, 27]");
 }

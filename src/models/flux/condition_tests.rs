@@ -1,7 +1,7 @@
 //! Conditions and LoRA files against what OminiControl's own program makes of the same weights; see
 //! tests/fixtures/make_omini.py.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::branch::Branch;
 use super::condition::{Condition, Reference};
@@ -9,7 +9,7 @@ use super::lora::Lora;
 use super::modulation::Modulations;
 use super::rope::{Position, condition_positions, image_positions};
 use super::transformer::{FluxTransformer, Places, Prompt};
-use crate::models::golden::{assert_close, device, fixture, recorded};
+use crate::models::golden::{assert_close, device, fixture, kind, recorded};
 
 /// The program's sums run in another order.
 const TOLERANCE: f64 = 1e-4;
@@ -28,9 +28,9 @@ struct Golden {
 impl Golden {
     fn open((case, transformer): (&'static str, &str)) -> Self {
         let folder = fixture("flux/layers").join(transformer);
-        let network = FluxTransformer::load(&folder, device(), Kind::Float).unwrap();
+        let network = FluxTransformer::load(&folder, device(), kind()).unwrap();
         let file = fixture(&format!("omini/{case}.safetensors"));
-        let lora = Lora::open(&file, network.sites(), device(), Kind::Float).unwrap();
+        let lora = Lora::open(&file, network.sites(), device(), kind()).unwrap();
         let get = |name: &str| get(case, name);
         let size = |i| get("sizes").int64_value(&[i]);
         let delta = [0, 1].map(|i| get("delta").double_value(&[i]));

@@ -12,7 +12,7 @@ use super::modulation::Modulations;
 use super::rope::image_positions;
 use super::transformer::{FluxTransformer, Places};
 use super::{double::DoubleBlock, latents};
-use crate::models::golden::{assert_close, device, fixture, recorded};
+use crate::models::golden::{assert_close, device, fixture, kind, recorded};
 
 /// diffusers' sums run in another order.
 const TOLERANCE: f64 = 1e-4;
@@ -26,7 +26,7 @@ struct Golden {
 impl Golden {
     fn open(case: &'static str) -> Self {
         let folder = fixture("flux/layers").join(case);
-        Self { case, network: FluxTransformer::load(&folder, device(), Kind::Float).unwrap() }
+        Self { case, network: FluxTransformer::load(&folder, device(), kind()).unwrap() }
     }
 
     fn get(&self, name: &str) -> Tensor {

@@ -1,7 +1,7 @@
 //! The adapter against what diffusers makes of the same file; see tests/fixtures/make_ip_adapter.py.
 
 use super::*;
-use crate::models::golden::{device, fixture, relative_error};
+use crate::models::golden::{assert_close, device, fixture, kind, relative_error};
 use std::collections::HashMap;
 
 /// diffusers' sums run in another order.
@@ -15,7 +15,7 @@ struct Golden {
 
 impl Golden {
     fn read(name: &str) -> Self {
-        Self::read_as(name, Kind::Float)
+        Self::read_as(name, kind())
     }
 
     fn read_as(name: &str, kind: Kind) -> Self {
@@ -55,9 +55,7 @@ impl Golden {
 
     /// Fails unless `found` is the tensor `name`, to a share of its largest value.
     fn check(&self, name: &str, found: &Tensor) {
-        let error = self.error(name, found);
-        println!("{name}: relative error {error:.1e}");
-        assert!(error < TOLERANCE, "{name}: relative error {error:.1e}");
+        assert_close(name, found, self.get(name), TOLERANCE);
     }
 }
 
@@ -66,7 +64,7 @@ fn resamplers_equal_diffusers() {
     for (name, expected) in [("sdxl", (3, 24, 4, 2, 96)), ("plain", (2, 16, 4, 1, 64))] {
         let golden = Golden::read(name);
         let file = fixture(&format!("ip_adapter/{name}.safetensors"));
-        let resampler = Resampler::open(&file, device(), Kind::Float).unwrap();
+        let resampler = Resampler::open(&file, device(), kind()).unwrap();
         let dims = resampler.dims();
         assert_eq!((dims.queries, dims.dim, dims.depth, dims.heads, dims.ff_dim), expected);
         assert_eq!(dims.output_dim, golden.unet.config().cross_attention_dim);

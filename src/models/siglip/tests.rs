@@ -7,7 +7,7 @@ use tch::Tensor;
 
 use super::*;
 use crate::models::config::read_json;
-use crate::models::golden::{self, assert_close, device, fixture};
+use crate::models::golden::{self, assert_close, device, fixture, kind};
 use crate::models::sentencepiece::tests::{numbers, recorded};
 use crate::{Error, Result};
 
@@ -24,7 +24,7 @@ fn towers_equal_transformers_layer_by_layer() {
     for (name, layers) in [("model", 2), ("model_2", 1)] {
         let io = folder(name).join("io.safetensors");
         let recorded = |part: &str| golden::recorded(&io, part);
-        let model = SiglipModel::open(&folder(name), device(), Kind::Float).unwrap();
+        let model = SiglipModel::open(&folder(name), device(), kind()).unwrap();
         let check = |part: &str, found: &Tensor| {
             assert_close(&format!("{name} {part}"), found, &recorded(part), 1e-5);
         };

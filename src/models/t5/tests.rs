@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 use super::encoder::buckets;
 use super::*;
 use crate::Error;
-use crate::models::golden::{self, assert_close, device, fixture};
+use crate::models::golden::{self, assert_close, device, fixture, kind};
 use crate::models::sentencepiece::tests::{numbers, recorded};
 use crate::models::weights::Weights;
 
@@ -29,7 +29,7 @@ fn states_equal_transformers_block_by_block() {
     for (name, batches) in [("encoder", 3), ("encoder_relu", 1)] {
         let io = folder(name).join("io.safetensors");
         let recorded = |part: &str| golden::recorded(&io, part);
-        let encoder = open(name, Kind::Float);
+        let encoder = open(name, kind());
         // 1. Each block, from what the one before it gave in transformers.
         let ids = recorded("ids.0").to_kind(Kind::Int64).to_device(device());
         let bias = encoder.bias(ids.size()[1]);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tch::Device;
 
 use super::*;
+use crate::models::golden::{assert_close, device, kind, recorded};
 use crate::models::inventory::Inventory;
 use crate::models::noise::Noise;
 
@@ -18,31 +19,17 @@ fn open(case: &str, device: Device, kind: Kind) -> Vae {
     Vae::new(config, &Weights::open(&folder, device, kind).unwrap()).unwrap()
 }
 
-fn difference(found: &Tensor, expected: &Tensor) -> f64 {
-    assert_eq!(found.size(), expected.size());
-    let expected = expected.to_kind(Kind::Float);
-    let found = found.to_device(Device::Cpu).to_kind(Kind::Float);
-    (found - &expected).abs().max().double_value(&[]) / expected.abs().max().double_value(&[])
-}
-
 const CASES: [&str; 4] = ["two_blocks", "four_blocks", "bare", "older_names"];
 
 #[test]
 fn encoding_and_decoding_equal_diffusers() {
     let _guard = tch::no_grad_guard();
     for case in CASES {
-        let vae = open(case, Device::Cpu, Kind::Float);
-        let recorded = Weights::open(
-            &fixtures().join(format!("{case}.safetensors")),
-            Device::Cpu,
-            Kind::Float,
-        )
-        .unwrap();
-        let get = |name: &str| recorded.get(name, &recorded.shape(name).unwrap()).unwrap();
+        let vae = open(case, device(), kind());
+        let file = fixtures().join(format!("{case}.safetensors"));
+        let get = |name: &str| recorded(&file, name).to_device(device());
         let check = |what: &str, found: &Tensor| {
-            let difference = difference(found, &get(what));
-            println!("{case} {what}: {difference:.1e}");
-            assert!(difference <= 1e-4, "{case} {what}: {difference}");
+            assert_close(&format!("{case} {what}"), found, &get(what), 1e-4);
         };
         for tiling in [VaeTiling::Never, VaeTiling::Always] {
             let prefix = if tiling == VaeTiling::Always { "tiled_" } else { "" };

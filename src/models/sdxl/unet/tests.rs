@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::*;
-use crate::models::golden::{device, fixture, relative_error};
+use crate::models::golden::{assert_close, device, fixture, kind};
 
 /// diffusers' sums run in another order.
 const TOLERANCE: f64 = 1e-4;
@@ -26,9 +26,7 @@ impl Golden {
 
     /// Fails unless `found` is the tensor `name`, to a share of its largest value.
     fn check(&self, name: &str, found: &Tensor) {
-        let error = relative_error(found, &self.get(name));
-        println!("{name}: relative error {error:.1e}");
-        assert!(error < TOLERANCE, "{name}: relative error {error:.1e}");
+        assert_close(name, found, &self.get(name), TOLERANCE);
     }
 
     /// The whole UNet on the inputs whose names begin with `case`.
@@ -43,7 +41,7 @@ impl Golden {
 }
 
 fn load(name: &str) -> UNet {
-    UNet::load(&unet(name), device(), Kind::Float).unwrap()
+    UNet::load(&unet(name), device(), kind()).unwrap()
 }
 
 fn sdxl() -> UNetConfig {
