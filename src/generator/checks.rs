@@ -24,9 +24,8 @@ pub(super) fn difference(found: &Image, expected: &Image) -> (u8, f64) {
     (each.iter().copied().max().unwrap(), sum / each.len() as f64)
 }
 
-/// Asserts that an image drawn in `dtype` is the one that the reference implementation drew in f32, or
-/// in `dtype` itself: within 2 of 255 in f32; in 16 bits sums in another order are rounded to other
-/// values.
+/// Asserts that two images in `dtype` are the same: within 2 of 255 in f32; in 16 bits sums in another
+/// order are rounded to other values.
 #[track_caller]
 pub(super) fn assert_near(name: &str, found: &Image, expected: &Image, dtype: DType) {
     let (largest, mean) = difference(found, expected);

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::Error;
     use crate::models::config::read_json;
-    use crate::models::golden::{dtype, fixture, place, recorded};
+    use crate::models::golden::{dtype, fixture, place, recorded, tolerance};
 
     fn load(folder: &str) -> Result<SiglipEmbedder> {
         SiglipEmbedder::load(fixture(folder), place(), dtype())
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().zip(expected) {
             for (a, b) in found.values().iter().zip(expected.values()) {
-                assert!((a - b).abs() < 1e-5, "{found:?} {expected:?}");
+                assert!(f64::from((a - b).abs()) < tolerance(1e-5), "{found:?} {expected:?}");
             }
         }
     }
@@ -190,7 +190,10 @@ mod tests {
                 for (column, image) in images.iter().enumerate() {
                     let expected = probabilities.double_value(&[row as i64, column as i64]);
                     let found = siglip.probability(text, image);
-                    assert!((f64::from(found) - expected).abs() < 1e-5, "{found} {expected}");
+                    assert!(
+                        (f64::from(found) - expected).abs() < tolerance(1e-5),
+                        "{found} {expected}"
+                    );
                 }
             }
         }

@@ -70,7 +70,7 @@ fn resamplers_equal_diffusers() {
         assert_eq!(dims.output_dim, golden.unet.config().cross_attention_dim);
 
         let states = golden.get("states"); // [b, images, patches, width]
-        let tokens = resampler.forward(&states.flatten(0, 1).to_device(device())); // [b · images, queries, dim]
+        let tokens = resampler.forward(&states.flatten(0, 1).to_device(device()).to_kind(kind())); // [b · images, queries, dim]
         let [b, images] = [states.size()[0], states.size()[1]];
         golden.check("tokens", &tokens.view([b, images * dims.queries, -1]));
     }

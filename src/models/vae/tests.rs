@@ -35,7 +35,10 @@ fn encoding_and_decoding_equal_diffusers() {
             let prefix = if tiling == VaeTiling::Always { "tiled_" } else { "" };
             let posterior = vae.encode(&get("pixels"), tiling).unwrap();
             check(&format!("{prefix}mean"), &posterior.mean);
-            check(&format!("{prefix}sample"), &posterior.sample(&mut Noise::new(5)));
+            // Noise of 16 bits is other noise.
+            if kind() == Kind::Float {
+                check(&format!("{prefix}sample"), &posterior.sample(&mut Noise::new(5)));
+            }
             check(&format!("{prefix}decoded"), &vae.decode(&get("latents"), tiling));
         }
         assert_eq!(

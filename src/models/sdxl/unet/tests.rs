@@ -21,7 +21,8 @@ impl Golden {
     }
 
     fn get(&self, name: &str) -> Tensor {
-        self.0.get(name).unwrap_or_else(|| panic!("no {name} in the fixture")).to_device(device())
+        let tensor = self.0.get(name).unwrap_or_else(|| panic!("no {name} in the fixture"));
+        tensor.to_device(device()).to_kind(kind())
     }
 
     /// Fails unless `found` is the tensor `name`, to a share of its largest value.
