@@ -4,6 +4,7 @@ pub(crate) mod clip;
 pub(crate) mod config;
 pub(crate) mod cuda;
 mod device;
+pub(crate) mod failure;
 mod files;
 pub(crate) mod flux;
 #[cfg(test)]
