@@ -12,6 +12,7 @@ pub(crate) mod golden;
 mod inventory;
 pub(crate) mod ip_adapter;
 mod layers;
+pub(crate) mod mark;
 mod math;
 pub(crate) mod noise;
 pub(crate) mod preprocess;

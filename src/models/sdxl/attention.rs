@@ -6,6 +6,7 @@ use tch::Tensor;
 use super::config::UNetConfig;
 use super::layout::BlockConfig;
 use super::resnet::add_;
+use super::time::Time;
 use crate::Result;
 use crate::models::layers::{GroupNorm, LayerNorm, Linear};
 use crate::models::math::{attention, join_heads, split_heads};
@@ -55,8 +56,7 @@ pub(crate) struct ImageContext(pub(crate) Vec<Option<KeyValue>>);
 /// What all layers share in one pass.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conditions<'a> {
-    /// `[b or 1, embed_dim]`, activated.
-    pub(crate) time: &'a Tensor,
+    pub(crate) time: Time<'a>,
     pub(crate) text: &'a TextContext,
     pub(crate) image: Option<&'a ImageContext>,
 }

@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use super::config::UNetConfig;
+use super::time::Time;
 use crate::Result;
 use crate::models::layers::{Activation, Conv2d, GroupNorm, Linear};
 use crate::models::weights::Weights;
@@ -10,8 +11,12 @@ use crate::models::weights::Weights;
 /// diffusers' `ResnetBlock2D` with its time embedding added.
 #[derive(Debug)]
 pub(crate) struct Resnet {
+    /// Position among the UNet's residual layers.
+    pub(super) number: usize,
     norm1: GroupNorm,
+    /// Without its bias, which comes with the time: both are added to every pixel alike.
     conv1: Conv2d,
+    /// With the bias of `conv1`.
     time_emb_proj: Linear,
     norm2: GroupNorm,
     conv2: Conv2d,
@@ -34,11 +39,17 @@ impl Resnet {
         };
         let shortcut = (inputs != outputs)
             .then(|| Conv2d::new(&weights.sub("conv_shortcut"), inputs, outputs, 1, 1, 0));
+        let mut conv1 = Conv2d::new(&weights.sub("conv1"), inputs, outputs, 3, 1, 1)?;
         let time = &weights.sub("time_emb_proj");
+        let mut time_emb_proj = Linear::new(time, config.time.embed_dim, outputs)?;
+        if let (Some(time), Some(bias)) = (&mut time_emb_proj.b, conv1.b.take()) {
+            *time = &*time + bias; // [outputs]
+        }
         Ok(Self {
+            number: 0,
             norm1: norm("norm1", inputs)?,
-            conv1: Conv2d::new(&weights.sub("conv1"), inputs, outputs, 3, 1, 1)?,
-            time_emb_proj: Linear::new(time, config.time.embed_dim, outputs)?,
+            conv1,
+            time_emb_proj,
             norm2: norm("norm2", outputs)?,
             conv2: Conv2d::new(&weights.sub("conv2"), outputs, outputs, 3, 1, 1)?,
             conv_shortcut: shortcut.transpose()?,
@@ -47,15 +58,19 @@ impl Resnet {
         })
     }
 
-    /// `x` is `[b, inputs, h, w]`; `time` is `[b or 1, embed_dim]`, already activated, for every
-    /// layer activates it alike.
-    pub(crate) fn forward(&self, x: &Tensor, time: &Tensor) -> Tensor {
+    /// What `times`, `[steps, b or 1, embed_dim]`, add to every pixel. They are activated already,
+    /// for every layer activates them alike.
+    pub(super) fn times(&self, times: &Tensor) -> Tensor {
+        self.time_emb_proj.forward(times).unsqueeze(-1).unsqueeze(-1) // [steps, b or 1, outputs, 1, 1]
+    }
+
+    /// `x` is `[b, inputs, h, w]`.
+    pub(crate) fn forward(&self, x: &Tensor, time: Time<'_>) -> Tensor {
         // 1. the first convolution
         let hidden = self.conv1.forward(&self.act.forward_(self.norm1.forward(x)));
 
         // 2. the time, the same for every pixel
-        let time = self.time_emb_proj.forward(time).unsqueeze(-1).unsqueeze(-1); // [b, outputs, 1, 1]
-        let hidden = add_(hidden, &time);
+        let hidden = add_(hidden, &time.of(self.number)); // [b, outputs, h, w]
 
         // 3. the second convolution
         let hidden = self.conv2.forward(&self.act.forward_(self.norm2.forward(&hidden)));

@@ -36,7 +36,8 @@ impl Golden {
             true => unet.added(&get("pooled"), &get("time_ids")),
             false => Added(None),
         };
-        unet.forward(&get("sample"), timestep, &unet.text_context(&get("text")), None, &added)
+        let times = unet.times(&[timestep], &added);
+        unet.forward(&get("sample"), times.at(0), &unet.text_context(&get("text")), None)
     }
 }
 
@@ -101,8 +102,9 @@ fn layers_of_sdxl_equal_diffusers() {
     let Added(added) = unet.added(&get("pooled"), &get("time_ids"));
     golden.check("add_embedding.out", &added.unwrap());
 
-    let time = &(get("time_embedding.out") + get("add_embedding.out")).silu();
-    let text = &unet.text_context(&get("text"));
+    let time = (get("time_embedding.out") + get("add_embedding.out")).silu();
+    let times = unet.project(&time.unsqueeze(0));
+    let (time, text) = (times.at(0), &unet.text_context(&get("text")));
     let conditions = Conditions { time, text, image: None };
     let resnet = |at: usize| &unet.down[at].resnets[0];
     for at in 0..2 {
@@ -123,8 +125,8 @@ fn layers_of_sdxl_equal_diffusers() {
 #[test]
 fn blocks_of_a_plain_unet_equal_diffusers() {
     let (unet, golden) = (load("plain"), Golden::read("plain/golden.safetensors"));
-    let time = &golden.get("time_embedding.out").silu();
-    let text = &unet.text_context(&golden.get("text"));
+    let times = unet.project(&golden.get("time_embedding.out").silu().unsqueeze(0));
+    let (time, text) = (times.at(0), &unet.text_context(&golden.get("text")));
     let conditions = Conditions { time, text, image: None };
     check_blocks(&unet, &golden, conditions, &[0, 1], &[0]);
 }
