@@ -14,6 +14,7 @@ pub(crate) mod ip_adapter;
 mod layers;
 pub(crate) mod mark;
 mod math;
+mod memory_format;
 pub(crate) mod noise;
 pub(crate) mod preprocess;
 pub(crate) mod resample;

@@ -10,6 +10,7 @@ use super::time::Time;
 use crate::Result;
 use crate::models::layers::{GroupNorm, LayerNorm, Linear};
 use crate::models::math::{attention, join_heads, split_heads};
+use crate::models::memory_format::MemoryFormat;
 use crate::models::weights::Weights;
 
 /// `Transformer2DModel`'s own, in no config.
@@ -180,28 +181,50 @@ impl TransformerBlock {
 
 #[derive(Debug)]
 struct SelfAttention {
-    to_q: Linear,
-    to_k: Linear,
-    to_v: Linear,
+    project: Projections,
     to_out: Linear,
     heads: i64,
+}
+
+/// Queries, keys and values of the same tokens.
+#[derive(Debug)]
+enum Projections {
+    Apart([Linear; 3]),
+    /// One product of matrices in place of three, which fills a GPU better.
+    Packed(Linear),
+}
+
+impl Projections {
+    fn forward(&self, x: &Tensor) -> [Tensor; 3] {
+        match self {
+            Self::Apart(each) => each.each_ref().map(|project| project.forward(x)),
+            Self::Packed(all) => {
+                let all = all.forward(x); // [b, tokens, 3 · width]
+                let width = all.size()[2] / 3;
+                [0, 1, 2].map(|i| all.narrow(2, i * width, width)) // [b, tokens, width] each
+            }
+        }
+    }
 }
 
 impl SelfAttention {
     fn new(weights: &Weights, width: i64, heads: i64) -> Result<Self> {
         let project = |name: &str| Linear::no_bias(&weights.sub(name), width, width);
-        Ok(Self {
-            to_q: project("to_q")?,
-            to_k: project("to_k")?,
-            to_v: project("to_v")?,
-            to_out: Linear::new(&weights.sub("to_out.0"), width, width)?,
-            heads,
-        })
+        let each = [project("to_q")?, project("to_k")?, project("to_v")?];
+        let project = match weights.memory_format() {
+            MemoryFormat::Contiguous => Projections::Apart(each),
+            // The format of GPUs.
+            MemoryFormat::ChannelsLast => {
+                let w = Tensor::cat(&each.map(|project| project.w), 0); // [3 · width, width]
+                Projections::Packed(Linear { w, b: None })
+            }
+        };
+        let to_out = Linear::new(&weights.sub("to_out.0"), width, width)?;
+        Ok(Self { project, to_out, heads })
     }
 
     fn forward(&self, x: &Tensor) -> Tensor {
-        let [q, k, v] = [&self.to_q, &self.to_k, &self.to_v]
-            .map(|project| split_heads(&project.forward(x), self.heads)); // [b, heads, tokens, head_dim]
+        let [q, k, v] = self.project.forward(x).map(|each| split_heads(&each, self.heads)); // [b, heads, tokens, head_dim]
         self.to_out.forward(&join_heads(&attention(&q, &k, &v, None))) // [b, tokens, width]
     }
 }

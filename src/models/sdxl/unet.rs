@@ -41,11 +41,7 @@ impl UNet {
     /// From a folder with `config.json` and the weights.
     pub(crate) fn load(folder: &Path, device: Device, kind: Kind) -> Result<Self> {
         let config = UNetConfig::read(&folder.join("config.json"))?;
-        let mut unet = Self::new(config, &Weights::open(folder, device, kind)?)?;
-        if device.is_cuda() {
-            unet.convs_mut().for_each(|conv| conv.w = channels_last(&conv.w));
-        }
-        Ok(unet)
+        Self::new(config, &Weights::open(folder, device, kind)?)
     }
 
     /// The names and shapes that a UNet of these settings asks for.
@@ -180,7 +176,6 @@ impl UNet {
         // 1. latents become features
         let sample = sample.to_device(self.device).to_kind(self.kind);
         let sample = if self.config.center_input_sample { sample * 2.0 - 1.0 } else { sample };
-        let sample = if self.device.is_cuda() { channels_last(&sample) } else { sample };
         let mut x = self.conv_in.forward(&sample); // [b, channels, h, w]
 
         // 2. down, noting what each layer gives
@@ -212,11 +207,6 @@ impl UNet {
         let blocks = self.down.iter_mut().chain(&mut self.up).chain([&mut self.mid]);
         blocks.flat_map(|block| &mut block.resnets)
     }
-
-    fn convs_mut(&mut self) -> impl Iterator<Item = &mut Conv2d> {
-        let blocks = self.down.iter_mut().chain(&mut self.up).chain([&mut self.mid]);
-        blocks.flat_map(Block::convs_mut).chain([&mut self.conv_in, &mut self.conv_out])
-    }
 }
 
 type BuildBlock =
@@ -227,13 +217,6 @@ impl TimeConfig {
     fn waves(&self, steps: &Tensor) -> Tensor {
         timestep_embedding(steps, self.input_dim, self.flip_sin_to_cos, self.freq_shift)
     }
-}
-
-/// The same values, with the channels of a pixel side by side in memory, which every layer keeps:
-/// convolutions and transformers then need no copies between them. The kernels of GPUs are made
-/// for it; on the CPU both layouts take the same time.
-fn channels_last(x: &Tensor) -> Tensor {
-    x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
 /// The config of stabilityai/stable-diffusion-xl-base-1.0, as published.

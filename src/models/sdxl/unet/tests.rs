@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::models::golden::{assert_close, device, fixture, kind};
+use crate::models::memory_format::MemoryFormat;
 
 /// diffusers' sums run in another order.
 const TOLERANCE: f64 = 1e-4;
@@ -45,6 +46,13 @@ fn load(name: &str) -> UNet {
     UNet::load(&unet(name), device(), kind()).unwrap()
 }
 
+fn load_in(name: &str, format: MemoryFormat) -> UNet {
+    let folder = unet(name);
+    let config = UNetConfig::read(&folder.join("config.json")).unwrap();
+    let weights = Weights::open(&folder, device(), kind()).unwrap();
+    UNet::new(config, &weights.with_memory_format(format)).unwrap()
+}
+
 fn sdxl() -> UNetConfig {
     UNetConfig::parse(Path::new("config.json"), SDXL_CONFIG).unwrap()
 }
@@ -83,7 +91,10 @@ fn whole_unets_equal_diffusers() {
     for name in ["sdxl", "plain", "odd"] {
         let golden = Golden::read(&format!("{name}/golden.safetensors"));
         let timestep = golden.get("timestep").double_value(&[0]);
-        golden.check("out", &golden.run(&load(name), "", timestep));
+        for format in [MemoryFormat::Contiguous, MemoryFormat::ChannelsLast] {
+            println!("{name}, {format:?}");
+            golden.check("out", &golden.run(&load_in(name, format), "", timestep));
+        }
     }
 }
 
