@@ -69,6 +69,7 @@ pub(crate) struct Transformer2D {
     proj_in: Linear,
     pub(super) blocks: Vec<TransformerBlock>,
     proj_out: Linear,
+    format: MemoryFormat,
 }
 
 impl Transformer2D {
@@ -107,11 +108,12 @@ impl Transformer2D {
             proj_in: project("proj_in", channels, width)?,
             blocks: blocks.collect::<Result<_>>()?,
             proj_out: project("proj_out", width, channels)?,
+            format: weights.memory_format(),
         })
     }
 
     pub(crate) fn forward(&self, x: &Tensor, conditions: Conditions<'_>) -> Tensor {
-        let (_, _, h, w) = x.size4().unwrap_or_default();
+        let (b, _, h, w) = x.size4().unwrap_or_default();
 
         // 1. pixels become tokens
         let tokens = self.norm.forward(x).permute([0, 2, 3, 1]).flatten(1, 2); // [b, h·w, channels]
@@ -122,9 +124,16 @@ impl Transformer2D {
             tokens = block.forward(tokens, conditions);
         }
 
-        // 3. tokens become pixels
-        let pixels = self.proj_out.forward(&tokens).unflatten(1, [h, w]).permute([0, 3, 1, 2]);
-        x + pixels // [b, channels, h, w], in the layout of x
+        // 3. tokens become pixels, which lie as those of x
+        let pixels = match (self.format, &self.proj_out) {
+            (MemoryFormat::Contiguous, Linear { w: weight, b: Some(bias) }) => {
+                let weight = weight.expand([b, -1, -1], false); // [b, channels, width]
+                let tokens = tokens.transpose(1, 2); // [b, width, h·w]
+                bias.unsqueeze(-1).baddbmm(&weight, &tokens, 1, 1).unflatten(2, [h, w])
+            }
+            (_, linear) => linear.forward(&tokens).unflatten(1, [h, w]).permute([0, 3, 1, 2]),
+        };
+        add_(pixels, x) // [b, channels, h, w]
     }
 
     pub(super) fn cross_attentions(&self) -> impl Iterator<Item = &CrossAttention> {
