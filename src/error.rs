@@ -120,7 +120,20 @@ pub enum Error {
         found: String,
     },
 
-    /// A backend failed while it worked: out of memory, a failed kernel, a panic caught.
+    /// Memory ended while a backend worked. Ask for less: a smaller image, tiles, a 16-bit format,
+    /// networks that leave the device while they are not needed, another device. The part itself is
+    /// unharmed, and its next call works as ever.
+    #[error("{what} ran out of memory: {source}")]
+    OutOfMemory {
+        /// The backend and what it was doing.
+        what: String,
+        /// Bytes of the one piece that was not to be had, as exactly as the backend says.
+        requested: Option<u64>,
+        /// What the backend said, with the size and what is free.
+        source: BoxError,
+    },
+
+    /// A backend failed while it worked: a failed kernel, a panic caught.
     #[error("{what} failed: {source}")]
     Backend {
         /// The backend and what it was doing.

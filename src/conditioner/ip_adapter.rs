@@ -50,9 +50,9 @@ impl IpAdapter {
         let (file, folder) = (file.as_ref().to_owned(), image_encoder.as_ref().to_owned());
         let dims = Resampler::dims_of(&file)?;
         let (space, loaded) = (space(&file, dims.output_dim), file.clone());
-        let load = move || Encoder::open(&loaded, &folder, device, dtype);
+        let load = move |device| Encoder::open(&loaded, &folder, device, dtype.kind());
         Ok(Self {
-            worker: Worker::spawn("IP-Adapter image encoder", load)?,
+            worker: Worker::spawn("IP-Adapter image encoder", device, load)?,
             name: file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
             space,
             dims,
@@ -149,8 +149,7 @@ struct Encoder {
 }
 
 impl Encoder {
-    fn open(file: &Path, folder: &Path, device: Device, dtype: DType) -> Result<Self> {
-        let (device, kind) = (device.open()?, dtype.kind());
+    fn open(file: &Path, folder: &Path, device: tch::Device, kind: Kind) -> Result<Self> {
         let vision = VisionModel::open(folder, device, kind)?;
         let expected = Resampler::dims_of(file)?.embedding_dim;
         if vision.width() != expected {

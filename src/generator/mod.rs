@@ -3,6 +3,8 @@
 #[cfg(all(test, feature = "tch"))]
 mod checks;
 #[cfg(feature = "tch")]
+mod denoise;
+#[cfg(feature = "tch")]
 mod drawing;
 #[cfg(feature = "tch")]
 mod encoded;

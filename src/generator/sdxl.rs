@@ -179,7 +179,7 @@ impl SdxlBuilder {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) and [`Error::InvalidFile`](crate::Error::InvalidFile) for
     /// files that are missing or do not fit, [`Error::Unavailable`](crate::Error::Unavailable) for a
-    /// device that is not there, and [`Error::Backend`](crate::Error::Backend) where memory ends.
+    /// device that is not there, and [`Error::OutOfMemory`](crate::Error::OutOfMemory).
     pub fn load(self) -> Result<Sdxl> {
         let Self { folder, device, dtype, ip_adapter, scheduler, defaults, tiling } = self;
         let index = ModelIndex::open(&folder)?;
@@ -190,8 +190,8 @@ impl SdxlBuilder {
         let name = format!("SDXL({named}, {})", scheduler.kind());
         let (told, facts) = std::sync::mpsc::channel();
         let scheduling = scheduler.clone();
-        let worker = Worker::spawn(name.clone(), move || {
-            let place = (device.open()?, dtype.kind());
+        let worker = Worker::spawn(name.clone(), device, move |device| {
+            let place = (device, dtype.kind());
             let model = Model::load(&folder, ip_adapter.as_ref(), scheduling, tiling, place)?;
             // The receiver waits below.
             drop(told.send(model.facts()));

@@ -278,13 +278,14 @@ impl ImageAttention {
         tokens: &Tensor,
         scale_of: impl Fn(&str) -> f64,
     ) -> Option<ImageContext> {
+        let first = &self.layers.first()?.to_k.w;
+        let tokens = &tokens.to_device(first.device()).to_kind(first.kind());
         let read = |layer: &Layer| {
             let scale = scale_of(&layer.site.name);
             if scale == 0.0 {
                 return None;
             }
-            let tokens = tokens.to_device(layer.to_k.w.device()).to_kind(layer.to_k.w.kind());
-            let (k, v) = (layer.to_k.forward(&tokens), layer.to_v.forward(&tokens));
+            let (k, v) = (layer.to_k.forward(tokens), layer.to_v.forward(tokens));
             Some(KeyValue::new(&k, &v, layer.site.heads, scale))
         };
         let read: Vec<_> = self.layers.iter().map(read).collect();

@@ -63,7 +63,8 @@ impl Conv2d {
         padding: i64,
     ) -> Result<Self> {
         let w = weights.get("weight", &[outputs, inputs, kernel, kernel])?;
-        Ok(Self { w, b: None, stride, padding })
+        // What comes out lies as these do.
+        Ok(Self { w: weights.memory_format().apply(&w), b: None, stride, padding })
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {

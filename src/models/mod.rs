@@ -4,6 +4,7 @@ pub(crate) mod clip;
 pub(crate) mod config;
 pub(crate) mod cuda;
 mod device;
+pub(crate) mod failure;
 mod files;
 pub(crate) mod flux;
 #[cfg(test)]
@@ -11,7 +12,9 @@ pub(crate) mod golden;
 mod inventory;
 pub(crate) mod ip_adapter;
 mod layers;
+pub(crate) mod mark;
 mod math;
+mod memory_format;
 pub(crate) mod noise;
 pub(crate) mod preprocess;
 pub(crate) mod resample;

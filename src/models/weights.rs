@@ -12,6 +12,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::files::{StoredTensor, TensorFiles, missing};
 use super::inventory::Inventory;
+use super::memory_format::MemoryFormat;
 use crate::{Error, Result};
 
 /// A place in a checkpoint: its files, a dotted prefix, and where and how to put tensors.
@@ -21,6 +22,7 @@ pub(crate) struct Weights {
     prefix: String,
     device: Device,
     kind: Kind,
+    memory_format: MemoryFormat,
     reading: Reading,
 }
 
@@ -46,14 +48,16 @@ impl Weights {
     /// where there is no other. Nothing is read but headers.
     pub(crate) fn open(path: &Path, device: Device, kind: Kind) -> Result<Self> {
         let source = Arc::new(Source::Files(TensorFiles::open(path)?));
-        Ok(Self { source, prefix: String::new(), device, kind, reading: Reading::Files })
+        let (memory_format, reading) = (MemoryFormat::of(device)?, Reading::Files);
+        Ok(Self { source, prefix: String::new(), device, kind, memory_format, reading })
     }
 
     /// No files: every tensor asked for is recorded, and stands as zeros that take no memory.
     pub(crate) fn recording() -> Self {
         let source = Arc::new(Source::Record(Mutex::default()));
         let (device, kind, reading) = (Device::Cpu, Kind::Float, Reading::Files);
-        Self { source, prefix: String::new(), device, kind, reading }
+        let memory_format = MemoryFormat::Contiguous;
+        Self { source, prefix: String::new(), device, kind, memory_format, reading }
     }
 
     /// The same, with every tensor kept in host memory from when it is first asked for.
@@ -95,6 +99,17 @@ impl Weights {
     /// The same place, with tensors of `kind`.
     pub(crate) fn with_kind(&self, kind: Kind) -> Self {
         Self { kind, ..self.clone() }
+    }
+
+    /// The same place, with images of features in this format.
+    #[cfg(test)]
+    pub(crate) fn with_memory_format(&self, memory_format: MemoryFormat) -> Self {
+        Self { memory_format, ..self.clone() }
+    }
+
+    /// How images of features lie, and so the weights of what convolves them.
+    pub(crate) const fn memory_format(&self) -> MemoryFormat {
+        self.memory_format
     }
 
     /// The format tensors are cast to.

@@ -4,19 +4,27 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
 
 use futures::channel::oneshot;
 
+use super::Device;
+use super::failure::{failure, is_sticky, recognised};
 use crate::{Error, Result};
 
 type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
 
-/// A thread that owns a `S` and runs jobs on it, first come, first served. Dropping the worker
-/// ends the thread, and waits for it.
+/// A thread that owns a `S` on a device and runs jobs on it, first come, first served. Dropping the
+/// worker ends the thread, and waits for it.
+///
+/// A job that fails, by a panic of libtorch's or for lack of memory, leaves the worker as it was:
+/// libtorch has emptied its cache by then, and what the job held is free. Some errors of CUDA's are
+/// the end of it in this process; then every later job fails at once, and names the first error.
 pub(crate) struct Worker<S> {
     name: String,
+    /// The error that CUDA ended with.
+    broken: Arc<OnceLock<String>>,
     jobs: Option<mpsc::Sender<Job<S>>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -30,6 +38,11 @@ impl Cancel {
     pub(crate) fn check(&self) -> Result<()> {
         if self.0.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
     }
+
+    /// The caller has left.
+    pub(crate) fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Lives in the caller's future: when that goes, the job is cancelled.
@@ -37,15 +50,17 @@ struct CancelOnDrop(Cancel);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.0.store(true, Ordering::Relaxed);
+        self.0.cancel();
     }
 }
 
 impl<S: 'static> Worker<S> {
-    /// Starts a thread called `name`, lets it `load` its state, and waits for that.
+    /// Starts a thread called `name`, whose current device is `device`, lets it `load` its state
+    /// there, and waits for that.
     pub(crate) fn spawn(
         name: impl Into<String>,
-        load: impl FnOnce() -> Result<S> + Send + 'static,
+        device: Device,
+        load: impl FnOnce(tch::Device) -> Result<S> + Send + 'static,
     ) -> Result<Self> {
         let name = name.into();
         let (jobs, queue) = mpsc::channel::<Job<S>>();
@@ -55,6 +70,7 @@ impl<S: 'static> Worker<S> {
             .name(name.clone())
             .spawn(move || {
                 let _no_grad = tch::no_grad_guard();
+                let load = || load(enter(device)?);
                 let mut state = match guarded(&loading, load) {
                     Ok(state) => state,
                     Err(error) => return drop(loaded.send(Err(error))),
@@ -65,21 +81,31 @@ impl<S: 'static> Worker<S> {
             })
             .map_err(|error| Error::backend(format!("thread of {name}"), error))?;
         outcome.recv().unwrap_or_else(|_| Err(ended(&name)))?;
-        Ok(Self { name, jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self { name, broken: Arc::default(), jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Runs `job` on the thread. A panic in it is an [`Error::Backend`]; dropping the future
-    /// cancels it, before it starts or at its next [`Cancel::check`].
+    /// Runs `job` on the thread. A panic in it is an [`Error::Backend`] or, where it tells a lack of
+    /// memory, an [`Error::OutOfMemory`]; dropping the future cancels it, before it starts or at its
+    /// next [`Cancel::check`]. After an error that CUDA does not outlive: [`Error::Unavailable`].
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut S, &Cancel) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        alive(&self.name, &self.broken)?;
         let (reply, result) = oneshot::channel();
         let cancel = Cancel::default();
         let guard = CancelOnDrop(cancel.clone());
-        let name = self.name.clone();
+        let (name, broken) = (self.name.clone(), Arc::clone(&self.broken));
         let job: Job<S> = Box::new(move |state| {
-            let result = cancel.check().and_then(|()| guarded(&name, || job(state, &cancel)));
+            let begin = cancel.check().and_then(|()| alive(&name, &broken));
+            let result = begin.and_then(|()| guarded(&name, || job(state, &cancel)));
+            if let Err(Error::Backend { source, .. }) = &result
+                && is_sticky(&source.to_string())
+            {
+                let text = source.to_string();
+                // The first error stays; what CUDA advises after its first line is for programmers.
+                let _ = broken.set(text.lines().next().unwrap_or_default().to_owned());
+            }
             // Nobody takes the result when the caller has left.
             drop(reply.send(result));
         });
@@ -93,13 +119,27 @@ impl<S: 'static> Worker<S> {
     }
 }
 
-/// What `work` returns, or its panic as an error.
-fn guarded<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|panic| Err(Error::backend(what, message(panic.as_ref()))))
+/// `device` in libtorch, once this thread's calls mean it.
+fn enter(device: Device) -> Result<tch::Device> {
+    device.open()
 }
 
-/// What a panic said, without libtorch's stack trace.
+/// An error once CUDA has ended.
+fn alive(name: &str, broken: &OnceLock<String>) -> Result<()> {
+    let Some(first) = broken.get() else { return Ok(()) };
+    let reason = format!("CUDA does nothing more before the program is started anew: {first}");
+    Err(Error::Unavailable { what: name.to_owned(), reason })
+}
+
+/// What `work` returns, or its panic as an error.
+fn guarded<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(recognised),
+        Err(panic) => Err(failure(what, message(panic.as_ref()))),
+    }
+}
+
+/// What a panic said, without the call that tells it and libtorch's stack trace.
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic
         .downcast_ref::<String>()
@@ -107,7 +147,10 @@ fn message(panic: &(dyn Any + Send)) -> String {
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("a panic without a message");
     let text = text.split("Exception raised from").next().unwrap_or(text);
-    text.trim_end_matches("\\n").trim().to_owned()
+    // What tch's operators panic with: an `unwrap` of a `TchError`.
+    let text = text.split_once("Err` value: Torch(\"").map_or(text, |(_, said)| said);
+    let text = text.strip_suffix("\")").unwrap_or(text).replace("\\n", "\n").replace("\\\"", "\"");
+    text.trim().to_owned()
 }
 
 fn ended(name: &str) -> Error {
@@ -143,6 +186,15 @@ mod tests {
     use futures::future::join_all;
 
     use super::*;
+    use crate::models::golden;
+
+    /// See [`golden::device`].
+    fn device() -> Device {
+        match golden::device() {
+            tch::Device::Cuda(number) => Device::Cuda(number),
+            _ => Device::Cpu,
+        }
+    }
 
     fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
         future.poll(&mut Context::from_waker(Waker::noop()))
@@ -150,7 +202,7 @@ mod tests {
 
     #[test]
     fn jobs_run_in_order() {
-        let worker = Worker::spawn("order", || Ok(Vec::new())).unwrap();
+        let worker = Worker::spawn("order", Device::Cpu, |_| Ok(Vec::new())).unwrap();
         let jobs = (0..50).map(|i| {
             worker.run(move |seen: &mut Vec<i32>, _| {
                 seen.push(i);
@@ -166,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_error_and_the_worker_lives_on() {
-        let worker = Worker::spawn("model", || Ok(1)).unwrap();
+        let worker = Worker::spawn("model", Device::Cpu, |_| Ok(1)).unwrap();
         let error =
             block_on(worker.run(|_, _| -> Result<()> { panic!("shape [2, 3]") })).unwrap_err();
         assert_eq!(error.to_string(), "model failed: shape [2, 3]");
@@ -182,16 +234,71 @@ mod tests {
     }
 
     #[test]
+    fn memory_that_ends_is_told_with_its_size_and_the_worker_lives_on() {
+        let worker = Worker::spawn("model", device(), |device| Ok(device)).unwrap();
+        let bytes = 1_u64 << 50;
+        let error = block_on(worker.run(move |device, _| {
+            let values = (bytes / 4) as i64;
+            Ok(tch::Tensor::zeros([values], (tch::Kind::Float, *device)).size())
+        }));
+        let error = error.unwrap_err();
+        println!("{error}");
+        assert!(error.to_string().starts_with("model ran out of memory: "), "{error}");
+        assert!(
+            matches!(&error, Error::OutOfMemory { requested: Some(found), .. } if *found == bytes),
+            "{error:?}"
+        );
+        let sum = block_on(worker.run(|device, _| {
+            Ok(tch::Tensor::ones([64], (tch::Kind::Float, *device)).sum(None).double_value(&[]))
+        }));
+        assert_eq!(sum.unwrap(), 64.0);
+    }
+
+    #[test]
+    fn after_an_error_that_ends_cuda_every_call_names_it_at_once() {
+        let worker = Arc::new(Worker::spawn("model", Device::Cpu, |_| Ok(0)).unwrap());
+        let first = "CUDA error: an illegal memory access was encountered";
+        // As tch panics: an `unwrap` of what libtorch threw.
+        let thrown = tch::TchError::Torch(format!("{first}\nCUDA kernel errors might be late"));
+        let (release, gate) = mpsc::channel::<()>();
+        let mut failing = pin!(worker.run(move |jobs, _| {
+            *jobs += 1;
+            gate.recv().unwrap();
+            Err::<(), _>(thrown).unwrap();
+            Ok(())
+        }));
+        assert!(poll(failing.as_mut()).is_pending());
+        let mut queued = pin!(worker.run(|jobs, _| {
+            *jobs += 1;
+            Ok(*jobs)
+        }));
+        assert!(poll(queued.as_mut()).is_pending());
+        release.send(()).unwrap();
+        let error = block_on(failing).unwrap_err();
+        assert!(matches!(error, Error::Backend { .. }), "{error}");
+        assert!(error.to_string().starts_with(&format!("model failed: {first}")), "{error}");
+
+        // What waited already, and what comes later, which never reaches the thread.
+        let waited = block_on(queued).unwrap_err();
+        let later = block_on(worker.run(|_, _| Ok(()))).unwrap_err();
+        for error in [waited, later] {
+            assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+            assert!(error.to_string().starts_with("model is not available: "), "{error}");
+            assert!(error.to_string().ends_with(first), "{error}");
+        }
+    }
+
+    #[test]
     fn a_load_that_fails_or_panics_is_an_error() {
-        let error = Worker::<()>::spawn("model", || Err(Error::Cancelled)).unwrap_err();
+        let error = Worker::<()>::spawn("model", Device::Cpu, |_| Err(Error::Cancelled)).unwrap_err();
         assert!(matches!(error, Error::Cancelled));
-        let error = Worker::<()>::spawn("model", || panic!("no memory")).unwrap_err();
+        let error = Worker::<()>::spawn("model", Device::Cpu, |_| panic!("no memory")).unwrap_err();
         assert_eq!(error.to_string(), "loading model failed: no memory");
     }
 
     #[test]
     fn dropping_the_future_stops_the_job_between_steps() {
-        let worker = Worker::spawn("steps", || Ok(0)).unwrap();
+        let worker = Worker::spawn("steps", Device::Cpu, |_| Ok(0)).unwrap();
         let (started, wait) = mpsc::channel();
         {
             let mut job = pin!(worker.run(move |steps: &mut i32, cancel| {
@@ -214,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_job_dropped_in_the_queue_never_starts() {
-        let worker = Worker::spawn("queue", || Ok(0)).unwrap();
+        let worker = Worker::spawn("queue", Device::Cpu, |_| Ok(0)).unwrap();
         let (release, gate) = mpsc::channel::<()>();
         let mut first =
             pin!(worker.run(move |_: &mut i32, _| gate.recv().map_err(|_| Error::Cancelled)));
@@ -240,14 +347,14 @@ mod tests {
             }
         }
         let (tell, told) = mpsc::channel();
-        let worker = Worker::spawn("short", move || Ok(Tell(tell))).unwrap();
+        let worker = Worker::spawn("short", Device::Cpu, move |_| Ok(Tell(tell))).unwrap();
         drop(worker);
         assert_eq!(told.try_recv(), Ok("ended"));
     }
 
     #[test]
     fn jobs_record_no_gradients() {
-        let worker = Worker::spawn("grad", || Ok(())).unwrap();
+        let worker = Worker::spawn("grad", Device::Cpu, |_| Ok(())).unwrap();
         let tracks = block_on(worker.run(|_, _| {
             let leaf = tch::Tensor::ones([1], tch::kind::FLOAT_CPU).set_requires_grad(true);
             Ok((leaf * 2.0).requires_grad())

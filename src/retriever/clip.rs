@@ -44,14 +44,14 @@ impl ClipEmbedder {
         let config = ClipConfig::open(&folder)?;
         let preprocessor = Preprocessor::open(&folder, config.vision.image_size, Family::CLIP)?;
         let (name, dim) = (name_of(&config), config.projection_dim);
-        let load = move || {
+        let load = move |device| {
             let tokenizer = Tokenizer::open(&folder)?;
-            let model = ClipModel::open(&folder, device.open()?, dtype.kind())?;
+            let model = ClipModel::open(&folder, device, dtype.kind())?;
             let positions = usize::try_from(config.text.max_position_embeddings).unwrap_or(0);
             let max_tokens = tokenizer.max_length().unwrap_or(positions).min(positions);
             Ok(Clip { model, tokenizer, max_tokens })
         };
-        Ok(Self { towers: TwoTowers::start(name, dim, preprocessor, load)? })
+        Ok(Self { towers: TwoTowers::start(name, dim, preprocessor, device, load)? })
     }
 }
 

@@ -46,12 +46,13 @@ impl SiglipEmbedder {
         let preprocessor = Preprocessor::open(&folder, config.vision.image_size, Family::SIGLIP)?;
         let logits = Logits::open(&folder)?;
         let positions = usize::try_from(config.text.max_position_embeddings).unwrap_or(0);
-        let load = move || {
+        let load = move |device| {
             let tokenizer = Tokenizer::open(&folder, positions)?;
-            let model = SiglipModel::open(&folder, device.open()?, dtype.kind())?;
+            let model = SiglipModel::open(&folder, device, dtype.kind())?;
             Ok(Siglip { model, tokenizer })
         };
-        let towers = TwoTowers::start(name_of(&config), config.dim, preprocessor, load)?;
+        let name = name_of(&config);
+        let towers = TwoTowers::start(name, config.dim, preprocessor, device, load)?;
         Ok(Self { towers, logits })
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tch::Tensor;
 
 use super::Embedding;
+use crate::models::Device;
 use crate::models::preprocess::Preprocessor;
 use crate::models::worker::{Cancel, Worker};
 use crate::{Error, Image, Result};
@@ -32,14 +33,15 @@ pub(super) struct TwoTowers<T> {
 }
 
 impl<T: Towers> TwoTowers<T> {
-    /// Starts the thread and lets it `load` the towers.
+    /// Starts the thread and lets it `load` the towers on `device`.
     pub(super) fn start(
         name: String,
         dim: i64,
         preprocessor: Preprocessor,
-        load: impl FnOnce() -> Result<T> + Send + 'static,
+        device: Device,
+        load: impl FnOnce(tch::Device) -> Result<T> + Send + 'static,
     ) -> Result<Self> {
-        let worker = Worker::spawn(name.clone(), load)?;
+        let worker = Worker::spawn(name.clone(), device, load)?;
         let dim = usize::try_from(dim).unwrap_or(0);
         Ok(Self { worker, preprocessor: Arc::new(preprocessor), name, dim })
     }

@@ -144,7 +144,7 @@ impl FluxBuilder {
     /// files that are missing or do not fit, [`Error::InvalidInput`](crate::Error::InvalidInput)
     /// for settings that do not fit the checkpoint,
     /// [`Error::Unavailable`](crate::Error::Unavailable) for a device that is not there, and
-    /// [`Error::Backend`](crate::Error::Backend) where memory ends.
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
     pub fn load(self) -> Result<Flux> {
         let Self { folder, device, dtype, adapters, residency, tiling, .. } = self;
         // 1. what is small, and the settings
@@ -176,8 +176,8 @@ impl FluxBuilder {
         let named = folder.canonicalize().unwrap_or_else(|_| folder.clone());
         let named = named.file_name().unwrap_or(named.as_os_str()).to_string_lossy();
         let name = format!("FLUX({named})");
-        let worker = Worker::spawn(name.clone(), move || {
-            let placing = Placing { device: device.open()?, kind: dtype.kind(), residency };
+        let worker = Worker::spawn(name.clone(), device, move |device| {
+            let placing = Placing { device, kind: dtype.kind(), residency };
             Model::load(checkpoint, &adapters, length, tiling, placing)
         })?;
         Ok(Flux { name, worker, defaults, abilities })

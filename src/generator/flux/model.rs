@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 use super::adapters::Adapters;
 use super::checkpoint::Checkpoint;
 use super::job::Job;
 use super::residency::{Part, Placing};
 use super::text::TextEncoders;
-use crate::generator::Step;
+use crate::generator::denoise::{Watch, denoise};
 use crate::models::flux::config::FluxConfig;
 use crate::models::flux::latents::{PATCH, pack, unpack};
 use crate::models::flux::rope::image_positions;
@@ -76,7 +76,7 @@ impl Model {
         // 2. noise
         let shape = [1, vae.config.latent_channels, PATCH * rows, PATCH * columns];
         let mut noise = Noise::new(job.seed);
-        let mut latents = pack(&noise.normal_of(&shape, *kind).to_device(*device)); // [1, rows · columns, 4 c]
+        let latents = pack(&noise.normal_of(&shape, *kind).to_device(*device)); // [1, rows · columns, 4 c]
 
         // 3. the reference, which is the same at every step
         cancel.check()?;
@@ -92,28 +92,20 @@ impl Model {
         // 4. step by step to latents
         let mut scheduler = self.scheduler.start(job.steps, rows * columns)?;
         let timesteps = scheduler.timesteps().to_vec();
-        for (index, &timestep) in timesteps.iter().enumerate() {
-            cancel.check()?;
+        let predict = |index: usize, latents: &Tensor| {
             let flow = |i: usize| {
-                let (guidance, prompt) = (job.guidance, &prompts[i]);
+                let (time, guidance, prompt) = (timesteps[index], job.guidance, &prompts[i]);
                 let condition = conditions.get(i);
-                transformer.forward(&latents, timestep, guidance, prompt, &places, condition)
+                transformer.forward(latents, time, guidance, prompt, &places, condition)
             };
-            let output = match job.negative {
-                Some((_, scale)) => {
-                    let (positive, negative) = (flow(0), flow(1));
-                    &negative + (positive - &negative) * scale
-                }
-                None => flow(0),
-            };
-            let stepped = scheduler.step(&output, index, &latents);
-            latents = stepped.sample;
-            let mut step = Step::new(index + 1, timesteps.len());
-            if job.progress.wants_preview(step.index) {
-                step.preview = Some(vae.preview(&unpack(&stepped.original, rows, columns))?);
-            }
-            job.progress.report(step);
-        }
+            let positive = flow(0); // [1, rows · columns, 4 c]
+            let Some((_, scale)) = job.negative else { return positive };
+            let negative = flow(1);
+            &negative + (positive - &negative) * scale
+        };
+        let watch = Watch { progress: &job.progress, cancel };
+        let preview = |original: &Tensor| vae.preview(&unpack(original, rows, columns));
+        let latents = denoise(&mut scheduler, latents, watch, predict, preview)?;
 
         // 5. pixels
         cancel.check()?;

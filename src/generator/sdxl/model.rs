@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::generator::Step;
+use crate::generator::denoise::{Watch, denoise};
 use crate::generator::encoded::Encoded;
 use crate::generator::recent::Recent;
 use crate::models::config::require;
@@ -125,44 +125,35 @@ impl Model {
     /// Draws `job`, asking `cancel` between steps.
     pub(super) fn draw(&mut self, job: &Job, cancel: &Cancel) -> Result<Image> {
         // 1. what the UNet reads at every step
+        let mut scheduler = self.scheduler.start(job.steps)?;
         let (text, pooled) = self.read(job)?;
         let ids = Tensor::from_slice(&job.time_ids.map(i64::from)).to_kind(self.kind);
         let added = self.unet.added(&pooled, &ids.unsqueeze(0).repeat([pooled.size()[0], 1]));
+        let times = self.unet.times(scheduler.timesteps(), &added);
         let image = self.references(job);
 
         // 2. noise
-        let mut scheduler = self.scheduler.start(job.steps)?;
         let [height, width] = job.latents;
         let shape = [1, self.vae.config.latent_channels, height, width];
         let noise = Noise::new(job.seed).normal_of(&shape, self.kind).to_device(self.device);
-        let mut latents = noise * scheduler.init_noise_sigma();
+        let latents = noise * scheduler.init_noise_sigma();
 
         // 3. step by step to latents
-        let timesteps = scheduler.timesteps().to_vec();
-        for (index, &timestep) in timesteps.iter().enumerate() {
-            cancel.check()?;
-            let sample = scheduler.scale_model_input(&latents, index);
-            let sample = if job.guidance.is_some() { sample.repeat([2, 1, 1, 1]) } else { sample };
-            let image = image.as_ref().filter(|_| {
-                let strength = job.references.as_ref().map(|tokens| &tokens.strength);
-                strength.is_some_and(|strength| strength.acts_in(index, timesteps.len()))
-            });
-            let output = self.unet.forward(&sample, timestep, &text, image, &added);
-            let output = match job.guidance {
-                Some(scale) => {
-                    let parts = output.chunk(2, 0);
-                    &parts[0] + (&parts[1] - &parts[0]) * scale
-                }
-                None => output,
+        let total = scheduler.timesteps().len();
+        let strength = job.references.as_ref().map(|tokens| &tokens.strength);
+        let predict = |index: usize, sample: &Tensor| {
+            let (time, image) = (times.at(index), image.as_ref());
+            let image = image.filter(|_| strength.is_some_and(|s| s.acts_in(index, total)));
+            let Some(scale) = job.guidance else {
+                return self.unet.forward(sample, time, &text, image);
             };
-            let stepped = scheduler.step(&output, index, &latents);
-            latents = stepped.sample;
-            let mut step = Step::new(index + 1, timesteps.len());
-            if job.progress.wants_preview(step.index) {
-                step.preview = Some(self.vae.preview(&stepped.original)?);
-            }
-            job.progress.report(step);
-        }
+            let both = self.unet.forward(&sample.repeat([2, 1, 1, 1]), time, &text, image);
+            let parts = both.chunk(2, 0);
+            &parts[0] + (&parts[1] - &parts[0]) * scale // [1, latent_channels, h, w]
+        };
+        let watch = Watch { progress: &job.progress, cancel };
+        let preview = |original: &Tensor| self.vae.preview(original);
+        let latents = denoise(scheduler.as_mut(), latents, watch, predict, preview)?;
 
         // 4. pixels
         cancel.check()?;

@@ -46,7 +46,8 @@ impl Golden {
         let nothing = Tensor::zeros([1, 1], (Kind::Float, Device::Cpu));
         let given = |name: &str| self.tensors.get(name).unwrap_or(&nothing);
         let added = self.unet.added(given("pooled"), given("time_ids"));
-        self.unet.forward(self.get("sample"), 321.0, &text, image, &added)
+        let times = self.unet.times(&[321.0], &added);
+        self.unet.forward(self.get("sample"), times.at(0), &text, image)
     }
 
     fn error(&self, name: &str, found: &Tensor) -> f64 {

@@ -6,9 +6,11 @@ use tch::Tensor;
 use super::config::UNetConfig;
 use super::layout::BlockConfig;
 use super::resnet::add_;
+use super::time::Time;
 use crate::Result;
 use crate::models::layers::{GroupNorm, LayerNorm, Linear};
 use crate::models::math::{attention, join_heads, split_heads};
+use crate::models::memory_format::MemoryFormat;
 use crate::models::weights::Weights;
 
 /// `Transformer2DModel`'s own, in no config.
@@ -55,8 +57,7 @@ pub(crate) struct ImageContext(pub(crate) Vec<Option<KeyValue>>);
 /// What all layers share in one pass.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conditions<'a> {
-    /// `[b or 1, embed_dim]`, activated.
-    pub(crate) time: &'a Tensor,
+    pub(crate) time: Time<'a>,
     pub(crate) text: &'a TextContext,
     pub(crate) image: Option<&'a ImageContext>,
 }
@@ -68,6 +69,7 @@ pub(crate) struct Transformer2D {
     proj_in: Linear,
     pub(super) blocks: Vec<TransformerBlock>,
     proj_out: Linear,
+    format: MemoryFormat,
 }
 
 impl Transformer2D {
@@ -106,11 +108,12 @@ impl Transformer2D {
             proj_in: project("proj_in", channels, width)?,
             blocks: blocks.collect::<Result<_>>()?,
             proj_out: project("proj_out", width, channels)?,
+            format: weights.memory_format(),
         })
     }
 
     pub(crate) fn forward(&self, x: &Tensor, conditions: Conditions<'_>) -> Tensor {
-        let (_, _, h, w) = x.size4().unwrap_or_default();
+        let (b, _, h, w) = x.size4().unwrap_or_default();
 
         // 1. pixels become tokens
         let tokens = self.norm.forward(x).permute([0, 2, 3, 1]).flatten(1, 2); // [b, h·w, channels]
@@ -121,9 +124,16 @@ impl Transformer2D {
             tokens = block.forward(tokens, conditions);
         }
 
-        // 3. tokens become pixels
-        let pixels = self.proj_out.forward(&tokens).unflatten(1, [h, w]).permute([0, 3, 1, 2]);
-        x + pixels // [b, channels, h, w], in the layout of x
+        // 3. tokens become pixels, which lie as those of x
+        let pixels = match (self.format, &self.proj_out) {
+            (MemoryFormat::Contiguous, Linear { w: weight, b: Some(bias) }) => {
+                let weight = weight.expand([b, -1, -1], false); // [b, channels, width]
+                let tokens = tokens.transpose(1, 2); // [b, width, h·w]
+                bias.unsqueeze(-1).baddbmm(&weight, &tokens, 1, 1).unflatten(2, [h, w])
+            }
+            (_, linear) => linear.forward(&tokens).unflatten(1, [h, w]).permute([0, 3, 1, 2]),
+        };
+        add_(pixels, x) // [b, channels, h, w]
     }
 
     pub(super) fn cross_attentions(&self) -> impl Iterator<Item = &CrossAttention> {
@@ -180,28 +190,50 @@ impl TransformerBlock {
 
 #[derive(Debug)]
 struct SelfAttention {
-    to_q: Linear,
-    to_k: Linear,
-    to_v: Linear,
+    project: Projections,
     to_out: Linear,
     heads: i64,
+}
+
+/// Queries, keys and values of the same tokens.
+#[derive(Debug)]
+enum Projections {
+    Apart([Linear; 3]),
+    /// One product of matrices in place of three, which fills a GPU better.
+    Packed(Linear),
+}
+
+impl Projections {
+    fn forward(&self, x: &Tensor) -> [Tensor; 3] {
+        match self {
+            Self::Apart(each) => each.each_ref().map(|project| project.forward(x)),
+            Self::Packed(all) => {
+                let all = all.forward(x); // [b, tokens, 3 · width]
+                let width = all.size()[2] / 3;
+                [0, 1, 2].map(|i| all.narrow(2, i * width, width)) // [b, tokens, width] each
+            }
+        }
+    }
 }
 
 impl SelfAttention {
     fn new(weights: &Weights, width: i64, heads: i64) -> Result<Self> {
         let project = |name: &str| Linear::no_bias(&weights.sub(name), width, width);
-        Ok(Self {
-            to_q: project("to_q")?,
-            to_k: project("to_k")?,
-            to_v: project("to_v")?,
-            to_out: Linear::new(&weights.sub("to_out.0"), width, width)?,
-            heads,
-        })
+        let each = [project("to_q")?, project("to_k")?, project("to_v")?];
+        let project = match weights.memory_format() {
+            MemoryFormat::Contiguous => Projections::Apart(each),
+            // The format of GPUs.
+            MemoryFormat::ChannelsLast => {
+                let w = Tensor::cat(&each.map(|project| project.w), 0); // [3 · width, width]
+                Projections::Packed(Linear { w, b: None })
+            }
+        };
+        let to_out = Linear::new(&weights.sub("to_out.0"), width, width)?;
+        Ok(Self { project, to_out, heads })
     }
 
     fn forward(&self, x: &Tensor) -> Tensor {
-        let [q, k, v] = [&self.to_q, &self.to_k, &self.to_v]
-            .map(|project| split_heads(&project.forward(x), self.heads)); // [b, heads, tokens, head_dim]
+        let [q, k, v] = self.project.forward(x).map(|each| split_heads(&each, self.heads)); // [b, heads, tokens, head_dim]
         self.to_out.forward(&join_heads(&attention(&q, &k, &v, None))) // [b, tokens, width]
     }
 }

@@ -156,8 +156,4 @@ impl Block {
     pub(super) fn cross_attentions(&self) -> impl Iterator<Item = &CrossAttention> {
         self.transformers.iter().flat_map(Transformer2D::cross_attentions)
     }
-
-    pub(super) fn convs_mut(&mut self) -> impl Iterator<Item = &mut Conv2d> {
-        self.resnets.iter_mut().flat_map(Resnet::convs_mut).chain(self.resample.as_mut())
-    }
 }

@@ -6,4 +6,5 @@ pub(crate) mod config;
 mod fields;
 pub(crate) mod layout;
 pub(crate) mod resnet;
+pub(crate) mod time;
 pub(crate) mod unet;

@@ -8,6 +8,8 @@ use super::attention::{Conditions, KeyValue, Site};
 pub(crate) use super::attention::{ImageContext, TextContext};
 use super::blocks::Block;
 use super::config::{TimeConfig, UNetConfig};
+use super::resnet::Resnet;
+use super::time::{Time, Times};
 use crate::Result;
 use crate::models::inventory::Inventory;
 use crate::models::layers::{Activation, Conv2d, GroupNorm, TimestepEmbedding};
@@ -39,11 +41,7 @@ impl UNet {
     /// From a folder with `config.json` and the weights.
     pub(crate) fn load(folder: &Path, device: Device, kind: Kind) -> Result<Self> {
         let config = UNetConfig::read(&folder.join("config.json"))?;
-        let mut unet = Self::new(config, &Weights::open(folder, device, kind)?)?;
-        if device.is_cuda() {
-            unet.convs_mut().for_each(|conv| conv.w = channels_last(&conv.w));
-        }
-        Ok(unet)
+        Self::new(config, &Weights::open(folder, device, kind)?)
     }
 
     /// The names and shapes that a UNet of these settings asks for.
@@ -79,7 +77,7 @@ impl UNet {
             Conv2d::new(&weights.sub(name), inputs, outputs, kernel, 1, (kernel - 1) / 2)
         };
         let norm_out = &weights.sub("conv_norm_out");
-        Ok(Self {
+        let mut unet = Self {
             conv_in: conv("conv_in", config.in_channels, first, config.conv_in_kernel)?,
             time_embedding: TimestepEmbedding::new(
                 &weights.sub("time_embedding"),
@@ -102,7 +100,9 @@ impl UNet {
             mid,
             up,
             config,
-        })
+        };
+        unet.resnets_mut().enumerate().for_each(|(number, resnet)| resnet.number = number);
+        Ok(unet)
     }
 
     pub(crate) const fn config(&self) -> &UNetConfig {
@@ -140,66 +140,72 @@ impl UNet {
         Added(Some(embedding.forward(&both)))
     }
 
-    /// The noise in `sample`, `[b, in_channels, h, w]`, at `timestep`, in 0 to 999, as
-    /// `[b, out_channels, h, w]`. `text`, `image` and `added` hold the same batch.
+    /// What every one of `timesteps`, in 0 to 999, does to the residual layers, with what is `added`.
+    pub(crate) fn times(&self, timesteps: &[f64], added: &Added) -> Times {
+        tch::no_grad(|| {
+            let steps = Tensor::from_slice(timesteps).to_kind(Kind::Float).to_device(self.device);
+            let waves = self.config.time.waves(&steps).to_kind(self.kind); // [steps, input_dim]
+            let times = self.time_embedding.forward(&waves).unsqueeze(1); // [steps, 1, embed_dim]
+            let times = match &added.0 {
+                Some(added) => times + added, // [steps, b, embed_dim]
+                None => times,
+            };
+            self.project(&self.config.act_fn.forward_(times))
+        })
+    }
+
+    /// `times`, `[steps, b or 1, embed_dim]`, as each residual layer takes them.
+    fn project(&self, times: &Tensor) -> Times {
+        Times(self.resnets().map(|resnet| resnet.times(times)).collect())
+    }
+
+    /// The noise in `sample`, `[b, in_channels, h, w]`, at one `time` of [`times`](Self::times), as
+    /// `[b, out_channels, h, w]`. `time`, `text` and `image` hold the same batch. The host waits for
+    /// nothing here.
     pub(crate) fn forward(
         &self,
         sample: &Tensor,
-        timestep: f64,
+        time: Time<'_>,
         text: &TextContext,
         image: Option<&ImageContext>,
-        added: &Added,
     ) -> Tensor {
-        tch::no_grad(|| self.denoise(sample, timestep, text, image, added))
+        tch::no_grad(|| self.denoise(sample, Conditions { time, text, image }))
     }
 
-    fn denoise(
-        &self,
-        sample: &Tensor,
-        timestep: f64,
-        text: &TextContext,
-        image: Option<&ImageContext>,
-        added: &Added,
-    ) -> Tensor {
-        // 1. time, with pooled text and sizes
-        let step = Tensor::from_slice(&[timestep]).to_kind(Kind::Float).to_device(self.device);
-        let waves = self.config.time.waves(&step).to_kind(self.kind); // [1, input_dim]
-        let time = self.time_embedding.forward(&waves); // [1, embed_dim]
-        let time = match &added.0 {
-            Some(added) => time + added, // [b, embed_dim]
-            None => time,
-        };
-        let time = &self.config.act_fn.forward(&time);
-        let conditions = Conditions { time, text, image };
-
-        // 2. latents become features
+    fn denoise(&self, sample: &Tensor, conditions: Conditions<'_>) -> Tensor {
+        // 1. latents become features
         let sample = sample.to_device(self.device).to_kind(self.kind);
         let sample = if self.config.center_input_sample { sample * 2.0 - 1.0 } else { sample };
-        let sample = if self.device.is_cuda() { channels_last(&sample) } else { sample };
         let mut x = self.conv_in.forward(&sample); // [b, channels, h, w]
 
-        // 3. down, noting what each layer gives
+        // 2. down, noting what each layer gives
         let mut skips = vec![x.shallow_clone()];
         for block in &self.down {
             x = block.forward_down(x, conditions, &mut skips);
         }
 
-        // 4. mid
+        // 3. mid
         x = self.mid.forward_mid(&x, conditions);
 
-        // 5. up, with what was noted
+        // 4. up, with what was noted
         for block in &self.up {
             x = block.forward_up(x, conditions, &mut skips);
         }
 
-        // 6. features become noise
+        // 5. features become noise
         let x = self.config.act_fn.forward_(self.conv_norm_out.forward(&x));
         self.conv_out.forward(&x).contiguous() // [b, out_channels, h, w]
     }
 
-    fn convs_mut(&mut self) -> impl Iterator<Item = &mut Conv2d> {
+    fn resnets(&self) -> impl Iterator<Item = &Resnet> {
+        let blocks = self.down.iter().chain(&self.up).chain([&self.mid]);
+        blocks.flat_map(|block| &block.resnets)
+    }
+
+    /// In the order of [`resnets`](Self::resnets).
+    fn resnets_mut(&mut self) -> impl Iterator<Item = &mut Resnet> {
         let blocks = self.down.iter_mut().chain(&mut self.up).chain([&mut self.mid]);
-        blocks.flat_map(Block::convs_mut).chain([&mut self.conv_in, &mut self.conv_out])
+        blocks.flat_map(|block| &mut block.resnets)
     }
 }
 
@@ -211,13 +217,6 @@ impl TimeConfig {
     fn waves(&self, steps: &Tensor) -> Tensor {
         timestep_embedding(steps, self.input_dim, self.flip_sin_to_cos, self.freq_shift)
     }
-}
-
-/// The same values, with the channels of a pixel side by side in memory, which every layer keeps:
-/// convolutions and transformers then need no copies between them. The kernels of GPUs are made
-/// for it; on the CPU both layouts take the same time.
-fn channels_last(x: &Tensor) -> Tensor {
-    x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
 /// The config of stabilityai/stable-diffusion-xl-base-1.0, as published.

@@ -40,13 +40,13 @@ impl Resnet {
 
     pub(super) fn forward(&self, x: &Tensor) -> Tensor {
         // 1. normalise, activate, convolve; twice
-        let h = self.conv1.forward(&self.activation.forward(&self.norm1.forward(x)));
-        let h = self.conv2.forward(&self.activation.forward(&self.norm2.forward(&h)));
+        let h = self.conv1.forward(&self.activation.forward_(self.norm1.forward(x)));
+        let mut h = self.conv2.forward(&self.activation.forward_(self.norm2.forward(&h)));
 
         // 2. beside the identity
         match &self.shortcut {
-            Some(shortcut) => shortcut.forward(x) + h, // [b, outputs, h, w]
-            None => x + h,
+            Some(shortcut) => h.g_add_(&shortcut.forward(x)), // [b, outputs, h, w]
+            None => h.g_add_(x),
         }
     }
 }

@@ -101,3 +101,25 @@ fn pixels_become_bytes_and_back() {
     let outside = Tensor::from_slice(&[-3_f32, 7.0, 0.0]).reshape([1, 3, 1, 1]);
     assert_eq!(image_of(&outside).unwrap().pixels(), [0, 255, 128]);
 }
+
+#[test]
+fn channels_side_by_side_give_the_same() {
+    use crate::models::golden::{assert_close, device};
+    use crate::models::memory_format::MemoryFormat;
+
+    let _guard = tch::no_grad_guard();
+    for case in CASES {
+        let folder = fixtures().join(case);
+        let weights = Weights::open(&folder, device(), Kind::Float).unwrap();
+        let [one, other] = [MemoryFormat::Contiguous, MemoryFormat::ChannelsLast].map(|format| {
+            let config = VaeConfig::open(&folder.join("config.json")).unwrap();
+            Vae::new(config, &weights.with_memory_format(format)).unwrap()
+        });
+        let latents = Noise::new(3).normal(&[1, one.config.latent_channels, 9, 8]);
+        let [pixels, found] = [&one, &other].map(|vae| vae.decode(&latents, VaeTiling::Never));
+        assert_close(&format!("{case} decoded"), &found, &pixels, 1e-4);
+        let [mean, found] =
+            [&one, &other].map(|vae| vae.encode(&pixels, VaeTiling::Never).unwrap().mean);
+        assert_close(&format!("{case} encoded"), &found, &mean, 1e-4);
+    }
+}

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::models::golden::{assert_close, device, fixture, kind};
+use crate::models::memory_format::MemoryFormat;
 
 /// diffusers' sums run in another order.
 const TOLERANCE: f64 = 1e-4;
@@ -37,12 +38,20 @@ impl Golden {
             true => unet.added(&get("pooled"), &get("time_ids")),
             false => Added(None),
         };
-        unet.forward(&get("sample"), timestep, &unet.text_context(&get("text")), None, &added)
+        let times = unet.times(&[timestep], &added);
+        unet.forward(&get("sample"), times.at(0), &unet.text_context(&get("text")), None)
     }
 }
 
 fn load(name: &str) -> UNet {
     UNet::load(&unet(name), device(), kind()).unwrap()
+}
+
+fn load_in(name: &str, format: MemoryFormat) -> UNet {
+    let folder = unet(name);
+    let config = UNetConfig::read(&folder.join("config.json")).unwrap();
+    let weights = Weights::open(&folder, device(), kind()).unwrap();
+    UNet::new(config, &weights.with_memory_format(format)).unwrap()
 }
 
 fn sdxl() -> UNetConfig {
@@ -83,7 +92,10 @@ fn whole_unets_equal_diffusers() {
     for name in ["sdxl", "plain", "odd"] {
         let golden = Golden::read(&format!("{name}/golden.safetensors"));
         let timestep = golden.get("timestep").double_value(&[0]);
-        golden.check("out", &golden.run(&load(name), "", timestep));
+        for format in [MemoryFormat::Contiguous, MemoryFormat::ChannelsLast] {
+            println!("{name}, {format:?}");
+            golden.check("out", &golden.run(&load_in(name, format), "", timestep));
+        }
     }
 }
 
@@ -102,8 +114,9 @@ fn layers_of_sdxl_equal_diffusers() {
     let Added(added) = unet.added(&get("pooled"), &get("time_ids"));
     golden.check("add_embedding.out", &added.unwrap());
 
-    let time = &(get("time_embedding.out") + get("add_embedding.out")).silu();
-    let text = &unet.text_context(&get("text"));
+    let time = (get("time_embedding.out") + get("add_embedding.out")).silu();
+    let times = unet.project(&time.unsqueeze(0));
+    let (time, text) = (times.at(0), &unet.text_context(&get("text")));
     let conditions = Conditions { time, text, image: None };
     let resnet = |at: usize| &unet.down[at].resnets[0];
     for at in 0..2 {
@@ -124,8 +137,8 @@ fn layers_of_sdxl_equal_diffusers() {
 #[test]
 fn blocks_of_a_plain_unet_equal_diffusers() {
     let (unet, golden) = (load("plain"), Golden::read("plain/golden.safetensors"));
-    let time = &golden.get("time_embedding.out").silu();
-    let text = &unet.text_context(&golden.get("text"));
+    let times = unet.project(&golden.get("time_embedding.out").silu().unsqueeze(0));
+    let (time, text) = (times.at(0), &unet.text_context(&golden.get("text")));
     let conditions = Conditions { time, text, image: None };
     check_blocks(&unet, &golden, conditions, &[0, 1], &[0]);
 }
