@@ -91,13 +91,14 @@ impl Model {
 
         // 4. step by step to latents
         let mut scheduler = self.scheduler.start(job.steps, rows * columns)?;
-        let timesteps = scheduler.timesteps().to_vec();
-        for (index, &timestep) in timesteps.iter().enumerate() {
+        let steps = scheduler.timesteps().len();
+        let times = |prompt| transformer.times(scheduler.timesteps(), job.guidance, prompt);
+        let times: Vec<_> = prompts.iter().map(times).collect();
+        for index in 0..steps {
             cancel.check()?;
             let flow = |i: usize| {
-                let (guidance, prompt) = (job.guidance, &prompts[i]);
-                let condition = conditions.get(i);
-                transformer.forward(&latents, timestep, guidance, prompt, &places, condition)
+                let (times, prompt, condition) = (&times[i], &prompts[i], conditions.get(i));
+                transformer.forward(&latents, times, index, prompt, &places, condition)
             };
             let output = match job.negative {
                 Some((_, scale)) => {
@@ -108,7 +109,7 @@ impl Model {
             };
             let stepped = scheduler.step(&output, index, &latents);
             latents = stepped.sample;
-            let mut step = Step::new(index + 1, timesteps.len());
+            let mut step = Step::new(index + 1, steps);
             if job.progress.wants_preview(step.index) {
                 step.preview = Some(vae.preview(&unpack(&stepped.original, rows, columns))?);
             }

@@ -29,8 +29,8 @@ pub(crate) struct Condition<'a> {
     /// `[1, tokens, width]`.
     tokens: Tensor,
     rope: Rope,
-    /// Those of its own time, which stands still at 0.
-    modulations: Modulations,
+    /// Those of its own time alone, which stands still at 0.
+    modulations: Vec<Modulations>,
     /// The logarithm of its strength between it and the others, `[queries, keys]`.
     bias: Option<Tensor>,
     /// Keys and values in every block, where they are the same at every step.
@@ -48,7 +48,7 @@ impl FluxTransformer {
     ) -> Condition<'a> {
         tch::no_grad(|| {
             // 1. the time of a picture that is finished; no guidance strengthens it
-            let time = self.time(0.0, 1.0, prompt);
+            let time = self.embed_times(&[0.0], 1.0, prompt);
 
             // 2. what is the same at every step
             let mut condition = Condition {
@@ -95,7 +95,7 @@ impl Condition<'_> {
         Branch {
             tokens: self.tokens.shallow_clone(),
             rope: &self.rope,
-            modulations: &self.modulations,
+            modulations: &self.modulations[0],
             lora: Some(self.lora),
         }
     }

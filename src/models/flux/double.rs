@@ -76,14 +76,18 @@ impl DoubleBlock {
         asked.keep()
     }
 
-    /// The text's modulation by `time`, `[b, width]`, activated.
-    pub(super) fn modulate_text(&self, time: &Tensor) -> [Modulation; 2] {
-        Modulation::of(&self.text.norm, time, None)
+    /// The text's modulation by each of `times`, `[steps, b, width]`, activated.
+    pub(super) fn modulate_text(&self, times: &Tensor) -> Vec<[Modulation; 2]> {
+        Modulation::of(&self.text.norm, times, None)
     }
 
     /// The same of a branch that goes through the image's weights.
-    pub(super) fn modulate_image(&self, time: &Tensor, lora: Option<&Lora>) -> [Modulation; 2] {
-        Modulation::of(&self.image.norm, time, lora)
+    pub(super) fn modulate_image(
+        &self,
+        times: &Tensor,
+        lora: Option<&Lora>,
+    ) -> Vec<[Modulation; 2]> {
+        Modulation::of(&self.image.norm, times, lora)
     }
 }
 
@@ -131,9 +135,9 @@ impl Side {
     /// The tokens of `branch` after they read `read`, `[b, tokens, width]`.
     fn take(&self, index: usize, branch: &Branch<'_>, read: &Tensor) -> Tensor {
         let [attention, feed_forward] = &branch.modulations.double[index];
-        let tokens = attention.after(&branch.tokens, self.to_out.forward(read, branch.lora));
+        let tokens = attention.after(&branch.tokens, &self.to_out.forward(read, branch.lora));
         let output = self.ff.forward(&feed_forward.before(&tokens), branch.lora);
-        feed_forward.after(&tokens, output) // [b, tokens, width]
+        feed_forward.after(&tokens, &output) // [b, tokens, width]
     }
 }
 

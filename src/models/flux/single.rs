@@ -80,12 +80,11 @@ impl SingleBlock {
         let hidden = self.proj_mlp.forward(normed, branch.lora).gelu_("tanh"); // [b, tokens, inner]
         let both = Tensor::cat(&[read, &hidden], 2); // [b, tokens, width + inner]
         let output = self.proj_out.forward(&both, branch.lora);
-        clip_f16(branch.modulations.single[self.index].after(&branch.tokens, output)) // [b, tokens, width]
+        clip_f16(branch.modulations.single[self.index].after(&branch.tokens, &output)) // [b, tokens, width]
     }
 
-    /// The modulation by `time`, `[b, width]`, activated.
-    pub(super) fn modulate(&self, time: &Tensor, lora: Option<&Lora>) -> Modulation {
-        let [modulation] = Modulation::of(&self.norm, time, lora);
-        modulation
+    /// The modulation by each of `times`, `[steps, b, width]`, activated.
+    pub(super) fn modulate(&self, times: &Tensor, lora: Option<&Lora>) -> Vec<Modulation> {
+        Modulation::of(&self.norm, times, lora).into_iter().map(|[modulation]| modulation).collect()
     }
 }

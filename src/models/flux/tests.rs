@@ -7,11 +7,10 @@ use tch::{Kind, Tensor};
 use super::attention::Beside;
 use super::branch::Branch;
 use super::config::FluxConfig;
+use super::latents;
 use super::lora::{Delta, Lora};
-use super::modulation::Modulations;
 use super::rope::image_positions;
 use super::transformer::{FluxTransformer, Places};
-use super::{double::DoubleBlock, latents};
 use crate::models::golden::{assert_close, device, fixture, kind, recorded};
 
 /// diffusers' sums run in another order.
@@ -52,12 +51,6 @@ impl Golden {
     }
 }
 
-/// Text's modulations by `time`.
-fn of_text(blocks: &[DoubleBlock], time: &Tensor) -> Modulations {
-    let double = blocks.iter().map(|block| block.modulate_text(time)).collect();
-    Modulations { double, single: Vec::new() }
-}
-
 #[test]
 fn embeddings_equal_diffusers() {
     let _guard = tch::no_grad_guard();
@@ -68,8 +61,9 @@ fn embeddings_equal_diffusers() {
         golden.check("x_embedder.0", &network.embed(&golden.get("latents"), None));
         let (time, guidance) = golden.time();
         let expected = golden.get("time_text_embed.0").silu();
-        let found = network.time(time, guidance, &prompt);
-        assert_close("time, guidance and text", &found, &expected, TOLERANCE);
+        // The time of the pass is the same among others.
+        let found = network.embed_times(&[1000.0, time, 0.0], guidance, &prompt);
+        assert_close("time, guidance and text", &found.select(0, 1), &expected, TOLERANCE);
     }
 }
 
@@ -92,15 +86,16 @@ fn blocks_equal_diffusers() {
     let _guard = tch::no_grad_guard();
     for golden in CASES.map(Golden::open) {
         let (network, places) = (&golden.network, golden.places());
-        let time = golden.get("time_text_embed.0").silu();
-        let (text, image) = (of_text(&network.double, &time), network.modulations(&time, None));
+        let time = golden.get("time_text_embed.0").silu().unsqueeze(0); // [1, b, width]
+        let (text, image) = (network.text_modulations(&time), network.modulations(&time, None));
+        let (text, image) = (&text[0], &image[0]);
         let given = |block: &str, part: &str| golden.get(&format!("{block}.{part}"));
         let branch = |tokens, rope, modulations| Branch { tokens, rope, modulations, lora: None };
 
         let block = "transformer_blocks.0";
         let mut branches = [
-            branch(given(block, "encoder_hidden_states"), &places.text, &text),
-            branch(given(block, "hidden_states"), &places.image, &image),
+            branch(given(block, "encoder_hidden_states"), &places.text, text),
+            branch(given(block, "hidden_states"), &places.image, image),
         ];
         network.double[0].forward(&mut branches, Beside::default());
         for (i, branch) in branches.iter().enumerate() {
@@ -110,15 +105,14 @@ fn blocks_equal_diffusers() {
         let block = "single_transformer_blocks.0";
         let parts = [given(block, "encoder_hidden_states"), given(block, "hidden_states")];
         let joined = Tensor::cat(&parts, 1);
-        let mut together = [branch(joined, &places.joined, &image)];
+        let mut together = [branch(joined, &places.joined, image)];
         network.single[0].forward(&mut together, Beside::default());
         let expected = Tensor::cat(&[given(block, "0"), given(block, "1")], 1);
         assert_close(block, &together[0].tokens, &expected, TOLERANCE);
 
         // Apart, as a condition is, they are the same.
         let [first, second] = parts;
-        let mut apart =
-            [branch(first, &places.text, &image), branch(second, &places.image, &image)];
+        let mut apart = [branch(first, &places.text, &image), branch(second, &places.image, image)];
         network.single[0].forward(&mut apart, Beside::default());
         for (i, branch) in apart.iter().enumerate() {
             golden.check(&format!("{block}.{i}"), &branch.tokens);
@@ -133,14 +127,9 @@ fn the_flow_equals_diffusers() {
         let network = &golden.network;
         let prompt = network.prompt(&golden.get("text"), &golden.get("pooled"));
         let (time, guidance) = golden.time();
-        let flow = network.forward(
-            &golden.get("latents"),
-            time,
-            guidance,
-            &prompt,
-            &golden.places(),
-            None,
-        );
+        let times = network.times(&[1000.0, time, 0.0], guidance, &prompt);
+        let latents = golden.get("latents");
+        let flow = network.forward(&latents, &times, 1, &prompt, &golden.places(), None);
         golden.check("flow", &flow);
     }
 }
@@ -161,15 +150,16 @@ fn a_lora_changes_the_layers_it_names_for_the_branch_that_has_it() {
         let b = Tensor::ones([site.outputs, 1], (Kind::Float, device()));
         lora.0[at(name)] = Some(Delta { a, b });
     }
-    let time = golden.get("time_text_embed.0").silu();
-    let (text, image) = (of_text(&network.double, &time), network.modulations(&time, None));
+    let time = golden.get("time_text_embed.0").silu().unsqueeze(0); // [1, b, width]
+    let (text, image) = (network.text_modulations(&time), network.modulations(&time, None));
+    let (text, image) = (&text[0], &image[0]);
     let run = |lora| {
         let branch = |tokens, rope, modulations, lora| Branch { tokens, rope, modulations, lora };
         let get = |name: &str| golden.get(&format!("transformer_blocks.0.{name}"));
         let mut branches = [
-            branch(get("encoder_hidden_states"), &places.text, &text, None),
-            branch(get("hidden_states"), &places.image, &image, None),
-            branch(get("hidden_states") * 2.0, &places.image, &image, lora),
+            branch(get("encoder_hidden_states"), &places.text, text, None),
+            branch(get("hidden_states"), &places.image, image, None),
+            branch(get("hidden_states") * 2.0, &places.image, image, lora),
         ];
         network.double[0].forward(&mut branches, Beside::default());
         branches.map(|branch| branch.tokens)
