@@ -158,7 +158,7 @@ impl FeedForward {
     }
 
     fn forward(&self, x: &Tensor, lora: Option<&Lora>) -> Tensor {
-        let mut hidden = self.proj.forward(x, lora); // [b, tokens, inner]
-        self.out.forward(&hidden.gelu_("tanh"), lora) // [b, tokens, width]
+        let hidden = self.proj.forward_gelu(x, lora); // [b, tokens, inner]
+        self.out.forward(&hidden, lora) // [b, tokens, width]
     }
 }

@@ -77,9 +77,8 @@ impl SingleBlock {
 
     /// The tokens of `branch`, `normed` before, after they read `read`: `[b, tokens, width]`.
     fn take(&self, branch: &Branch<'_>, normed: &Tensor, read: &Tensor) -> Tensor {
-        let hidden = self.proj_mlp.forward(normed, branch.lora).gelu_("tanh"); // [b, tokens, inner]
-        let both = Tensor::cat(&[read, &hidden], 2); // [b, tokens, width + inner]
-        let output = self.proj_out.forward(&both, branch.lora);
+        let hidden = self.proj_mlp.forward_gelu(normed, branch.lora); // [b, tokens, inner]
+        let output = self.proj_out.forward_parts([read, &hidden], branch.lora);
         clip_f16(branch.modulations.single[self.index].after(&branch.tokens, &output)) // [b, tokens, width]
     }
 

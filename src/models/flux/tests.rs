@@ -75,7 +75,7 @@ fn rotations_equal_diffusers() {
         // A pair (1, 0) turns to (cos, sin), and (0, 1) to (-sin, cos).
         let unit = Tensor::from_slice(&[1f32, 0.0]).repeat([head / 2]).to_device(device());
         let (cos, sin) = (golden.get("pos_embed.0"), golden.get("pos_embed.1"));
-        let turned = rope.forward(&unit.expand_as(&cos).unsqueeze(0).unsqueeze(0));
+        let turned = rope.forward(&unit.expand_as(&cos).unsqueeze(0).unsqueeze(2)); // [1, tokens, 1, head_dim]
         let expected = &unit * &cos + (1.0 - &unit) * &sin;
         assert_close(golden.case, &turned.squeeze(), &expected, 1e-6);
     }
