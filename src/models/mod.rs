@@ -11,6 +11,7 @@ pub(crate) mod golden;
 mod inventory;
 pub(crate) mod ip_adapter;
 mod layers;
+mod log_sum_exp;
 mod math;
 pub(crate) mod noise;
 pub(crate) mod preprocess;

@@ -3,7 +3,7 @@
 
 use tch::Tensor;
 
-use super::branch::Branch;
+use super::branch::{Sequence, parts};
 use super::condition::{Condition, Reference};
 use super::lora::Lora;
 use super::rope::{Position, condition_positions, image_positions};
@@ -79,25 +79,28 @@ fn every_block_equals_the_program() {
         let (text, image) = (network.text_modulations(&time), network.modulations(&time, None));
         let (text, image) = (&text[0], &image[0]);
         let condition = golden.condition(1.0, false);
-        let branch = |tokens, rope, modulations| Branch { tokens, rope, modulations, lora: None };
-        let mut branches = vec![
-            branch(golden.prompt.tokens.shallow_clone(), &places.text, text),
-            branch(network.embed(&get(golden.case, "latents"), None), &places.image, image),
-            condition.in_pass().unwrap(),
-        ];
         let names = ["text", "image", "condition"];
+        let tokens = golden.prompt.tokens.shallow_clone();
+        let mut of_text = Sequence::new(tokens, &places.text, text, None);
+        let tokens = network.embed(&get(golden.case, "latents"), None);
+        let of_image = Sequence::new(tokens, &places.image, image, None);
+        let mut of_image = of_image.join(condition.in_pass().unwrap());
         for (i, block) in network.double.iter().enumerate() {
-            block.forward(&mut branches, condition.beside(i));
-            for (name, branch) in names.iter().zip(&branches) {
-                golden.check(&format!("double.{i}.{name}"), &branch.tokens);
+            block.forward(&mut of_text, &mut of_image, condition.beside(i));
+            let of_image = parts(&of_image.branches, &of_image.tokens);
+            let tokens = std::iter::once(of_text.tokens.shallow_clone())
+                .chain(of_image.map(|(_, tokens)| tokens));
+            for (name, tokens) in names.iter().zip(tokens) {
+                golden.check(&format!("double.{i}.{name}"), &tokens);
             }
         }
         // In the single blocks the text may be a branch of its own too.
-        branches[0].modulations = image;
+        of_text.branches[0].modulations = image;
+        let mut all = of_text.join(of_image);
         for (i, block) in network.single.iter().enumerate() {
-            block.forward(&mut branches, condition.beside(network.double.len() + i));
-            for (name, branch) in names.iter().zip(&branches) {
-                golden.check(&format!("single.{i}.{name}"), &branch.tokens);
+            block.forward(&mut all, condition.beside(network.double.len() + i));
+            for (name, (_, tokens)) in names.iter().zip(parts(&all.branches, &all.tokens)) {
+                golden.check(&format!("single.{i}.{name}"), &tokens);
             }
         }
     }

@@ -83,9 +83,9 @@ impl Modulation {
         self.norm.forward(x)
     }
 
-    /// `x` with the gated `output` of a layer, both `[b, tokens, width]`.
-    pub(super) fn after(&self, x: &Tensor, output: &Tensor) -> Tensor {
-        x.addcmul(output, &self.gate) // [b, tokens, width]
+    /// `x` with the gated `output` of a layer, both `[b, tokens, width]`, in the memory of `output`.
+    pub(super) fn after(&self, x: &Tensor, output: &Tensor) {
+        let _ = x.addcmul_out(output, output, &self.gate);
     }
 }
 

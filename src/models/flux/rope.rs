@@ -62,9 +62,14 @@ impl Rope {
         Self(Tensor::complex(&cos, &sin).to_device(device))
     }
 
-    /// One after the other.
-    pub(crate) fn join(parts: &[&Self]) -> Self {
-        Self(Tensor::cat(&parts.iter().map(|rope| &rope.0).collect::<Vec<_>>(), 0)) // [tokens, 1, head_dim / 2]
+    /// Those of `other` after these.
+    pub(super) fn join(&self, other: &Self) -> Self {
+        Self(Tensor::cat(&[&self.0, &other.0], 0)) // [tokens, 1, head_dim / 2]
+    }
+
+    /// The same in the same memory.
+    pub(super) fn shallow_clone(&self) -> Self {
+        Self(self.0.shallow_clone())
     }
 
     /// `[b, tokens, heads, head_dim]`, each pair of values turned; the same in f32.

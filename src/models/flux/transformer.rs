@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::branch::Branch;
+use super::branch::Sequence;
 use super::condition::Condition;
 use super::config::FluxConfig;
 use super::double::DoubleBlock;
@@ -59,8 +59,6 @@ struct Time {
 pub(crate) struct Places {
     pub(super) text: Rope,
     pub(super) image: Rope,
-    /// Both, one after the other.
-    pub(super) joined: Rope,
 }
 
 impl FluxTransformer {
@@ -115,8 +113,7 @@ impl FluxTransformer {
 
     /// The places of `text` tokens and of an image's, for every step.
     pub(crate) fn places(&self, text: i64, image: &[Position]) -> Places {
-        let (text, image) = (self.rope(&text_positions(text)), self.rope(image));
-        Places { joined: Rope::join(&[&text, &image]), text, image }
+        Places { text: self.rope(&text_positions(text)), image: self.rope(image) }
     }
 
     /// The rotations of `positions`.
@@ -174,31 +171,31 @@ impl FluxTransformer {
     ) -> Tensor {
         let beside = |block| condition.map(|one| one.beside(block)).unwrap_or_default();
         tch::no_grad(|| {
-            // 1. text and image side by side, and the condition
-            let Time { text, image, out } = &times.0[step];
-            let branch =
-                |tokens, rope, modulations| Branch { tokens, rope, modulations, lora: None };
-            let mut branches = vec![
-                branch(prompt.tokens.shallow_clone(), &places.text, text),
-                branch(self.embed(latents, None), &places.image, image),
-            ];
-            branches.extend(condition.and_then(Condition::in_pass));
+            // 1. text and image side by side, the condition after the image
+            let time = &times.0[step];
+            let tokens = prompt.tokens.shallow_clone();
+            let mut text = Sequence::new(tokens, &places.text, &time.text, None);
+            let tokens = self.embed(latents, None); // [b, tokens, width]
+            let mut image = Sequence::new(tokens, &places.image, &time.image, None);
+            if let Some(condition) = condition.and_then(Condition::in_pass) {
+                image = image.join(condition);
+            }
             for (i, block) in self.double.iter().enumerate() {
-                block.forward(&mut branches, beside(i));
+                block.forward(&mut text, &mut image, beside(i));
             }
 
-            // 2. text and image as one
-            let text_tokens = prompt.tokens.size()[1];
-            let tokens: Vec<_> = branches.drain(..2).map(|branch| branch.tokens).collect();
-            let tokens = Tensor::cat(&tokens, 1); // [b, text + tokens, width]
-            branches.insert(0, branch(tokens, &places.joined, image));
+            // 2. one sequence, in which text and image are one branch
+            let (text_tokens, image_tokens) = (text.branches[0].tokens, image.branches[0].tokens);
+            image.branches[0].tokens += text_tokens;
+            text.branches.clear();
+            let mut all = text.join(image);
             for (i, block) in self.single.iter().enumerate() {
-                block.forward(&mut branches, beside(self.double.len() + i));
+                block.forward(&mut all, beside(self.double.len() + i));
             }
 
             // 3. the image's part to its flow
-            let tokens = branches[0].tokens.narrow(1, text_tokens, latents.size()[1]);
-            self.proj_out.forward(&out.forward(&tokens)) // [b, tokens, out_channels]
+            let tokens = all.tokens.narrow(1, text_tokens, image_tokens);
+            self.proj_out.forward(&time.out.forward(&tokens)) // [b, tokens, out_channels]
         })
     }
 }
