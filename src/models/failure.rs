@@ -92,7 +92,10 @@ mod tests {
             let Error::OutOfMemory { what, requested, source } = failure("SDXL", text) else {
                 panic!("{text}")
             };
-            assert_eq!((what.as_str(), requested, source.to_string().as_str()), ("SDXL", bytes, text));
+            assert_eq!(
+                (what.as_str(), requested, source.to_string().as_str()),
+                ("SDXL", bytes, text)
+            );
             let backend = Error::backend("reading a tensor", text);
             assert!(matches!(recognised(backend), Error::OutOfMemory { .. }), "{text}");
             assert!(!is_sticky(text), "{text}");

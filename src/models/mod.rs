@@ -12,6 +12,7 @@ pub(crate) mod golden;
 mod inventory;
 pub(crate) mod ip_adapter;
 mod layers;
+mod log_sum_exp;
 pub(crate) mod mark;
 mod math;
 mod memory_format;

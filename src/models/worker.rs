@@ -290,7 +290,8 @@ mod tests {
 
     #[test]
     fn a_load_that_fails_or_panics_is_an_error() {
-        let error = Worker::<()>::spawn("model", Device::Cpu, |_| Err(Error::Cancelled)).unwrap_err();
+        let error =
+            Worker::<()>::spawn("model", Device::Cpu, |_| Err(Error::Cancelled)).unwrap_err();
         assert!(matches!(error, Error::Cancelled));
         let error = Worker::<()>::spawn("model", Device::Cpu, |_| panic!("no memory")).unwrap_err();
         assert_eq!(error.to_string(), "loading model failed: no memory");

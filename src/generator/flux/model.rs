@@ -91,12 +91,12 @@ impl Model {
 
         // 4. step by step to latents
         let mut scheduler = self.scheduler.start(job.steps, rows * columns)?;
-        let timesteps = scheduler.timesteps().to_vec();
+        let times = |prompt| transformer.times(scheduler.timesteps(), job.guidance, prompt);
+        let times: Vec<_> = prompts.iter().map(times).collect();
         let predict = |index: usize, latents: &Tensor| {
             let flow = |i: usize| {
-                let (time, guidance, prompt) = (timesteps[index], job.guidance, &prompts[i]);
-                let condition = conditions.get(i);
-                transformer.forward(latents, time, guidance, prompt, &places, condition)
+                let (times, prompt, condition) = (&times[i], &prompts[i], conditions.get(i));
+                transformer.forward(latents, times, index, prompt, &places, condition)
             };
             let positive = flow(0); // [1, rows · columns, 4 c]
             let Some((_, scale)) = job.negative else { return positive };

@@ -1,12 +1,13 @@
 //! A reference's latents to a branch of its own beside text and image: OminiControl.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::attention::{Beside, Kept};
-use super::branch::Branch;
+use super::branch::Sequence;
 use super::lora::Lora;
 use super::modulation::Modulations;
 use super::rope::{Position, Rope};
+use super::strength::Strength;
 use super::transformer::{FluxTransformer, Prompt};
 
 /// What a condition is made of.
@@ -29,10 +30,10 @@ pub(crate) struct Condition<'a> {
     /// `[1, tokens, width]`.
     tokens: Tensor,
     rope: Rope,
-    /// Those of its own time, which stands still at 0.
-    modulations: Modulations,
-    /// The logarithm of its strength between it and the others, `[queries, keys]`.
-    bias: Option<Tensor>,
+    /// Those of its own time alone, which stands still at 0.
+    modulations: Vec<Modulations>,
+    /// How strongly it and the others see each other, where it is not as trained.
+    strength: Option<Strength>,
     /// Keys and values in every block, where they are the same at every step.
     kept: Option<Vec<Kept>>,
 }
@@ -48,7 +49,7 @@ impl FluxTransformer {
     ) -> Condition<'a> {
         tch::no_grad(|| {
             // 1. the time of a picture that is finished; no guidance strengthens it
-            let time = self.time(0.0, 1.0, prompt);
+            let time = self.embed_times(&[0.0], 1.0, prompt);
 
             // 2. what is the same at every step
             let mut condition = Condition {
@@ -56,58 +57,49 @@ impl FluxTransformer {
                 tokens: self.embed(reference.latents, Some(lora)),
                 rope: self.rope(reference.positions),
                 modulations: self.modulations(&time, Some(lora)),
-                bias: None,
+                strength: None,
                 kept: None,
             };
 
             // 3. all of it, where nothing else is read
             if reference.independent {
-                condition.kept = Some(self.keep(condition.branch()));
+                condition.kept = Some(self.keep(condition.sequence()));
             }
 
             // 4. the strength
             if reference.strength != 1.0 {
-                let tokens = condition.tokens.size()[1];
-                let queries = if reference.independent { others } else { others + tokens };
-                let options = (Kind::Float, condition.tokens.device());
-                let bias = Tensor::zeros([queries, others + tokens], options);
-                let mut part = bias.narrow(0, 0, others).narrow(1, others, tokens);
-                let _ = part.fill_(reference.strength.ln());
-                let mut part = bias.narrow(0, others, queries - others).narrow(1, 0, others);
-                let _ = part.fill_(reference.strength.ln());
-                condition.bias = Some(bias.to_kind(condition.tokens.kind())); // [queries, keys]
+                let tokens = &condition.tokens;
+                let queries = if reference.independent { 0 } else { tokens.size()[1] };
+                let strength = Strength::new(reference.strength, others, queries, tokens.device());
+                condition.strength = Some(strength);
             }
             condition
         })
     }
 
-    /// Keys and values of a `branch` that reads itself alone, of every block.
-    fn keep(&self, mut branch: Branch<'_>) -> Vec<Kept> {
-        let double: Vec<_> = self.double.iter().map(|block| block.alone(&mut branch)).collect();
-        let single = self.single.iter().map(|block| block.alone(&mut branch));
+    /// Keys and values of a `sequence` that reads itself alone, of every block.
+    fn keep(&self, mut sequence: Sequence<'_>) -> Vec<Kept> {
+        let double: Vec<_> = self.double.iter().map(|block| block.alone(&mut sequence)).collect();
+        let single = self.single.iter().map(|block| block.alone(&mut sequence));
         double.into_iter().chain(single).collect()
     }
 }
 
 impl Condition<'_> {
     /// Its branch at the begin of a pass.
-    fn branch(&self) -> Branch<'_> {
-        Branch {
-            tokens: self.tokens.shallow_clone(),
-            rope: &self.rope,
-            modulations: &self.modulations,
-            lora: Some(self.lora),
-        }
+    fn sequence(&self) -> Sequence<'_> {
+        let tokens = self.tokens.shallow_clone();
+        Sequence::new(tokens, &self.rope, &self.modulations[0], Some(self.lora))
     }
 
     /// Its branch for a pass; none where the others read what was kept.
-    pub(super) fn in_pass(&self) -> Option<Branch<'_>> {
-        self.kept.is_none().then(|| self.branch())
+    pub(super) fn in_pass(&self) -> Option<Sequence<'_>> {
+        self.kept.is_none().then(|| self.sequence())
     }
 
     /// What the branches read beside each other in the block at `index`, double blocks first.
     pub(super) fn beside(&self, index: usize) -> Beside<'_> {
         let kept = self.kept.as_ref().and_then(|kept| kept.get(index));
-        Beside { kept, bias: self.bias.as_ref() }
+        Beside { kept, strength: self.strength.as_ref() }
     }
 }

@@ -3,10 +3,9 @@
 
 use tch::Tensor;
 
-use super::branch::Branch;
+use super::branch::{Sequence, parts};
 use super::condition::{Condition, Reference};
 use super::lora::Lora;
-use super::modulation::Modulations;
 use super::rope::{Position, condition_positions, image_positions};
 use super::transformer::{FluxTransformer, Places, Prompt};
 use crate::models::golden::{assert_close, device, fixture, kind, recorded};
@@ -53,7 +52,8 @@ impl Golden {
         let time = get(self.case, "time");
         let (now, guidance) = (time.double_value(&[step]), time.double_value(&[2]));
         let (prompt, places) = (&self.prompt, &self.places);
-        self.network.forward(latents, now, guidance, prompt, places, condition)
+        let times = self.network.times(&[now], guidance, prompt);
+        self.network.forward(latents, &times, 0, prompt, places, condition)
     }
 
     #[track_caller]
@@ -63,7 +63,9 @@ impl Golden {
 }
 
 fn get(case: &str, name: &str) -> Tensor {
-    recorded(&fixture(&format!("omini/{case}_golden.safetensors")), name).to_device(device())
+    recorded(&fixture(&format!("omini/{case}_golden.safetensors")), name)
+        .to_device(device())
+        .to_kind(kind())
 }
 
 #[test]
@@ -75,30 +77,32 @@ fn every_block_equals_the_program() {
             get(golden.case, "time").double_value(&[0]),
             get(golden.case, "time").double_value(&[2]),
         );
-        let time = network.time(now, guidance, &golden.prompt);
-        let double = network.double.iter().map(|block| block.modulate_text(&time)).collect();
-        let text = Modulations { double, single: Vec::new() };
-        let image = network.modulations(&time, None);
+        let time = network.embed_times(&[now], guidance, &golden.prompt);
+        let (text, image) = (network.text_modulations(&time), network.modulations(&time, None));
+        let (text, image) = (&text[0], &image[0]);
         let condition = golden.condition(1.0, false);
-        let branch = |tokens, rope, modulations| Branch { tokens, rope, modulations, lora: None };
-        let mut branches = vec![
-            branch(golden.prompt.tokens.shallow_clone(), &places.text, &text),
-            branch(network.embed(&get(golden.case, "latents"), None), &places.image, &image),
-            condition.in_pass().unwrap(),
-        ];
         let names = ["text", "image", "condition"];
+        let tokens = golden.prompt.tokens.shallow_clone();
+        let mut of_text = Sequence::new(tokens, &places.text, text, None);
+        let tokens = network.embed(&get(golden.case, "latents"), None);
+        let of_image = Sequence::new(tokens, &places.image, image, None);
+        let mut of_image = of_image.join(condition.in_pass().unwrap());
         for (i, block) in network.double.iter().enumerate() {
-            block.forward(&mut branches, condition.beside(i));
-            for (name, branch) in names.iter().zip(&branches) {
-                golden.check(&format!("double.{i}.{name}"), &branch.tokens);
+            block.forward(&mut of_text, &mut of_image, condition.beside(i));
+            let of_image = parts(&of_image.branches, &of_image.tokens);
+            let tokens = std::iter::once(of_text.tokens.shallow_clone())
+                .chain(of_image.map(|(_, tokens)| tokens));
+            for (name, tokens) in names.iter().zip(tokens) {
+                golden.check(&format!("double.{i}.{name}"), &tokens);
             }
         }
         // In the single blocks the text may be a branch of its own too.
-        branches[0].modulations = &image;
+        of_text.branches[0].modulations = image;
+        let mut all = of_text.join(of_image);
         for (i, block) in network.single.iter().enumerate() {
-            block.forward(&mut branches, condition.beside(network.double.len() + i));
-            for (name, branch) in names.iter().zip(&branches) {
-                golden.check(&format!("single.{i}.{name}"), &branch.tokens);
+            block.forward(&mut all, condition.beside(network.double.len() + i));
+            for (name, (_, tokens)) in names.iter().zip(parts(&all.branches, &all.tokens)) {
+                golden.check(&format!("single.{i}.{name}"), &tokens);
             }
         }
     }

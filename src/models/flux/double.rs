@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::attention::{Beside, Kept, Qkv, QkvProjection, joint_attention};
-use super::branch::{Branch, clip_f16};
+use super::branch::{Branch, Sequence, clip_f16};
 use super::config::FluxConfig;
 use super::lora::{Lora, Projection, Site};
 use super::modulation::Modulation;
@@ -48,46 +48,49 @@ impl DoubleBlock {
         })
     }
 
-    /// The first of `branches` is the text; all others go through the image's weights.
-    pub(crate) fn forward(&self, branches: &mut [Branch<'_>], beside: Beside<'_>) {
+    /// `image` is every branch that goes through the image's weights.
+    pub(crate) fn forward(
+        &self,
+        text: &mut Sequence<'_>,
+        image: &mut Sequence<'_>,
+        beside: Beside<'_>,
+    ) {
         // 1. what the branches tell and ask each other
-        let sides = || std::iter::once(&self.text).chain(std::iter::repeat(&self.image));
-        let asked: Vec<_> =
-            sides().zip(&*branches).map(|(side, branch)| side.ask(self.index, branch)).collect();
+        let asked = [self.text.ask(self.index, text), self.image.ask(self.index, image)];
 
         // 2. attention over all of them
         let read = joint_attention(&asked, beside);
 
         // 3. each by itself
-        for ((side, branch), read) in sides().zip(&mut *branches).zip(&read) {
-            branch.tokens = side.take(self.index, branch, read);
-        }
-        if let [text, ..] = branches {
-            text.tokens = clip_f16(text.tokens.shallow_clone());
-        }
+        text.tokens = clip_f16(self.text.take(self.index, text, &read[0]));
+        image.tokens = self.image.take(self.index, image, &read[1]);
     }
 
-    /// A `branch` that goes through the image's weights and reads itself alone.
-    pub(super) fn alone(&self, branch: &mut Branch<'_>) -> Kept {
-        let asked = [self.image.ask(self.index, branch)];
+    /// A `sequence` that goes through the image's weights and reads itself alone.
+    pub(super) fn alone(&self, sequence: &mut Sequence<'_>) -> Kept {
+        let asked = [self.image.ask(self.index, sequence)];
         let read = joint_attention(&asked, Beside::default());
-        branch.tokens = self.image.take(self.index, branch, &read[0]);
+        sequence.tokens = self.image.take(self.index, sequence, &read[0]);
         let [asked] = asked;
         asked.keep()
     }
 
-    /// The text's modulation by `time`, `[b, width]`, activated.
-    pub(super) fn modulate_text(&self, time: &Tensor) -> [Modulation; 2] {
-        Modulation::of(&self.text.norm, time, None)
+    /// The text's modulation by each of `times`, `[steps, b, width]`, activated.
+    pub(super) fn modulate_text(&self, times: &Tensor) -> Vec<[Modulation; 2]> {
+        Modulation::of(&self.text.norm, times, None)
     }
 
     /// The same of a branch that goes through the image's weights.
-    pub(super) fn modulate_image(&self, time: &Tensor, lora: Option<&Lora>) -> [Modulation; 2] {
-        Modulation::of(&self.image.norm, time, lora)
+    pub(super) fn modulate_image(
+        &self,
+        times: &Tensor,
+        lora: Option<&Lora>,
+    ) -> Vec<[Modulation; 2]> {
+        Modulation::of(&self.image.norm, times, lora)
     }
 }
 
-/// The weights that a branch goes through.
+/// The weights that a sequence goes through.
 #[derive(Debug)]
 struct Side {
     /// Time to modulations.
@@ -122,18 +125,22 @@ impl Side {
         })
     }
 
-    /// Queries, keys and values of `branch` in block `index`.
-    fn ask(&self, index: usize, branch: &Branch<'_>) -> Qkv {
-        let [modulation, _] = &branch.modulations.double[index];
-        self.qkv.forward(&modulation.before(&branch.tokens), branch)
+    /// Queries, keys and values of `sequence` in block `index`.
+    fn ask(&self, index: usize, sequence: &Sequence<'_>) -> Qkv {
+        let normed = sequence.before(&sequence.tokens, |of| &of.double[index][0]); // [b, tokens, width]
+        self.qkv.forward(&normed, sequence)
     }
 
-    /// The tokens of `branch` after they read `read`, `[b, tokens, width]`.
-    fn take(&self, index: usize, branch: &Branch<'_>, read: &Tensor) -> Tensor {
-        let [attention, feed_forward] = &branch.modulations.double[index];
-        let tokens = attention.after(&branch.tokens, self.to_out.forward(read, branch.lora));
-        let output = self.ff.forward(&feed_forward.before(&tokens), branch.lora);
-        feed_forward.after(&tokens, output) // [b, tokens, width]
+    /// The tokens of `sequence` after they read `read`, `[b, tokens, width]`.
+    fn take(&self, index: usize, sequence: &Sequence<'_>, read: &Tensor) -> Tensor {
+        // 1. attention
+        let output = self.to_out.forward_branches(read, &sequence.branches);
+        let tokens = sequence.after(&sequence.tokens, output, |of| &of.double[index][0]); // [b, tokens, width]
+
+        // 2. the feed-forward layer
+        let normed = sequence.before(&tokens, |of| &of.double[index][1]); // [b, tokens, width]
+        let output = self.ff.forward(&normed, &sequence.branches);
+        sequence.after(&tokens, output, |of| &of.double[index][1]) // [b, tokens, width]
     }
 }
 
@@ -153,8 +160,8 @@ impl FeedForward {
         })
     }
 
-    fn forward(&self, x: &Tensor, lora: Option<&Lora>) -> Tensor {
-        let mut hidden = self.proj.forward(x, lora); // [b, tokens, inner]
-        self.out.forward(&hidden.gelu_("tanh"), lora) // [b, tokens, width]
+    fn forward(&self, x: &Tensor, branches: &[Branch<'_>]) -> Tensor {
+        let hidden = self.proj.forward_gelu(x, branches); // [b, tokens, inner]
+        self.out.forward_branches(&hidden, branches) // [b, tokens, width]
     }
 }

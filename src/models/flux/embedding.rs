@@ -1,4 +1,4 @@
-//! A time, a guidance and a pooled prompt to the vector that modulates every block.
+//! Times, a guidance and a pooled prompt to the vectors that modulate every block, one a time.
 
 use tch::{Kind, Tensor};
 
@@ -43,28 +43,29 @@ impl TimeTextEmbedding {
         self.text.forward(pooled)
     }
 
-    /// With `timestep` in [0, 1000], and the part of the `text`: `[b, width]`, activated, for every
-    /// block activates it alike.
-    pub(super) fn forward(&self, timestep: f64, guidance: f64, text: &Tensor) -> Tensor {
-        // 1. the time, which passes through [0, 1] in the network's own type
-        let time = self.waves(self.number(timestep) / 1000.0);
-        let mut sum = self.timestep.forward(&time); // [1, width]
+    /// With `timesteps` in [0, 1000], and the part of the `text`: `[steps, b, width]`, activated, for
+    /// every block activates it alike.
+    pub(super) fn forward(&self, timesteps: &[f64], guidance: f64, text: &Tensor) -> Tensor {
+        // 1. the times, which pass through [0, 1] in the network's own type
+        let times = self.waves(self.numbers(timesteps) / 1000.0);
+        let mut sum = self.timestep.forward(&times); // [steps, width]
 
         // 2. the guidance
         if let Some(embedder) = &self.guidance {
-            sum += embedder.forward(&self.waves(self.number(guidance))); // [1, width]
+            sum += embedder.forward(&self.waves(self.numbers(&[guidance]))); // [steps, width]
         }
 
         // 3. the text
-        (sum + text).silu() // [b, width]
+        (sum.unsqueeze(1) + text).silu() // [steps, b, width]
     }
 
-    fn number(&self, value: f64) -> Tensor {
-        Tensor::from_slice(&[value as f32]).to_device(self.device).to_kind(self.kind) // [1]
+    fn numbers(&self, values: &[f64]) -> Tensor {
+        let values: Vec<_> = values.iter().map(|&value| value as f32).collect();
+        Tensor::from_slice(&values).to_device(self.device).to_kind(self.kind) // [n]
     }
 
-    /// `[1, WAVES]` of a number in thousandths.
-    fn waves(&self, number: Tensor) -> Tensor {
-        timestep_embedding(&(number * 1000.0), WAVES, true, 0.0).to_kind(self.kind) // [1, WAVES]
+    /// `[n, WAVES]` of numbers in thousandths.
+    fn waves(&self, numbers: Tensor) -> Tensor {
+        timestep_embedding(&(numbers * 1000.0), WAVES, true, 0.0).to_kind(self.kind) // [n, WAVES]
     }
 }

@@ -2,6 +2,7 @@
 
 use tch::Tensor;
 
+use super::branch::{Branch, parts};
 use crate::Result;
 use crate::models::layers::Linear;
 use crate::models::weights::Weights;
@@ -48,12 +49,68 @@ impl Projection {
         Ok(Self { linear, site: sites.len() - 1 })
     }
 
-    /// `[.., inputs]` to `[.., outputs]`, with what `lora` adds.
+    /// `[b, n, inputs]` to `[b, n, outputs]`, with what `lora` adds.
     pub(super) fn forward(&self, x: &Tensor, lora: Option<&Lora>) -> Tensor {
-        let y = self.linear.forward(x); // [.., outputs]
-        match lora.and_then(|lora| lora.0.get(self.site)?.as_ref()) {
-            Some(Delta { a, b }) => y + x.linear::<&Tensor>(a, None).linear::<&Tensor>(b, None), // [.., outputs]
-            None => y,
+        let y = self.linear.forward(x); // [b, n, outputs]
+        if let Some(Delta { a, b }) = self.delta(lora) {
+            add_product(&y, &x.linear::<&Tensor>(a, None), b);
         }
+        y
+    }
+
+    /// `[b, tokens, inputs]` to `[b, tokens, outputs]`, with what the LoRA of each branch adds.
+    pub(super) fn forward_branches(&self, x: &Tensor, branches: &[Branch<'_>]) -> Tensor {
+        let y = self.linear.forward(x); // [b, tokens, outputs]
+        for ((branch, x), (_, y)) in parts(branches, x).zip(parts(branches, &y)) {
+            if let Some(Delta { a, b }) = self.delta(branch.lora) {
+                add_product(&y, &x.linear::<&Tensor>(a, None), b);
+            }
+        }
+        y
+    }
+
+    /// The same, then GELU with tanh.
+    pub(super) fn forward_gelu(&self, x: &Tensor, branches: &[Branch<'_>]) -> Tensor {
+        let adapted = branches.iter().any(|branch| self.delta(branch.lora).is_some());
+        match &self.linear.b {
+            // One kernel. On the CPU this operator's GELU is that of the error function.
+            Some(bias) if x.device().is_cuda() && !adapted => {
+                let rows = x.flatten(0, 1); // [b · tokens, inputs]
+                let rows = bias.internal_addmm_activation(&rows, &self.linear.w.tr(), true);
+                rows.unflatten(0, &x.size()[..2]) // [b, tokens, outputs]
+            }
+            _ => self.forward_branches(x, branches).gelu_("tanh"), // [b, tokens, outputs]
+        }
+    }
+
+    /// [`forward_branches`](Self::forward_branches) of inputs in two parts, which are not copied into
+    /// one.
+    pub(super) fn forward_parts(&self, inputs: [&Tensor; 2], branches: &[Branch<'_>]) -> Tensor {
+        let width = inputs[0].size()[2];
+        let multiply = |inputs: [&Tensor; 2], w: &Tensor, bias: Option<&Tensor>| {
+            let w = w.tensor_split_indices([width], 1);
+            let y = inputs[0].linear(&w[0], bias); // [b, tokens, outputs]
+            add_product(&y, inputs[1], &w[1]);
+            y
+        };
+        let y = multiply(inputs, &self.linear.w, self.linear.b.as_ref()); // [b, tokens, outputs]
+        let [first, second] = inputs.map(|x| parts(branches, x));
+        for (((branch, first), (_, second)), (_, y)) in first.zip(second).zip(parts(branches, &y)) {
+            if let Some(Delta { a, b }) = self.delta(branch.lora) {
+                add_product(&y, &multiply([&first, &second], a, None), b);
+            }
+        }
+        y
+    }
+
+    fn delta<'a>(&self, lora: Option<&'a Lora>) -> Option<&'a Delta> {
+        lora?.0.get(self.site)?.as_ref()
+    }
+}
+
+/// Adds `x · wᵀ` to `y`, `[b, n, outputs]`, in its memory.
+fn add_product(y: &Tensor, x: &Tensor, w: &Tensor) {
+    for (mut y, x) in y.unbind(0).into_iter().zip(x.unbind(0)) {
+        let _ = y.addmm_(&x, &w.tr());
     }
 }

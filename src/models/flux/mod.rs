@@ -26,6 +26,7 @@ pub(crate) mod lora_file;
 pub(crate) mod modulation;
 pub(crate) mod rope;
 pub(crate) mod single;
+mod strength;
 #[cfg(test)]
 mod tests;
 pub(crate) mod transformer;

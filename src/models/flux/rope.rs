@@ -38,12 +38,10 @@ pub(crate) fn condition_positions(
     positions
 }
 
-/// Cosines and sines of each position, `[tokens, head_dim]` in f32.
+/// The rotation of each position: complex numbers of length 1 in f32, one for each pair of values of
+/// a head, `[tokens, 1, head_dim / 2]`.
 #[derive(Debug)]
-pub(crate) struct Rope {
-    cos: Tensor,
-    sin: Tensor,
-}
+pub(crate) struct Rope(Tensor);
 
 impl Rope {
     /// `dims` values of a head turn with each axis.
@@ -59,28 +57,24 @@ impl Rope {
                 Tensor::from_slice(&places).outer(&frequencies) // [tokens, dim / 2]
             })
             .collect();
-        let angles = Tensor::cat(&angles, 1); // [tokens, head_dim / 2]
-        let spread = |waves: Tensor| {
-            let each = waves.repeat_interleave_self_int(2, 1, None); // [tokens, head_dim]
-            each.to_kind(Kind::Float).to_device(device)
-        };
-        Self { cos: spread(angles.cos()), sin: spread(angles.sin()) }
+        let angles = Tensor::cat(&angles, 1).unsqueeze(1); // [tokens, 1, head_dim / 2]
+        let [cos, sin] = [angles.cos(), angles.sin()].map(|waves| waves.to_kind(Kind::Float));
+        Self(Tensor::complex(&cos, &sin).to_device(device))
     }
 
-    /// One after the other.
-    pub(crate) fn join(parts: &[&Self]) -> Self {
-        let join = |part: fn(&Self) -> &Tensor| {
-            Tensor::cat(&parts.iter().map(|rope| part(rope)).collect::<Vec<_>>(), 0) // [tokens, head_dim]
-        };
-        Self { cos: join(|rope| &rope.cos), sin: join(|rope| &rope.sin) }
+    /// Those of `other` after these.
+    pub(super) fn join(&self, other: &Self) -> Self {
+        Self(Tensor::cat(&[&self.0, &other.0], 0)) // [tokens, 1, head_dim / 2]
     }
 
-    /// `[b, heads, tokens, head_dim]`, each pair of values turned; calculated in f32.
+    /// The same in the same memory.
+    pub(super) fn shallow_clone(&self) -> Self {
+        Self(self.0.shallow_clone())
+    }
+
+    /// `[b, tokens, heads, head_dim]`, each pair of values turned; the same in f32.
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
-        let wide = x.to_kind(Kind::Float);
-        let pairs = wide.unflatten(-1, [-1, 2]); // [b, heads, tokens, head_dim / 2, 2]
-        let (real, imaginary) = (pairs.select(-1, 0), pairs.select(-1, 1));
-        let turned = Tensor::stack(&[-imaginary, real], -1).flatten(3, 4); // [b, heads, tokens, head_dim]
-        (wide * &self.cos + turned * &self.sin).to_kind(x.kind()) // [b, heads, tokens, head_dim]
+        let pairs = x.to_kind(Kind::Float).unflatten(-1, [-1, 2]).view_as_complex(); // [b, tokens, heads, head_dim / 2]
+        (pairs * &self.0).view_as_real().flatten(-2, -1) // [b, tokens, heads, head_dim]
     }
 }

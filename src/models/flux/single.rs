@@ -1,9 +1,9 @@
-//! Branches to the same: a block in which all have the same weights.
+//! All branches to the same: a block in which they have the same weights.
 
 use tch::Tensor;
 
 use super::attention::{Beside, Kept, Qkv, QkvProjection, joint_attention};
-use super::branch::{Branch, clip_f16};
+use super::branch::{Sequence, clip_f16};
 use super::config::FluxConfig;
 use super::lora::{Lora, Projection, Site};
 use super::modulation::Modulation;
@@ -44,48 +44,43 @@ impl SingleBlock {
         })
     }
 
-    pub(crate) fn forward(&self, branches: &mut [Branch<'_>], beside: Beside<'_>) {
+    pub(crate) fn forward(&self, sequence: &mut Sequence<'_>, beside: Beside<'_>) {
         // 1. what the branches tell and ask each other
-        let (normed, asked): (Vec<_>, Vec<_>) =
-            branches.iter().map(|branch| self.ask(branch)).unzip();
+        let (normed, asked) = self.ask(sequence);
 
         // 2. attention over all of them
-        let read = joint_attention(&asked, beside);
+        let read = joint_attention(&[asked], beside);
 
         // 3. what each reads and makes of its own
-        for ((branch, normed), read) in branches.iter_mut().zip(&normed).zip(&read) {
-            branch.tokens = self.take(branch, normed, read);
-        }
+        sequence.tokens = self.take(sequence, &normed, &read[0]);
     }
 
-    /// A `branch` that reads itself alone.
-    pub(super) fn alone(&self, branch: &mut Branch<'_>) -> Kept {
-        let (normed, asked) = self.ask(branch);
+    /// A `sequence` that reads itself alone.
+    pub(super) fn alone(&self, sequence: &mut Sequence<'_>) -> Kept {
+        let (normed, asked) = self.ask(sequence);
         let asked = [asked];
         let read = joint_attention(&asked, Beside::default());
-        branch.tokens = self.take(branch, &normed, &read[0]);
+        sequence.tokens = self.take(sequence, &normed, &read[0]);
         let [asked] = asked;
         asked.keep()
     }
 
-    /// The tokens of `branch` after their norm, with their queries, keys and values.
-    fn ask(&self, branch: &Branch<'_>) -> (Tensor, Qkv) {
-        let normed = branch.modulations.single[self.index].before(&branch.tokens); // [b, tokens, width]
-        let asked = self.qkv.forward(&normed, branch);
+    /// The tokens of `sequence` after their norm, with their queries, keys and values.
+    fn ask(&self, sequence: &Sequence<'_>) -> (Tensor, Qkv) {
+        let normed = sequence.before(&sequence.tokens, |of| &of.single[self.index]); // [b, tokens, width]
+        let asked = self.qkv.forward(&normed, sequence);
         (normed, asked)
     }
 
-    /// The tokens of `branch`, `normed` before, after they read `read`: `[b, tokens, width]`.
-    fn take(&self, branch: &Branch<'_>, normed: &Tensor, read: &Tensor) -> Tensor {
-        let hidden = self.proj_mlp.forward(normed, branch.lora).gelu_("tanh"); // [b, tokens, inner]
-        let both = Tensor::cat(&[read, &hidden], 2); // [b, tokens, width + inner]
-        let output = self.proj_out.forward(&both, branch.lora);
-        clip_f16(branch.modulations.single[self.index].after(&branch.tokens, output)) // [b, tokens, width]
+    /// The tokens of `sequence`, `normed` before, after they read `read`: `[b, tokens, width]`.
+    fn take(&self, sequence: &Sequence<'_>, normed: &Tensor, read: &Tensor) -> Tensor {
+        let hidden = self.proj_mlp.forward_gelu(normed, &sequence.branches); // [b, tokens, inner]
+        let output = self.proj_out.forward_parts([read, &hidden], &sequence.branches);
+        clip_f16(sequence.after(&sequence.tokens, output, |of| &of.single[self.index])) // [b, tokens, width]
     }
 
-    /// The modulation by `time`, `[b, width]`, activated.
-    pub(super) fn modulate(&self, time: &Tensor, lora: Option<&Lora>) -> Modulation {
-        let [modulation] = Modulation::of(&self.norm, time, lora);
-        modulation
+    /// The modulation by each of `times`, `[steps, b, width]`, activated.
+    pub(super) fn modulate(&self, times: &Tensor, lora: Option<&Lora>) -> Vec<Modulation> {
+        Modulation::of(&self.norm, times, lora).into_iter().map(|[modulation]| modulation).collect()
     }
 }

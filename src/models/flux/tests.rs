@@ -5,13 +5,12 @@ use std::path::Path;
 use tch::{Kind, Tensor};
 
 use super::attention::Beside;
-use super::branch::Branch;
+use super::branch::Sequence;
 use super::config::FluxConfig;
+use super::latents;
 use super::lora::{Delta, Lora};
-use super::modulation::Modulations;
 use super::rope::image_positions;
 use super::transformer::{FluxTransformer, Places};
-use super::{double::DoubleBlock, latents};
 use crate::models::golden::{assert_close, device, fixture, kind, recorded};
 
 /// diffusers' sums run in another order.
@@ -31,7 +30,12 @@ impl Golden {
 
     fn get(&self, name: &str) -> Tensor {
         let path = fixture("flux/layers").join(format!("{}.safetensors", self.case));
-        recorded(&path, name).to_device(device())
+        recorded(&path, name).to_device(device()).to_kind(kind())
+    }
+
+    /// What a layer takes, in its type.
+    fn input(&self, name: &str) -> Tensor {
+        self.get(name).to_kind(kind())
     }
 
     #[track_caller]
@@ -52,12 +56,6 @@ impl Golden {
     }
 }
 
-/// Text's modulations by `time`.
-fn of_text(blocks: &[DoubleBlock], time: &Tensor) -> Modulations {
-    let double = blocks.iter().map(|block| block.modulate_text(time)).collect();
-    Modulations { double, single: Vec::new() }
-}
-
 #[test]
 fn embeddings_equal_diffusers() {
     let _guard = tch::no_grad_guard();
@@ -68,20 +66,22 @@ fn embeddings_equal_diffusers() {
         golden.check("x_embedder.0", &network.embed(&golden.get("latents"), None));
         let (time, guidance) = golden.time();
         let expected = golden.get("time_text_embed.0").silu();
-        let found = network.time(time, guidance, &prompt);
-        assert_close("time, guidance and text", &found, &expected, TOLERANCE);
+        // The time of the pass is the same among others.
+        let found = network.embed_times(&[1000.0, time, 0.0], guidance, &prompt);
+        assert_close("time, guidance and text", &found.select(0, 1), &expected, TOLERANCE);
     }
 }
 
 #[test]
 fn rotations_equal_diffusers() {
     for golden in CASES.map(Golden::open) {
-        let rope = golden.places().joined;
+        let places = golden.places();
+        let rope = places.text.join(&places.image);
         let head = golden.network.config.attention_head_dim;
         // A pair (1, 0) turns to (cos, sin), and (0, 1) to (-sin, cos).
         let unit = Tensor::from_slice(&[1f32, 0.0]).repeat([head / 2]).to_device(device());
         let (cos, sin) = (golden.get("pos_embed.0"), golden.get("pos_embed.1"));
-        let turned = rope.forward(&unit.expand_as(&cos).unsqueeze(0).unsqueeze(0));
+        let turned = rope.forward(&unit.expand_as(&cos).unsqueeze(0).unsqueeze(2)); // [1, tokens, 1, head_dim]
         let expected = &unit * &cos + (1.0 - &unit) * &sin;
         assert_close(golden.case, &turned.squeeze(), &expected, 1e-6);
     }
@@ -92,36 +92,31 @@ fn blocks_equal_diffusers() {
     let _guard = tch::no_grad_guard();
     for golden in CASES.map(Golden::open) {
         let (network, places) = (&golden.network, golden.places());
-        let time = golden.get("time_text_embed.0").silu();
-        let (text, image) = (of_text(&network.double, &time), network.modulations(&time, None));
-        let given = |block: &str, part: &str| golden.get(&format!("{block}.{part}"));
-        let branch = |tokens, rope, modulations| Branch { tokens, rope, modulations, lora: None };
-
+        let time = golden.input("time_text_embed.0").silu().unsqueeze(0); // [1, b, width]
+        let (text, image) = (network.text_modulations(&time), network.modulations(&time, None));
+        let (text, image) = (&text[0], &image[0]);
+        let given = |block: &str, part: &str| golden.input(&format!("{block}.{part}"));
         let block = "transformer_blocks.0";
-        let mut branches = [
-            branch(given(block, "encoder_hidden_states"), &places.text, &text),
-            branch(given(block, "hidden_states"), &places.image, &image),
+        let [mut text_branch, mut image_branch] = [
+            Sequence::new(given(block, "encoder_hidden_states"), &places.text, text, None),
+            Sequence::new(given(block, "hidden_states"), &places.image, image, None),
         ];
-        network.double[0].forward(&mut branches, Beside::default());
-        for (i, branch) in branches.iter().enumerate() {
-            golden.check(&format!("{block}.{i}"), &branch.tokens);
-        }
+        network.double[0].forward(&mut text_branch, &mut image_branch, Beside::default());
+        golden.check(&format!("{block}.0"), &text_branch.tokens);
+        golden.check(&format!("{block}.1"), &image_branch.tokens);
 
+        // With the same modulations text and image are one branch, or two.
         let block = "single_transformer_blocks.0";
-        let parts = [given(block, "encoder_hidden_states"), given(block, "hidden_states")];
-        let joined = Tensor::cat(&parts, 1);
-        let mut together = [branch(joined, &places.joined, &image)];
-        network.single[0].forward(&mut together, Beside::default());
-        let expected = Tensor::cat(&[given(block, "0"), given(block, "1")], 1);
-        assert_close(block, &together[0].tokens, &expected, TOLERANCE);
-
-        // Apart, as a condition is, they are the same.
+        let parts = ["encoder_hidden_states", "hidden_states"].map(|part| given(block, part));
         let [first, second] = parts;
-        let mut apart =
-            [branch(first, &places.text, &image), branch(second, &places.image, &image)];
-        network.single[0].forward(&mut apart, Beside::default());
-        for (i, branch) in apart.iter().enumerate() {
-            golden.check(&format!("{block}.{i}"), &branch.tokens);
+        let second = Sequence::new(second, &places.image, image, None);
+        let mut two = Sequence::new(first, &places.text, image, None).join(second);
+        let (tokens, rope) = (two.tokens.shallow_clone(), two.rope.shallow_clone());
+        let mut one = Sequence::new(tokens, &rope, image, None);
+        let expected = Tensor::cat(&[given(block, "0"), given(block, "1")], 1);
+        for sequence in [&mut one, &mut two] {
+            network.single[0].forward(sequence, Beside::default());
+            assert_close(block, &sequence.tokens, &expected, TOLERANCE);
         }
     }
 }
@@ -133,14 +128,9 @@ fn the_flow_equals_diffusers() {
         let network = &golden.network;
         let prompt = network.prompt(&golden.get("text"), &golden.get("pooled"));
         let (time, guidance) = golden.time();
-        let flow = network.forward(
-            &golden.get("latents"),
-            time,
-            guidance,
-            &prompt,
-            &golden.places(),
-            None,
-        );
+        let times = network.times(&[1000.0, time, 0.0], guidance, &prompt);
+        let latents = golden.get("latents");
+        let flow = network.forward(&latents, &times, 1, &prompt, &golden.places(), None);
         golden.check("flow", &flow);
     }
 }
@@ -157,22 +147,23 @@ fn a_lora_changes_the_layers_it_names_for_the_branch_that_has_it() {
     let mut lora = Lora(sites.iter().map(|_| None).collect());
     for name in ["transformer_blocks.0.attn.to_k", "transformer_blocks.0.ff.net.2"] {
         let site = &sites[at(name)];
-        let a = Tensor::ones([1, site.inputs], (Kind::Float, device())) * 0.1;
-        let b = Tensor::ones([site.outputs, 1], (Kind::Float, device()));
+        let a = Tensor::ones([1, site.inputs], (kind(), device())) * 0.1;
+        let b = Tensor::ones([site.outputs, 1], (kind(), device()));
         lora.0[at(name)] = Some(Delta { a, b });
     }
-    let time = golden.get("time_text_embed.0").silu();
-    let (text, image) = (of_text(&network.double, &time), network.modulations(&time, None));
+    let time = golden.input("time_text_embed.0").silu().unsqueeze(0); // [1, b, width]
+    let (text, image) = (network.text_modulations(&time), network.modulations(&time, None));
+    let (text, image) = (&text[0], &image[0]);
     let run = |lora| {
-        let branch = |tokens, rope, modulations, lora| Branch { tokens, rope, modulations, lora };
-        let get = |name: &str| golden.get(&format!("transformer_blocks.0.{name}"));
-        let mut branches = [
-            branch(get("encoder_hidden_states"), &places.text, &text, None),
-            branch(get("hidden_states"), &places.image, &image, None),
-            branch(get("hidden_states") * 2.0, &places.image, &image, lora),
-        ];
-        network.double[0].forward(&mut branches, Beside::default());
-        branches.map(|branch| branch.tokens)
+        let get = |name: &str| golden.input(&format!("transformer_blocks.0.{name}"));
+        let mut of_text = Sequence::new(get("encoder_hidden_states"), &places.text, text, None);
+        let of_image = Sequence::new(get("hidden_states"), &places.image, image, None);
+        let condition = Sequence::new(get("hidden_states") * 2.0, &places.image, image, lora);
+        let mut of_image = of_image.join(condition);
+        network.double[0].forward(&mut of_text, &mut of_image, Beside::default());
+        let mut tokens = of_image.tokens.chunk(2, 1);
+        tokens.insert(0, of_text.tokens);
+        tokens
     };
     let (plain, adapted) = (run(None), run(Some(&lora)));
     for (i, (plain, adapted)) in plain.iter().zip(&adapted).enumerate() {

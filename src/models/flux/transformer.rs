@@ -2,13 +2,13 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::branch::Branch;
+use super::branch::Sequence;
 use super::condition::Condition;
 use super::config::FluxConfig;
 use super::double::DoubleBlock;
 use super::embedding::TimeTextEmbedding;
 use super::lora::{Lora, Projection, Site};
-use super::modulation::{Modulations, scale_and_shift};
+use super::modulation::{AdaLayerNorm, Modulations};
 use super::rope::{Position, Rope, text_positions};
 use super::single::SingleBlock;
 use crate::Result;
@@ -40,13 +40,25 @@ pub(crate) struct Prompt {
     pooled: Tensor,
 }
 
+/// What the times of all steps do, found before the first: a step brings nothing to the device, and
+/// the weights that read a time are read once.
+#[derive(Debug)]
+pub(crate) struct Times(Vec<Time>);
+
+/// What one of them does.
+#[derive(Debug)]
+struct Time {
+    text: Modulations,
+    image: Modulations,
+    /// To the image after the last block.
+    out: AdaLayerNorm,
+}
+
 /// Where the tokens of a pass are.
 #[derive(Debug)]
 pub(crate) struct Places {
     pub(super) text: Rope,
     pub(super) image: Rope,
-    /// Both, one after the other.
-    pub(super) joined: Rope,
 }
 
 impl FluxTransformer {
@@ -101,8 +113,7 @@ impl FluxTransformer {
 
     /// The places of `text` tokens and of an image's, for every step.
     pub(crate) fn places(&self, text: i64, image: &[Position]) -> Places {
-        let (text, image) = (self.rope(&text_positions(text)), self.rope(image));
-        Places { joined: Rope::join(&[&text, &image]), text, image }
+        Places { text: self.rope(&text_positions(text)), image: self.rope(image) }
     }
 
     /// The rotations of `positions`.
@@ -110,18 +121,36 @@ impl FluxTransformer {
         Rope::new(positions, self.config.axes_dims_rope, self.device)
     }
 
-    /// The vector of `timestep` in [0, 1000], with the prompt and the guidance where the network is
-    /// told it: `[b, width]`.
-    pub(crate) fn time(&self, timestep: f64, guidance: f64, prompt: &Prompt) -> Tensor {
-        self.time_text_embed.forward(timestep, guidance, &prompt.pooled)
+    /// What `timesteps` in [0, 1000], one a step, do beside `prompt`. `guidance` counts only where
+    /// the network is told it.
+    pub(crate) fn times(&self, timesteps: &[f64], guidance: f64, prompt: &Prompt) -> Times {
+        tch::no_grad(|| {
+            let times = self.embed_times(timesteps, guidance, prompt); // [steps, b, width]
+            let text = self.text_modulations(&times).into_iter();
+            let image = self.modulations(&times, None).into_iter();
+            let out = AdaLayerNorm::of(&self.norm_out, &times).into_iter();
+            let time = |((text, image), out)| Time { text, image, out };
+            Times(text.zip(image).zip(out).map(time).collect())
+        })
     }
 
-    /// What `time` does to a branch that goes through the image's weights.
-    pub(crate) fn modulations(&self, time: &Tensor, lora: Option<&Lora>) -> Modulations {
-        Modulations {
-            double: self.double.iter().map(|block| block.modulate_image(time, lora)).collect(),
-            single: self.single.iter().map(|block| block.modulate(time, lora)).collect(),
-        }
+    /// The vectors of `timesteps` in [0, 1000], with the prompt and the guidance where the network is
+    /// told it: `[steps, b, width]`.
+    pub(super) fn embed_times(&self, timesteps: &[f64], guidance: f64, prompt: &Prompt) -> Tensor {
+        self.time_text_embed.forward(timesteps, guidance, &prompt.pooled)
+    }
+
+    /// What each of `times` does to the text.
+    pub(super) fn text_modulations(&self, times: &Tensor) -> Vec<Modulations> {
+        let double = self.double.iter().map(|block| block.modulate_text(times)).collect();
+        Modulations::by_time(double, Vec::new())
+    }
+
+    /// What each of `times` does to a branch that goes through the image's weights.
+    pub(super) fn modulations(&self, times: &Tensor, lora: Option<&Lora>) -> Vec<Modulations> {
+        let double = self.double.iter().map(|block| block.modulate_image(times, lora)).collect();
+        let single = self.single.iter().map(|block| block.modulate(times, lora)).collect();
+        Modulations::by_time(double, single)
     }
 
     /// Packed latents, `[b, tokens, in_channels]`, to tokens `[b, tokens, width]`.
@@ -129,58 +158,44 @@ impl FluxTransformer {
         self.x_embedder.forward(&latents.to_device(self.device).to_kind(self.kind), lora)
     }
 
-    /// The flow of packed `latents`, `[b, tokens, in_channels]`, at `timestep` in [0, 1000]:
-    /// `[b, tokens, out_channels]`. `guidance` counts only where the network is told it.
+    /// The flow of packed `latents`, `[b, tokens, in_channels]`, at `step` of `times`:
+    /// `[b, tokens, out_channels]`. Both `times` and `condition` are of this `prompt`.
     pub(crate) fn forward(
         &self,
         latents: &Tensor,
-        timestep: f64,
-        guidance: f64,
+        times: &Times,
+        step: usize,
         prompt: &Prompt,
         places: &Places,
         condition: Option<&Condition<'_>>,
     ) -> Tensor {
         let beside = |block| condition.map(|one| one.beside(block)).unwrap_or_default();
         tch::no_grad(|| {
-            // 1. the time, and what it does to text and image
-            let time = self.time(timestep, guidance, prompt);
-            let text = Modulations {
-                double: self.double.iter().map(|block| block.modulate_text(&time)).collect(),
-                single: Vec::new(),
-            };
-            let image = self.modulations(&time, None);
-
-            // 2. text and image side by side, and the condition
-            let branch =
-                |tokens, rope, modulations| Branch { tokens, rope, modulations, lora: None };
-            let mut branches = vec![
-                branch(prompt.tokens.shallow_clone(), &places.text, &text),
-                branch(self.embed(latents, None), &places.image, &image),
-            ];
-            branches.extend(condition.and_then(Condition::in_pass));
+            // 1. text and image side by side, the condition after the image
+            let time = &times.0[step];
+            let tokens = prompt.tokens.shallow_clone();
+            let mut text = Sequence::new(tokens, &places.text, &time.text, None);
+            let tokens = self.embed(latents, None); // [b, tokens, width]
+            let mut image = Sequence::new(tokens, &places.image, &time.image, None);
+            if let Some(condition) = condition.and_then(Condition::in_pass) {
+                image = image.join(condition);
+            }
             for (i, block) in self.double.iter().enumerate() {
-                block.forward(&mut branches, beside(i));
+                block.forward(&mut text, &mut image, beside(i));
             }
 
-            // 3. text and image as one
-            let text_tokens = prompt.tokens.size()[1];
-            let tokens: Vec<_> = branches.drain(..2).map(|branch| branch.tokens).collect();
-            let tokens = Tensor::cat(&tokens, 1); // [b, text + tokens, width]
-            branches.insert(0, branch(tokens, &places.joined, &image));
+            // 2. one sequence, in which text and image are one branch
+            let (text_tokens, image_tokens) = (text.branches[0].tokens, image.branches[0].tokens);
+            image.branches[0].tokens += text_tokens;
+            text.branches.clear();
+            let mut all = text.join(image);
             for (i, block) in self.single.iter().enumerate() {
-                block.forward(&mut branches, beside(self.double.len() + i));
+                block.forward(&mut all, beside(self.double.len() + i));
             }
 
-            // 4. the image's part to its flow
-            let tokens = branches[0].tokens.narrow(1, text_tokens, latents.size()[1]);
-            self.flow(&tokens, &time) // [b, tokens, out_channels]
+            // 3. the image's part to its flow
+            let tokens = all.tokens.narrow(1, text_tokens, image_tokens);
+            self.proj_out.forward(&time.out.forward(&tokens)) // [b, tokens, out_channels]
         })
-    }
-
-    /// The image's last tokens, `[b, tokens, width]`, to their flow.
-    fn flow(&self, tokens: &Tensor, time: &Tensor) -> Tensor {
-        let parts = self.norm_out.forward(time).unsqueeze(1).chunk(2, 2); // [b, 1, width] each
-        let [scale, shift] = [&parts[0], &parts[1]];
-        self.proj_out.forward(&scale_and_shift(tokens, scale, shift)) // [b, tokens, out_channels]
     }
 }
