@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use futures::executor::block_on;
 
 use super::{GenerateRequest, Generator, Progress};
-use crate::models::DType;
+use crate::models::golden::place;
+use crate::models::{DType, Device};
 use crate::{Error, Image, Result};
 
 /// One image.
@@ -72,6 +73,29 @@ pub(super) fn assert_stops_between_steps(
     drop(drawing);
     assert!(draw(generator, next).is_ok());
     assert!(steps.try_iter().last().unwrap_or(1) < total);
+}
+
+/// Asserts that two generators which draw at the same time do not disturb each other: on two GPUs
+/// where there are two, and otherwise side by side on one device.
+pub(super) fn assert_undisturbed<G: Generator>(
+    load: impl Fn(Device) -> G,
+    request: impl Fn(u64) -> GenerateRequest,
+) {
+    let second = match place() {
+        Device::Cpu => Device::Cpu,
+        Device::Cuda(number) => Device::Cuda(number + 1),
+    };
+    let second = if second.open().is_ok() { second } else { place() };
+    let generators = [load(place()), load(second)];
+    let requests: Vec<_> = (0..4).map(request).collect();
+    let backwards: Vec<_> = requests.iter().rev().cloned().collect();
+    let alone: Vec<_> =
+        requests.iter().map(|request| draw(&generators[0], request.clone()).unwrap()).collect();
+    let [one, other] = &generators;
+    let (one, other) =
+        block_on(futures::future::join(one.generate(&requests), other.generate(&backwards)));
+    assert_eq!(one.unwrap(), alone);
+    assert!(other.unwrap().iter().rev().eq(&alone));
 }
 
 /// The error of `request` with a `change`, before any step is taken.

@@ -2,20 +2,31 @@
 
 use tch::Device;
 
-use crate::Result;
+use super::cuda::{self, Event};
+use super::failure::failure;
+use crate::{Error, Result};
 
-/// A place in the work of a device. A GPU gets work far faster than it does it; the CPU has done
+/// A place in the work of a device. A GPU is given work far faster than it does it; the CPU has done
 /// what was called by the time the call returns.
-#[derive(Debug)]
 pub(crate) enum Mark {
     Passed,
+    Ahead(Event<'static>),
 }
 
 impl Mark {
     /// The end of what this thread has given to `device` so far.
     pub(crate) fn set(device: Device) -> Result<Self> {
-        let _ = device;
-        Ok(Self::Passed)
+        let Device::Cuda(number) = device else { return Ok(Self::Passed) };
+        let cuda = cuda::load().map_err(|error| Error::backend("CUDA", error))?;
+        let event = || {
+            // An event belongs to the device that is current when it is made.
+            cuda.set_device(number)?;
+            let event = cuda.event()?;
+            event.record(&cuda.stream(number)?)?;
+            Ok(event)
+        };
+        let failed = |text: String| failure("marking a place in the GPU's work", text);
+        event().map(Self::Ahead).map_err(failed)
     }
 
     /// Whether it needs no waiting for.
@@ -25,6 +36,11 @@ impl Mark {
 
     /// Waits until the device has come past. What failed there meanwhile is told here.
     pub(crate) fn wait(&self) -> Result<()> {
-        Ok(())
+        match self {
+            Self::Passed => Ok(()),
+            Self::Ahead(event) => {
+                event.wait().map_err(|text| failure("waiting for the GPU", text))
+            }
+        }
     }
 }

@@ -9,8 +9,8 @@ use std::thread::{self, JoinHandle};
 
 use futures::channel::oneshot;
 
-use super::Device;
 use super::failure::{failure, is_sticky, recognised};
+use super::{Device, cuda};
 use crate::{Error, Result};
 
 type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
@@ -121,7 +121,12 @@ impl<S: 'static> Worker<S> {
 
 /// `device` in libtorch, once this thread's calls mean it.
 fn enter(device: Device) -> Result<tch::Device> {
-    device.open()
+    let opened = device.open()?;
+    if let Device::Cuda(number) = device {
+        let cuda = cuda::load().map_err(|error| Error::backend(device.to_string(), error))?;
+        cuda.set_device(number).map_err(|text| failure(device.to_string(), text))?;
+    }
+    Ok(opened)
 }
 
 /// An error once CUDA has ended.
@@ -186,15 +191,7 @@ mod tests {
     use futures::future::join_all;
 
     use super::*;
-    use crate::models::golden;
-
-    /// See [`golden::device`].
-    fn device() -> Device {
-        match golden::device() {
-            tch::Device::Cuda(number) => Device::Cuda(number),
-            _ => Device::Cpu,
-        }
-    }
+    use crate::models::golden::place;
 
     fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
         future.poll(&mut Context::from_waker(Waker::noop()))
@@ -235,7 +232,7 @@ mod tests {
 
     #[test]
     fn memory_that_ends_is_told_with_its_size_and_the_worker_lives_on() {
-        let worker = Worker::spawn("model", device(), |device| Ok(device)).unwrap();
+        let worker = Worker::spawn("model", place(), Ok).unwrap();
         let bytes = 1_u64 << 50;
         let error = block_on(worker.run(move |device, _| {
             let values = (bytes / 4) as i64;

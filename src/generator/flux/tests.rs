@@ -333,3 +333,9 @@ fn checkpoints_that_do_not_fit_are_named() {
     let error = schnell().device(Device::Cuda(99)).load().unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error}");
 }
+
+#[test]
+fn two_at_once_do_not_disturb_each_other() {
+    let load = |device| schnell().device(device).load().unwrap();
+    assert_undisturbed(load, |seed| GenerateRequest { seed, ..request("a bird") });
+}

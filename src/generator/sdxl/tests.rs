@@ -292,3 +292,13 @@ fn checkpoints_that_do_not_fit_are_named() {
     let error = wide().with_ip_adapter(adapter).load().unwrap_err();
     assert!(matches!(error, Error::InvalidFile { .. }), "{error}");
 }
+
+#[test]
+fn two_at_once_do_not_disturb_each_other() {
+    let load = |device| wide().device(device).load().unwrap();
+    assert_undisturbed(load, |seed| {
+        let mut request = GenerateRequest::new("a bird");
+        (request.seed, request.steps) = (seed, Some(6));
+        request
+    });
+}
