@@ -1,7 +1,7 @@
 //! Conditions and LoRA files against what OminiControl's own program makes of the same weights; see
 //! tests/fixtures/make_omini.py.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::branch::{Sequence, parts};
 use super::condition::{Condition, Reference};
@@ -16,6 +16,7 @@ const CASES: [(&str, &str); 3] = [("reduced", "schnell"), ("full", "schnell"), (
 
 struct Golden {
     case: &'static str,
+    transformer: &'static str,
     network: FluxTransformer,
     lora: Lora,
     prompt: Prompt,
@@ -25,7 +26,7 @@ struct Golden {
 }
 
 impl Golden {
-    fn open((case, transformer): (&'static str, &str)) -> Self {
+    fn open((case, transformer): (&'static str, &'static str)) -> Self {
         let folder = fixture("flux/layers").join(transformer);
         let network = FluxTransformer::load(&folder, device(), kind()).unwrap();
         let file = fixture(&format!("omini/{case}.safetensors"));
@@ -37,7 +38,7 @@ impl Golden {
             condition_positions(size(2), size(3), delta, get("time").double_value(&[3]));
         let prompt = network.prompt(&get("text"), &get("pooled"));
         let places = network.places(get("text").size()[1], &image_positions(size(0), size(1)));
-        Self { case, network, lora, prompt, places, positions }
+        Self { case, transformer, network, lora, prompt, places, positions }
     }
 
     fn condition(&self, strength: f64, independent: bool) -> Condition<'_> {
@@ -47,13 +48,21 @@ impl Golden {
         self.network.condition(&reference, &self.lora, &self.prompt, others)
     }
 
-    /// The flow at the `step`-th time.
-    fn flow(&self, step: i64, latents: &Tensor, condition: Option<&Condition<'_>>) -> Tensor {
+    /// The vector of the `step`-th time, found in f32: 16 bits round a time to its third digit, as
+    /// they do in diffusers, and the program was asked in f32.
+    fn embed_time(&self, step: i64) -> Tensor {
+        let folder = fixture("flux/layers").join(self.transformer);
+        let network = FluxTransformer::load(&folder, device(), Kind::Float).unwrap();
+        let prompt = network.prompt(&get(self.case, "text"), &get(self.case, "pooled"));
         let time = get(self.case, "time");
         let (now, guidance) = (time.double_value(&[step]), time.double_value(&[2]));
-        let (prompt, places) = (&self.prompt, &self.places);
-        let times = self.network.times(&[now], guidance, prompt);
-        self.network.forward(latents, &times, 0, prompt, places, condition)
+        network.embed_times(&[now], guidance, &prompt).to_kind(kind()) // [1, b, width]
+    }
+
+    /// The flow at the `step`-th time.
+    fn flow(&self, step: i64, latents: &Tensor, condition: Option<&Condition<'_>>) -> Tensor {
+        let times = self.network.modulate(&self.embed_time(step));
+        self.network.forward(latents, &times, 0, &self.prompt, &self.places, condition)
     }
 
     #[track_caller]
@@ -73,11 +82,7 @@ fn every_block_equals_the_program() {
     let _guard = tch::no_grad_guard();
     for golden in CASES.map(Golden::open) {
         let (network, places) = (&golden.network, &golden.places);
-        let (now, guidance) = (
-            get(golden.case, "time").double_value(&[0]),
-            get(golden.case, "time").double_value(&[2]),
-        );
-        let time = network.embed_times(&[now], guidance, &golden.prompt);
+        let time = golden.embed_time(0);
         let (text, image) = (network.text_modulations(&time), network.modulations(&time, None));
         let (text, image) = (&text[0], &image[0]);
         let condition = golden.condition(1.0, false);

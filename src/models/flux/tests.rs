@@ -64,6 +64,9 @@ fn embeddings_equal_diffusers() {
         let prompt = network.prompt(&golden.get("text"), &golden.get("pooled"));
         golden.check("context_embedder.0", &prompt.tokens);
         golden.check("x_embedder.0", &network.embed(&golden.get("latents"), None));
+        if kind() != Kind::Float {
+            continue; // 16 bits round a time to its third digit, as they do in diffusers.
+        }
         let (time, guidance) = golden.time();
         let expected = golden.get("time_text_embed.0").silu();
         // The time of the pass is the same among others.
@@ -128,10 +131,15 @@ fn the_flow_equals_diffusers() {
         let network = &golden.network;
         let prompt = network.prompt(&golden.get("text"), &golden.get("pooled"));
         let (time, guidance) = golden.time();
-        let times = network.times(&[1000.0, time, 0.0], guidance, &prompt);
         let latents = golden.get("latents");
-        let flow = network.forward(&latents, &times, 1, &prompt, &golden.places(), None);
-        golden.check("flow", &flow);
+        let flow =
+            |times, step| network.forward(&latents, &times, step, &prompt, &golden.places(), None);
+        let embedded = golden.input("time_text_embed.0").silu().unsqueeze(0); // [1, b, width]
+        golden.check("flow", &flow(network.modulate(&embedded), 0));
+        if kind() == Kind::Float {
+            let times = network.times(&[1000.0, time, 0.0], guidance, &prompt);
+            golden.check("flow", &flow(times, 1));
+        }
     }
 }
 

@@ -124,14 +124,16 @@ impl FluxTransformer {
     /// What `timesteps` in [0, 1000], one a step, do beside `prompt`. `guidance` counts only where
     /// the network is told it.
     pub(crate) fn times(&self, timesteps: &[f64], guidance: f64, prompt: &Prompt) -> Times {
-        tch::no_grad(|| {
-            let times = self.embed_times(timesteps, guidance, prompt); // [steps, b, width]
-            let text = self.text_modulations(&times).into_iter();
-            let image = self.modulations(&times, None).into_iter();
-            let out = AdaLayerNorm::of(&self.norm_out, &times).into_iter();
-            let time = |((text, image), out)| Time { text, image, out };
-            Times(text.zip(image).zip(out).map(time).collect())
-        })
+        tch::no_grad(|| self.modulate(&self.embed_times(timesteps, guidance, prompt)))
+    }
+
+    /// What each of `times`, `[steps, b, width]`, does to text and image.
+    pub(super) fn modulate(&self, times: &Tensor) -> Times {
+        let text = self.text_modulations(times).into_iter();
+        let image = self.modulations(times, None).into_iter();
+        let out = AdaLayerNorm::of(&self.norm_out, times).into_iter();
+        let time = |((text, image), out)| Time { text, image, out };
+        Times(text.zip(image).zip(out).map(time).collect())
     }
 
     /// The vectors of `timesteps` in [0, 1000], with the prompt and the guidance where the network is
