@@ -3,16 +3,17 @@
 //! `cargo xtask cargo -- bench --features tch --bench denoise_step`
 //!
 //! The model is the one of the embedded world; IMAGERAG_BENCH_MODEL names another diffusers folder,
-//! IMAGERAG_BENCH_ADAPTER its IP-Adapter file and IMAGERAG_BENCH_ENCODER its image encoder.
+//! IMAGERAG_BENCH_ADAPTER its IP-Adapter file and IMAGERAG_BENCH_ENCODER its image encoder;
+//! IMAGERAG_BENCH_DEVICE (`cuda:0`) where, and IMAGERAG_BENCH_DTYPE (`bf16`) in what it computes.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures::executor::block_on;
 use imagerag::conditioner::{Conditioning, IpAdapter};
-use imagerag::generator::{GenerateRequest, Progress, Sdxl};
+use imagerag::generator::{GenerateRequest, Sdxl};
 use imagerag::models::{DType, Device};
 use imagerag::retriever::{Caption, Provenance, Reference, Source};
 use imagerag::{Conditioner, Generator, Image};
@@ -28,25 +29,34 @@ fn path(variable: &str, embedded: &str) -> PathBuf {
     std::env::var_os(variable).map_or_else(tinyworld, PathBuf::from)
 }
 
-/// The time from the end of the first step to the end of step `steps + 1`.
+/// What the environment says, or the default.
+fn named<T: Default + FromStr<Err = imagerag::Error>>(variable: &str) -> T {
+    std::env::var(variable).map_or_else(|_| T::default(), |name| name.parse().unwrap())
+}
+
+/// What `steps` more steps add to a whole call. The call returns an image, so that the device has
+/// done all of it.
 fn time(sdxl: &Sdxl, conditioning: &Conditioning, steps: u64) -> Duration {
-    let ends = Arc::new(Mutex::new(Vec::<Instant>::new()));
-    let listener = Arc::clone(&ends);
-    let mut request = GenerateRequest::new("a creature on a meadow");
-    request.conditioning = conditioning.clone();
-    request.steps = Some(steps as usize + 1);
-    request.progress = Progress::new(move |_| listener.lock().unwrap().push(Instant::now()));
-    block_on(sdxl.generate(&[request])).unwrap();
-    let ends = ends.lock().unwrap();
-    *ends.last().unwrap() - ends[0]
+    let whole = |steps: u64| {
+        let mut request = GenerateRequest::new("a creature on a meadow");
+        request.conditioning = conditioning.clone();
+        request.steps = Some(steps as usize);
+        let start = Instant::now();
+        block_on(sdxl.generate(&[request])).unwrap();
+        start.elapsed()
+    };
+    whole(steps + 1).saturating_sub(whole(1))
 }
 
 fn denoise(criterion: &mut Criterion) {
     let file = path("IMAGERAG_BENCH_ADAPTER", "ip-adapter-plus_tinyworld.safetensors");
     let encoder = path("IMAGERAG_BENCH_ENCODER", "image_encoder");
     let model = path("IMAGERAG_BENCH_MODEL", "sdxl");
-    let sdxl = Sdxl::builder(model).with_ip_adapter(&file).load().unwrap();
-    let adapter = IpAdapter::load(&file, encoder, Device::Cpu, DType::F32).unwrap();
+    let device: Device = named("IMAGERAG_BENCH_DEVICE");
+    let dtype: DType = named("IMAGERAG_BENCH_DTYPE");
+    let sdxl =
+        Sdxl::builder(model).device(device).dtype(dtype).with_ip_adapter(&file).load().unwrap();
+    let adapter = IpAdapter::load(&file, encoder, device, dtype).unwrap();
     let reference = Reference {
         image: Image::new(64, 64, (0..64 * 64 * 3).map(|value| value as u8).collect::<Vec<_>>())
             .unwrap(),

@@ -1,16 +1,17 @@
 """Runs one generation in a peer and in imagerag, in turn, and prints the ratios.
 
-    cargo xtask peers [sdxl] [--rounds 3] [--threads 2] [--steps 8] [--size 256]
+    cargo xtask peers [sdxl] [--device cuda:0] [--dtype bf16] [--rounds 3] [--threads 2] [--steps 8] [--size 256]
     cargo xtask peers flux   [the same]
 
 sdxl: SDXL + IP-Adapter-plus in diffusers. flux: FLUX.1-schnell + OminiControl with one condition, in OminiControl's
-own program. Both get the same random checkpoint of about 100 million parameters in f32, the same request, the same
-libtorch and the same number of threads. Each round starts both programs anew; in each, the first image
-warms up and the second counts. Every figure is the median over the rounds.
+own program. Both get the same random checkpoint of about 100 million parameters, the same request, the same
+libtorch, device and number of threads. Each round starts both programs anew; in each, the first image
+warms up and the next count. Every figure is the median over the rounds.
 """
 
 import argparse
 import importlib
+import importlib.metadata
 import json
 import os
 import statistics
@@ -18,13 +19,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import diffusers
 import numpy
-import torch
 from PIL import Image
+
+from memory import watched
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+# The most that pixels may differ by in f32, and how far from each other 16 bits may lead two equal programs: the
+# norm of the difference in proportion to the picture's own contrast, after few steps.
+PIXELS, RELATIVE = 2, 0.1
 
 
 def sdxl(folder: Path, arguments: argparse.Namespace) -> dict:
@@ -37,11 +41,12 @@ def sdxl(folder: Path, arguments: argparse.Namespace) -> dict:
 
 
 def flux(folder: Path, arguments: argparse.Namespace) -> dict:
+    condition = arguments.condition_size or arguments.size
     return {
         "--lora": folder / "subject.safetensors",
-        "--position-delta": arguments.size // 16,
-        "--condition-size": arguments.size,
-        "--max-sequence-length": 128,
+        "--position-delta": condition // 16,
+        "--condition-size": condition,
+        "--max-sequence-length": arguments.text_tokens,
     }
 
 
@@ -53,44 +58,94 @@ WORKS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", nargs="?", choices=WORKS, default="sdxl", help="what is drawn")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each program runs")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of both programs")
-    parser.add_argument("--steps", type=int, default=8, help="denoising steps")
-    parser.add_argument("--size", type=int, default=256, help="width and height in pixels")
-    arguments = parser.parse_args()
-
+    arguments = read_arguments()
     own, peer, program, example, checkpoint = WORKS[arguments.work]
-    folder = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "peers" / arguments.work
-    print(f"checkpoint: {prepare(folder, checkpoint):,} parameters in {folder}", flush=True)
+    folder = arguments.checkpoint
+    if folder is None:
+        folder = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "peers" / arguments.work
+        print(f"checkpoint: {prepare(folder, checkpoint):,} parameters in {folder}", flush=True)
     request = own(folder, arguments) | {
         "--model": folder / "model",
         "--reference": folder / "reference.png",
         "--prompt": "a photo of a lynx on a mossy rock, soft light",
+        "--device": arguments.device,
+        "--dtype": arguments.dtype,
         "--steps": arguments.steps,
+        "--short-steps": arguments.short_steps,
         "--seed": 7,
         "--size": arguments.size,
-        "--images": 2,
+        "--images": arguments.images,
     }
     words = [str(word) for pair in request.items() for word in pair]
-    cargo = ["cargo", "run", "--quiet", "--release", "--features", "tch", "--example", example, "--"]
-    programs = {peer: [sys.executable, str(HERE / program)], "imagerag": cargo}
-    subprocess.run(["cargo", "build", *cargo[3:-1]], cwd=ROOT, check=True)
+    theirs = [sys.executable, str(HERE / program), *(["--compile"] if arguments.compile else [])]
+    programs = {peer: theirs, "imagerag": ours(arguments, example)}
+    if arguments.only:
+        programs = {peer: theirs} if arguments.only == "peer" else {"imagerag": programs["imagerag"]}
 
-    threads = str(arguments.threads)
-    environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    out = arguments.out or folder
+    out.mkdir(parents=True, exist_ok=True)
     rows = {name: [] for name in programs}
     for turn in range(arguments.rounds):
         for name, command in programs.items():
-            out = folder / f"{name}.png"
-            run = subprocess.run(
-                [*command, *words, "--out", str(out)], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True
-            )
-            row = json.loads(run.stdout.splitlines()[-1])
+            row = run(command, words, out / name, arguments)
             rows[name].append(row)
             print(f"round {turn + 1} {name:<12} load {row['load']:.2f} s, image {row['images'][-1]:.2f} s", flush=True)
-    report(rows, peer, folder, arguments)
+    figures = {name: medians(of) for name, of in rows.items()}
+    if len(programs) == 2:
+        figures["difference"] = difference(peer, out, arguments)
+    if arguments.json:
+        settings = {name: getattr(arguments, name) for name in ("work", "device", "dtype", "steps", "size", "compile")}
+        arguments.json.write_text(json.dumps(settings | {"peer": peer} | figures, indent=1) + "\n")
+    report(figures, peer, arguments)
+
+
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", nargs="?", choices=WORKS, default="sdxl", help="what is drawn")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda:N")
+    parser.add_argument("--dtype", default="f32", choices=("f32", "f16", "bf16"), help="the format both compute in")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each program runs")
+    parser.add_argument("--images", type=int, default=1, help="how often a program draws after the first image")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of both programs")
+    parser.add_argument("--steps", type=int, default=8, help="denoising steps")
+    parser.add_argument("--short-steps", type=int, default=2, help="steps of the image that tells what a step takes")
+    parser.add_argument("--size", type=int, default=256, help="width and height in pixels")
+    parser.add_argument("--condition-size", type=int, help="flux: sides of the condition in pixels; --size by default")
+    parser.add_argument("--text-tokens", type=int, default=128, help="flux: tokens of the prompt, with padding")
+    parser.add_argument("--compile", action="store_true", help="the peer with torch.compile")
+    parser.add_argument("--checkpoint", type=Path, help="a folder with one, in the layout of the one that is made here")
+    parser.add_argument("--program", type=Path, help="our program, built; by default cargo builds it")
+    parser.add_argument("--only", choices=("peer", "imagerag"), help="runs one of the two")
+    parser.add_argument("--out", type=Path, help="where the images go; beside the checkpoint by default")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    arguments = parser.parse_args()
+    if not 0 < arguments.short_steps < arguments.steps:
+        parser.error("--short-steps must be at least 1 and less than --steps")
+    return arguments
+
+
+def ours(arguments: argparse.Namespace, example: str) -> list:
+    """The command of our program, built."""
+    if arguments.program:
+        return [str(arguments.program)]
+    cargo = ["cargo", "run", "--quiet", "--release", "--features", "tch", "--example", example, "--"]
+    subprocess.run(["cargo", "build", *cargo[3:-1]], cwd=ROOT, check=True)
+    return cargo
+
+
+def run(command: list, words: list, out: Path, arguments: argparse.Namespace) -> dict:
+    """What one program says of itself, and the device's memory."""
+    threads = str(arguments.threads)
+    environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    images = ["--out", f"{out}.png", "--short-out", f"{out}.short.png"]
+    with watched(arguments.device) as peak:
+        done = subprocess.run(
+            [*command, *words, *images], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True
+        )
+    row = json.loads(done.stdout.splitlines()[-1])
+    if peak:
+        row["device_peak_mb"] = peak.mb
+    return row
 
 
 def prepare(folder: Path, checkpoint: str) -> int:
@@ -108,28 +163,68 @@ def prepare(folder: Path, checkpoint: str) -> int:
     return parameters
 
 
-def report(rows: dict, peer: str, folder: Path, arguments: argparse.Namespace) -> None:
+def medians(rows: list) -> dict:
+    figures = {name: statistics.median(row[name] for row in rows) for name in rows[0] if name not in ("short", "images")}
+    figures["image"] = statistics.median(statistics.median(row["images"]) for row in rows)
+    return figures
+
+
+def difference(peer: str, out: Path, arguments: argparse.Namespace) -> dict:
+    """How far the two programs' images are apart: after all steps, and after few."""
+    found = {}
+    for name, ending in (("long", "png"), ("short", "short.png")):
+        pair = (numpy.asarray(Image.open(out / f"{program}.{ending}"), dtype=float) for program in (peer, "imagerag"))
+        theirs, mine = pair
+        apart = numpy.abs(theirs - mine)
+        found[name] = {
+            "largest": apart.max(),
+            "mean": apart.mean(),
+            "relative": float(numpy.linalg.norm(theirs - mine) / max(numpy.linalg.norm(theirs - theirs.mean()), 1e-9)),
+            "contrast": theirs.std(),
+        }
+    exact = arguments.dtype == "f32" and arguments.device == "cpu"
+    found["equal"] = bool(found["long"]["largest"] <= PIXELS if exact else found["short"]["relative"] <= RELATIVE)
+    return found
+
+
+def report(figures: dict, peer: str, arguments: argparse.Namespace) -> None:
     measures = {
-        "load": ("s", lambda row: row["load"]),
-        "one step": ("s", lambda row: statistics.median(row["steps"])),
-        "whole image": ("s", lambda row: row["images"][-1]),
-        "first image": ("s", lambda row: row["images"][0]),
-        "peak memory": ("MB", lambda row: row["peak_mb"]),
+        "load": "s",
+        "step": "s",
+        "image": "s",
+        "first": "s",
+        "peak_mb": "MB",
+        "device_peak_mb": "MB",
+        "torch_peak_mb": "MB",
     }
-    print(f"\n{peer} with diffusers {diffusers.__version__} on torch {torch.__version__}", end="; ")
-    print(f"{arguments.steps} steps at {arguments.size} x {arguments.size}, f32, {arguments.threads} threads, ", end="")
+    names = {"step": "one step", "image": "whole image", "first": "first image", "peak_mb": "peak memory"}
+    names |= {"device_peak_mb": "peak on GPU", "torch_peak_mb": "torch's own"}
+    versions = "" if arguments.only == "imagerag" else f" with diffusers {version('diffusers')} on torch {version('torch')}"
+    print(f"\n{peer}{versions}; {arguments.steps} steps at {arguments.size} x {arguments.size}", end=", ")
+    print(f"{arguments.dtype} on {arguments.device}, {arguments.threads} threads, ", end="")
     print(f"median of {arguments.rounds} rounds; ratio below 1: imagerag needs less")
     print(f"{'':14}{peer:>13}{'imagerag':>12}{'ratio':>8}")
-    for name, (unit, of) in measures.items():
-        theirs, ours = (statistics.median(map(of, rows[program])) for program in (peer, "imagerag"))
+    for measure, unit in measures.items():
+        pair = [figures.get(program, {}).get(measure) for program in (peer, "imagerag")]
+        if pair == [None, None]:
+            continue
         digits = 0 if unit == "MB" else 3
-        print(f"{name:14}{theirs:>10.{digits}f} {unit:2}{ours:>9.{digits}f} {unit:2}{ours / theirs:>8.2f}")
-    theirs, ours = (numpy.asarray(Image.open(folder / f"{name}.png"), dtype=int) for name in (peer, "imagerag"))
-    difference = numpy.abs(theirs - ours)
-    print(f"largest pixel difference {difference.max()} of 255, mean {difference.mean():.4f}; ", end="")
-    print(f"pixels from {theirs.min()} to {theirs.max()}, standard deviation {theirs.std():.0f}")
-    if difference.max() > 2:
-        sys.exit("the images differ by more than 2 of 255")
+        theirs, mine = ("-" if value is None else f"{value:.{digits}f} {unit:2}" for value in pair)
+        ratio = "" if None in pair else f"{pair[1] / pair[0]:.2f}"
+        print(f"{names.get(measure, measure):14}{theirs:>13}{mine:>12}{ratio:>8}")
+    apart = figures.get("difference")
+    if apart is None:
+        return
+    for name, steps in (("long", arguments.steps), ("short", arguments.short_steps)):
+        of = apart[name]
+        print(f"after {steps} steps: largest pixel difference {of['largest']:.0f} of 255, mean {of['mean']:.4f}", end=", ")
+        print(f"{of['relative']:.1e} of the contrast (standard deviation {of['contrast']:.0f})")
+    if not apart["equal"]:
+        sys.exit("the images differ by more than the format allows")
+
+
+def version(module: str) -> str:
+    return importlib.metadata.version(module)
 
 
 main()

@@ -7,13 +7,13 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from PIL import Image
 
-from peer import arguments, measure
+from peer import arguments, loaded, measure
 
 
 def main() -> None:
     request = arguments(__doc__, ip_adapter=str, image_encoder=str, scale=float, guidance=float)
     start = time.perf_counter()
-    pipeline = StableDiffusionXLPipeline.from_pretrained(request.model)
+    pipeline = StableDiffusionXLPipeline.from_pretrained(request.model, torch_dtype=request.dtype)
     adapter = Path(request.ip_adapter)
     # The encoder's folder is named relative to the adapter's.
     pipeline.load_ip_adapter(
@@ -21,20 +21,22 @@ def main() -> None:
     )
     pipeline.set_ip_adapter_scale(request.scale)
     pipeline.set_progress_bar_config(disable=True)
-    load = time.perf_counter() - start
+    pipeline.to(request.device)
+    load = loaded(request, start)
+    if request.compile:
+        pipeline.unet = torch.compile(pipeline.unet)
 
     reference = Image.open(request.reference).convert("RGB")
 
-    def draw(step_ended):
+    def draw(steps: int) -> Image.Image:
         return pipeline(
             request.prompt,
             ip_adapter_image=reference,
-            num_inference_steps=request.steps,
+            num_inference_steps=steps,
             guidance_scale=request.guidance,
             width=request.size,
             height=request.size,
             generator=torch.Generator("cpu").manual_seed(request.seed),
-            callback_on_step_end=step_ended,
         ).images[0]
 
     measure(request, load, draw)

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
-use imagerag::generator::{GenerateRequest, Progress};
+use imagerag::generator::GenerateRequest;
+use imagerag::models::Device;
 use imagerag::retriever::{Caption, Provenance, Reference, Source};
 use imagerag::{Conditioner, Generator, Image};
 
@@ -15,9 +15,10 @@ use imagerag::{Conditioner, Generator, Image};
 pub(crate) struct Arguments(HashMap<String, String>);
 
 impl Arguments {
-    /// Those of this process.
+    /// Those of this process, after the words that choose a program.
     pub(crate) fn read() -> Self {
-        let words: Vec<String> = std::env::args().skip(1).collect();
+        let words: Vec<String> =
+            std::env::args().skip(1).skip_while(|word| !word.starts_with("--")).collect();
         let pairs = words.as_chunks().0.iter();
         Self(pairs.map(|[name, value]| (name.clone(), value.clone())).collect())
     }
@@ -36,8 +37,11 @@ impl Arguments {
     }
 }
 
-/// Draws what is `given` as often as it says, each time anew, and prints how long each image and
-/// each step took, how long `load` did, and the most memory held at once.
+/// Draws what is `given`: once to warm up, then as often as it says with few steps and with all, each
+/// time anew. Prints how long each image took, what one more step added to a whole call, how long
+/// `load` did, and the most memory held at once.
+///
+/// Whole calls are compared because they return an image, so that the device has done all of it.
 pub(crate) fn measure(
     given: &Arguments,
     load: Duration,
@@ -49,33 +53,57 @@ pub(crate) fn measure(
         caption: Caption::concept("the reference"),
         provenance: Provenance::new(Source::Caller(0), "caller", 1.0, 0),
     };
-    let ends = Arc::new(Mutex::new(Vec::<Instant>::new()));
-    let (mut images, mut steps) = (Vec::new(), Vec::new());
-    for _ in 0..given.number("--images")? {
-        ends.lock().unwrap().clear();
-        let listener = Arc::clone(&ends);
+    let timed = |steps: usize, out: &str| -> Result<f64, Box<dyn Error>> {
         let start = Instant::now();
         let mut request = GenerateRequest::new(given.get("--prompt")?);
         // The same prompt as the peer's: the template that names the references is left out.
         request.conditioning =
             block_on(conditioner.condition("", std::slice::from_ref(&reference)))?.conditioning;
-        request.steps = Some(given.number("--steps")?);
+        request.steps = Some(steps);
         request.guidance_scale = given.get("--guidance").ok().map(str::parse).transpose()?;
         request.seed = given.number("--seed")?;
         let size = given.number("--size")?;
         (request.width, request.height) = (Some(size), Some(size));
-        request.progress = Progress::new(move |_| listener.lock().unwrap().push(Instant::now()));
         let image = block_on(generator.generate(&[request]))?.swap_remove(0);
-        images.push(start.elapsed().as_secs_f64());
-        let ends = ends.lock().unwrap();
-        steps.extend(ends.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()));
-        image.save(given.get("--out")?)?;
+        let seconds = start.elapsed().as_secs_f64();
+        image.save(given.get(out)?)?;
+        Ok(seconds)
+    };
+    let (steps, few): (usize, usize) = (given.number("--steps")?, given.number("--short-steps")?);
+    let first = timed(steps, "--out")?;
+    let (mut short, mut images) = (Vec::new(), Vec::new());
+    for _ in 0..given.number("--images")? {
+        short.push(timed(few, "--short-out")?);
+        images.push(timed(steps, "--out")?);
     }
+    let more = (steps - few) as f64;
+    let step = median(short.iter().zip(&images).map(|(brief, long)| (long - brief) / more));
     let (load, peak) = (load.as_secs_f64(), peak_mb()?);
     println!(
-        "{{\"load\": {load}, \"images\": {images:?}, \"steps\": {steps:?}, \"peak_mb\": {peak}}}"
+        "{{\"load\": {load}, \"first\": {first}, \"short\": {short:?}, \"images\": {images:?}, \
+         \"step\": {step}, \"peak_mb\": {peak}}}"
     );
     Ok(())
+}
+
+/// The time since `start`, once `device` has everything that was copied to it.
+pub(crate) fn loaded(start: Instant, device: Device) -> Duration {
+    if let Device::Cuda(number) = device {
+        tch::Cuda::synchronize(number as i64);
+    }
+    start.elapsed()
+}
+
+/// The middle of `values`, or the mean of the two in the middle.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len().is_multiple_of(2) {
+        (values[middle - 1] + values[middle]) / 2.0
+    } else {
+        values[middle]
+    }
 }
 
 /// The most memory that this process has held at once, in MB; Linux only.

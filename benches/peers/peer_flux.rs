@@ -10,12 +10,17 @@ use std::time::Instant;
 
 use imagerag::conditioner::{ConditionFit, ConditionLatents, OminiControl};
 use imagerag::generator::Flux;
-use peer::{Arguments, measure};
+use imagerag::models::{DType, Device};
+use peer::{Arguments, loaded, measure};
 
-fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let given = Arguments::read();
+    let device: Device = given.number("--device")?;
+    let dtype: DType = given.number("--dtype")?;
     let start = Instant::now();
     let flux = Flux::builder(given.get("--model")?)
+        .device(device)
+        .dtype(dtype)
         .with_omini_control(given.get("--lora")?)
         .with_max_sequence_length(given.number("--max-sequence-length")?)
         .load()?;
@@ -25,5 +30,5 @@ fn main() -> Result<(), Box<dyn Error>> {
         .with_fit(ConditionFit::Stretch)
         .with_latents(ConditionLatents::Mean)
         .build()?;
-    measure(&given, start.elapsed(), &flux, &adapter)
+    measure(&given, loaded(start, device), &flux, &adapter)
 }

@@ -11,14 +11,20 @@ use std::time::Instant;
 use imagerag::conditioner::IpAdapter;
 use imagerag::generator::Sdxl;
 use imagerag::models::{DType, Device};
-use peer::{Arguments, measure};
+use peer::{Arguments, loaded, measure};
 
-fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let given = Arguments::read();
+    let device: Device = given.number("--device")?;
+    let dtype: DType = given.number("--dtype")?;
     let start = Instant::now();
     let (file, encoder) = (given.get("--ip-adapter")?, given.get("--image-encoder")?);
-    let sdxl = Sdxl::builder(given.get("--model")?).with_ip_adapter(file).load()?;
-    let adapter = IpAdapter::load(file, encoder, Device::Cpu, DType::F32)?
-        .with_scale(given.number("--scale")?);
-    measure(&given, start.elapsed(), &sdxl, &adapter)
+    let sdxl = Sdxl::builder(given.get("--model")?)
+        .device(device)
+        .dtype(dtype)
+        .with_ip_adapter(file)
+        .load()?;
+    let adapter =
+        IpAdapter::load(file, encoder, device, dtype)?.with_scale(given.number("--scale")?);
+    measure(&given, loaded(start, device), &sdxl, &adapter)
 }
