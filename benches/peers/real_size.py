@@ -143,7 +143,7 @@ class Writer:
         text += b" " * (-len(text) % 8)
         head = len(text).to_bytes(8, "little") + text
         path = self.folder / file
-        path.unlink(missing_ok=True)
+        path.write_bytes(b"")
         whole = torch.from_file(str(path), shared=True, size=len(head) + end, dtype=torch.uint8)
         whole[: len(head)] = torch.frombuffer(bytearray(head), dtype=torch.uint8)
         data = whole[len(head) :]
