@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use memmap2::Mmap;
 use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
 use serde::Deserialize;
+use tch::{Device, Kind, Tensor};
 
 use super::config::read_json;
 use crate::{Error, Result};
@@ -37,6 +39,8 @@ struct MappedFile {
     map: Mmap,
     data: usize,
     header: Metadata,
+    /// All bytes of the file as a tensor, once one of its tensors is used in place.
+    whole: Mutex<Option<Tensor>>,
 }
 
 /// One tensor in its file.
@@ -44,6 +48,9 @@ pub(crate) struct StoredTensor<'a> {
     pub(crate) path: &'a Path,
     pub(crate) info: &'a TensorInfo,
     pub(crate) bytes: &'a [u8],
+    file: &'a MappedFile,
+    /// Where `bytes` begins in the file.
+    offset: usize,
 }
 
 impl TensorFiles {
@@ -127,8 +134,32 @@ impl TensorFiles {
         let file = self.files.get(at)?;
         let info = file.header.info(name)?;
         let (start, end) = info.data_offsets;
-        let bytes = file.map.get(file.data + start..file.data + end)?;
-        Some(StoredTensor { path: &file.path, info, bytes })
+        let offset = file.data + start;
+        let bytes = file.map.get(offset..file.data + end)?;
+        Some(StoredTensor { path: &file.path, info, bytes, file, offset })
+    }
+}
+
+impl StoredTensor<'_> {
+    /// The tensor in the pages of its file, without a copy; `None` where it begins between two
+    /// values of `kind`, or where the system does not map the file so.
+    pub(crate) fn in_place(&self, kind: Kind, shape: &[i64]) -> Option<Tensor> {
+        if !self.offset.is_multiple_of(kind.elt_size_in_bytes()) {
+            return None;
+        }
+        let (offset, length) = (self.offset.try_into().ok()?, self.bytes.len().try_into().ok()?);
+        let whole = self.file.whole()?;
+        whole.f_narrow(0, offset, length).ok()?.f_view_dtype(kind).ok()?.f_view(shape).ok()
+    }
+
+    /// Gives the pages of the tensor, which has been copied, back to the system.
+    pub(crate) fn release(&self) {
+        #[cfg(unix)]
+        // SAFETY: the map is read-only and of a file: what is read again is the file's again.
+        let _ = unsafe {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            self.file.map.unchecked_advise_range(advice, self.offset, self.bytes.len())
+        };
     }
 }
 
@@ -149,7 +180,21 @@ impl MappedFile {
         let (length, header) = SafeTensors::read_metadata(&map).map_err(|error| {
             Error::invalid_file(path, "header", "a whole safetensors file", error)
         })?;
-        Ok(Self { path: path.to_owned(), map, data: length + size_of::<u64>(), header })
+        let (path, data) = (path.to_owned(), length + size_of::<u64>());
+        Ok(Self { path, map, data, header, whole: Mutex::default() })
+    }
+
+    /// The file in a map that all tensors made of it own together, and that goes with the last of
+    /// them. The map is private: what is written to it, which nothing does, is not written to the
+    /// file.
+    fn whole(&self) -> Option<Tensor> {
+        let mut whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
+        if whole.is_none() {
+            let (path, length) = (self.path.to_str()?, i64::try_from(self.map.len()).ok()?);
+            let bytes = (Kind::Uint8, Device::Cpu);
+            *whole = Some(Tensor::f_from_file(path, false, length, bytes).ok()?);
+        }
+        whole.as_ref().map(Tensor::shallow_clone)
     }
 }
 

@@ -180,7 +180,7 @@ fn check(name: &str, stored: &StoredTensor<'_>, shape: &[i64]) -> Result<Kind> {
     }
 }
 
-/// From the mapped file straight to `device`, cast to `kind`.
+/// From the mapped file to `device`, cast to `kind`; in the file's own pages where that is the same.
 fn read(
     stored: &StoredTensor<'_>,
     stored_kind: Kind,
@@ -188,16 +188,24 @@ fn read(
     kind: Kind,
     device: Device,
 ) -> std::result::Result<Tensor, tch::TchError> {
-    if stored.bytes.as_ptr().align_offset(stored_kind.elt_size_in_bytes()) != 0 {
-        let copy = Tensor::f_from_data_size(stored.bytes, shape, stored_kind)?;
-        return copy.f_to_device_(device, kind, false, false);
+    if (stored_kind, Device::Cpu) == (kind, device)
+        && let Some(tensor) = stored.in_place(kind, shape)
+    {
+        return Ok(tensor);
     }
-    // SAFETY: the bytes are as long as shape and kind say, which the header's check made sure of,
-    // and aligned; `view` is gone before the map is, for the next line copies it.
-    let view = unsafe {
-        Tensor::f_from_blob(stored.bytes.as_ptr(), shape, &[], stored_kind, Device::Cpu)
-    }?;
-    view.f_to_device_(device, kind, false, true)
+    let copy = if stored.bytes.as_ptr().align_offset(stored_kind.elt_size_in_bytes()) == 0 {
+        // SAFETY: the bytes are as long as shape and kind say, which the header's check made sure
+        // of, and aligned; `view` is gone before the map is, for the next line copies it.
+        let view = unsafe {
+            Tensor::f_from_blob(stored.bytes.as_ptr(), shape, &[], stored_kind, Device::Cpu)
+        }?;
+        view.f_to_device_(device, kind, false, true)?
+    } else {
+        let copy = Tensor::f_from_data_size(stored.bytes, shape, stored_kind)?;
+        copy.f_to_device_(device, kind, false, false)?
+    };
+    stored.release();
+    Ok(copy)
 }
 
 /// The shape in the file. Sides fit: their product with the size of a value is below the file's.

@@ -91,13 +91,44 @@ fn a_tensor_outlives_its_file() {
 }
 
 #[test]
-fn misaligned_data_is_read() {
+fn what_is_stored_as_asked_for_is_used_in_place_and_the_file_stays_as_it_is() {
+    let folder = Folder::new("in_place");
+    let path = folder.0.join("x.safetensors");
+    let source = Tensor::from_slice(&[1f32, -2.5, 0.125, 7.0]);
+    let kinds = [Kind::Float, Kind::Half, Kind::BFloat16, Kind::Double, Kind::Int64, Kind::Uint8];
+    let named = kinds.map(|kind| (format!("{kind:?}"), source.abs().to_kind(kind)));
+    Tensor::write_safetensors(&named, &path).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let weights = open(&path).unwrap();
+    for (kind, (name, expected)) in kinds.into_iter().zip(&named) {
+        let [first, second] = [(); 2].map(|()| weights.get_kind(name, &[4], kind).unwrap());
+        assert_eq!((first.kind(), &first), (kind, expected), "{name}");
+        assert_eq!(first.data_ptr(), second.data_ptr(), "{name}: not in place");
+        let other = if kind == Kind::Float { Kind::Double } else { Kind::Float };
+        let [first, second] = [(); 2].map(|()| weights.get_kind(name, &[4], other).unwrap());
+        assert_eq!(first, expected.to_kind(other), "{name}");
+        assert_ne!(first.data_ptr(), second.data_ptr(), "{name}: cast in place");
+    }
+    // What nothing does: the map is private.
+    let mut written = weights.get("Float", &[4]).unwrap();
+    let _ = written.fill_(3.0);
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn misaligned_data_is_copied() {
     let folder = Folder::new("misaligned");
     let header = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
-    for pad in 0..4 {
-        let path = folder.write("x.safetensors", raw(&format!("{header}{}", " ".repeat(pad)), 8));
-        assert_eq!(open(&path).unwrap().get("a", &[2]).unwrap(), Tensor::from_slice(&[0f32, 0.0]));
-    }
+    let values = [1.5f32, -3.0];
+    let aligned = (0..4).filter(|&pad| {
+        let mut bytes = raw(&format!("{header}{}", " ".repeat(pad)), 0);
+        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        let weights = open(&folder.write("x.safetensors", bytes)).unwrap();
+        let [first, second] = [(); 2].map(|()| weights.get("a", &[2]).unwrap());
+        assert_eq!(first, Tensor::from_slice(&values), "{pad}");
+        first.data_ptr() == second.data_ptr()
+    });
+    assert_eq!(aligned.count(), 1);
 }
 
 #[test]
@@ -234,14 +265,14 @@ fn what_is_held_outlives_its_file_and_what_is_checked_is_not_read() {
     let weights = open(&path).unwrap();
     let (held, checked) = (weights.clone().held(), weights.checked());
 
-    let first = held.get("w", &[3]).unwrap();
-    // The same file, to the inode, with other values.
-    folder.write("weights.safetensors", file(&[("w", &[9.0; 3])]));
-    assert_eq!(weights.get("w", &[3]).unwrap(), Tensor::from_slice(&[9f32; 3]));
-    assert_eq!(held.get("w", &[3]).unwrap(), first);
-    assert_eq!(first, Tensor::from_slice(&values));
-    let half = held.get_kind("w", &[3], Kind::Half).unwrap();
-    assert_eq!(half.kind(), Kind::Half);
+    let [as_stored, cast] =
+        [Kind::Float, Kind::Half].map(|kind| held.get_kind("w", &[3], kind).unwrap());
+    fs::remove_file(path).unwrap();
+    for kind in [Kind::Float, Kind::Half] {
+        let again = held.get_kind("w", &[3], kind).unwrap();
+        assert_eq!((again.kind(), again), (kind, Tensor::from_slice(&values).to_kind(kind)));
+    }
+    assert_eq!(as_stored, cast.to_kind(Kind::Float));
 
     assert_eq!(checked.get("w", &[3]).unwrap(), Tensor::zeros([3], (Kind::Float, Device::Cpu)));
     for weights in [held, checked] {
