@@ -28,6 +28,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let adapter = OminiControl::builder(given.get("--lora")?)
         .with_condition_size(given.number("--condition-size")?)
         .with_position_delta(0, given.number("--position-delta")?)
+        .with_pixels_per_token(flux.size_multiple())
         .with_fit(ConditionFit::Stretch)
         .with_latents(ConditionLatents::Mean)
         .build()?;
