@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use imagerag::models::{DType, Device};
 use sheet::{Row, contact_sheet, enlarged};
 use world::World;
 
@@ -34,6 +35,12 @@ struct Options {
     /// Seed of the starting noise.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Where the models compute: cpu, cuda or cuda:1.
+    #[arg(long, default_value = "cpu")]
+    device: Device,
+    /// What they compute in: f32, f16 or bf16.
+    #[arg(long, default_value = "f32")]
+    dtype: DType,
     /// Where the pictures go.
     #[arg(long, default_value = "imagerag-out")]
     out: PathBuf,
@@ -48,7 +55,7 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
     command::prepare(&sheet)?;
     let began = Instant::now();
     let world = World::open()?;
-    let parts = world.load()?;
+    let parts = world.load(options.device, options.dtype)?;
     let pipeline = parts.pipeline().build()?;
     println!("loaded     every model and the gallery in {:.1?}", began.elapsed());
 

@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use futures::executor::block_on;
 use imagerag::conditioner::InPrompt;
 use imagerag::critic::Verdict;
+use imagerag::models::{DType, Device};
 use imagerag::pipeline::{Mode, RagConfig};
 use imagerag::retriever::{Bm25, Caption, Fuse, Idf, Reference, Rerank, VlmReranker};
 use imagerag::testing::{FakeCritic, FakeGenerator};
@@ -64,7 +65,7 @@ impl Vlm for Eyes {
 #[test]
 fn how_often_the_first_reference_shows_the_species() {
     let world = World::open().unwrap();
-    let clip: Arc<dyn Retriever> = Arc::new(world.load().unwrap().retriever);
+    let clip: Arc<dyn Retriever> = Arc::new(world.load(Device::Cpu, DType::F32).unwrap().retriever);
     let species: Arc<[String]> = world.rare.iter().chain(&world.common).cloned().collect();
     let judge = Judge::load(&world.folder.join("models/judge")).unwrap();
     let eyes = Eyes(Arc::new(Mutex::new(judge)), Arc::clone(&species));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
 use futures::{FutureExt, StreamExt};
+use imagerag::models::{DType, Device};
 use imagerag::pipeline::{Event, Mode, Record, StopReason};
 use imagerag::retriever::Caption;
 use imagerag::testing::{FakeVlm, conformance};
@@ -19,7 +20,7 @@ fn world() -> &'static (World, Parts) {
     static WORLD: OnceLock<(World, Parts)> = OnceLock::new();
     WORLD.get_or_init(|| {
         let world = World::open().unwrap();
-        let parts = world.load().unwrap();
+        let parts = world.load(Device::Cpu, DType::F32).unwrap();
         (world, parts)
     })
 }

@@ -23,9 +23,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy
-from PIL import Image
-
 from memory import watched
 
 HERE = Path(__file__).resolve().parent
@@ -89,9 +86,11 @@ def main() -> None:
     }
     words = [str(word) for pair in request.items() for word in pair]
     theirs = [sys.executable, str(HERE / program), *(["--compile"] if arguments.compile else [])]
-    programs = {peer: theirs, "imagerag": ours(arguments, example)}
-    if arguments.only:
-        programs = {peer: theirs} if arguments.only == "peer" else {"imagerag": programs["imagerag"]}
+    programs = {peer: theirs}
+    if arguments.only != "peer":
+        programs["imagerag"] = ours(arguments, example)
+    if arguments.only == "imagerag":
+        del programs[peer]
 
     out = arguments.out or folder
     out.mkdir(parents=True, exist_ok=True)
@@ -124,6 +123,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=256, help="width and height in pixels")
     parser.add_argument("--condition-size", type=int, help="flux: sides of the condition in pixels; --size by default")
     parser.add_argument("--text-tokens", type=int, default=128, help="flux: tokens of the prompt, with padding")
+    parser.add_argument("--residency", choices=("keep", "offload", "on-demand"), help="flux: where our networks wait")
     parser.add_argument("--compile", action="store_true", help="the peer with torch.compile")
     parser.add_argument("--checkpoint", type=Path, help="a folder with one, in the layout of the one that is made here")
     parser.add_argument("--program", type=Path, help="our program, built; by default cargo builds it")
@@ -140,17 +140,20 @@ def read_arguments() -> argparse.Namespace:
 
 def ours(arguments: argparse.Namespace, example: str) -> list:
     """The command of our program, built."""
+    residency = ["--residency", arguments.residency] if arguments.residency else []
     if arguments.program:
-        return [str(arguments.program)]
+        return [str(arguments.program), arguments.work, *residency]
     cargo = ["cargo", "run", "--quiet", "--release", "--features", "tch", "--example", example, "--"]
     subprocess.run(["cargo", "build", *cargo[3:-1]], cwd=ROOT, check=True)
-    return cargo
+    return [*cargo, *residency]
 
 
 def run(command: list, words: list, out: Path, arguments: argparse.Namespace) -> dict:
     """What one program says of itself, and the device's memory."""
     threads = str(arguments.threads)
     environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    if "CUDA_INJECTION64_PATH" in environment:
+        environment["IMAGERAG_KERNELS"] = f"{out}.kernels"
     images = ["--out", f"{out}.png", "--short-out", f"{out}.short.png"]
     with watched(arguments.device) as peak:
         done = subprocess.run(
@@ -194,16 +197,19 @@ def medians(rows: list) -> dict:
 
 def difference(peer: str, out: Path, arguments: argparse.Namespace) -> dict:
     """How far the two programs' images are apart: after all steps, and after few."""
+    import numpy
+    from PIL import Image
+
     found = {}
     for name, ending in (("long", "png"), ("short", "short.png")):
         pair = (numpy.asarray(Image.open(out / f"{program}.{ending}"), dtype=float) for program in (peer, "imagerag"))
         theirs, mine = pair
         apart = numpy.abs(theirs - mine)
         found[name] = {
-            "largest": apart.max(),
-            "mean": apart.mean(),
+            "largest": float(apart.max()),
+            "mean": float(apart.mean()),
             "relative": float(numpy.linalg.norm(theirs - mine) / max(numpy.linalg.norm(theirs - theirs.mean()), 1e-9)),
-            "contrast": theirs.std(),
+            "contrast": float(theirs.std()),
         }
     exact = arguments.dtype == "f32" and arguments.device == "cpu"
     found["equal"] = bool(found["long"]["largest"] <= PIXELS if exact else found["short"]["relative"] <= RELATIVE)

@@ -1,7 +1,9 @@
 """What the peers' programs share: the request's words, images drawn one after the other, and what they took."""
 
 import argparse
+import ctypes
 import json
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -54,10 +56,13 @@ def measure(request: argparse.Namespace, load: float, draw: Callable[[int], Imag
         return seconds
 
     first = timed(request.steps, request.out)
+    phase_ends("first")
     short, images = [], []
     for _ in range(request.images):
         short.append(timed(request.short_steps, request.short_out))
+        phase_ends("short")
         images.append(timed(request.steps, request.out))
+        phase_ends("long")
     more = request.steps - request.short_steps
     step = statistics.median((long - brief) / more for brief, long in zip(short, images))
     status = Path("/proc/self/status").read_text()
@@ -67,3 +72,9 @@ def measure(request: argparse.Namespace, load: float, draw: Callable[[int], Imag
     if request.device != "cpu":
         row["torch_peak_mb"] = torch.cuda.max_memory_allocated(request.device) / 2**20
     print(json.dumps(row))
+
+
+def phase_ends(phase: str) -> None:
+    """Tells the list of kernels, where one is made (benches/device/kernels.cpp), what to call those so far."""
+    if path := os.environ.get("CUDA_INJECTION64_PATH"):
+        ctypes.CDLL(path).kernels_mark(phase.encode())

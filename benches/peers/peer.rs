@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::ffi::{CStr, c_char};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -71,10 +72,13 @@ pub(crate) fn measure(
     };
     let (steps, few): (usize, usize) = (given.number("--steps")?, given.number("--short-steps")?);
     let first = timed(steps, "--out")?;
+    phase_ends(c"first");
     let (mut short, mut images) = (Vec::new(), Vec::new());
     for _ in 0..given.number("--images")? {
         short.push(timed(few, "--short-out")?);
+        phase_ends(c"short");
         images.push(timed(steps, "--out")?);
+        phase_ends(c"long");
     }
     let more = (steps - few) as f64;
     let step = median(short.iter().zip(&images).map(|(brief, long)| (long - brief) / more));
@@ -84,6 +88,19 @@ pub(crate) fn measure(
          \"step\": {step}, \"peak_mb\": {peak}}}"
     );
     Ok(())
+}
+
+/// Tells the list of kernels, where one is made (`benches/device/kernels.cpp`), what to call those so far.
+fn phase_ends(phase: &CStr) {
+    let Some(path) = std::env::var_os("CUDA_INJECTION64_PATH") else { return };
+    // SAFETY: CUDA has loaded the library already, and `kernels_mark` takes a C string.
+    unsafe {
+        if let Ok(library) = libloading::Library::new(path)
+            && let Ok(mark) = library.get::<extern "C" fn(*const c_char)>("kernels_mark")
+        {
+            mark(phase.as_ptr());
+        }
+    }
 }
 
 /// The time since `start`, once `device` has everything that was copied to it.

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use imagerag::conditioner::{ConditionFit, ConditionLatents, OminiControl};
-use imagerag::generator::Flux;
+use imagerag::generator::{Flux, Residency};
 use imagerag::models::{DType, Device};
 use peer::{Arguments, loaded, measure};
 
@@ -22,13 +22,26 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
         .device(device)
         .dtype(dtype)
         .with_omini_control(given.get("--lora")?)
+        .with_residency(residency(given.get("--residency").ok())?)
         .with_max_sequence_length(given.number("--max-sequence-length")?)
         .load()?;
     let adapter = OminiControl::builder(given.get("--lora")?)
         .with_condition_size(given.number("--condition-size")?)
         .with_position_delta(0, given.number("--position-delta")?)
+        .with_pixels_per_token(flux.size_multiple())
         .with_fit(ConditionFit::Stretch)
         .with_latents(ConditionLatents::Mean)
         .build()?;
     measure(&given, loaded(start, device), &flux, &adapter)
+}
+
+fn residency(name: Option<&str>) -> Result<Residency, String> {
+    match name {
+        None | Some("keep") => Ok(Residency::Keep),
+        Some("offload") => Ok(Residency::Offload),
+        Some("on-demand") => Ok(Residency::OnDemand),
+        Some(other) => {
+            Err(format!("--residency: expected keep, offload or on-demand, found {other}"))
+        }
+    }
 }

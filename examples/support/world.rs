@@ -63,11 +63,14 @@ impl World {
     }
 
     /// Loads every model and embeds the gallery.
-    pub(crate) fn load(&self) -> Result<Parts> {
+    pub(crate) fn load(&self, device: Device, dtype: DType) -> Result<Parts> {
         let models = self.folder.join("models");
         let adapter = models.join("ip-adapter-plus_tinyworld.safetensors");
-        let (device, dtype) = (Device::Cpu, DType::F32);
-        let generator = Sdxl::builder(models.join("sdxl")).with_ip_adapter(&adapter).load()?;
+        let generator = Sdxl::builder(models.join("sdxl"))
+            .device(device)
+            .dtype(dtype)
+            .with_ip_adapter(&adapter)
+            .load()?;
         let template = match self.prompt_with_reference.as_str() {
             "{prompt}" => PromptTemplate::Plain,
             _ => PromptTemplate::Examples,

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use imagerag::critic::Query;
+use imagerag::models::{DType, Device};
 use imagerag::pipeline::RagPipelineBuilder;
 use indicatif::ProgressBar;
 use judge::Judge;
@@ -44,6 +45,12 @@ struct Options {
     /// Seeds for each prompt, 1 to 4.
     #[arg(long, default_value_t = 4)]
     seeds: usize,
+    /// Where the models compute: cpu, cuda or cuda:1.
+    #[arg(long, default_value = "cpu")]
+    device: Device,
+    /// What they compute in: f32, f16 or bf16.
+    #[arg(long, default_value = "f32")]
+    dtype: DType,
     /// Where the contact sheet goes.
     #[arg(long, default_value = "imagerag-out/tinyworld.png")]
     sheet: PathBuf,
@@ -52,7 +59,7 @@ struct Options {
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let options = Options::parse();
     let world = World::open()?;
-    let parts = world.load()?;
+    let parts = world.load(options.device, options.dtype)?;
     let judge = Judge::load(&world.folder.join("models/judge"))?;
     let concepts = runs::concepts_of_gallery(&world)?;
     let rare = Case::all(&world, &world.rare, options.prompts, options.seeds);
