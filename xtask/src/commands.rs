@@ -1,7 +1,7 @@
 //! Turns each command's name into one or two cargo runs.
 
 use crate::shell::{self, Result};
-use crate::{cuda, faiss, manifest, milvus, native};
+use crate::{cuda, device_kit, faiss, manifest, milvus, native};
 use std::process::Command;
 
 pub fn quickstart(arguments: &[String]) -> Result<()> {
@@ -28,7 +28,12 @@ pub fn test(arguments: &[String]) -> Result<()> {
     let features = manifest::backends()?;
     let mut tests = command_of(&["test", "--workspace", "--features", &features], rest);
     native::provide()?.apply(&mut tests);
-    milvus::run_beside(&mut tests)
+    milvus::run_beside(&mut tests)?;
+    if rest.is_empty() {
+        shell::say("the device kit, every part at toy size on the CPU");
+        device_kit::try_out()?;
+    }
+    Ok(())
 }
 
 pub fn env(_: &[String]) -> Result<()> {

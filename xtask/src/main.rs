@@ -4,6 +4,7 @@ mod apt;
 mod ci;
 mod commands;
 mod cuda;
+mod device_kit;
 mod faiss;
 mod libtorch;
 mod manifest;
@@ -26,7 +27,7 @@ struct Command {
     run: fn(&[String]) -> shell::Result<()>,
 }
 
-const COMMANDS: [Command; 10] = [
+const COMMANDS: [Command; 12] = [
     Command {
         name: "quickstart",
         arguments: "[ARGS…]",
@@ -77,13 +78,32 @@ const COMMANDS: [Command; 10] = [
     },
     Command {
         name: "peers",
-        arguments: "[sdxl|flux|retrieval] [ARGS…]",
+        arguments: "[sdxl|flux|retrieval] [--device cuda:0] [--dtype bf16] [ARGS…]",
         about: "Runs the same generation in a peer and here, or search in faiss-cpu and here; prints ratios.",
         details: "Uses $PYTHON, python3 or python if they have what benches/peers/requirements.txt lists,\n\
                   else installs that under the target folder. ARGS go to benches/peers/compare.py.\n\
                   `peers retrieval` does the same with requirements-retrieval.txt and retrieval.py:\n\
                   cargo xtask peers retrieval --quick --json figures.json",
         run: peers::run,
+    },
+    Command {
+        name: "device-check",
+        arguments: "[--cpu] [PART…]",
+        about: "Checks and measures everything on this machine's GPU, beside diffusers.",
+        details: "Makes the device kit in the target folder and runs it: what works, how fast, with how much memory.\n\
+                  docs/gpu.md says what each part does. The peers run where Python has their packages, which\n\
+                  `cargo xtask peers flux` installs. --cpu runs every part at toy size on the CPU.",
+        run: device_kit::check,
+    },
+    Command {
+        name: "device-kit",
+        arguments: "DIR [--faiss] [--no-checkout]",
+        about: "Packs the same for another machine, without Rust or a network there.",
+        details: "DIR/run.sh [--cpu] [PART…] runs it; it needs Python 3.10 with torch 2.11.0 and an NVIDIA driver.\n\
+                  --faiss adds the search on a GPU (an hour to build, sm_90 by CUDAARCHS=90-real).\n\
+                  --no-checkout leaves out fixtures and the embedded world: for a DIR that stays in its checkout.\n\
+                  --dev packs what `cargo xtask test` has built, unoptimised, to try the kit itself.",
+        run: device_kit::run,
     },
     Command {
         name: "fixtures",
@@ -141,7 +161,7 @@ fn dispatch(arguments: &[String]) -> shell::Result<()> {
 
 fn overview() -> String {
     let rows =
-        COMMANDS.iter().map(|command| format!("    {:<12}{}\n", command.name, command.about));
+        COMMANDS.iter().map(|command| format!("    {:<14}{}\n", command.name, command.about));
     format!("cargo xtask COMMAND [ARGS…]\n\n{}", rows.collect::<String>())
 }
 
@@ -164,7 +184,7 @@ mod tests {
     fn every_command_is_in_the_overview_and_explains_itself() {
         let overview = overview();
         for command in &COMMANDS {
-            assert!(overview.contains(&format!("    {:<12}{}", command.name, command.about)));
+            assert!(overview.contains(&format!("    {:<14}{}", command.name, command.about)));
             assert!(help(command).starts_with(&format!("cargo xtask {}", command.name)));
             assert!(!command.details.is_empty());
         }

@@ -33,10 +33,13 @@ pub fn provide() -> Result<Libtorch> {
     remembered().map_or_else(find_or_install, Ok)
 }
 
+/// Where cargo builds.
+pub fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// Where we install: `$IMAGERAG_NATIVE`, else `native/` in the target folder.
 pub fn folder() -> PathBuf {
-    let target =
-        || env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let folder =
         env::var_os("IMAGERAG_NATIVE").map_or_else(|| target().join("native"), PathBuf::from);
     std::path::absolute(&folder).unwrap_or(folder)

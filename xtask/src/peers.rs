@@ -79,6 +79,17 @@ fn is_asked(names: &[String], name: &str) -> bool {
     names.is_empty() || names.iter().any(|asked| asked == name)
 }
 
+/// The path of a Python that runs all peers that draw, and where it finds their packages if not by itself. Nothing is
+/// installed.
+pub fn found() -> Option<(String, Option<PathBuf>)> {
+    if let Some(python) = Python::all().into_iter().find(|python| python.finds(FLUX.modules)) {
+        return Some((python.executable().ok()?, None));
+    }
+    let folder = native::folder().join(FLUX.folder);
+    let python = Python::with_pip(&native::folder()).ok().filter(|_| folder.is_dir())?;
+    Some((python.executable().ok()?, Some(folder)))
+}
+
 /// A Python that has everything, else one that finds it in a folder we install into.
 fn python(packages: &Packages) -> Result<Command> {
     if let Some(python) = Python::all().into_iter().find(|python| python.finds(packages.modules)) {

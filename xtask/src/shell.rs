@@ -29,6 +29,18 @@ pub fn set_up(command: &mut Command) -> Result<()> {
     run(command.stdout(std::io::stderr()))
 }
 
+/// Like [`run`]; what the command prints on stdout is returned.
+pub fn printed(command: &mut Command) -> Result<String> {
+    let line = line(command);
+    say(&line);
+    let ran = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    match ran {
+        Ok(ran) if ran.status.success() => Ok(String::from_utf8_lossy(&ran.stdout).into_owned()),
+        Ok(ran) => Err(format!("`{line}` failed: {}", ran.status)),
+        Err(error) => Err(format!("`{line}` did not start: {error}")),
+    }
+}
+
 /// What `command` prints on stdout, or nothing if it cannot start or fails.
 pub fn output(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
