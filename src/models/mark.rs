@@ -38,9 +38,7 @@ impl Mark {
     pub(crate) fn wait(&self) -> Result<()> {
         match self {
             Self::Passed => Ok(()),
-            Self::Ahead(event) => {
-                event.wait().map_err(|text| failure("waiting for the GPU", text))
-            }
+            Self::Ahead(event) => event.wait().map_err(|text| failure("waiting for the GPU", text)),
         }
     }
 }
