@@ -38,8 +38,8 @@ pub use sdxl::{Sdxl, SdxlBuilder};
 /// # Contract
 /// - One image a request, in the order of the requests; a slice of none gives none.
 /// - The same request gives the same image, whatever else is in the batch or runs beside it.
-/// - `request.progress` is told of every step, in order.
-/// - Dropping the future stops the work soon, between two steps at the latest.
+/// - `request.progress` is told of every step, in order, once the step is done.
+/// - Dropping the future stops the work soon: within two steps at the latest.
 /// - A request with a [`Conditioning`](crate::conditioner::Conditioning) whose kind is not in
 ///   [`accepts`](Self::accepts) is [`Error::InvalidInput`](crate::Error::InvalidInput), and so is
 ///   every value out of range, before any work begins.

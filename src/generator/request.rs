@@ -134,12 +134,14 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Calls `listener` after each step, on the model's own thread: it should return soon.
+    /// Calls `listener` when a step is done, on the model's own thread: it should return soon. A GPU
+    /// works on the next step meanwhile.
     pub fn new(listener: impl Fn(Step) + Send + Sync + 'static) -> Self {
         Self { listener: Some(Arc::new(listener)), preview_every: None }
     }
 
-    /// Asks for a preview image with every `steps`-th step; 0 asks for none.
+    /// Asks for a preview image with every `steps`-th step; 0 asks for none. The generation waits
+    /// for each.
     #[must_use]
     pub fn with_previews_every(mut self, steps: usize) -> Self {
         self.preview_every = (steps > 0).then_some(steps);
