@@ -35,6 +35,8 @@ impl Backend {
 pub(crate) fn attention_and_log_sum(q: &Tensor, k: &Tensor, v: &Tensor) -> (Tensor, Tensor) {
     let (read, log_sum) = match (Backend::of(q, k, v), q.device()) {
         (Backend::Math, _) => math(q, k, v),
+        // Attention fills such heads up for this kernel.
+        (Backend::Flash, Device::Cuda(_)) if q.size()[3] % 8 != 0 => math(q, k, v),
         (_, Device::Cpu) => flash_on_cpu(q, k, v),
         (Backend::Efficient, _) => efficient(q, k, v),
         // The efficient kernel goes wherever these do; why they do not is on standard error.

@@ -72,9 +72,7 @@ impl Golden {
 }
 
 fn get(case: &str, name: &str) -> Tensor {
-    recorded(&fixture(&format!("omini/{case}_golden.safetensors")), name)
-        .to_device(device())
-        .to_kind(kind())
+    recorded(&fixture(&format!("omini/{case}_golden.safetensors")), name).to_device(device())
 }
 
 #[test]

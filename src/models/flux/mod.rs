@@ -1,16 +1,15 @@
 //! Noisy latents, a time and text to the flow of each latent: FLUX's transformer, one file a part.
 //!
 //! # Branches
-//! A sequence is made of [`Branch`](branch::Branch)es: the text first, then the image that is
-//! drawn, then a condition where there is one. Each has its own tokens, positions
+//! What the transformer reads is made of [`Branch`](branch::Branch)es: the text first, then the
+//! image that is drawn, then a condition where there is one. Each has its own tokens, positions
 //! ([`Rope`](rope::Rope)), modulation vectors ([`Modulations`](modulation::Modulations), from its
-//! own time) and, where an adapter asks for it, its own [`Lora`](lora::Lora). Blocks take any
-//! number of them: in a double block the first goes through the text's weights and all others
-//! through the image's; in a single block all go through the same. They meet in
-//! [`joint_attention`](attention::joint_attention) alone.
+//! own time) and, where an adapter asks for it, its own [`Lora`](lora::Lora).
 //!
-//! Branches of the same time and LoRA may be joined to one for the single blocks, as text and image
-//! are: their weights are the same there.
+//! Branches that go through the same weights are one [`Sequence`](branch::Sequence), so that each
+//! product is one for all of them: in a double block the text, and image and condition; in a single
+//! block all, where text and image, whose time is the same, are even one branch. Sequences meet in
+//! [`joint_attention`](attention::joint_attention) alone.
 
 pub(crate) mod attention;
 pub(crate) mod branch;

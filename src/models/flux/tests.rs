@@ -30,7 +30,7 @@ impl Golden {
 
     fn get(&self, name: &str) -> Tensor {
         let path = fixture("flux/layers").join(format!("{}.safetensors", self.case));
-        recorded(&path, name).to_device(device()).to_kind(kind())
+        recorded(&path, name).to_device(device())
     }
 
     /// What a layer takes, in its type.
