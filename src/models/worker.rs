@@ -255,13 +255,16 @@ mod tests {
     fn after_an_error_that_ends_cuda_every_call_names_it_at_once() {
         let worker = Arc::new(Worker::spawn("model", Device::Cpu, |_| Ok(0)).unwrap());
         let first = "CUDA error: an illegal memory access was encountered";
-        // As tch panics: an `unwrap` of what libtorch threw.
-        let thrown = tch::TchError::Torch(format!("{first}\nCUDA kernel errors might be late"));
+        let operator = move || {
+            let thrown = format!("{first}\nCUDA kernel errors might be late");
+            Err::<(), _>(tch::TchError::Torch(thrown))
+        };
         let (release, gate) = mpsc::channel::<()>();
         let mut failing = pin!(worker.run(move |jobs, _| {
             *jobs += 1;
             gate.recv().unwrap();
-            Err::<(), _>(thrown).unwrap();
+            // As tch panics.
+            operator().unwrap();
             Ok(())
         }));
         assert!(poll(failing.as_mut()).is_pending());
