@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io;
+#[cfg(unix)]
+use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -36,6 +39,8 @@ pub(crate) struct TensorFiles {
 
 struct MappedFile {
     path: PathBuf,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "what is read is read from the map"))]
+    file: File,
     map: Mmap,
     data: usize,
     header: Metadata,
@@ -152,6 +157,21 @@ impl StoredTensor<'_> {
         whole.f_narrow(0, offset, length).ok()?.f_view_dtype(kind).ok()?.f_view(shape).ok()
     }
 
+    /// Reads as many bytes of the tensor as `target` takes, from byte `at` on. Unlike what is read
+    /// through the map, this makes no pages.
+    #[cfg(unix)]
+    pub(crate) fn read_at(&self, at: usize, target: &mut [u8]) -> io::Result<()> {
+        let start = u64::try_from(self.offset + at).map_err(io::Error::other)?;
+        self.file.file.read_exact_at(target, start)
+    }
+
+    /// Reads as many bytes of the tensor as `target` takes, from byte `at` on.
+    #[cfg(not(unix))]
+    pub(crate) fn read_at(&self, at: usize, target: &mut [u8]) -> io::Result<()> {
+        target.copy_from_slice(&self.bytes[at..at + target.len()]);
+        Ok(())
+    }
+
     /// Gives the pages of the tensor, which has been copied, back to the system.
     pub(crate) fn release(&self) {
         #[cfg(unix)]
@@ -181,7 +201,7 @@ impl MappedFile {
             Error::invalid_file(path, "header", "a whole safetensors file", error)
         })?;
         let (path, data) = (path.to_owned(), length + size_of::<u64>());
-        Ok(Self { path, map, data, header, whole: Mutex::default() })
+        Ok(Self { path, file, map, data, header, whole: Mutex::default() })
     }
 
     /// The file in a map that all tensors made of it own together, and that goes with the last of

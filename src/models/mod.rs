@@ -9,6 +9,7 @@ mod files;
 pub(crate) mod flux;
 #[cfg(test)]
 pub(crate) mod golden;
+mod held;
 mod inventory;
 pub(crate) mod ip_adapter;
 mod layers;
@@ -24,7 +25,9 @@ pub(crate) mod sdxl;
 pub(crate) mod sentencepiece;
 pub(crate) mod siglip;
 mod special_tokens;
+mod stored;
 pub(crate) mod t5;
+mod upload;
 pub(crate) mod vae;
 pub(crate) mod weights;
 pub(crate) mod worker;

@@ -1,18 +1,18 @@
 //! A dotted name and an expected shape to a tensor, from files or, with no files, to a record of
 //! what was asked for.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt::{self, Display};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use safetensors::Dtype;
 use tch::{Device, Kind, Tensor};
 
-use super::files::{StoredTensor, TensorFiles, missing};
+use super::files::{TensorFiles, missing};
+use super::held::{Asked, Held};
 use super::inventory::Inventory;
 use super::memory_format::MemoryFormat;
+use super::stored::{check, read, sides};
+use super::upload::Uploads;
 use crate::{Error, Result};
 
 /// A place in a checkpoint: its files, a dotted prefix, and where and how to put tensors.
@@ -31,14 +31,14 @@ pub(crate) struct Weights {
 enum Reading {
     /// It is read from the files.
     Files,
-    /// It is read once, and kept in host memory.
-    Held(Arc<Mutex<HashMap<(String, Kind), Tensor>>>),
-    /// Its name, shape and kind are checked; it stands as zeros that take no memory.
-    Checked,
+    /// It comes from host memory, where a copy of it is kept.
+    Held(Arc<Held>),
+    /// Its name, shape and kind are checked and noted; it stands as zeros that take no memory.
+    Checked(Arc<Mutex<Asked>>),
 }
 
 enum Source {
-    Files(TensorFiles),
+    Files(TensorFiles, Uploads),
     Record(Mutex<Inventory>),
 }
 
@@ -47,7 +47,7 @@ impl Weights {
     /// `diffusion_pytorch_model` before `model`, whole before sharded, and the `fp16` variant only
     /// where there is no other. Nothing is read but headers.
     pub(crate) fn open(path: &Path, device: Device, kind: Kind) -> Result<Self> {
-        let source = Arc::new(Source::Files(TensorFiles::open(path)?));
+        let source = Arc::new(Source::Files(TensorFiles::open(path)?, Uploads::default()));
         let (memory_format, reading) = (MemoryFormat::of(device)?, Reading::Files);
         Ok(Self { source, prefix: String::new(), device, kind, memory_format, reading })
     }
@@ -60,28 +60,27 @@ impl Weights {
         Self { source, prefix: String::new(), device, kind, memory_format, reading }
     }
 
-    /// The same, with every tensor kept in host memory from when it is first asked for.
-    #[must_use]
-    pub(crate) fn held(self) -> Self {
-        Self { reading: Reading::Held(Arc::default()), ..self }
+    /// The same, with every tensor that `build` asks for kept in host memory, from which it comes
+    /// however often it is asked for.
+    pub(crate) fn held<N>(self, build: impl FnOnce(&Self) -> Result<N>) -> Result<Self> {
+        let asked = Arc::default();
+        build(&Self { reading: Reading::Checked(Arc::clone(&asked)), ..self.clone() })?;
+        let Source::Files(files, _) = &*self.source else { return Ok(self) };
+        let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = Held::new(files, &asked, self.device)?;
+        Ok(Self { reading: Reading::Held(Arc::new(held)), ..self })
     }
 
     /// The same, with nothing read: what is built of it only tells that all tensors are there.
     #[must_use]
     pub(crate) fn checked(&self) -> Self {
-        Self { reading: Reading::Checked, ..self.clone() }
-    }
-
-    /// The same, with tensors put on `device`.
-    #[must_use]
-    pub(crate) fn on(&self, device: Device) -> Self {
-        Self { device, ..self.clone() }
+        Self { reading: Reading::Checked(Arc::default()), ..self.clone() }
     }
 
     /// What was asked for so far; empty with files.
     pub(crate) fn recorded(&self) -> Inventory {
         match &*self.source {
-            Source::Files(_) => Inventory::default(),
+            Source::Files(..) => Inventory::default(),
             Source::Record(asked) => asked.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
@@ -136,27 +135,24 @@ impl Weights {
                 asked.insert(name, shape.to_vec());
                 Ok(Tensor::zeros([], (kind, self.device)).expand(shape, false))
             }
-            Source::Files(files) => {
+            Source::Files(files, uploads) => {
                 let Some(stored) = files.get(&name) else {
                     return Err(missing(files.root(), &name, &format!("shape {shape:?}")));
                 };
                 let stored_kind = check(&name, &stored, shape)?;
-                let failed = |error| Error::backend(format!("reading tensor {name}"), error);
-                let read = |device| read(&stored, stored_kind, shape, kind, device).map_err(failed);
-                match &self.reading {
-                    Reading::Files => read(self.device),
-                    Reading::Checked => {
-                        Ok(Tensor::zeros([], (kind, Device::Cpu)).expand(shape, false))
+                let found = match &self.reading {
+                    Reading::Files => Ok(None),
+                    Reading::Checked(asked) => {
+                        asked.lock().unwrap_or_else(PoisonError::into_inner).insert((name, kind));
+                        return Ok(Tensor::zeros([], (kind, Device::Cpu)).expand(shape, false));
                     }
-                    Reading::Held(held) => {
-                        let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-                        let tensor = match held.entry((name.clone(), kind)) {
-                            Entry::Occupied(held) => held.into_mut(),
-                            Entry::Vacant(space) => space.insert(read(Device::Cpu)?),
-                        };
-                        tensor.f_to_device(self.device).map_err(failed)
-                    }
-                }
+                    Reading::Held(held) => held.get(&name, kind, self.device),
+                };
+                let put = (kind, self.device);
+                let read = || read(&stored, stored_kind, shape, put, uploads);
+                found
+                    .and_then(|found| found.map_or_else(read, Ok))
+                    .map_err(|error| Error::backend(format!("reading tensor {name}"), error))
             }
         }
     }
@@ -169,63 +165,10 @@ impl Weights {
     /// The shape of `name` in the files; `None` while recording.
     pub(crate) fn shape(&self, name: &str) -> Option<Vec<i64>> {
         match &*self.source {
-            Source::Files(files) => Some(sides(&files.get(&format!("{}{name}", self.prefix))?)),
+            Source::Files(files, _) => Some(sides(&files.get(&format!("{}{name}", self.prefix))?)),
             Source::Record(_) => None,
         }
     }
-}
-
-/// Refuses a tensor of another shape than `shape`; the format that it is stored in.
-fn check(name: &str, stored: &StoredTensor<'_>, shape: &[i64]) -> Result<Kind> {
-    let found = sides(stored);
-    let invalid = |expected: String, found: String| {
-        Error::invalid_file(stored.path, format!("tensor {name}"), expected, found)
-    };
-    if found != shape {
-        return Err(invalid(format!("shape {shape:?}"), format!("shape {found:?}")));
-    }
-    match stored.info.dtype {
-        Dtype::F64 => Ok(Kind::Double),
-        Dtype::F32 => Ok(Kind::Float),
-        Dtype::F16 => Ok(Kind::Half),
-        Dtype::BF16 => Ok(Kind::BFloat16),
-        Dtype::I64 => Ok(Kind::Int64),
-        Dtype::U8 => Ok(Kind::Uint8),
-        other => Err(invalid("F32, F16, BF16, F64, I64 or U8".to_owned(), format!("{other:?}"))),
-    }
-}
-
-/// From the mapped file to `device`, cast to `kind`; in the file's own pages where that is the same.
-fn read(
-    stored: &StoredTensor<'_>,
-    stored_kind: Kind,
-    shape: &[i64],
-    kind: Kind,
-    device: Device,
-) -> std::result::Result<Tensor, tch::TchError> {
-    if (stored_kind, Device::Cpu) == (kind, device)
-        && let Some(tensor) = stored.in_place(kind, shape)
-    {
-        return Ok(tensor);
-    }
-    let copy = if stored.bytes.as_ptr().align_offset(stored_kind.elt_size_in_bytes()) == 0 {
-        // SAFETY: the bytes are as long as shape and kind say, which the header's check made sure
-        // of, and aligned; `view` is gone before the map is, for the next line copies it.
-        let view = unsafe {
-            Tensor::f_from_blob(stored.bytes.as_ptr(), shape, &[], stored_kind, Device::Cpu)
-        }?;
-        view.f_to_device_(device, kind, false, true)?
-    } else {
-        let copy = Tensor::f_from_data_size(stored.bytes, shape, stored_kind)?;
-        copy.f_to_device_(device, kind, false, false)?
-    };
-    stored.release();
-    Ok(copy)
-}
-
-/// The shape in the file. Sides fit: their product with the size of a value is below the file's.
-fn sides(stored: &StoredTensor<'_>) -> Vec<i64> {
-    stored.info.shape.iter().map(|&side| i64::try_from(side).unwrap_or(i64::MAX)).collect()
 }
 
 impl fmt::Debug for Weights {

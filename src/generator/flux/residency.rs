@@ -10,13 +10,18 @@ use crate::models::weights::Weights;
 /// Where FLUX's text encoders are while it draws, and its transformer while it reads a prompt it
 /// does not know: the large networks, which are never needed at the same time. The VAE, which is
 /// small, stays on the device. `docs/weights.md` has the memory of each.
+///
+/// What leaves a GPU stays with libtorch's allocator, for its next tensors: other programs do not
+/// see it free. The environment variable `PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True` keeps
+/// such memory from being cut into pieces that are too small.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Residency {
     /// Everything stays on the device: the fastest, and the most memory there.
     #[default]
     Keep,
-    /// What is not needed leaves for host memory, which holds all of it.
+    /// What is not needed leaves for host memory, which holds all of it: pinned for a GPU; on the
+    /// CPU in the memory-mapped files, which must not be written to while the generator lives.
     Offload,
     /// What is not needed is dropped, and read again from its memory-mapped files. They must not
     /// change while the generator lives.
@@ -59,11 +64,7 @@ impl<N, C> Part<N, C> {
         let weights = Weights::open(&folder, device, kind)?;
         let source = match residency {
             Residency::Keep => return Ok(Self::Stays(build(&weights, &config)?)),
-            Residency::Offload => {
-                let held = weights.held();
-                build(&held.on(Device::Cpu), &config)?;
-                Source::Host(held)
-            }
+            Residency::Offload => Source::Host(weights.held(|weights| build(weights, &config))?),
             Residency::OnDemand => {
                 build(&weights.checked(), &config)?;
                 Source::Files(folder, device, kind)

@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 
 use libloading::Library;
 
-pub(crate) use runtime::{Cuda, Event};
+pub(crate) use runtime::{Cuda, Event, Pinned, Registered, Stream};
 
 /// What libtorch and cuDNN load by name while they run, without knowing where it lies: found later
 /// only if it is there already. In this order, so that no other toolkit's library comes in between.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 use super::*;
@@ -263,7 +264,11 @@ fn what_is_held_outlives_its_file_and_what_is_checked_is_not_read() {
     let values = [1f32, 2.0, -3.5];
     let path = folder.write("weights.safetensors", file(&[("w", &values)]));
     let weights = open(&path).unwrap();
-    let (held, checked) = (weights.clone().held(), weights.checked());
+    let checked = weights.checked();
+    let both = |weights: &Weights| {
+        weights.get("w", &[3]).and_then(|_| weights.get_kind("w", &[3], Kind::Half))
+    };
+    let held = weights.held(both).unwrap();
 
     let [as_stored, cast] =
         [Kind::Float, Kind::Half].map(|kind| held.get_kind("w", &[3], kind).unwrap());
@@ -279,6 +284,36 @@ fn what_is_held_outlives_its_file_and_what_is_checked_is_not_read() {
         for (name, shape) in [("w", [4]), ("v", [3])] {
             let error = weights.get(name, &shape).unwrap_err();
             assert!(matches!(error, Error::InvalidFile { .. }), "{name}: {error}");
+        }
+    }
+}
+
+/// On a GPU, where `golden::device` is one, this is more than all buffers on the way to it hold.
+#[test]
+fn tensors_on_a_device_are_those_of_the_file_however_they_come() {
+    let device = crate::models::golden::device();
+    let folder = Folder::new("device");
+    let path = folder.0.join("x.safetensors");
+    let values = if device.is_cuda() { 60 << 20 } else { 1 << 20 };
+    // Whole numbers that every format holds.
+    let large = Tensor::arange(values, (Kind::Int, Device::Cpu)).remainder(251).to_kind(Kind::Half);
+    let (small, none) = (large.narrow(0, 5, 3), large.narrow(0, 0, 0));
+    let named = [("small", small), ("large", large), ("none", none)];
+    Tensor::write_safetensors(&named, &path).unwrap();
+    let weights = Weights::open(&path, device, Kind::Float).unwrap();
+    let kinds = [Kind::Half, Kind::Float, Kind::BFloat16];
+    let get_all = |weights: &Weights| {
+        let asked = kinds.iter().flat_map(|&kind| named.iter().map(move |named| (kind, named)));
+        let got = asked.map(|(kind, (name, tensor))| weights.get_kind(name, &tensor.size(), kind));
+        got.collect::<Result<Vec<_>>>()
+    };
+    let held = weights.clone().held(get_all).unwrap();
+    for weights in [&weights, &held, &held] {
+        for (i, found) in get_all(weights).unwrap().into_iter().enumerate() {
+            let (kind, (name, expected)) = (kinds[i / named.len()], &named[i % named.len()]);
+            assert_eq!((found.kind(), found.device()), (kind, device), "{name}");
+            let found = found.to_device(Device::Cpu).to_kind(Kind::Half);
+            assert_eq!(&found, expected, "{name} in {kind:?}");
         }
     }
 }
