@@ -75,7 +75,8 @@ def world(kit) -> Found:
     found = {}
     for dtype in ("f32",) if kit.cpu else ("f32", "bf16", "f16"):
         environment = {"NVIDIA_TF32_OVERRIDE": "0"} if dtype == "f32" else {}
-        found[dtype] = ours(kit, "world", "--dtype", dtype, "--species", 3 if kit.cpu else 6, env=environment)
+        species = 6 if dtype == "f32" and not kit.cpu else 3
+        found[dtype] = ours(kit, "world", "--dtype", dtype, "--species", species, env=environment)
     return together(found)
 
 

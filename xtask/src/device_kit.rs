@@ -57,31 +57,31 @@ pub fn check(arguments: &[String]) -> Result<()> {
     }
     let folder = native::target().join("kit");
     make(&Options { folder: folder.clone(), build: Build::Release, faiss: false, checkout: true })?;
-    start(&folder, arguments)
-}
-
-/// Makes the kit from what the tests were built with, and runs every part on the CPU.
-pub fn try_out() -> Result<()> {
-    let folder = native::target().join("kit-dev");
-    make(&Options { folder: folder.clone(), build: Build::Dev, faiss: false, checkout: true })?;
-    start(&folder, &["--cpu".into()])
-}
-
-/// Runs the kit in `folder` with a Python that has the peers' packages, if there is one.
-fn start(folder: &Path, arguments: &[String]) -> Result<()> {
     let mut kit = Command::new(folder.join("run.sh"));
-    kit.args(arguments).env("OUT", folder.join("out"));
     match peers::found() {
         Some((python, packages)) => {
             kit.env("PYTHON", python);
-            packages.map(|folder| kit.env("PYTHONPATH", folder));
+            packages.map(|packages| kit.env("PYTHONPATH", packages));
         }
         None => shell::say(
-            "no Python with diffusers here: `cargo xtask peers flux` installs one; without it, ours runs alone",
+            "no Python here has what the peers need: ours runs alone. \
+             `cargo xtask peers flux` installs it",
         ),
     }
-    native::provide()?.apply(&mut kit);
-    shell::run(&mut kit)
+    start(&mut kit, &folder, arguments)
+}
+
+/// Makes the kit from what the tests were built with, and runs every part on the CPU, without peers.
+pub fn try_out() -> Result<()> {
+    let folder = native::target().join("kit-dev");
+    make(&Options { folder: folder.clone(), build: Build::Dev, faiss: false, checkout: true })?;
+    start(&mut Command::new(folder.join("run.sh")), &folder, &["--cpu".into()])
+}
+
+/// Runs the kit in `folder`.
+fn start(kit: &mut Command, folder: &Path, arguments: &[String]) -> Result<()> {
+    native::provide()?.apply(kit);
+    shell::run(kit.args(arguments).env("OUT", folder.with_extension("out")))
 }
 
 fn has_gpu() -> bool {

@@ -85,8 +85,8 @@ pub fn found() -> Option<(String, Option<PathBuf>)> {
     if let Some(python) = Python::all().into_iter().find(|python| python.finds(FLUX.modules)) {
         return Some((python.executable().ok()?, None));
     }
-    let folder = native::folder().join(FLUX.folder);
-    let python = Python::with_pip(&native::folder()).ok().filter(|_| folder.is_dir())?;
+    let folder = Some(native::folder().join(FLUX.folder)).filter(|folder| folder.is_dir())?;
+    let python = Python::with_pip(&native::folder()).ok()?;
     Some((python.executable().ok()?, Some(folder)))
 }
 
