@@ -38,7 +38,7 @@ pub(crate) fn run(device: Device) -> Result<Found> {
     for (dtype, kind) in [("f32", Kind::Float), ("f16", Kind::Half), ("bf16", Kind::BFloat16)] {
         for (name, error) in checks(at, kind, if cuda { 1 } else { 4 }) {
             let name = format!("{name} {dtype}");
-            if !(error <= worst) {
+            if error.is_nan() || error > worst {
                 (worst, where_worst) = (error, name.clone());
             }
             errors.insert(name, json!(error));
