@@ -186,7 +186,10 @@ def end(process: subprocess.Popen) -> None:
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        process.wait()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:  # It waits for a driver that does not answer.
+            print(f"process {process.pid} does not end", flush=True)
 
 
 def machine(kit: Kit) -> dict:
@@ -261,10 +264,9 @@ def main() -> int:
             if left < 3:
                 found = {"status": "cut off", "line": "no time is left", "seconds": 0, "figures": None}
             else:
-                kit.log = bytearray()
+                kit.log = logs[name] = bytearray()
                 found = run_part(kit, name, min(left, part.limit * (3 if kit.cpu else 1)))
             results["parts"][name] = found
-            logs[name] = bytes(kit.log)
             print(f"{name:13} {found['status']:9} {found['seconds']:6.1f} s  {found['line']}", flush=True)
             save(kit, results, logs)
     finally:
