@@ -141,12 +141,11 @@ impl Checks {
             let found = there.search(&queries[..16], limit)?;
             self.alike(&format!("k = {limit}"), &found, &here.search(&queries[..16], limit)?);
         }
-        let expected = here.search(few, LIMIT)?;
-        let back = there.to_cpu()?;
-        self.alike("back", &back.search(few, LIMIT)?, &expected);
         #[cfg(feature = "faiss-gpu")]
         {
             use imagerag::retriever::Sharding;
+            let (expected, back) = (here.search(few, LIMIT)?, there.to_cpu()?);
+            self.alike("back", &back.search(few, LIMIT)?, &expected);
             let again = back.to_gpu(0)?.search(few, LIMIT)?;
             self.alike("there again", &again, &expected);
             let last = FaissIndex::gpu_count() - 1;
