@@ -30,7 +30,7 @@ pub(crate) fn run(device: Device, dtype: DType, species: usize) -> Result<Found>
     let judge = Judge::load(&world.folder.join("models/judge"))?;
     let species = species.clamp(1, world.rare.len());
     let found = draw(&world, &judge, device, dtype, species)?;
-    let cpu = draw(&world, &judge, Device::Cpu, DType::F32, species)?;
+    let cpu = draw(&world, &judge, Device::Cpu, dtype, species)?; // Noise of 16 bits is other noise.
     let references = found.iter().filter(|case| case.referenced).count();
     let [seen, seen_on_cpu] = [&found, &cpu].map(|of| of.iter().filter(|case| case.seen).count());
     let apart: Vec<f64> = found.iter().zip(&cpu).map(|(a, b)| apart(&a.image, &b.image)).collect();

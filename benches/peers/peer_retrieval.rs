@@ -96,9 +96,23 @@ fn faiss(
     drop(index);
     let start = Instant::now();
     let index = FaissIndex::open(&file)?;
+    let index = match given.get("--gpu") {
+        Some(device) => to_gpu(&index, device.parse()?)?,
+        None => index,
+    };
     let open = start.elapsed().as_secs_f64();
     fs::remove_file(&file)?;
     Ok((Box::new(index), build, open))
+}
+
+#[cfg(feature = "faiss-gpu")]
+fn to_gpu(index: &FaissIndex, device: usize) -> Result<FaissIndex, Box<dyn Error>> {
+    Ok(index.to_gpu(device)?)
+}
+
+#[cfg(not(feature = "faiss-gpu"))]
+fn to_gpu(_: &FaissIndex, device: usize) -> Result<FaissIndex, Box<dyn Error>> {
+    Err(format!("GPU {device}: this program was built without faiss-gpu").into())
 }
 
 /// The median of the seconds that a search of `batch` queries takes.

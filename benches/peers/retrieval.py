@@ -1,10 +1,13 @@
 """Searches the same vectors with imagerag, with Python's faiss-cpu and the way the paper's release does, in turn.
 
     cargo xtask peers retrieval [--quick] [--vectors 350000] [--many 1000000] [--threads 2] [--rounds 3] [--json FILE]
+                                [--device cuda:0]
 
 All read the same files of clustered unit vectors (Gaussian clusters of 100) and search on the same number of
 threads: single queries and batches of 32, the 10 nearest. Each round starts every program anew; every figure is
-the median over the rounds. Ratios are imagerag's time over faiss-cpu's time for the same index.
+the median over the rounds. Ratios are imagerag's time over faiss-cpu's time for the same index. With --device,
+FAISS is built with CUDA, and imagerag also searches there what a GPU can hold (faiss-cpu cannot); opening then
+includes the move.
 """
 
 import argparse
@@ -35,6 +38,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of all programs")
     parser.add_argument("--rounds", type=int, default=3, help="how often each program runs; those that train run once")
     parser.add_argument("--quick", action="store_true", help="20,000 vectors and fewer lists, to try it out")
+    parser.add_argument("--device", type=device, default="cpu", help="cpu, or the GPU for FAISS: cuda:0")
     parser.add_argument("--exact-only", action="store_true", help="leave out what must be trained or built")
     parser.add_argument("--json", type=Path, help="also write all figures here")
     parser.add_argument("--worker", nargs=3, metavar=("INDEX", "VECTORS", "OUT"), help=argparse.SUPPRESS)
@@ -50,7 +54,8 @@ def main() -> None:
 
     folder = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "peers" / "retrieval"
     folder.mkdir(parents=True, exist_ok=True)
-    cargo = ["cargo", "build", "--release", "--features", "faiss", "--example", "peer_retrieval"]
+    feature = "faiss" if arguments.device == "cpu" else "faiss-gpu"
+    cargo = ["cargo", "build", "--release", "--features", feature, "--example", "peer_retrieval"]
     messages = subprocess.run(
         [*cargo, "--message-format", "json"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
     ).stdout
@@ -74,13 +79,12 @@ def main() -> None:
         truth = None
         for index, options in indexes:
             trains = index not in ("f32", "f16", "Flat", "torch")
-            runs = {"imagerag": [], "faiss-cpu": [], "torch": []}
+            names = programs_for(index, arguments.device)
+            runs = {name: [] for name in names}
             for _ in range(1 if trains else arguments.rounds):
-                for name in programs_for(index):
+                for name in names:
                     runs[name].append(run(name, program, index, options, vectors, arguments))
             for name, rows in runs.items():
-                if not rows:
-                    continue
                 ids = numpy.fromfile(out_of(vectors, name, index), numpy.int64).reshape(-1, LIMIT)
                 row = {key: statistics.median(row[key] for row in rows) for key in rows[0]}
                 if index == "Flat" and name == "faiss-cpu":
@@ -92,8 +96,17 @@ def main() -> None:
     report(figures, arguments)
 
 
-def programs_for(index: str) -> list:
-    return {"f32": ["imagerag"], "f16": ["imagerag"], "torch": ["torch"]}.get(index, ["faiss-cpu", "imagerag"])
+def device(word: str) -> str:
+    if word == "cpu" or (word.startswith("cuda:") and word[5:].isdigit()):
+        return word
+    raise argparse.ArgumentTypeError(f"expected cpu or cuda:NUMBER, found {word}")
+
+
+def programs_for(index: str, device: str) -> list:
+    of_faiss = ["faiss-cpu", "imagerag"]
+    if device != "cpu" and not index.startswith("HNSW"):
+        of_faiss.append(f"imagerag {device}")
+    return {"f32": ["imagerag"], "f16": ["imagerag"], "torch": ["torch"]}.get(index, of_faiss)
 
 
 def make(folder: Path, count: int, dim: int) -> Path:
@@ -116,7 +129,7 @@ def make(folder: Path, count: int, dim: int) -> Path:
 
 
 def out_of(vectors: Path, program: str, index: str) -> Path:
-    return vectors.with_suffix(f".{program}-{index.replace(',', '-')}.ids")
+    return vectors.with_suffix(f".{program.replace(' ', '-')}-{index.replace(',', '-')}.ids")
 
 
 def run(name: str, program: str, index: str, options: dict, vectors: Path, arguments: argparse.Namespace) -> dict:
@@ -125,16 +138,18 @@ def run(name: str, program: str, index: str, options: dict, vectors: Path, argum
     environment["OMP_WAIT_POLICY"] = "passive"  # Or FAISS' threads keep the cores from a BLAS with threads of its own.
     out = out_of(vectors, name, index)
     extra = [str(word) for pair in options.items() for word in pair]
-    if name == "imagerag":
+    if name.startswith("imagerag"):
         words = {"--index": index, "--vectors": vectors, "--queries": vectors.with_suffix(".queries"), "--out": out}
         words |= {"--dim": arguments.dim, "--limit": LIMIT, "--batch": BATCH, "--threads": threads}
+        if name != "imagerag":
+            words |= {"--gpu": arguments.device.removeprefix("cuda:")}
         command = [program, *(str(word) for pair in words.items() for word in pair), *extra]
     else:
         common = ["--dim", str(arguments.dim), "--threads", threads]
         command = [sys.executable, __file__, "--worker", index, str(vectors), str(out), *common, *extra]
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     row = json.loads(done.stdout.splitlines()[-1])
-    print(f"{name:10}{index:16} single {row['single'] * 1e3:8.2f} ms, {BATCH} {row['batch'] * 1e3:8.2f} ms", flush=True)
+    print(f"{name:16}{index:16} single {row['single'] * 1e3:8.2f} ms, {BATCH} {row['batch'] * 1e3:8.2f} ms", flush=True)
     return row
 
 
@@ -219,14 +234,14 @@ def recall(truth: numpy.ndarray, found: numpy.ndarray) -> float:
 def report(figures: list, arguments: argparse.Namespace) -> None:
     print(f"\n{arguments.dim} values a vector, {arguments.threads} threads; ratio below 1: imagerag is faster")
     head = ("vectors", "index", "program", "single ms", "ratio", f"{BATCH} ms", "ratio", "recall@10", "MB", "build s", "open s")
-    widths = (10, 16, 11, 10, 7, 10, 7, 10, 7, 9, 8)
+    widths = (10, 16, 17, 10, 7, 10, 7, 10, 7, 9, 8)
     print("".join(f"{word:>{width}}" for word, width in zip(head, widths)))
     peers = {(row["vectors"], row["index"]): row for row in figures if row["program"] == "faiss-cpu"}
     for row in figures:
         exact = row["index"] in ("f32", "f16", "torch")
         peer = peers.get((row["vectors"], "Flat" if exact else row["index"]))
         for key in ("single", "batch"):
-            row[f"{key}_ratio"] = row[key] / peer[key] if peer and row["program"] == "imagerag" else None
+            row[f"{key}_ratio"] = row[key] / peer[key] if peer and row["program"].startswith("imagerag") else None
         ratio = lambda key: f"{row[key]:.2f}" if row[key] else ""
         name = {"f32": "FlatIndex f32", "f16": "FlatIndex f16", "torch": "release"}.get(row["index"], row["index"])
         cells = (f"{row['vectors']:,}", name, row["program"], f"{row['single'] * 1e3:.2f}", ratio("single_ratio"))

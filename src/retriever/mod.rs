@@ -34,13 +34,15 @@ use async_trait::async_trait;
 use crate::forward::forward_part;
 use crate::{Error, Result};
 
+#[cfg(feature = "faiss-gpu")]
+pub use self::faiss::Sharding;
+#[cfg(feature = "faiss")]
+pub use self::faiss::{FaissBuilder, FaissIndex};
 pub use by_embedding::{EmbeddingRetriever, Skipped};
 pub use catalog::{Catalog, CatalogEntry};
 #[cfg(feature = "tch")]
 pub use clip::ClipEmbedder;
 pub use embedder::{Embedder, Embedding};
-#[cfg(feature = "faiss")]
-pub use faiss::{FaissBuilder, FaissIndex};
 #[cfg(feature = "serde")]
 pub use filter::FieldValue;
 pub use filter::{Clause, Filter};

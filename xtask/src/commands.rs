@@ -27,6 +27,7 @@ pub fn test(arguments: &[String]) -> Result<()> {
     faiss::provide()?;
     let features = manifest::backends()?;
     let mut tests = command_of(&["test", "--workspace", "--features", &features], rest);
+    faiss::apply(&mut tests)?;
     native::provide()?.apply(&mut tests);
     milvus::run_beside(&mut tests)?;
     if rest.is_empty() {
@@ -51,10 +52,10 @@ pub fn cargo(arguments: &[String]) -> Result<()> {
     let mut command = command_of(&[], rest);
     if faiss::is_asked(rest, "faiss") || faiss::is_asked(rest, cuda::FEATURE) {
         faiss::provide()?;
-        faiss::wait_passively(&mut command);
+        faiss::apply(&mut command)?;
     }
     if faiss::is_asked(rest, cuda::FEATURE) {
-        cuda::Toolkit::open()?.apply(&mut command);
+        cuda::provide()?.apply(&mut command);
     }
     with_libtorch(command)
 }

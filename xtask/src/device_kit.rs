@@ -191,6 +191,9 @@ fn built(build: Build) -> Result<(PathBuf, PathBuf)> {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
         cargo.args(words).args(profile).args(["--features", features]);
         cargo.args(["--message-format", "json-render-diagnostics"]).current_dir(root());
+        if build == Build::Dev {
+            faiss::apply(&mut cargo)?;
+        }
         native::provide()?.apply(&mut cargo);
         executable(&mut cargo, name)
     };
@@ -215,6 +218,10 @@ fn searcher() -> Result<PathBuf> {
         "device_faiss",
     ]);
     cargo.args(["--message-format", "json-render-diagnostics"]).current_dir(root());
+    // For the machine that it travels to, not for this one's processor.
+    if std::env::var_os("CXXFLAGS").is_none() && cfg!(target_arch = "x86_64") {
+        cargo.env("CXXFLAGS", "-march=x86-64-v3");
+    }
     executable(&mut cargo, "device_faiss")
 }
 

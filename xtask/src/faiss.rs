@@ -2,11 +2,14 @@
 
 use crate::shell::{self, Result};
 use crate::{apt, native};
-use std::fs;
 use std::process::Command;
+use std::{env, fs};
 
 /// The name under which `faiss-sys` tells cargo what it links.
 const LINKS: &str = "faiss_c";
+/// The name by which only `faiss-sys`' way to call cmake looks for a file of settings; other crates
+/// would be built anew where it changes.
+const TOOLCHAIN: &str = "HOST_CMAKE_TOOLCHAIN_FILE";
 /// What FAISS, built as a static library, is linked with.
 const LIBRARIES: [&str; 3] = ["-lblas", "-llapack", "-lgomp"];
 
@@ -28,13 +31,70 @@ pub fn provide() -> Result<()> {
     links().then_some(()).ok_or(format!("`cc` still cannot link with `{flags}`, as FAISS needs"))
 }
 
-/// Lets `command`'s OpenMP threads sleep while they wait, unless the caller says how they wait: FAISS'
-/// own would otherwise keep the cores from OpenBLAS' threads, and batches of queries take several
-/// times as long.
-pub fn wait_passively(command: &mut Command) {
-    if std::env::var_os("OMP_WAIT_POLICY").is_none() {
+/// Lets `command` build FAISS for this machine and run it as fast as it can.
+///
+/// # Errors
+/// Says which file could not be written.
+pub fn apply(command: &mut Command) -> Result<()> {
+    wait_passively(command);
+    compile_for_this_machine(command)
+}
+
+/// Lets OpenMP's threads sleep while they wait, unless the caller says how they wait: FAISS' own would
+/// otherwise keep the cores from OpenBLAS' threads, and batches of queries take several times as long.
+fn wait_passively(command: &mut Command) {
+    if env::var_os("OMP_WAIT_POLICY").is_none() {
         command.env("OMP_WAIT_POLICY", "passive");
     }
+}
+
+/// Lets cmake compile FAISS for this machine's vector instructions, unless the caller has flags of
+/// their own. A file for cmake says so, because `CXXFLAGS` would compile the C++ of other crates anew.
+fn compile_for_this_machine(command: &mut Command) -> Result<()> {
+    if ["CXXFLAGS", "CMAKE_TOOLCHAIN_FILE", TOOLCHAIN]
+        .iter()
+        .any(|name| env::var_os(name).is_some())
+    {
+        return Ok(());
+    }
+    let Some(level) = levels().into_iter().find(|level| is_known(level)) else { return Ok(()) };
+    let file = native::folder().join(format!("{level}.cmake"));
+    let written = fs::create_dir_all(native::folder())
+        .and_then(|()| fs::write(&file, format!("{}\n", option(level))));
+    written.map_err(|error| format!("{}: {error}", file.display()))?;
+    command.env(TOOLCHAIN, file);
+    Ok(())
+}
+
+/// What cmake is to do for a level of instructions.
+fn option(level: &str) -> String {
+    format!("add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-march={level}>)")
+}
+
+/// The levels of the x86-64 ABI that this machine's processor has, best first.
+fn levels() -> Vec<&'static str> {
+    let mut levels = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        macro_rules! has {
+            ($($feature:tt)*) => { true $(&& is_x86_feature_detected!($feature))* };
+        }
+        if has!("avx2" "bmi1" "bmi2" "f16c" "fma" "lzcnt" "movbe") {
+            if has!("avx512f" "avx512bw" "avx512cd" "avx512dq" "avx512vl") {
+                levels.push("x86-64-v4");
+            }
+            levels.push("x86-64-v3");
+        }
+    }
+    levels
+}
+
+/// Whether the C++ compiler knows the level: GCC does since 11, Clang since 12.
+fn is_known(level: &str) -> bool {
+    let compiler = env::var_os("CXX").unwrap_or("c++".into());
+    let mut command = Command::new(compiler);
+    shell::output(command.arg(format!("-march={level}")).args(["-x", "c++", "-E", "/dev/null"]))
+        .is_some()
 }
 
 /// The cargo setting with which FAISS is not built, with CUDA or without: it stands in for what the
@@ -85,6 +145,18 @@ mod tests {
         let setting = not_built().unwrap();
         assert!(setting.starts_with("target.") && setting.contains(std::env::consts::ARCH));
         assert!(setting.ends_with(".faiss_c.rustc-link-lib=[]"), "{setting}");
+    }
+
+    #[test]
+    fn the_level_is_one_that_the_compiler_takes() {
+        for level in levels() {
+            assert!(level.starts_with("x86-64-v"), "{level}");
+        }
+        assert!(!is_known("no-such-level"));
+        assert_eq!(
+            option("x86-64-v3"),
+            "add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-march=x86-64-v3>)"
+        );
     }
 
     #[test]

@@ -1,17 +1,15 @@
 //! Turns a folder with libtorch 2.11.0 into the environment in which programs build and run with it.
 
+use crate::loader::{self, LIBRARY_PATH};
 use crate::shell::{self, Result};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
 
 /// The one libtorch that the pinned `tch` 0.24 works with.
 pub const VERSION: &str = "2.11.0";
 /// How `torch-sys` is told to ask `python3` for its torch.
 pub const USE_PYTORCH: &str = "LIBTORCH_USE_PYTORCH";
-/// What the dynamic linker reads.
-const LIBRARY_PATH: &str =
-    if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
 
 /// A folder with `include/` and `lib/` of libtorch [`VERSION`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,11 +58,7 @@ impl Libtorch {
         if !self.by_python {
             command.env("LIBTORCH", &self.folder).env_remove(USE_PYTORCH);
         }
-        let present = env::var_os(LIBRARY_PATH).unwrap_or_default();
-        let paths = std::iter::once(self.folder.join("lib")).chain(env::split_paths(&present));
-        if let Ok(paths) = env::join_paths(paths) {
-            command.env(LIBRARY_PATH, paths);
-        }
+        loader::look_first_in(&self.folder.join("lib"), command);
     }
 
     /// The same as shell lines for `eval`.
@@ -111,7 +105,7 @@ mod tests {
     impl Pretended {
         fn new(name: &str, file: &str, text: &str) -> Self {
             let folder =
-                env::temp_dir().join(format!("imagerag-xtask-{}-{name}", std::process::id()));
+                std::env::temp_dir().join(format!("imagerag-xtask-{}-{name}", std::process::id()));
             fs::create_dir_all(folder.join("include/torch")).unwrap();
             fs::create_dir_all(folder.join("lib")).unwrap();
             fs::write(library(&folder), "").unwrap();

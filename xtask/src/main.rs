@@ -7,6 +7,7 @@ mod cuda;
 mod device_kit;
 mod faiss;
 mod libtorch;
+mod loader;
 mod manifest;
 mod milvus;
 mod milvus_server;
@@ -64,7 +65,8 @@ const COMMANDS: [Command; 12] = [
         arguments: "-- ARGS…",
         about: "Runs cargo with the environment that `env` prints.",
         details: "cargo xtask cargo -- run --release --features tch --example sdxl_ip_adapter -- --help\n\
-                  Where the features name `faiss`, what builds FAISS is set up too.",
+                  Where the features name `faiss`, what builds FAISS is set up too; for `faiss-gpu`, CUDA's\n\
+                  compiler from PyPI, unless CUDA_PATH is the folder of a toolkit. CUDAARCHS says for which GPUs.",
         run: commands::cargo,
     },
     Command {

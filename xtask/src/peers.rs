@@ -1,9 +1,8 @@
 //! Turns a Python with diffusers and transformers, found or installed, into runs of our scripts.
 
-use crate::native;
 use crate::python::Python;
-use crate::root;
 use crate::shell::{self, Result};
+use crate::{cuda, faiss, native, root};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -50,6 +49,13 @@ pub fn run(arguments: &[String]) -> Result<()> {
     };
     let mut python = python(packages)?;
     python.arg(root().join("benches/peers").join(script)).args(rest);
+    if packages.folder == RETRIEVAL.folder {
+        faiss::provide()?;
+        faiss::apply(&mut python)?;
+        if names_gpu(rest) {
+            cuda::provide()?.apply(&mut python);
+        }
+    }
     native::provide()?.apply(&mut python);
     shell::run(python.current_dir(root()))
 }
@@ -90,6 +96,16 @@ pub fn found() -> Option<(String, Option<PathBuf>)> {
     Some((python.executable().ok()?, Some(folder)))
 }
 
+/// Whether `--device cuda:0` or the like stands among a script's arguments.
+fn names_gpu(arguments: &[String]) -> bool {
+    let mut follows = false;
+    arguments.iter().any(|word| {
+        let value = word.strip_prefix("--device=").or(follows.then_some(word.as_str()));
+        follows = word == "--device";
+        value.is_some_and(|value| value.starts_with("cuda"))
+    })
+}
+
 /// A Python that has everything, else one that finds it in a folder we install into.
 fn python(packages: &Packages) -> Result<Command> {
     if let Some(python) = Python::all().into_iter().find(|python| python.finds(packages.modules)) {
@@ -116,6 +132,14 @@ fn python(packages: &Packages) -> Result<Command> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gpu_is_named_in_both_spellings() {
+        let names_gpu =
+            |text: &str| names_gpu(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert!(names_gpu("--quick --device cuda:0") && names_gpu("--device=cuda:1 --quick"));
+        assert!(!names_gpu("--device cpu --json cuda.json") && !names_gpu("--quick"));
+    }
 
     #[test]
     fn scripts_are_asked_for_by_their_short_name() {

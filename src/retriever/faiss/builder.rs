@@ -1,7 +1,6 @@
 //! A factory string and vectors to learn from to an empty [`FaissIndex`].
 
 use std::borrow::Borrow;
-use std::ffi::{CString, c_int};
 
 use super::handle::Handle;
 use super::{FaissIndex, at_least_one};
@@ -19,7 +18,7 @@ pub struct FaissBuilder {
     factory: String,
     sample: Option<usize>,
     seed: u64,
-    parameters: Vec<(&'static std::ffi::CStr, usize)>,
+    parameters: Vec<(&'static str, usize)>,
 }
 
 impl FaissBuilder {
@@ -41,21 +40,21 @@ impl FaissBuilder {
 
     /// Inverted lists that a search visits, from 1 (FAISS' default) to all; more find more, slower.
     pub fn with_nprobe(mut self, nprobe: usize) -> Self {
-        self.parameters.push((c"nprobe", nprobe));
+        self.parameters.push(("nprobe", nprobe));
         self
     }
 
     /// Candidates that a search keeps while it walks HNSW's graph; more find more, slower. FAISS'
     /// default: 16.
     pub fn with_ef_search(mut self, ef_search: usize) -> Self {
-        self.parameters.push((c"efSearch", ef_search));
+        self.parameters.push(("efSearch", ef_search));
         self
     }
 
     /// Candidates kept while HNSW's graph is built; more make a better graph, slower. FAISS'
     /// default: 40.
     pub fn with_ef_construction(mut self, ef_construction: usize) -> Self {
-        self.parameters.push((c"efConstruction", ef_construction));
+        self.parameters.push(("efConstruction", ef_construction));
         self
     }
 
@@ -94,7 +93,7 @@ impl FaissBuilder {
                 found,
             ));
         }
-        index.handle.train(&sample)?;
+        index.handle_mut()?.train(&sample)?;
         Ok(index)
     }
 
@@ -104,8 +103,9 @@ impl FaissBuilder {
             Error::invalid_input("FAISS factory string", expected, found)
         };
         at_least_one("dimension", self.dim)?;
-        let dim = c_int::try_from(self.dim)
-            .map_err(|_| Error::invalid_input("dimension", "fewer than 2^31", self.dim))?;
+        let dim = u32::try_from(self.dim).ok().filter(|&dim| dim < 1 << 31);
+        let dim =
+            dim.ok_or_else(|| Error::invalid_input("dimension", "fewer than 2^31", self.dim))?;
         let factory = self.factory.as_str();
         // We number the vectors, where FAISS does not.
         let inner = factory.strip_prefix("IDMap2,").or_else(|| factory.strip_prefix("IDMap,"));
@@ -115,8 +115,7 @@ impl FaissBuilder {
             return Err(wrong(format!("{factory:?}, where a number is 0")));
         }
         let make = |factory: String| {
-            let c_factory = CString::new(factory).map_err(|_| wrong(format!("{inner:?}")))?;
-            Handle::from_factory(dim, &c_factory).map_err(|error| match error {
+            Handle::from_factory(dim, &factory).map_err(|error| match error {
                 Error::Backend { source, .. } => wrong(format!("{inner:?}: {source}")),
                 other => other,
             })

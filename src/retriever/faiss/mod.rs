@@ -6,21 +6,27 @@ mod file;
 mod gpu;
 mod handle;
 mod nearest;
+#[cfg(any(test, feature = "faiss-gpu"))]
+mod over_fetch;
 mod sink;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::CStr;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+
+use faiss::Idx;
 
 use crate::retriever::index::check_dim;
 use crate::retriever::{Embedding, IdSet, Neighbor, VectorIndex};
 use crate::{Error, Result};
 
 pub use builder::FaissBuilder;
-use handle::Handle;
+#[cfg(feature = "faiss-gpu")]
+pub use gpu::Sharding;
+use handle::{Handle, Lists};
 
 /// An index of [FAISS](https://github.com/facebookresearch/faiss), compared by cosine similarity.
 ///
@@ -47,7 +53,10 @@ use handle::Handle;
 ///   it stays in memory, and its id stays taken, until the index is built anew.
 #[derive(Debug)]
 pub struct FaissIndex {
-    handle: Handle,
+    /// On the CPU; shared with the copies on GPUs.
+    handle: Arc<Handle>,
+    #[cfg(feature = "faiss-gpu")]
+    gpu: Option<gpu::Gpu>,
     dim: usize,
     factory: String,
     /// What can be found.
@@ -75,7 +84,9 @@ impl FaissIndex {
     fn over(handle: Handle, factory: String) -> Self {
         Self {
             dim: handle.dim(),
-            handle,
+            handle: Arc::new(handle),
+            #[cfg(feature = "faiss-gpu")]
+            gpu: None,
             factory,
             ids: IdSet::new(),
             buried: IdSet::new(),
@@ -100,8 +111,8 @@ impl FaissIndex {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when there are more or fewer ids than vectors, when an id is taken or
-    /// too high, when a vector is of another dimension, or when the index is mapped; then none is
-    /// added. [`Error::Backend`] with FAISS' words when it fails.
+    /// too high, when a vector is of another dimension, or when the index is mapped or on a GPU;
+    /// then none is added. [`Error::Backend`] with FAISS' words when it fails.
     pub fn add_with_ids(&mut self, ids: &[u64], vectors: &[Embedding]) -> Result<()> {
         self.check_writable()?;
         check_dim(self, vectors)?;
@@ -117,7 +128,7 @@ impl FaissIndex {
             let Ok(id_of_faiss) = i64::try_from(id) else {
                 return wrong("ids below 2^63", id.to_string());
             };
-            signed.push(id_of_faiss);
+            signed.push(Idx::from(id_of_faiss));
             if self.ids.contains(id) || !new.insert(id) {
                 return wrong("ids that no vector has", id.to_string());
             }
@@ -126,8 +137,8 @@ impl FaissIndex {
             }
         }
         for (ids, vectors) in signed.chunks(BATCH).zip(vectors.chunks(BATCH)) {
-            self.handle.add(ids, &values(vectors.iter()))?;
-            self.ids.extend(ids.iter().map(|id| id.unsigned_abs()));
+            self.handle_mut()?.add(ids, &values(vectors.iter()))?;
+            self.ids.extend(ids.iter().filter_map(|id| id.get()));
         }
         Ok(())
     }
@@ -135,7 +146,7 @@ impl FaissIndex {
     /// Removes vectors; the others keep their ids. Returns how many of `ids` the index held.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when the index is mapped.
+    /// [`Error::InvalidInput`] when the index is mapped or on a GPU.
     pub fn remove(&mut self, ids: &IdSet) -> Result<usize> {
         self.check_writable()?;
         let gone: IdSet = ids.iter().filter(|&id| self.ids.contains(id)).collect();
@@ -145,7 +156,7 @@ impl FaissIndex {
         let left = self.handle.count() - gone.len();
         // FAISS 1.12 takes vectors out of fast-scan lists and goes on counting them
         // (`BlockInvertedLists::remove_ids`): those stay among the buried as well.
-        if self.handle.remove(&gone).is_err() || self.handle.count() != left {
+        if self.handle_mut()?.remove(&gone).is_err() || self.handle.count() != left {
             self.buried.extend(gone.iter());
         }
         for id in gone.iter() {
@@ -162,9 +173,15 @@ impl FaissIndex {
     /// Inverted lists that a search visits; see [`FaissBuilder::with_nprobe`].
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when it is 0, or the index has no inverted lists.
+    /// [`Error::InvalidInput`] when it is 0, when the index has no inverted lists, or when it is on
+    /// GPUs as replicas, or visits more than 2,048 there.
     pub fn set_nprobe(&mut self, nprobe: usize) -> Result<()> {
-        self.set(c"nprobe", nprobe)
+        #[cfg(feature = "faiss-gpu")]
+        if let Some(gpu) = &mut self.gpu {
+            at_least_one("nprobe", nprobe)?;
+            return gpu.set_nprobe(nprobe, &self.factory);
+        }
+        self.set("nprobe", nprobe)
     }
 
     /// Candidates that a search keeps in HNSW's graph; see [`FaissBuilder::with_ef_search`].
@@ -172,25 +189,48 @@ impl FaissIndex {
     /// # Errors
     /// [`Error::InvalidInput`] when it is 0, or the index has no such graph.
     pub fn set_ef_search(&mut self, ef_search: usize) -> Result<()> {
-        self.set(c"efSearch", ef_search)
+        self.set("efSearch", ef_search)
     }
 
-    fn set(&mut self, name: &CStr, value: usize) -> Result<()> {
-        let what = name.to_string_lossy();
-        at_least_one(&what, value)?;
-        let fitting = value.min(i32::MAX as usize);
-        self.handle.set(name, fitting).map_err(|_| {
-            Error::invalid_input(what, "an index with such a parameter", &self.factory)
+    fn set(&mut self, name: &str, value: usize) -> Result<()> {
+        at_least_one(name, value)?;
+        let fitting = value.min(i32::MAX as usize) as u32;
+        self.handle_mut()?.set(name, fitting).map_err(|_| {
+            Error::invalid_input(name, "an index with such a parameter", &self.factory)
         })
     }
 
+    /// The inverted lists, with as many probes as this index is set to, here or on a GPU.
+    fn lists(&self) -> Option<Lists> {
+        #[cfg(feature = "faiss-gpu")]
+        if let Some(gpu) = &self.gpu {
+            return gpu.lists();
+        }
+        self.handle.lists()
+    }
+
+    /// FAISS' index to change, copied first where an index on a GPU shares it.
+    fn handle_mut(&mut self) -> Result<&mut Handle> {
+        if Arc::get_mut(&mut self.handle).is_none() {
+            self.handle = Arc::new(self.handle.try_clone()?);
+        }
+        Arc::get_mut(&mut self.handle)
+            .ok_or_else(|| Error::backend("FAISS' clone_index", "its copy is in use already"))
+    }
+
     fn check_writable(&self) -> Result<()> {
+        let wrong = |expected: &str, found: String| {
+            Err(Error::invalid_input("index to change", expected, found))
+        };
+        #[cfg(feature = "faiss-gpu")]
+        if let Some(gpu) = &self.gpu {
+            return wrong(
+                "one on the CPU, moved again when it is changed",
+                format!("{self}, {gpu}"),
+            );
+        }
         if self.mapped {
-            return Err(Error::invalid_input(
-                "index to change",
-                "one that is read into memory",
-                format!("{self}, mapped"),
-            ));
+            return wrong("one that is read into memory", format!("{self}, mapped"));
         }
         Ok(())
     }

@@ -31,17 +31,16 @@ impl FaissIndex {
         if wanted == 0 || queries.is_empty() {
             return Ok(vec![Vec::new(); queries.len()]);
         }
-        let held = self.handle.most_results(wanted);
+        let held = self.handle.count();
         let few = findable.len() <= (held / ONE_IN).min(MANY);
         if let Some(places) = self.handle.decodable().filter(|_| few) {
             return self.scan(queries, wanted, findable, places);
         }
 
-        let lists = self.handle.lists();
+        let (mut found, mut open) = self.ask_gpu(queries, wanted, findable)?;
+        let lists = self.lists();
         // One more than wanted shows whether the last score is shared by others.
         let (mut k, mut nprobe) = ((wanted + 1).min(held), lists.map(|lists| lists.nprobe));
-        let mut found = vec![Vec::new(); queries.len()];
-        let mut open: Vec<usize> = (0..queries.len()).collect();
         while !open.is_empty() {
             let asked = values(open.iter().map(|&query| &queries[query]));
             let (scores, ids) = self.ask(&asked, k, nprobe, findable)?;
@@ -50,15 +49,11 @@ impl FaissIndex {
             for ((&query, scores), ids) in
                 open.iter().zip(scores.chunks_exact(k)).zip(ids.chunks_exact(k))
             {
-                let mut list = neighbors(scores, ids);
-                let worst = list.last().filter(|_| list.len() == k).map(|worst| worst.score);
-                list.retain(|neighbor| findable.contains(neighbor.id));
-                list.truncate(wanted);
-                match list.get(wanted - 1) {
-                    // What FAISS left out may score the same and have a lower id.
-                    Some(last) if k < held && worst == Some(last.score) => tied.push(query),
-                    None if k < held || !everywhere => short.push(query),
-                    _ => {}
+                let (list, is_tied) = settle(scores, ids, wanted, findable);
+                if k < held && is_tied {
+                    tied.push(query);
+                } else if list.len() < wanted && (k < held || !everywhere) {
+                    short.push(query);
                 }
                 found[query] = list;
             }
@@ -77,6 +72,22 @@ impl FaissIndex {
             open = [tied, short].concat();
         }
         Ok(found)
+    }
+
+    /// What a GPU finds for each query, and the queries that it leaves to the CPU: all of them where
+    /// the index is on none.
+    fn ask_gpu(
+        &self,
+        queries: &[Embedding],
+        wanted: usize,
+        findable: &IdSet,
+    ) -> Result<(Vec<Vec<Neighbor>>, Vec<usize>)> {
+        #[cfg(feature = "faiss-gpu")]
+        if let Some(gpu) = &self.gpu {
+            return gpu.nearest(queries, wanted, findable, self.handle.count());
+        }
+        let _ = (wanted, findable);
+        Ok((vec![Vec::new(); queries.len()], (0..queries.len()).collect()))
     }
 
     /// FAISS' best `k` of each query; it leaves out what is not `findable` where it can.
@@ -126,6 +137,22 @@ impl FaissIndex {
     }
 }
 
+/// The `wanted` best of one query's results that are findable, in our order; and whether a result
+/// that FAISS left out may score the same as the last and have a lower id.
+pub(super) fn settle(
+    scores: &[f32],
+    ids: &[i64],
+    wanted: usize,
+    findable: &IdSet,
+) -> (Vec<Neighbor>, bool) {
+    let mut list = neighbors(scores, ids);
+    let worst = list.last().filter(|_| list.len() == ids.len()).map(|worst| worst.score);
+    list.retain(|neighbor| findable.contains(neighbor.id));
+    list.truncate(wanted);
+    let last = list.last().filter(|_| list.len() == wanted).map(|last| last.score);
+    (list, last.is_some() && last == worst)
+}
+
 /// One query's results without the places that FAISS left empty, in our order.
 fn neighbors(scores: &[f32], ids: &[i64]) -> Vec<Neighbor> {
     let hits = scores.iter().zip(ids).filter_map(|(&score, &id)| {
@@ -135,4 +162,23 @@ fn neighbors(scores: &[f32], ids: &[i64]) -> Vec<Neighbor> {
     let mut list: Vec<_> = hits.collect();
     list.sort_unstable_by(Neighbor::by_rank);
     list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_ends_in_a_tie_is_not_settled() {
+        let found = |scores: &[f32], ids: &[i64], wanted, findable: &[u64]| {
+            let findable = findable.iter().copied().collect();
+            let (list, is_tied) = settle(scores, ids, wanted, &findable);
+            (list.iter().map(|n| n.id).collect::<Vec<_>>(), is_tied)
+        };
+        let scores = [0.9, 0.8, 0.8, 0.7];
+        assert_eq!(found(&scores, &[5, 4, 3, 2], 2, &[2, 3, 4, 5]), (vec![5, 3], false));
+        assert_eq!(found(&scores[..3], &[5, 4, 3], 2, &[2, 3, 4, 5]), (vec![5, 3], true));
+        assert_eq!(found(&scores[..3], &[5, 4, 3], 3, &[4, 5]), (vec![5, 4], false), "short");
+        assert_eq!(found(&scores[..3], &[5, 4, -1], 2, &[4, 5]), (vec![5, 4], false), "all seen");
+    }
 }

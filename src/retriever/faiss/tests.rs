@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 
 use super::*;
@@ -345,30 +346,105 @@ fn ids_that_do_not_fit_add_nothing() {
     assert_eq!(ids(&found.unwrap()[0]), [i64::MAX as u64, 2]);
 }
 
-#[cfg(feature = "faiss-gpu")]
 #[test]
-fn moves_to_a_gpu_and_back_or_says_that_there_is_none() {
-    let vectors = vectors(800);
-    let index = index_of("IVF4,Flat", &vectors);
-    let found = index.search(&vectors[..30], 10).unwrap();
-    let gpus = FaissIndex::gpu_count();
-    let none = message(index.to_gpu(gpus));
-    assert_eq!(
-        none,
-        format!(
-            "GPU {gpus} is not available: FAISS finds {gpus} GPUs; Faiss(IVF4,Flat) stays on the CPU"
-        )
-    );
-    assert_eq!(index.search(&vectors[..30], 10).unwrap(), found, "it works on");
-    if gpus == 0 {
-        eprintln!("skipped the GPU: set CUDA_VISIBLE_DEVICES to one that FAISS can use");
-        return;
+fn an_index_that_is_shared_is_copied_before_it_is_changed() {
+    let vectors = vectors(300);
+    for (factory, _) in FACTORIES {
+        let mut index = index_of(factory, &vectors);
+        let shared = Arc::clone(&index.handle);
+        let before = shared.count();
+        match index.add(&vectors[..1]) {
+            Ok(ids) => assert_eq!(ids, 300..301),
+            // FAISS copies neither of these.
+            Err(error) => {
+                assert!(error.to_string().contains("clone"), "{error}");
+                assert!(factory.contains("RFlat"), "{factory}: {error}");
+            }
+        }
+        assert_eq!(shared.count(), before, "{factory}");
     }
-    let there = index.to_gpu(0).unwrap();
-    let back = there.to_cpu().unwrap();
-    assert_eq!(back.search(&vectors[..30], 10).unwrap(), found);
-    for (a, b) in there.search(&vectors[..30], 10).unwrap().iter().zip(&found) {
-        assert_eq!(a.len(), b.len());
-        assert!(a.iter().zip(b).all(|(a, b)| (a.score - b.score).abs() < 1e-4));
+}
+
+#[cfg(feature = "faiss-gpu")]
+mod on_gpu {
+    use super::*;
+
+    /// The index on a GPU; none, and a line, where there is none.
+    fn to_gpu(index: &FaissIndex) -> Option<FaissIndex> {
+        if FaissIndex::gpu_count() == 0 {
+            eprintln!("skipped the GPU: set CUDA_VISIBLE_DEVICES to one that FAISS can use");
+            return None;
+        }
+        Some(index.to_gpu(0).unwrap())
+    }
+
+    fn assert_alike(there: &[Vec<Neighbor>], here: &[Vec<Neighbor>], within: f32) {
+        assert_eq!(there.len(), here.len());
+        for (there, here) in there.iter().zip(here) {
+            assert_eq!(there.len(), here.len());
+            assert!(there.iter().zip(here).all(|(a, b)| (a.score - b.score).abs() < within));
+        }
+    }
+
+    #[test]
+    fn a_gpu_that_is_not_there_is_named_and_the_cpu_searches_on() {
+        let vectors = vectors(800);
+        let index = index_of("IVF4,Flat", &vectors);
+        let gpus = FaissIndex::gpu_count();
+        let text = message(index.to_gpu(gpus));
+        let start = format!("GPU {gpus} is not available: FAISS finds {gpus} GPUs");
+        assert!(text.starts_with(&start), "{text}");
+        assert_eq!(gpus == 0, text.contains("CUDA says: "), "{text}");
+        assert!(text.ends_with("Faiss(IVF4,Flat) stays on the CPU"), "{text}");
+        let text = message(index.to_gpus(&[], Sharding::Shards));
+        assert_eq!(text, "devices: expected at least 1 GPU, found 0");
+        assert_eq!(index.search(&vectors[..1], 1).unwrap()[0][0].id, 0);
+    }
+
+    #[test]
+    fn finds_there_what_it_finds_here() {
+        let vectors = vectors(3_000);
+        for factory in ["Flat", "IVF16,Flat", "IVF16,PQ16np", "IVF16,SQ8", "OPQ16,IVF16,PQ16np"] {
+            let here = index_of(factory, &vectors);
+            let Some(mut there) = to_gpu(&here) else { return };
+            let queries = &vectors[..30];
+            for limit in [10, 2_047, 2_048, 3_000] {
+                let found = there.search(queries, limit).unwrap();
+                assert_alike(&found, &here.search(queries, limit).unwrap(), 1e-4);
+            }
+            for step in [2, 100, 1_500] {
+                let some = (0..3_000).step_by(step).collect();
+                let found = there.search_among(queries, 10, &some).unwrap();
+                assert!(found.iter().flatten().all(|neighbor| some.contains(neighbor.id)));
+                let expected = here.search_among(queries, 10, &some).unwrap();
+                assert_alike(&found, &expected, 1e-4);
+            }
+            if there.lists().is_some() {
+                there.set_nprobe(16).unwrap();
+                let back = there.to_cpu().unwrap();
+                assert_eq!(back.lists().map(|lists| lists.nprobe), Some(16));
+                let found = there.search(queries, 10).unwrap();
+                assert_alike(&found, &back.search(queries, 10).unwrap(), 1e-4);
+            }
+            let text = message(there.add(&vectors[..1]));
+            assert!(text.ends_with(&format!("found Faiss({factory}), on GPU 0")), "{text}");
+        }
+    }
+
+    #[test]
+    fn replicas_and_shards_find_the_same() {
+        let vectors = vectors(3_000);
+        for factory in ["Flat", "IVF16,Flat"] {
+            let here = index_of(factory, &vectors);
+            if to_gpu(&here).is_none() {
+                return;
+            }
+            let second = usize::from(FaissIndex::gpu_count() > 1);
+            for sharding in [Sharding::Replicas, Sharding::Shards] {
+                let there = here.to_gpus(&[0, second], sharding).unwrap();
+                let found = there.search(&vectors[..40], 10).unwrap();
+                assert_alike(&found, &here.search(&vectors[..40], 10).unwrap(), 1e-4);
+            }
+        }
     }
 }
