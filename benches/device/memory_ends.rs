@@ -50,5 +50,7 @@ fn requested(error: &(dyn std::error::Error + 'static)) -> Option<u64> {
 
 /// What an error says before the places in libtorch that it came through.
 fn first_line(text: &str) -> String {
-    text.split(['\n']).next().unwrap_or(text).split("\\nframe").next().unwrap_or(text).to_owned()
+    let ends = ["\n", "\\nframe", " Including non-PyTorch memory"];
+    let end = ends.iter().filter_map(|end| text.find(end)).min();
+    text[..end.unwrap_or(text.len())].to_owned()
 }

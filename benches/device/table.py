@@ -61,13 +61,13 @@ def speed(parts: dict) -> list:
     return rows
 
 
-def pair(mine: dict, theirs: dict, key: str, scale: float, alone: bool = True) -> str:
+def pair(mine: dict, theirs: dict, key: str, scale: float, alone: bool = True, digits: int = 2) -> str:
     """Ours, the peer's, and the ratio; what there is of it."""
     if key not in theirs:
-        return f"{mine[key] * scale:.2f}" if alone and key in mine else ""
+        return f"{mine[key] * scale:,.{digits}f}" if alone and key in mine else ""
     if key not in mine:
-        return f"– / {theirs[key] * scale:.2f}"
-    return f"{mine[key] * scale:.2f} / {theirs[key] * scale:.2f} = **{mine[key] / theirs[key]:.2f}**"
+        return f"– / {theirs[key] * scale:,.{digits}f}"
+    return f"{mine[key] * scale:,.{digits}f} / {theirs[key] * scale:,.{digits}f} = **{mine[key] / theirs[key]:.2f}**"
 
 
 def memory(parts: dict) -> list:
@@ -77,7 +77,7 @@ def memory(parts: dict) -> list:
     for model, dtype, figures in named:
         if figures:
             mine, theirs = figures.get("imagerag", {}), figures.get(figures["peer"], {})
-            cells = [pair(mine, theirs, key, 1).replace(".00", "") for key in ("device_peak_mb", "peak_mb")]
+            cells = [pair(mine, theirs, key, 1, digits=0) for key in ("device_peak_mb", "peak_mb")]
             rows.append(f"| {model} | {dtype} | {cells[0] or 'none'} | {cells[1]} |")
     return rows
 
