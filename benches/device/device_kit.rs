@@ -7,6 +7,7 @@ mod memory_ends;
 #[path = "../peers/peer_flux.rs"]
 mod peer_flux;
 #[path = "../peers/peer_sdxl.rs"]
+#[allow(clippy::duplicate_mod, reason = "each of the peers' programs can be built alone")]
 mod peer_sdxl;
 mod probe;
 mod progress;

@@ -29,9 +29,11 @@ pub(crate) fn run(device: Device) -> Result<Found> {
     drop(ClipEmbedder::load(tiny::models().join("clip"), device, DType::F32)?);
     let opened = start.elapsed().as_secs_f64();
     let _no_grad = tch::no_grad_guard();
+    #[allow(clippy::disallowed_methods, reason = "nothing here is drawn anew from a seed")]
     tch::manual_seed(7);
     let cuda = device != Device::Cpu;
     let at = tiny::in_libtorch(device);
+    #[allow(clippy::disallowed_methods, reason = "the model has loaded CUDA")]
     let devices = if cuda { tch::Cuda::device_count() } else { 0 };
     let mut errors = serde_json::Map::new();
     let (mut worst, mut where_worst) = (0.0, String::new());

@@ -15,6 +15,7 @@ const SIZE: u32 = 64;
 
 pub(crate) fn run(device: Device, dtype: DType) -> Result<Found> {
     let first = tiny::load(device, dtype)?;
+    #[allow(clippy::disallowed_methods, reason = "the first model has loaded CUDA")]
     let other = match device {
         Device::Cuda(0) if tch::Cuda::device_count() > 1 => Device::Cuda(1),
         same => same,

@@ -14,6 +14,9 @@ use crate::{Error, Result};
 /// Names of tensors, and the formats they were asked for in.
 pub(super) type Asked = HashSet<(String, Kind)>;
 
+/// Tensors by name, and by the format they are in.
+type Tensors = HashMap<(String, Kind), Tensor>;
+
 /// Copies begin at multiples of so many bytes, as libtorch's own tensors do.
 const ALIGNMENT: i64 = 64;
 
@@ -21,7 +24,7 @@ const ALIGNMENT: i64 = 64;
 pub(super) struct Held {
     /// Dropped before the memory that it pins.
     _pin: Option<Pin>,
-    tensors: HashMap<(String, Kind), Tensor>,
+    tensors: Tensors,
 }
 
 impl Held {
@@ -53,11 +56,7 @@ impl Held {
 /// What is `asked` for of `files` on the CPU, in the formats asked for; in one piece of memory, which
 /// is the second result, or each where it is cheapest. To pin one piece is faster than to pin each
 /// tensor, of which libtorch would round up every size.
-fn copies(
-    files: &TensorFiles,
-    asked: &Asked,
-    in_one_piece: bool,
-) -> Result<(HashMap<(String, Kind), Tensor>, Tensor)> {
+fn copies(files: &TensorFiles, asked: &Asked, in_one_piece: bool) -> Result<(Tensors, Tensor)> {
     let found = asked.iter().filter_map(|key| Some((key, files.get(&key.0)?)));
     let mut found: Vec<_> = found.collect();
     // From the begin of a file to its end.

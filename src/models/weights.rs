@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Display};
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tch::{Device, Kind, Tensor};
@@ -32,7 +33,7 @@ enum Reading {
     /// It is read from the files.
     Files,
     /// It comes from host memory, where a copy of it is kept.
-    Held(Arc<Held>),
+    Held(Rc<Held>),
     /// Its name, shape and kind are checked and noted; it stands as zeros that take no memory.
     Checked(Arc<Mutex<Asked>>),
 }
@@ -68,7 +69,7 @@ impl Weights {
         let Source::Files(files, _) = &*self.source else { return Ok(self) };
         let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
         let held = Held::new(files, &asked, self.device)?;
-        Ok(Self { reading: Reading::Held(Arc::new(held)), ..self })
+        Ok(Self { reading: Reading::Held(Rc::new(held)), ..self })
     }
 
     /// The same, with nothing read: what is built of it only tells that all tensors are there.

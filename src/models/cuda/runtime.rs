@@ -48,7 +48,6 @@ functions! {
     cudaHostAlloc: fn(*mut *mut c_void, usize, c_uint);
     cudaHostRegister: fn(*mut c_void, usize, c_uint);
     cudaHostUnregister: fn(*mut c_void);
-    cudaMemGetInfo: fn(*mut usize, *mut usize);
     cudaMemcpyAsync: fn(*mut c_void, *const c_void, usize, c_int, Raw);
     cudaSetDevice: fn(c_int);
     cudaStreamSynchronize: fn(Raw);
@@ -95,14 +94,6 @@ impl Cuda {
         let device = c_int::try_from(device).unwrap_or(c_int::MAX);
         // SAFETY: takes a number, and says where it is none of a device.
         self.check(unsafe { (self.functions.cudaSetDevice)(device) })
-    }
-
-    /// Free bytes and all bytes of this thread's device.
-    pub(crate) fn memory(&self) -> Result<(usize, usize), String> {
-        let (mut free, mut total) = (0, 0);
-        // SAFETY: writes two numbers.
-        self.check(unsafe { (self.functions.cudaMemGetInfo)(&raw mut free, &raw mut total) })?;
-        Ok((free, total))
     }
 
     /// The stream on which libtorch works for this thread on `device`.

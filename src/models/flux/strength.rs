@@ -47,6 +47,7 @@ mod tests {
     use super::*;
     use crate::models::golden::{assert_close, device};
     use crate::models::math::attention;
+    use crate::models::noise::Noise;
 
     const OTHERS: i64 = 37;
     const CONDITION: i64 = 21;
@@ -63,13 +64,13 @@ mod tests {
     #[test]
     fn two_attentions_equal_one_with_a_mask() {
         let _guard = tch::no_grad_guard();
-        tch::manual_seed(8);
-        let wide = (Kind::Float, device());
+        let mut noise = Noise::new(8);
         for (b, heads, head_dim, queries) in
             [(1, 2, 128, CONDITION), (1, 2, 128, 0), (2, 3, 16, CONDITION), (1, 1, 6, 5)]
         {
             // Tokens before heads, as the blocks have them.
-            let normal = |tokens: i64| Tensor::randn([b, tokens, heads, head_dim], wide);
+            let mut normal =
+                |tokens| noise.normal(&[b, tokens, heads, head_dim]).to_device(device());
             let q = normal(OTHERS + queries) * 2.0;
             let [k, v] = [(); 2].map(|()| normal(OTHERS + CONDITION));
             for strength in [0.0, 0.5, 1.0, 1.5, 40.0] {
