@@ -113,7 +113,10 @@ impl Toolkit {
             return Ok(Self { folder });
         }
         let folder = folder.display();
-        Err(format!("{FEATURE} needs a CUDA toolkit: {folder} is to be one, and holds no bin/nvcc"))
+        Err(format!(
+            "{FEATURE} needs a CUDA toolkit, and {folder} holds no bin/nvcc: \
+             let CUDA_PATH be one, or unset it to use PyPI's"
+        ))
     }
 
     /// Tells cmake and `faiss-sys` where the toolkit is and, unless `$CUDAARCHS` does, for which GPUs
@@ -159,7 +162,7 @@ mod tests {
     #[test]
     fn a_folder_without_a_compiler_is_named() {
         let error = Toolkit::at("/nowhere".into()).unwrap_err();
-        assert!(error.contains("/nowhere is to be one, and holds no bin/nvcc"), "{error}");
+        assert!(error.contains("/nowhere holds no bin/nvcc: let CUDA_PATH"), "{error}");
     }
 
     #[cfg(unix)]

@@ -26,7 +26,7 @@ pub fn provide() -> Result<()> {
         return Ok(());
     }
     let what = "A BLAS with LAPACK, or GCC's OpenMP, with which FAISS is linked,";
-    apt::install(what, &["libopenblas-dev", "gcc"])?;
+    apt::install(what, &["libopenblas-openmp-dev", "gcc"])?;
     let flags = LIBRARIES.join(" ");
     links().then_some(()).ok_or(format!("`cc` still cannot link with `{flags}`, as FAISS needs"))
 }

@@ -127,6 +127,11 @@ impl Handle {
     /// The ids in FAISS' order, of an index that it can decode vector by vector: of all that have no
     /// inverted lists.
     pub(super) fn decodable(&self) -> Option<&[i64]> {
+        self.mapped_ids().map(|(_, ids)| ids)
+    }
+
+    /// The index inside a map of ids, which numbers vectors by their place, and the map.
+    fn mapped_ids(&self) -> Option<(*mut sys::FaissIndex, &[i64])> {
         let (mut ids, mut count) = (ptr::null_mut(), 0);
         // SAFETY: the cast is C++'s checked one; the ids are not changed while `self` is borrowed.
         unsafe {
@@ -135,20 +140,19 @@ impl Handle {
                 return None;
             }
             sys::faiss_IndexIDMap_id_map(map, &raw mut ids, &raw mut count);
-            Some(if count == 0 { &[] } else { slice::from_raw_parts(ids, count) })
+            let ids = if count == 0 { &[] } else { slice::from_raw_parts(ids, count) };
+            Some((sys::faiss_IndexIDMap_sub_index(map), ids))
         }
     }
 
     /// The vector at a place of [`decodable`](Self::decodable), as far as the index has kept it.
     pub(super) fn decode(&self, place: usize, vector: &mut [f32]) -> Result<()> {
         assert_eq!(vector.len(), self.dim(), "one vector");
-        // SAFETY: FAISS checks the cast and writes `dim` values.
+        let (index, _) = self
+            .mapped_ids()
+            .ok_or_else(|| Error::backend("FAISS' reconstruct", "it has no map of ids"))?;
+        // SAFETY: FAISS writes `dim` values.
         check("reconstruct", unsafe {
-            let map = sys::faiss_IndexIDMap_cast(self.pointer());
-            if map.is_null() {
-                return Err(Error::backend("FAISS' reconstruct", "it has no map of ids"));
-            }
-            let index = sys::faiss_IndexIDMap_sub_index(map);
             sys::faiss_Index_reconstruct(index, place as i64, vector.as_mut_ptr())
         })
     }
@@ -187,12 +191,15 @@ impl Handle {
     ) -> Result<(Vec<f32>, Vec<i64>)> {
         let n = queries.len() / self.dim();
         let (mut scores, mut ids) = (vec![0.0; n * k], vec![-1; n * k]);
+        // FAISS wakes its threads to look the ids up, which takes as long as a search in HNSW.
+        let map = if params.among.is_none() { self.mapped_ids() } else { None };
+        let index = map.map_or(self.pointer(), |(index, _)| index);
         let params = params.build()?;
         // SAFETY: FAISS reads `n * dim` values and writes `n * k`; `params` outlives the call.
         check("search", unsafe {
             let params = params.as_ref().map_or(ptr::null_mut(), |params| params.0.as_ptr());
             sys::faiss_Index_search_with_params(
-                self.pointer(),
+                index,
                 n as i64,
                 queries.as_ptr(),
                 k as i64,
@@ -201,6 +208,10 @@ impl Handle {
                 ids.as_mut_ptr(),
             )
         })?;
+        if let Some((_, map)) = map {
+            let places = ids.iter_mut().filter(|place| **place >= 0);
+            places.for_each(|place| *place = map.get(*place as usize).copied().unwrap_or(-1));
+        }
         Ok((scores, ids))
     }
 
