@@ -122,6 +122,16 @@ def memory(kit) -> Found:
     return together(found)
 
 
+def layout(kit) -> Found:
+    """Ours alone, with images of features in either memory format."""
+    dtype = "f32" if kit.cpu else "bf16"
+    found = {}
+    for memory_format in ("contiguous", "channels_last"):
+        environment = {"IMAGERAG_MEMORY_FORMAT": memory_format}
+        found[memory_format] = compared(kit, "sdxl", dtype, "--images", 1, only="imagerag", env=environment)
+    return together(found)
+
+
 def oom(kit) -> Found:
     if not kit.cpu:
         return ours(kit, "oom")
@@ -195,6 +205,7 @@ PARTS = {
     "flux": Part(120, drawn("flux", ("bf16",))),
     "faiss": Part(60, faiss),
     "memory": Part(75, memory),
+    "layout": Part(45, layout),
     "oom": Part(45, oom),
     "progress": Part(40, progress),
     "two-workers": Part(30, two_workers),
