@@ -16,15 +16,17 @@ const ARCHITECTURES: &str = "75;80;90";
 
 /// The folder of the parts, under [`native::folder`].
 const INSTALLED: &str = "cuda-13.0";
-/// The compiler, and the two libraries with which programs are linked, in the versions that torch
-/// 2.11.0 pins: its own are loaded where both are.
-const PARTS: [&str; 6] = [
+/// The compiler, the two libraries with which programs are linked, and the two of which FAISS takes
+/// headers alone, in the versions that torch 2.11.0 pins: its own are loaded where both are.
+const PARTS: [&str; 8] = [
     "nvidia-cuda-nvcc==13.0.88",
     "nvidia-nvvm==13.0.88",
     "nvidia-cuda-crt==13.0.88",
     "nvidia-cuda-cccl==13.0.85",
     "nvidia-cuda-runtime==13.0.96",
     "nvidia-cublas==13.1.0.3",
+    "nvidia-curand==10.4.0.35",
+    "nvidia-cuda-profiler-api==13.0.85",
 ];
 /// Libraries that a linker looks for by a name without a version, which wheels lack.
 const LINKED: [&str; 3] = ["libcudart.so", "libcublas.so", "libcublasLt.so"];
@@ -63,7 +65,7 @@ fn install(whole: &Path) -> Result<()> {
     let python = Python::with_pip(&native::folder())?;
     let partial = whole.with_extension(format!("partial-{}", std::process::id()));
     shell::say(
-        "installing CUDA's compiler and libraries from PyPI (about 550 MB); this takes a minute",
+        "installing CUDA's compiler and libraries from PyPI (about 610 MB); this takes a minute",
     );
     let placed =
         python.pip_install(&partial, &[&["--no-deps"], &PARTS[..]].concat()).and_then(|()| {

@@ -10,6 +10,17 @@ const LINKS: &str = "faiss_c";
 /// The name by which only `faiss-sys`' way to call cmake looks for a file of settings; other crates
 /// would be built anew where it changes.
 const TOOLCHAIN: &str = "HOST_CMAKE_TOOLCHAIN_FILE";
+/// FAISS writes 128 files of CUDA whenever cmake starts, and what is compiled of them would be compiled
+/// again: as they are always the same, they are made old.
+const KEEP_GENERATED: &str = r#"
+function(keep_generated)
+  file(GLOB generated "${CMAKE_BINARY_DIR}/faiss/gpu/template_*.cu")
+  if(generated)
+    execute_process(COMMAND touch -d 2000-01-01 ${generated})
+  endif()
+endfunction()
+cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL keep_generated)
+"#;
 /// What FAISS, built as a static library, is linked with.
 const LIBRARIES: [&str; 3] = ["-lblas", "-llapack", "-lgomp"];
 
@@ -37,7 +48,7 @@ pub fn provide() -> Result<()> {
 /// Says which file could not be written.
 pub fn apply(command: &mut Command) -> Result<()> {
     wait_passively(command);
-    compile_for_this_machine(command)
+    set_cmake_up(command)
 }
 
 /// Lets OpenMP's threads sleep while they wait, unless the caller says how they wait: FAISS' own would
@@ -48,27 +59,30 @@ fn wait_passively(command: &mut Command) {
     }
 }
 
-/// Lets cmake compile FAISS for this machine's vector instructions, unless the caller has flags of
-/// their own. A file for cmake says so, because `CXXFLAGS` would compile the C++ of other crates anew.
-fn compile_for_this_machine(command: &mut Command) -> Result<()> {
-    if ["CXXFLAGS", "CMAKE_TOOLCHAIN_FILE", TOOLCHAIN]
-        .iter()
-        .any(|name| env::var_os(name).is_some())
-    {
+/// Hands cmake a file of settings, unless the caller has one. It is not done by `CXXFLAGS`, which
+/// would compile the C++ of other crates anew.
+fn set_cmake_up(command: &mut Command) -> Result<()> {
+    if ["CMAKE_TOOLCHAIN_FILE", TOOLCHAIN].iter().any(|name| env::var_os(name).is_some()) {
         return Ok(());
     }
-    let Some(level) = levels().into_iter().find(|level| is_known(level)) else { return Ok(()) };
-    let file = native::folder().join(format!("{level}.cmake"));
-    let written = fs::create_dir_all(native::folder())
-        .and_then(|()| fs::write(&file, format!("{}\n", option(level))));
+    // Flags of the caller's own are enough.
+    let level = match env::var_os("CXXFLAGS") {
+        Some(_) => None,
+        None => levels().into_iter().find(|level| is_known(level)),
+    };
+    let file = native::folder().join(format!("faiss-{}.cmake", level.unwrap_or("as-told")));
+    let written =
+        fs::create_dir_all(native::folder()).and_then(|()| fs::write(&file, settings(level)));
     written.map_err(|error| format!("{}: {error}", file.display()))?;
     command.env(TOOLCHAIN, file);
     Ok(())
 }
 
-/// What cmake is to do for a level of instructions.
-fn option(level: &str) -> String {
-    format!("add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-march={level}>)")
+/// What cmake is to do: compile for a level of instructions, and go on where it was interrupted.
+fn settings(level: Option<&str>) -> String {
+    let option = level
+        .map(|level| format!("add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-march={level}>)\n"));
+    option.unwrap_or_default() + KEEP_GENERATED
 }
 
 /// The levels of the x86-64 ABI that this machine's processor has, best first.
@@ -153,10 +167,11 @@ mod tests {
             assert!(level.starts_with("x86-64-v"), "{level}");
         }
         assert!(!is_known("no-such-level"));
-        assert_eq!(
-            option("x86-64-v3"),
-            "add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-march=x86-64-v3>)"
+        assert!(
+            settings(Some("x86-64-v3"))
+                .starts_with("add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-march=x86-64-v3>)\n")
         );
+        assert_eq!(settings(None), KEEP_GENERATED);
     }
 
     #[test]
