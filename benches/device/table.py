@@ -54,7 +54,7 @@ def speed(parts: dict) -> list:
             if not figures:
                 continue
             mine, theirs = figures.get("imagerag", {}), figures.get(figures["peer"], {})
-            compiled = (figures_of(parts, "compile").get(f"{work} {dtype}") or {}).get(figures["peer"], {})
+            compiled = (figures_of(parts, f"compile-{work}").get(dtype) or {}).get(figures["peer"], {})
             size = f"{figures['size']}², {figures['steps']} steps"
             cells = [pair(mine, theirs, key, scale) for key, scale in (("step", 1e3), ("image", 1), ("load", 1))]
             rows.append(f"| {title} | {dtype} | {size} | {' | '.join(cells)} | {pair(mine, compiled, 'step', 1e3, False)} |")
