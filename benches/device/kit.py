@@ -245,12 +245,13 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--cpu", action="store_true", help="every part at toy size on the CPU")
     parser.add_argument("--device", default="cuda:0", help="the GPU, cuda:N")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="starts no part after this, and ends the last")
+    parser.add_argument("--seconds", type=float, help="starts no part after this, and ends the last; 480 on a GPU")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.parts if name not in PARTS]
     if unknown:
         parser.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    last = time.monotonic() + arguments.seconds
+    limit = arguments.seconds or (float("inf") if arguments.cpu else 480)
+    last = time.monotonic() + limit
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     kit = Kit("cpu" if arguments.cpu else arguments.device)
     results = {"machine": machine(kit), "parts": {}}
