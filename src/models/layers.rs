@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use tch::Tensor;
 
+use super::product;
 use super::weights::Weights;
 use crate::Result;
 
@@ -26,7 +27,7 @@ impl Linear {
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
-        x.linear(&self.w, self.b.as_ref()) // [.., outputs]
+        product::linear(x, &self.w, self.b.as_ref()) // [.., outputs]
     }
 }
 
@@ -69,7 +70,9 @@ impl Conv2d {
 
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        x.conv2d(&self.w, self.b.as_ref(), stride, padding, [1; 2], 1) // [b, outputs, h, w]
+        product::fitting(x, &self.w, self.b.as_ref(), |x, w, b| {
+            x.conv2d(w, b, stride, padding, [1; 2], 1) // [b, outputs, h, w]
+        })
     }
 }
 

@@ -19,6 +19,7 @@ mod math;
 mod memory_format;
 pub(crate) mod noise;
 pub(crate) mod preprocess;
+mod product;
 pub(crate) mod resample;
 pub(crate) mod schedule;
 pub(crate) mod sdxl;

@@ -5,6 +5,7 @@ use tch::Tensor;
 use super::branch::{Branch, parts};
 use crate::Result;
 use crate::models::layers::Linear;
+use crate::models::product;
 use crate::models::weights::Weights;
 
 /// A linear layer that a LoRA may name.
@@ -53,7 +54,7 @@ impl Projection {
     pub(super) fn forward(&self, x: &Tensor, lora: Option<&Lora>) -> Tensor {
         let y = self.linear.forward(x); // [b, n, outputs]
         if let Some(Delta { a, b }) = self.delta(lora) {
-            add_product(&y, &x.linear::<&Tensor>(a, None), b);
+            add_product(&y, &product::linear(x, a, None), b);
         }
         y
     }
@@ -63,7 +64,7 @@ impl Projection {
         let y = self.linear.forward(x); // [b, tokens, outputs]
         for ((branch, x), (_, y)) in parts(branches, x).zip(parts(branches, &y)) {
             if let Some(Delta { a, b }) = self.delta(branch.lora) {
-                add_product(&y, &x.linear::<&Tensor>(a, None), b);
+                add_product(&y, &product::linear(&x, a, None), b);
             }
         }
         y
@@ -82,7 +83,7 @@ impl Projection {
         let width = inputs[0].size()[2];
         let multiply = |inputs: [&Tensor; 2], w: &Tensor, bias: Option<&Tensor>| {
             let w = w.tensor_split_indices([width], 1);
-            let y = inputs[0].linear(&w[0], bias); // [b, tokens, outputs]
+            let y = product::linear(inputs[0], &w[0], bias); // [b, tokens, outputs]
             add_product(&y, inputs[1], &w[1]);
             y
         };
@@ -103,6 +104,10 @@ impl Projection {
 
 /// Adds `x · wᵀ` to `y`, `[b, n, outputs]`, in its memory.
 fn add_product(y: &Tensor, x: &Tensor, w: &Tensor) {
+    if !product::is_fast(x) {
+        let _ = y.shallow_clone().g_add_(&product::linear(x, w, None));
+        return;
+    }
     for (mut y, x) in y.unbind(0).into_iter().zip(x.unbind(0)) {
         let _ = y.addmm_(&x, &w.tr());
     }

@@ -11,6 +11,7 @@ use crate::Result;
 use crate::models::layers::{GroupNorm, LayerNorm, Linear};
 use crate::models::math::{attention, join_heads, split_heads};
 use crate::models::memory_format::MemoryFormat;
+use crate::models::product;
 use crate::models::weights::Weights;
 
 /// `Transformer2DModel`'s own, in no config.
@@ -126,7 +127,9 @@ impl Transformer2D {
 
         // 3. tokens become pixels, which lie as those of x
         let pixels = match (self.format, &self.proj_out) {
-            (MemoryFormat::Contiguous, Linear { w: weight, b: Some(bias) }) => {
+            (MemoryFormat::Contiguous, Linear { w: weight, b: Some(bias) })
+                if product::is_fast(&tokens) =>
+            {
                 let weight = weight.expand([b, -1, -1], false); // [b, channels, width]
                 let tokens = tokens.transpose(1, 2); // [b, width, h·w]
                 bias.unsqueeze(-1).baddbmm(&weight, &tokens, 1, 1).unflatten(2, [h, w])
