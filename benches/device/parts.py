@@ -18,6 +18,8 @@ PEER = ["torch", "numpy", "PIL", "safetensors", "transformers", "diffusers"]
 MODULES = {"sdxl": PEER, "flux": [*PEER, "peft", "accelerate", "sentencepiece", "google.protobuf"]}
 # Address space in KiB of the part that runs out of memory on a CPU.
 ADDRESS_SPACE = 10 << 20
+# What an error says of a device that no part can run on.
+NOT_THERE = " is not available: "
 # Kernels that a list names.
 LISTED = 15
 
@@ -37,7 +39,7 @@ class Part:
 def probe(kit) -> Found:
     """If it fails, once more with what may mend it; what does is set for all further parts."""
     found = ours(kit, "probe")
-    if found[0] or kit.cpu:
+    if found[0] or kit.cpu or NOT_THERE in found[1]:
         return found
     ways = [{"TORCH_CUDNN_SDPA_DEPRIORITIZED": "1"}]
     if kit.torch:
@@ -103,7 +105,8 @@ def faiss(kit) -> Found:
         raise NotHere("it compares a GPU with the CPU")
     path = kit.work / "faiss.json"
     path.unlink(missing_ok=True)
-    code, printed = kit.run([kit.program("device_faiss"), "--json", path])
+    number = kit.device.partition(":")[2] or "0"
+    code, printed = kit.run([kit.program("device_faiss"), "--device", number, "--json", path])
     lines = printed.strip().splitlines()
     figures = json.loads(path.read_text()) if path.exists() else None
     return code == 0, lines[-1] if lines else f"it ended with {code}", figures
@@ -223,7 +226,8 @@ def ours(kit, *words, before: list = (), env: dict | None = None) -> Found:
     try:
         found = json.loads(printed.strip().splitlines()[-1])
     except (IndexError, ValueError):
-        return False, f"{words[0]} ended with {code} and said nothing", None
+        said = kit.log.decode(errors="replace").strip().splitlines()[-1]
+        return False, f"{words[0]} ended with {code}: {said}", None
     return found["passed"] and code == 0, found["line"], found["figures"]
 
 

@@ -107,9 +107,10 @@ fn options(arguments: &[String]) -> Result<Options> {
     })
 }
 
-/// Builds the programs, and puts them with all that they need into a folder that replaces the one that is there.
+/// Builds the programs, and puts them with all that they need into a folder that replaces the kit that
+/// is there.
 fn make(options: &Options) -> Result<()> {
-    let partial = options.folder.with_extension(format!("partial-{}", std::process::id()));
+    let partial = partial(&options.folder)?;
     let made = fill(&partial, options).and_then(|()| {
         let _ = fs::remove_dir_all(&options.folder);
         io(&options.folder, fs::rename(&partial, &options.folder))
@@ -123,6 +124,21 @@ fn make(options: &Options) -> Result<()> {
         options.folder.display()
     ));
     Ok(())
+}
+
+/// Where a kit that is to be `folder` is made first: a folder beside it. Only a kit is ever replaced.
+fn partial(folder: &Path) -> Result<PathBuf> {
+    let shown = folder.display();
+    let name = folder.file_name().ok_or_else(|| format!("{shown} is no name of a new folder"))?;
+    let is_free = match fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_none() || folder.join("manifest.json").is_file(),
+        Err(_) => !folder.exists(),
+    };
+    if !is_free {
+        return Err(format!("{shown} holds something that is no kit: name another folder"));
+    }
+    let name = format!("{}.partial-{}", name.to_string_lossy(), std::process::id());
+    Ok(folder.with_file_name(name))
 }
 
 fn fill(kit: &Path, options: &Options) -> Result<()> {
@@ -387,6 +403,23 @@ fn io<T>(path: &Path, result: std::io::Result<T>) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_kit_is_replaced() {
+        let folder = std::env::temp_dir().join(format!("imagerag-kit-test-{}", std::process::id()));
+        let new = folder.join("new");
+        assert_eq!(partial(&new).unwrap().parent(), Some(folder.as_path()));
+        fs::create_dir_all(&new).unwrap();
+        assert_ne!(partial(&new).unwrap(), new, "an empty folder");
+        fs::write(new.join("letters.txt"), "dear").unwrap();
+        assert!(partial(&new).unwrap_err().contains("holds something that is no kit"));
+        fs::write(new.join("manifest.json"), "{}").unwrap();
+        assert!(partial(&new).is_ok());
+        fs::remove_dir_all(&folder).unwrap();
+        for name in [".", "..", "/", "target/.."] {
+            assert!(partial(name.as_ref()).is_err(), "{name}");
+        }
+    }
 
     fn words(text: &str) -> Vec<String> {
         text.split_whitespace().map(str::to_owned).collect()
