@@ -15,7 +15,7 @@ use futures::executor::block_on;
 use imagerag::conditioner::{Conditioning, IpAdapter};
 use imagerag::generator::{GenerateRequest, Sdxl};
 use imagerag::models::{DType, Device};
-use imagerag::retriever::{Caption, Provenance, Reference, Source};
+use imagerag::reference::{Caption, Provenance, Reference, Source};
 use imagerag::{Conditioner, Generator, Image};
 
 /// Steps of one generation: fewer than the timesteps that the model was trained on.

@@ -10,7 +10,7 @@ use futures::StreamExt;
 use futures::executor::block_on;
 use imagerag::conditioner::{ConditioningKind, InPrompt};
 use imagerag::generator::GenerateRequest;
-use imagerag::retriever::{Caption, Provenance, Reference, Source};
+use imagerag::reference::{Caption, Provenance, Reference, Source};
 use imagerag::vlm::{ChatReply, ChatRequest};
 use imagerag::{Generator, Image, RagPipeline, RagRequest, Result, Retriever, Vlm};
 

@@ -9,9 +9,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use imagerag::embedder::Embedding;
 #[cfg(feature = "faiss")]
-use imagerag::retriever::FaissIndex;
-use imagerag::retriever::{Embedding, FlatIndex, IdSet, Neighbor, Precision, VectorIndex};
+use imagerag::index::FaissIndex;
+use imagerag::index::{FlatIndex, IdSet, Neighbor, Precision, VectorIndex};
 
 const DIM: usize = 512;
 const LIMIT: usize = 10;

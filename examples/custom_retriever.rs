@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use clap::Parser;
 use futures::executor::block_on;
 use imagerag::conditioner::InPrompt;
-use imagerag::retriever::{Caption, Provenance, Reference, Retriever, Source};
+use imagerag::reference::{Caption, Provenance, Reference, Source};
+use imagerag::retriever::Retriever;
 use imagerag::testing::{FakeCritic, FakeGenerator, conformance, solid};
 use imagerag::{RagPipeline, Result};
 

@@ -66,6 +66,7 @@
 
 pub mod conditioner;
 pub mod critic;
+pub mod embedder;
 mod error;
 mod forward;
 #[cfg(feature = "gallery")]
@@ -74,11 +75,13 @@ pub mod generator;
 #[cfg(feature = "hub")]
 pub mod hub;
 mod image;
+pub mod index;
 #[cfg(feature = "tch")]
 pub mod models;
 #[cfg(any(feature = "hub", feature = "milvus", feature = "openai"))]
 mod net;
 pub mod pipeline;
+pub mod reference;
 pub mod retriever;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -87,9 +90,11 @@ pub mod vlm;
 
 pub use conditioner::Conditioner;
 pub use critic::Critic;
+pub use embedder::Embedder;
 pub use error::{BoxError, Error, Result};
 pub use generator::Generator;
 pub use image::Image;
+pub use index::VectorIndex;
 pub use pipeline::{RagError, RagOutcome, RagPipeline, RagRequest};
-pub use retriever::{Embedder, Retriever, VectorIndex};
+pub use retriever::Retriever;
 pub use vlm::Vlm;

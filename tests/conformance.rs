@@ -3,7 +3,8 @@
 use futures::executor::block_on;
 use imagerag::conditioner::InPrompt;
 use imagerag::critic::{GuidedCot, ZeroShotCritic};
-use imagerag::retriever::{Caption, Catalog, CatalogEntry, EmbeddingRetriever};
+use imagerag::reference::Caption;
+use imagerag::retriever::{Catalog, CatalogEntry, EmbeddingRetriever};
 use imagerag::testing::{
     FakeConditioner, FakeCritic, FakeEmbedder, FakeGenerator, FakeRetriever, FakeVlm, conformance,
     solid,

@@ -12,7 +12,7 @@ use imagerag::generator::{Flux, GenerateRequest, Generator};
 use imagerag::pipeline::{
     Event, Fallback, ImageRecord, Mode, RagPipelineBuilder, Record, Refusal, Stage, StopReason,
 };
-use imagerag::retriever::{Caption, Provenance, Reference, Source};
+use imagerag::reference::{Caption, Provenance, Reference, Source};
 use imagerag::testing::{FakeConditioner, FakeCritic, FakeGenerator, FakeRetriever, FakeVlm};
 use imagerag::{Conditioner, Error, Image, RagOutcome, RagPipeline, RagRequest};
 

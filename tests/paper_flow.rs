@@ -7,7 +7,7 @@ use imagerag::critic::{GuidedCot, Query, Verdict};
 use imagerag::pipeline::{
     Event, Fallback, Mode, RagPipelineBuilder, Record, Refusal, Stage, StopReason,
 };
-use imagerag::retriever::Source;
+use imagerag::reference::Source;
 use imagerag::testing::{
     FakeConditioner, FakeCritic, FakeGenerator, FakeRetriever, FakeVlm, solid,
 };

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::executor::block_on;
+use imagerag::reference::{Caption, Reference, Source};
 use imagerag::retriever::{
-    Bm25, Caption, CaptionWriter, Fuse, Idf, Mmr, Ranking, Reference, Rerank, Reranker, Source,
-    Threshold, VlmReranker,
+    Bm25, CaptionWriter, Fuse, Idf, Mmr, Ranking, Rerank, Reranker, Threshold, VlmReranker,
 };
 use imagerag::testing::{FakeEmbedder, FakeRetriever, FakeVlm, conformance, solid};
 use imagerag::vlm::ChatReply;
@@ -277,7 +277,7 @@ fn mmr_puts_what_differs_before_what_is_alike() {
 fn a_gallery_keeps_the_captions_that_were_written() {
     use imagerag::Embedder;
     use imagerag::gallery::{ContentHash, Gallery, GalleryRetriever, ImageRecord, Pixels};
-    use imagerag::retriever::Metadata;
+    use imagerag::reference::Metadata;
 
     let folder = tempfile::tempdir().unwrap();
     let gallery =

@@ -10,7 +10,7 @@ use futures::executor::block_on;
 use futures::{FutureExt, StreamExt};
 use imagerag::models::{DType, Device};
 use imagerag::pipeline::{Event, Mode, Record, StopReason};
-use imagerag::retriever::Caption;
+use imagerag::reference::Caption;
 use imagerag::testing::{FakeVlm, conformance};
 use imagerag::{RagOutcome, RagPipeline};
 use world::{Parts, World};

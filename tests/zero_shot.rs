@@ -2,7 +2,7 @@
 
 use futures::executor::block_on;
 use imagerag::critic::{CritiqueRequest, Query, Verdict, ZeroShotCritic};
-use imagerag::retriever::Caption;
+use imagerag::reference::Caption;
 use imagerag::testing::{FakeEmbedder, solid};
 use imagerag::{Critic, Image};
 

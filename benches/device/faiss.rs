@@ -14,7 +14,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use imagerag::VectorIndex;
-use imagerag::retriever::{Embedding, FaissIndex, FlatIndex, IdSet, Neighbor};
+use imagerag::embedder::Embedding;
+use imagerag::index::{FaissIndex, FlatIndex, IdSet, Neighbor};
 use serde_json::{Map, Value, json};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -162,7 +163,7 @@ impl Checks {
         }
         #[cfg(feature = "faiss-gpu")]
         {
-            use imagerag::retriever::Sharding;
+            use imagerag::index::Sharding;
             let (expected, back) = (here.search(few, LIMIT)?, there.to_cpu()?);
             self.alike("back", &back.search(few, LIMIT)?, &expected);
             let again = back.to_gpu(device()?)?.search(few, LIMIT)?;

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use imagerag::embedder::ClipEmbedder;
 use imagerag::models::{DType, Device};
-use imagerag::retriever::ClipEmbedder;
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures::executor::block_on;
 use imagerag::generator::GenerateRequest;
 use imagerag::models::Device;
-use imagerag::retriever::{Caption, Provenance, Reference, Source};
+use imagerag::reference::{Caption, Provenance, Reference, Source};
 use imagerag::{Conditioner, Generator, Image};
 
 /// Pairs of `--name value`.

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use imagerag::VectorIndex;
-use imagerag::retriever::{Embedding, FaissIndex, FlatIndex, Precision};
+use imagerag::embedder::Embedding;
+use imagerag::index::{FaissIndex, FlatIndex, Precision};
 
 /// An index, and the seconds in which it was built and opened from its file.
 type Made = (Box<dyn VectorIndex>, f64, f64);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use imagerag::Result;
+use imagerag::embedder::{Embedder, open_embedder};
 use imagerag::models::{DType, Device};
-use imagerag::retriever::{Embedder, open_embedder};
 
 use crate::place::place;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use futures::executor::block_on;
 use imagerag::Image;
 use imagerag::gallery::{Fingerprint, Found, Gallery, SearchOptions};
-use imagerag::retriever::Filter;
+use imagerag::reference::Filter;
 use serde_json::json;
 
 use crate::encoder::Encoder;

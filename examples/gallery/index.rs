@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use imagerag::gallery::Gallery;
-use imagerag::retriever::FaissIndex;
+use imagerag::index::FaissIndex;
 
 use crate::Place;
 

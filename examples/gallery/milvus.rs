@@ -3,7 +3,8 @@
 use std::error::Error;
 
 use imagerag::gallery::Gallery;
-use imagerag::retriever::{Milvus, MilvusIndexType, VectorIndex};
+use imagerag::index::VectorIndex;
+use imagerag::retriever::{Milvus, MilvusIndexType};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Place;

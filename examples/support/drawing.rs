@@ -6,7 +6,7 @@ use std::time::Instant;
 use futures::executor::block_on;
 use imagerag::conditioner::Conditioning;
 use imagerag::generator::{GenerateRequest, Progress};
-use imagerag::retriever::{Caption, Provenance, Reference, Source};
+use imagerag::reference::{Caption, Provenance, Reference, Source};
 use imagerag::{Conditioner, Generator, Image, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 

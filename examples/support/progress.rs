@@ -7,7 +7,7 @@ use futures::StreamExt;
 use futures::executor::block_on;
 use imagerag::critic::Verdict;
 use imagerag::pipeline::{Event, Record, Refusal, Stage};
-use imagerag::retriever::Source;
+use imagerag::reference::Source;
 use imagerag::{RagError, RagOutcome, RagPipeline, RagRequest};
 use indicatif::{ProgressBar, ProgressStyle};
 

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use futures::executor::block_on;
 use imagerag::conditioner::{IpAdapter, PromptTemplate};
 use imagerag::critic::ZeroShotCritic;
+use imagerag::embedder::ClipEmbedder;
 use imagerag::generator::Sdxl;
 use imagerag::models::{DType, Device};
 use imagerag::pipeline::RagPipelineBuilder;
-use imagerag::retriever::{Catalog, ClipEmbedder, EmbeddingRetriever};
+use imagerag::retriever::{Catalog, EmbeddingRetriever};
 use imagerag::{Error, RagPipeline, RagRequest, Result};
 use serde::Deserialize;
 

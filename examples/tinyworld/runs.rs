@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use futures::executor::block_on;
 use imagerag::conditioner::{Conditioning, ConditioningKind};
 use imagerag::generator::GenerateRequest;
-use imagerag::retriever::{Caption, Catalog, Provenance, Reference};
+use imagerag::reference::{Caption, Provenance, Reference};
+use imagerag::retriever::Catalog;
 use imagerag::{Generator, Image, RagOutcome, RagPipeline, Result, Retriever};
 use serde::Deserialize;
 
@@ -69,7 +70,7 @@ impl Run {
     }
 
     /// The source of the first hit; `None` where nothing was looked for.
-    pub(crate) fn first_hit(&self) -> Option<&imagerag::retriever::Source> {
+    pub(crate) fn first_hit(&self) -> Option<&imagerag::reference::Source> {
         self.0.trace.hits().next().map(|hit| &hit.provenance.source)
     }
 
@@ -101,7 +102,7 @@ pub(crate) fn seconds_per_loop(
 /// The concept of each picture of the gallery, by its source.
 pub(crate) fn concepts_of_gallery(
     world: &World,
-) -> Result<HashMap<imagerag::retriever::Source, String>, Box<dyn Error>> {
+) -> Result<HashMap<imagerag::reference::Source, String>, Box<dyn Error>> {
     #[derive(Deserialize)]
     struct Line {
         file: String,
@@ -112,7 +113,7 @@ pub(crate) fn concepts_of_gallery(
         serde_json::from_str(&std::fs::read_to_string(folder.join("catalog.json"))?)?;
     let concept = |line: Line| {
         let source = folder.join(line.file).display().to_string();
-        (imagerag::retriever::Source::Uri(source), line.concept.unwrap_or_default())
+        (imagerag::reference::Source::Uri(source), line.concept.unwrap_or_default())
     };
     Ok(lines.into_iter().map(concept).collect())
 }
@@ -167,14 +168,14 @@ impl<G: fmt::Display> fmt::Display for Remembered<G> {
 #[derive(Clone, Debug)]
 pub(crate) struct RandomReference {
     catalog: Catalog,
-    concepts: HashMap<imagerag::retriever::Source, String>,
+    concepts: HashMap<imagerag::reference::Source, String>,
     state: Arc<Mutex<u64>>,
 }
 
 impl RandomReference {
     pub(crate) fn new(
         catalog: Catalog,
-        concepts: HashMap<imagerag::retriever::Source, String>,
+        concepts: HashMap<imagerag::reference::Source, String>,
     ) -> Self {
         Self { catalog, concepts, state: Arc::new(Mutex::new(9)) }
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::{
     Conditioned, Conditioner, Conditioning, ConditioningKind, PromptTemplate, check_references,
 };
-use crate::retriever::Reference;
+use crate::reference::Reference;
 use crate::{Error, Result};
 
 /// Hands on the images as they are, and names each in the prompt where its caption stands.

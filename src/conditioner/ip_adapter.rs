@@ -11,11 +11,11 @@ use super::{
     Strength, check_references,
 };
 use crate::models::clip::VisionModel;
+use crate::models::common::preprocess::{Family, Preprocessor};
+use crate::models::common::worker::Worker;
 use crate::models::ip_adapter::{Resampler, ResamplerDims, space};
-use crate::models::preprocess::{Family, Preprocessor};
-use crate::models::worker::Worker;
 use crate::models::{DType, Device};
-use crate::retriever::Reference;
+use crate::reference::Reference;
 use crate::{Error, Image, Result};
 
 /// Encodes references with the adapter's image encoder and resampler. Each becomes a few tokens
@@ -196,8 +196,8 @@ mod tests {
     use futures::executor::block_on;
 
     use super::*;
-    use crate::models::golden::{assert_close, dtype, fixture, place, recorded};
-    use crate::retriever::{Caption, Provenance, Source};
+    use crate::models::common::golden::{assert_close, dtype, fixture, place, recorded};
+    use crate::reference::{Caption, Provenance, Source};
 
     fn adapter() -> Result<IpAdapter> {
         let file = fixture("ip_adapter/sdxl.safetensors");

@@ -14,7 +14,7 @@ use std::fmt::{Debug, Display};
 use async_trait::async_trait;
 
 use crate::forward::forward_part;
-use crate::retriever::Reference;
+use crate::reference::Reference;
 use crate::{Error, Result};
 
 #[cfg(feature = "tch")]

@@ -1,6 +1,6 @@
 //! [`PromptTemplate`]: a prompt and the captions of its references to the prompt to generate with.
 
-use crate::retriever::Reference;
+use crate::reference::Reference;
 
 /// How captions get into the prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -50,7 +50,7 @@ impl PromptTemplate {
 mod tests {
     use super::*;
     use crate::Image;
-    use crate::retriever::{Caption, Provenance, Source};
+    use crate::reference::{Caption, Provenance, Source};
 
     fn reference(text: &str, concept: &str) -> Reference {
         Reference {

@@ -6,9 +6,9 @@ use std::fmt;
 use async_trait::async_trait;
 
 use super::{Critic, Critique, CritiqueRequest, Query, Verdict};
-use crate::pipeline::{parse, prompts};
-use crate::retriever::Caption;
+use crate::reference::Caption;
 use crate::vlm::{ChatRequest, Message, Vlm};
+use crate::vlm::{parse, prompts};
 use crate::{Error, Result};
 
 /// Temperatures of the first query and of its up to three repetitions (appendices A and D).

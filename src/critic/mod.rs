@@ -1,6 +1,5 @@
 //! [`Critic`]: a prompt and an image to what the image is missing (section 3.1 of the paper).
 
-mod exchange;
 mod guided_cot;
 mod zero_shot;
 
@@ -11,9 +10,9 @@ use async_trait::async_trait;
 use crate::Result;
 use crate::forward::forward_part;
 use crate::image::Image;
-use crate::retriever::Caption;
+use crate::reference::Caption;
+use crate::vlm::ExchangeLog;
 
-pub use exchange::{Exchange, ExchangeLog, Said};
 pub use guided_cot::GuidedCot;
 pub use zero_shot::ZeroShotCritic;
 

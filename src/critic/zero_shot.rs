@@ -6,8 +6,9 @@ use std::fmt;
 use async_trait::async_trait;
 
 use super::{Critic, Critique, CritiqueRequest, Query, Verdict};
+use crate::embedder::{Embedder, Embedding};
 use crate::image::Image;
-use crate::retriever::{Caption, Embedder, Embedding};
+use crate::reference::Caption;
 use crate::text::words;
 use crate::{Error, Result};
 

@@ -14,51 +14,28 @@
 //! commits, and what the catalog does not know of is cut off by the next writer. Every record and
 //! every piece of the vectors has a checksum and is compared with it before it is used.
 
-mod acknowledged;
-mod approximate;
-mod catalog;
-mod change;
-mod compact;
-mod create;
-mod export;
-mod fingerprint;
-mod index_note;
 pub mod ingest;
-mod iterate;
-mod manifest;
-#[cfg(feature = "milvus")]
-mod milvus;
-mod near_duplicates;
-mod pixels;
-mod record;
-mod retriever;
-#[cfg(feature = "faiss")]
-mod saved_index;
+mod maintain;
 mod search;
-mod snapshot;
-mod stats;
-mod vectors;
-mod verify;
-mod writer;
+mod store;
 
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::retriever::Embedder;
+use crate::embedder::Embedder;
 use crate::{Error, Result};
 
-pub use fingerprint::Fingerprint;
-pub use record::{Added, ContentHash, Entry, ImageRecord, Pixels, Rejected};
-pub use retriever::{Fetch, GalleryRetriever};
-pub use search::{Found, SearchOptions};
-pub use stats::GalleryStats;
-pub use verify::{Depth, Verification};
-pub use writer::GalleryWriter;
+pub use maintain::{Depth, GalleryStats, Verification};
+pub use search::{Fetch, Found, GalleryRetriever, SearchOptions};
+pub use store::{
+    Added, ContentHash, Entry, Fingerprint, GalleryWriter, ImageRecord, Pixels, Rejected,
+};
 
-use catalog::Catalog;
-use snapshot::Snapshot;
+use store::catalog::Catalog;
+use store::manifest;
+use store::snapshot::Snapshot;
 
 /// A gallery, open for reading. Clones share it.
 ///
@@ -89,7 +66,7 @@ use snapshot::Snapshot;
 pub struct Gallery {
     shared: Arc<Shared>,
     /// What proposes images, where not all are compared.
-    approximate: Option<Arc<approximate::Approximate>>,
+    approximate: Option<Arc<search::approximate::Approximate>>,
 }
 
 struct Shared {

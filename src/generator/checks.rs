@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use futures::executor::block_on;
 
 use super::{GenerateRequest, Generator, Progress};
-use crate::models::golden::place;
+use crate::models::common::golden::place;
 use crate::models::{DType, Device};
 use crate::{Error, Image, Result};
 

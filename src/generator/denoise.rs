@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use tch::Tensor;
 
 use super::{Progress, Step};
-use crate::models::mark::Mark;
+use crate::models::common::mark::Mark;
+use crate::models::common::worker::Cancel;
 use crate::models::schedule::Scheduler;
-use crate::models::worker::Cancel;
 use crate::{Image, Result};
 
 /// Steps that a device is given before it has done them: the one that it works on, and the next, so
@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
     use crate::Error;
-    use crate::models::golden::device;
+    use crate::models::common::golden::device;
     use crate::models::schedule::Stepped;
 
     /// Steps that add what the network says.

@@ -1,6 +1,6 @@
 //! Checked jobs to images, one after the other on the thread of their model.
 
-use crate::models::worker::{Cancel, Worker};
+use crate::models::common::worker::{Cancel, Worker};
 use crate::{Image, Result};
 
 /// One image for each of `jobs`, by `draw`, which asks between steps whether the caller has left.

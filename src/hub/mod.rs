@@ -11,7 +11,7 @@ mod select;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use self::fetch::Fetch;
+use crate::hub::fetch::Fetch;
 use crate::{Error, Result, net};
 
 pub use builder::HubBuilder;

@@ -1,10 +1,9 @@
 //! What a network asks its checkpoint for: names and shapes of tensors, without loading any.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 
 use super::clip::{ClipConfig, ClipModel, TextConfig, TextModel, VisionConfig, VisionModel};
+use super::common::weights::Weights;
 use super::flux::config::FluxConfig;
 use super::flux::lora_file;
 use super::flux::transformer::FluxTransformer;
@@ -14,7 +13,7 @@ use super::sdxl::unet::UNet;
 use super::siglip::{SiglipConfig, SiglipModel};
 use super::t5::{T5Config, T5Encoder};
 use super::vae::{Vae, VaeConfig};
-use super::weights::Weights;
+use crate::models::common::inventory::Inventory;
 use crate::{Error, Result};
 
 /// The components whose [`inventory`] is known.
@@ -65,56 +64,13 @@ pub fn inventory(component: &str, config: impl AsRef<Path>) -> Result<Inventory>
     Ok(weights.recorded())
 }
 
-/// Names of tensors with their shapes, sorted by name. Its `Display` is one JSON object.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Inventory(BTreeMap<String, Vec<i64>>);
-
-impl Inventory {
-    pub(super) fn insert(&mut self, name: String, shape: Vec<i64>) {
-        self.0.insert(name, shape);
-    }
-
-    /// Number of tensors.
-    pub fn tensors(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Number of values in all tensors together.
-    pub fn values(&self) -> u64 {
-        self.0
-            .values()
-            .map(|shape| shape.iter().map(|&side| side.unsigned_abs()).product::<u64>())
-            .sum()
-    }
-
-    /// The shape of the tensor `name`; a number is a shape of no sides.
-    pub fn shape(&self, name: &str) -> Option<&[i64]> {
-        self.0.get(name).map(Vec::as_slice)
-    }
-
-    /// Names and shapes, sorted by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[i64])> {
-        self.0.iter().map(|(name, shape)| (name.as_str(), shape.as_slice()))
-    }
-}
-
-impl fmt::Display for Inventory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("{")?;
-        for (i, (name, shape)) in self.iter().enumerate() {
-            let comma = if i == 0 { "\n" } else { ",\n" };
-            // A name or a shape in Debug is the same in JSON: names here are plain ASCII.
-            write!(f, "{comma}{name:?}: {shape:?}")?;
-        }
-        f.write_str("\n}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::models::config::read_json;
-    use crate::models::golden::fixture;
+    use crate::models::common::golden::fixture;
+    use crate::models::common::json::read_json;
 
     type Shapes = BTreeMap<String, Vec<i64>>;
 
@@ -141,7 +97,9 @@ mod tests {
             let asked = of(component, config);
             let path = fixture("inventories").join(format!("{list}.json"));
             let held: Shapes = read_json(&path).unwrap();
-            assert_eq!(asked.0, held, "{list}");
+            let asked_for: Shapes =
+                asked.iter().map(|(name, shape)| (name.to_owned(), shape.to_vec())).collect();
+            assert_eq!(asked_for, held, "{list}");
             assert_eq!((asked.tensors(), asked.values()), (tensors, values), "{list}");
         }
     }
@@ -174,19 +132,5 @@ mod tests {
             let error = inventory(component, &vae).unwrap_err();
             assert!(matches!(error, Error::InvalidFile { .. }), "{component}: {error}");
         }
-    }
-
-    #[test]
-    fn displays_as_json() {
-        let mut inventory = Inventory::default();
-        inventory.insert("b.weight".into(), vec![2, 3]);
-        inventory.insert("a".into(), vec![]);
-        let read: Shapes = serde_json::from_str(&inventory.to_string()).unwrap();
-        assert_eq!(read, inventory.0);
-        assert_eq!((inventory.tensors(), inventory.values()), (2, 7));
-        assert_eq!(
-            serde_json::from_str::<Shapes>(&Inventory::default().to_string()).unwrap(),
-            Shapes::new()
-        );
     }
 }

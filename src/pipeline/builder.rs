@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::{Fallback, Mode, RagConfig, RagPipeline, Unclear};
 use crate::conditioner::Conditioner;
 use crate::critic::{Critic, GuidedCot, Query};
+use crate::embedder::Embedder;
 use crate::generator::Generator;
-use crate::retriever::{Embedder, Retriever};
+use crate::retriever::Retriever;
 use crate::vlm::Vlm;
 use crate::{Error, Result};
 

@@ -3,7 +3,7 @@
 use super::run::Run;
 use super::{Fallback, Record, Stage};
 use crate::critic::{Query, Verdict};
-use crate::retriever::Caption;
+use crate::reference::Caption;
 
 impl Run<'_> {
     /// What to look for: one caption a concept, each once. Where the critic cannot say what is

@@ -3,7 +3,7 @@
 use super::run::Run;
 use super::{Hit, Record, Stage};
 use crate::conditioner::Conditioned;
-use crate::retriever::Reference;
+use crate::reference::Reference;
 use crate::{Error, Result};
 
 impl Run<'_> {

@@ -3,7 +3,7 @@
 use super::run::Run;
 use super::{Record, Stage};
 use crate::critic::{Critique, CritiqueRequest, Query, Verdict};
-use crate::retriever::Caption;
+use crate::reference::Caption;
 use crate::{Error, Result};
 
 impl Run<'_> {

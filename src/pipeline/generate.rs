@@ -5,7 +5,7 @@ use super::{ImageRecord, Record, Stage};
 use crate::conditioner::Conditioning;
 use crate::generator::{GenerateRequest, Generator};
 use crate::image::Image;
-use crate::retriever::Reference;
+use crate::reference::Reference;
 use crate::{Error, Result};
 
 impl Run<'_> {

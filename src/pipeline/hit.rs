@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::retriever::{Caption, Provenance, Reference};
+use crate::reference::{Caption, Provenance, Reference};
 
 /// A reference that was looked at.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,8 @@
 
 use super::Refusal;
 use super::run::Run;
-use crate::retriever::{Embedder, Embedding, Reference};
+use crate::embedder::{Embedder, Embedding};
+use crate::reference::Reference;
 use crate::{Error, Result};
 
 impl Run<'_> {

@@ -10,8 +10,6 @@ mod draft;
 mod generate;
 mod hit;
 mod margin;
-pub(crate) mod parse;
-pub(crate) mod prompts;
 mod rephrase;
 mod request;
 mod retrieve;
@@ -24,9 +22,11 @@ use std::sync::Arc;
 
 use crate::conditioner::Conditioner;
 use crate::critic::{Critic, Verdict};
+use crate::embedder::Embedder;
 use crate::generator::Generator;
 use crate::image::Image;
-use crate::retriever::{Embedder, Reference, Retriever};
+use crate::reference::Reference;
+use crate::retriever::Retriever;
 use crate::vlm::Vlm;
 use crate::{Error, Result};
 

@@ -1,8 +1,9 @@
 //! The ablation "rephrased prompt": a draft to a clearer prompt, without references.
 
 use super::run::Run;
-use super::{Record, Stage, parse, prompts};
+use super::{Record, Stage};
 use crate::vlm::{ChatRequest, Message};
+use crate::vlm::{parse, prompts};
 use crate::{Error, Result};
 
 impl Run<'_> {

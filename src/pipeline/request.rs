@@ -2,7 +2,7 @@
 
 use crate::generator::{GenerateRequest, MAX_PROMPT_CHARS, Progress};
 use crate::image::Image;
-use crate::retriever::{Caption, Provenance, Reference, Source};
+use crate::reference::{Caption, Provenance, Reference, Source};
 use crate::{Error, Result};
 
 /// An image to make. `None` leaves a setting to the generator's own default.

@@ -2,8 +2,9 @@
 
 use super::run::Run;
 use super::{Hit, Record, Refusal, Stage};
-use crate::critic::ExchangeLog;
-use crate::retriever::{Caption, Reference, one_list_each};
+use crate::reference::{Caption, Reference};
+use crate::retriever::one_list_each;
+use crate::vlm::ExchangeLog;
 use crate::{Error, Result};
 
 impl Run<'_> {

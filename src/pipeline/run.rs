@@ -9,10 +9,12 @@ use super::{
     Event, Parts, RagConfig, RagError, RagOutcome, RagPipeline, RagRequest, RagTrace, Record,
     Refusal, Stage, StageTrace, StopReason,
 };
-use crate::critic::{ExchangeLog, Verdict};
+use crate::critic::Verdict;
+use crate::embedder::Embedding;
 use crate::generator::Progress;
 use crate::image::Image;
-use crate::retriever::{Embedding, Reference, Source};
+use crate::reference::{Reference, Source};
+use crate::vlm::ExchangeLog;
 use crate::{Error, Result};
 
 /// One request at work.

@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{Hit, RagConfig};
-use crate::critic::{Critique, Exchange};
+use crate::critic::Critique;
 use crate::generator::GenerateRequest;
-use crate::retriever::Caption;
+use crate::reference::Caption;
+use crate::vlm::Exchange;
 
 /// Everything that happened while one request was worked on.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,11 +1,12 @@
 //! A candidate and the concept it was found for to whether a VLM sees the concept in it.
 
 use super::run::Run;
-use super::{Refusal, Unclear, parse, prompts};
+use super::{Refusal, Unclear};
 use crate::Result;
-use crate::critic::ExchangeLog;
-use crate::retriever::Reference;
+use crate::reference::Reference;
+use crate::vlm::ExchangeLog;
 use crate::vlm::{ChatRequest, Message};
+use crate::vlm::{parse, prompts};
 
 impl Run<'_> {
     /// Why the verifier refuses `candidate`; `None` where it sees the concept, or there is no

@@ -4,8 +4,11 @@ use std::fmt;
 
 use async_trait::async_trait;
 
+use crate::embedder::Embedder;
 use crate::image::Image;
-use crate::retriever::{Caption, Catalog, Embedder, FlatIndex, Reference, Retriever, VectorIndex};
+use crate::index::{FlatIndex, VectorIndex};
+use crate::reference::{Caption, Reference};
+use crate::retriever::{Catalog, Retriever};
 use crate::{Error, Result};
 
 /// Compares the embedding of a caption with those of all images: the paper's retrieval, with CLIP

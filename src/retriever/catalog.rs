@@ -3,7 +3,7 @@
 use crate::image::Image;
 #[cfg(all(feature = "image", feature = "serde"))]
 use crate::image::{EXTENSIONS, is_picture};
-use crate::retriever::{Caption, Provenance, Reference, Source};
+use crate::reference::{Caption, Provenance, Reference, Source};
 use crate::{Error, Result};
 
 #[cfg(all(feature = "image", feature = "serde"))]

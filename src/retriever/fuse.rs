@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::future::join_all;
 
-use super::{Caption, Finding, Reference, Retriever, one_list_each};
+use super::{Retriever, one_list_each};
+use crate::reference::{Caption, Finding, Reference};
 use crate::{Error, Result};
 
 /// What keeps the first places of reciprocal rank fusion from outweighing everything else; 60 as in

@@ -4,7 +4,8 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use super::{Caption, Reference, Retriever};
+use super::Retriever;
+use crate::reference::{Caption, Reference};
 use crate::{Error, Result};
 
 /// A retriever whose references all have at least a given score.

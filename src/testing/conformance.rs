@@ -5,11 +5,11 @@ use crate::conditioner::{
     ConditionImage, Conditioner, Conditioning, ConditioningKind, ImageTokens,
 };
 use crate::critic::{Critic, CritiqueRequest, Query, Verdict};
+use crate::embedder::{Embedder, Embedding};
 use crate::generator::{GenerateRequest, Generator, Progress};
-use crate::retriever::{
-    Caption, Embedder, Embedding, IdSet, Provenance, Reference, Reranker, Retriever, Source,
-    VectorIndex,
-};
+use crate::index::{IdSet, VectorIndex};
+use crate::reference::{Caption, Provenance, Reference, Source};
+use crate::retriever::{Reranker, Retriever};
 use crate::testing::solid;
 use crate::vlm::{ChatRequest, Message, Vlm};
 use crate::{Error, Image};

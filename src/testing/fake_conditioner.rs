@@ -8,7 +8,7 @@ use crate::conditioner::{
     ConditionImage, Conditioned, Conditioner, Conditioning, ConditioningKind, ImageTokens,
     PromptTemplate, check_references,
 };
-use crate::retriever::Reference;
+use crate::reference::Reference;
 use crate::{Image, Result};
 
 /// One token of three values a reference, in a space of its own; or one reference as it is.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::{lock, pause};
 use crate::Result;
 use crate::critic::{Critic, Critique, CritiqueRequest, Verdict};
-use crate::retriever::Caption;
+use crate::reference::Caption;
 
 /// Gives its verdicts in order and keeps every request; is satisfied after the last.
 #[derive(Clone, Debug, Default)]

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::fake_conditioner::mean_colour;
 use super::{colour_of, pause};
-use crate::retriever::{Embedder, Embedding};
+use crate::embedder::{Embedder, Embedding};
 use crate::{Image, Result};
 
 /// Embeds an image as its mean colour and a text as the colour it names, else as a colour that

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 
 use super::{lock, pause};
-use crate::retriever::{Caption, Provenance, Reference, Retriever, Source};
+use crate::reference::{Caption, Provenance, Reference, Source};
+use crate::retriever::Retriever;
 use crate::{Image, Result};
 
 /// Finds images by the words that caption and label share: their number over the number of words in

@@ -1,9 +1,12 @@
 //! [`Vlm`]: a conversation with pictures to the model's reply.
 
 mod chat;
+mod exchange;
 mod limit;
 #[cfg(feature = "openai")]
 mod openai;
+pub(crate) mod parse;
+pub(crate) mod prompts;
 mod retry;
 
 use std::fmt::{Debug, Display};
@@ -14,6 +17,7 @@ use crate::Result;
 use crate::forward::forward_part;
 
 pub use chat::{ChatReply, ChatRequest, Message, Role, Usage};
+pub use exchange::{Exchange, ExchangeLog, Said};
 pub use limit::Limit;
 #[cfg(feature = "openai")]
 pub use openai::{OpenAiVlm, OpenAiVlmBuilder};

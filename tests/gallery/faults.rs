@@ -12,8 +12,8 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use imagerag::Error;
+use imagerag::embedder::Embedding;
 use imagerag::gallery::{Added, Depth, Gallery, SearchOptions};
-use imagerag::retriever::Embedding;
 
 use crate::support::{empty, filled, record, vector};
 

@@ -3,8 +3,10 @@
 use std::fs;
 
 use imagerag::Error;
+use imagerag::embedder::Embedding;
 use imagerag::gallery::{Depth, Gallery, SearchOptions};
-use imagerag::retriever::{Embedding, FaissIndex, Filter};
+use imagerag::index::FaissIndex;
+use imagerag::reference::Filter;
 
 use crate::support::{DIM, filled, record, vector};
 

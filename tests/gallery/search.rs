@@ -1,10 +1,10 @@
 //! Every image is found, the filter and near-duplicates apart, and by its own encoder alone.
 
 use futures::executor::block_on;
+use imagerag::embedder::{Embedder, Embedding};
 use imagerag::gallery::{Fetch, Fingerprint, Gallery, GalleryRetriever, Pixels, SearchOptions};
-use imagerag::retriever::{
-    Caption, Embedder, Embedding, Filter, FlatIndex, IdSet, Metadata, Precision,
-};
+use imagerag::index::{FlatIndex, IdSet, Precision};
+use imagerag::reference::{Caption, Filter, Metadata};
 use imagerag::testing::{FakeEmbedder, conformance, solid};
 use imagerag::{Error, Image, Retriever};
 

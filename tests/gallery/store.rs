@@ -2,10 +2,11 @@
 
 use futures::executor::block_on;
 use imagerag::Error;
+use imagerag::embedder::Embedding;
 use imagerag::gallery::{
     Added, Depth, Gallery, GalleryWriter, ImageRecord, Pixels, Rejected, SearchOptions,
 };
-use imagerag::retriever::{Embedding, Metadata};
+use imagerag::reference::Metadata;
 use imagerag::testing::{FakeEmbedder, solid};
 
 use crate::support::{DIM, empty, filled, picture, record, vector};

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use futures::executor::block_on;
 use imagerag::Image;
+use imagerag::embedder::{Embedder, Embedding};
 use imagerag::gallery::{ContentHash, Fingerprint, Gallery, ImageRecord, Pixels};
-use imagerag::retriever::{Embedder, Embedding, Metadata};
+use imagerag::reference::Metadata;
 use imagerag::testing::FakeEmbedder;
 use tempfile::TempDir;
 

@@ -10,11 +10,12 @@ use std::task::{Context, Waker};
 
 use async_trait::async_trait;
 use futures::executor::block_on;
+use imagerag::embedder::{Embedder, Embedding};
 use imagerag::gallery::ingest::{
     ClipRetrieval, Content, Folder, Ingest, Item, Progress, WebDataset,
 };
 use imagerag::gallery::{Depth, Fingerprint, Gallery, Pixels, Rejected, SearchOptions};
-use imagerag::retriever::{Embedder, Embedding, Metadata};
+use imagerag::reference::Metadata;
 use imagerag::testing::FakeEmbedder;
 use imagerag::{Error, Image, Result};
 use tempfile::{TempDir, tempdir};

@@ -1,8 +1,8 @@
 //! What goes wrong: wrong input, servers that are away, restart, or never answer.
 
-use imagerag::retriever::{
-    Embedding, FlatIndex, IdSet, Milvus, MilvusImage, MilvusIndexType, MilvusRetriever, VectorIndex,
-};
+use imagerag::embedder::Embedding;
+use imagerag::index::{FlatIndex, IdSet, VectorIndex};
+use imagerag::retriever::{Milvus, MilvusImage, MilvusIndexType, MilvusRetriever};
 use imagerag::testing::FakeEmbedder;
 use imagerag::{Error, Result};
 

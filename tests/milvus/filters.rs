@@ -1,6 +1,8 @@
 //! Filters: the server lets through what [`Filter::matches`] lets through, whatever is in them.
 
-use imagerag::retriever::{Filter, Metadata, MilvusImage, MilvusIndexType, VectorIndex};
+use imagerag::index::VectorIndex;
+use imagerag::reference::{Filter, Metadata};
+use imagerag::retriever::{MilvusImage, MilvusIndexType};
 use imagerag::{Error, Result};
 
 use super::server::{Collection, milvus};

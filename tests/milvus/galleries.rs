@@ -1,10 +1,11 @@
 //! A gallery moves to Milvus and back.
 
 use futures::executor::block_on;
+use imagerag::embedder::Embedding;
 use imagerag::gallery::{ContentHash, Fingerprint, Gallery, ImageRecord, Pixels};
-use imagerag::retriever::{
-    Caption, Embedding, Metadata, MilvusIndexType, MilvusRetriever, VectorIndex,
-};
+use imagerag::index::VectorIndex;
+use imagerag::reference::{Caption, Metadata};
+use imagerag::retriever::{MilvusIndexType, MilvusRetriever};
 use imagerag::testing::{FakeEmbedder, solid};
 use imagerag::{Embedder, Error, Retriever};
 

@@ -7,10 +7,10 @@ mod galleries;
 mod server;
 
 use futures::executor::block_on;
-use imagerag::retriever::{
-    Caption, Embedding, FlatIndex, IdSet, MilvusImage, MilvusIndex, MilvusIndexType,
-    MilvusRetriever, Neighbor, VectorIndex,
-};
+use imagerag::embedder::Embedding;
+use imagerag::index::{FlatIndex, IdSet, Neighbor, VectorIndex};
+use imagerag::reference::Caption;
+use imagerag::retriever::{MilvusImage, MilvusIndex, MilvusIndexType, MilvusRetriever};
 use imagerag::testing::{FakeEmbedder, conformance, solid};
 use imagerag::{Embedder, Error, Retriever};
 
@@ -195,7 +195,7 @@ fn retrieves_references_with_their_licences() {
     assert_eq!(provenance.stored_caption.as_deref(), Some("something red"));
     assert_eq!(provenance.retriever, retriever.to_string());
 
-    let free = imagerag::retriever::Filter::all().licences(["CC0-1.0"]);
+    let free = imagerag::reference::Filter::all().licences(["CC0-1.0"]);
     let free = retriever.with_filter(free).unwrap();
     let found = block_on(free.retrieve(&captions, 2)).unwrap();
     assert_eq!((found[0].len(), found[1].len()), (1, 1), "only red is free");

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use imagerag::retriever::{Caption, Embedding, Provenance, Reference, Source};
+use imagerag::embedder::Embedding;
+use imagerag::reference::{Caption, Provenance, Reference, Source};
 use imagerag::testing::solid;
 use imagerag::vlm::ChatReply;
 use imagerag::{Embedder, Image, Result, Retriever};

@@ -3,8 +3,8 @@
 use futures::executor::block_on;
 
 use super::*;
-use crate::models::golden::fixture;
-use crate::retriever::{Caption, Provenance, Source};
+use crate::models::common::golden::fixture;
+use crate::reference::{Caption, Provenance, Source};
 
 fn reference(image: Image) -> Reference {
     Reference {

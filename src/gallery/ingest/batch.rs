@@ -2,8 +2,8 @@
 
 use super::workers::Outcome;
 use super::{Progress, rejected};
+use crate::embedder::{Embedder, Embedding};
 use crate::gallery::{Added, Fingerprint, GalleryWriter, ImageRecord, Rejected};
-use crate::retriever::{Embedder, Embedding};
 use crate::{Error, Image, Result};
 
 /// What is taken in together.

@@ -10,8 +10,8 @@ use super::fields::metadata;
 use super::npy::NpyRows;
 use super::table::TableRows;
 use super::{Content, Item, rejected, web_dataset};
+use crate::embedder::Embedding;
 use crate::gallery::{Pixels, Rejected};
-use crate::retriever::Embedding;
 use crate::{Error, Result};
 
 /// The images of a folder that `clip-retrieval inference` wrote: `img_emb/img_emb_N.npy` with

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::retriever::Metadata;
+use crate::reference::Metadata;
 
 /// Names of the same thing, in the order in which they are believed: img2dataset's and
 /// clip-retrieval's, LAION's, and those of `catalog.json`. Case does not matter.

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use crate::Image;
+use crate::embedder::Embedding;
 use crate::gallery::Pixels;
-use crate::retriever::{Embedding, Metadata};
+use crate::reference::Metadata;
 
 /// One image to take in.
 #[derive(Clone, Debug)]

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use image::ImageReader;
 
-use super::super::pixels::read_member;
 use super::{Content, Item};
+use crate::gallery::store::pixels::read_member;
 use crate::gallery::{ContentHash, ImageRecord, Pixels};
 use crate::{Error, Image, Result};
 

@@ -13,8 +13,8 @@ use super::batch::Batch;
 use super::load::Limits;
 use super::workers::Workers;
 use super::{Item, Progress};
+use crate::embedder::Embedder;
 use crate::gallery::{Fingerprint, Gallery, Rejected};
-use crate::retriever::Embedder;
 use crate::{Error, Result};
 
 /// Takes images into a gallery, each once.

@@ -6,12 +6,12 @@ use std::thread;
 
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 
-use super::super::change::check;
 use super::gate::Gate;
 use super::load::{Limits, Loaded};
 use super::{Item, rejected};
+use crate::embedder::{Embedder, Embedding};
+use crate::gallery::store::change::check;
 use crate::gallery::{Gallery, ImageRecord, Rejected};
-use crate::retriever::{Embedder, Embedding};
 use crate::{Error, Image, Result};
 
 /// What became of an item on a thread.

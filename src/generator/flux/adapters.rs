@@ -7,15 +7,15 @@ use tch::Tensor;
 
 use super::residency::Placing;
 use crate::conditioner::{ConditionImage, ConditionLatents, ConditioningKind, adapter_name};
+use crate::models::common::noise::Noise;
+use crate::models::common::weights::Weights;
 use crate::models::flux::condition::{Condition, Reference};
 use crate::models::flux::config::FluxConfig;
 use crate::models::flux::latents::{PATCH, pack};
 use crate::models::flux::lora::Lora;
 use crate::models::flux::rope::{Position, condition_positions};
 use crate::models::flux::transformer::{FluxTransformer, Prompt};
-use crate::models::noise::Noise;
 use crate::models::vae::{Vae, VaeTiling};
-use crate::models::weights::Weights;
 use crate::{Error, Result};
 
 /// The adapters of a generator, by name. They are small, and stay on the device.

@@ -9,7 +9,7 @@ use super::model::Model;
 use super::residency::Placing;
 use super::{Flux, FluxPreset, Residency};
 use crate::conditioner::ConditioningKind;
-use crate::models::worker::Worker;
+use crate::models::common::worker::Worker;
 use crate::models::{DType, Device, VaeTiling};
 use crate::{Error, Result};
 

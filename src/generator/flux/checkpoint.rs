@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::models::clip::TextConfig;
-use crate::models::config::{read_json, require};
+use crate::models::common::json::{read_json, require};
 use crate::models::flux::config::FluxConfig;
 use crate::models::flux::latents::PATCH;
 use crate::models::schedule::FlowMatchConfig;

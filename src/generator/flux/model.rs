@@ -10,15 +10,15 @@ use super::job::Job;
 use super::residency::{Part, Placing};
 use super::text::TextEncoders;
 use crate::generator::denoise::{Watch, denoise};
+use crate::models::common::noise::Noise;
+use crate::models::common::weights::Weights;
+use crate::models::common::worker::Cancel;
 use crate::models::flux::config::FluxConfig;
 use crate::models::flux::latents::{PATCH, pack, unpack};
 use crate::models::flux::rope::image_positions;
 use crate::models::flux::transformer::FluxTransformer;
-use crate::models::noise::Noise;
 use crate::models::schedule::{FlowMatchConfig, Scheduler};
 use crate::models::vae::{Vae, VaeTiling};
-use crate::models::weights::Weights;
-use crate::models::worker::Cancel;
 use crate::{Image, Result};
 
 /// Everything that lives on the model's thread.

@@ -10,7 +10,7 @@ use super::*;
 use crate::Error;
 use crate::conditioner::{ConditionImage, ConditionLatents, Conditioning};
 use crate::generator::checks::*;
-use crate::models::golden::{dtype, fixture as golden, place};
+use crate::models::common::golden::{dtype, fixture as golden, place};
 
 fn fixture(name: &str) -> PathBuf {
     golden("omini").join(name)
@@ -24,7 +24,7 @@ fn flux(checkpoint: &str, loras: &[&str]) -> FluxBuilder {
 
 /// A picture in the condition's size, as Pillow resizes it where it has another.
 fn picture(name: &str, size: Option<(u32, u32)>) -> Image {
-    use crate::models::resample::{Filter, resize};
+    use crate::image::resample::{Filter, resize};
     let image = Image::open(fixture(name)).unwrap();
     let Some((width, height)) = size else { return image };
     let [w, h] = [width, height].map(|side| side as usize);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tch::{Device, Kind};
 
 use crate::Result;
-use crate::models::weights::Weights;
+use crate::models::common::weights::Weights;
 
 /// Where FLUX's text encoders are while it draws, and its transformer while it reads a prompt it
 /// does not know: the large networks, which are never needed at the same time. The VAE, which is
@@ -106,7 +106,7 @@ mod tests {
     use tch::Tensor;
 
     use super::*;
-    use crate::models::golden::fixture;
+    use crate::models::common::golden::fixture;
 
     /// One bias, and how often it was built.
     fn open(folder: PathBuf, residency: Residency) -> (Part<Tensor, Arc<AtomicUsize>>, Tensor) {

@@ -8,7 +8,7 @@ use super::*;
 use crate::Error;
 use crate::conditioner::{Conditioning, ImageTokens};
 use crate::generator::checks::*;
-use crate::models::golden::{dtype, fixture as golden, place};
+use crate::models::common::golden::{dtype, fixture as golden, place};
 
 fn fixture(name: &str) -> PathBuf {
     golden("flux").join(name)

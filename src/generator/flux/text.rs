@@ -5,9 +5,11 @@ use super::residency::{Part, Placing};
 use crate::Result;
 use crate::generator::encoded::Encoded;
 use crate::generator::recent::Recent;
-use crate::models::clip::{TextConfig, TextModel, Tokenizer};
-use crate::models::config::require;
-use crate::models::t5::{self, T5Config, T5Encoder};
+use crate::models::clip::{TextConfig, TextModel};
+use crate::models::common::json::require;
+use crate::models::t5::{T5Config, T5Encoder};
+use crate::models::tokenizers;
+use crate::models::tokenizers::clip::Tokenizer;
 
 /// Prompts whose states are kept: draft and final image share most of theirs.
 const REMEMBERED: usize = 8;
@@ -19,7 +21,7 @@ pub(super) struct TextEncoders {
     /// Tokens of every prompt that CLIP reads, begin, end and padding included.
     length: usize,
     clip: Part<TextModel, TextConfig>,
-    tokenizer_2: t5::Tokenizer,
+    tokenizer_2: tokenizers::t5::Tokenizer,
     /// Tokens of every prompt that T5 reads, end and padding included.
     length_2: usize,
     t5: Part<T5Encoder, T5Config>,
@@ -43,7 +45,7 @@ impl TextEncoders {
         Ok(Self {
             tokenizer,
             length,
-            tokenizer_2: t5::Tokenizer::open(&folder("tokenizer_2"))?,
+            tokenizer_2: tokenizers::t5::Tokenizer::open(&folder("tokenizer_2"))?,
             length_2: max_sequence_length,
             clip: Part::open(folder("text_encoder"), config.clone(), TextModel::new, placing)?,
             t5: Part::open(folder("text_encoder_2"), config_2.clone(), T5Encoder::new, placing)?,

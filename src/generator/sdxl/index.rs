@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::models::config::{read_json, require};
+use crate::models::common::json::{read_json, require};
 use crate::{Error, Result};
 
 /// What is read of `model_index.json`.

@@ -10,9 +10,9 @@ use crate::Error;
 use crate::conditioner::{Conditioning, ImageTokens, Strength};
 use crate::generator::checks::*;
 use crate::models::clip::{VisionConfig, VisionModel};
-use crate::models::golden::{dtype, place};
+use crate::models::common::golden::{dtype, place};
+use crate::models::common::preprocess::{Family, Preprocessor};
 use crate::models::ip_adapter::Resampler;
-use crate::models::preprocess::{Family, Preprocessor};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sdxl").join(name)

@@ -4,9 +4,10 @@ use tch::{Kind, Tensor};
 
 use crate::generator::encoded::Encoded;
 use crate::generator::recent::Recent;
-use crate::models::clip::{TextConfig, TextModel, Tokenizer};
-use crate::models::config::require;
-use crate::models::weights::Weights;
+use crate::models::clip::{TextConfig, TextModel};
+use crate::models::common::json::require;
+use crate::models::common::weights::Weights;
+use crate::models::tokenizers::clip::Tokenizer;
 use crate::{Error, Result};
 
 use super::index::{ModelIndex, TextEncoderEntry};

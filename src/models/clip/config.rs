@@ -5,8 +5,8 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::models::config::{parse_json, positive, read_text, require};
-use crate::models::layers::Activation;
+use crate::models::common::json::{parse_json, positive, read_text, require};
+use crate::models::common::layers::Activation;
 use crate::{Error, Result};
 
 /// A text tower. A field that the file leaves out has transformers' default.

@@ -1,22 +1,18 @@
 //! CLIP: texts and pictures to states, and to vectors of one space.
 
 mod config;
-mod encoder;
 mod text;
-mod tokenizer;
 mod vision;
 
 use std::path::Path;
 
 use tch::{Kind, Tensor};
 
-use super::weights::Weights;
+use super::common::weights::Weights;
 use crate::Result;
 
 pub(crate) use config::{ClipConfig, TextConfig, VisionConfig};
-pub(crate) use encoder::{Encoder, EncoderConfig};
 pub(crate) use text::TextModel;
-pub(crate) use tokenizer::Tokenizer;
 pub(crate) use vision::VisionModel;
 
 /// Both towers of a `CLIPModel`, projected to one space.

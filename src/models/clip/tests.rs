@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::*;
-use crate::models::config::read_json;
-use crate::models::golden::{assert_close, device, fixture, kind, recorded};
-use crate::models::preprocess::{Family, Preprocessor};
+use crate::models::common::golden::{assert_close, device, fixture, kind, recorded};
+use crate::models::common::json::read_json;
+use crate::models::common::preprocess::{Family, Preprocessor};
+use crate::models::tokenizers::clip::Tokenizer;
 use crate::{Error, Image};
 use serde::Deserialize;
 

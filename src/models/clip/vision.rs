@@ -5,9 +5,9 @@ use std::path::Path;
 use tch::{Kind, Tensor};
 
 use super::config::VisionConfig;
-use super::encoder::{Encoder, EncoderConfig};
-use crate::models::layers::{Conv2d, LayerNorm, Linear};
-use crate::models::weights::Weights;
+use crate::models::common::encoder::{Encoder, EncoderConfig};
+use crate::models::common::layers::{Conv2d, LayerNorm, Linear};
+use crate::models::common::weights::Weights;
 use crate::{Error, Result};
 
 /// An image tower.

@@ -8,8 +8,8 @@ use super::lora::{Projection, Site};
 use super::modulation::EPS;
 use super::strength::Strength;
 use crate::Result;
-use crate::models::math::{attention, join_heads};
-use crate::models::weights::Weights;
+use crate::models::common::math::{attention, join_heads};
+use crate::models::common::weights::Weights;
 
 /// Queries, keys and values of a sequence, `[b, tokens, heads, head_dim]`.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use super::condition::{Condition, Reference};
 use super::lora::Lora;
 use super::rope::{Position, condition_positions, image_positions};
 use super::transformer::{FluxTransformer, Places, Prompt};
-use crate::models::golden::{assert_close, device, fixture, kind, recorded};
+use crate::models::common::golden::{assert_close, device, fixture, kind, recorded};
 
 /// The program's sums run in another order.
 const TOLERANCE: f64 = 1e-4;

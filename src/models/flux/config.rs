@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::Result;
-use crate::models::config::{parse_json, positive, read_text, require};
+use crate::models::common::json::{parse_json, positive, read_text, require};
 
 /// Far above any network's, and small enough that no product of two overflows.
 const MAX_WIDTH: i64 = 1 << 16;

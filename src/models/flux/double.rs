@@ -8,7 +8,7 @@ use super::config::FluxConfig;
 use super::lora::{Lora, Projection, Site};
 use super::modulation::Modulation;
 use crate::Result;
-use crate::models::weights::Weights;
+use crate::models::common::weights::Weights;
 
 /// `FeedForward`'s own, in no config.
 const FEED_FORWARD_WIDTH: i64 = 4;

@@ -4,9 +4,9 @@ use tch::{Kind, Tensor};
 
 use super::config::FluxConfig;
 use crate::Result;
-use crate::models::layers::{Activation, TimestepEmbedding};
-use crate::models::math::timestep_embedding;
-use crate::models::weights::Weights;
+use crate::models::common::layers::{Activation, TimestepEmbedding};
+use crate::models::common::math::timestep_embedding;
+use crate::models::common::weights::Weights;
 
 /// Sines and cosines of a time. diffusers, `CombinedTimestepTextProjEmbeddings`.
 const WAVES: i64 = 256;

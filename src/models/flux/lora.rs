@@ -4,9 +4,9 @@ use tch::Tensor;
 
 use super::branch::{Branch, parts};
 use crate::Result;
-use crate::models::layers::Linear;
-use crate::models::product;
-use crate::models::weights::Weights;
+use crate::models::common::layers::Linear;
+use crate::models::common::product;
+use crate::models::common::weights::Weights;
 
 /// A linear layer that a LoRA may name.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::lora::{Lora, Projection};
-use crate::models::layers::Linear;
+use crate::models::common::layers::Linear;
 
 /// diffusers' `AdaLayerNormZero` and its siblings' own, in no config.
 pub(super) const EPS: f64 = 1e-6;

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::models::log_sum_exp::attention_and_log_sum;
+use crate::models::common::log_sum_exp::attention_and_log_sum;
 
 /// Every weight between a condition and the others times a strength, before the weights of a token
 /// are divided by their sum: the logarithm of the strength added to the logits between them.
@@ -45,9 +45,9 @@ impl Strength {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::golden::{assert_close, device};
-    use crate::models::math::attention;
-    use crate::models::noise::Noise;
+    use crate::models::common::golden::{assert_close, device};
+    use crate::models::common::math::attention;
+    use crate::models::common::noise::Noise;
 
     const OTHERS: i64 = 37;
     const CONDITION: i64 = 21;

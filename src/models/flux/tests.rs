@@ -11,7 +11,7 @@ use super::latents;
 use super::lora::{Delta, Lora};
 use super::rope::image_positions;
 use super::transformer::{FluxTransformer, Places};
-use crate::models::golden::{assert_close, device, fixture, kind, recorded};
+use crate::models::common::golden::{assert_close, device, fixture, kind, recorded};
 
 /// diffusers' sums run in another order.
 const TOLERANCE: f64 = 1e-4;

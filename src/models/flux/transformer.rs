@@ -12,8 +12,8 @@ use super::modulation::{AdaLayerNorm, Modulations};
 use super::rope::{Position, Rope, text_positions};
 use super::single::SingleBlock;
 use crate::Result;
-use crate::models::layers::Linear;
-use crate::models::weights::Weights;
+use crate::models::common::layers::Linear;
+use crate::models::common::weights::Weights;
 
 /// The network that takes the noise out of latents.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The adapter against what diffusers makes of the same file; see tests/fixtures/make_ip_adapter.py.
 
 use super::*;
-use crate::models::golden::{assert_close, device, fixture, kind, relative_error};
+use crate::models::common::golden::{assert_close, device, fixture, kind, relative_error};
 use std::collections::HashMap;
 
 /// diffusers' sums run in another order.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::models::config::read_text;
+use crate::models::common::json::read_text;
 use crate::{Error, Result};
 
 /// The fields of the file. What is missing or `null` counts as not set.

@@ -8,11 +8,11 @@ use super::layout::BlockConfig;
 use super::resnet::add_;
 use super::time::Time;
 use crate::Result;
-use crate::models::layers::{GroupNorm, LayerNorm, Linear};
-use crate::models::math::{attention, join_heads, split_heads};
-use crate::models::memory_format::MemoryFormat;
-use crate::models::product;
-use crate::models::weights::Weights;
+use crate::models::common::layers::{GroupNorm, LayerNorm, Linear};
+use crate::models::common::math::{attention, join_heads, split_heads};
+use crate::models::common::memory_format::MemoryFormat;
+use crate::models::common::product;
+use crate::models::common::weights::Weights;
 
 /// `Transformer2DModel`'s own, in no config.
 const GROUP_NORM_EPS: f64 = 1e-6;

@@ -8,8 +8,8 @@ use super::config::UNetConfig;
 use super::layout::BlockConfig;
 use super::resnet::Resnet;
 use crate::Result;
-use crate::models::layers::Conv2d;
-use crate::models::weights::Weights;
+use crate::models::common::layers::Conv2d;
+use crate::models::common::weights::Weights;
 
 /// Residual layers, the transformers between or after them, and a resampling.
 #[derive(Debug)]

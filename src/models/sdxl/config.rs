@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::fields::Fields;
 use super::layout::{self, BlockConfig, Blocks};
 use crate::Result;
-use crate::models::config::{parse_json, read_text};
-use crate::models::layers::Activation;
+use crate::models::common::json::{parse_json, read_text};
+use crate::models::common::layers::Activation;
 
 /// The largest width, number of heads or kernel that is believed.
 pub(super) const MAX_WIDTH: i64 = 1 << 16;

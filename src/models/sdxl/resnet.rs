@@ -5,9 +5,9 @@ use tch::Tensor;
 use super::config::UNetConfig;
 use super::time::Time;
 use crate::Result;
-use crate::models::layers::{Activation, Conv2d, GroupNorm, Linear};
-use crate::models::memory_format::MemoryFormat;
-use crate::models::weights::Weights;
+use crate::models::common::layers::{Activation, Conv2d, GroupNorm, Linear};
+use crate::models::common::memory_format::MemoryFormat;
+use crate::models::common::weights::Weights;
 
 /// diffusers' `ResnetBlock2D` with its time embedding added.
 #[derive(Debug)]

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::models::clip::EncoderConfig;
-use crate::models::config::{positive, read_json, require};
-use crate::models::layers::Activation;
+use crate::models::common::encoder::EncoderConfig;
+use crate::models::common::json::{positive, read_json, require};
+use crate::models::common::layers::Activation;
 use crate::{Error, Result};
 
 /// Both towers, in one space of `dim` values.

@@ -2,19 +2,17 @@
 
 mod config;
 mod text;
-mod tokenizer;
 mod vision;
 
 use std::path::Path;
 
 use tch::Kind;
 
-use super::weights::Weights;
+use super::common::weights::Weights;
 use crate::Result;
 
 pub(crate) use config::SiglipConfig;
 pub(crate) use text::TextModel;
-pub(crate) use tokenizer::Tokenizer;
 pub(crate) use vision::VisionModel;
 
 /// Both towers of a `SiglipModel`.

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use tch::Tensor;
 
 use super::*;
-use crate::models::config::read_json;
-use crate::models::golden::{self, assert_close, device, fixture, kind};
-use crate::models::sentencepiece::tests::{numbers, recorded};
+use crate::models::common::golden::{self, assert_close, device, fixture, kind};
+use crate::models::common::json::read_json;
+use crate::models::tokenizers::sentencepiece::tests::{numbers, recorded};
+use crate::models::tokenizers::siglip::Tokenizer;
 use crate::{Error, Result};
 
 fn folder(name: &str) -> PathBuf {

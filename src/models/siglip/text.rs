@@ -3,9 +3,9 @@
 use tch::Tensor;
 
 use super::config::TextConfig;
-use crate::models::clip::Encoder;
-use crate::models::layers::{Embedding, LayerNorm, Linear};
-use crate::models::weights::Weights;
+use crate::models::common::encoder::Encoder;
+use crate::models::common::layers::{Embedding, LayerNorm, Linear};
+use crate::models::common::weights::Weights;
 use crate::{Error, Result};
 
 /// A text tower.

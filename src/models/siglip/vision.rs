@@ -3,10 +3,10 @@
 use tch::Tensor;
 
 use super::config::VisionConfig;
-use crate::models::clip::{Encoder, EncoderConfig};
-use crate::models::layers::{Activation, Conv2d, LayerNorm, Linear};
-use crate::models::math::{attention, join_heads, split_heads};
-use crate::models::weights::Weights;
+use crate::models::common::encoder::{Encoder, EncoderConfig};
+use crate::models::common::layers::{Activation, Conv2d, LayerNorm, Linear};
+use crate::models::common::math::{attention, join_heads, split_heads};
+use crate::models::common::weights::Weights;
 use crate::{Error, Result};
 
 /// An image tower.

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Result;
-use crate::models::config::{positive, read_json, require};
-use crate::models::layers::Activation;
+use crate::models::common::json::{positive, read_json, require};
+use crate::models::common::layers::Activation;
 
 /// An encoder. A field that the file leaves out has transformers' default.
 #[derive(Clone, Debug, Deserialize)]

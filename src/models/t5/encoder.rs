@@ -3,10 +3,10 @@
 use tch::{Kind, Tensor};
 
 use super::config::T5Config;
-use crate::models::inventory::Inventory;
-use crate::models::layers::{Activation, Embedding, Linear};
-use crate::models::math::{join_heads, split_heads};
-use crate::models::weights::Weights;
+use crate::models::common::inventory::Inventory;
+use crate::models::common::layers::{Activation, Embedding, Linear};
+use crate::models::common::math::{join_heads, split_heads};
+use crate::models::common::weights::Weights;
 use crate::{Error, Result};
 
 /// A text encoder.

@@ -2,11 +2,9 @@
 
 mod config;
 mod encoder;
-mod tokenizer;
 
 pub(crate) use config::T5Config;
 pub(crate) use encoder::T5Encoder;
-pub(crate) use tokenizer::Tokenizer;
 
 #[cfg(test)]
 mod tests;

@@ -7,9 +7,10 @@ use tch::{Kind, Tensor};
 use super::encoder::buckets;
 use super::*;
 use crate::Error;
-use crate::models::golden::{self, assert_close, device, fixture, kind};
-use crate::models::sentencepiece::tests::{numbers, recorded};
-use crate::models::weights::Weights;
+use crate::models::common::golden::{self, assert_close, device, fixture, kind};
+use crate::models::common::weights::Weights;
+use crate::models::tokenizers::sentencepiece::tests::{numbers, recorded};
+use crate::models::tokenizers::t5::Tokenizer;
 
 fn folder(name: &str) -> PathBuf {
     fixture("t5").join(name)

@@ -3,8 +3,8 @@
 use tch::Tensor;
 
 use crate::Result;
-use crate::models::layers::{Activation, Conv2d, GroupNorm, Linear};
-use crate::models::weights::Weights;
+use crate::models::common::layers::{Activation, Conv2d, GroupNorm, Linear};
+use crate::models::common::weights::Weights;
 
 use super::config::VaeConfig;
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::Result;
-use crate::models::config::{parse_json, positive, read_text, require};
-use crate::models::layers::Activation;
+use crate::models::common::json::{parse_json, positive, read_text, require};
+use crate::models::common::layers::Activation;
 
 /// What `AutoencoderKL` is built from; defaults are diffusers'.
 #[derive(Clone, Debug, Deserialize)]

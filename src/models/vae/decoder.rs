@@ -2,8 +2,8 @@
 
 use tch::{Kind, Tensor};
 
-use crate::models::layers::{Conv2d, GroupNorm};
-use crate::models::weights::Weights;
+use crate::models::common::layers::{Conv2d, GroupNorm};
+use crate::models::common::weights::Weights;
 use crate::{Image, Result};
 
 use super::blocks::{MidBlock, Stage, norm};

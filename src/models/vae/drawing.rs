@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 use super::decoder::image_of;
 use super::encoder::pixels_in;
 use super::{Vae, VaeTiling};
-use crate::models::noise::Noise;
+use crate::models::common::noise::Noise;
 use crate::{Error, Image, Result};
 
 /// A preview is decoded from at most this many latents a side.

@@ -3,13 +3,13 @@
 use tch::{Kind, Tensor};
 
 use crate::Result;
-use crate::models::layers::Conv2d;
-use crate::models::noise::Noise;
-use crate::models::weights::Weights;
+use crate::models::common::layers::Conv2d;
+use crate::models::common::noise::Noise;
+use crate::models::common::weights::Weights;
 
 use super::blocks::{MidBlock, Stage, norm};
 use super::config::{DownBlockType, VaeConfig};
-use crate::models::layers::GroupNorm;
+use crate::models::common::layers::GroupNorm;
 
 /// diffusers' `Encoder`, then `quant_conv`.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use tch::{Kind, Tensor};
 
 use crate::Result;
 
-use super::weights::Weights;
+use super::common::weights::Weights;
 use decoder::Decoder;
 use encoder::Encoder;
 use tiling::Tiles;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use tch::Device;
 
 use super::*;
-use crate::models::golden::{assert_close, device, kind, recorded};
-use crate::models::inventory::Inventory;
-use crate::models::noise::Noise;
+use crate::models::common::golden::{assert_close, device, kind, recorded};
+use crate::models::common::inventory::Inventory;
+use crate::models::common::noise::Noise;
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/vae")
@@ -104,8 +104,8 @@ fn pixels_become_bytes_and_back() {
 
 #[test]
 fn channels_side_by_side_give_the_same() {
-    use crate::models::golden::{assert_close, device};
-    use crate::models::memory_format::MemoryFormat;
+    use crate::models::common::golden::{assert_close, device};
+    use crate::models::common::memory_format::MemoryFormat;
 
     let _guard = tch::no_grad_guard();
     for case in CASES {

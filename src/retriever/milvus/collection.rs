@@ -9,7 +9,7 @@ use milvus::v2::prelude::{
 
 use super::client::{Client, SdkResult, is_not_loaded};
 use super::{Consistency, MilvusImage, expression, image, schema};
-use crate::retriever::Embedding;
+use crate::embedder::Embedding;
 use crate::{Error, Result};
 
 /// Ids in one expression.

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::schema::{AUTHOR, CAPTION, HEIGHT, ID, JSON, LICENCE, WIDTH};
-use crate::retriever::{Clause, FieldValue, Filter};
+use crate::reference::{Clause, FieldValue, Filter};
 use crate::{Error, Result};
 
 /// Lets nothing through: ids are not negative.

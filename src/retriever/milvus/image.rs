@@ -7,7 +7,8 @@ use super::client::{About, SdkResult};
 use super::schema::{
     AUTHOR, CAPTION, EXTRA, HEIGHT, ID, JSON, LICENCE, LONGEST_TEXT, ORIGIN, SOURCE, VECTOR, WIDTH,
 };
-use crate::retriever::{Embedding, Metadata};
+use crate::embedder::Embedding;
+use crate::reference::Metadata;
 use crate::{Error, Result};
 
 /// An image of a collection, without its pixels and its vector.
@@ -17,7 +18,7 @@ pub struct MilvusImage {
     pub id: u64,
     /// Its path or address.
     pub source: String,
-    /// What else is known of it; what a [`Filter`](crate::retriever::Filter) looks at.
+    /// What else is known of it; what a [`Filter`](crate::reference::Filter) looks at.
     pub metadata: Metadata,
     /// Text that comes back as it was given. A gallery keeps its image's hash and place here.
     pub extra: Option<String>,

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::collection::Collection;
 use super::{Milvus, MilvusImage, expression, schema};
-use crate::retriever::{Embedding, Filter, IdSet, Neighbor, VectorIndex};
+use crate::embedder::Embedding;
+use crate::index::{IdSet, Neighbor, VectorIndex};
+use crate::reference::Filter;
 use crate::{Error, Result, net};
 
 /// Images that are written in one call.

@@ -19,7 +19,7 @@ use milvus::v2::prelude::{
     DropCollectionRequest, HasCollectionRequest,
 };
 
-use self::client::Client;
+use crate::retriever::milvus::client::Client;
 use crate::{Error, Result};
 
 pub use builder::MilvusBuilder;

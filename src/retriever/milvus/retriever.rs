@@ -6,9 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{MilvusImage, MilvusIndex, expression};
-use crate::retriever::{
-    Caption, Embedder, Filter, Provenance, Reference, Retriever, Source, VectorIndex,
-};
+use crate::embedder::Embedder;
+use crate::index::VectorIndex;
+use crate::reference::{Caption, Filter, Provenance, Reference, Source};
+use crate::retriever::Retriever;
 use crate::{Error, Image, Result, net};
 
 /// Reads the pixels of an image.

@@ -4,7 +4,8 @@ use milvus::v2::prelude::{ClientV2, Ids, SearchRequest, SearchVectors, SingleRes
 
 use super::collection::{Collection, IDS};
 use super::{expression, schema};
-use crate::retriever::{Embedding, Neighbor};
+use crate::embedder::Embedding;
+use crate::index::Neighbor;
 use crate::{Error, Result};
 
 /// The most neighbours that Milvus gives for a query.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::{CaptionWriter, Ranking, Reranker};
 use crate::Result;
-use crate::retriever::Reference;
+use crate::reference::Reference;
 use crate::text::words;
 
 /// Where the weight of a repeated word levels off; rank_bm25's default.

@@ -8,10 +8,10 @@ use futures::future::join_all;
 use super::remembered::Remembered;
 use super::{Ranking, Reranker};
 use crate::Result;
-use crate::critic::ExchangeLog;
-use crate::pipeline::{parse, prompts};
-use crate::retriever::{Reference, Source};
+use crate::reference::{Reference, Source};
+use crate::vlm::ExchangeLog;
 use crate::vlm::{ChatReply, ChatRequest, Message, Vlm};
+use crate::vlm::{parse, prompts};
 
 /// Shows a VLM the candidates and has it name them by their numbers, the most relevant first: the
 /// paper's GPT re-rank.

@@ -8,10 +8,10 @@ use futures::future::join_all;
 
 use super::remembered::Remembered;
 use crate::Result;
-use crate::critic::ExchangeLog;
-use crate::pipeline::{parse, prompts};
-use crate::retriever::{Reference, Source};
+use crate::reference::{Reference, Source};
+use crate::vlm::ExchangeLog;
 use crate::vlm::{ChatRequest, Message, Vlm};
+use crate::vlm::{parse, prompts};
 
 /// Has a VLM describe images, and remembers what it wrote by the image's source. Clones share the
 /// memory.

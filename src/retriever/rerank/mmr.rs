@@ -5,8 +5,9 @@ use std::fmt;
 use async_trait::async_trait;
 
 use super::{Ranking, Reranker};
+use crate::embedder::{Embedder, Embedding};
 use crate::image::Image;
-use crate::retriever::{Embedder, Embedding, Reference};
+use crate::reference::Reference;
 use crate::{Error, Result};
 
 /// Maximal marginal relevance (Carbonell and Goldstein, 1998): the next reference is the one that is

@@ -11,8 +11,9 @@ use std::fmt::{self, Debug, Display};
 
 use async_trait::async_trait;
 
-use super::{Caption, Finding, Reference, Retriever, one_list_each};
+use super::{Retriever, one_list_each};
 use crate::forward::forward_part;
+use crate::reference::{Caption, Finding, Reference};
 use crate::{Error, Result};
 
 pub use bm25::{Bm25, Idf};

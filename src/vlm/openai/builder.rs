@@ -7,12 +7,12 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use serde_json::{Map, Value};
 
-use super::address::{Address, Given};
 use super::client::Client;
-use super::pictures::Pictures;
 use super::request::Dialect;
-use super::secrets::Secrets;
 use super::{Once, OpenAiVlm};
+use crate::net::address::{Address, Given};
+use crate::net::pictures::Pictures;
+use crate::net::secrets::Secrets;
 use crate::vlm::Retry;
 use crate::{Error, Result};
 

@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Response, Url};
 
-use super::super::{ChatReply, ChatRequest};
-use super::pictures::Pictures;
 use super::reply::{self, Answer};
 use super::request::{self, Dialect};
-use super::secrets::Secrets;
+use crate::net::pictures::Pictures;
+use crate::net::secrets::Secrets;
+use crate::vlm::{ChatReply, ChatRequest};
 use crate::{Error, Result, net};
 
 /// The longest reply that is read, in bytes.

@@ -1,20 +1,17 @@
 //! [`OpenAiVlm`]: a conversation to a call of any service that speaks OpenAI's chat completions.
 
-mod address;
 mod builder;
 mod client;
-mod pictures;
 mod reply;
 mod request;
-mod secrets;
 
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use self::client::Client;
 use super::{ChatReply, ChatRequest, Retry, Vlm};
+use crate::vlm::openai::client::Client;
 use crate::{Result, net};
 
 pub use builder::OpenAiVlmBuilder;

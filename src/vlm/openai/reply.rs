@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::{ChatReply, Usage};
-use super::secrets::Secrets;
+use crate::net::secrets::Secrets;
+use crate::vlm::{ChatReply, Usage};
 use crate::{Error, Result};
 
 /// How much of a service's own words goes into an error, in characters.

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::{ChatRequest, Message, Role};
-use super::pictures::Pictures;
+use crate::net::pictures::Pictures;
+use crate::vlm::{ChatRequest, Message, Role};
 use crate::{Error, Result};
 
 /// How a service wants its requests.

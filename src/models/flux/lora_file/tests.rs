@@ -5,9 +5,9 @@ use safetensors::tensor::TensorView;
 use tempfile::NamedTempFile;
 
 use super::*;
+use crate::models::common::golden::fixture;
 use crate::models::flux::config::FluxConfig;
 use crate::models::flux::transformer::FluxTransformer;
-use crate::models::golden::fixture;
 
 /// A file with tensors of these names and shapes.
 fn file(tensors: &[(&str, [usize; 2])]) -> NamedTempFile {

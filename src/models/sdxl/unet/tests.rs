@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::*;
-use crate::models::golden::{assert_close, device, fixture, kind};
-use crate::models::memory_format::MemoryFormat;
+use crate::models::common::golden::{assert_close, device, fixture, kind};
+use crate::models::common::memory_format::MemoryFormat;
 
 /// diffusers' sums run in another order.
 const TOLERANCE: f64 = 1e-4;

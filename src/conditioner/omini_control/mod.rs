@@ -1,0 +1,241 @@
+//! [`OminiControl`]: a reference to the condition image that FLUX with OminiControl reads in its own
+//! sequence.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use super::condition_image::{PIXELS_PER_TOKEN, adapter_name};
+use super::{
+    ConditionImage, ConditionLatents, Conditioned, Conditioner, Conditioning, ConditioningKind,
+    PromptTemplate, check_references,
+};
+use crate::image::resample::{Filter, resize};
+use crate::reference::Reference;
+use crate::{Error, Image, Result};
+
+/// The largest condition, in pixels a side.
+const MAX_SIZE: u32 = 4096;
+/// What adapters are trained with where nothing else is known, in pixels a side.
+const SIZE: u32 = 512;
+
+/// Prepares one reference for FLUX with an OminiControl adapter: the picture in the size that the
+/// adapter was trained with, and where its tokens stand. One concept and one reference for an image,
+/// as in the paper: the released adapters mix several subjects.
+///
+/// FLUX itself encodes the picture; here it is cut and resized as the adapter's authors do, bit for
+/// bit as Pillow does it.
+#[derive(Clone, Debug)]
+pub struct OminiControl {
+    settings: OminiControlBuilder,
+}
+
+/// How a picture of any shape becomes the square condition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConditionFit {
+    /// The square in its middle, resized: what the adapters' README asks for. Edges are lost.
+    #[default]
+    Crop,
+    /// All of it, resized to a square: what the adapters' notebooks do. Proportions are lost.
+    Stretch,
+}
+
+impl OminiControl {
+    /// For the `adapter` with its own settings, as [`builder`](Self::builder) tells them.
+    pub fn new(adapter: impl AsRef<Path>) -> Self {
+        Self { settings: Self::builder(adapter) }
+    }
+
+    /// Settings for the `adapter`: the file that the generator has, or its name without ending.
+    ///
+    /// Known names have the position that they were trained with: `subject_512` stands to the right
+    /// of an image of 512 pixels (delta 0, 32). All others, and `subject_1024_beta`, stand to the
+    /// left of the image, as OminiControl's training does it: (0, -its tokens a side).
+    pub fn builder(adapter: impl AsRef<Path>) -> OminiControlBuilder {
+        OminiControlBuilder {
+            adapter: adapter_name(adapter.as_ref()),
+            capacity: 1,
+            size: SIZE,
+            pixels_per_token: PIXELS_PER_TOKEN,
+            fit: ConditionFit::default(),
+            position_delta: None,
+            position_scale: 1.0,
+            strength: 1.0,
+            latents: ConditionLatents::default(),
+            independent: false,
+            template: PromptTemplate::default(),
+        }
+    }
+}
+
+/// Settings of [`OminiControl`]; [`build`](Self::build) ends them.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct OminiControlBuilder {
+    adapter: String,
+    capacity: usize,
+    size: u32,
+    pixels_per_token: u32,
+    fit: ConditionFit,
+    position_delta: Option<(i32, i32)>,
+    position_scale: f64,
+    strength: f64,
+    latents: ConditionLatents,
+    independent: bool,
+    template: PromptTemplate,
+}
+
+impl OminiControlBuilder {
+    /// References for one image. Only 1 is right: [`build`](Self::build) refuses more.
+    pub const fn with_capacity(mut self, references: usize) -> Self {
+        self.capacity = references;
+        self
+    }
+
+    /// Width and height of the condition in pixels, whole tokens up to 4,096 pixels; 512 where
+    /// nothing is said. Its tokens grow with its square: 1,024 for 512 pixels.
+    pub const fn with_condition_size(mut self, pixels: u32) -> Self {
+        self.size = pixels;
+        self
+    }
+
+    /// Pixels a side of one token, for checkpoints of another VAE than FLUX.1's, whose are 16.
+    pub const fn with_pixels_per_token(mut self, pixels: u32) -> Self {
+        self.pixels_per_token = pixels;
+        self
+    }
+
+    /// How a picture that is not square becomes so; its middle is cut out where nothing is said.
+    pub const fn with_fit(mut self, fit: ConditionFit) -> Self {
+        self.fit = fit;
+        self
+    }
+
+    /// Rows and columns that the condition's tokens are moved by, in tokens; see
+    /// [`ConditionImage::position_delta`].
+    pub const fn with_position_delta(mut self, rows: i32, columns: i32) -> Self {
+        self.position_delta = Some((rows, columns));
+        self
+    }
+
+    /// How far the condition's positions are stretched; see [`ConditionImage::position_scale`].
+    pub const fn with_position_scale(mut self, scale: f64) -> Self {
+        self.position_scale = scale;
+        self
+    }
+
+    /// How strongly condition and image see each other: 0 means not at all, 1 as trained; see
+    /// [`ConditionImage::strength`].
+    pub const fn with_strength(mut self, strength: f64) -> Self {
+        self.strength = strength;
+        self
+    }
+
+    /// Which latents of the picture stand for it; a sample where nothing is said.
+    pub const fn with_latents(mut self, latents: ConditionLatents) -> Self {
+        self.latents = latents;
+        self
+    }
+
+    /// For an adapter that was trained with `independent_condition`: the condition attends to itself
+    /// alone, and is computed once for all steps. With any other adapter the images are others.
+    pub const fn with_independent_condition(mut self) -> Self {
+        self.independent = true;
+        self
+    }
+
+    /// Another way to put the caption into the prompt.
+    pub const fn with_template(mut self, template: PromptTemplate) -> Self {
+        self.template = template;
+        self
+    }
+
+    /// The conditioner.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] that names what is out of range: a capacity other than 1, a size that
+    /// is not of whole tokens or above 4,096 pixels, and what [`ConditionImage::validate`] refuses.
+    pub fn build(self) -> Result<OminiControl> {
+        if self.capacity != 1 {
+            let what = format!("capacity of OminiControl({})", self.adapter);
+            let expected = "1, for the adapters read one subject and mix several";
+            return Err(Error::invalid_input(what, expected, self.capacity));
+        }
+        let (size, pixels) = (self.size, self.pixels_per_token);
+        if !(1..=MAX_SIZE).contains(&size) || (pixels > 0 && !size.is_multiple_of(pixels)) {
+            let expected = format!("a multiple of {pixels} up to {MAX_SIZE} pixels");
+            return Err(Error::invalid_input("condition size", expected, size));
+        }
+        let blank = Image::new(size, size, vec![0; 3 * size.pow(2) as usize])?;
+        self.condition(blank).validate()?;
+        Ok(OminiControl { settings: self })
+    }
+
+    /// `image`, which has its size, as the generator takes it.
+    fn condition(&self, image: Image) -> ConditionImage {
+        let side = i32::try_from(self.size / self.pixels_per_token.max(1)).unwrap_or(i32::MAX);
+        // https://github.com/Yuanshi9815/OminiControl/issues/89, and its `train_subject.py`.
+        let trained = if self.adapter == "subject_512" { (0, 32) } else { (0, -side) };
+        let mut condition = ConditionImage::new(self.adapter.as_str(), image);
+        condition.pixels_per_token = self.pixels_per_token;
+        condition.position_delta = self.position_delta.unwrap_or(trained);
+        condition.position_scale = self.position_scale;
+        condition.strength = self.strength;
+        condition.latents = self.latents;
+        condition.independent = self.independent;
+        condition
+    }
+
+    /// `image` as a square of the condition's size.
+    fn fit(&self, image: &Image) -> Result<Image> {
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        let side = self.size as usize;
+        let resized = |pixels: &[u8], from| {
+            resize(pixels, from, (side, side), Filter::Bicubic, 0..side, 0..side)
+        };
+        let pixels = match self.fit {
+            ConditionFit::Stretch => resized(image.pixels(), (width, height)),
+            ConditionFit::Crop => {
+                let short = width.min(height);
+                let (left, top) = ((width - short) / 2, (height - short) / 2);
+                let rows = image.pixels().chunks_exact(3 * width).skip(top).take(short);
+                let middle: Vec<u8> =
+                    rows.flat_map(|row| &row[3 * left..3 * (left + short)]).copied().collect();
+                resized(&middle, (short, short))
+            }
+        };
+        Image::new(self.size, self.size, pixels)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Conditioner for OminiControl {
+    fn produces(&self) -> ConditioningKind {
+        ConditioningKind::Condition { adapter: self.settings.adapter.clone() }
+    }
+
+    fn capacity(&self) -> usize {
+        self.settings.capacity
+    }
+
+    async fn condition(&self, prompt: &str, references: &[Reference]) -> Result<Conditioned> {
+        check_references(self, references)?;
+        let condition = self.settings.condition(self.settings.fit(&references[0].image)?);
+        Ok(Conditioned {
+            prompt: self.settings.template.apply(prompt, &references[..1], &[]),
+            conditioning: Conditioning::Condition(condition),
+        })
+    }
+}
+
+impl fmt::Display for OminiControl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OminiControl({})", self.settings.adapter)
+    }
+}

@@ -1,0 +1,58 @@
+//! A checkpoint's folder to the [`Embedder`] that its `config.json` names.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{ClipEmbedder, Embedder, SiglipEmbedder};
+use crate::models::common::json::read_json;
+use crate::models::{DType, Device};
+use crate::{Error, Result};
+
+/// The embedder of the checkpoint in `folder`: a [`ClipEmbedder`] or a [`SiglipEmbedder`], by the
+/// `model_type` in its `config.json`.
+///
+/// # Errors
+/// [`Error::InvalidFile`] when the checkpoint is neither; those of [`ClipEmbedder::load`] and
+/// [`SiglipEmbedder::load`].
+pub fn open_embedder(
+    folder: impl AsRef<Path>,
+    device: Device,
+    dtype: DType,
+) -> Result<Box<dyn Embedder>> {
+    #[derive(Deserialize)]
+    struct File {
+        model_type: Option<String>,
+    }
+    let folder = folder.as_ref();
+    let path = folder.join("config.json");
+    let File { model_type } = read_json(&path)?;
+    match model_type.as_deref() {
+        Some("clip") => Ok(Box::new(ClipEmbedder::load(folder, device, dtype)?)),
+        Some("siglip") => Ok(Box::new(SiglipEmbedder::load(folder, device, dtype)?)),
+        other => {
+            let found = other.unwrap_or("no such field");
+            Err(Error::invalid_file(path, "model_type", "clip or siglip", found))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::common::golden::fixture;
+
+    #[test]
+    fn the_model_type_chooses() {
+        for (folder, expected) in
+            [("clip/model", "CLIP ViT-32x2/8@32"), ("siglip/model", "SigLIP 32x2/7@24")]
+        {
+            let embedder = open_embedder(fixture(folder), Device::Cpu, DType::F32).unwrap();
+            assert_eq!(embedder.to_string(), expected);
+        }
+        let open = |folder: &str| open_embedder(fixture(folder), Device::Cpu, DType::F32);
+        let error = open("t5/encoder").unwrap_err().to_string();
+        assert!(error.contains("model_type: expected clip or siglip, found t5"), "{error}");
+        assert!(matches!(open("no/such/folder"), Err(Error::Io { .. })));
+    }
+}

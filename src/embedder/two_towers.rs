@@ -1,0 +1,91 @@
+//! Texts and images, batch by batch, through a model on a thread of its own, to embeddings.
+
+use std::sync::Arc;
+
+use tch::Tensor;
+
+use super::Embedding;
+use crate::models::Device;
+use crate::models::common::preprocess::Preprocessor;
+use crate::models::common::worker::{Cancel, Worker};
+use crate::{Error, Image, Result};
+
+/// The most texts or images that go through the network at once: memory stays bounded, however many
+/// are asked for.
+pub(crate) const BATCH: usize = 32;
+
+/// A model with a tower for texts and one for images.
+pub(crate) trait Towers: 'static {
+    /// Vectors of texts: `[b, dim]`, of any length.
+    fn texts(&self, texts: &[String]) -> Result<Tensor>;
+
+    /// Vectors of `[b, 3, side, side]` pixels: `[b, dim]`, of any length.
+    fn images(&self, pixels: &Tensor) -> Result<Tensor>;
+}
+
+/// Both towers, on their thread.
+#[derive(Debug)]
+pub(crate) struct TwoTowers<T> {
+    worker: Worker<T>,
+    preprocessor: Arc<Preprocessor>,
+    pub(crate) name: String,
+    pub(crate) dim: usize,
+}
+
+impl<T: Towers> TwoTowers<T> {
+    /// Starts the thread and lets it `load` the towers on `device`.
+    pub(crate) fn start(
+        name: String,
+        dim: i64,
+        preprocessor: Preprocessor,
+        device: Device,
+        load: impl FnOnce(tch::Device) -> Result<T> + Send + 'static,
+    ) -> Result<Self> {
+        let worker = Worker::spawn(name.clone(), device, load)?;
+        let dim = usize::try_from(dim).unwrap_or(0);
+        Ok(Self { worker, preprocessor: Arc::new(preprocessor), name, dim })
+    }
+
+    pub(crate) async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
+        let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
+        self.embed(texts, T::texts).await
+    }
+
+    pub(crate) async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>> {
+        let preprocessor = Arc::clone(&self.preprocessor);
+        let embed = move |towers: &T, batch: &[Image]| towers.images(&preprocessor.forward(batch));
+        self.embed(images.to_vec(), embed).await
+    }
+
+    pub(crate) fn prepare(&self, image: &Image) -> Image {
+        self.preprocessor.prepare(image)
+    }
+
+    async fn embed<I: Send + 'static>(
+        &self,
+        inputs: Vec<I>,
+        tower: impl Fn(&T, &[I]) -> Result<Tensor> + Send + 'static,
+    ) -> Result<Vec<Embedding>> {
+        let name = self.name.clone();
+        let work = move |towers: &mut T, cancel: &Cancel| {
+            let mut embeddings = Vec::with_capacity(inputs.len());
+            for batch in inputs.chunks(BATCH) {
+                cancel.check()?;
+                embeddings.extend(rows(&name, &tower(towers, batch)?)?);
+            }
+            Ok(embeddings)
+        };
+        self.worker.run(work).await
+    }
+}
+
+/// The rows of `[b, dim]` features, each of length 1.
+pub(crate) fn rows(name: &str, features: &Tensor) -> Result<Vec<Embedding>> {
+    let failed = |error: tch::TchError| Error::backend(name, error);
+    let features = features.to_device(tch::Device::Cpu).to_kind(tch::Kind::Float);
+    let rows = Vec::<Vec<f32>>::try_from(features).map_err(failed)?;
+    // Broken weights or too narrow a format, not the caller's texts and images.
+    rows.into_iter()
+        .map(|row| Embedding::new(row).map_err(|error| Error::backend(name, error)))
+        .collect()
+}

@@ -1,0 +1,79 @@
+//! The vectors of the images that are there to a new file, without those that were removed.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+
+use crate::gallery::GalleryWriter;
+use crate::gallery::search::index_note;
+use crate::gallery::store::create::sync_folder;
+use crate::gallery::store::record::Entry;
+use crate::gallery::store::vectors::{self, Segment, Vectors};
+use crate::{Error, Result};
+
+/// Rows under one checksum. It is what is read to look at a single one.
+const SEGMENT: usize = 1024;
+
+impl GalleryWriter {
+    /// Gives the space of removed images back; says how many vectors went. The images that are left
+    /// are numbered anew, in their order. An index that was built is dropped.
+    ///
+    /// The new file is complete before the catalog changes over to it in one transaction. Searches
+    /// under way, in any process, end on the old file or begin again on the new one.
+    ///
+    /// # Errors
+    /// [`Error::InvalidFile`] when a vector is not as it was written; [`Error::Io`] when the disk is
+    /// full. The gallery is then as before.
+    pub fn compact(&mut self) -> Result<u64> {
+        let generation = self.state.generation + 1;
+        let path = vectors::file(&self.folder, generation);
+        let io = |source| Error::io(&path, source);
+        let old = vectors::file(&self.folder, self.state.generation);
+        let old = Vectors::map(old, self.dim, self.catalog.segments(0)?)?;
+        old.check()?;
+        let mut file = BufWriter::new(File::create(&path).map_err(io)?);
+        let mut segments: Vec<Segment> = Vec::new();
+        let (mut from, mut rows) = (0, 0);
+        loop {
+            let page = self.catalog.entries(from, SEGMENT)?;
+            let Some(last) = page.last() else { break };
+            from = last.id + 1;
+            let bytes: Vec<u8> =
+                page.iter().flat_map(|entry| old.slice(entry.id, 1)).copied().collect();
+            file.write_all(&bytes).map_err(io)?;
+            let checksum = *blake3::hash(&bytes).as_bytes();
+            segments.push(Segment { first: rows, rows: page.len() as u64, checksum });
+            rows += page.len() as u64;
+        }
+        let file = file.into_inner().map_err(|error| io(error.into_error()))?;
+        let gone = self.rows - rows;
+        if gone == 0 {
+            drop(file);
+            fs::remove_file(&path).map_err(io)?;
+            return Ok(0);
+        }
+        file.sync_all().map_err(io)?;
+        sync_folder(&self.folder)?;
+        self.change(|change| {
+            change.state.generation = generation;
+            let (mut from, mut new) = (0, 0);
+            loop {
+                let page = change.catalog.entries(from, SEGMENT)?;
+                let Some(last) = page.last() else { break };
+                from = last.id + 1;
+                for entry in page {
+                    change.touch("DELETE FROM images WHERE id = ?1", [entry.id])?;
+                    change.catalog.write(&Entry { id: new, ..entry })?;
+                    new += 1;
+                }
+            }
+            change.touch("DELETE FROM removed", [])?;
+            change.touch("DELETE FROM segments", [])?;
+            segments.iter().try_for_each(|segment| change.note(segment))
+        })?;
+        (self.vectors, self.rows) = (file, rows);
+        // Where it stays, it is found to be of another generation.
+        let _ = fs::remove_dir_all(self.folder.join(index_note::FOLDER));
+        vectors::remove_others(&self.folder, generation)?;
+        Ok(gone)
+    }
+}

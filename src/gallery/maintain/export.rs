@@ -1,0 +1,96 @@
+//! A gallery to files that any program reads: `images.jsonl` and `vectors.npy`.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::gallery::{Entry, Gallery, Pixels};
+use crate::{Error, Result};
+
+/// The names of the files.
+const IMAGES: &str = "images.jsonl";
+const VECTORS: &str = "vectors.npy";
+
+impl Gallery {
+    /// Writes, into `folder`, `images.jsonl`, a JSON object an image, and `vectors.npy`, a row an
+    /// image in the same order, of type `<f4`; says how many images there are.
+    ///
+    /// An object has `id`, `hash`, `source`, `licence`, `author`, `origin`, `caption`, `width`,
+    /// `height`, `json`, and, where the pixels are on this machine, `path`, with `offset` and
+    /// `length` where that is an archive.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when one of the files is there already; [`Error::Io`] when they
+    /// cannot be written; those of [`iter`](Self::iter).
+    pub fn export(&self, folder: impl AsRef<Path>) -> Result<usize> {
+        let folder = folder.as_ref();
+        fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
+        let [images_path, vectors_path] = [IMAGES, VECTORS].map(|name| folder.join(name));
+        for path in [&images_path, &vectors_path] {
+            if path.exists() {
+                let found = path.display();
+                return Err(Error::invalid_input("file to export to", "none there yet", found));
+            }
+        }
+        let open = |path: &Path| File::create(path).map_err(|source| Error::io(path, source));
+        let mut images = BufWriter::new(open(&images_path)?);
+        let mut vectors = BufWriter::new(open(&vectors_path)?);
+        let images_io = |source| Error::io(&images_path, source);
+        let vectors_io = |source| Error::io(&vectors_path, source);
+        let dim = self.fingerprint().dim();
+        vectors.write_all(&npy_header(0, dim)).map_err(vectors_io)?;
+        let mut count = 0;
+        for image in self.iter()? {
+            let (entry, embedding) = image?;
+            writeln!(images, "{}", line(&entry)).map_err(images_io)?;
+            let values: Vec<u8> =
+                embedding.values().iter().flat_map(|value| value.to_le_bytes()).collect();
+            vectors.write_all(&values).map_err(vectors_io)?;
+            count += 1;
+        }
+        images.flush().map_err(images_io)?;
+        // How many there are is known now.
+        let rewound = vectors.seek(SeekFrom::Start(0));
+        rewound.and_then(|_| vectors.write_all(&npy_header(count, dim))).map_err(vectors_io)?;
+        vectors.flush().map_err(vectors_io)?;
+        Ok(count)
+    }
+}
+
+/// The 128 bytes before the values of a `[rows, dim]` array of little-endian f32.
+fn npy_header(rows: usize, dim: usize) -> Vec<u8> {
+    let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dim}), }}");
+    let mut header = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    header.extend(format!("{text:117}\n").bytes());
+    header
+}
+
+fn line(entry: &Entry) -> Value {
+    let record = &entry.record;
+    let metadata = &record.metadata;
+    let json: Option<Map<String, Value>> =
+        metadata.json.as_ref().and_then(|text| serde_json::from_str(text).ok());
+    let mut line = json!({
+        "id": entry.id,
+        "hash": record.hash.to_string(),
+        "source": record.source,
+        "licence": metadata.licence,
+        "author": metadata.author,
+        "origin": metadata.origin,
+        "caption": metadata.caption,
+        "width": metadata.width,
+        "height": metadata.height,
+        "json": json,
+    });
+    match &record.pixels {
+        Pixels::File(path) => line["path"] = json!(path),
+        Pixels::Member { archive, offset, length } => {
+            (line["path"], line["offset"], line["length"]) =
+                (json!(archive), json!(offset), json!(length));
+        }
+        Pixels::Remote => {}
+    }
+    line
+}

@@ -1,0 +1,210 @@
+//! A gallery to a collection of Milvus that holds the same images, and back.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::embedder::Embedder;
+use crate::gallery::store::manifest;
+use crate::gallery::store::record::{ContentHash, Entry, ImageRecord, Pixels};
+use crate::gallery::{Fingerprint, Gallery};
+use crate::index::IdSet;
+use crate::reference::Filter;
+use crate::retriever::{Milvus, MilvusImage, MilvusIndex, MilvusIndexType, MilvusRetriever};
+use crate::{Error, Result};
+
+/// Images that move together.
+const BATCH: usize = 1_000;
+
+/// What a gallery knows of an image and Milvus need not: [`MilvusImage::extra`].
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Extra {
+    hash: String,
+    /// The picture file, or the archive that holds it; none where the pixels are remote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<PathBuf>,
+    /// The first byte in the archive, and how many there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member: Option<(u64, u64)>,
+}
+
+impl Gallery {
+    /// Makes the collection `name` hold the images of this gallery under the same numbers: a new
+    /// one, with an index of the kind `index`, or the one of an earlier call, to which what is
+    /// missing is added and from which what is gone is removed. `progress` hears how many of how
+    /// many images are there.
+    ///
+    /// # Errors
+    /// [`Error::Incompatible`] when the collection is of something else than a gallery of this
+    /// encoder; those of [`Milvus::create`], [`Milvus::open`], [`MilvusIndex::add`] and
+    /// [`iter`](Self::iter).
+    pub fn to_milvus(
+        &self,
+        milvus: &Milvus,
+        name: &str,
+        index: MilvusIndexType,
+        progress: impl Fn(usize, usize),
+    ) -> Result<MilvusIndex> {
+        let there = milvus.has(name)?;
+        let index = if there {
+            let index = milvus.open(name)?;
+            self.fingerprint().check(&fingerprint(&index)?)?;
+            index
+        } else {
+            let note = String::from_utf8_lossy(&manifest::write(self.fingerprint())?).into_owned();
+            milvus.create_noted(name, self.fingerprint().dim(), index, Some(note))?
+        };
+        let (mut moved, total) = (IdSet::new(), self.count()?);
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut images = self.iter()?.peekable();
+        while let Some(image) = images.next() {
+            let (entry, embedding) = image?;
+            moved.insert(entry.id);
+            batch.push((outward(entry)?, embedding));
+            if batch.len() == BATCH || images.peek().is_none() {
+                index.add(&batch, |_, _| {})?;
+                batch.clear();
+                progress(moved.len(), total);
+            }
+        }
+        if there {
+            let mut gone = index.ids()?;
+            gone.retain(|&id| !moved.contains(id));
+            index.remove(&gone)?;
+        }
+        index.flush()?;
+        Ok(index)
+    }
+
+    /// Makes the gallery in `folder` hold the images of a collection that
+    /// [`to_milvus`](Self::to_milvus) made: a new one, or the one of an earlier call, to which what
+    /// is missing is added. Images are numbered anew, without gaps. `progress` hears how many of how
+    /// many images are there.
+    ///
+    /// # Errors
+    /// [`Error::Incompatible`] when the collection, or the gallery in `folder`, is of something else;
+    /// those of [`create`](Self::create), [`open`](Self::open) and
+    /// [`GalleryWriter::add`](super::GalleryWriter::add), and of every call of a server.
+    pub fn from_milvus(
+        folder: impl AsRef<Path>,
+        index: &MilvusIndex,
+        progress: impl Fn(usize, usize),
+    ) -> Result<Self> {
+        let (folder, fingerprint) = (folder.as_ref(), fingerprint(index)?);
+        let gallery = if folder.join(manifest::FILE).exists() {
+            let gallery = Self::open(folder)?;
+            gallery.fingerprint().check(&fingerprint)?;
+            gallery
+        } else {
+            Self::create(folder, &fingerprint)?
+        };
+        let everything = Filter::all();
+        let (mut moved, total) = (0, index.count_filtered(&everything)?);
+        let mut writer = gallery.writer()?;
+        let mut images = index.iter(&everything)?.peekable();
+        let mut batch = Vec::with_capacity(BATCH);
+        while let Some(image) = images.next() {
+            let (image, embedding) = image?;
+            batch.push((inward(image)?, embedding));
+            if batch.len() == BATCH || images.peek().is_none() {
+                writer.add(&batch)?;
+                moved += batch.len();
+                batch.clear();
+                progress(moved, total);
+            }
+        }
+        drop(writer);
+        Ok(gallery)
+    }
+}
+
+impl<E: Embedder> MilvusRetriever<E> {
+    /// Retrieves from a gallery that [`Gallery::to_milvus`] moved; its pixels stay where they are.
+    ///
+    /// # Errors
+    /// [`Error::Incompatible`] when `index` is of no gallery, or of one that another encoder or
+    /// another preprocessing embedded. Those of the embedder.
+    pub async fn of_gallery(embedder: E, index: MilvusIndex) -> Result<Self> {
+        fingerprint(&index)?.check(&Fingerprint::of(&embedder).await?)?;
+        let retriever = Self::new(embedder, index)?;
+        Ok(retriever.with_pixels(|image| inward(image.clone())?.image()))
+    }
+}
+
+/// The fingerprint of the gallery that `index` was made of.
+fn fingerprint(index: &MilvusIndex) -> Result<Fingerprint> {
+    let note = index.note().ok_or_else(|| Error::Incompatible {
+        left: "a gallery".to_owned(),
+        right: index.to_string(),
+        expected: "a collection that a gallery was moved to".to_owned(),
+        found: "another".to_owned(),
+    })?;
+    manifest::read(Path::new(index.name()), note.as_bytes())
+}
+
+fn outward(entry: Entry) -> Result<MilvusImage> {
+    let ImageRecord { hash, source, pixels, metadata } = entry.record;
+    let (path, member) = match pixels {
+        Pixels::File(path) => (Some(path), None),
+        Pixels::Member { archive, offset, length } => (Some(archive), Some((offset, length))),
+        Pixels::Remote => (None, None),
+    };
+    let extra = Extra { hash: hash.to_string(), path, member };
+    let extra = serde_json::to_string(&extra).map_err(|error| Error::backend("gallery", error))?;
+    Ok(MilvusImage { id: entry.id, source, metadata, extra: Some(extra) })
+}
+
+fn inward(image: MilvusImage) -> Result<ImageRecord> {
+    let invalid = |found: String| {
+        let what = format!("extra of image {} in Milvus", image.id);
+        Error::invalid_input(what, "what a gallery writes there", found)
+    };
+    let text = image.extra.as_deref().unwrap_or_default();
+    let extra: Extra = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
+    let hash = blake3::Hash::from_hex(&extra.hash).map_err(|error| invalid(error.to_string()))?;
+    let pixels = match (extra.path, extra.member) {
+        (Some(archive), Some((offset, length))) => Pixels::Member { archive, offset, length },
+        (Some(path), None) => Pixels::File(path),
+        (None, None) => Pixels::Remote,
+        (None, Some(_)) => return Err(invalid("a place in no archive".to_owned())),
+    };
+    let hash = ContentHash::from_bytes(*hash.as_bytes());
+    Ok(ImageRecord { hash, source: image.source, pixels, metadata: image.metadata })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::Metadata;
+
+    #[test]
+    fn what_a_gallery_knows_comes_back() {
+        let member = Pixels::Member { archive: "a.tar".into(), offset: 512, length: 7 };
+        for pixels in [Pixels::File("deep/é.png".into()), member, Pixels::Remote] {
+            let record = ImageRecord {
+                hash: ContentHash::of(b"bytes"),
+                source: "s3://x".into(),
+                pixels,
+                metadata: Metadata { width: Some(3), ..Metadata::default() },
+            };
+            let image = outward(Entry { id: 9, record: record.clone() }).unwrap();
+            assert_eq!(image.id, 9);
+            assert_eq!(inward(image).unwrap(), record);
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_gallerys_is_named() {
+        let hash = ContentHash::of(b"");
+        for extra in [
+            None,
+            Some("{".to_owned()),
+            Some(r#"{"hash": "12"}"#.to_owned()),
+            Some(format!(r#"{{"hash": "{hash}", "member": [1, 2]}}"#)),
+        ] {
+            let error = inward(MilvusImage { extra, ..MilvusImage::new(4, "x") }).unwrap_err();
+            assert!(error.to_string().starts_with("extra of image 4 in Milvus"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! [`Approximate`]: an index that proposes images of a gallery, whose own vectors then decide.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::embedder::Embedding;
+use crate::gallery::Gallery;
+use crate::gallery::store::snapshot::Snapshot;
+use crate::index::{IdSet, Neighbor, VectorIndex};
+use crate::{Error, Result};
+
+/// For each image that is wanted, the index proposes this many.
+const WIDER: usize = 4;
+/// Sets of ids of which it is remembered what the index lacks.
+const REMEMBERED: usize = 8;
+
+/// An index over vectors of a gallery, by their rows.
+#[derive(Debug)]
+pub(in crate::gallery) struct Approximate {
+    index: Box<dyn VectorIndex>,
+    /// The rows that it holds.
+    held: IdSet,
+    /// The vectors that it was built from.
+    generation: u64,
+    /// Sets of ids with those of them that are not held.
+    lacking: Mutex<Vec<(Arc<IdSet>, Arc<IdSet>)>>,
+}
+
+impl Gallery {
+    /// This gallery, searched through `index`, which holds the vectors of the images `held` by their
+    /// numbers.
+    ///
+    /// The index proposes, for each image that is wanted, four; the vectors themselves decide, so
+    /// that scores are exact. Images that it does not hold, such as those added since it was built,
+    /// are compared one by one; removed ones are passed over. Once the gallery is compacted, which
+    /// numbers the images anew, all are.
+    ///
+    /// # Errors
+    /// [`Error::Incompatible`] when `index` is of another dimension or holds images that never were.
+    pub fn with_index(&self, index: impl VectorIndex, held: IdSet) -> Result<Self> {
+        let snapshot = Arc::clone(&self.reader()?.snapshot);
+        let (dim, rows) = (self.fingerprint().dim(), snapshot.vectors.rows());
+        let differ = |expected: String, found: String| Error::Incompatible {
+            left: self.to_string(),
+            right: index.to_string(),
+            expected,
+            found,
+        };
+        if index.dim() != dim {
+            return Err(differ(format!("{dim} values a vector"), index.dim().to_string()));
+        }
+        if let Some(beyond) = held.iter().find(|&id| id >= rows) {
+            return Err(differ(format!("numbers below {rows}"), beyond.to_string()));
+        }
+        let approximate = Approximate {
+            index: Box::new(index),
+            held,
+            generation: snapshot.state.generation,
+            lacking: Mutex::default(),
+        };
+        Ok(Self { shared: Arc::clone(&self.shared), approximate: Some(Arc::new(approximate)) })
+    }
+
+    /// The `limit` nearest of `ids` for each query.
+    pub(in crate::gallery) fn nearest(
+        &self,
+        snapshot: &Snapshot,
+        queries: &[Embedding],
+        ids: &Arc<IdSet>,
+        limit: usize,
+    ) -> Result<Vec<Vec<Neighbor>>> {
+        if let Some(approximate) = &self.approximate
+            && approximate.generation == snapshot.state.generation
+        {
+            return approximate.nearest(snapshot, queries, ids, limit);
+        }
+        snapshot.vectors.check()?;
+        let index = snapshot.vectors.index()?;
+        if ids.len() == index.count() {
+            return index.search(queries, limit);
+        }
+        index.search_among(queries, limit, ids)
+    }
+
+    /// The index that is searched, by its `Display`.
+    pub(in crate::gallery) fn index_name(&self) -> String {
+        self.approximate.as_ref().map_or_else(|| "Flat".to_owned(), |a| a.index.to_string())
+    }
+}
+
+impl Approximate {
+    fn nearest(
+        &self,
+        snapshot: &Snapshot,
+        queries: &[Embedding],
+        ids: &Arc<IdSet>,
+        limit: usize,
+    ) -> Result<Vec<Vec<Neighbor>>> {
+        let wide = limit.saturating_mul(WIDER);
+        let proposed = if **ids == self.held {
+            self.index.search(queries, wide)?
+        } else {
+            self.index.search_among(queries, wide, ids)?
+        };
+        let lacking = self.lacking(ids);
+        let exact = snapshot.vectors.index()?;
+        let decide = |(query, proposed): (&Embedding, Vec<Neighbor>)| {
+            let mut candidates = (*lacking).clone();
+            candidates.extend(proposed.iter().map(|neighbor| neighbor.id));
+            snapshot.vectors.check_rows(&candidates)?;
+            exact.search_among(std::slice::from_ref(query), limit, &candidates)
+        };
+        let found = queries.iter().zip(proposed).map(decide).collect::<Result<Vec<_>>>()?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Those of `ids` that the index does not hold.
+    fn lacking(&self, ids: &Arc<IdSet>) -> Arc<IdSet> {
+        let mut known = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, lacking)) = known.iter().find(|(of, _)| Arc::ptr_eq(of, ids)) {
+            return Arc::clone(lacking);
+        }
+        let lacking = ids.iter().filter(|&id| !self.held.contains(id)).collect();
+        let lacking: Arc<IdSet> = Arc::new(lacking);
+        known.truncate(REMEMBERED - 1);
+        known.insert(0, (Arc::clone(ids), Arc::clone(&lacking)));
+        lacking
+    }
+}

@@ -1,0 +1,196 @@
+//! Queries to the images of a gallery that are the closest and may be found.
+
+pub(in crate::gallery) mod approximate;
+pub(in crate::gallery) mod index_note;
+mod retriever;
+#[cfg(feature = "faiss")]
+mod saved_index;
+
+use std::sync::Arc;
+
+use super::store::record::Entry;
+use super::store::snapshot::Snapshot;
+use super::{Gallery, Reader};
+use crate::embedder::Embedding;
+use crate::index::{IdSet, Neighbor};
+use crate::reference::Filter;
+use crate::{Error, Result};
+
+pub use retriever::{Fetch, GalleryRetriever};
+
+/// What to find.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SearchOptions {
+    /// The most images a query.
+    pub limit: usize,
+    /// Which images may be found; every one by default.
+    pub filter: Filter,
+    /// Cosine similarity, in (0, 1], from which on an image counts as the same as a better one and
+    /// is left out; no image is, by default.
+    pub near_duplicates: Option<f32>,
+}
+
+impl SearchOptions {
+    /// The best `limit` of all images.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, filter: Filter::all(), near_duplicates: None }
+    }
+
+    /// Only images that `filter` lets through.
+    #[must_use]
+    pub fn with_filter(mut self, filter: Filter) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    /// No image whose cosine similarity to a better one is `threshold`, in (0, 1], or more.
+    /// clip-retrieval takes 0.94.
+    #[must_use]
+    pub const fn without_near_duplicates(mut self, threshold: f32) -> Self {
+        self.near_duplicates = Some(threshold);
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        match self.near_duplicates {
+            Some(threshold) if !(threshold > 0.0 && threshold <= 1.0) => Err(Error::invalid_input(
+                "near_duplicates",
+                "a cosine similarity in (0, 1]",
+                threshold,
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An image that was found.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Found {
+    /// The image.
+    pub entry: Entry,
+    /// Cosine similarity to the query, in [-1, 1]; higher is closer.
+    pub score: f32,
+}
+
+/// Filters with the images that they let through.
+#[derive(Debug, Default)]
+pub(super) struct Selected(Vec<(Filter, Arc<IdSet>)>);
+
+/// Filters that are remembered.
+const REMEMBERED: usize = 8;
+
+impl Selected {
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Reader {
+    fn select(&mut self, filter: &Filter) -> Result<Arc<IdSet>> {
+        let known = self.selected.0.iter().find(|(known, _)| known == filter);
+        if let Some((_, ids)) = known {
+            return Ok(Arc::clone(ids));
+        }
+        let ids = self.snapshot.select(&self.catalog, filter)?;
+        self.selected.0.truncate(REMEMBERED - 1);
+        self.selected.0.insert(0, (filter.clone(), Arc::clone(&ids)));
+        Ok(ids)
+    }
+}
+
+impl Gallery {
+    /// The images whose embeddings are the closest to each query: sorted by falling score, then by
+    /// rising number.
+    ///
+    /// The first search compares the vectors with their checksums; so does one after vectors were
+    /// added, with those.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for a query of another dimension or a threshold outside its range;
+    /// [`Error::InvalidFile`] when a file of the gallery is not as it was written;
+    /// [`Error::Unavailable`] when the gallery changes faster than it can be searched.
+    pub fn search(
+        &self,
+        queries: &[Embedding],
+        options: &SearchOptions,
+    ) -> Result<Vec<Vec<Found>>> {
+        options.check()?;
+        /// Searches that are given up because images that were found are gone by then.
+        const TRIES: usize = 8;
+        for _ in 0..TRIES {
+            let mut reader = self.reader()?;
+            let ids = reader.select(&options.filter)?;
+            let snapshot = Arc::clone(&reader.snapshot);
+            drop(reader);
+            let limit = options.limit.min(ids.len());
+            let found = match options.near_duplicates {
+                None => self.nearest(&snapshot, queries, &ids, limit)?,
+                Some(threshold) => queries
+                    .iter()
+                    .map(|query| self.distinct(&snapshot, query, &ids, limit, threshold))
+                    .collect::<Result<_>>()?,
+            };
+            if let Some(found) = self.described(&snapshot, found, &options.filter)? {
+                return Ok(found);
+            }
+        }
+        Err(Error::Unavailable {
+            what: format!("searching {self}"),
+            reason: "the images found were changed each time; try again".to_owned(),
+        })
+    }
+
+    /// The `limit` nearest of `ids`, none of which is as close to a better one as `threshold`.
+    fn distinct(
+        &self,
+        snapshot: &Snapshot,
+        query: &Embedding,
+        ids: &Arc<IdSet>,
+        limit: usize,
+        threshold: f32,
+    ) -> Result<Vec<Neighbor>> {
+        let mut wide = limit;
+        loop {
+            let found = self.nearest(snapshot, std::slice::from_ref(query), ids, wide)?;
+            let mut kept: Vec<(Neighbor, Embedding)> = Vec::new();
+            for neighbor in found.into_iter().flatten() {
+                let row = snapshot.vectors.row(neighbor.id)?;
+                let new = kept.iter().all(|(_, better)| row.similarity(better) < threshold);
+                if new && kept.len() < limit {
+                    kept.push((neighbor, row));
+                }
+            }
+            if kept.len() == limit || wide >= ids.len() {
+                return Ok(kept.into_iter().map(|(neighbor, _)| neighbor).collect());
+            }
+            wide = wide.saturating_mul(4).min(ids.len());
+        }
+    }
+
+    /// Looks the neighbours up; none where one has gone or changed since.
+    fn described(
+        &self,
+        snapshot: &Snapshot,
+        found: Vec<Vec<Neighbor>>,
+        filter: &Filter,
+    ) -> Result<Option<Vec<Vec<Found>>>> {
+        let reader = self.lock();
+        let moment = reader.catalog.moment()?;
+        if reader.catalog.state()?.generation != snapshot.state.generation {
+            return Ok(None);
+        }
+        let look_up = |Neighbor { id, score }| {
+            let entry = reader.catalog.entry(id)?;
+            let entry = entry.filter(|entry| filter.matches(&entry.record.metadata));
+            Ok(entry.map(|entry| Found { entry, score }))
+        };
+        let described = found
+            .into_iter()
+            .map(|list| list.into_iter().map(look_up).collect::<Result<Option<Vec<Found>>>>())
+            .collect();
+        drop(moment);
+        described
+    }
+}

@@ -1,0 +1,84 @@
+//! A gallery's vectors to a FAISS index that is saved beside them, and that to faster searches.
+
+use std::fs;
+use std::sync::Arc;
+
+use super::index_note::{FOLDER, IndexNote};
+use crate::embedder::Embedding;
+use crate::gallery::Gallery;
+use crate::index::{FaissBuilder, FaissIndex};
+use crate::{Error, Result};
+
+/// Vectors that are handed to FAISS together.
+const BATCH: usize = 8192;
+
+impl Gallery {
+    /// Builds an index of all images and saves it in the gallery, in the place of one that was there
+    /// before. The index is mapped from its file.
+    ///
+    /// Images may come and go meanwhile and afterwards; see [`with_index`](Self::with_index).
+    ///
+    /// # Errors
+    /// Those of [`FaissBuilder::train`] and [`search`](Self::search); [`Error::Io`] when the index
+    /// cannot be written.
+    pub fn build_index(&self, builder: FaissBuilder) -> Result<FaissIndex> {
+        let snapshot = Arc::clone(&self.reader()?.snapshot);
+        snapshot.vectors.check()?;
+        let rows = snapshot.live.iter().map(|id| snapshot.vectors.row(id));
+        // A row that is no vector is an error below, when it is added.
+        let mut index = builder.train(rows.filter_map(Result::ok))?;
+        let ids: Vec<u64> = snapshot.live.iter().collect();
+        for ids in ids.chunks(BATCH) {
+            let rows: Vec<Embedding> =
+                ids.iter().map(|&id| snapshot.vectors.row(id)).collect::<Result<_>>()?;
+            index.add_with_ids(ids, &rows)?;
+        }
+        let folder = self.folder().join(FOLDER);
+        fs::create_dir_all(&folder).map_err(|source| Error::io(&folder, source))?;
+        let draft = folder.join(format!("index.{}", std::process::id()));
+        index.write(&draft)?;
+        let note = IndexNote::new(index.to_string(), &snapshot, &draft)?;
+        drop(index);
+        let path = note.path(self.folder());
+        fs::rename(&draft, &path).map_err(|source| Error::io(&path, source))?;
+        note.write(self.folder())?;
+        FaissIndex::open_mapped_unchecked(path)
+    }
+
+    /// The index that was saved last, mapped from its file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when there is none; [`Error::InvalidFile`] when it is not as it was written, or
+    /// when the gallery was compacted since: it is to be built anew.
+    pub fn saved_index(&self) -> Result<FaissIndex> {
+        let snapshot = Arc::clone(&self.reader()?.snapshot);
+        let note = IndexNote::read(self.folder(), &snapshot)?;
+        // Its file has just been compared with its checksum.
+        let path = note.path(self.folder());
+        let index = FaissIndex::open_mapped_unchecked(&path)?;
+        if index.to_string() != note.index {
+            return Err(Error::invalid_file(path, "index", note.index, index));
+        }
+        Ok(index)
+    }
+
+    /// This gallery, searched through `index`, which is of its images; see
+    /// [`with_index`](Self::with_index).
+    ///
+    /// ```no_run
+    /// # use imagerag::{gallery::Gallery, retriever::FaissIndex};
+    /// let gallery = Gallery::open("gallery")?;
+    /// let builder = FaissIndex::builder(gallery.fingerprint().dim(), "IVF4096,Flat");
+    /// gallery.build_index(builder.with_nprobe(32))?;
+    /// // From then on, in any process:
+    /// let gallery = gallery.with_faiss(gallery.saved_index()?)?;
+    /// # Ok::<(), imagerag::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`with_index`](Self::with_index).
+    pub fn with_faiss(&self, index: FaissIndex) -> Result<Self> {
+        let held = index.ids().clone();
+        self.with_index(index, held)
+    }
+}

@@ -1,0 +1,148 @@
+//! A transaction under way: each image that is added, described or removed to its rows.
+
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+
+use super::catalog::{self, Catalog, State};
+use super::record::{Added, Entry, ImageRecord, Pixels};
+use super::vectors::{self, Segment};
+use crate::reference::Metadata;
+use crate::{Error, Result};
+
+/// A transaction under way.
+pub(in crate::gallery) struct Change<'a> {
+    pub(in crate::gallery) folder: &'a Path,
+    pub(in crate::gallery) dim: usize,
+    pub(in crate::gallery) catalog: &'a Catalog,
+    /// What the state will be.
+    pub(in crate::gallery) state: State,
+    pub(in crate::gallery) vectors: &'a mut File,
+    /// Whether anything was.
+    pub(in crate::gallery) changed: bool,
+}
+
+impl Change<'_> {
+    /// Finds a place for `record`, whose vector would be row `row`.
+    pub(in crate::gallery) fn add(&mut self, row: u64, record: &ImageRecord) -> Result<Added> {
+        if self.catalog.execute("DELETE FROM rejected WHERE source = ?1", [&record.source])? > 0 {
+            self.changed = true;
+        }
+        let prior = self.catalog.by_source(&record.source)?;
+        if let Some(known) = self.catalog.by_hash(&record.hash)? {
+            let same_source = known.record.source == record.source;
+            if let Some(prior) = prior.filter(|_| !same_source) {
+                self.remove(prior.id)?;
+            }
+            if same_source || is_gone(&known.record.pixels) {
+                self.take_over(&known, record)?;
+            }
+            return Ok(Added::Known(known.id));
+        }
+        if let Some(prior) = &prior {
+            self.remove(prior.id)?;
+        }
+        self.changed = true;
+        self.catalog.write(&Entry { id: row, record: record.clone() })?;
+        Ok(prior.map_or(Added::New(row), |prior| Added::Updated { id: row, old: prior.id }))
+    }
+
+    /// Lets `known` be what `record` says; what `record` does not say stays.
+    fn take_over(&mut self, known: &Entry, record: &ImageRecord) -> Result<()> {
+        let (old, new) = (&known.record.metadata, &record.metadata);
+        let text =
+            |new: &Option<String>, old: &Option<String>| new.as_ref().or(old.as_ref()).cloned();
+        let metadata = Metadata {
+            licence: text(&new.licence, &old.licence),
+            author: text(&new.author, &old.author),
+            origin: text(&new.origin, &old.origin),
+            caption: text(&new.caption, &old.caption),
+            width: new.width.or(old.width),
+            height: new.height.or(old.height),
+            json: text(&new.json, &old.json),
+        };
+        let merged = Entry { id: known.id, record: ImageRecord { metadata, ..record.clone() } };
+        if merged != *known {
+            self.rewrite(&merged)?;
+        }
+        Ok(())
+    }
+
+    pub(in crate::gallery) fn existing(&self, id: u64) -> Result<Entry> {
+        self.catalog
+            .entry(id)?
+            .ok_or_else(|| Error::invalid_input("number of an image", "one that is there", id))
+    }
+
+    pub(in crate::gallery) fn rewrite(&mut self, entry: &Entry) -> Result<()> {
+        self.touch("DELETE FROM images WHERE id = ?1", [entry.id])?;
+        self.catalog.write(entry)
+    }
+
+    pub(in crate::gallery) fn remove(&mut self, id: u64) -> Result<bool> {
+        let there = self.touch("DELETE FROM images WHERE id = ?1", [id])? > 0;
+        if there {
+            let sql = "INSERT INTO removed VALUES (?1, ?2)";
+            self.touch(sql, (id, self.state.revision))?;
+        }
+        Ok(there)
+    }
+
+    /// Runs a statement that changes something where it finds something.
+    pub(in crate::gallery) fn touch(
+        &mut self,
+        sql: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<usize> {
+        let count = self.catalog.execute(sql, values)?;
+        self.changed |= count > 0;
+        Ok(count)
+    }
+
+    /// Writes `rows` rows behind the first `first`. They reach the disk before the commit does.
+    pub(in crate::gallery) fn append(&mut self, first: u64, rows: u64, bytes: &[u8]) -> Result<()> {
+        let written = self
+            .vectors
+            .seek(SeekFrom::Start(vectors::bytes(self.dim, first)))
+            .and_then(|_| self.vectors.write_all(bytes))
+            .and_then(|()| self.vectors.sync_data());
+        let path = vectors::file(self.folder, self.state.generation);
+        written.map_err(|source| Error::io(path, source))?;
+        self.note(&Segment { first, rows, checksum: *blake3::hash(bytes).as_bytes() })
+    }
+
+    pub(in crate::gallery) fn note(&mut self, segment: &Segment) -> Result<()> {
+        let Segment { first, rows, checksum } = segment;
+        self.touch("INSERT INTO segments VALUES (?1, ?2, ?3)", (first, rows, checksum))?;
+        Ok(())
+    }
+}
+
+/// That `record` can be written down.
+pub(in crate::gallery) fn check(record: &ImageRecord) -> Result<()> {
+    let ImageRecord { source, pixels, metadata, .. } = record;
+    if source.is_empty() {
+        return Err(Error::invalid_input("source of an image", "a path or an address", "nothing"));
+    }
+    if metadata.width == Some(0) || metadata.height == Some(0) {
+        let size = format!("{:?}x{:?}", metadata.width, metadata.height);
+        return Err(Error::invalid_input(format!("size of {source}"), "at least 1 pixel", size));
+    }
+    if let Some(text) = &metadata.json {
+        type Object = serde_json::Map<String, serde_json::Value>;
+        serde_json::from_str::<Object>(text).map_err(|error| {
+            Error::invalid_input(format!("json of {source}"), "a JSON object", error)
+        })?;
+    }
+    catalog::place(pixels).map(|_| ())
+}
+
+/// Whether the file of these pixels is gone.
+fn is_gone(pixels: &Pixels) -> bool {
+    match pixels {
+        Pixels::File(path) | Pixels::Member { archive: path, .. } => {
+            fs::exists(path).is_ok_and(|there| !there)
+        }
+        Pixels::Remote => false,
+    }
+}

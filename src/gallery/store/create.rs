@@ -1,0 +1,67 @@
+//! The fingerprint of an encoder to the folder of an empty gallery.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::catalog::{Catalog, State};
+use super::{acknowledged, manifest, vectors};
+use crate::gallery::{Fingerprint, Gallery};
+use crate::{Error, Result};
+
+impl Gallery {
+    /// Makes an empty gallery of the vectors of one encoder in `folder`, which is not there yet or
+    /// empty.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when there is something in `folder`; [`Error::Io`] when it cannot be
+    /// written.
+    pub fn create(folder: impl AsRef<Path>, fingerprint: &Fingerprint) -> Result<Self> {
+        let folder = folder.as_ref();
+        let occupied = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+        if occupied || folder.is_file() {
+            let found = format!("{}, which holds something", folder.display());
+            return Err(Error::invalid_input("folder of a new gallery", "an empty folder", found));
+        }
+        // Made beside it and moved: the gallery is there whole or not at all.
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let draft = folder.with_file_name(format!(".{name}.{}", std::process::id()));
+        let made = fill(&draft, fingerprint).and_then(|()| {
+            let moved = fs::remove_dir(folder)
+                .or_else(|error| (error.kind() == ErrorKind::NotFound).then_some(()).ok_or(error))
+                .and_then(|()| fs::rename(&draft, folder));
+            moved.map_err(|source| Error::io(folder, source))
+        });
+        if let Err(error) = made {
+            let _ = fs::remove_dir_all(&draft);
+            return Err(error);
+        }
+        sync_folder(folder.parent().unwrap_or(folder))?;
+        Self::open(folder)
+    }
+}
+
+fn fill(folder: &Path, fingerprint: &Fingerprint) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
+    let write = |path: PathBuf, bytes: &[u8]| {
+        let written = fs::write(&path, bytes).and_then(|()| fs::File::open(&path)?.sync_all());
+        written.map_err(|source| Error::io(path, source))
+    };
+    let manifest = manifest::write(fingerprint)?;
+    write(folder.join(manifest::FILE), &manifest)?;
+    write(folder.join(acknowledged::FILE), acknowledged::text(0).as_bytes())?;
+    write(vectors::file(folder, 0), &[])?;
+    let manifest = *blake3::hash(&manifest).as_bytes();
+    Catalog::create(folder, State { generation: 0, revision: 0, manifest })?;
+    sync_folder(folder)
+}
+
+/// Makes sure that the names of new files in `folder` survive the machine.
+pub(in crate::gallery) fn sync_folder(folder: &Path) -> Result<()> {
+    if cfg!(unix) {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
+        return synced.map_err(|source| Error::io(folder, source));
+    }
+    Ok(())
+}

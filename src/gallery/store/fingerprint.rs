@@ -1,0 +1,133 @@
+//! [`Fingerprint`]: an encoder to what it makes of one text and one picture, by which another
+//! encoder is told from it.
+
+use std::fmt;
+
+use crate::embedder::{Embedder, Embedding};
+use crate::{Error, Image, Result};
+
+/// What tells the encoder of a gallery from another: not its name, which says nothing of weights,
+/// tokenizer and preprocessing, but how it embeds one text and one picture.
+///
+/// The picture is fine-grained and not square, so that another resampling, cropping or
+/// normalisation shows; the text has capitals, an accent and digits, so that another tokenizer
+/// does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fingerprint {
+    pub(in crate::gallery) encoder: String,
+    pub(in crate::gallery) dim: usize,
+    /// Of [`TEXT`] and of [`picture`].
+    pub(in crate::gallery) probes: Option<[Embedding; 2]>,
+}
+
+const TEXT: &str = "A photograph of 2 Café-blue zebras, at dawn";
+
+/// The least cosine similarity of two embeddings of the same probe by the same encoder. On another
+/// device, or in 16 bits, they differ by less.
+const SAME: f32 = 0.998;
+
+impl Fingerprint {
+    /// The fingerprint of `embedder`.
+    ///
+    /// # Errors
+    /// Those of the embedder; [`Error::Backend`] when it keeps its contract in number or dimension
+    /// of the embeddings not.
+    pub async fn of<E: Embedder + ?Sized>(embedder: &E) -> Result<Self> {
+        let texts = embedder.embed_texts(&[TEXT]).await?;
+        let pictures = embedder.embed_images(&[picture()?]).await?;
+        let (Ok([text]), Ok([picture])) =
+            (<[Embedding; 1]>::try_from(texts), <[Embedding; 1]>::try_from(pictures))
+        else {
+            return Err(Error::backend(embedder.to_string(), "expected one embedding an input"));
+        };
+        for probe in [&text, &picture] {
+            if probe.dim() != embedder.dim() {
+                return Err(Error::backend(
+                    embedder.to_string(),
+                    format!("expected {} values, found {}", embedder.dim(), probe.dim()),
+                ));
+            }
+        }
+        Ok(Self {
+            encoder: embedder.to_string(),
+            dim: embedder.dim(),
+            probes: Some([text, picture]),
+        })
+    }
+
+    /// The fingerprint of vectors of `dim` values whose encoder is not at hand: its name alone is
+    /// compared, letter by letter.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when `dim` is 0.
+    pub fn named(encoder: impl Into<String>, dim: usize) -> Result<Self> {
+        if dim == 0 {
+            return Err(Error::invalid_input("dimension", "at least 1", dim));
+        }
+        Ok(Self { encoder: encoder.into(), dim, probes: None })
+    }
+
+    /// The encoder, by its `Display`.
+    pub fn encoder(&self) -> &str {
+        &self.encoder
+    }
+
+    /// Values an embedding.
+    pub const fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Compares this fingerprint, a gallery's, with that of the encoder that is to be used on it.
+    ///
+    /// # Errors
+    /// [`Error::Incompatible`] when they are not of one encoder; it names both.
+    pub fn check(&self, other: &Self) -> Result<()> {
+        let differ = |expected: String, found: String| {
+            Err(Error::Incompatible {
+                left: format!("the gallery, embedded by {}", self.encoder),
+                right: other.encoder.clone(),
+                expected,
+                found,
+            })
+        };
+        if self.dim != other.dim {
+            return differ(format!("{} values an embedding", self.dim), other.dim.to_string());
+        }
+        let (Some(ours), Some(theirs)) = (&self.probes, &other.probes) else {
+            if self.encoder == other.encoder {
+                return Ok(());
+            }
+            return differ(self.encoder.clone(), other.encoder.clone());
+        };
+        for (what, ours, theirs) in
+            [("text", &ours[0], &theirs[0]), ("picture", &ours[1], &theirs[1])]
+        {
+            let similarity = ours.similarity(theirs);
+            if similarity < SAME {
+                return differ(
+                    format!("the embedding it gave the probe {what} (cosine at least {SAME})"),
+                    format!("cosine {similarity:.4}: other weights or other preprocessing"),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A picture of fine, irregular detail in all three channels.
+fn picture() -> Result<Image> {
+    const WIDTH: u32 = 96;
+    const HEIGHT: u32 = 64;
+    let pixels: Vec<u8> = (0..HEIGHT)
+        .flat_map(|y| (0..WIDTH).map(move |x| (x, y)))
+        .flat_map(|(x, y)| [x * x + 3 * y * y, x * y + 5 * x, (x / 8 + y / 8) % 2 * 200 + x])
+        .map(|value| (value % 256) as u8)
+        .collect();
+    Image::new(WIDTH, HEIGHT, pixels)
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {} values", self.encoder, self.dim)
+    }
+}

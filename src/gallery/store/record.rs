@@ -1,0 +1,130 @@
+//! [`ImageRecord`]: an image as the catalog knows it: its content, its source, its pixels' place.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::reference::Metadata;
+use crate::{Error, Result};
+
+/// What an image is known by: the BLAKE3 hash of its file's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ContentHash([u8; 32]);
+
+impl ContentHash {
+    /// The hash of the bytes of a picture file, or of whatever else tells images apart where there
+    /// is no file, such as an address.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// A hash that was made before.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The hash's bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
+    }
+}
+
+impl FromStr for ContentHash {
+    type Err = Error;
+
+    /// The hash of 64 hexadecimal digits.
+    fn from_str(digits: &str) -> Result<Self> {
+        let hash = blake3::Hash::from_hex(digits);
+        let invalid = |_| Error::invalid_input("hash", "64 hexadecimal digits", digits);
+        hash.map(|hash| Self(*hash.as_bytes())).map_err(invalid)
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ContentHash({self})")
+    }
+}
+
+/// Where the pixels of an image are read from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Pixels {
+    /// A picture file.
+    File(PathBuf),
+    /// A picture file inside an archive that is not compressed, such as a tar file.
+    Member {
+        /// The archive.
+        archive: PathBuf,
+        /// Where the picture file begins, in bytes from the start of the archive.
+        offset: u64,
+        /// Its length in bytes.
+        length: u64,
+    },
+    /// Nowhere on this machine: the image's source is the address to fetch it from.
+    Remote,
+}
+
+/// An image as the catalog knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageRecord {
+    /// What it is known by; no two images of a gallery have the same.
+    pub hash: ContentHash,
+    /// The path or address it was added from; no two images of a gallery have the same.
+    pub source: String,
+    /// Where its pixels are.
+    pub pixels: Pixels,
+    /// What else is known of it.
+    pub metadata: Metadata,
+}
+
+/// An image of a gallery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// The image's number: the row of its vector. It stays until the gallery is compacted.
+    pub id: u64,
+    /// What is known of it.
+    pub record: ImageRecord,
+}
+
+/// What became of an image that was given to a gallery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// It is new, under this number.
+    New(u64),
+    /// Its content was there already, under this number. Where the source is the same too, what the
+    /// new record says of it is taken over.
+    Known(u64),
+    /// Its source was there with other content, under `old`; that image is removed.
+    Updated {
+        /// The new image's number.
+        id: u64,
+        /// The number of the one it replaces.
+        old: u64,
+    },
+}
+
+impl Added {
+    /// The number under which the image is found.
+    pub const fn id(self) -> u64 {
+        match self {
+            Self::New(id) | Self::Known(id) | Self::Updated { id, .. } => id,
+        }
+    }
+}
+
+/// An image that could not be added, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// The path or address.
+    pub source: String,
+    /// Why it is not in the gallery.
+    pub reason: String,
+}

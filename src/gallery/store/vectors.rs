@@ -1,0 +1,224 @@
+//! `vectors-N.f32`: the embeddings, row after row, memory-mapped; each piece of the file is
+//! compared with its checksum before it is used.
+
+use std::fs::{self, File};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use memmap2::Mmap;
+
+use crate::embedder::Embedding;
+use crate::index::{FlatIndex, IdSet, Precision};
+use crate::{Error, Result};
+
+/// Rows that were written together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::gallery) struct Segment {
+    pub(in crate::gallery) first: u64,
+    pub(in crate::gallery) rows: u64,
+    /// BLAKE3 of their bytes.
+    pub(in crate::gallery) checksum: [u8; 32],
+}
+
+/// The rows that were acknowledged at some moment.
+#[derive(Debug)]
+pub(in crate::gallery) struct Vectors {
+    path: PathBuf,
+    dim: usize,
+    memory: Arc<Memory>,
+    segments: Vec<Segment>,
+    /// Of each segment, whether it was compared with its checksum.
+    checked: Vec<AtomicBool>,
+}
+
+/// A file of no bytes cannot be mapped.
+#[derive(Debug)]
+struct Memory(Option<Mmap>);
+
+impl AsRef<[u8]> for Memory {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+/// The file of `generation`.
+pub(in crate::gallery) fn file(folder: &Path, generation: u64) -> PathBuf {
+    folder.join(format!("vectors-{generation}.f32"))
+}
+
+/// Removes the files of all generations but `current`: what was left of compacting.
+pub(in crate::gallery) fn remove_others(folder: &Path, current: u64) -> Result<()> {
+    let entries = fs::read_dir(folder).map_err(|source| Error::io(folder, source))?;
+    for entry in entries {
+        let path = entry.map_err(|source| Error::io(folder, source))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let number = name.strip_prefix("vectors-").and_then(|rest| rest.strip_suffix(".f32"));
+        let generation = number.and_then(|number| number.parse::<u64>().ok());
+        if generation.is_some_and(|generation| generation != current) {
+            // Where a reader keeps it from being removed, the next writer will.
+            let _ = fs::remove_file(path);
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of `rows` rows.
+pub(in crate::gallery) fn bytes(dim: usize, rows: u64) -> u64 {
+    rows.saturating_mul(dim as u64 * size_of::<f32>() as u64)
+}
+
+impl Vectors {
+    /// Maps the rows of `segments`, which follow one another from row 0; what stands behind them in
+    /// the file was never acknowledged.
+    ///
+    /// # Errors
+    /// [`Error::InvalidFile`] when the file is too short; [`Error::Io`] when it cannot be mapped.
+    pub(in crate::gallery) fn map(
+        path: PathBuf,
+        dim: usize,
+        segments: Vec<Segment>,
+    ) -> Result<Self> {
+        let rows = segments.last().map_or(0, |last| last.first + last.rows);
+        let failed = |source| Error::io(&path, source);
+        let file = File::open(&path).map_err(failed)?;
+        let (expected, found) = (bytes(dim, rows), file.metadata().map_err(failed)?.len());
+        if found < expected {
+            let expected = format!("{expected} bytes for {rows} vectors");
+            return Err(Error::invalid_file(path, "vectors", expected, format!("{found} bytes")));
+        }
+        let map = match usize::try_from(expected) {
+            Ok(0) => None,
+            // SAFETY: nothing writes to acknowledged rows or cuts them off: a writer appends behind
+            // them, and compacting makes another file.
+            Ok(length) => {
+                Some(unsafe { memmap2::MmapOptions::new().len(length).map(&file).map_err(failed)? })
+            }
+            Err(_) => return Err(Error::invalid_file(path, "vectors", "less bytes", expected)),
+        };
+        let checked = segments.iter().map(|_| AtomicBool::new(false)).collect();
+        Ok(Self { path, dim, memory: Arc::new(Memory(map)), segments, checked })
+    }
+
+    /// Takes over which segments `earlier` has compared; these rows begin with those.
+    pub(in crate::gallery) fn trust(&self, earlier: &Self) {
+        for (ours, theirs) in self.checked.iter().zip(&earlier.checked) {
+            ours.store(theirs.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
+    pub(in crate::gallery) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(in crate::gallery) fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    pub(in crate::gallery) fn rows(&self) -> u64 {
+        self.segments.last().map_or(0, |last| last.first + last.rows)
+    }
+
+    /// The bytes of `rows` rows from `first` on.
+    pub(in crate::gallery) fn slice(&self, first: u64, rows: u64) -> &[u8] {
+        let at = |row| bytes(self.dim, row) as usize;
+        &(*self.memory).as_ref()[at(first)..at(first + rows)]
+    }
+
+    /// Row `id`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidFile`] when it is not as it was written.
+    pub(in crate::gallery) fn row(&self, id: u64) -> Result<Embedding> {
+        if id >= self.rows() {
+            return Err(Error::invalid_input("vector", format!("below {}", self.rows()), id));
+        }
+        self.check_segment(self.segment_of(id))?;
+        let values: Vec<f32> = self
+            .slice(id, 1)
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&value| f32::from_le_bytes(value))
+            .collect();
+        Embedding::new(values)
+            .map_err(|error| Error::invalid_file(&self.path, format!("row {id}"), "numbers", error))
+    }
+
+    /// Compares all rows that were not yet with their checksums, on all cores.
+    ///
+    /// # Errors
+    /// [`Error::InvalidFile`], which names the first rows that are not as they were written.
+    pub(in crate::gallery) fn check(&self) -> Result<()> {
+        let open: Vec<usize> = (0..self.segments.len())
+            .filter(|&number| !self.checked[number].load(Ordering::Relaxed))
+            .collect();
+        let rows: u64 = open.iter().map(|&number| self.segments[number].rows).sum();
+        /// Bytes that are worth a thread.
+        const WORK: u64 = 1 << 22;
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = (bytes(self.dim, rows) / WORK).clamp(1, cores as u64) as usize;
+        let share = open.len().div_ceil(threads).max(1);
+        thread::scope(|scope| {
+            let shares: Vec<_> = open
+                .chunks(share)
+                .map(|numbers| {
+                    scope
+                        .spawn(|| numbers.iter().try_for_each(|&number| self.check_segment(number)))
+                })
+                .collect();
+            shares.into_iter().try_for_each(|share| {
+                share.join().unwrap_or_else(|_| Err(Error::backend("checking vectors", "a panic")))
+            })
+        })
+    }
+
+    pub(in crate::gallery) fn check_segment(&self, number: usize) -> Result<()> {
+        if self.checked[number].load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let Segment { first, rows, checksum } = self.segments[number];
+        let found = blake3::hash(self.slice(first, rows));
+        if found != checksum {
+            return Err(Error::invalid_file(
+                &self.path,
+                format!("rows {first} to {}", first + rows - 1),
+                format!("checksum {}", blake3::Hash::from_bytes(checksum).to_hex()),
+                found.to_hex(),
+            ));
+        }
+        self.checked[number].store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Compares the segments that hold `rows` with their checksums.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check).
+    pub(in crate::gallery) fn check_rows(&self, rows: &IdSet) -> Result<()> {
+        rows.iter().try_for_each(|row| self.check_segment(self.segment_of(row)))
+    }
+
+    /// The number of the segment that holds `row`, which is there.
+    fn segment_of(&self, row: u64) -> usize {
+        self.segments.partition_point(|segment| segment.first <= row).saturating_sub(1)
+    }
+
+    /// An exact index over the rows. Those that it searches are compared with their checksums
+    /// first, by [`check`](Self::check) or [`check_rows`](Self::check_rows).
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where numbers are not stored as in the file.
+    pub(in crate::gallery) fn index(&self) -> Result<FlatIndex> {
+        if cfg!(target_endian = "big") {
+            return Err(Error::Unavailable {
+                what: format!("searching {}", self.path.display()),
+                reason: "this machine is big-endian, and the file is not".to_owned(),
+            });
+        }
+        let memory: Arc<Memory> = Arc::clone(&self.memory);
+        FlatIndex::over(self.dim, Precision::F32, memory)
+    }
+}

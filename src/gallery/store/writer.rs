@@ -1,0 +1,224 @@
+//! [`GalleryWriter`]: changes to a gallery, each whole and durable when its call returns.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use super::catalog::{Catalog, State};
+use super::change::{Change, check};
+use super::record::{Added, ContentHash, Entry, ImageRecord, Rejected};
+use super::snapshot::Snapshot;
+use super::{acknowledged, vectors};
+use crate::embedder::Embedding;
+use crate::reference::Metadata;
+use crate::{Error, Result};
+
+const LOCK: &str = "writer.lock";
+
+/// A gallery, open for writing; see [`Gallery::writer`](super::Gallery::writer).
+///
+/// A call changes the gallery as a whole or, when it fails, not at all. What has returned is on the
+/// disk and is never lost.
+#[derive(Debug)]
+pub struct GalleryWriter {
+    pub(in crate::gallery) folder: PathBuf,
+    pub(in crate::gallery) dim: usize,
+    pub(in crate::gallery) catalog: Catalog,
+    pub(in crate::gallery) state: State,
+    /// Rows of vectors that are acknowledged.
+    pub(in crate::gallery) rows: u64,
+    pub(in crate::gallery) vectors: File,
+    acknowledged: File,
+    /// Whether a commit failed: whether it reached the disk is known when the catalog is opened
+    /// again.
+    in_doubt: bool,
+    /// Locked while this lives.
+    _lock: File,
+}
+
+impl GalleryWriter {
+    pub(in crate::gallery) fn open(folder: &Path, dim: usize) -> Result<Self> {
+        let lock = lock(folder)?;
+        let catalog = Catalog::open_to_write(folder)?;
+        let snapshot = Snapshot::load(folder, dim, &catalog)?;
+        let (state, rows) = (snapshot.state, snapshot.vectors.rows());
+        let open = |path: &Path| {
+            let file = OpenOptions::new().write(true).open(path);
+            file.map_err(|source| Error::io(path, source))
+        };
+        let path = vectors::file(folder, state.generation);
+        let vectors = open(&path)?;
+        // What a writer left that died before its commit.
+        let tail = vectors.set_len(vectors::bytes(dim, rows));
+        tail.map_err(|source| Error::io(&path, source))?;
+        vectors::remove_others(folder, state.generation)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            dim,
+            catalog,
+            state,
+            rows,
+            vectors,
+            acknowledged: open(&folder.join(acknowledged::FILE))?,
+            in_doubt: false,
+            _lock: lock,
+        })
+    }
+
+    /// Adds images with their embeddings; says of each what became of it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`], which names the image, for an embedding of another dimension, a
+    /// JSON text that is no object, a size of 0, an empty source, or a path that is not UTF-8;
+    /// [`Error::Io`] when the disk is full.
+    pub fn add(&mut self, batch: &[(ImageRecord, Embedding)]) -> Result<Vec<Added>> {
+        for (record, embedding) in batch {
+            check(record)?;
+            if embedding.dim() != self.dim {
+                return Err(Error::invalid_input(
+                    format!("embedding of {}", record.source),
+                    format!("{} values", self.dim),
+                    format!("{} values", embedding.dim()),
+                ));
+            }
+        }
+        let first = self.rows;
+        let mut bytes = Vec::new();
+        let added = self.change(|change| {
+            let mut rows = first;
+            let mut added = Vec::with_capacity(batch.len());
+            for (record, embedding) in batch {
+                added.push(change.add(rows, record)?);
+                if !matches!(added.last(), Some(Added::Known(_))) {
+                    rows += 1;
+                    bytes.extend(embedding.values().iter().flat_map(|value| value.to_le_bytes()));
+                }
+            }
+            if rows > first {
+                change.append(first, rows - first, &bytes)?;
+            }
+            Ok(added)
+        })?;
+        self.rows += added.iter().filter(|added| !matches!(added, Added::Known(_))).count() as u64;
+        Ok(added)
+    }
+
+    /// Takes over what `records` say of images whose content is there; leaves out the others.
+    pub(in crate::gallery) fn renew(&mut self, records: &[ImageRecord]) -> Result<()> {
+        self.change(|change| {
+            for record in records {
+                if change.catalog.by_hash(&record.hash)?.is_some() {
+                    // Nothing is appended, so that no row is needed.
+                    change.add(0, record)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes images; says how many there were of those numbers.
+    pub fn remove(&mut self, ids: &[u64]) -> Result<usize> {
+        self.change(|change| {
+            ids.iter().try_fold(0, |count, &id| Ok(count + usize::from(change.remove(id)?)))
+        })
+    }
+
+    /// Replaces what is known of images. A caption that a VLM wrote later is kept so.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when there is no such image, or as for [`add`](Self::add).
+    pub fn describe(&mut self, images: &[(u64, Metadata)]) -> Result<()> {
+        self.change(|change| {
+            for (id, metadata) in images {
+                let mut entry = change.existing(*id)?;
+                metadata.clone_into(&mut entry.record.metadata);
+                check(&entry.record)?;
+                change.rewrite(&entry)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Replaces the captions of images.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when there is no such image.
+    pub fn set_captions(&mut self, captions: &[(u64, &str)]) -> Result<()> {
+        self.change(|change| {
+            for (id, caption) in captions {
+                let mut entry = change.existing(*id)?;
+                entry.record.metadata.caption = Some((*caption).to_owned());
+                change.rewrite(&entry)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Lists images that could not be added, until one of the same source is.
+    pub fn reject(&mut self, rejected: &[Rejected]) -> Result<()> {
+        self.change(|change| {
+            change.changed |= !rejected.is_empty();
+            rejected.iter().try_for_each(|rejected| change.catalog.reject(rejected))
+        })
+    }
+
+    /// The image with this content, where there is one: it need not be embedded again.
+    pub fn by_hash(&self, hash: &ContentHash) -> Result<Option<Entry>> {
+        self.catalog.by_hash(hash)
+    }
+
+    /// The image from this source, where there is one.
+    pub fn by_source(&self, source: &str) -> Result<Option<Entry>> {
+        self.catalog.by_source(source)
+    }
+
+    /// Runs `work` in a transaction and commits it; where nothing was changed, nothing is written.
+    pub(in crate::gallery) fn change<T>(
+        &mut self,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T>,
+    ) -> Result<T> {
+        if self.in_doubt {
+            return Err(Error::Unavailable {
+                what: "this writer".to_owned(),
+                reason: "a commit failed; open another".to_owned(),
+            });
+        }
+        let Self { folder, dim, catalog, state, vectors, .. } = self;
+        let state = State { revision: state.revision + 1, ..*state };
+        let transaction = catalog.begin()?;
+        let mut change = Change { folder, dim: *dim, catalog, state, vectors, changed: false };
+        let done = work(&mut change)?;
+        if !change.changed {
+            return Ok(done);
+        }
+        let state = change.state;
+        catalog.set_state(state)?;
+        let committed = transaction.commit();
+        self.in_doubt = committed.is_err();
+        self.catalog.run(|_| committed)?;
+        self.state = state;
+        // Only for finding damage: the change itself is on the disk.
+        let _ = acknowledged::write(&self.acknowledged, state.revision);
+        Ok(done)
+    }
+}
+
+impl Drop for GalleryWriter {
+    /// Leaves a catalog that is whole without its log, unless somebody is reading.
+    fn drop(&mut self) {
+        let _ = self.catalog.fold_log();
+    }
+}
+
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(LOCK);
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|source| Error::io(&path, source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Unavailable {
+            what: format!("writing to gallery {}", folder.display()),
+            reason: "another writer has it open, in this process or in another".to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(Error::io(path, source)),
+    }
+}

@@ -1,0 +1,258 @@
+//! [`Image`]: shared, immutable 8-bit RGB pixels, the one picture type that parts exchange.
+
+#[cfg(feature = "tch")]
+pub(crate) mod resample;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{Error, Result};
+
+/// An 8-bit sRGB picture. Cloning shares the pixels.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Image {
+    width: u32,
+    height: u32,
+    pixels: Arc<[u8]>,
+}
+
+impl Image {
+    /// A picture of `width` × `height` from rows of `r g b` bytes, top row first.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when a side is 0 or `pixels` is not `3 · width · height` long.
+    pub fn new(width: u32, height: u32, pixels: impl Into<Arc<[u8]>>) -> Result<Self> {
+        let pixels = pixels.into();
+        if width == 0 || height == 0 {
+            return Err(Error::invalid_input(
+                "image size",
+                "sides of at least 1 pixel",
+                format!("{width}x{height}"),
+            ));
+        }
+        let expected = u64::from(width) * u64::from(height) * 3;
+        if pixels.len() as u64 != expected {
+            return Err(Error::invalid_input(
+                format!("pixels of a {width}x{height} image"),
+                format!("{expected} bytes"),
+                format!("{} bytes", pixels.len()),
+            ));
+        }
+        Ok(Self { width, height, pixels })
+    }
+
+    /// Width in pixels, at least 1.
+    pub const fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Height in pixels, at least 1.
+    pub const fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// The bytes `r g b r g b …`, top row first: `3 · width · height` of them.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+}
+
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Image({}x{})", self.width, self.height)
+    }
+}
+
+/// Endings of the files that are taken for pictures, in lower case.
+#[cfg(all(feature = "image", feature = "serde"))]
+pub(crate) const EXTENSIONS: [&str; 8] =
+    ["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
+
+/// Whether the file at `path` is taken for a picture, by its ending.
+#[cfg(all(feature = "image", feature = "serde"))]
+pub(crate) fn is_picture(path: &std::path::Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("");
+    EXTENSIONS.iter().any(|known| ending.eq_ignore_ascii_case(known))
+}
+
+#[cfg(feature = "image")]
+mod files {
+    //! Files and the `image` crate's types from and to [`Image`].
+
+    use std::io::Cursor;
+    use std::path::Path;
+
+    use image::codecs::jpeg::JpegEncoder;
+    use image::{DynamicImage, ImageFormat, ImageReader, Limits, RgbImage};
+
+    use super::Image;
+    use crate::{Error, Result};
+
+    /// The largest side that is decoded, in pixels.
+    const MAX_SIDE: u32 = 16_384;
+    /// The most memory that decoding one picture may take, in bytes.
+    const MAX_DECODED: u64 = 512 << 20;
+
+    impl Image {
+        /// Reads a picture file; the format is recognised by its content. Grey, palette, CMYK and
+        /// 16-bit pictures become RGB; transparency is dropped, as `PIL.Image.convert("RGB")` does.
+        ///
+        /// # Errors
+        /// [`Error::Io`] when the file cannot be read; [`Error::InvalidFile`] when it is no picture,
+        /// is broken, or is larger than 16,384 pixels a side or 512 MiB decoded.
+        pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+            let path = path.as_ref();
+            let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+            Self::decode(&bytes).map_err(|error| match error {
+                Error::InvalidInput { what, expected, found } => {
+                    Error::invalid_file(path, what, expected, found)
+                }
+                other => other,
+            })
+        }
+
+        /// The picture in the bytes of a file, converted as [`open`](Self::open) does.
+        ///
+        /// # Errors
+        /// [`Error::InvalidInput`] when the bytes are no picture, are broken, or are larger than
+        /// 16,384 pixels a side or 512 MiB decoded.
+        pub fn decode(bytes: &[u8]) -> Result<Self> {
+            let invalid = |found: String| {
+                Error::invalid_input(
+                    "picture",
+                    format!(
+                        "PNG, JPEG, WebP, GIF, BMP or TIFF of at most {MAX_SIDE} pixels a side"
+                    ),
+                    found,
+                )
+            };
+            let mut limits = Limits::default();
+            limits.max_image_width = Some(MAX_SIDE);
+            limits.max_image_height = Some(MAX_SIDE);
+            limits.max_alloc = Some(MAX_DECODED);
+            let mut reader = ImageReader::new(Cursor::new(bytes))
+                .with_guessed_format()
+                .map_err(|error| invalid(error.to_string()))?;
+            reader.limits(limits);
+            let decoded = reader.decode().map_err(|error| invalid(error.to_string()))?;
+            Self::try_from(decoded)
+        }
+
+        /// Writes the picture; the format is chosen by the file's extension.
+        ///
+        /// # Errors
+        /// [`Error::InvalidInput`] for an unknown extension; [`Error::Io`] when writing fails.
+        pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+            let path = path.as_ref();
+            let format = ImageFormat::from_path(path).map_err(|_| {
+                Error::invalid_input(
+                    "picture file",
+                    "extension png, jpg, webp, gif, bmp or tiff",
+                    path.display(),
+                )
+            })?;
+            let mut bytes = Cursor::new(Vec::new());
+            RgbImage::from(self)
+                .write_to(&mut bytes, format)
+                .map_err(|source| Error::io(path, std::io::Error::other(source)))?;
+            std::fs::write(path, bytes.into_inner()).map_err(|source| Error::io(path, source))
+        }
+
+        /// The picture as the bytes of a PNG file.
+        pub fn encode_png(&self) -> Result<Vec<u8>> {
+            let mut bytes = Cursor::new(Vec::new());
+            RgbImage::from(self)
+                .write_to(&mut bytes, ImageFormat::Png)
+                .map_err(|source| Error::backend("PNG encoder", source))?;
+            Ok(bytes.into_inner())
+        }
+
+        /// The picture as the bytes of a JPEG file of `quality`, in 1 to 100.
+        pub fn encode_jpeg(&self, quality: u8) -> Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            JpegEncoder::new_with_quality(&mut bytes, quality.clamp(1, 100))
+                .encode_image(&RgbImage::from(self))
+                .map_err(|source| Error::backend("JPEG encoder", source))?;
+            Ok(bytes)
+        }
+    }
+
+    impl From<&Image> for RgbImage {
+        fn from(image: &Image) -> Self {
+            Self::from_fn(image.width, image.height, |x, y| {
+                let at = 3 * (y as usize * image.width as usize + x as usize);
+                image::Rgb([image.pixels[at], image.pixels[at + 1], image.pixels[at + 2]])
+            })
+        }
+    }
+
+    impl TryFrom<RgbImage> for Image {
+        type Error = Error;
+
+        fn try_from(image: RgbImage) -> Result<Self> {
+            Self::new(image.width(), image.height(), image.into_raw())
+        }
+    }
+
+    impl TryFrom<DynamicImage> for Image {
+        type Error = Error;
+
+        fn try_from(image: DynamicImage) -> Result<Self> {
+            Self::try_from(image.into_rgb8())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_pixels_that_do_not_fill_the_picture() {
+        let error = Image::new(2, 2, vec![0; 11]).unwrap_err();
+        assert_eq!(error.to_string(), "pixels of a 2x2 image: expected 12 bytes, found 11 bytes");
+        assert!(Image::new(0, 2, vec![]).is_err());
+    }
+
+    #[cfg(feature = "image")]
+    #[test]
+    fn png_keeps_every_pixel() {
+        let image = Image::new(2, 1, vec![1, 2, 3, 250, 251, 252]).unwrap();
+        assert_eq!(Image::decode(&image.encode_png().unwrap()).unwrap(), image);
+    }
+
+    #[cfg(feature = "image")]
+    #[test]
+    fn broken_and_huge_pictures_are_errors() {
+        assert!(matches!(Image::decode(b"no picture"), Err(Error::InvalidInput { .. })));
+        // A PNG header that claims 100,000 x 100,000 pixels.
+        let mut huge = Image::new(1, 1, vec![0; 3]).unwrap().encode_png().unwrap();
+        huge[16..24].copy_from_slice(&[0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0]);
+        assert!(matches!(Image::decode(&huge), Err(Error::InvalidInput { .. })));
+    }
+
+    /// References come in every colour model: what Pillow's `convert("RGB")` makes of them.
+    #[cfg(feature = "image")]
+    #[test]
+    fn every_colour_model_becomes_rgb_as_in_pillow() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/images/");
+        for (name, tolerance) in [
+            ("rgba.png", 0),
+            ("grey.png", 0),
+            ("grey_alpha.png", 0),
+            ("palette.png", 0),
+            ("bilevel.png", 0),
+            // Two JPEG decoders round differently.
+            ("grey.jpg", 2),
+            ("cmyk.jpg", 4),
+        ] {
+            let image = Image::open(format!("{folder}{name}")).unwrap();
+            let pillow =
+                Image::open(format!("{folder}{}_rgb.png", name.replace('.', "_"))).unwrap();
+            assert_eq!((image.width(), image.height()), (24, 16), "{name}");
+            let worst =
+                image.pixels().iter().zip(pillow.pixels()).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(worst <= Some(tolerance), "{name} differs by {worst:?}");
+        }
+    }
+}

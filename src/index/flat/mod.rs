@@ -1,0 +1,231 @@
+//! [`FlatIndex`]: exact search, every vector compared with every query.
+
+mod best;
+mod kernel;
+mod lanes;
+mod rows;
+
+use std::fmt;
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread;
+
+use crate::embedder::Embedding;
+use crate::index::check_dim;
+use crate::index::{IdSet, Neighbor, VectorIndex};
+use crate::{Error, Result};
+
+use best::Best;
+pub use rows::{Precision, SharedRows};
+use rows::{Rows, Value, View};
+
+/// Vectors in memory, searched exhaustively on all cores: exact, and fast enough for the paper's
+/// 350,000 images.
+///
+/// The rows are its own, added one by one, or memory that it shares: a file of vectors that is
+/// mapped is searched without reading it first. In [`Precision::F16`] they need half the memory.
+#[derive(Clone, Debug)]
+pub struct FlatIndex {
+    dim: usize,
+    rows: Rows,
+    threads: Option<NonZero<usize>>,
+}
+
+/// Rows that are compared with all queries while they are in the cache.
+const BLOCK: usize = 16;
+/// Fewer multiplications than this are not worth another thread.
+const WORK_PER_THREAD: usize = 1 << 20;
+
+impl FlatIndex {
+    /// An empty index of vectors of `dim` values in f32.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when `dim` is 0.
+    pub fn new(dim: usize) -> Result<Self> {
+        Self::with_precision(dim, Precision::F32)
+    }
+
+    /// An empty index of vectors of `dim` values.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when `dim` is 0.
+    pub fn with_precision(dim: usize, precision: Precision) -> Result<Self> {
+        at_least_one(dim)?;
+        Ok(Self { dim, rows: Rows::new(precision), threads: None })
+    }
+
+    /// An index over `memory`, which holds vectors of `dim` values, of length 1, one after another,
+    /// in the machine's byte order. A vector with a value that is not a number is never found.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use imagerag::retriever::{Embedding, FlatIndex, Precision, VectorIndex};
+    /// # struct Map(Vec<u32>);
+    /// # impl AsRef<[u8]> for Map {
+    /// #     fn as_ref(&self) -> &[u8] { unsafe { self.0.align_to().1 } }
+    /// # }
+    /// # let map = Map(vec![1f32.to_bits(), 0, 0, 1f32.to_bits()]);
+    /// // `map`: a memory-mapped file, or all else that is `AsRef<[u8]>`.
+    /// let index = FlatIndex::over(2, Precision::F32, Arc::new(map))?;
+    /// assert_eq!(index.count(), 2);
+    /// # assert_eq!(index.search(&[Embedding::new([0.0, 2.0])?], 1)?[0][0].id, 1);
+    /// # Ok::<(), imagerag::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when `dim` is 0, when `memory` is no whole number of rows, or when its
+    /// address is no multiple of the size of a value.
+    pub fn over(dim: usize, precision: Precision, memory: SharedRows) -> Result<Self> {
+        at_least_one(dim)?;
+        Ok(Self { dim, rows: Rows::share(dim, precision, memory)?, threads: None })
+    }
+
+    /// An index of `rows`, `[count, dim]`.
+    #[cfg(feature = "faiss")]
+    pub(crate) const fn of(dim: usize, rows: Vec<f32>) -> Self {
+        Self { dim, rows: Rows::F32(rows), threads: None }
+    }
+
+    /// Searches on at most `threads` threads, instead of one a core.
+    pub const fn with_threads(mut self, threads: NonZero<usize>) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// How the values are kept.
+    pub const fn precision(&self) -> Precision {
+        self.rows.precision()
+    }
+
+    /// Adds a vector; its id is the number of vectors before it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when the embedding is of another dimension, or the memory is shared.
+    pub fn add(&mut self, embedding: &Embedding) -> Result<u64> {
+        check_dim(self, std::slice::from_ref(embedding))?;
+        let id = self.count() as u64;
+        self.rows.push(embedding.values())?;
+        Ok(id)
+    }
+
+    /// The best `limit` of `count` rows, split into shares of neighbours by `share(first, last)`.
+    fn best<I: Iterator<Item = u64>>(
+        &self,
+        queries: &[Embedding],
+        limit: usize,
+        count: usize,
+        share: impl Fn(usize, usize) -> I + Sync,
+    ) -> Result<Vec<Vec<Neighbor>>> {
+        check_dim(self, queries)?;
+        let limit = limit.min(count);
+        if limit == 0 || queries.is_empty() {
+            return Ok(vec![Vec::new(); queries.len()]);
+        }
+        let queries: Vec<&[f32]> = queries.iter().map(Embedding::values).collect();
+        let view = self.rows.view();
+        let scan = |first: usize, last: usize| match view {
+            View::F32(rows) => scan(rows, self.dim, share(first, last), &queries, limit),
+            View::F16(rows) => scan(rows, self.dim, share(first, last), &queries, limit),
+        };
+        let work = count.saturating_mul(self.dim).saturating_mul(queries.len());
+        let threads = (work / WORK_PER_THREAD).clamp(1, self.threads().get());
+        let bound = |n: usize| count * n / threads;
+        let mut parts = thread::scope(|scope| {
+            let scan = &scan;
+            let others: Vec<_> =
+                (1..threads).map(|n| scope.spawn(move || scan(bound(n), bound(n + 1)))).collect();
+            let own = scan(0, bound(1));
+            let others =
+                others.into_iter().map(|thread| thread.join().unwrap_or_else(|p| resume_unwind(p)));
+            std::iter::once(own).chain(others).collect::<Vec<_>>().into_iter()
+        });
+        let mut best = parts.next().unwrap_or_default();
+        for part in parts {
+            for (all, some) in best.iter_mut().zip(part) {
+                all.merge(some);
+            }
+        }
+        Ok(best.into_iter().map(Best::into_sorted).collect())
+    }
+
+    fn threads(&self) -> NonZero<usize> {
+        let cores = || thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        self.threads.unwrap_or_else(cores)
+    }
+}
+
+fn at_least_one(dim: usize) -> Result<()> {
+    if dim == 0 {
+        return Err(Error::invalid_input("dimension", "at least 1", dim));
+    }
+    Ok(())
+}
+
+/// The best `limit` of the rows numbered `ids`, for each query.
+fn scan<T: Value>(
+    rows: &[T],
+    dim: usize,
+    mut ids: impl Iterator<Item = u64>,
+    queries: &[&[f32]],
+    limit: usize,
+) -> Vec<Best> {
+    let mut best: Vec<Best> = queries.iter().map(|_| Best::new(limit)).collect();
+    let mut products = vec![[0.0; BLOCK]; queries.len()];
+    let mut space = vec![0.0; BLOCK * dim];
+    let mut numbers = Vec::with_capacity(BLOCK);
+    loop {
+        numbers.clear();
+        numbers.extend(ids.by_ref().take(BLOCK));
+        if numbers.is_empty() {
+            return best;
+        }
+        let mut block: [&[f32]; BLOCK] = [&[]; BLOCK];
+        for ((row, space), &id) in block.iter_mut().zip(space.chunks_exact_mut(dim)).zip(&numbers) {
+            *row = T::widen(&rows[id as usize * dim..][..dim], space);
+        }
+        kernel::dot_products(queries, &block[..numbers.len()], &mut products);
+        for (best, products) in best.iter_mut().zip(&products) {
+            for (&id, &score) in numbers.iter().zip(products) {
+                best.offer(id, score);
+            }
+        }
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl VectorIndex for FlatIndex {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn count(&self) -> usize {
+        self.rows.view().len() / self.dim
+    }
+
+    fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
+        self.best(queries, limit, self.count(), |first, last| first as u64..last as u64)
+    }
+
+    fn search_among(
+        &self,
+        queries: &[Embedding],
+        limit: usize,
+        ids: &IdSet,
+    ) -> Result<Vec<Vec<Neighbor>>> {
+        let count = self.count() as u64;
+        let ids: Vec<u64> = ids.iter().take_while(|&id| id < count).collect();
+        self.best(queries, limit, ids.len(), |first, last| ids[first..last].iter().copied())
+    }
+}
+
+impl fmt::Display for FlatIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.precision() {
+            Precision::F32 => f.write_str("Flat"),
+            Precision::F16 => f.write_str("Flat(f16)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

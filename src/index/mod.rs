@@ -1,0 +1,160 @@
+//! [`VectorIndex`]: an embedding to its nearest neighbours.
+
+#[cfg(feature = "faiss")]
+mod faiss;
+mod flat;
+mod id_set;
+mod refine;
+
+use std::cmp::Ordering;
+use std::fmt::{Debug, Display};
+
+use crate::embedder::Embedding;
+use crate::{Error, Result};
+
+#[cfg(feature = "faiss-gpu")]
+pub use self::faiss::Sharding;
+#[cfg(feature = "faiss")]
+pub use self::faiss::{FaissBuilder, FaissIndex};
+pub use flat::{FlatIndex, Precision, SharedRows};
+pub use id_set::IdSet;
+pub use refine::Refine;
+
+/// A vector found by a search.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Neighbor {
+    /// The vector's number: its place, from 0, unless it was added with another.
+    pub id: u64,
+    /// Cosine similarity to the query, in [-1, 1]; higher is closer.
+    pub score: f32,
+}
+
+impl Neighbor {
+    /// The better of two comes first: the higher score, then the lower id.
+    pub(crate) fn by_rank(&self, other: &Self) -> Ordering {
+        other.score.total_cmp(&self.score).then(self.id.cmp(&other.id))
+    }
+}
+
+/// Finds the nearest of many vectors.
+///
+/// # Contract
+/// - One list a query, sorted by falling score, then by rising id, of at most `limit` neighbours.
+/// - A query of another dimension is [`Error::InvalidInput`](crate::Error::InvalidInput).
+/// - `limit` 0 and an empty index give empty lists; `limit` above [`count`](Self::count) gives all
+///   that the index can find.
+/// - The same call gives the same lists.
+pub trait VectorIndex: Display + Debug + Send + Sync + 'static {
+    /// Values a vector.
+    fn dim(&self) -> usize;
+
+    /// How many vectors there are.
+    fn count(&self) -> usize;
+
+    /// The `limit` nearest vectors of each query.
+    fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>>;
+
+    /// The `limit` nearest of the vectors in `ids`; ids that the index does not hold are passed
+    /// over. Provided: searches wider until enough are among `ids`, at worst through all vectors.
+    fn search_among(
+        &self,
+        queries: &[Embedding],
+        limit: usize,
+        ids: &IdSet,
+    ) -> Result<Vec<Vec<Neighbor>>> {
+        let wanted = limit.min(ids.len());
+        let mut wide = wanted;
+        loop {
+            let mut found = self.search(queries, wide)?;
+            for list in &mut found {
+                list.retain(|neighbor| ids.contains(neighbor.id));
+                list.truncate(wanted);
+            }
+            if wide >= self.count() || found.iter().all(|list| list.len() == wanted) {
+                return Ok(found);
+            }
+            wide = wide.saturating_mul(4).min(self.count());
+        }
+    }
+}
+
+/// # Errors
+/// [`Error::InvalidInput`] when one of `embeddings` has not the dimension of `index`.
+pub(crate) fn check_dim(index: &impl VectorIndex, embeddings: &[Embedding]) -> Result<()> {
+    match embeddings.iter().find(|embedding| embedding.dim() != index.dim()) {
+        None => Ok(()),
+        Some(wrong) => Err(Error::invalid_input(
+            format!("embedding for {index}"),
+            format!("{} values", index.dim()),
+            format!("{} values", wrong.dim()),
+        )),
+    }
+}
+
+macro_rules! forward_index {
+    ($($wrapper:ty),*) => {$(
+        #[deny(clippy::missing_trait_methods)]
+        impl<T: VectorIndex + ?Sized> VectorIndex for $wrapper {
+            fn dim(&self) -> usize {
+                (**self).dim()
+            }
+            fn count(&self) -> usize {
+                (**self).count()
+            }
+            fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
+                (**self).search(queries, limit)
+            }
+            fn search_among(
+                &self,
+                queries: &[Embedding],
+                limit: usize,
+                ids: &IdSet,
+            ) -> Result<Vec<Vec<Neighbor>>> {
+                (**self).search_among(queries, limit, ids)
+            }
+        }
+    )*};
+}
+forward_index!(std::sync::Arc<T>, Box<T>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::FlatIndex;
+
+    /// Leaves [`VectorIndex::search_among`] as provided.
+    #[derive(Debug)]
+    struct Plain(FlatIndex);
+
+    impl Display for Plain {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "Plain({})", self.0)
+        }
+    }
+
+    impl VectorIndex for Plain {
+        fn dim(&self) -> usize {
+            self.0.dim()
+        }
+        fn count(&self) -> usize {
+            self.0.count()
+        }
+        fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
+            self.0.search(queries, limit)
+        }
+    }
+
+    #[test]
+    fn the_provided_search_among_widens_until_enough() {
+        let mut index = Plain(FlatIndex::new(2).unwrap());
+        let at = |turn: f32| Embedding::new([turn.cos(), turn.sin()]).unwrap();
+        for n in 0..500 {
+            index.0.add(&at(n as f32 / 500.0)).unwrap();
+        }
+        let far = IdSet::from_iter([498, 499, 490, 7_000]);
+        let found = index.search_among(&[at(0.0)], 2, &far).unwrap();
+        assert_eq!(found[0].iter().map(|n| n.id).collect::<Vec<_>>(), [490, 498]);
+        assert_eq!(index.search_among(&[at(0.0)], 9, &far).unwrap()[0].len(), 3);
+        assert!(index.search_among(&[at(0.0)], 9, &IdSet::new()).unwrap()[0].is_empty());
+    }
+}

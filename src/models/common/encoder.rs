@@ -1,0 +1,115 @@
+//! A sequence of vectors through the pre-norm transformer that both of CLIP's towers share.
+
+use tch::Tensor;
+
+use crate::Result;
+use crate::models::common::layers::{Activation, LayerNorm, Linear};
+use crate::models::common::weights::Weights;
+
+/// Sizes of a tower.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EncoderConfig {
+    pub(crate) width: i64,
+    pub(crate) mlp: i64,
+    pub(crate) layers: i64,
+    pub(crate) heads: i64,
+    pub(crate) eps: f64,
+    pub(crate) activation: Activation,
+    /// Each token sees those before it only.
+    pub(crate) causal: bool,
+}
+
+/// All layers of a tower.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    layers: Vec<Layer>,
+}
+
+#[derive(Debug)]
+struct Layer {
+    norm1: LayerNorm,
+    q: Linear,
+    k: Linear,
+    v: Linear,
+    out: Linear,
+    norm2: LayerNorm,
+    fc1: Linear,
+    fc2: Linear,
+    heads: i64,
+    activation: Activation,
+    causal: bool,
+}
+
+impl Encoder {
+    pub(crate) fn new(weights: &Weights, config: EncoderConfig) -> Result<Self> {
+        let layers = weights.sub("layers");
+        let layers = (0..config.layers)
+            .map(|i| Layer::new(&layers.sub(i), config))
+            .collect::<Result<_>>()?;
+        Ok(Self { layers })
+    }
+
+    /// What goes into the last layer, and what comes out of it.
+    pub(crate) fn forward(&self, x: &Tensor) -> (Tensor, Tensor) {
+        let penultimate = self.penultimate(x);
+        let last = match self.layers.last() {
+            Some(layer) => layer.forward(&penultimate),
+            None => penultimate.shallow_clone(),
+        };
+        (penultimate, last) // [b, tokens, width] each
+    }
+
+    /// What goes into the last layer; that layer is not computed.
+    pub(crate) fn penultimate(&self, x: &Tensor) -> Tensor {
+        let before = self.layers.len().saturating_sub(1);
+        self.layers[..before].iter().fold(x.shallow_clone(), |x, layer| layer.forward(&x))
+    }
+}
+
+impl Layer {
+    fn new(weights: &Weights, config: EncoderConfig) -> Result<Self> {
+        let EncoderConfig { width, mlp, heads, eps, activation, causal, .. } = config;
+        let attention = weights.sub("self_attn");
+        Ok(Self {
+            norm1: LayerNorm::new(&weights.sub("layer_norm1"), width, eps)?,
+            q: Linear::new(&attention.sub("q_proj"), width, width)?,
+            k: Linear::new(&attention.sub("k_proj"), width, width)?,
+            v: Linear::new(&attention.sub("v_proj"), width, width)?,
+            out: Linear::new(&attention.sub("out_proj"), width, width)?,
+            norm2: LayerNorm::new(&weights.sub("layer_norm2"), width, eps)?,
+            fc1: Linear::new(&weights.sub("mlp").sub("fc1"), width, mlp)?,
+            fc2: Linear::new(&weights.sub("mlp").sub("fc2"), mlp, width)?,
+            heads,
+            activation,
+            causal,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Tensor {
+        // 1. Attention over the normalised tokens, added.
+        let x = x + self.attention(&self.norm1.forward(x)); // [b, tokens, width]
+        // 2. Two dense layers over the normalised tokens, added.
+        let h = self.activation.forward(&self.fc1.forward(&self.norm2.forward(&x)));
+        x + self.fc2.forward(&h) // [b, tokens, width]
+    }
+
+    fn attention(&self, x: &Tensor) -> Tensor {
+        let (b, tokens, width) = (x.size()[0], x.size()[1], x.size()[2]);
+        let split = |linear: &Linear| {
+            let shape = [b, tokens, self.heads, width / self.heads];
+            linear.forward(x).view(shape).transpose(1, 2) // [b, heads, tokens, head_dim]
+        };
+        let (q, k, v) = (split(&self.q), split(&self.k), split(&self.v));
+        let h = Tensor::scaled_dot_product_attention(
+            &q,
+            &k,
+            &v,
+            None::<&Tensor>,
+            0.0,
+            self.causal,
+            None,
+            false,
+        ); // [b, heads, tokens, head_dim]
+        self.out.forward(&h.transpose(1, 2).reshape([b, tokens, width])) // [b, tokens, width]
+    }
+}

@@ -1,0 +1,87 @@
+//! Recorded tensors of the reference implementations, and what is found, to a verdict.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use tch::{Kind, Tensor};
+
+use super::weights::Weights;
+use crate::Error;
+use crate::models::{DType, Device};
+
+/// The file or folder `name` of `tests/fixtures/`.
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// Where goldens are computed: the CPU, or what `IMAGERAG_TEST_DEVICE` says, such as `cuda:0`. There
+/// `NVIDIA_TF32_OVERRIDE=0` belongs with it, for cuDNN multiplies in 10 bits by default.
+pub(crate) fn place() -> Device {
+    named("IMAGERAG_TEST_DEVICE")
+}
+
+/// The format in which they are computed: `f32`, or what `IMAGERAG_TEST_DTYPE` says.
+pub(crate) fn dtype() -> DType {
+    named("IMAGERAG_TEST_DTYPE")
+}
+
+fn named<T: Default + FromStr<Err = Error>>(variable: &str) -> T {
+    std::env::var(variable).map_or_else(|_| T::default(), |name| name.parse().unwrap())
+}
+
+/// [`place`] in libtorch.
+pub(crate) fn device() -> tch::Device {
+    place().open().unwrap()
+}
+
+/// [`dtype`] in libtorch.
+pub(crate) fn kind() -> Kind {
+    dtype().kind()
+}
+
+/// What an error that is `allowed` in f32 on the CPU may be in [`dtype`] on [`place`]: a GPU adds up in
+/// another order, and 16 bits hold 10 or 7 of the 23 bits of precision.
+pub(crate) fn tolerance(allowed: f64) -> f64 {
+    allowed.max(match (dtype(), place()) {
+        (DType::F32, Device::Cpu) => 0.0,
+        (DType::F32, Device::Cuda(_)) => 1e-4,
+        (DType::F16, _) => 3e-2,
+        (DType::Bf16, _) => 2e-1,
+    })
+}
+
+/// The tensor `name` of the safetensors file at `path`; numbers as `f32`, whole numbers as `i64`.
+pub(crate) fn recorded(path: &Path, name: &str) -> Tensor {
+    let weights = Weights::open(path, tch::Device::Cpu, Kind::Float).unwrap();
+    weights.get(name, &weights.shape(name).unwrap()).unwrap()
+}
+
+/// The largest difference in proportion to the largest expected value.
+pub(crate) fn relative_error(found: &Tensor, expected: &Tensor) -> f64 {
+    assert_eq!(found.size(), expected.size());
+    let [found, expected] =
+        [found, expected].map(|x| x.to_device(tch::Device::Cpu).to_kind(Kind::Double));
+    let difference = (found - &expected).abs().max().double_value(&[]);
+    difference / expected.abs().max().double_value(&[])
+}
+
+/// The length of the difference in proportion to the length of what is expected.
+fn relative_length(found: &Tensor, expected: &Tensor) -> f64 {
+    assert_eq!(found.size(), expected.size());
+    let [found, expected] =
+        [found, expected].map(|x| x.to_device(tch::Device::Cpu).to_kind(Kind::Double));
+    (found - &expected).norm().double_value(&[]) / expected.norm().double_value(&[])
+}
+
+/// Asserts that the error is at most [`tolerance`] of what is `allowed` in f32 on the CPU: the largest
+/// in f32; the length of all in 16 bits, where single values may be rounded far.
+#[track_caller]
+pub(crate) fn assert_close(what: &str, found: &Tensor, expected: &Tensor, allowed: f64) {
+    let error = match dtype() {
+        DType::F32 => relative_error(found, expected),
+        DType::F16 | DType::Bf16 => relative_length(found, expected),
+    };
+    let allowed = tolerance(allowed);
+    println!("{what}: relative error {error:.1e}");
+    assert!(error <= allowed, "{what}: relative error {error:.2e}, allowed {allowed:.0e}");
+}

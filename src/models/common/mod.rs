@@ -1,0 +1,27 @@
+//! What networks of every family are made of: weights, layers, devices, and the thread they run on.
+
+pub(crate) mod cuda;
+mod device;
+pub(crate) mod encoder;
+pub(crate) mod failure;
+pub(crate) mod files;
+#[cfg(test)]
+pub(crate) mod golden;
+mod held;
+pub(crate) mod inventory;
+pub(crate) mod json;
+pub(crate) mod layers;
+pub(crate) mod log_sum_exp;
+pub(crate) mod mark;
+pub(crate) mod math;
+pub(crate) mod memory_format;
+pub(crate) mod noise;
+pub(crate) mod preprocess;
+pub(crate) mod product;
+mod stored;
+mod upload;
+pub(crate) mod weights;
+pub(crate) mod worker;
+
+pub use device::{DType, Device};
+pub use inventory::Inventory;

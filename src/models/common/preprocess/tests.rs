@@ -1,0 +1,85 @@
+//! Pixels against what transformers and Pillow recorded.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::*;
+use crate::models::common::golden::{fixture, recorded};
+
+fn parse(json: &Value, side: usize) -> Result<Preprocessor> {
+    let path = Path::new("preprocessor_config.json");
+    let settings = crate::models::common::json::parse_json(path, &json.to_string())?;
+    Preprocessor::new(settings, path.into(), side, Family::CLIP)
+}
+
+#[test]
+fn every_filter_and_setting_equals_pillow() {
+    #[derive(Deserialize)]
+    struct Recorded {
+        settings: Vec<Value>,
+        cases: Vec<(usize, usize)>,
+    }
+    let pictures = fixture("clip/pictures.safetensors");
+    let Recorded { settings, cases } = read_json(&fixture("clip/pictures.json")).unwrap();
+    assert!(cases.len() > 80);
+    for (setting, picture) in cases {
+        let preprocessor = parse(&settings[setting], 12).unwrap();
+        let bytes = recorded(&pictures, &format!("picture.{picture}")).to_kind(Kind::Uint8);
+        let size = bytes.size();
+        let pixels = Vec::<u8>::try_from(bytes.flatten(0, -1)).unwrap();
+        let image = Image::new(size[1] as u32, size[0] as u32, pixels).unwrap();
+        let expected = recorded(&pictures, &format!("pixels.{setting}.{picture}"));
+        // A prepared picture, and one that is prepared twice, gives the same tensor.
+        let once = preprocessor.prepare(&image);
+        for image in [preprocessor.prepare(&once), once, image] {
+            let found = preprocessor.forward(&[image]).squeeze_dim(0);
+            assert_eq!(found.size(), expected.size());
+            let wrong = (&found - &expected).abs().gt(1e-6).sum(Kind::Int64).int64_value(&[]);
+            assert_eq!(wrong, 0, "{} on {size:?}", settings[setting]);
+        }
+    }
+}
+
+#[test]
+fn a_thread_of_a_picture_stays_within_memory() {
+    // Resized whole, this would be 224 x 3,670,016 pixels.
+    let image = Image::new(16_384, 1, vec![7; 3 * 16_384]).unwrap();
+    let prepared = Preprocessor::of(Family::CLIP, 224).prepare(&image);
+    assert_eq!((prepared.width(), prepared.height()), (224, 224));
+    let pixels = Preprocessor::of(Family::CLIP, 224).forward(&[image]);
+    assert_eq!(pixels.size(), [1, 3, 224, 224]);
+    assert!(pixels.isfinite().all().int64_value(&[]) == 1);
+}
+
+#[test]
+fn a_folder_without_settings_has_clips_own() {
+    let clip = Preprocessor::open(Path::new("/no/such/folder"), 28, Family::CLIP).unwrap();
+    assert_eq!(clip.resize, Some((Size::Shortest(28), Filter::Bicubic)));
+    assert_eq!(clip.crop, Some((28, 28)));
+    // Black in OpenAI's statistics.
+    assert!((clip.values[0][0] + 1.792_262_7).abs() < 1e-6);
+    assert_eq!(clip.values[0], parse(&serde_json::json!({}), 28).unwrap().values[0]);
+}
+
+#[test]
+fn settings_that_make_no_sense_are_errors_that_name_them() {
+    for (json, named) in [
+        (serde_json::json!({"resample": 6}), "resample"),
+        (serde_json::json!({"size": 0}), "size"),
+        (serde_json::json!({"size": "big"}), "size"),
+        (serde_json::json!({"size": {"shortest_edge": 16, "longest_edge": 20}}), "longest_edge"),
+        (serde_json::json!({"size": 4_000_000_000_u64}), "size"),
+        (serde_json::json!({"crop_size": {"shortest_edge": 16}}), "crop_size"),
+        (serde_json::json!({"image_std": [1.0, 0.0, 1.0]}), "image_std"),
+        (serde_json::json!({"image_mean": [1.0, 0.0]}), "length"),
+        (serde_json::json!({"crop_size": 17}), "17x17"),
+        (serde_json::json!({"do_center_crop": false}), "any size"),
+    ] {
+        let error = parse(&json, 16).unwrap_err().to_string();
+        assert!(
+            error.contains("preprocessor_config.json") && error.contains(named),
+            "{json}: {error}"
+        );
+    }
+}

@@ -1,0 +1,126 @@
+//! [`Pictures`]: images to JPEG data URLs of bounded size, each encoded once.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use image::RgbImage;
+use image::imageops::{FilterType, resize};
+
+use crate::{Image, Result};
+
+/// The memory that pictures are remembered in, in bytes: about 20 of one megapixel.
+const MEMORY: usize = 64 << 20;
+
+/// Encodes pictures and remembers the latest, so that the second question about a draft does not
+/// encode it again. A remembered picture is held, so its pixels cannot move or change, and being the
+/// same picture is being the same memory.
+pub(crate) struct Pictures {
+    max_side: u32,
+    quality: u8,
+    /// The most memory for `latest`, pixels and data URLs together, in bytes.
+    memory: usize,
+    latest: Mutex<VecDeque<(Image, Arc<str>)>>,
+}
+
+impl Pictures {
+    pub(crate) const fn new(max_side: u32, quality: u8) -> Self {
+        Self { max_side, quality, memory: MEMORY, latest: Mutex::new(VecDeque::new()) }
+    }
+
+    /// `data:image/jpeg;base64,…` of an image.
+    pub(crate) fn data_url(&self, image: &Image) -> Result<Arc<str>> {
+        if let Some(url) = self.remembered(image) {
+            return Ok(url);
+        }
+        let jpeg = self.fit(image)?.encode_jpeg(self.quality)?;
+        let url: Arc<str> = format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)).into();
+        self.remember(image, &url);
+        Ok(url)
+    }
+
+    /// The image with no side longer than `max_side`, and its shape kept.
+    fn fit(&self, image: &Image) -> Result<Image> {
+        let longest = image.width().max(image.height());
+        if longest <= self.max_side {
+            return Ok(image.clone());
+        }
+        let scaled = |side: u32| {
+            let side = u64::from(side) * u64::from(self.max_side) / u64::from(longest);
+            u32::try_from(side).unwrap_or(self.max_side).max(1)
+        };
+        let (width, height) = (scaled(image.width()), scaled(image.height()));
+        Image::try_from(resize(&RgbImage::from(image), width, height, FilterType::CatmullRom))
+    }
+
+    fn remembered(&self, image: &Image) -> Option<Arc<str>> {
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, url) = latest.iter().find(|(known, _)| same(known, image))?;
+        Some(Arc::clone(url))
+    }
+
+    fn remember(&self, image: &Image, url: &Arc<str>) {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if !latest.iter().any(|(known, _)| same(known, image)) {
+            latest.push_back((image.clone(), Arc::clone(url)));
+        }
+        let size = |(image, url): &(Image, Arc<str>)| image.pixels().len() + url.len();
+        while latest.iter().map(size).sum::<usize>() > self.memory {
+            latest.pop_front();
+        }
+    }
+}
+
+fn same(left: &Image, right: &Image) -> bool {
+    std::ptr::eq(left.pixels(), right.pixels()) && left.width() == right.width()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(width: u32, height: u32) -> Image {
+        Image::new(width, height, vec![90; (3 * width * height) as usize]).unwrap()
+    }
+
+    fn decoded(url: &str) -> Image {
+        let jpeg = url.strip_prefix("data:image/jpeg;base64,").expect("a JPEG data URL");
+        let jpeg = STANDARD.decode(jpeg).unwrap();
+        assert_eq!(jpeg[..3], [0xff, 0xd8, 0xff]);
+        Image::decode(&jpeg).unwrap()
+    }
+
+    #[test]
+    fn long_sides_shrink_and_the_shape_stays() {
+        let pictures = Pictures::new(64, 90);
+        for (size, expected) in
+            [((64, 10), (64, 10)), ((200, 100), (64, 32)), ((3, 900), (1, 64)), ((1, 1), (1, 1))]
+        {
+            let sent = decoded(&pictures.data_url(&image(size.0, size.1)).unwrap());
+            assert_eq!((sent.width(), sent.height()), expected);
+        }
+    }
+
+    #[test]
+    fn the_same_picture_is_encoded_once() {
+        let pictures = Pictures::new(64, 90);
+        let draft = image(32, 32);
+        let first = pictures.data_url(&draft).unwrap();
+        let again = pictures.data_url(&draft.clone()).unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        let other = pictures.data_url(&image(32, 32)).unwrap();
+        assert!(!Arc::ptr_eq(&first, &other));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut pictures = Pictures::new(8, 90);
+        pictures.memory = 10_000;
+        for _ in 0..6 {
+            pictures.data_url(&image(32, 32)).unwrap();
+        }
+        let latest = pictures.latest.lock().unwrap();
+        assert!((1..=3).contains(&latest.len()), "{} pictures of 3,072 bytes", latest.len());
+    }
+}
