@@ -81,6 +81,7 @@ pub mod models;
 #[cfg(any(feature = "hub", feature = "milvus", feature = "openai"))]
 mod net;
 pub mod pipeline;
+mod pool;
 pub mod reference;
 pub mod retriever;
 #[cfg(feature = "testing")]

@@ -1,0 +1,86 @@
+//! Work that computes or blocks to a future: one pool of threads for the whole crate, so that the
+//! thread that polls is never kept waiting, whichever executor it belongs to.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+
+use futures::channel::oneshot;
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+
+use crate::{Error, Result};
+
+/// Runs `work` on one of as many threads as there are cores, first come, first served. What waits
+/// for a thread when the future is dropped is not begun. A panic in it is an [`Error::Backend`] of
+/// `what`.
+pub(crate) async fn run<T: Send + 'static>(
+    what: &str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (reply, outcome) = oneshot::channel();
+    pool()?.spawn(move || {
+        if reply.is_canceled() {
+            return;
+        }
+        // A panic drops `reply`; the caller is told below.
+        if let Ok(result) = catch_unwind(AssertUnwindSafe(work)) {
+            // Nobody takes the result when the caller has left.
+            drop(reply.send(result));
+        }
+    });
+    outcome.await.unwrap_or_else(|_| Err(Error::backend(what, "its thread panicked")))
+}
+
+fn pool() -> Result<&'static ThreadPool> {
+    static POOL: OnceLock<Result<ThreadPool, ThreadPoolBuildError>> = OnceLock::new();
+    let build = || ThreadPoolBuilder::new().thread_name(|n| format!("imagerag-{n}")).build();
+    POOL.get_or_init(build).as_ref().map_err(|error| Error::Unavailable {
+        what: "threads for work beside the polling one".into(),
+        reason: error.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use futures::FutureExt;
+    use futures::executor::block_on;
+
+    use super::*;
+
+    #[test]
+    fn runs_on_another_thread() {
+        let here = thread::current().id();
+        let there = block_on(run("work", || Ok(thread::current().id()))).unwrap();
+        assert_ne!(there, here);
+    }
+
+    #[test]
+    fn a_panic_is_an_error_and_the_pool_goes_on() {
+        let error = block_on(run::<()>("the search", || panic!("boom"))).unwrap_err();
+        assert!(error.to_string().starts_with("the search failed"), "{error}");
+        assert_eq!(block_on(run("work", || Ok(7))).unwrap(), 7);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_not_begun() {
+        let cores = rayon::current_num_threads();
+        let (open, gate) = std::sync::mpsc::channel::<()>();
+        let gate = std::sync::Arc::new(std::sync::Mutex::new(gate));
+        let block = || {
+            let gate = std::sync::Arc::clone(&gate);
+            Box::pin(run("work", move || Ok(drop(gate.lock().unwrap().recv()))))
+        };
+        let mut blocked: Vec<_> = (0..cores).map(|_| block()).collect();
+        for work in &mut blocked {
+            assert!(work.as_mut().now_or_never().is_none());
+        }
+        let (tell, told) = std::sync::mpsc::channel();
+        let mut late = Box::pin(run("work", move || Ok(tell.send(()).unwrap())));
+        assert!(late.as_mut().now_or_never().is_none());
+        drop(late);
+        drop(open);
+        block_on(futures::future::join_all(blocked));
+        assert!(told.recv().is_err(), "it was begun");
+    }
+}
