@@ -35,7 +35,7 @@ impl Retriever for Colours {
             let reference = |(rank, (name, rgb)): (usize, &(&str, [u8; 3]))| {
                 let source = Source::Uri(format!("{name}.png"));
                 let mut provenance = Provenance::new(source, self, 1.0, rank);
-                provenance.licence = Some("CC0-1.0".to_owned());
+                provenance.license = Some("CC0-1.0".to_owned());
                 Reference { image: solid(64, 64, *rgb), caption: caption.clone(), provenance }
             };
             named.enumerate().map(reference).collect()
@@ -59,8 +59,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .conditioner(InPrompt::new(1)?)
         .build()?;
     let outcome = block_on(pipeline.run("a red thing"))?;
-    let Provenance { source, licence, score, .. } = &outcome.references[0].provenance;
-    let licence = licence.as_deref().unwrap_or("licence unknown");
-    println!("a red thing was drawn with {source} ({licence}), score {score}");
+    let Provenance { source, license, score, .. } = &outcome.references[0].provenance;
+    let license = license.as_deref().unwrap_or("license unknown");
+    println!("a red thing was drawn with {source} ({license}), score {score}");
     Ok(())
 }

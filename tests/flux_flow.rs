@@ -10,7 +10,7 @@ use imagerag::conditioner::{OminiControl, OminiControlBuilder, PromptTemplate};
 use imagerag::critic::{Query, Verdict};
 use imagerag::generator::{Flux, GenerateRequest, Generator};
 use imagerag::pipeline::{
-    Event, Fallback, ImageRecord, Mode, RagPipelineBuilder, Record, Refusal, Stage, StopReason,
+    Event, Fallback, Mode, RagPipelineBuilder, Record, Refusal, Stage, StopReason, TracedImage,
 };
 use imagerag::reference::{Caption, Provenance, Reference, Source};
 use imagerag::testing::{FakeConditioner, FakeCritic, FakeGenerator, FakeRetriever, FakeVlm};
@@ -87,7 +87,7 @@ fn uris(outcome: &RagOutcome) -> Vec<String> {
     outcome.references.iter().map(|r| r.provenance.source.to_string()).collect()
 }
 
-fn images(outcome: &RagOutcome) -> Vec<&ImageRecord> {
+fn images(outcome: &RagOutcome) -> Vec<&TracedImage> {
     let records = outcome.trace.stages.iter().map(|stage| &stage.record);
     records
         .filter_map(|record| match record {

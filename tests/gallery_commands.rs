@@ -167,14 +167,14 @@ fn search(gallery: &Gallery, photos: &Path) {
     let itself = photos.join("4/2/0284.webp");
     let found = gallery.json("search", &["--image", itself.to_str().unwrap(), "--limit", "1"]);
     assert!(found["score"].as_f64().unwrap() > 0.999, "{found}");
-    assert_eq!(found["metadata"]["licence"], "CC0-1.0");
+    assert_eq!(found["metadata"]["license"], "CC0-1.0");
     // Filters and thresholds.
-    for licence in ["CC0-1.0", "CC-BY-4.0"] {
-        let told = gallery.ok("search", &["x", "--limit", "1000", "--licence", licence]);
+    for license in ["CC0-1.0", "CC-BY-4.0"] {
+        let told = gallery.ok("search", &["x", "--limit", "1000", "--license", license]);
         assert!(told.lines().count() > 200);
-        assert!(told.lines().all(|line| line.contains(licence)), "{told}");
+        assert!(told.lines().all(|line| line.contains(license)), "{told}");
     }
-    assert!(gallery.ok("search", &["x", "--licence", "MIT"]).starts_with("nothing among 900"));
+    assert!(gallery.ok("search", &["x", "--license", "MIT"]).starts_with("nothing among 900"));
     assert!(gallery.ok("search", &["x", "--threshold", "1.0"]).starts_with("nothing"));
     assert_eq!(gallery.ok("search", &["x", "--limit", "0", "--json"]), "");
     assert!(gallery.fails("search", &["x", "--near-duplicates", "1.5"]).contains("in (0, 1]"));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
 use imagerag::Error;
-use imagerag::hub::{Hub, HubBuilder, Place, Progress};
+use imagerag::hub::{DownloadProgress, Hub, HubBuilder, Place};
 use serde_json::json;
 use support::{Request, answer, raw_server};
 
@@ -183,7 +183,7 @@ fn place(text: &str) -> Place {
 fn fetches_what_a_loader_reads_and_nothing_twice() {
     let fake = diffusers();
     let (origin, cache) = (fake.serve(), tempfile::tempdir().unwrap());
-    let seen = Arc::new(Mutex::new(Vec::<Progress>::new()));
+    let seen = Arc::new(Mutex::new(Vec::<DownloadProgress>::new()));
     let log = Arc::clone(&seen);
     let hub =
         hub(&origin, &cache).on_progress(move |at| log.lock().unwrap().push(*at)).build().unwrap();

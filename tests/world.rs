@@ -45,7 +45,7 @@ fn a_rare_species_is_missed_retrieved_and_drawn_with_its_reference() {
     assert_eq!(outcome.stop, StopReason::RoundLimit);
     let reference = &outcome.references[0];
     assert_eq!(reference.caption.concept, world.rare[0]);
-    assert_eq!(reference.provenance.licence.as_deref(), Some("CC0-1.0"));
+    assert_eq!(reference.provenance.license.as_deref(), Some("CC0-1.0"));
     let shown = reference.provenance.stored_caption.as_deref().unwrap_or_default();
     assert!(shown.contains(&world.rare[0]), "{shown}");
     assert!((-1.0..=1.0).contains(&reference.provenance.score));

@@ -4,7 +4,7 @@
 //! device_faiss [--cpu] [--device N] [--json FILE]
 //! ```
 //!
-//! `Flat`, `IVF256,Flat` and `IVF256,PQ16np` are compared neighbour by neighbour: all, filtered, many,
+//! `Flat`, `IVF256,Flat` and `IVF256,PQ16np` are compared neighbor by neighbor: all, filtered, many,
 //! with more probes, there and back, from 16 threads, on two copies at once. `--cpu` leaves the
 //! GPU's half out; without it, a GPU that is not there is a failure.
 
@@ -28,7 +28,7 @@ const CLUSTER: usize = 100;
 const QUERIES: usize = 1_000;
 const LIMIT: usize = 10;
 const THREADS: usize = 16;
-/// How much of the neighbours must be the same; near ties may be cut on either side.
+/// How much of the neighbors must be the same; near ties may be cut on either side.
 const SAME: f64 = 0.999;
 /// Factory string, lists to visit, and how far scores may be apart. Those of PQ are sums of 16 entries of
 /// a table, each rounded, that a GPU adds in another order.
@@ -256,7 +256,7 @@ fn filters() -> [(&'static str, IdSet); 3] {
     [("1/2", every(2)), ("1/100", every(100)), ("1/10000", every(10_000))]
 }
 
-/// The sum of all scores: what finds nearer neighbours has more.
+/// The sum of all scores: what finds nearer neighbors has more.
 fn total(found: &Lists) -> f64 {
     found.iter().flatten().map(|neighbor| f64::from(neighbor.score)).sum()
 }

@@ -117,9 +117,9 @@ def memory(kit) -> Found:
     dtype = "f32" if kit.cpu else "bf16"
     few = ["--steps", 2, "--short-steps", 1]
     found = {}
-    for residency in ("offload", "on-demand"):
-        words = [*few, "--residency", residency]
-        found[f"FLUX {dtype} {residency}"] = compared(kit, "flux", dtype, *words, only="imagerag")
+    for offload in ("cpu", "disk"):
+        words = [*few, "--offload", offload]
+        found[f"FLUX {dtype} {offload}"] = compared(kit, "flux", dtype, *words, only="imagerag")
     if not kit.cpu:
         found["SDXL f32"] = compared(kit, "sdxl", "f32", *few, only="imagerag")
     return together(found)

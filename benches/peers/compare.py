@@ -123,7 +123,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=256, help="width and height in pixels")
     parser.add_argument("--condition-size", type=int, help="flux: sides of the condition in pixels; --size by default")
     parser.add_argument("--text-tokens", type=int, default=128, help="flux: tokens of the prompt, with padding")
-    parser.add_argument("--residency", choices=("keep", "offload", "on-demand"), help="flux: where our networks wait")
+    parser.add_argument("--offload", choices=("none", "cpu", "disk"), help="flux: where our networks wait")
     parser.add_argument("--compile", action="store_true", help="the peer with torch.compile")
     parser.add_argument("--checkpoint", type=Path, help="a folder with one, in the layout of the one that is made here")
     parser.add_argument("--program", type=Path, help="our program, built; by default cargo builds it")
@@ -140,12 +140,12 @@ def read_arguments() -> argparse.Namespace:
 
 def ours(arguments: argparse.Namespace, example: str) -> list:
     """The command of our program, built."""
-    residency = ["--residency", arguments.residency] if arguments.residency else []
+    offload = ["--offload", arguments.offload] if arguments.offload else []
     if arguments.program:
-        return [str(arguments.program), arguments.work, *residency]
+        return [str(arguments.program), arguments.work, *offload]
     cargo = ["cargo", "run", "--quiet", "--release", "--features", "tch", "--example", example, "--"]
     subprocess.run(["cargo", "build", *cargo[3:-1]], cwd=ROOT, check=True)
-    return [*cargo, *residency]
+    return [*cargo, *offload]
 
 
 def run(command: list, words: list, out: Path, arguments: argparse.Namespace) -> dict:

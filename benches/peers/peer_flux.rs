@@ -9,7 +9,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use imagerag::conditioner::{ConditionFit, ConditionLatents, OminiControl};
-use imagerag::generator::{Flux, Residency};
+use imagerag::generator::{Flux, Offload};
 use imagerag::models::{DType, Device};
 use peer::{Arguments, loaded, measure};
 
@@ -22,7 +22,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
         .device(device)
         .dtype(dtype)
         .with_omini_control(given.get("--lora")?)
-        .with_residency(residency(given.get("--residency").ok())?)
+        .with_offload(offload(given.get("--offload").ok())?)
         .with_max_sequence_length(given.number("--max-sequence-length")?)
         .load()?;
     let adapter = OminiControl::builder(given.get("--lora")?)
@@ -35,13 +35,11 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     measure(&given, loaded(start, device), &flux, &adapter)
 }
 
-fn residency(name: Option<&str>) -> Result<Residency, String> {
+fn offload(name: Option<&str>) -> Result<Offload, String> {
     match name {
-        None | Some("keep") => Ok(Residency::Keep),
-        Some("offload") => Ok(Residency::Offload),
-        Some("on-demand") => Ok(Residency::OnDemand),
-        Some(other) => {
-            Err(format!("--residency: expected keep, offload or on-demand, found {other}"))
-        }
+        None | Some("none") => Ok(Offload::None),
+        Some("cpu") => Ok(Offload::Cpu),
+        Some("disk") => Ok(Offload::Disk),
+        Some(other) => Err(format!("--offload: expected none, cpu or disk, found {other}")),
     }
 }

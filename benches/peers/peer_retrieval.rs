@@ -1,4 +1,4 @@
-//! Turns vectors and queries into neighbours with imagerag, and prints what it took as one line of JSON.
+//! Turns vectors and queries into neighbors with imagerag, and prints what it took as one line of JSON.
 //!
 //! `cargo xtask peers retrieval` runs it in turn with `retrieval.py`, which reads the same files.
 

@@ -28,9 +28,9 @@ pub(crate) struct Options {
     /// The least cosine similarity, in [-1, 1].
     #[arg(long, allow_negative_numbers = true)]
     threshold: Option<f32>,
-    /// Only images under one of these licences, such as CC0-1.0,CC-BY-4.0.
+    /// Only images under one of these licenses, such as CC0-1.0,CC-BY-4.0.
     #[arg(long, value_delimiter = ',')]
-    licence: Vec<String>,
+    license: Vec<String>,
     /// Only images by one of these authors.
     #[arg(long, value_delimiter = ',')]
     author: Vec<String>,
@@ -93,8 +93,8 @@ fn open(options: &Options) -> imagerag::Result<Gallery> {
 impl Options {
     fn search(&self) -> SearchOptions {
         let mut filter = Filter::all();
-        if !self.licence.is_empty() {
-            filter = filter.licences(&self.licence);
+        if !self.license.is_empty() {
+            filter = filter.licenses(&self.license);
         }
         if !self.author.is_empty() {
             filter = filter.authors(&self.author);
@@ -112,9 +112,9 @@ impl Options {
 
 fn line(found: &Found) -> String {
     let record = &found.entry.record;
-    let licence = record.metadata.licence.as_deref().unwrap_or("licence unknown");
+    let license = record.metadata.license.as_deref().unwrap_or("license unknown");
     let caption = record.metadata.caption.as_deref().unwrap_or("");
-    format!("{:.3}  {licence}  {}  {caption}", found.score, shortened(&record.source))
+    format!("{:.3}  {license}  {}  {caption}", found.score, shortened(&record.source))
 }
 
 /// A source below this folder by its relative path.
@@ -146,7 +146,7 @@ fn draw(found: &[Found]) -> imagerag::Result<Image> {
             let missing = picture.as_ref().err().map(ToString::to_string);
             let said = [
                 format!("{:.3}", found.score),
-                record.metadata.licence.clone().unwrap_or_else(|| "licence unknown".to_owned()),
+                record.metadata.license.clone().unwrap_or_else(|| "license unknown".to_owned()),
                 record.source.rsplit('/').next().unwrap_or_default().to_owned(),
                 record.metadata.caption.clone().unwrap_or_default(),
                 missing.unwrap_or_default(),

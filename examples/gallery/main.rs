@@ -4,7 +4,7 @@
 //! cargo xtask cargo -- run --release --features tch,gallery,faiss --example gallery -- \
 //!     build my.gallery examples/tinyworld/gallery
 //! cargo xtask cargo -- run --release --features tch,gallery,faiss --example gallery -- \
-//!     search my.gallery "a photo of a mibbo" --licence CC0-1.0 --limit 3 --sheet found.png
+//!     search my.gallery "a photo of a mibbo" --license CC0-1.0 --limit 3 --sheet found.png
 //! ```
 //!
 //! prints

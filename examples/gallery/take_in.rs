@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use futures::executor::block_on;
-use imagerag::gallery::ingest::{ClipRetrieval, Folder, Ingest, Item, Progress, WebDataset};
+use imagerag::gallery::ingest::{ClipRetrieval, Folder, Ingest, IngestProgress, Item, WebDataset};
 use imagerag::gallery::{Fingerprint, Gallery, Rejected};
 use imagerag::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -166,7 +166,7 @@ fn open_named(folder: &Path, name: &str, sources: &[PathBuf]) -> Result<Gallery>
     Gallery::create(folder, &Fingerprint::named(name, ClipRetrieval::open(first)?.dim())?)
 }
 
-fn take_in(ingest: &Ingest, images: Images) -> Result<Progress> {
+fn take_in(ingest: &Ingest, images: Images) -> Result<IngestProgress> {
     let bar = match images.size_hint().1 {
         Some(total) => ProgressBar::new(total as u64).with_style(style("[{bar:30}] {pos}/{len}")),
         None => ProgressBar::no_length().with_style(style("{spinner} {pos}")),

@@ -85,8 +85,8 @@ impl Embedder for ClipEmbedder {
         self.towers.embed_images(images).await
     }
 
-    fn prepare(&self, image: &Image) -> Image {
-        self.towers.prepare(image)
+    fn preprocess(&self, image: &Image) -> Image {
+        self.towers.preprocess(image)
     }
 }
 
@@ -174,7 +174,7 @@ mod tests {
             .collect();
         let clip = load("clip/model").unwrap();
         assert_same(&block_on(clip.embed_images(&images)).unwrap(), &expected("image_features"));
-        let prepared: Vec<Image> = images.iter().map(|image| clip.prepare(image)).collect();
+        let prepared: Vec<Image> = images.iter().map(|image| clip.preprocess(image)).collect();
         assert!(prepared.iter().all(|image| (image.width(), image.height()) == (32, 32)));
         assert_same(&block_on(clip.embed_images(&prepared)).unwrap(), &expected("image_features"));
     }

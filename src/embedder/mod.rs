@@ -46,7 +46,7 @@ pub trait Embedder: Display + Debug + Send + Sync + 'static {
     /// embedded to the same vector. Runs on any thread, beside [`embed_images`](Self::embed_images);
     /// whoever embeds many images keeps these instead of the whole pictures. By default the image
     /// itself.
-    fn prepare(&self, image: &Image) -> Image {
+    fn preprocess(&self, image: &Image) -> Image {
         image.clone()
     }
 }
@@ -61,7 +61,7 @@ forward_part!(Embedder {
     async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>> {
         (**self).embed_images(images).await
     }
-    fn prepare(&self, image: &Image) -> Image {
-        (**self).prepare(image)
+    fn preprocess(&self, image: &Image) -> Image {
+        (**self).preprocess(image)
     }
 });

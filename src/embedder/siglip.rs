@@ -89,8 +89,8 @@ impl Embedder for SiglipEmbedder {
         self.towers.embed_images(images).await
     }
 
-    fn prepare(&self, image: &Image) -> Image {
-        self.towers.prepare(image)
+    fn preprocess(&self, image: &Image) -> Image {
+        self.towers.preprocess(image)
     }
 }
 
@@ -183,7 +183,8 @@ mod tests {
             let texts = block_on(siglip.embed_texts(&texts)).unwrap();
             assert_same(&texts, &expected(folder, "text_features"));
             let images = images(folder);
-            let prepared: Vec<Image> = images.iter().map(|image| siglip.prepare(image)).collect();
+            let prepared: Vec<Image> =
+                images.iter().map(|image| siglip.preprocess(image)).collect();
             let images = block_on(siglip.embed_images(&images)).unwrap();
             assert_same(&images, &expected(folder, "image_features"));
             assert_same(&block_on(siglip.embed_images(&prepared)).unwrap(), &images);

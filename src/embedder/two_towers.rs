@@ -57,8 +57,8 @@ impl<T: Towers> TwoTowers<T> {
         self.embed(images.to_vec(), embed).await
     }
 
-    pub(crate) fn prepare(&self, image: &Image) -> Image {
-        self.preprocessor.prepare(image)
+    pub(crate) fn preprocess(&self, image: &Image) -> Image {
+        self.preprocessor.preprocess(image)
     }
 
     async fn embed<I: Send + 'static>(

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! gallery.json      which encoder made the vectors
-//! catalog.sqlite    one record an image: hash, source, pixels' place, licence, author, caption, …
+//! catalog.sqlite    one record an image: hash, source, pixels' place, license, author, caption, …
 //! vectors-0.f32     their embeddings, row after row; an image's number is its row
 //! acknowledged      number of the last change that was acknowledged
 //! writer.lock       locked by the one that writes
@@ -52,11 +52,11 @@ use store::snapshot::Snapshot;
 ///     hash: ContentHash::of(b"the file's bytes"),
 ///     source: "photos/quetzal.jpg".into(),
 ///     pixels: Pixels::File("photos/quetzal.jpg".into()),
-///     metadata: Metadata { licence: Some("CC0-1.0".into()), ..Metadata::default() },
+///     metadata: Metadata { license: Some("CC0-1.0".into()), ..Metadata::default() },
 /// };
 /// gallery.writer()?.add(&[(record, Embedding::new([0.6, 0.8])?)])?;
 ///
-/// let options = SearchOptions::new(3).with_filter(Filter::all().licences(["CC0-1.0"]));
+/// let options = SearchOptions::new(3).with_filter(Filter::all().licenses(["CC0-1.0"]));
 /// let found = gallery.search(&[Embedding::new([0.6, 0.8])?], &options)?;
 /// assert_eq!(found[0][0].entry.record.source, "photos/quetzal.jpg");
 /// # std::fs::remove_dir_all(folder).unwrap();

@@ -28,7 +28,7 @@ use crate::forward::forward_part;
 use crate::image::Image;
 
 #[cfg(feature = "tch")]
-pub use flux::{Flux, FluxBuilder, FluxPreset, Residency};
+pub use flux::{Flux, FluxBuilder, FluxPreset, Offload};
 pub use request::{GenerateRequest, MAX_PROMPT_CHARS, Progress, Step};
 #[cfg(feature = "tch")]
 pub use sdxl::{Sdxl, SdxlBuilder};

@@ -9,7 +9,7 @@ use hf_hub::{HFClient, HFError};
 
 use super::Hub;
 use super::fetch::Fetch;
-use super::progress::{Listener, Progress};
+use super::progress::{DownloadProgress, Listener};
 use crate::{Error, Result};
 
 /// Settings of a [`Hub`]; what is not set comes from the environment.
@@ -71,7 +71,10 @@ impl HubBuilder {
     }
 
     /// Told how far a download is. Called from the thread that downloads, so it should return soon.
-    pub fn on_progress(mut self, listener: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+    pub fn on_progress(
+        mut self,
+        listener: impl Fn(&DownloadProgress) + Send + Sync + 'static,
+    ) -> Self {
         self.listener = Some(Listener(Arc::new(listener)));
         self
     }

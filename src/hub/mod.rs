@@ -16,7 +16,7 @@ use crate::{Error, Result, net};
 
 pub use builder::HubBuilder;
 pub use place::Place;
-pub use progress::Progress;
+pub use progress::DownloadProgress;
 
 /// A folder or file as it is, or what [`Hub::fetch`] gives for the repository of that name, with
 /// the settings of the environment.

@@ -10,7 +10,7 @@ use hf_hub::progress::{DownloadEvent, ProgressEvent, ProgressHandler};
 /// How far a download is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Progress {
+pub struct DownloadProgress {
     /// Files that are here, those that were here before among them.
     pub files_done: usize,
     /// Files in all.
@@ -23,7 +23,7 @@ pub struct Progress {
 
 /// Told about progress; called from the thread that downloads, so it should return soon.
 #[derive(Clone)]
-pub(super) struct Listener(pub(super) Arc<dyn Fn(&Progress) + Send + Sync>);
+pub(super) struct Listener(pub(super) Arc<dyn Fn(&DownloadProgress) + Send + Sync>);
 
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,7 +38,7 @@ pub(super) struct Tally {
 }
 
 struct State {
-    progress: Progress,
+    progress: DownloadProgress,
     /// Bytes of the files that are under way.
     under_way: HashMap<String, u64>,
     /// Bytes of the files that are done.
@@ -48,7 +48,11 @@ struct State {
 
 impl Tally {
     pub(super) fn new(listener: Option<Listener>, files: usize, bytes: u64) -> Arc<Self> {
-        let progress = Progress { files_total: files, bytes_total: bytes, ..Progress::default() };
+        let progress = DownloadProgress {
+            files_total: files,
+            bytes_total: bytes,
+            ..DownloadProgress::default()
+        };
         let (under_way, moved) = (HashMap::new(), Instant::now());
         Arc::new(Self {
             listener,
@@ -87,11 +91,13 @@ impl Tally {
 impl ProgressHandler for Tally {
     fn on_progress(&self, event: &ProgressEvent) {
         match event {
-            ProgressEvent::Download(DownloadEvent::Progress { files }) => self.change(|state| {
-                for file in files {
-                    state.under_way.insert(file.filename.clone(), file.bytes_completed);
-                }
-            }),
+            ProgressEvent::Download(DownloadEvent::Progress { files }) => {
+                self.change(|state| {
+                    for file in files {
+                        state.under_way.insert(file.filename.clone(), file.bytes_completed);
+                    }
+                })
+            }
             _ => self.change(|_| {}),
         }
     }

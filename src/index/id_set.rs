@@ -6,7 +6,7 @@ use std::fmt;
 /// A set of vectors' ids. It takes one bit an id where ids are dense; far apart, 512 bytes an id.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct IdSet {
-    /// 4,096 neighbouring ids each, by the number of the page; none is empty.
+    /// 4,096 neighboring ids each, by the number of the page; none is empty.
     pages: BTreeMap<u64, Page>,
     len: usize,
 }

@@ -1,4 +1,4 @@
-//! [`VectorIndex`]: an embedding to its nearest neighbours.
+//! [`VectorIndex`]: an embedding to its nearest neighbors.
 
 #[cfg(feature = "faiss")]
 mod faiss;
@@ -39,7 +39,7 @@ impl Neighbor {
 /// Finds the nearest of many vectors.
 ///
 /// # Contract
-/// - One list a query, sorted by falling score, then by rising id, of at most `limit` neighbours.
+/// - One list a query, sorted by falling score, then by rising id, of at most `limit` neighbors.
 /// - A query of another dimension is [`Error::InvalidInput`](crate::Error::InvalidInput).
 /// - `limit` 0 and an empty index give empty lists; `limit` above [`count`](Self::count) gives all
 ///   that the index can find.

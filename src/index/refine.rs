@@ -1,4 +1,4 @@
-//! [`Refine`]: candidates of an approximate index to neighbours with exact scores.
+//! [`Refine`]: candidates of an approximate index to neighbors with exact scores.
 
 use std::fmt;
 
@@ -34,7 +34,7 @@ impl<I: VectorIndex> Refine<I> {
         Ok(Self { index, vectors, factor: 4 })
     }
 
-    /// Candidates a neighbour that is wanted, at least 1; more find more, slower. Default: 4.
+    /// Candidates a neighbor that is wanted, at least 1; more find more, slower. Default: 4.
     pub const fn with_factor(mut self, factor: usize) -> Self {
         self.factor = factor;
         self

@@ -2,7 +2,7 @@
 
 use super::generate::draw;
 use super::run::Run;
-use super::{ImageRecord, Record, Stage};
+use super::{Record, Stage, TracedImage};
 use crate::Result;
 
 impl Run<'_> {
@@ -21,7 +21,7 @@ impl Run<'_> {
         }
         let image = draw(&*self.pipeline.generator, &request).await;
         let image =
-            self.end(begun, image, |image| Record::Image(ImageRecord::new(&request, image)))?;
+            self.end(begun, image, |image| Record::Image(TracedImage::new(&request, image)))?;
         self.keep(image, own, true);
         Ok(())
     }

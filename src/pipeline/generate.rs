@@ -1,7 +1,7 @@
 //! Stage 6: a conditioned request to an image.
 
 use super::run::Run;
-use super::{ImageRecord, Record, Stage};
+use super::{Record, Stage, TracedImage};
 use crate::conditioner::Conditioning;
 use crate::generator::{GenerateRequest, Generator};
 use crate::image::Image;
@@ -21,7 +21,7 @@ impl Run<'_> {
         request.conditioning = conditioning.unwrap_or_default();
         let image = draw(&*self.pipeline.generator, &request).await;
         let image =
-            self.end(begun, image, |image| Record::Image(ImageRecord::new(&request, image)))?;
+            self.end(begun, image, |image| Record::Image(TracedImage::new(&request, image)))?;
         self.tried.extend(references.iter().cloned());
         let all = self.request.own_references().into_iter().chain(references).collect();
         self.keep(image, all, false);

@@ -10,7 +10,7 @@ use crate::reference::{Caption, Provenance, Reference};
 pub struct Hit {
     /// What it was found for.
     pub caption: Caption,
-    /// Where it comes from, its licence and score.
+    /// Where it comes from, its license and score.
     pub provenance: Provenance,
     /// Why it is not used; `None` where it is.
     pub refused: Option<Refusal>,

@@ -35,7 +35,7 @@ pub use config::{Fallback, Mode, RagConfig, Unclear};
 pub use hit::{Hit, Refusal};
 pub use request::RagRequest;
 pub use stream::{Event, RagStream};
-pub use trace::{ImageRecord, Parts, RagTrace, Record, Stage, StageTrace, StopReason};
+pub use trace::{Parts, RagTrace, Record, Stage, StageTrace, StopReason, TracedImage};
 
 use run::Run;
 

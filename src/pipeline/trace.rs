@@ -112,7 +112,7 @@ impl fmt::Display for Stage {
 #[non_exhaustive]
 pub enum Record {
     /// An image was drawn, as draft or with references.
-    Image(ImageRecord),
+    Image(TracedImage),
     /// The prompt was rephrased to this.
     Rephrased(String),
     /// An image was judged.
@@ -138,7 +138,7 @@ pub enum Record {
 /// How an image was drawn.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct ImageRecord {
+pub struct TracedImage {
     /// What was asked for, the template applied.
     pub prompt: String,
     /// What was not wanted.
@@ -160,7 +160,7 @@ pub struct ImageRecord {
     pub warnings: Vec<String>,
 }
 
-impl ImageRecord {
+impl TracedImage {
     pub(crate) fn new(request: &GenerateRequest, image: &crate::Image) -> Self {
         Self {
             prompt: request.prompt.clone(),

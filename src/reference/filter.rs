@@ -7,16 +7,16 @@ use crate::reference::Metadata;
 
 /// Which images may be found. Every clause must hold; without one, every image may.
 ///
-/// What is not known of an image does not fulfil a clause: an image of unknown licence is on no
+/// What is not known of an image does not fulfil a clause: an image of unknown license is on no
 /// allow-list. Texts are compared exactly, upper and lower case included.
 ///
 /// ```
 /// use imagerag::retriever::{Filter, Metadata};
 ///
-/// let filter = Filter::all().licences(["CC0-1.0", "CC-BY-4.0"]).width(512..=4096);
-/// assert_eq!(filter.to_string(), "licence in [CC0-1.0, CC-BY-4.0] and width in 512..=4096");
-/// let licence = Some("CC0-1.0".into());
-/// assert!(filter.matches(&Metadata { licence, width: Some(640), ..Metadata::default() }));
+/// let filter = Filter::all().licenses(["CC0-1.0", "CC-BY-4.0"]).width(512..=4096);
+/// assert_eq!(filter.to_string(), "license in [CC0-1.0, CC-BY-4.0] and width in 512..=4096");
+/// let license = Some("CC0-1.0".into());
+/// assert!(filter.matches(&Metadata { license, width: Some(640), ..Metadata::default() }));
 /// assert!(!filter.matches(&Metadata::default()));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,8 +31,8 @@ pub struct Filter {
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Clause {
-    /// The licence is one of these.
-    Licence(Vec<String>),
+    /// The license is one of these.
+    License(Vec<String>),
     /// The author is one of these.
     Author(Vec<String>),
     /// The caption holds this text.
@@ -73,8 +73,8 @@ impl Filter {
 
     /// Only images under one of `allowed`, such as `CC0-1.0`.
     #[must_use]
-    pub fn licences<T: Into<String>>(self, allowed: impl IntoIterator<Item = T>) -> Self {
-        self.with(Clause::Licence(allowed.into_iter().map(Into::into).collect()))
+    pub fn licenses<T: Into<String>>(self, allowed: impl IntoIterator<Item = T>) -> Self {
+        self.with(Clause::License(allowed.into_iter().map(Into::into).collect()))
     }
 
     /// Only images by one of `allowed`.
@@ -137,7 +137,7 @@ impl Clause {
             found.as_ref().is_some_and(|found| allowed.contains(found))
         };
         match self {
-            Self::Licence(allowed) => listed(allowed, &metadata.licence),
+            Self::License(allowed) => listed(allowed, &metadata.license),
             Self::Author(allowed) => listed(allowed, &metadata.author),
             Self::Caption(text) => metadata.caption.as_ref().is_some_and(|c| c.contains(text)),
             Self::Width(range) => metadata.width.is_some_and(|width| range.contains(&width)),
@@ -189,7 +189,7 @@ impl fmt::Display for Filter {
 impl fmt::Display for Clause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Licence(allowed) => write!(f, "licence in [{}]", allowed.join(", ")),
+            Self::License(allowed) => write!(f, "license in [{}]", allowed.join(", ")),
             Self::Author(allowed) => write!(f, "author in [{}]", allowed.join(", ")),
             Self::Caption(text) => write!(f, "caption holds {text:?}"),
             Self::Width(range) => write!(f, "width in {range:?}"),
@@ -210,7 +210,7 @@ mod tests {
 
     fn described() -> Metadata {
         Metadata {
-            licence: Some("CC0-1.0".into()),
+            license: Some("CC0-1.0".into()),
             author: Some("Ada".into()),
             caption: Some("a quetzal on a branch".into()),
             width: Some(640),
@@ -224,11 +224,11 @@ mod tests {
     fn every_clause_must_hold() {
         let cases = [
             (Filter::all(), true),
-            (Filter::all().licences(["MIT", "CC0-1.0"]), true),
-            (Filter::all().licences(["cc0-1.0"]), false),
-            (Filter::all().licences::<&str>([]), false),
+            (Filter::all().licenses(["MIT", "CC0-1.0"]), true),
+            (Filter::all().licenses(["cc0-1.0"]), false),
+            (Filter::all().licenses::<&str>([]), false),
             (Filter::all().authors(["Ada"]), true),
-            (Filter::all().authors(["Ada"]).licences(["MIT"]), false),
+            (Filter::all().authors(["Ada"]).licenses(["MIT"]), false),
             (Filter::all().caption("quetzal"), true),
             (Filter::all().caption("Quetzal"), false),
             (Filter::all().width(640..=640).height(1..=480), true),
@@ -263,7 +263,7 @@ mod tests {
     #[cfg(feature = "serde")]
     #[test]
     fn survives_json() {
-        let filter = Filter::all().licences(["MIT"]).width(1..=2).field("nsfw", false);
+        let filter = Filter::all().licenses(["MIT"]).width(1..=2).field("nsfw", false);
         let text = serde_json::to_string(&filter).unwrap();
         assert_eq!(serde_json::from_str::<Filter>(&text).unwrap(), filter);
     }

@@ -6,8 +6,8 @@
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Metadata {
-    /// Its licence, such as `CC-BY-4.0`.
-    pub licence: Option<String>,
+    /// Its license, such as `CC-BY-4.0`.
+    pub license: Option<String>,
     /// Whom to credit.
     pub author: Option<String>,
     /// Where it was first published.

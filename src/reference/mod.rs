@@ -53,15 +53,15 @@ impl Reference {
     }
 }
 
-/// Where a reference comes from, under which licence, and how well it fits.
+/// Where a reference comes from, under which license, and how well it fits.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Provenance {
     /// The file, address or person the image comes from. Equal sources are the same image.
     pub source: Source,
-    /// The licence of the image, such as `CC-BY-4.0`, where it is known.
-    pub licence: Option<String>,
+    /// The license of the image, such as `CC-BY-4.0`, where it is known.
+    pub license: Option<String>,
     /// Whom to credit, where it is known.
     pub author: Option<String>,
     /// Where the image was first published, where that is known.
@@ -129,7 +129,7 @@ impl Provenance {
     pub fn new(source: Source, retriever: impl ToString, score: f32, rank: usize) -> Self {
         Self {
             source,
-            licence: None,
+            license: None,
             author: None,
             origin: None,
             stored_caption: None,

@@ -1,4 +1,4 @@
-//! [`Catalog`]: what a gallery holds, by number: the pictures with their origin and licence.
+//! [`Catalog`]: what a gallery holds, by number: the pictures with their origin and license.
 
 use crate::image::Image;
 #[cfg(all(feature = "image", feature = "serde"))]
@@ -17,8 +17,8 @@ use std::path::PathBuf;
 pub struct CatalogEntry {
     /// Where the picture is. Equal sources are the same picture.
     pub source: Source,
-    /// Its licence, such as `CC-BY-4.0`, where it is known.
-    pub licence: Option<String>,
+    /// Its license, such as `CC-BY-4.0`, where it is known.
+    pub license: Option<String>,
     /// Whom to credit, where it is known.
     pub author: Option<String>,
     /// Where it was first published, where that is known.
@@ -40,7 +40,7 @@ impl CatalogEntry {
     pub fn new(source: impl Into<String>, image: Image) -> Self {
         Self {
             source: Source::Uri(source.into()),
-            licence: None,
+            license: None,
             author: None,
             origin: None,
             caption: None,
@@ -54,7 +54,7 @@ impl CatalogEntry {
         let path = path.into();
         Self {
             source: Source::Uri(path.display().to_string()),
-            licence: None,
+            license: None,
             author: None,
             origin: None,
             caption: None,
@@ -123,7 +123,7 @@ impl Catalog {
                 )
             })?;
         let mut provenance = Provenance::new(entry.source.clone(), retriever, score, rank);
-        provenance.licence.clone_from(&entry.licence);
+        provenance.license.clone_from(&entry.license);
         provenance.author.clone_from(&entry.author);
         provenance.origin.clone_from(&entry.origin);
         provenance.stored_caption.clone_from(&entry.caption);
@@ -131,8 +131,8 @@ impl Catalog {
     }
 
     /// Every picture file below `folder`, in the order of their paths. Where `folder` holds a
-    /// `catalog.json`, a list of `{"file", "caption", "licence", "author", "source"}`, captions,
-    /// licences, authors and origins come from there. Nothing is decoded yet.
+    /// `catalog.json`, a list of `{"file", "caption", "license", "author", "source"}`, captions,
+    /// licenses, authors and origins come from there. Nothing is decoded yet.
     ///
     /// # Errors
     /// [`Error::Io`] when a folder cannot be read; [`Error::InvalidFile`] when `catalog.json` is
@@ -186,7 +186,8 @@ fn describe(
     struct Line {
         file: PathBuf,
         caption: Option<String>,
-        licence: Option<String>,
+        #[serde(alias = "licence")]
+        license: Option<String>,
         author: Option<String>,
         source: Option<String>,
     }
@@ -201,7 +202,7 @@ fn describe(
         };
         let entry = &mut entries[at];
         (entry.caption, entry.origin) = (line.caption, line.source);
-        (entry.licence, entry.author) = (line.licence, line.author);
+        (entry.license, entry.author) = (line.license, line.author);
     }
     Ok(())
 }
@@ -229,13 +230,13 @@ mod tests {
         picture(&folder.join("deep/a.BMP"));
         std::fs::write(folder.join("notes.txt"), "no picture").unwrap();
         let line =
-            r#"[{"file": "b.png", "caption": "a bee", "licence": "CC0-1.0", "source": "x"}]"#;
+            r#"[{"file": "b.png", "caption": "a bee", "license": "CC0-1.0", "source": "x"}]"#;
         std::fs::write(folder.join("catalog.json"), line).unwrap();
         let catalog = Catalog::from_folder(&folder).unwrap();
         assert_eq!(catalog.len(), 2);
         let bee = &catalog.entries()[0];
         assert_eq!(
-            (bee.caption.as_deref(), bee.licence.as_deref()),
+            (bee.caption.as_deref(), bee.license.as_deref()),
             (Some("a bee"), Some("CC0-1.0"))
         );
         assert_eq!((bee.origin.as_deref(), bee.author.as_deref()), (Some("x"), None));

@@ -250,14 +250,14 @@ pub async fn embedder(part: &dyn Embedder) {
         embedded_images[0].similarity(&embedded_images[1]) < 0.999_99,
         "{part}: images that differ have embeddings that differ"
     );
-    let prepared = images.each_ref().map(|image| part.prepare(image));
+    let prepared = images.each_ref().map(|image| part.preprocess(image));
     for (a, b) in expect(part, part.embed_images(&prepared).await).iter().zip(&embedded_images) {
         assert!(a.similarity(b) > 0.999_99, "{part}: what it prepares has the image's embedding");
     }
 }
 
 /// Checks a [`VectorIndex`] that holds `vectors` in this order, against exhaustive search. `recall`
-/// is the least share of true neighbours that it must find, in [0, 1]; 1 for an exact index.
+/// is the least share of true neighbors that it must find, in [0, 1]; 1 for an exact index.
 pub fn vector_index(part: &dyn VectorIndex, vectors: &[Embedding], recall: f64) {
     names_itself(part);
     assert!(!vectors.is_empty(), "the suite needs vectors");
@@ -269,7 +269,7 @@ pub fn vector_index(part: &dyn VectorIndex, vectors: &[Embedding], recall: f64) 
     assert_eq!(found.len(), queries.len(), "{part}: one list a query");
     let mut hits = 0;
     for (query, list) in queries.iter().zip(&found) {
-        assert!(list.len() <= limit, "{part}: at most limit neighbours");
+        assert!(list.len() <= limit, "{part}: at most limit neighbors");
         assert!(
             list.is_sorted_by(|a, b| a.score > b.score || (a.score == b.score && a.id < b.id)),
             "{part}: falling scores, ties by rising id: {list:?}"
@@ -324,7 +324,7 @@ fn vector_index_among(part: &dyn VectorIndex, vectors: &[Embedding], recall: f64
         for (query, list) in
             queries.iter().zip(expect(part, part.search_among(queries, limit, &ids)))
         {
-            assert!(list.len() <= limit, "{part}: at most limit neighbours");
+            assert!(list.len() <= limit, "{part}: at most limit neighbors");
             assert!(
                 list.is_sorted_by(|a, b| a.score > b.score || (a.score == b.score && a.id < b.id)),
                 "{part}: falling scores, ties by rising id: {list:?}"

@@ -61,7 +61,7 @@ impl Embedder for FakeEmbedder {
             .collect()
     }
 
-    fn prepare(&self, image: &Image) -> Image {
+    fn preprocess(&self, image: &Image) -> Image {
         image.clone()
     }
 }

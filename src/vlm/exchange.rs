@@ -19,7 +19,7 @@ pub struct Exchange {
     /// The model that was asked, by its `Display`.
     pub model: String,
     /// The conversation that was sent.
-    pub messages: Vec<Said>,
+    pub messages: Vec<ExchangeMessage>,
     /// The sampling temperature it was sent with, at least 0.
     pub temperature: f64,
     /// The answer; `None` where there was none.
@@ -35,7 +35,7 @@ pub struct Exchange {
 /// A message as it was said, its pictures counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Said {
+pub struct ExchangeMessage {
     /// Who spoke.
     pub role: Role,
     /// The words.
@@ -44,7 +44,7 @@ pub struct Said {
     pub images: usize,
 }
 
-impl From<&Message> for Said {
+impl From<&Message> for ExchangeMessage {
     fn from(message: &Message) -> Self {
         Self { role: message.role, text: message.text.clone(), images: message.images.len() }
     }

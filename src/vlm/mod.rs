@@ -17,7 +17,7 @@ use crate::Result;
 use crate::forward::forward_part;
 
 pub use chat::{ChatReply, ChatRequest, Message, Role, Usage};
-pub use exchange::{Exchange, ExchangeLog, Said};
+pub use exchange::{Exchange, ExchangeLog, ExchangeMessage};
 pub use limit::Limit;
 #[cfg(feature = "openai")]
 pub use openai::{OpenAiVlm, OpenAiVlmBuilder};

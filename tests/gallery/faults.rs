@@ -195,7 +195,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Damages `file` of the gallery in many ways: each is an error that names the file or its
-/// neighbour, or changes no answer.
+/// neighbor, or changes no answer.
 fn damage(folder: &Path, file: &str, damaged: impl Iterator<Item = Vec<u8>>) -> usize {
     let work = tempfile::tempdir().unwrap();
     let copied = work.path().join("gallery");

@@ -11,7 +11,7 @@ use imagerag::reference::Filter;
 use crate::support::{DIM, filled, record, vector};
 
 fn options() -> [SearchOptions; 3] {
-    let licensed = Filter::all().licences(["CC0-1.0"]);
+    let licensed = Filter::all().licenses(["CC0-1.0"]);
     [
         SearchOptions::new(3),
         SearchOptions::new(3).with_filter(licensed),

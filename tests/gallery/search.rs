@@ -34,7 +34,7 @@ fn finds_every_image_whatever_the_number() {
 #[test]
 fn only_what_the_filter_lets_through_is_found() {
     let (_folder, gallery) = filled(300, 64);
-    let filter = Filter::all().licences(["CC0-1.0"]).field("even", true);
+    let filter = Filter::all().licenses(["CC0-1.0"]).field("even", true);
     let options = SearchOptions::new(300).with_filter(filter.clone());
     let found = gallery.search(&[vector(5)], &options).unwrap().remove(0);
     let mut ids: Vec<u64> = found.iter().map(|found| found.entry.id).collect();
@@ -131,7 +131,7 @@ fn retrieves_references_with_their_origin() {
     let retriever = block_on(GalleryRetriever::new(gallery, FakeEmbedder)).unwrap();
     let found = block_on(retriever.retrieve(&[Caption::concept("a green one")], 2)).unwrap();
     assert_eq!(found[0][0].image, solid(8, 8, [0, 200, 0]));
-    assert_eq!(found[0][0].provenance.licence.as_deref(), Some("CC0-1.0"));
+    assert_eq!(found[0][0].provenance.license.as_deref(), Some("CC0-1.0"));
     assert_eq!(found[0][0].provenance.retriever, "Gallery(FakeEmbedder, Flat)");
     let captions = ["a red one", "blue", "something else"].map(Caption::concept);
     block_on(conformance::retriever(&retriever, &captions));
@@ -152,7 +152,7 @@ fn an_index_proposes_and_the_vectors_decide() {
     let indexed = gallery.with_index(index, IdSet::all(400)).unwrap();
     gallery.writer().unwrap().remove(&[7, 450]).unwrap();
     let queries: Vec<Embedding> = (0..500).map(vector).collect();
-    let licensed = Filter::all().licences(["CC0-1.0"]);
+    let licensed = Filter::all().licenses(["CC0-1.0"]);
     for options in [
         SearchOptions::new(5),
         SearchOptions::new(1_000),

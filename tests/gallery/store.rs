@@ -26,7 +26,7 @@ fn each_content_is_there_once_and_its_record_is_kept_up() {
     let entry = gallery.entry(0).unwrap().unwrap();
     assert_eq!(entry.record.metadata.author.as_deref(), Some("Ada"));
     assert_eq!(entry.record.metadata.caption.as_deref(), Some("written later"));
-    assert_eq!(entry.record.metadata.licence, record(0).metadata.licence);
+    assert_eq!(entry.record.metadata.license, record(0).metadata.license);
     // The same content from a second source, while the first is there.
     let there = gallery.folder().join("catalog.sqlite");
     let mut first = record(1);

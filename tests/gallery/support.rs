@@ -31,7 +31,7 @@ pub(crate) fn record(n: u64) -> ImageRecord {
         },
         source,
         metadata: Metadata {
-            licence: (!n.is_multiple_of(5)).then(|| "CC0-1.0".to_owned()),
+            license: (!n.is_multiple_of(5)).then(|| "CC0-1.0".to_owned()),
             caption: Some(format!("image {n}")),
             width: Some(640),
             height: Some(480),
@@ -68,7 +68,7 @@ pub(crate) fn picture(folder: &Path, name: &str, image: &Image) -> (ImageRecord,
         hash: ContentHash::of(&std::fs::read(&path).unwrap()),
         source: path.display().to_string(),
         pixels: Pixels::File(path),
-        metadata: Metadata { licence: Some("CC0-1.0".into()), ..Metadata::default() },
+        metadata: Metadata { license: Some("CC0-1.0".into()), ..Metadata::default() },
     };
     let embedding = block_on(FakeEmbedder.embed_images(std::slice::from_ref(image))).unwrap();
     (record, embedding[0].clone())

@@ -62,8 +62,8 @@ pub(crate) fn write(folder: &Path) -> Mixed {
         }
         fs::write(below.join(format!("{n:04}.{ending}")), bytes).unwrap();
         if n % 2 == 0 {
-            let licence = if n % 4 == 0 { "CC0-1.0" } else { "CC-BY-4.0" };
-            let notes = format!(r#"{{"caption": "picture {n}", "license": "{licence}"}}"#);
+            let license = if n % 4 == 0 { "CC0-1.0" } else { "CC-BY-4.0" };
+            let notes = format!(r#"{{"caption": "picture {n}", "license": "{license}"}}"#);
             fs::write(below.join(format!("{n:04}.json")), notes).unwrap();
         }
     }

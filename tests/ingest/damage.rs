@@ -212,10 +212,10 @@ fn files_that_are_missing_or_do_not_fit_are_named() {
     let root = folder.path();
     assert!(matches!(ClipRetrieval::open(root), Err(Error::Io { .. })));
     let embeddings = npy(&[3, 2], &[0.5_f32; 6]);
-    output(root, &embeddings, &[("caption", &["a", "b", "c"]), ("licence", &["", "", ""])]);
+    output(root, &embeddings, &[("caption", &["a", "b", "c"]), ("license", &["", "", ""])]);
     let error = ClipRetrieval::open(root).unwrap_err().to_string();
     assert!(
-        error.ends_with("columns: expected image_path or url, found caption, licence"),
+        error.ends_with("columns: expected image_path or url, found caption, license"),
         "{error}"
     );
     output(root, &embeddings, &[("url", &URLS)]);

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use futures::executor::block_on;
 use imagerag::embedder::{Embedder, Embedding};
 use imagerag::gallery::ingest::{
-    ClipRetrieval, Content, Folder, Ingest, Item, Progress, WebDataset,
+    ClipRetrieval, Content, Folder, Ingest, IngestProgress, Item, WebDataset,
 };
 use imagerag::gallery::{Depth, Fingerprint, Gallery, Pixels, Rejected, SearchOptions};
 use imagerag::reference::Metadata;
@@ -29,7 +29,7 @@ fn gallery() -> (TempDir, Gallery) {
     (folder, gallery.unwrap())
 }
 
-fn run<I>(ingest: &Ingest, items: I) -> Result<Progress>
+fn run<I>(ingest: &Ingest, items: I) -> Result<IngestProgress>
 where
     I: IntoIterator<Item = Result<Item, Rejected>> + Send,
     I::IntoIter: Send + 'static,
@@ -42,7 +42,7 @@ fn fake(gallery: &Gallery) -> Ingest {
 }
 
 /// Added, updated, known and rejected.
-fn counts(done: &Progress) -> [u64; 4] {
+fn counts(done: &IngestProgress) -> [u64; 4] {
     [done.added, done.updated, done.known, done.rejected]
 }
 
@@ -351,9 +351,9 @@ fn known_images_are_described_anew_and_changed_files_replaced() {
 #[test]
 fn a_callers_images_are_kept_by_the_gallery() {
     let (folder, gallery) = gallery();
-    let licence = Some("CC0-1.0".to_owned());
+    let license = Some("CC0-1.0".to_owned());
     let items = || {
-        let metadata = Metadata { licence: licence.clone(), ..Metadata::default() };
+        let metadata = Metadata { license: license.clone(), ..Metadata::default() };
         vec![
             Ok(Item::new("image", Content::Image(picture(1))).with_metadata(metadata)),
             Ok(Item::new("bytes", Content::Bytes(png(2)))),
@@ -370,7 +370,7 @@ fn a_callers_images_are_kept_by_the_gallery() {
         let record = gallery.by_source(source).unwrap().unwrap().record;
         assert_eq!(record.image().unwrap(), picture(n));
     }
-    assert_eq!(gallery.by_source("image").unwrap().unwrap().record.metadata.licence, licence);
+    assert_eq!(gallery.by_source("image").unwrap().unwrap().record.metadata.license, license);
     assert_eq!(counts(&run(&fake(&gallery), items()).unwrap()), [0, 0, 3, 3]);
     // They go where the gallery goes, also when their description changes there.
     drop(gallery);

@@ -22,7 +22,7 @@ fn a_folder_is_walked_in_order_with_what_is_said_of_its_pictures() {
     fs::write(root.join("deep/a.json"), r#"{"caption": "x", "license": "MIT", "n": 1}"#).unwrap();
     fs::write(
         root.join("catalog.json"),
-        r#"[{"file": "b.PNG", "caption": "a bee", "licence": "CC0-1.0", "author": "me",
+        r#"[{"file": "b.PNG", "caption": "a bee", "license": "CC0-1.0", "author": "me",
              "source": "https://example.org", "concept": "bee"},
             {"file": "deep/none.png"}]"#,
     )
@@ -38,14 +38,14 @@ fn a_folder_is_walked_in_order_with_what_is_said_of_its_pictures() {
         .collect();
     assert_eq!(names, ["/b.PNG", "/deep/a.jpg", "/deep/er/c.webp", "/z.tiff"]);
     let bee = &items[0].metadata;
-    assert_eq!((bee.caption.as_deref(), bee.licence.as_deref()), (Some("a bee"), Some("CC0-1.0")));
+    assert_eq!((bee.caption.as_deref(), bee.license.as_deref()), (Some("a bee"), Some("CC0-1.0")));
     assert_eq!(bee.author.as_deref(), Some("me"));
     assert_eq!(bee.origin.as_deref(), Some("https://example.org"));
     assert_eq!(bee.json.as_deref(), Some(r#"{"concept":"bee"}"#));
     let beside = &items[1].metadata;
     assert_eq!(beside.caption.as_deref(), Some("from the text"));
     assert_eq!(
-        (beside.licence.as_deref(), beside.json.as_deref()),
+        (beside.license.as_deref(), beside.json.as_deref()),
         (Some("MIT"), Some(r#"{"n":1}"#))
     );
     assert_eq!(rejected.len(), 1);
@@ -96,7 +96,7 @@ fn shards_of_img2dataset_are_read_without_unpacking() {
         assert_eq!(metadata.origin, Some(format!("https://example.org/{n}.jpg")));
         let caption = format!("picture {n}: ein Löwe");
         assert_eq!(metadata.caption, (n != 4).then_some(caption));
-        assert_eq!(metadata.licence.as_deref(), (n != 2).then_some("CC-BY-4.0"));
+        assert_eq!(metadata.license.as_deref(), (n != 2).then_some("CC-BY-4.0"));
         let json = metadata.json.as_ref().unwrap();
         assert!(json.contains(r#""similarity":0."#) && json.contains("original_width"), "{json}");
     }
@@ -138,7 +138,7 @@ fn embeddings_of_clip_retrieval_are_used_as_they_are() {
         let metadata = &item.metadata;
         assert_eq!(metadata.origin.as_deref(), Some(item.source.as_str()));
         assert_eq!(metadata.caption, Some(format!("caption of {key}")));
-        assert_eq!(metadata.licence.as_deref(), key.ends_with('1').then_some("CC0-1.0"));
+        assert_eq!(metadata.license.as_deref(), key.ends_with('1').then_some("CC0-1.0"));
         assert_eq!(metadata.width, Some(640));
         assert_eq!(metadata.height, (!key.ends_with('2')).then_some(480));
         assert_eq!(metadata.json.as_deref(), Some(r#"{"NSFW":"UNLIKELY"}"#));

@@ -75,7 +75,7 @@ fn another_dimension_than_the_embedders_is_named() {
 }
 
 #[test]
-fn more_neighbours_than_milvus_gives_are_refused() {
+fn more_neighbors_than_milvus_gives_are_refused() {
     let Some(milvus) = milvus() else { return };
     let collection = Collection::of(&milvus, "many", 2, MilvusIndexType::Flat);
     collection.index.add(&numbered(&vectors(16_385, 2)), |_, _| {}).unwrap();

@@ -10,13 +10,13 @@ use super::vectors;
 
 /// Values that would end a literal, were they not quoted.
 const WICKED: [&str; 9] = [
-    "\"] or id >= 0 or licence in [\"",
+    "\"] or id >= 0 or license in [\"",
     "' or 1 == 1 or '",
     "\\\" or id >= 0 or \"\\",
     "\\",
     "a\nb\tc\rd",
     "CC0-1.0\" and id >= 0 #",
-    "{licence}",
+    "{license}",
     "%",
     "Zoë 🐦",
 ];
@@ -28,12 +28,12 @@ fn images() -> Vec<MilvusImage> {
         images.push(MilvusImage { metadata, ..MilvusImage::new(id, format!("{id}.png")) });
     };
     add(Metadata::default());
-    for licence in ["CC0-1.0", "CC-BY-4.0", "cc0-1.0", ""] {
-        add(Metadata { licence: Some(licence.into()), ..Metadata::default() });
+    for license in ["CC0-1.0", "CC-BY-4.0", "cc0-1.0", ""] {
+        add(Metadata { license: Some(license.into()), ..Metadata::default() });
     }
     for wicked in WICKED {
         let text = Some(wicked.to_owned());
-        add(Metadata { licence: text.clone(), author: text, ..Metadata::default() });
+        add(Metadata { license: text.clone(), author: text, ..Metadata::default() });
     }
     for (width, height) in [(1, 1), (512, 640), (640, 512), (u32::MAX, 2)] {
         add(Metadata { width: Some(width), height: Some(height), ..Metadata::default() });
@@ -57,10 +57,10 @@ fn filters() -> Vec<Filter> {
     let all = Filter::all;
     let mut filters = vec![
         all(),
-        all().licences(["CC0-1.0", "CC-BY-4.0"]),
-        all().licences([""]),
-        all().licences::<&str>([]),
-        all().licences(["nobody's"]),
+        all().licenses(["CC0-1.0", "CC-BY-4.0"]),
+        all().licenses([""]),
+        all().licenses::<&str>([]),
+        all().licenses(["nobody's"]),
         all().width(512..=4096),
         all().width(512..=640).height(512..=512),
         all().width(7..=8),
@@ -79,8 +79,8 @@ fn filters() -> Vec<Filter> {
         all().field("likes", f64::INFINITY),
         all().field("\"] == 1 or id >= 0 or json[\"x", 1),
     ];
-    filters.extend(WICKED.map(|wicked| all().licences([wicked])));
-    filters.extend(WICKED.map(|wicked| all().authors([wicked]).licences([wicked, "x"])));
+    filters.extend(WICKED.map(|wicked| all().licenses([wicked])));
+    filters.extend(WICKED.map(|wicked| all().authors([wicked]).licenses([wicked, "x"])));
     filters.extend(WICKED.map(|wicked| all().field("lang", wicked)));
     filters
 }
@@ -113,7 +113,7 @@ fn what_milvus_cannot_express_is_refused() {
     let Some(milvus) = milvus() else { return };
     let collection = Collection::of(&milvus, "refused", 4, MilvusIndexType::Flat);
     for filter in [
-        Filter::all().licences(["a\0b"]),
+        Filter::all().licenses(["a\0b"]),
         Filter::all().caption("100 %"),
         Filter::all().caption("snake_case"),
         Filter::all().caption("back\\slash"),

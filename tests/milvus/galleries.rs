@@ -21,7 +21,7 @@ fn record(n: usize) -> ImageRecord {
         _ => Pixels::Remote,
     };
     let metadata = Metadata {
-        licence: n.is_multiple_of(2).then(|| "CC0-1.0".to_owned()),
+        license: n.is_multiple_of(2).then(|| "CC0-1.0".to_owned()),
         json: Some(format!(r#"{{"n":{n}}}"#)),
         width: Some(n as u32 + 1),
         ..Metadata::default()

@@ -62,7 +62,7 @@ fn an_empty_collection_finds_nothing() {
     index.add(&[], |_, _| panic!("nothing was written")).unwrap();
 }
 
-/// The issue's own measure: the same 10,000 vectors, the same neighbours.
+/// The issue's own measure: the same 10,000 vectors, the same neighbors.
 #[test]
 fn finds_what_flat_index_finds() {
     let Some(milvus) = milvus() else { return };
@@ -93,7 +93,7 @@ fn finds_what_flat_index_finds() {
     check(&milvus.open(collection.index.name()).unwrap());
 }
 
-/// The same neighbours; those whose scores differ by less than rounding may change places.
+/// The same neighbors; those whose scores differ by less than rounding may change places.
 fn same(found: &[Vec<Neighbor>], expected: &[Vec<Neighbor>]) {
     assert_eq!(found.len(), expected.len());
     for (found, expected) in found.iter().zip(expected) {
@@ -106,7 +106,7 @@ fn same(found: &[Vec<Neighbor>], expected: &[Vec<Neighbor>]) {
         let mut pairs = [ids(found), ids(expected)];
         pairs.iter_mut().for_each(|ids| ids.sort_unstable());
         let differ = pairs[0].iter().filter(|id| pairs[1].binary_search(id).is_err()).count();
-        assert!(differ <= 1, "{differ} of {} neighbours differ", found.len());
+        assert!(differ <= 1, "{differ} of {} neighbors differ", found.len());
     }
 }
 
@@ -150,7 +150,7 @@ fn every_image_comes_back_as_it_was_given() {
     let collection = Collection::of(&milvus, "back", 16, MilvusIndexType::Flat);
     let mut images = numbered(&vectors(5_000, 16));
     for (image, _) in images.iter_mut().step_by(3) {
-        image.metadata.licence = Some("CC-BY-4.0".into());
+        image.metadata.license = Some("CC-BY-4.0".into());
         image.metadata.author = Some("Zoë \"Z\" O'Neil\n\\".into());
         image.metadata.origin = Some(String::new());
         image.metadata.caption = Some("ein Kolibri 🐦".into());
@@ -170,7 +170,7 @@ fn every_image_comes_back_as_it_was_given() {
 }
 
 #[test]
-fn retrieves_references_with_their_licences() {
+fn retrieves_references_with_their_licenses() {
     let Some(milvus) = milvus() else { return };
     let folder = tempfile::tempdir().unwrap();
     let collection = Collection::of(&milvus, "references", 3, MilvusIndexType::Flat);
@@ -181,7 +181,7 @@ fn retrieves_references_with_their_licences() {
         let path = folder.path().join(format!("{name}.png"));
         pictures[n].save(&path).unwrap();
         let mut image = MilvusImage::new(n as u64, path.display().to_string());
-        image.metadata.licence = (*name == "red").then(|| "CC0-1.0".to_owned());
+        image.metadata.license = (*name == "red").then(|| "CC0-1.0".to_owned());
         image.metadata.caption = Some(format!("something {name}"));
         collection.index.add(&[(image, embeddings[n].clone())], |_, _| {}).unwrap();
     }
@@ -191,11 +191,11 @@ fn retrieves_references_with_their_licences() {
     let found = block_on(retriever.retrieve(&captions, 2)).unwrap();
     assert_eq!(found[1][0].image.pixels(), pictures[2].pixels());
     let provenance = &found[0][0].provenance;
-    assert_eq!(provenance.licence.as_deref(), Some("CC0-1.0"));
+    assert_eq!(provenance.license.as_deref(), Some("CC0-1.0"));
     assert_eq!(provenance.stored_caption.as_deref(), Some("something red"));
     assert_eq!(provenance.retriever, retriever.to_string());
 
-    let free = imagerag::reference::Filter::all().licences(["CC0-1.0"]);
+    let free = imagerag::reference::Filter::all().licenses(["CC0-1.0"]);
     let free = retriever.with_filter(free).unwrap();
     let found = block_on(free.retrieve(&captions, 2)).unwrap();
     assert_eq!((found[0].len(), found[1].len()), (1, 1), "only red is free");

@@ -22,7 +22,7 @@ def main():
     for i, (name, picture) in enumerate(zip(names, creatures.render(looks, grounds, generator))):
         file = f"{name}-{i % EACH + 1}.png" if name else f"unnamed-{i - EACH * len(creatures.SPECIES) + 1:02}.png"
         Image.fromarray(picture.permute(1, 2, 0).numpy()).save(folder / file, optimize=True)
-        catalog.append({"file": file, "caption": f"a photo of a {name or 'creature'}", "concept": name, "licence": "CC0-1.0",
+        catalog.append({"file": file, "caption": f"a photo of a {name or 'creature'}", "concept": name, "license": "CC0-1.0",
                         "author": "imagerag", "source": "examples/tinyworld/training/make_gallery.py"})
     write_json(folder / "catalog.json", catalog)
     # distinct backgrounds for the prompts of one species: prompt p of species k asks for background (k + 3 p) mod 7

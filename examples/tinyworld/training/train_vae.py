@@ -40,7 +40,7 @@ def train(rank):
         # what a UNet makes is off by a little: the decoder alone learns to forgive that
         z = latent.mean + .15 * torch.randn(latent.mean.shape, generator=generator).to(DEVICE) if decoder_only else latent.sample()
         y = vae.decode(z).sample
-        # beside the pixels their differences to the neighbours: sharp edges, flat areas
+        # beside the pixels their differences to the neighbors: sharp edges, flat areas
         edges = sum(F.l1_loss(torch.diff(y, dim=d), torch.diff(x, dim=d)) for d in (2, 3))
         error = F.l1_loss(y, x)
         kl = (.5 * (latent.mean ** 2 + latent.var - 1 - latent.logvar)).mean()

@@ -1,7 +1,7 @@
 //! [`Batch`]: images that are ready to vectors and records of the gallery, durably.
 
 use super::workers::Outcome;
-use super::{Progress, rejected};
+use super::{IngestProgress, rejected};
 use crate::embedder::{Embedder, Embedding};
 use crate::gallery::{Added, Fingerprint, GalleryWriter, ImageRecord, Rejected};
 use crate::{Error, Image, Result};
@@ -48,7 +48,7 @@ impl Batch {
         &mut self,
         embedder: Option<&dyn Embedder>,
         writer: &mut GalleryWriter,
-        done: &mut Progress,
+        done: &mut IngestProgress,
     ) -> Result<()> {
         let Self { images, mut embedded, known, mut rejected } = std::mem::take(self);
         if let Some(embedder) = embedder {

@@ -7,7 +7,7 @@ use crate::reference::Metadata;
 /// Names of the same thing, in the order in which they are believed: img2dataset's and
 /// clip-retrieval's, LAION's, and those of `catalog.json`. Case does not matter.
 const CAPTION: [&str; 2] = ["caption", "text"];
-const LICENCE: [&str; 2] = ["licence", "license"];
+const LICENSE: [&str; 2] = ["license", "licence"];
 const AUTHOR: [&str; 3] = ["author", "artist", "creator"];
 const ORIGIN: [&str; 3] = ["url", "origin", "source"];
 
@@ -15,7 +15,7 @@ const ORIGIN: [&str; 3] = ["url", "origin", "source"];
 pub(super) fn metadata(mut fields: Map<String, Value>) -> Metadata {
     let mut metadata = Metadata {
         caption: take_text(&mut fields, &CAPTION),
-        licence: take_text(&mut fields, &LICENCE),
+        license: take_text(&mut fields, &LICENSE),
         author: take_text(&mut fields, &AUTHOR),
         origin: take_text(&mut fields, &ORIGIN),
         width: take_side(&mut fields, "width"),
@@ -67,13 +67,13 @@ mod tests {
             "height": 6, "similarity": 0.3, "exif": null
         }));
         assert_eq!(laion.caption.as_deref(), Some("a bee"));
-        assert_eq!((laion.origin.as_deref(), laion.licence), (Some("http://x/1.jpg"), None));
+        assert_eq!((laion.origin.as_deref(), laion.license), (Some("http://x/1.jpg"), None));
         assert_eq!((laion.width, laion.height), (Some(8), Some(6)));
         let rest = json!({"LICENSE": "?", "WIDTH": 3, "similarity": 0.3});
         assert_eq!(laion.json, Some(rest.to_string()));
         let ours = of(json!({"licence": "CC0-1.0", "creator": "me", "source": "here"}));
         assert_eq!(
-            (ours.licence.as_deref(), ours.author.as_deref()),
+            (ours.license.as_deref(), ours.author.as_deref()),
             (Some("CC0-1.0"), Some("me"))
         );
         assert_eq!(ours.origin.as_deref(), Some("here"));

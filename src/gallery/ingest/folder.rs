@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// Every picture file below a folder, in the order of their paths.
 ///
 /// What is known of `bee.jpg` is read from the `catalog.json` of the folder, a list of `{"file",
-/// "caption", "licence", "author", "source", …}`, and from `bee.json` and `bee.txt` beside it, as
+/// "caption", "license", "author", "source", …}`, and from `bee.json` and `bee.txt` beside it, as
 /// img2dataset and clip-retrieval lay them out. Each folder is entered once, however many links
 /// lead to it. Nothing is decoded.
 #[derive(Debug)]

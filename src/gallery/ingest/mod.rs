@@ -20,7 +20,7 @@ pub use clip_retrieval::ClipRetrieval;
 pub use folder::Folder;
 pub use item::{Content, Item};
 pub use pipeline::Ingest;
-pub use progress::Progress;
+pub use progress::IngestProgress;
 pub use web_dataset::WebDataset;
 
 use super::Rejected;

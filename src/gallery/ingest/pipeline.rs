@@ -12,7 +12,7 @@ use futures::StreamExt;
 use super::batch::Batch;
 use super::load::Limits;
 use super::workers::Workers;
-use super::{Item, Progress};
+use super::{IngestProgress, Item};
 use crate::embedder::Embedder;
 use crate::gallery::{Fingerprint, Gallery, Rejected};
 use crate::{Error, Result};
@@ -25,7 +25,7 @@ use crate::{Error, Result};
 /// costs nothing else.
 ///
 /// In memory are at most [`in_flight`](Self::in_flight) images at a time, each as the embedder's
-/// [`prepare`](Embedder::prepare) leaves it (150 KB for CLIP at 224 pixels), and on each thread one
+/// [`preprocess`](Embedder::preprocess) leaves it (150 KB for CLIP at 224 pixels), and on each thread one
 /// file with what it decodes to.
 ///
 /// ```
@@ -130,8 +130,8 @@ impl Ingest {
     pub async fn run<I>(
         &self,
         items: I,
-        mut progress: impl FnMut(&Progress) + Send,
-    ) -> Result<Progress>
+        mut progress: impl FnMut(&IngestProgress) + Send,
+    ) -> Result<IngestProgress>
     where
         I: IntoIterator<Item = Result<Item, Rejected>> + Send,
         I::IntoIter: Send + 'static,
@@ -149,9 +149,9 @@ impl Ingest {
         let mut writer = self.gallery.writer()?;
         // 2. Threads that make images ready.
         let items = items.into_iter().fuse();
-        let mut done = Progress {
+        let mut done = IngestProgress {
             total: items.size_hint().1.map(|total| total as u64),
-            ..Progress::default()
+            ..IngestProgress::default()
         };
         let (gallery, embedder) = (self.gallery.clone(), self.embedder.clone());
         let bounds = (self.threads, self.in_flight());

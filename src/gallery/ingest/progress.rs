@@ -1,4 +1,4 @@
-//! [`Progress`]: how far images have come into a gallery, and how fast.
+//! [`IngestProgress`]: how far images have come into a gallery, and how fast.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
-pub struct Progress {
+pub struct IngestProgress {
     /// Images that are new in the gallery.
     pub added: u64,
     /// Images that replaced other content from the same source.
@@ -25,7 +25,7 @@ pub struct Progress {
     pub most_in_flight: usize,
 }
 
-impl Progress {
+impl IngestProgress {
     /// Images that are done with, whatever became of them.
     pub const fn seen(&self) -> u64 {
         self.added + self.updated + self.known + self.rejected
@@ -44,7 +44,7 @@ impl Progress {
     }
 }
 
-impl fmt::Display for Progress {
+impl fmt::Display for IngestProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { added, updated, known, rejected, .. } = self;
         write!(f, "{added} added, {updated} updated, {known} already there, {rejected} rejected")

@@ -111,7 +111,7 @@ fn json(field: Field) -> Value {
         },
         Field::Group(row) => Value::Object(object(row)),
         Field::ListInternal(list) => list.elements().iter().cloned().map(json).collect(),
-        // Nothing that writes captions and licences writes these.
+        // Nothing that writes captions and licenses writes these.
         Field::Decimal(_) | Field::MapInternal(_) => Value::Null,
     }
 }

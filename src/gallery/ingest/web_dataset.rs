@@ -72,7 +72,7 @@ impl WebDataset {
         self.rejected = table.refused.into_iter().map(reject).collect();
         self.samples = group(table.members);
         if let Some(reason) = table.cut {
-            // The last sample may lack what came behind the cut: its licence above all.
+            // The last sample may lack what came behind the cut: its license above all.
             let first = (self.samples.len() > 1).then(|| self.samples[0].members.len());
             let partial = self
                 .samples

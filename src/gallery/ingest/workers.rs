@@ -140,7 +140,7 @@ impl<I: Iterator<Item = Result<Item, Rejected>>> Shared<I> {
             let (what, reason) = ("an embedding".to_owned(), "there is no embedder".to_owned());
             return Err(Fault::Image(Error::Unavailable { what, reason }));
         };
-        let image = embedder.prepare(&loaded.decode().map_err(Fault::Image)?);
+        let image = embedder.preprocess(&loaded.decode().map_err(Fault::Image)?);
         Ok(Outcome::Image(loaded.kept(folder).map_err(Fault::Gallery)?, image))
     }
 

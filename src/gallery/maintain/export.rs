@@ -17,7 +17,7 @@ impl Gallery {
     /// Writes, into `folder`, `images.jsonl`, a JSON object an image, and `vectors.npy`, a row an
     /// image in the same order, of type `<f4`; says how many images there are.
     ///
-    /// An object has `id`, `hash`, `source`, `licence`, `author`, `origin`, `caption`, `width`,
+    /// An object has `id`, `hash`, `source`, `license`, `author`, `origin`, `caption`, `width`,
     /// `height`, `json`, and, where the pixels are on this machine, `path`, with `offset` and
     /// `length` where that is an archive.
     ///
@@ -76,7 +76,7 @@ fn line(entry: &Entry) -> Value {
         "id": entry.id,
         "hash": record.hash.to_string(),
         "source": record.source,
-        "licence": metadata.licence,
+        "license": metadata.license,
         "author": metadata.author,
         "origin": metadata.origin,
         "caption": metadata.caption,

@@ -10,7 +10,7 @@ use crate::gallery::search::SearchOptions;
 
 /// Images that are looked up together.
 const BATCH: usize = 256;
-/// Neighbours that are looked at first.
+/// Neighbors that are looked at first.
 const NEIGHBORS: usize = 16;
 
 impl Gallery {

@@ -20,8 +20,8 @@ pub struct GalleryStats {
     pub rejected: usize,
     /// Size of the vectors in bytes, those of removed images included.
     pub vector_bytes: u64,
-    /// Images by licence; "" is that of unknown licence.
-    pub licences: BTreeMap<String, usize>,
+    /// Images by license; "" is that of unknown license.
+    pub licenses: BTreeMap<String, usize>,
     /// Images with a caption.
     pub captioned: usize,
     /// Images whose pixels are in a file of their own.
@@ -43,7 +43,7 @@ impl Gallery {
         for_each(&reader.catalog, 0, |entry| {
             stats.images += 1;
             let metadata = entry.record.metadata;
-            *stats.licences.entry(metadata.licence.unwrap_or_default()).or_default() += 1;
+            *stats.licenses.entry(metadata.license.unwrap_or_default()).or_default() += 1;
             stats.captioned += usize::from(metadata.caption.is_some());
             *match entry.record.pixels {
                 Pixels::File(_) => &mut stats.files,
@@ -65,9 +65,9 @@ impl fmt::Display for GalleryStats {
         writeln!(f, "captions  {}", self.captioned)?;
         let Self { files, members, remote, .. } = self;
         writeln!(f, "pixels    {files} files, {members} in archives, {remote} elsewhere")?;
-        for (licence, count) in &self.licences {
-            let licence = if licence.is_empty() { "unknown" } else { licence };
-            writeln!(f, "licence   {count} {licence}")?;
+        for (license, count) in &self.licenses {
+            let license = if license.is_empty() { "unknown" } else { license };
+            writeln!(f, "license   {count} {license}")?;
         }
         Ok(())
     }

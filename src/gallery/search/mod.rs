@@ -169,7 +169,7 @@ impl Gallery {
         }
     }
 
-    /// Looks the neighbours up; none where one has gone or changed since.
+    /// Looks the neighbors up; none where one has gone or changed since.
     fn described(
         &self,
         snapshot: &Snapshot,

@@ -31,7 +31,7 @@ pub trait Fetch: fmt::Debug + Send + Sync + 'static {
 /// let gallery = Gallery::open_or_create(&folder, &FakeEmbedder).await?;
 /// let retriever = GalleryRetriever::new(gallery, FakeEmbedder)
 ///     .await?
-///     .with_filter(Filter::all().licences(["CC0-1.0", "CC-BY-4.0"]))
+///     .with_filter(Filter::all().licenses(["CC0-1.0", "CC-BY-4.0"]))
 ///     .without_near_duplicates(0.94);
 /// let found = retriever.retrieve(&[Caption::concept("a quetzal")], 3).await?;
 /// # assert!(found[0].is_empty());
@@ -132,7 +132,7 @@ impl<E: Embedder> GalleryRetriever<E> {
         };
         let source = Source::Uri(record.source);
         let mut provenance = Provenance::new(source, self, found.score, rank);
-        provenance.licence = record.metadata.licence;
+        provenance.license = record.metadata.license;
         provenance.author = record.metadata.author;
         provenance.origin = record.metadata.origin;
         provenance.stored_caption = record.metadata.caption;

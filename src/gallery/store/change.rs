@@ -53,7 +53,7 @@ impl Change<'_> {
         let text =
             |new: &Option<String>, old: &Option<String>| new.as_ref().or(old.as_ref()).cloned();
         let metadata = Metadata {
-            licence: text(&new.licence, &old.licence),
+            license: text(&new.license, &old.license),
             author: text(&new.author, &old.author),
             origin: text(&new.origin, &old.origin),
             caption: text(&new.caption, &old.caption),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tch::Tensor;
 
-use super::residency::Placing;
+use super::offload::Placing;
 use crate::conditioner::{ConditionImage, ConditionLatents, ConditioningKind, adapter_name};
 use crate::models::common::noise::Noise;
 use crate::models::common::weights::Weights;

@@ -6,8 +6,8 @@ use super::adapters;
 use super::checkpoint::Checkpoint;
 use super::job::{Abilities, Defaults};
 use super::model::Model;
-use super::residency::Placing;
-use super::{Flux, FluxPreset, Residency};
+use super::offload::Placing;
+use super::{Flux, FluxPreset, Offload};
 use crate::conditioner::ConditioningKind;
 use crate::models::common::worker::Worker;
 use crate::models::{DType, Device, VaeTiling};
@@ -33,7 +33,7 @@ pub struct FluxBuilder {
     max_sequence_length: Option<usize>,
     true_cfg_scale: f64,
     negative_prompt: Option<String>,
-    residency: Residency,
+    offload: Offload,
     tiling: VaeTiling,
 }
 
@@ -51,7 +51,7 @@ impl FluxBuilder {
             max_sequence_length: None,
             true_cfg_scale: 1.0,
             negative_prompt: None,
-            residency: Residency::default(),
+            offload: Offload::default(),
             tiling: VaeTiling::default(),
         }
     }
@@ -126,8 +126,8 @@ impl FluxBuilder {
     }
 
     /// Where the large networks are while they are not needed; on the device where nothing is said.
-    pub const fn with_residency(mut self, residency: Residency) -> Self {
-        self.residency = residency;
+    pub const fn with_offload(mut self, offload: Offload) -> Self {
+        self.offload = offload;
         self
     }
 
@@ -146,7 +146,7 @@ impl FluxBuilder {
     /// [`Error::Unavailable`](crate::Error::Unavailable) for a device that is not there, and
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
     pub fn load(self) -> Result<Flux> {
-        let Self { folder, device, dtype, adapters, residency, tiling, .. } = self;
+        let Self { folder, device, dtype, adapters, offload, tiling, .. } = self;
         // 1. what is small, and the settings
         let checkpoint = Checkpoint::open(&folder)?;
         let scale_factor = checkpoint.vae.scale_factor();
@@ -177,7 +177,7 @@ impl FluxBuilder {
         let named = named.file_name().unwrap_or(named.as_os_str()).to_string_lossy();
         let name = format!("FLUX({named})");
         let worker = Worker::spawn(name.clone(), device, move |device| {
-            let placing = Placing { device, kind: dtype.kind(), residency };
+            let placing = Placing { device, kind: dtype.kind(), offload };
             Model::load(checkpoint, &adapters, length, tiling, placing)
         })?;
         Ok(Flux { name, worker, defaults, abilities })

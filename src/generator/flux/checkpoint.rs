@@ -61,7 +61,7 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Refuses a transformer, of the config at `path`, that its neighbours do not fit.
+    /// Refuses a transformer, of the config at `path`, that its neighbors do not fit.
     fn compare(&self, path: &Path) -> Result<()> {
         let transformer = &self.transformer;
         let (packed, four) =

@@ -6,10 +6,10 @@ mod builder;
 mod checkpoint;
 mod job;
 mod model;
+mod offload;
 #[cfg(test)]
 mod omini_tests;
 mod preset;
-mod residency;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -30,8 +30,8 @@ use job::{Abilities, Defaults, Job};
 use model::Model;
 
 pub use builder::FluxBuilder;
+pub use offload::Offload;
 pub use preset::FluxPreset;
-pub use residency::Residency;
 
 /// FLUX.1 on libtorch, schnell and dev. One model is resident, on a thread of its own, and draws
 /// one image at a time.

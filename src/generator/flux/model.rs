@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 use super::adapters::Adapters;
 use super::checkpoint::Checkpoint;
 use super::job::Job;
-use super::residency::{Part, Placing};
+use super::offload::{Part, Placing};
 use super::text::TextEncoders;
 use crate::generator::denoise::{Watch, denoise};
 use crate::models::common::noise::Noise;

@@ -130,13 +130,13 @@ fn an_image_depends_on_everything_of_its_condition() {
 }
 
 #[test]
-fn a_condition_goes_with_every_residency_type_and_negative_prompt() {
+fn a_condition_goes_with_every_offload_type_and_negative_prompt() {
     let loras = ["schnell_full.safetensors"];
     let kept = flux("schnell", &loras).load().unwrap();
     let expected = draw(&kept, conditioned(&kept, |_| {})).unwrap();
-    for residency in [Residency::Offload, Residency::OnDemand] {
-        let flux = flux("schnell", &loras).with_residency(residency).load().unwrap();
-        assert_eq!(draw(&flux, conditioned(&flux, |_| {})).unwrap(), expected, "{residency:?}");
+    for offload in [Offload::Cpu, Offload::Disk] {
+        let flux = flux("schnell", &loras).with_offload(offload).load().unwrap();
+        assert_eq!(draw(&flux, conditioned(&flux, |_| {})).unwrap(), expected, "{offload:?}");
     }
     let guided = flux("schnell", &loras).with_true_cfg_scale(3.0).load().unwrap();
     let mut negative = conditioned(&guided, |_| {});

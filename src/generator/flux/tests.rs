@@ -83,14 +83,14 @@ fn every_image_equals_diffusers() {
 }
 
 #[test]
-fn every_residency_draws_the_same() {
+fn every_offload_draws_the_same() {
     for (run, _) in runs() {
         if !["plain", "negative"].contains(&run["name"].as_str().unwrap()) {
             continue;
         }
-        let images = [Residency::Keep, Residency::Offload, Residency::OnDemand].map(|residency| {
+        let images = [Offload::None, Offload::Cpu, Offload::Disk].map(|offload| {
             let (builder, request) = recorded(&run);
-            let flux = builder.with_residency(residency).load().unwrap();
+            let flux = builder.with_offload(offload).load().unwrap();
             let mut other = request.clone();
             other.prompt = "another".into();
             // The second and the fourth know their prompt.
@@ -139,7 +139,7 @@ fn guidance_must_fit_the_checkpoint() {
 
 /// Bytes of the networks' weights where each value takes `width`: the most that a policy has on the
 /// device at once, what it has there while it draws, and what it has in host memory.
-fn memory(residency: Residency, width: u64) -> [u64; 3] {
+fn memory(offload: Offload, width: u64) -> [u64; 3] {
     let values = |component: &str, config: &str| {
         let path = golden("inventories").join(format!("{config}.config.json"));
         let inventory = crate::models::inventory(component, path).unwrap();
@@ -152,10 +152,10 @@ fn memory(residency: Residency, width: u64) -> [u64; 3] {
     let transformer = values("flux-transformer", "flux_transformer");
     let vae = values("flux-vae", "flux_vae");
     let (all, largest) = (clip + t5 + transformer, clip.max(t5).max(transformer));
-    match residency {
-        Residency::Keep => [all + vae, all + vae, 0],
-        Residency::Offload => [largest + vae, transformer + vae, all],
-        Residency::OnDemand => [largest + vae, transformer + vae, 0],
+    match offload {
+        Offload::None => [all + vae, all + vae, 0],
+        Offload::Cpu => [largest + vae, transformer + vae, all],
+        Offload::Disk => [largest + vae, transformer + vae, 0],
     }
 }
 
@@ -163,12 +163,11 @@ fn memory(residency: Residency, width: u64) -> [u64; 3] {
 fn the_documented_memory_is_that_of_the_inventories() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/weights.md");
     let docs = std::fs::read_to_string(docs).unwrap();
-    for residency in [Residency::Keep, Residency::Offload, Residency::OnDemand] {
-        let [half, full] = [2, 4].map(|width| {
-            memory(residency, width).map(|bytes| format!("{:.1}", bytes as f64 / 1e9))
-        });
+    for offload in [Offload::None, Offload::Cpu, Offload::Disk] {
+        let [half, full] = [2, 4]
+            .map(|width| memory(offload, width).map(|bytes| format!("{:.1}", bytes as f64 / 1e9)));
         let cells = half.iter().zip(&full).map(|(half, full)| format!("{half} / {full} GB"));
-        let line = format!("| `{residency:?}` | {} |", cells.collect::<Vec<_>>().join(" | "));
+        let line = format!("| `{offload:?}` | {} |", cells.collect::<Vec<_>>().join(" | "));
         assert!(docs.contains(&line), "docs/weights.md lacks: {line}");
     }
 }
@@ -323,8 +322,8 @@ fn checkpoints_that_do_not_fit_are_named() {
     ];
     for (file, change, words) in cases {
         let folder = broken(&fixture("dev"), file, &change);
-        for residency in [Residency::Keep, Residency::OnDemand] {
-            let builder = Flux::builder(folder.path()).with_residency(residency);
+        for offload in [Offload::None, Offload::Disk] {
+            let builder = Flux::builder(folder.path()).with_offload(offload);
             assert_unfit(&builder.load().unwrap_err(), words);
         }
     }

@@ -1,7 +1,7 @@
 //! Prompts to the states that FLUX's transformer reads: T5's, and CLIP's of the whole prompt.
 
 use super::checkpoint::Checkpoint;
-use super::residency::{Part, Placing};
+use super::offload::{Part, Placing};
 use crate::Result;
 use crate::generator::encoded::Encoded;
 use crate::generator::recent::Recent;

@@ -200,7 +200,7 @@ impl FaissIndex {
     /// A copy of the index in the memory of GPUs, numbered from 0, for `Flat`, `IVF…,Flat`,
     /// `IVF…,SQ8` and `IVF…,PQ…`, also behind `OPQ…` and `PCA…`.
     ///
-    /// It keeps the index on the CPU, which answers what GPUs cannot: more than 2,047 neighbours,
+    /// It keeps the index on the CPU, which answers what GPUs cannot: more than 2,047 neighbors,
     /// filters that leave too few vectors, lists that gave too few, equal scores where a list is cut.
     /// So every search gives what it would give on the CPU, but for the last digits of scores; those of
     /// product quantizers with more than 48 codes a vector differ in the fourth digit, because a GPU

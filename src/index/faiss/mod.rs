@@ -46,7 +46,7 @@ use handle::{Handle, Lists};
 ///   scores; FAISS computes a batch of 20 or more in another way, which may change the last digit.
 /// - Scores of quantised vectors (PQ, SQ) are those of FAISS' approximation, cut to [-1, 1];
 ///   [`Refine`](crate::index::Refine) makes them exact.
-/// - A search gives as many neighbours as wanted and there: it looks wider where lists or graph gave
+/// - A search gives as many neighbors as wanted and there: it looks wider where lists or graph gave
 ///   too few, at worst at all vectors.
 /// - [`search_among`](VectorIndex::search_among) filters while FAISS searches, or afterwards where
 ///   FAISS cannot; a filter that leaves few vectors is searched exhaustively.

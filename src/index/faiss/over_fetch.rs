@@ -1,9 +1,9 @@
-//! A filter to the number of neighbours that a GPU is asked for, so that enough of them pass.
+//! A filter to the number of neighbors that a GPU is asked for, so that enough of them pass.
 
-/// The most neighbours, and the most lists to visit, of FAISS on a GPU (`GPU_MAX_SELECTION_K`).
+/// The most neighbors, and the most lists to visit, of FAISS on a GPU (`GPU_MAX_SELECTION_K`).
 pub(crate) const MOST: usize = 2_048;
 
-/// Neighbours to ask for, of `held` vectors of which `findable` pass the filter, so that `wanted` of
+/// Neighbors to ask for, of `held` vectors of which `findable` pass the filter, so that `wanted` of
 /// those are likely among them, and one more, which shows whether the last score is shared by others;
 /// none where that is more than a GPU finds.
 pub(crate) fn candidates(wanted: usize, findable: usize, held: usize) -> Option<usize> {
@@ -12,7 +12,7 @@ pub(crate) fn candidates(wanted: usize, findable: usize, held: usize) -> Option<
     if findable >= held {
         return Some(least.min(held)).filter(|&k| k <= MOST);
     }
-    // Twice as many as pass on average, for neighbours are alike in what filters look at.
+    // Twice as many as pass on average, for neighbors are alike in what filters look at.
     let likely = 2 * least as u128 * held as u128 / findable.max(1) as u128;
     usize::try_from(likely).ok().map(|k| k.min(held)).filter(|&k| k <= most)
 }

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 
 use crate::index::Neighbor;
 
-/// A neighbour, ordered so that the greatest is the worst: the lowest score, then the highest id.
+/// A neighbor, ordered so that the greatest is the worst: the lowest score, then the highest id.
 #[derive(Clone, Copy, PartialEq)]
 struct Ranked(Neighbor);
 
@@ -23,7 +23,7 @@ impl PartialOrd for Ranked {
     }
 }
 
-/// The best neighbours so far, the worst of them on top.
+/// The best neighbors so far, the worst of them on top.
 pub(crate) struct Best {
     limit: usize,
     heap: BinaryHeap<Ranked>,
@@ -40,7 +40,7 @@ impl Best {
         }
     }
 
-    /// Keeps the neighbour if it is among the best; one whose score is not a number never is.
+    /// Keeps the neighbor if it is among the best; one whose score is not a number never is.
     pub(crate) fn offer(&mut self, id: u64, score: f32) {
         if score >= self.least {
             self.take(Ranked(Neighbor { id, score: score.clamp(-1.0, 1.0) }));

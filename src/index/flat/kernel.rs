@@ -2,7 +2,7 @@
 //!
 //! A tile of queries and rows is multiplied at a time, its sums in registers: each value that is
 //! loaded serves several products. Every product is summed in the same order whatever else is in
-//! the tile, so that a score does not depend on neighbours or on the number of queries.
+//! the tile, so that a score does not depend on neighbors or on the number of queries.
 
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{Avx2, Avx512};

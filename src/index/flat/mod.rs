@@ -108,7 +108,7 @@ impl FlatIndex {
         Ok(id)
     }
 
-    /// The best `limit` of `count` rows, split into shares of neighbours by `share(first, last)`.
+    /// The best `limit` of `count` rows, split into shares of neighbors by `share(first, last)`.
     fn best<I: Iterator<Item = u64>>(
         &self,
         queries: &[Embedding],

@@ -22,29 +22,29 @@ pub(crate) struct Qkv {
 
 impl Qkv {
     /// Keys and values alone.
-    pub(super) fn keep(self) -> Kept {
-        Kept { k: self.k.to_kind(self.v.kind()), v: self.v }
+    pub(super) fn keep(self) -> CachedKeyValues {
+        CachedKeyValues { k: self.k.to_kind(self.v.kind()), v: self.v }
     }
 }
 
 /// What is left of a condition that is not in the pass: `[b, tokens, heads, head_dim]`.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct CachedKeyValues {
     k: Tensor,
     v: Tensor,
 }
 
 /// What sequences read beside each other, and how strongly.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Beside<'a> {
+pub(crate) struct ConditionContext<'a> {
     /// Its keys come after those of the sequences.
-    pub(super) kept: Option<&'a Kept>,
+    pub(super) kept: Option<&'a CachedKeyValues>,
     /// Between the condition and the others, where it is not 1.
     pub(super) strength: Option<&'a Strength>,
 }
 
 /// What every sequence reads of all of them, `[b, tokens, width]` each, in their order.
-pub(crate) fn joint_attention(sequences: &[Qkv], beside: Beside<'_>) -> Vec<Tensor> {
+pub(crate) fn joint_attention(sequences: &[Qkv], beside: ConditionContext<'_>) -> Vec<Tensor> {
     // 1. all of them as one
     let kind = sequences[0].v.kind();
     let all = |part: fn(&Qkv) -> &Tensor, kept: Option<&Tensor>| {

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::attention::{Beside, Kept};
+use super::attention::{CachedKeyValues, ConditionContext};
 use super::branch::Sequence;
 use super::lora::Lora;
 use super::modulation::Modulations;
@@ -35,7 +35,7 @@ pub(crate) struct Condition<'a> {
     /// How strongly it and the others see each other, where it is not as trained.
     strength: Option<Strength>,
     /// Keys and values in every block, where they are the same at every step.
-    kept: Option<Vec<Kept>>,
+    kept: Option<Vec<CachedKeyValues>>,
 }
 
 impl FluxTransformer {
@@ -78,7 +78,7 @@ impl FluxTransformer {
     }
 
     /// Keys and values of a `sequence` that reads itself alone, of every block.
-    fn keep(&self, mut sequence: Sequence<'_>) -> Vec<Kept> {
+    fn keep(&self, mut sequence: Sequence<'_>) -> Vec<CachedKeyValues> {
         let double: Vec<_> = self.double.iter().map(|block| block.alone(&mut sequence)).collect();
         let single = self.single.iter().map(|block| block.alone(&mut sequence));
         double.into_iter().chain(single).collect()
@@ -98,8 +98,8 @@ impl Condition<'_> {
     }
 
     /// What the branches read beside each other in the block at `index`, double blocks first.
-    pub(super) fn beside(&self, index: usize) -> Beside<'_> {
+    pub(super) fn beside(&self, index: usize) -> ConditionContext<'_> {
         let kept = self.kept.as_ref().and_then(|kept| kept.get(index));
-        Beside { kept, strength: self.strength.as_ref() }
+        ConditionContext { kept, strength: self.strength.as_ref() }
     }
 }

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::attention::{Beside, Kept, Qkv, QkvProjection, joint_attention};
+use super::attention::{CachedKeyValues, ConditionContext, Qkv, QkvProjection, joint_attention};
 use super::branch::{Branch, Sequence, clip_f16};
 use super::config::FluxConfig;
 use super::lora::{Lora, Projection, Site};
@@ -53,7 +53,7 @@ impl DoubleBlock {
         &self,
         text: &mut Sequence<'_>,
         image: &mut Sequence<'_>,
-        beside: Beside<'_>,
+        beside: ConditionContext<'_>,
     ) {
         // 1. what the branches tell and ask each other
         let asked = [self.text.ask(self.index, text), self.image.ask(self.index, image)];
@@ -67,9 +67,9 @@ impl DoubleBlock {
     }
 
     /// A `sequence` that goes through the image's weights and reads itself alone.
-    pub(super) fn alone(&self, sequence: &mut Sequence<'_>) -> Kept {
+    pub(super) fn alone(&self, sequence: &mut Sequence<'_>) -> CachedKeyValues {
         let asked = [self.image.ask(self.index, sequence)];
-        let read = joint_attention(&asked, Beside::default());
+        let read = joint_attention(&asked, ConditionContext::default());
         sequence.tokens = self.image.take(self.index, sequence, &read[0]);
         let [asked] = asked;
         asked.keep()

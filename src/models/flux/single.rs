@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::attention::{Beside, Kept, Qkv, QkvProjection, joint_attention};
+use super::attention::{CachedKeyValues, ConditionContext, Qkv, QkvProjection, joint_attention};
 use super::branch::{Sequence, clip_f16};
 use super::config::FluxConfig;
 use super::lora::{Lora, Projection, Site};
@@ -44,7 +44,7 @@ impl SingleBlock {
         })
     }
 
-    pub(crate) fn forward(&self, sequence: &mut Sequence<'_>, beside: Beside<'_>) {
+    pub(crate) fn forward(&self, sequence: &mut Sequence<'_>, beside: ConditionContext<'_>) {
         // 1. what the branches tell and ask each other
         let (normed, asked) = self.ask(sequence);
 
@@ -56,10 +56,10 @@ impl SingleBlock {
     }
 
     /// A `sequence` that reads itself alone.
-    pub(super) fn alone(&self, sequence: &mut Sequence<'_>) -> Kept {
+    pub(super) fn alone(&self, sequence: &mut Sequence<'_>) -> CachedKeyValues {
         let (normed, asked) = self.ask(sequence);
         let asked = [asked];
-        let read = joint_attention(&asked, Beside::default());
+        let read = joint_attention(&asked, ConditionContext::default());
         sequence.tokens = self.take(sequence, &normed, &read[0]);
         let [asked] = asked;
         asked.keep()

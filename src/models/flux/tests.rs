@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tch::{Kind, Tensor};
 
-use super::attention::Beside;
+use super::attention::ConditionContext;
 use super::branch::Sequence;
 use super::config::FluxConfig;
 use super::latents;
@@ -104,7 +104,7 @@ fn blocks_equal_diffusers() {
             Sequence::new(given(block, "encoder_hidden_states"), &places.text, text, None),
             Sequence::new(given(block, "hidden_states"), &places.image, image, None),
         ];
-        network.double[0].forward(&mut text_branch, &mut image_branch, Beside::default());
+        network.double[0].forward(&mut text_branch, &mut image_branch, ConditionContext::default());
         golden.check(&format!("{block}.0"), &text_branch.tokens);
         golden.check(&format!("{block}.1"), &image_branch.tokens);
 
@@ -118,7 +118,7 @@ fn blocks_equal_diffusers() {
         let mut one = Sequence::new(tokens, &rope, image, None);
         let expected = Tensor::cat(&[given(block, "0"), given(block, "1")], 1);
         for sequence in [&mut one, &mut two] {
-            network.single[0].forward(sequence, Beside::default());
+            network.single[0].forward(sequence, ConditionContext::default());
             assert_close(block, &sequence.tokens, &expected, TOLERANCE);
         }
     }
@@ -168,7 +168,7 @@ fn a_lora_changes_the_layers_it_names_for_the_branch_that_has_it() {
         let of_image = Sequence::new(get("hidden_states"), &places.image, image, None);
         let condition = Sequence::new(get("hidden_states") * 2.0, &places.image, image, lora);
         let mut of_image = of_image.join(condition);
-        network.double[0].forward(&mut of_text, &mut of_image, Beside::default());
+        network.double[0].forward(&mut of_text, &mut of_image, ConditionContext::default());
         let mut tokens = of_image.tokens.chunk(2, 1);
         tokens.insert(0, of_text.tokens);
         tokens

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::schema::{AUTHOR, CAPTION, HEIGHT, ID, JSON, LICENCE, WIDTH};
+use super::schema::{AUTHOR, CAPTION, HEIGHT, ID, JSON, LICENSE, WIDTH};
 use crate::reference::{Clause, FieldValue, Filter};
 use crate::{Error, Result};
 
@@ -36,7 +36,7 @@ fn both(left: &str, right: &str) -> String {
 
 fn clause(clause: &Clause) -> Result<String> {
     Ok(match clause {
-        Clause::Licence(allowed) => one_of(LICENCE, allowed)?,
+        Clause::License(allowed) => one_of(LICENSE, allowed)?,
         Clause::Author(allowed) => one_of(AUTHOR, allowed)?,
         Clause::Caption(text) => holds(text)?,
         Clause::Width(range) => within(WIDTH, range),
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn clauses_as_milvus_says_them() {
         let filter = Filter::all()
-            .licences(["CC0-1.0", "CC-BY-4.0"])
+            .licenses(["CC0-1.0", "CC-BY-4.0"])
             .authors(["Ada"])
             .caption("a quetzal")
             .width(512..=4096)
@@ -117,7 +117,7 @@ mod tests {
             .field("lang", "en");
         assert_eq!(
             of(&filter).unwrap(),
-            "licence in [\"CC0-1.0\", \"CC-BY-4.0\"] and author in [\"Ada\"] \
+            "license in [\"CC0-1.0\", \"CC-BY-4.0\"] and author in [\"Ada\"] \
              and caption like \"%a quetzal%\" and (width >= 512 and width <= 4096) \
              and json[\"nsfw\"] == false and json[\"likes\"] == 12 and json[\"weight\"] == 0.5 \
              and json[\"lang\"] == \"en\""
@@ -127,23 +127,23 @@ mod tests {
 
     #[test]
     fn nothing_allowed_lets_nothing_through() {
-        assert_eq!(of(&Filter::all().licences::<&str>([])).unwrap(), NOTHING);
+        assert_eq!(of(&Filter::all().licenses::<&str>([])).unwrap(), NOTHING);
         assert_eq!(of(&Filter::all().field("likes", f64::NAN)).unwrap(), NOTHING);
     }
 
     #[test]
     fn ids_narrow_what_the_filter_lets_through() {
-        let filter = of(&Filter::all().licences(["MIT"])).unwrap();
-        assert_eq!(among(&filter, &[1, 2]), "(licence in [\"MIT\"]) and id in [1, 2]");
+        let filter = of(&Filter::all().licenses(["MIT"])).unwrap();
+        assert_eq!(among(&filter, &[1, 2]), "(license in [\"MIT\"]) and id in [1, 2]");
         assert_eq!(after("", None), "id >= 0");
         assert_eq!(after("", Some(7)), "id > 7");
     }
 
     #[test]
     fn a_value_stays_a_value() {
-        let wicked = "\"] or id >= 0 or licence in [\"\\";
-        let expected = r#"licence in ["\"] or id >= 0 or licence in [\"\\"]"#;
-        assert_eq!(of(&Filter::all().licences([wicked])).unwrap(), expected);
+        let wicked = "\"] or id >= 0 or license in [\"\\";
+        let expected = r#"license in ["\"] or id >= 0 or license in [\"\\"]"#;
+        assert_eq!(of(&Filter::all().licenses([wicked])).unwrap(), expected);
         assert_eq!(quote("é\n\t\r").unwrap(), "\"é\\n\\t\\r\"");
         for refused in [
             Filter::all().authors(["a\0b"]),

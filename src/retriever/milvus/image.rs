@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::client::{About, SdkResult};
 use super::schema::{
-    AUTHOR, CAPTION, EXTRA, HEIGHT, ID, JSON, LICENCE, LONGEST_TEXT, ORIGIN, SOURCE, VECTOR, WIDTH,
+    AUTHOR, CAPTION, EXTRA, HEIGHT, ID, JSON, LICENSE, LONGEST_TEXT, ORIGIN, SOURCE, VECTOR, WIDTH,
 };
 use crate::embedder::Embedding;
 use crate::reference::Metadata;
@@ -37,7 +37,7 @@ impl MilvusImage {
         let metadata = &self.metadata;
         for (name, text) in [
             (SOURCE, Some(&self.source)),
-            (LICENCE, metadata.licence.as_ref()),
+            (LICENSE, metadata.license.as_ref()),
             (AUTHOR, metadata.author.as_ref()),
             (ORIGIN, metadata.origin.as_ref()),
             (CAPTION, metadata.caption.as_ref()),
@@ -57,7 +57,7 @@ impl MilvusImage {
     /// Bytes that it takes on the wire, about.
     pub(super) fn size(&self) -> usize {
         let metadata = &self.metadata;
-        let texts = [&metadata.licence, &metadata.author, &metadata.origin, &metadata.caption];
+        let texts = [&metadata.license, &metadata.author, &metadata.origin, &metadata.caption];
         let texts = texts.into_iter().chain([&metadata.json, &self.extra]);
         64 + self.source.len() + texts.flatten().map(String::len).sum::<usize>()
     }
@@ -97,7 +97,7 @@ pub(super) fn columns(batch: &[(MilvusImage, Embedding)]) -> Result<Vec<FieldDat
         FieldData::int64(ID, ids),
         FieldData::float_vector(VECTOR, vectors),
         FieldData::varchar(SOURCE, sources),
-        text(LICENCE, |image| &image.metadata.licence),
+        text(LICENSE, |image| &image.metadata.license),
         text(AUTHOR, |image| &image.metadata.author),
         text(ORIGIN, |image| &image.metadata.origin),
         text(CAPTION, |image| &image.metadata.caption),
@@ -150,7 +150,7 @@ fn image(row: &ResultRow<'_>) -> SdkResult<(i64, MilvusImage)> {
         _ => None,
     };
     let metadata = Metadata {
-        licence: text(row, LICENCE)?,
+        license: text(row, LICENSE)?,
         author: text(row, AUTHOR)?,
         origin: text(row, ORIGIN)?,
         caption: text(row, CAPTION)?,

@@ -44,10 +44,10 @@ pub use schema::MilvusIndexType;
 /// # let embedding = Embedding::new(vec![1.0; 512])?;
 /// # let query = embedding.clone();
 /// let mut image = MilvusImage::new(7, "photos/quetzal.jpg");
-/// image.metadata.licence = Some("CC0-1.0".into());
+/// image.metadata.license = Some("CC0-1.0".into());
 /// index.add(&[(image, embedding)], |done, of| eprintln!("{done} of {of}"))?;
 ///
-/// let free = Filter::all().licences(["CC0-1.0", "CC-BY-4.0"]);
+/// let free = Filter::all().licenses(["CC0-1.0", "CC-BY-4.0"]);
 /// let found = index.search_filtered(&[query], 3, &free)?;
 /// println!("{}", index.images(&[found[0][0].id])?[0].source);
 /// # Ok(())

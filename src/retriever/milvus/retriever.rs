@@ -103,7 +103,7 @@ impl<E: Embedder> Retriever for MilvusRetriever<E> {
             let place = images.binary_search_by_key(&id, |image| image.id).ok()?;
             let MilvusImage { source, metadata, .. } = images[place].clone();
             let mut provenance = Provenance::new(Source::Uri(source), &name, score, rank);
-            provenance.licence = metadata.licence;
+            provenance.license = metadata.license;
             provenance.author = metadata.author;
             provenance.origin = metadata.origin;
             provenance.stored_caption = metadata.caption;

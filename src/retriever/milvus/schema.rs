@@ -13,7 +13,7 @@ use crate::{Error, Result};
 pub(super) const ID: &str = "id";
 pub(super) const VECTOR: &str = "vector";
 pub(super) const SOURCE: &str = "source";
-pub(super) const LICENCE: &str = "licence";
+pub(super) const LICENSE: &str = "license";
 pub(super) const AUTHOR: &str = "author";
 pub(super) const ORIGIN: &str = "origin";
 pub(super) const CAPTION: &str = "caption";
@@ -26,10 +26,10 @@ pub(super) const EXTRA: &str = "extra";
 pub(super) const NOTE: &str = "imagerag";
 
 /// Fields of text that may be absent.
-pub(super) const TEXTS: [&str; 5] = [LICENCE, AUTHOR, ORIGIN, CAPTION, EXTRA];
+pub(super) const TEXTS: [&str; 5] = [LICENSE, AUTHOR, ORIGIN, CAPTION, EXTRA];
 /// Everything but the vector.
 pub(super) const DESCRIPTION: [&str; 10] =
-    [ID, SOURCE, LICENCE, AUTHOR, ORIGIN, CAPTION, EXTRA, WIDTH, HEIGHT, JSON];
+    [ID, SOURCE, LICENSE, AUTHOR, ORIGIN, CAPTION, EXTRA, WIDTH, HEIGHT, JSON];
 
 /// The longest text that Milvus stores in a field, in bytes.
 pub(super) const LONGEST_TEXT: usize = 65_535;
@@ -50,9 +50,9 @@ pub enum MilvusIndexType {
         /// Lists into which the vectors are sorted, 1 to 65,536.
         nlist: u32,
     },
-    /// Walks a graph of neighbours; `ef` is the breadth at search time.
+    /// Walks a graph of neighbors; `ef` is the breadth at search time.
     Hnsw {
-        /// Neighbours a vector, 2 to 2,048.
+        /// Neighbors a vector, 2 to 2,048.
         m: u32,
         /// Breadth while the graph is built, 1 or more.
         ef_construction: u32,

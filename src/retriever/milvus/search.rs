@@ -1,4 +1,4 @@
-//! Queries to their nearest neighbours in a collection, in an order that is always the same.
+//! Queries to their nearest neighbors in a collection, in an order that is always the same.
 
 use milvus::v2::prelude::{ClientV2, Ids, SearchRequest, SearchVectors, SingleResult};
 
@@ -8,11 +8,11 @@ use crate::embedder::Embedding;
 use crate::index::Neighbor;
 use crate::{Error, Result};
 
-/// The most neighbours that Milvus gives for a query.
+/// The most neighbors that Milvus gives for a query.
 const MOST: usize = 16_384;
-/// Neighbours in one answer, about: answers above 4 MB are not read.
+/// Neighbors in one answer, about: answers above 4 MB are not read.
 const PER_ANSWER: usize = 100_000;
-/// Neighbours beyond those asked for, so that equal scores at the end come in the order of ids.
+/// Neighbors beyond those asked for, so that equal scores at the end come in the order of ids.
 const MARGIN: usize = 16;
 
 impl Collection {
@@ -74,7 +74,7 @@ impl Collection {
     ) -> Result<Vec<Vec<Neighbor>>> {
         let vectors = queries.iter().map(|query| query.values().to_vec()).collect();
         let mut parameters = self.parameters.clone();
-        // A graph is never walked in less breadth than there are neighbours to find.
+        // A graph is never walked in less breadth than there are neighbors to find.
         if let Some(ef) = parameters.get_mut("ef") {
             *ef = ef.parse().map_or(wide, |ef: usize| ef.max(wide)).to_string();
         }
@@ -114,7 +114,7 @@ impl Collection {
     }
 }
 
-/// Whether neighbours as good as the last of the best `limit` may not have come.
+/// Whether neighbors as good as the last of the best `limit` may not have come.
 fn cuts_a_tie(list: &[Neighbor], limit: usize, wide: usize) -> bool {
     list.len() == wide
         && list.last().zip(list.get(limit - 1)).is_some_and(|(a, b)| a.score >= b.score)

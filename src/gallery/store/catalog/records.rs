@@ -10,7 +10,7 @@ use crate::gallery::store::record::{ContentHash, Entry, ImageRecord, Pixels, Rej
 use crate::reference::Metadata;
 use crate::{Error, Result};
 
-const COLUMNS: &str = "id, hash, source, path, offset, length, licence, author, origin, caption, \
+const COLUMNS: &str = "id, hash, source, path, offset, length, license, author, origin, caption, \
                        width, height, json, checksum";
 
 /// Stands for the gallery's folder in the paths of pictures that are in it.
@@ -127,7 +127,7 @@ impl Catalog {
             path,
             offset,
             length,
-            metadata.licence,
+            metadata.license,
             metadata.author,
             metadata.origin,
             metadata.caption,
@@ -165,7 +165,7 @@ fn read(id: u64, row: &Row<'_>) -> rusqlite::Result<Entry> {
         (None, ..) => Pixels::Remote,
     };
     let metadata = Metadata {
-        licence: row.get(6)?,
+        license: row.get(6)?,
         author: row.get(7)?,
         origin: row.get(8)?,
         caption: row.get(9)?,
@@ -181,14 +181,14 @@ fn read(id: u64, row: &Row<'_>) -> rusqlite::Result<Entry> {
 fn checksum(entry: &Entry) -> Result<[u8; 16]> {
     let ImageRecord { hash, source, pixels, metadata } = &entry.record;
     let (path, offset, length) = place(pixels)?;
-    let Metadata { licence, author, origin, caption, width, height, json } = metadata;
+    let Metadata { license, author, origin, caption, width, height, json } = metadata;
     let mut hasher = Hasher::new();
     hasher.update(&entry.id.to_le_bytes()).update(hash.as_bytes());
     for number in [offset, length, width.map(u64::from), height.map(u64::from)] {
         hasher.update(&[u8::from(number.is_some())]);
         hasher.update(&number.unwrap_or(0).to_le_bytes());
     }
-    let texts = [licence, author, origin, caption, json].map(Option::as_deref);
+    let texts = [license, author, origin, caption, json].map(Option::as_deref);
     for text in [Some(source.as_str()), path].into_iter().chain(texts) {
         add_text(&mut hasher, text);
     }

@@ -14,7 +14,7 @@ CREATE TABLE images (
     path TEXT,                   -- the picture file, or the archive that it is in
     offset INTEGER,              -- where it begins in the archive
     length INTEGER,
-    licence TEXT,
+    license TEXT,
     author TEXT,
     origin TEXT,
     caption TEXT,

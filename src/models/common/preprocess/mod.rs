@@ -167,7 +167,7 @@ impl Preprocessor {
 
     /// What of `image` the network sees, as a picture that gives the same tensor; the image itself
     /// where no smaller picture does.
-    pub(crate) fn prepare(&self, image: &Image) -> Image {
+    pub(crate) fn preprocess(&self, image: &Image) -> Image {
         let from = (image.width() as usize, image.height() as usize);
         let (to, filter) = self.target(from);
         let (height, width) = self.crop.unwrap_or((to.1, to.0));

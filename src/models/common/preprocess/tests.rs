@@ -31,8 +31,8 @@ fn every_filter_and_setting_equals_pillow() {
         let image = Image::new(size[1] as u32, size[0] as u32, pixels).unwrap();
         let expected = recorded(&pictures, &format!("pixels.{setting}.{picture}"));
         // A prepared picture, and one that is prepared twice, gives the same tensor.
-        let once = preprocessor.prepare(&image);
-        for image in [preprocessor.prepare(&once), once, image] {
+        let once = preprocessor.preprocess(&image);
+        for image in [preprocessor.preprocess(&once), once, image] {
             let found = preprocessor.forward(&[image]).squeeze_dim(0);
             assert_eq!(found.size(), expected.size());
             let wrong = (&found - &expected).abs().gt(1e-6).sum(Kind::Int64).int64_value(&[]);
@@ -45,7 +45,7 @@ fn every_filter_and_setting_equals_pillow() {
 fn a_thread_of_a_picture_stays_within_memory() {
     // Resized whole, this would be 224 x 3,670,016 pixels.
     let image = Image::new(16_384, 1, vec![7; 3 * 16_384]).unwrap();
-    let prepared = Preprocessor::of(Family::CLIP, 224).prepare(&image);
+    let prepared = Preprocessor::of(Family::CLIP, 224).preprocess(&image);
     assert_eq!((prepared.width(), prepared.height()), (224, 224));
     let pixels = Preprocessor::of(Family::CLIP, 224).forward(&[image]);
     assert_eq!(pixels.size(), [1, 3, 224, 224]);

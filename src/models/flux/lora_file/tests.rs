@@ -58,7 +58,7 @@ fn any_layers_of_any_ranks_are_read() {
         let name = "transformer.transformer_blocks.0.norm1.linear.lora_B.weight";
         assert_eq!(listed.shape(name), Some(&[6 * 16, 3][..]), "{case}");
     }
-    // Of another rank than its neighbours, with an alpha that does not count.
+    // Of another rank than its neighbors, with an alpha that does not count.
     let one = file(&[
         ("transformer.x_embedder.lora_A.weight", [7, 8]),
         ("transformer.x_embedder.lora_B.weight", [16, 7]),

@@ -16,16 +16,16 @@ use crate::models::common::weights::Weights;
 /// such memory from being cut into pieces that are too small.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Residency {
+pub enum Offload {
     /// Everything stays on the device: the fastest, and the most memory there.
     #[default]
-    Keep,
+    None,
     /// What is not needed leaves for host memory, which holds all of it: pinned for a GPU; on the
     /// CPU in the memory-mapped files, which must not be written to while the generator lives.
-    Offload,
+    Cpu,
     /// What is not needed is dropped, and read again from its memory-mapped files. They must not
     /// change while the generator lives.
-    OnDemand,
+    Disk,
 }
 
 /// Where and how networks are put.
@@ -33,7 +33,7 @@ pub enum Residency {
 pub(super) struct Placing {
     pub(super) device: Device,
     pub(super) kind: Kind,
-    pub(super) residency: Residency,
+    pub(super) offload: Offload,
 }
 
 /// What builds a network `N` of settings `C`.
@@ -59,13 +59,13 @@ impl<N, C> Part<N, C> {
         folder: PathBuf,
         config: C,
         build: Build<N, C>,
-        Placing { device, kind, residency }: Placing,
+        Placing { device, kind, offload }: Placing,
     ) -> Result<Self> {
         let weights = Weights::open(&folder, device, kind)?;
-        let source = match residency {
-            Residency::Keep => return Ok(Self::Stays(build(&weights, &config)?)),
-            Residency::Offload => Source::Host(weights.held(|weights| build(weights, &config))?),
-            Residency::OnDemand => {
+        let source = match offload {
+            Offload::None => return Ok(Self::Stays(build(&weights, &config)?)),
+            Offload::Cpu => Source::Host(weights.held(|weights| build(weights, &config))?),
+            Offload::Disk => {
                 build(&weights.checked(), &config)?;
                 Source::Files(folder, device, kind)
             }
@@ -109,8 +109,8 @@ mod tests {
     use crate::models::common::golden::fixture;
 
     /// One bias, and how often it was built.
-    fn open(folder: PathBuf, residency: Residency) -> (Part<Tensor, Arc<AtomicUsize>>, Tensor) {
-        let placing = Placing { device: Device::Cpu, kind: Kind::Float, residency };
+    fn open(folder: PathBuf, offload: Offload) -> (Part<Tensor, Arc<AtomicUsize>>, Tensor) {
+        let placing = Placing { device: Device::Cpu, kind: Kind::Float, offload };
         let build: Build<Tensor, Arc<AtomicUsize>> = |weights, built| {
             built.fetch_add(1, Ordering::Relaxed);
             weights.get("proj_out.bias", &[8])
@@ -122,17 +122,17 @@ mod tests {
 
     #[test]
     fn networks_are_built_when_they_are_needed_and_leave_where_they_may() {
-        let (mut part, expected) = open(fixture("flux/layers/dev"), Residency::Keep);
+        let (mut part, expected) = open(fixture("flux/layers/dev"), Offload::None);
         part.leave();
         assert!(matches!(&part, Part::Stays(bias) if *bias == expected));
         assert_eq!(part.get().unwrap(), &expected);
 
-        for residency in [Residency::Offload, Residency::OnDemand] {
+        for offload in [Offload::Cpu, Offload::Disk] {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("model.safetensors");
             let weights = "flux/layers/dev/diffusion_pytorch_model.safetensors";
             std::fs::copy(fixture(weights), &file).unwrap();
-            let (mut part, expected) = open(folder.path().to_owned(), residency);
+            let (mut part, expected) = open(folder.path().to_owned(), offload);
             let mut state = |get: bool| {
                 if get {
                     assert_eq!(part.get().unwrap(), &expected);
@@ -147,7 +147,7 @@ mod tests {
             assert_eq!(states, [(1, false), (2, true), (2, true), (2, false), (3, true)]);
             state(false);
             std::fs::remove_file(file).unwrap();
-            assert_eq!(part.get().is_ok(), residency == Residency::Offload);
+            assert_eq!(part.get().is_ok(), offload == Offload::Cpu);
         }
     }
 }
