@@ -58,8 +58,9 @@ fn denoise(criterion: &mut Criterion) {
         Sdxl::builder(model).device(device).dtype(dtype).with_ip_adapter(&file).load().unwrap();
     let adapter = IpAdapter::load(&file, encoder, device, dtype).unwrap();
     let reference = Reference {
-        image: Image::new(64, 64, (0..64 * 64 * 3).map(|value| value as u8).collect::<Vec<_>>())
-            .unwrap(),
+        picture: Image::new(64, 64, (0..64 * 64 * 3).map(|value| value as u8).collect::<Vec<_>>())
+            .unwrap()
+            .into(),
         caption: Caption::concept("a creature"),
         provenance: Provenance::new(Source::Caller(0), "caller", 1.0, 0),
     };

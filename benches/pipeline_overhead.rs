@@ -11,6 +11,7 @@ use futures::executor::block_on;
 use imagerag::conditioner::{ConditioningKind, InPrompt};
 use imagerag::generator::GenerateRequest;
 use imagerag::reference::{Caption, Provenance, Reference, Source};
+use imagerag::retriever::RetrieveRequest;
 use imagerag::vlm::{ChatReply, ChatRequest};
 use imagerag::{Generator, Image, RagPipeline, RagRequest, Result, Retriever, Vlm};
 
@@ -52,13 +53,13 @@ impl Vlm for Instant {
 
 #[async_trait]
 impl Retriever for Instant {
-    async fn retrieve(&self, captions: &[Caption], _limit: usize) -> Result<Vec<Vec<Reference>>> {
+    async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
         let found = |caption: &Caption| Reference {
-            image: self.0.clone(),
+            picture: self.0.clone().into(),
             caption: caption.clone(),
             provenance: Provenance::new(Source::Uri("quetzal.jpg".into()), self, 0.3, 0),
         };
-        Ok(captions.iter().map(|caption| vec![found(caption)]).collect())
+        Ok(request.captions.iter().map(|caption| vec![found(caption)]).collect())
     }
 }
 

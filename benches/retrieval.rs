@@ -5,6 +5,7 @@
 //! `cargo bench --bench retrieval`, with `--features faiss` for the latter; `VECTORS=20000` before
 //! it searches fewer. `cargo xtask peers retrieval` compares with Python's faiss-cpu.
 
+use futures::executor::block_on;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -74,16 +75,17 @@ fn search(criterion: &mut Criterion) {
         let ids = |found: &[Vec<Neighbor>]| -> Vec<u64> {
             found.iter().flatten().map(|n| n.id).collect()
         };
-        let found = exact.search(&queries, LIMIT).unwrap();
+        let found = block_on(exact.search(&queries, LIMIT)).unwrap();
         assert_eq!(ids(&found), ids(&naive(&gallery, &queries)), "both find the same");
         group.throughput(Throughput::Elements(batch as u64));
         for index in &indexes {
             group.bench_function(BenchmarkId::new(index.to_string(), batch), |bencher| {
-                bencher.iter(|| index.search(black_box(&queries), LIMIT).unwrap());
+                bencher.iter(|| block_on(index.search(black_box(&queries), LIMIT)).unwrap());
             });
         }
         group.bench_function(BenchmarkId::new("Flat among a tenth", batch), |bencher| {
-            bencher.iter(|| exact.search_among(black_box(&queries), LIMIT, &tenth).unwrap());
+            bencher
+                .iter(|| block_on(exact.search_among(black_box(&queries), LIMIT, &tenth)).unwrap());
         });
         group.bench_function(BenchmarkId::new("naive", batch), |bencher| {
             bencher.iter(|| naive(&gallery, black_box(&queries)));

@@ -13,7 +13,7 @@ use clap::Parser;
 use futures::executor::block_on;
 use imagerag::conditioner::InPrompt;
 use imagerag::reference::{Caption, Provenance, Reference, Source};
-use imagerag::retriever::Retriever;
+use imagerag::retriever::{RetrieveRequest, Retriever};
 use imagerag::testing::{FakeCritic, FakeGenerator, conformance, solid};
 use imagerag::{RagPipeline, Result};
 
@@ -28,19 +28,24 @@ impl fmt::Display for Colours {
 
 #[async_trait]
 impl Retriever for Colours {
-    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>> {
+    async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
         let shelf = [("red", [255, 0, 0]), ("blue", [0, 0, 255])];
         let find = |caption: &Caption| {
-            let named = shelf.iter().filter(|(name, _)| caption.text.contains(name)).take(limit);
+            let named =
+                shelf.iter().filter(|(name, _)| caption.text.contains(name)).take(request.limit);
             let reference = |(rank, (name, rgb)): (usize, &(&str, [u8; 3]))| {
                 let source = Source::Uri(format!("{name}.png"));
                 let mut provenance = Provenance::new(source, self, 1.0, rank);
-                provenance.license = Some("CC0-1.0".to_owned());
-                Reference { image: solid(64, 64, *rgb), caption: caption.clone(), provenance }
+                provenance.metadata.license = Some("CC0-1.0".to_owned());
+                Reference {
+                    picture: solid(64, 64, *rgb).into(),
+                    caption: caption.clone(),
+                    provenance,
+                }
             };
             named.enumerate().map(reference).collect()
         };
-        Ok(captions.iter().map(find).collect())
+        Ok(request.captions.iter().map(find).collect())
     }
 }
 

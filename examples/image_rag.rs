@@ -126,7 +126,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let mut columns = vec!["draft"];
     for reference in &outcome.references {
         columns.push("reference");
-        pictures.push(Some(reference.image.clone()));
+        pictures.push(reference.picture.loaded().cloned());
     }
     columns.push("result");
     pictures.push(Some(outcome.image));

@@ -67,7 +67,7 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let outcome = progress::run(&pipeline, world.request(&prompt, options.seed))?;
     println!("stopped    {}", outcome.stop);
 
-    let reference = outcome.references.first().map(|reference| reference.image.clone());
+    let reference = outcome.references.first().and_then(|found| found.picture.loaded()).cloned();
     let pictures = [
         ("draft", outcome.draft.clone()),
         ("reference", reference),

@@ -4,18 +4,24 @@
 #[allow(dead_code, reason = "shared with other tests")]
 mod retrieval_support;
 
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use async_trait::async_trait;
 use futures::StreamExt;
+use futures::channel::oneshot;
 use futures::executor::block_on;
+use futures::future::ready;
 use imagerag::conditioner::InPrompt;
 use imagerag::pipeline::{
     Mode, RagConfig, RagPipelineBuilder, Refusal, Stage, StopReason, Unclear,
 };
-use imagerag::retriever::{Bm25, CaptionWriter, Fuse, Rerank, VlmReranker};
+use imagerag::reference::{Caption, Picture, Provenance, Reference, Source};
+use imagerag::retriever::{Bm25, CaptionWriter, Fuse, Rerank, RetrieveRequest, VlmReranker};
 use imagerag::testing::{FakeCritic, FakeEmbedder, FakeGenerator, FakeRetriever, FakeVlm, solid};
 use imagerag::vlm::ChatReply;
-use imagerag::{Error, Image, RagOutcome, RagPipeline, Retriever};
+use imagerag::{Error, Image, RagOutcome, RagPipeline, Result, Retriever};
 use retrieval_support::{Redness, Shelf, picture, refusing};
 
 fn parts(retriever: impl Retriever) -> RagPipelineBuilder {
@@ -58,6 +64,89 @@ fn a_reference_that_the_verifier_does_not_see_is_refused_and_the_next_one_tried(
     assert_eq!(stage.exchanges.len(), 2);
     assert_eq!(stage.exchanges[0].purpose, "verification");
     assert_eq!(outcome.trace.parts.verifier.as_deref(), Some("FakeVlm"));
+}
+
+/// Finds eight pictures for every caption and counts those that are decoded; the second looks like
+/// the first.
+#[derive(Debug, Default)]
+struct Eight(Arc<AtomicUsize>);
+
+impl fmt::Display for Eight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Eight")
+    }
+}
+
+#[async_trait]
+impl Retriever for Eight {
+    async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
+        let reference = |caption: &Caption, n: usize| {
+            let decoded = Arc::clone(&self.0);
+            let picture = Picture::lazy(format!("{n}"), move || {
+                decoded.fetch_add(1, Ordering::Relaxed);
+                ready(Ok(solid(4, 4, [n.max(1) as u8, 0, 0])))
+            });
+            let provenance = Provenance::new(Source::Uri(format!("{n}")), self, 0.5, n);
+            Reference { picture, caption: caption.clone(), provenance }
+        };
+        let list = |caption| (0..8).map(|n| reference(caption, n)).collect();
+        Ok(request.captions.iter().map(list).collect())
+    }
+}
+
+#[test]
+fn of_eight_candidates_as_many_are_decoded_as_are_needed() {
+    let full = || vec![Some(Refusal::NoRoom); 6];
+    for (places, expected, decoded) in [
+        (1, vec!["0"], 1),
+        // The second is known for a duplicate by its pixels alone.
+        (2, vec!["0", "2"], 3),
+    ] {
+        let eight = Eight::default();
+        let counted = Arc::clone(&eight.0);
+        let mut config = RagConfig::default();
+        config.references_per_caption = places;
+        let critic = FakeCritic::new().missing(["a quetzal"]);
+        let outcome = run(parts(eight).critic(critic).config(config));
+        assert_eq!(used(&outcome), expected);
+        assert_eq!(counted.load(Ordering::Relaxed), decoded, "for {places} places");
+        let second = if places == 1 { Refusal::NoRoom } else { Refusal::Duplicate };
+        assert_eq!(refusals(&outcome)[..2], [None, Some(second)]);
+        assert_eq!(refusals(&outcome)[1 + places..], full()[places - 1..]);
+    }
+}
+
+/// Retrieves on a thread of its own.
+#[derive(Debug)]
+struct Elsewhere<R>(Arc<R>);
+
+impl<R: Retriever> fmt::Display for Elsewhere<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Elsewhere({})", self.0)
+    }
+}
+
+#[async_trait]
+impl<R: Retriever> Retriever for Elsewhere<R> {
+    async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
+        let (reply, outcome) = oneshot::channel();
+        let (inner, request) = (Arc::clone(&self.0), request.clone());
+        std::thread::spawn(move || reply.send(block_on(inner.retrieve(&request))));
+        outcome.await.unwrap()
+    }
+}
+
+#[test]
+fn a_retriever_that_works_on_another_thread_keeps_its_exchanges() {
+    let writer = CaptionWriter::new(FakeVlm::new(["an ape", "a bee"]));
+    let bm25 = Bm25::new().with_writer(writer);
+    let inside = Rerank::new(Shelf::plain("Shelf", &["a", "b"]), bm25, 2).unwrap();
+    let outside = Rerank::new(inside, VlmReranker::new(FakeVlm::new(["1"])), 2).unwrap();
+    let critic = FakeCritic::new().missing(["a bee"]);
+    let outcome = run(parts(Elsewhere(Arc::new(outside))).critic(critic));
+    let stage = outcome.trace.stages.iter().find(|s| s.stage == Stage::Retrieve).unwrap();
+    let purposes: Vec<_> = stage.exchanges.iter().map(|e| e.purpose.as_str()).collect();
+    assert_eq!(purposes, ["caption", "caption", "re-ranking"]);
 }
 
 #[test]

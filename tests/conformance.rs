@@ -4,7 +4,7 @@ use futures::executor::block_on;
 use imagerag::conditioner::InPrompt;
 use imagerag::critic::{GuidedCot, ZeroShotCritic};
 use imagerag::reference::Caption;
-use imagerag::retriever::{Catalog, CatalogEntry, EmbeddingRetriever};
+use imagerag::retriever::{Catalog, CatalogEntry, EmbeddingRetriever, RetrieveRequest};
 use imagerag::testing::{
     FakeConditioner, FakeCritic, FakeEmbedder, FakeGenerator, FakeRetriever, FakeVlm, conformance,
     solid,
@@ -65,7 +65,7 @@ fn retrieval_by_embedding() {
     assert_eq!(retriever.to_string(), "Embedding(FakeEmbedder, Flat)");
     let captions = [Caption::concept("a blue thing"), Caption::concept("a red thing")];
     block_on(conformance::retriever(&retriever, &captions));
-    let found = block_on(retriever.retrieve(&captions, 1)).unwrap();
+    let found = block_on(retriever.retrieve(&RetrieveRequest::new(&captions, 1))).unwrap();
     let names: Vec<_> = found.iter().map(|list| list[0].provenance.source.to_string()).collect();
     assert_eq!(names, ["blue", "red"]);
 }

@@ -207,7 +207,7 @@ fn the_callers_image_takes_the_only_place() {
     let outcome = block_on(pipeline.run(request.clone())).unwrap();
     assert_eq!(outcome.stop, StopReason::NoRoom);
     let reference = Reference {
-        image: mine.clone(),
+        picture: mine.clone().into(),
         caption: Caption::concept("my cat"),
         provenance: Provenance::new(Source::Caller(0), "caller", 1.0, 0),
     };

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use futures::executor::block_on;
 use imagerag::reference::{Caption, Reference, Source};
 use imagerag::retriever::{
-    Bm25, CaptionWriter, Fuse, Idf, Mmr, Ranking, Rerank, Reranker, Threshold, VlmReranker,
+    Bm25, CaptionWriter, Fuse, Idf, Mmr, Ranking, Rerank, RerankRequest, Reranker, RetrieveRequest,
+    Threshold, VlmReranker,
 };
 use imagerag::testing::{FakeEmbedder, FakeRetriever, FakeVlm, conformance, solid};
 use imagerag::vlm::ChatReply;
@@ -33,7 +34,7 @@ impl fmt::Display for Broken {
 
 #[async_trait]
 impl Retriever for Broken {
-    async fn retrieve(&self, _: &[Caption], _: usize) -> Result<Vec<Vec<Reference>>> {
+    async fn retrieve(&self, _: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
         match self {
             Self::Fails => Err(Error::Cancelled),
             _ => Ok(Vec::new()),
@@ -43,13 +44,13 @@ impl Retriever for Broken {
 
 #[async_trait]
 impl Reranker for Broken {
-    async fn rank(&self, lists: &[Vec<Reference>]) -> Result<Vec<Ranking>> {
+    async fn rank(&self, request: &RerankRequest) -> Result<Vec<Ranking>> {
         match self {
             Self::NoList => Ok(Vec::new()),
             Self::Fails => Err(Error::Cancelled),
             Self::Scores(scores) => {
                 let ranking = Ranking { scores: scores.to_vec(), note: None };
-                Ok(vec![ranking; lists.len()])
+                Ok(vec![ranking; request.lists.len()])
             }
         }
     }
@@ -68,7 +69,9 @@ fn sources(retriever: &dyn Retriever, caption: &str, limit: usize) -> Vec<String
 }
 
 fn list(retriever: &dyn Retriever, caption: &str, limit: usize) -> Vec<Reference> {
-    block_on(retriever.retrieve(&[Caption::concept(caption)], limit)).unwrap().remove(0)
+    block_on(retriever.retrieve(&RetrieveRequest::new([Caption::concept(caption)], limit)))
+        .unwrap()
+        .remove(0)
 }
 
 // Re-ranking.
@@ -123,9 +126,9 @@ fn missing_captions_are_written_once_and_kept() {
     assert_eq!(lucene.to_string(), "BM25(Lucene, captions by FakeVlm)");
     let rerank = Rerank::new(Shelf::new("Shelf", &CAPTIONED), bm25, 4).unwrap();
     let captions = [Caption::concept("a kea"), Caption::concept("kea")];
-    let lists = block_on(rerank.retrieve(&captions, 1)).unwrap();
+    let lists = block_on(rerank.retrieve(&RetrieveRequest::new(&captions, 1))).unwrap();
     assert!(lists.iter().all(|l| l[0].provenance.source == Source::Uri("unknown".into())));
-    block_on(rerank.retrieve(&captions, 1)).unwrap();
+    block_on(rerank.retrieve(&RetrieveRequest::new(&captions, 1))).unwrap();
     assert_eq!(vlm.requests().len(), 1, "one image without a caption, described once");
     assert_eq!(vlm.requests()[0].messages[0].images, [picture("unknown")]);
     assert_eq!(*kept.lock().unwrap(), [(Source::Uri("unknown".into()), "a kea".to_owned())]);
@@ -152,7 +155,10 @@ fn captions_that_were_paid_for_outlive_an_error() {
     let writer = CaptionWriter::new(vlm.clone());
     let rerank = Rerank::new(shelf.clone(), Bm25::new().with_writer(writer), 3).unwrap();
     let captions = [Caption::concept("a cat")];
-    assert!(matches!(block_on(rerank.retrieve(&captions, 1)), Err(Error::Cancelled)));
+    assert!(matches!(
+        block_on(rerank.retrieve(&RetrieveRequest::new(&captions, 1))),
+        Err(Error::Cancelled)
+    ));
     let vlm = vlm.then(Ok(ChatReply::new("a bee")));
     assert_eq!(sources(&rerank, "a cat", 1), ["c"]);
     assert_eq!(vlm.requests().len(), 4, "only the second is asked about again");
@@ -160,7 +166,8 @@ fn captions_that_were_paid_for_outlive_an_error() {
     let full = |_: &[(Source, String)]| Err(Error::backend("gallery", "disk full"));
     let writer = CaptionWriter::new(FakeVlm::new(["an ape", "a bee", "a cat"])).kept_by(full);
     let rerank = Rerank::new(shelf, Bm25::new().with_writer(writer), 3).unwrap();
-    let error = block_on(rerank.retrieve(&captions, 1)).unwrap_err().to_string();
+    let error =
+        block_on(rerank.retrieve(&RetrieveRequest::new(&captions, 1))).unwrap_err().to_string();
     assert_eq!(error, "gallery failed: disk full");
     assert_eq!(sources(&rerank, "a cat", 1), ["c"], "remembered all the same");
 }
@@ -216,11 +223,13 @@ fn one_candidate_is_no_question_and_errors_are_passed_on() {
 
     let two = Shelf::plain("Shelf", &["a", "b"]);
     let rerank = Rerank::new(two.clone(), VlmReranker::new(vlm), 3).unwrap();
-    let error = block_on(rerank.retrieve(&[Caption::concept("a")], 1)).unwrap_err();
+    let error =
+        block_on(rerank.retrieve(&RetrieveRequest::new([Caption::concept("a")], 1))).unwrap_err();
     assert!(matches!(error, Error::Backend { .. }), "an error is not remembered as an answer");
     for broken in [Broken::NoList, Broken::Scores(&[1.0]), Broken::Scores(&[f32::NAN, 0.0])] {
         let rerank = Rerank::new(two.clone(), broken, 3).unwrap();
-        let error = block_on(rerank.retrieve(&[Caption::concept("a")], 1)).unwrap_err();
+        let error = block_on(rerank.retrieve(&RetrieveRequest::new([Caption::concept("a")], 1)))
+            .unwrap_err();
         assert!(error.to_string().starts_with("Broken failed: expected"), "{error}");
     }
     // Equal scores leave the order inside, −0 and 0 too.
@@ -228,11 +237,13 @@ fn one_candidate_is_no_question_and_errors_are_passed_on() {
     assert_eq!(sources(&rerank, "a", 2), ["a", "b"]);
     for inner in [Broken::NoList, Broken::Fails] {
         let rerank = Rerank::new(inner, Bm25::new(), 3).unwrap();
-        assert!(block_on(rerank.retrieve(&[Caption::concept("a")], 1)).is_err());
+        assert!(
+            block_on(rerank.retrieve(&RetrieveRequest::new([Caption::concept("a")], 1))).is_err()
+        );
     }
     let rerank = Rerank::new(two, Broken::Fails, 3).unwrap();
     assert!(matches!(
-        block_on(rerank.retrieve(&[Caption::concept("a")], 1)),
+        block_on(rerank.retrieve(&RetrieveRequest::new([Caption::concept("a")], 1))),
         Err(Error::Cancelled)
     ));
 }
@@ -260,7 +271,7 @@ fn mmr_puts_what_differs_before_what_is_alike() {
     let mmr = Mmr::new(FakeEmbedder, 0.5).unwrap();
     assert_eq!(mmr.to_string(), "MMR(FakeEmbedder, 0.5)");
     let captions = [Caption::concept("white thing"), Caption::concept("a blue thing")];
-    let lists = block_on(colours().retrieve(&captions, 4)).unwrap();
+    let lists = block_on(colours().retrieve(&RetrieveRequest::new(&captions, 4))).unwrap();
     block_on(conformance::reranker(&mmr, &lists));
     block_on(conformance::retriever(&Rerank::new(colours(), mmr, 4).unwrap(), &captions));
     for wrong in [f32::NAN, -0.1, 1.1] {
@@ -268,7 +279,8 @@ fn mmr_puts_what_differs_before_what_is_alike() {
         assert!(error.starts_with("relevance: expected 0 to 1"), "{error}");
     }
     let broken = Mmr::new(Redness { empty: true, ..Redness::default() }, 0.5).unwrap();
-    let error = block_on(broken.rank(&lists)).unwrap_err().to_string();
+    let error =
+        block_on(broken.rank(&RerankRequest::new(&captions, lists))).unwrap_err().to_string();
     assert_eq!(error, "Redness failed: expected 2 and 8 embeddings, found 2 and 0");
 }
 
@@ -309,7 +321,7 @@ fn a_gallery_keeps_the_captions_that_were_written() {
     let rerank = Rerank::new(retriever, Bm25::new().with_writer(writer), 4).unwrap();
     assert_eq!(sources(&rerank, "green kea", 2).len(), 2);
     let stored: Vec<_> =
-        list(&rerank, "green kea", 2).into_iter().map(|r| r.provenance.stored_caption).collect();
+        list(&rerank, "green kea", 2).into_iter().map(|r| r.provenance.metadata.caption).collect();
     assert!(stored.contains(&Some("a quetzal".into())) && stored.contains(&Some("a kea".into())));
     assert_eq!(vlm.requests().len(), 2);
 }
@@ -413,7 +425,10 @@ fn a_retriever_that_fails_fails_all_unless_that_is_tolerated() {
     };
     let strict = Fuse::by_rank(parts(), 3).unwrap();
     let captions = [Caption::concept("x")];
-    assert!(matches!(block_on(strict.retrieve(&captions, 1)), Err(Error::Cancelled)));
+    assert!(matches!(
+        block_on(strict.retrieve(&RetrieveRequest::new(&captions, 1))),
+        Err(Error::Cancelled)
+    ));
     let tolerant = strict.tolerating_failures();
     let found = list(&tolerant, "x", 3);
     assert_eq!(found.len(), 1);
@@ -429,7 +444,8 @@ fn a_retriever_that_fails_fails_all_unless_that_is_tolerated() {
     assert_eq!(by.collect::<Vec<_>>(), ["A", "B", "Rerank(B, FakeVlm)"]);
 
     let alone = Fuse::by_rank([Arc::new(Broken::Fails) as Arc<dyn Retriever>], 3).unwrap();
-    let result = block_on(alone.tolerating_failures().retrieve(&captions, 1));
+    let result =
+        block_on(alone.tolerating_failures().retrieve(&RetrieveRequest::new(&captions, 1)));
     assert!(matches!(result, Err(Error::Cancelled)));
 }
 
@@ -445,11 +461,11 @@ fn retrievers_are_asked_at_the_same_time() {
     }
     #[async_trait]
     impl Retriever for Meets {
-        async fn retrieve(&self, captions: &[Caption], _: usize) -> Result<Vec<Vec<Reference>>> {
+        async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
             *self.0.lock().await += 1;
             for _ in 0..100 {
                 if *self.0.lock().await == 2 {
-                    return Ok(vec![Vec::new(); captions.len()]);
+                    return Ok(vec![Vec::new(); request.captions.len()]);
                 }
                 yield_once().await;
             }
@@ -459,7 +475,7 @@ fn retrievers_are_asked_at_the_same_time() {
     let met = Arc::default();
     let parts = [0, 1].map(|_| Arc::new(Meets(Arc::clone(&met))) as Arc<dyn Retriever>);
     let fuse = Fuse::by_rank(parts, 1).unwrap();
-    assert!(block_on(fuse.retrieve(&[Caption::concept("x")], 1)).is_ok());
+    assert!(block_on(fuse.retrieve(&RetrieveRequest::new([Caption::concept("x")], 1))).is_ok());
 }
 
 /// Lets other futures of the same task run.
@@ -502,7 +518,7 @@ fn wrappers_keep_the_contract_of_a_retriever() {
     for part in [&by_rank as &dyn Retriever, &by_score, &bm25, &vlm, &threshold] {
         block_on(conformance::retriever(part, &captions));
     }
-    let lists = block_on(clip.retrieve(&captions, 4)).unwrap();
+    let lists = block_on(clip.retrieve(&RetrieveRequest::new(&captions, 4))).unwrap();
     block_on(conformance::reranker(&Bm25::new(), &lists));
     let boxed: Box<dyn Reranker> = Box::new(VlmReranker::new(FakeVlm::new(["1", "2"])));
     block_on(conformance::reranker(&boxed, &lists));

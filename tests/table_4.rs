@@ -22,7 +22,7 @@ use imagerag::critic::Verdict;
 use imagerag::models::{DType, Device};
 use imagerag::pipeline::{Mode, RagConfig};
 use imagerag::reference::{Caption, Reference};
-use imagerag::retriever::{Bm25, Fuse, Idf, Rerank, VlmReranker};
+use imagerag::retriever::{Bm25, Fuse, Idf, Rerank, RetrieveRequest, VlmReranker};
 use imagerag::testing::{FakeCritic, FakeGenerator};
 use imagerag::vlm::{ChatReply, ChatRequest};
 use imagerag::{RagPipeline, Result, Retriever, Vlm};
@@ -72,7 +72,7 @@ fn how_often_the_first_reference_shows_the_species() {
     let eyes = Eyes(Arc::new(Mutex::new(judge)), Arc::clone(&species));
 
     let shows = |reference: Option<&Reference>, species: &str| {
-        let caption = reference.and_then(|r| r.provenance.stored_caption.as_deref());
+        let caption = reference.and_then(|r| r.provenance.metadata.caption.as_deref());
         caption.is_some_and(|caption| caption.ends_with(species))
     };
     let captions = |template: &str| -> Vec<Caption> {
@@ -80,7 +80,8 @@ fn how_often_the_first_reference_shows_the_species() {
         species.iter().map(caption).collect()
     };
     let first_right = |retriever: &dyn Retriever, template: &str| {
-        let lists = block_on(retriever.retrieve(&captions(template), 1)).unwrap();
+        let lists =
+            block_on(retriever.retrieve(&RetrieveRequest::new(captions(template), 1))).unwrap();
         lists.iter().zip(species.iter()).filter(|(list, name)| shows(list.first(), name)).count()
     };
     let verified_right = |template: &str| {

@@ -45,8 +45,8 @@ fn a_rare_species_is_missed_retrieved_and_drawn_with_its_reference() {
     assert_eq!(outcome.stop, StopReason::RoundLimit);
     let reference = &outcome.references[0];
     assert_eq!(reference.caption.concept, world.rare[0]);
-    assert_eq!(reference.provenance.license.as_deref(), Some("CC0-1.0"));
-    let shown = reference.provenance.stored_caption.as_deref().unwrap_or_default();
+    assert_eq!(reference.provenance.metadata.license.as_deref(), Some("CC0-1.0"));
+    let shown = reference.provenance.metadata.caption.as_deref().unwrap_or_default();
     assert!(shown.contains(&world.rare[0]), "{shown}");
     assert!((-1.0..=1.0).contains(&reference.provenance.score));
     assert_ne!(outcome.draft.as_ref(), Some(&outcome.image));
@@ -64,7 +64,7 @@ fn a_vlm_leads_the_same_parts() {
     let pipeline = parts.pipeline().vlm(vlm).build().unwrap();
     let outcome = run(&pipeline, 3, 0);
     assert_eq!(outcome.references[0].caption.text, format!("a photo of a {species}"));
-    let shown = outcome.references[0].provenance.stored_caption.as_deref().unwrap_or_default();
+    let shown = outcome.references[0].provenance.metadata.caption.as_deref().unwrap_or_default();
     assert!(shown.contains(species.as_str()), "{shown}");
 }
 

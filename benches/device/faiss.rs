@@ -8,6 +8,7 @@
 //! with more probes, there and back, from 16 threads, on two copies at once. `--cpu` leaves the
 //! GPU's half out; without it, a GPU that is not there is a failure.
 
+use futures::executor::block_on;
 use std::error::Error;
 use std::path::PathBuf;
 use std::thread;
@@ -144,35 +145,43 @@ impl Checks {
         nprobe: Option<usize>,
     ) -> Result<()> {
         let few = &queries[..100];
-        self.alike("first", &there.search(queries, LIMIT)?, &here.search(queries, LIMIT)?);
+        self.alike(
+            "first",
+            &block_on(there.search(queries, LIMIT))?,
+            &block_on(here.search(queries, LIMIT))?,
+        );
         if let Some(nprobe) = nprobe {
-            let before = there.search(few, LIMIT)?;
+            let before = block_on(there.search(few, LIMIT))?;
             there.set_nprobe(nprobe)?;
             here.set_nprobe(nprobe)?;
-            let after = there.search(few, LIMIT)?;
-            self.alike("nprobe", &after, &here.search(few, LIMIT)?);
+            let after = block_on(there.search(few, LIMIT))?;
+            self.alike("nprobe", &after, &block_on(here.search(few, LIMIT))?);
             self.note("nprobe finds more", total(&after) > total(&before), total(&after).into());
         }
         for (name, some) in filters() {
-            let found = there.search_among(few, LIMIT, &some)?;
-            self.alike(name, &found, &here.search_among(few, LIMIT, &some)?);
+            let found = block_on(there.search_among(few, LIMIT, &some))?;
+            self.alike(name, &found, &block_on(here.search_among(few, LIMIT, &some))?);
         }
         for limit in [2_047, 2_048, 3_000] {
-            let found = there.search(&queries[..16], limit)?;
-            self.alike(&format!("k = {limit}"), &found, &here.search(&queries[..16], limit)?);
+            let found = block_on(there.search(&queries[..16], limit))?;
+            self.alike(
+                &format!("k = {limit}"),
+                &found,
+                &block_on(here.search(&queries[..16], limit))?,
+            );
         }
         #[cfg(feature = "faiss-gpu")]
         {
             use imagerag::index::Sharding;
-            let (expected, back) = (here.search(few, LIMIT)?, there.to_cpu()?);
-            self.alike("back", &back.search(few, LIMIT)?, &expected);
-            let again = back.to_gpu(device()?)?.search(few, LIMIT)?;
+            let (expected, back) = (block_on(here.search(few, LIMIT))?, there.to_cpu()?);
+            self.alike("back", &block_on(back.search(few, LIMIT))?, &expected);
+            let again = block_on(back.to_gpu(device()?)?.search(few, LIMIT))?;
             self.alike("there again", &again, &expected);
             let last = FaissIndex::gpu_count() - 1;
             for (name, sharding) in [("replicas", Sharding::Replicas), ("shards", Sharding::Shards)]
             {
                 let both = back.to_gpus(&[device()?, last], sharding)?;
-                self.alike(name, &both.search(few, LIMIT)?, &expected);
+                self.alike(name, &block_on(both.search(few, LIMIT))?, &expected);
             }
         }
         self.threads(queries, &there)?;
@@ -190,18 +199,22 @@ impl Checks {
     ) -> Result<()> {
         let few = &queries[..100];
         if nprobe.is_none() {
-            self.alike("first", &here.search(few, LIMIT)?, &exact.search(few, LIMIT)?);
+            self.alike(
+                "first",
+                &block_on(here.search(few, LIMIT))?,
+                &block_on(exact.search(few, LIMIT))?,
+            );
         }
         for (name, some) in filters() {
-            let found = here.search_among(few, LIMIT, &some)?;
+            let found = block_on(here.search_among(few, LIMIT, &some))?;
             if nprobe.is_none() {
-                self.alike(name, &found, &exact.search_among(few, LIMIT, &some)?);
+                self.alike(name, &found, &block_on(exact.search_among(few, LIMIT, &some))?);
             }
             let passes = |n: &Neighbor| some.contains(n.id);
             let is_whole = found.iter().all(|list| list.len() == LIMIT && list.iter().all(passes));
             self.note(&format!("{name} is whole"), is_whole, is_whole.into());
         }
-        let many = here.search(&queries[..16], 3_000)?;
+        let many = block_on(here.search(&queries[..16], 3_000))?;
         let is_whole = many.iter().all(|list| list.len() == 3_000);
         self.note("k = 3000 is whole", is_whole, is_whole.into());
         self.threads(queries, here)?;
@@ -211,7 +224,7 @@ impl Checks {
     /// Whether 16 threads at once find what one finds.
     fn threads(&mut self, queries: &[Embedding], index: &FaissIndex) -> Result<()> {
         let chunks: Vec<_> = queries.chunks(queries.len() / THREADS).take(THREADS).collect();
-        let search = |queries: &[Embedding]| index.search(queries, LIMIT);
+        let search = |queries: &[Embedding]| block_on(index.search(queries, LIMIT));
         let alone =
             chunks.iter().map(|chunk| search(chunk)).collect::<imagerag::Result<Vec<_>>>()?;
         let together: Vec<_> = thread::scope(|scope| {
@@ -228,10 +241,10 @@ impl Checks {
     }
 
     fn speed(&mut self, what: &str, queries: &[Embedding], index: &FaissIndex) -> Result<()> {
-        index.search(queries, LIMIT)?;
+        block_on(index.search(queries, LIMIT))?;
         let (start, mut rounds) = (Instant::now(), 0);
         while start.elapsed() < Duration::from_millis(400) {
-            index.search(queries, LIMIT)?;
+            block_on(index.search(queries, LIMIT))?;
             rounds += 1;
         }
         let rate = (rounds * queries.len()) as f64 / start.elapsed().as_secs_f64();

@@ -68,7 +68,7 @@ fn draw(
         let sight = judge.look(&outcome.image);
         cases.push(Case {
             referenced: reference
-                .is_some_and(|found| shows(found.provenance.stored_caption.as_deref())),
+                .is_some_and(|found| shows(found.provenance.metadata.caption.as_deref())),
             seen: sight.forced == *species && sight.background == *background,
             image: outcome.image,
         });

@@ -50,7 +50,7 @@ pub(crate) fn measure(
     conditioner: &dyn Conditioner,
 ) -> Result<(), Box<dyn Error>> {
     let reference = Reference {
-        image: Image::open(given.get("--reference")?)?,
+        picture: Image::open(given.get("--reference")?)?.into(),
         caption: Caption::concept("the reference"),
         provenance: Provenance::new(Source::Caller(0), "caller", 1.0, 0),
     };

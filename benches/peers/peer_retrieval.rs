@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask peers retrieval` runs it in turn with `retrieval.py`, which reads the same files.
 
+use futures::executor::block_on;
 use std::collections::HashMap;
 use std::error::Error;
 use std::fs;
@@ -34,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let resident = status("VmRSS:")?;
     let mut ids = Vec::with_capacity(queries.len() * limit * 8);
     for batch in queries.chunks(number("--batch")?) {
-        for list in index.search(batch, limit)? {
+        for list in block_on(index.search(batch, limit))? {
             let found = list.iter().map(|neighbor| neighbor.id).chain(std::iter::repeat(u64::MAX));
             ids.extend(found.take(limit).flat_map(u64::to_le_bytes));
         }
@@ -126,7 +127,7 @@ fn median(
     let mut times = Vec::new();
     for queries in queries.chunks_exact(batch).take(64) {
         let start = Instant::now();
-        black_box(index.search(black_box(queries), limit)?);
+        black_box(block_on(index.search(black_box(queries), limit))?);
         times.push(start.elapsed().as_secs_f64());
     }
     times.sort_by(f64::total_cmp);

@@ -66,7 +66,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
         (None, Some(path)) => block_on(embedder.embed_images(&[Image::open(path)?]))?,
         (None, None) => Vec::new(),
     };
-    let mut found = gallery.search(&queries, &options.search())?.pop().unwrap_or_default();
+    let mut found =
+        block_on(gallery.search(&queries, &options.search()))?.pop().unwrap_or_default();
     found.retain(|found| options.threshold.is_none_or(|least| found.score >= least));
     for found in &found {
         println!("{}", if options.json { as_json(found) } else { line(found) });

@@ -1,5 +1,6 @@
 //! `to-milvus` and `from-milvus`: a gallery to a collection of Milvus, and back.
 
+use futures::executor::block_on;
 use std::error::Error;
 
 use imagerag::gallery::Gallery;
@@ -34,7 +35,7 @@ impl Options {
         if let Some(database) = &self.database {
             builder = builder.database(database);
         }
-        builder.connect()
+        block_on(builder.connect())
     }
 }
 
@@ -42,18 +43,20 @@ impl Options {
 pub(crate) fn send(options: &Options) -> Result<(), Box<dyn Error>> {
     let gallery = Gallery::open(&options.place.folder)?;
     let (milvus, bar) = (options.connect()?, bar());
-    let sent = gallery.to_milvus(&milvus, &options.name, MilvusIndexType::Flat, show(&bar));
+    let sent =
+        block_on(gallery.to_milvus(&milvus, &options.name, MilvusIndexType::Flat, show(&bar)));
     bar.finish_and_clear();
     let index = sent?;
-    println!("sent       {gallery} to {index} of {milvus}, which holds {} images", index.count());
+    let count = block_on(index.count())?;
+    println!("sent       {gallery} to {index} of {milvus}, which holds {count} images");
     Ok(())
 }
 
 /// Fetches the images of a collection.
 pub(crate) fn fetch(options: &Options) -> Result<(), Box<dyn Error>> {
     let milvus = options.connect()?;
-    let (index, bar) = (milvus.open(&options.name)?, bar());
-    let fetched = Gallery::from_milvus(&options.place.folder, &index, show(&bar));
+    let (index, bar) = (block_on(milvus.open(&options.name))?, bar());
+    let fetched = block_on(Gallery::from_milvus(&options.place.folder, &index, show(&bar)));
     bar.finish_and_clear();
     let gallery = fetched?;
     println!(

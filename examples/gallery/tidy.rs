@@ -1,5 +1,6 @@
 //! `remove`, `dedup` and `compact`: images that are no longer found, and their space.
 
+use futures::executor::block_on;
 use std::error::Error as StdError;
 
 use imagerag::gallery::Gallery;
@@ -53,7 +54,7 @@ pub(crate) struct Dedup {
 
 pub(crate) fn dedup(options: &Dedup) -> Result<(), Box<dyn StdError>> {
     let gallery = Gallery::open(&options.place.folder)?;
-    let groups = gallery.near_duplicates(options.threshold)?;
+    let groups = block_on(gallery.near_duplicates(options.threshold))?;
     for group in &groups {
         for (place, id) in group.iter().enumerate() {
             let source = gallery.entry(*id)?.map(|entry| entry.record.source).unwrap_or_default();

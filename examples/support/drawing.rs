@@ -30,7 +30,7 @@ pub(crate) fn conditioning(
         .into_iter()
         .enumerate()
         .map(|(n, image)| Reference {
-            image,
+            picture: image.into(),
             caption: Caption::concept(prompt),
             provenance: Provenance::new(Source::Caller(n), "caller", 1.0, n),
         })

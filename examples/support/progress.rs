@@ -81,7 +81,7 @@ fn tell(record: &Record, elapsed: Duration) {
                     "found      {:.3} {} ({}){}",
                     hit.provenance.score,
                     shortened(&hit.provenance.source),
-                    hit.provenance.license.as_deref().unwrap_or("license unknown"),
+                    hit.provenance.metadata.license.as_deref().unwrap_or("license unknown"),
                     refused.unwrap_or_default()
                 );
             }

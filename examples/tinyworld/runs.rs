@@ -10,7 +10,7 @@ use futures::executor::block_on;
 use imagerag::conditioner::{Conditioning, ConditioningKind};
 use imagerag::generator::GenerateRequest;
 use imagerag::reference::{Caption, Provenance, Reference};
-use imagerag::retriever::Catalog;
+use imagerag::retriever::{Catalog, RetrieveRequest};
 use imagerag::{Generator, Image, RagOutcome, RagPipeline, Result, Retriever};
 use serde::Deserialize;
 
@@ -75,7 +75,7 @@ impl Run {
     }
 
     pub(crate) fn row(&self, case: &Case) -> Row {
-        let reference = self.0.references.first().map(|reference| reference.image.clone());
+        let reference = self.0.references.first().and_then(|found| found.picture.loaded()).cloned();
         Row {
             caption: case.prompt.clone(),
             pictures: vec![Some(self.draft().clone()), reference, Some(self.image().clone())],
@@ -191,23 +191,21 @@ impl RandomReference {
 
 #[async_trait]
 impl Retriever for RandomReference {
-    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>> {
-        captions
-            .iter()
-            .map(|caption| {
-                let others: Vec<_> = self
-                    .catalog
-                    .entries()
-                    .iter()
-                    .filter(|entry| self.concepts.get(&entry.source) != Some(&caption.concept))
-                    .collect();
-                let entry = others[self.pick(others.len())];
-                let provenance = Provenance::new(entry.source.clone(), self, 0.0, 0);
-                let image = entry.image()?;
-                let reference = Reference { image, caption: caption.clone(), provenance };
-                Ok([reference].into_iter().take(limit).collect())
-            })
-            .collect()
+    async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
+        let lists = request.captions.iter().map(|caption| {
+            let others: Vec<_> = self
+                .catalog
+                .entries()
+                .iter()
+                .filter(|entry| self.concepts.get(&entry.source) != Some(&caption.concept))
+                .collect();
+            let entry = others[self.pick(others.len())];
+            let provenance = Provenance::new(entry.source.clone(), self, 0.0, 0);
+            let (picture, caption) = (entry.picture(), caption.clone());
+            let reference = Reference { picture, caption, provenance };
+            [reference].into_iter().take(request.limit).collect()
+        });
+        Ok(lists.collect())
     }
 }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::{
     Conditioned, Conditioner, Conditioning, ConditioningKind, PromptTemplate, check_references,
 };
-use crate::reference::Reference;
+use crate::reference::{Reference, images};
 use crate::{Error, Result};
 
 /// Hands on the images as they are, and names each in the prompt where its caption stands.
@@ -68,9 +68,7 @@ impl Conditioner for InPrompt {
         };
         Ok(Conditioned {
             prompt: self.template.apply(prompt, references, &marks),
-            conditioning: Conditioning::Images(
-                references.iter().map(|reference| reference.image.clone()).collect(),
-            ),
+            conditioning: Conditioning::Images(images(references).await?),
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::models::common::preprocess::{Family, Preprocessor};
 use crate::models::common::worker::Worker;
 use crate::models::ip_adapter::{Resampler, ResamplerDims, space};
 use crate::models::{DType, Device};
-use crate::reference::Reference;
+use crate::reference::{Reference, images};
 use crate::{Error, Image, Result};
 
 /// Encodes references with the adapter's image encoder and resampler. Each becomes a few tokens
@@ -109,8 +109,7 @@ impl Conditioner for IpAdapter {
         self.strength.validate()?;
 
         // 2. references to tokens, on the encoder's thread
-        let images: Vec<Image> =
-            references.iter().map(|reference| reference.image.clone()).collect();
+        let images = images(references).await?;
         let count = images.len();
         let (data, negative) = self
             .worker

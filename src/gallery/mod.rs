@@ -43,6 +43,7 @@ use store::snapshot::Snapshot;
 /// writer.
 ///
 /// ```
+/// # use futures::executor::block_on;
 /// # use imagerag::gallery::{ContentHash, Fingerprint, Gallery, ImageRecord, Pixels, SearchOptions};
 /// # use imagerag::retriever::{Embedding, Filter, Metadata};
 /// # let folder = std::env::temp_dir().join(format!("imagerag-doc-{}", std::process::id()));
@@ -57,7 +58,7 @@ use store::snapshot::Snapshot;
 /// gallery.writer()?.add(&[(record, Embedding::new([0.6, 0.8])?)])?;
 ///
 /// let options = SearchOptions::new(3).with_filter(Filter::all().licenses(["CC0-1.0"]));
-/// let found = gallery.search(&[Embedding::new([0.6, 0.8])?], &options)?;
+/// let found = block_on(gallery.search(&[Embedding::new([0.6, 0.8])?], &options))?;
 /// assert_eq!(found[0][0].entry.record.source, "photos/quetzal.jpg");
 /// # std::fs::remove_dir_all(folder).unwrap();
 /// # Ok::<(), imagerag::Error>(())

@@ -9,7 +9,10 @@ mod refine;
 use std::cmp::Ordering;
 use std::fmt::{Debug, Display};
 
+use async_trait::async_trait;
+
 use crate::embedder::Embedding;
+use crate::forward::forward_part;
 use crate::{Error, Result};
 
 #[cfg(feature = "faiss-gpu")]
@@ -44,36 +47,38 @@ impl Neighbor {
 /// - `limit` 0 and an empty index give empty lists; `limit` above [`count`](Self::count) gives all
 ///   that the index can find.
 /// - The same call gives the same lists.
+/// - The thread that polls is not kept waiting: an index that computes does so on threads of its own.
+#[async_trait]
 pub trait VectorIndex: Display + Debug + Send + Sync + 'static {
     /// Values a vector.
     fn dim(&self) -> usize;
 
-    /// How many vectors there are.
-    fn count(&self) -> usize;
+    /// How many vectors there are. A remote index may fail to tell.
+    async fn count(&self) -> Result<usize>;
 
     /// The `limit` nearest vectors of each query.
-    fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>>;
+    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>>;
 
     /// The `limit` nearest of the vectors in `ids`; ids that the index does not hold are passed
     /// over. Provided: searches wider until enough are among `ids`, at worst through all vectors.
-    fn search_among(
+    async fn search_among(
         &self,
         queries: &[Embedding],
         limit: usize,
         ids: &IdSet,
     ) -> Result<Vec<Vec<Neighbor>>> {
-        let wanted = limit.min(ids.len());
+        let (wanted, count) = (limit.min(ids.len()), self.count().await?);
         let mut wide = wanted;
         loop {
-            let mut found = self.search(queries, wide)?;
+            let mut found = self.search(queries, wide).await?;
             for list in &mut found {
                 list.retain(|neighbor| ids.contains(neighbor.id));
                 list.truncate(wanted);
             }
-            if wide >= self.count() || found.iter().all(|list| list.len() == wanted) {
+            if wide >= count || found.iter().all(|list| list.len() == wanted) {
                 return Ok(found);
             }
-            wide = wide.saturating_mul(4).min(self.count());
+            wide = wide.saturating_mul(4).min(count);
         }
     }
 }
@@ -91,34 +96,30 @@ pub(crate) fn check_dim(index: &impl VectorIndex, embeddings: &[Embedding]) -> R
     }
 }
 
-macro_rules! forward_index {
-    ($($wrapper:ty),*) => {$(
-        #[deny(clippy::missing_trait_methods)]
-        impl<T: VectorIndex + ?Sized> VectorIndex for $wrapper {
-            fn dim(&self) -> usize {
-                (**self).dim()
-            }
-            fn count(&self) -> usize {
-                (**self).count()
-            }
-            fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
-                (**self).search(queries, limit)
-            }
-            fn search_among(
-                &self,
-                queries: &[Embedding],
-                limit: usize,
-                ids: &IdSet,
-            ) -> Result<Vec<Vec<Neighbor>>> {
-                (**self).search_among(queries, limit, ids)
-            }
-        }
-    )*};
-}
-forward_index!(std::sync::Arc<T>, Box<T>);
+forward_part!(VectorIndex {
+    fn dim(&self) -> usize {
+        (**self).dim()
+    }
+    async fn count(&self) -> Result<usize> {
+        (**self).count().await
+    }
+    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
+        (**self).search(queries, limit).await
+    }
+    async fn search_among(
+        &self,
+        queries: &[Embedding],
+        limit: usize,
+        ids: &IdSet,
+    ) -> Result<Vec<Vec<Neighbor>>> {
+        (**self).search_among(queries, limit, ids).await
+    }
+});
 
 #[cfg(test)]
 mod tests {
+    use futures::executor::block_on;
+
     use super::*;
     use crate::index::FlatIndex;
 
@@ -132,15 +133,16 @@ mod tests {
         }
     }
 
+    #[async_trait]
     impl VectorIndex for Plain {
         fn dim(&self) -> usize {
             self.0.dim()
         }
-        fn count(&self) -> usize {
-            self.0.count()
+        async fn count(&self) -> Result<usize> {
+            self.0.count().await
         }
-        fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
-            self.0.search(queries, limit)
+        async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
+            self.0.search(queries, limit).await
         }
     }
 
@@ -152,9 +154,10 @@ mod tests {
             index.0.add(&at(n as f32 / 500.0)).unwrap();
         }
         let far = IdSet::from_iter([498, 499, 490, 7_000]);
-        let found = index.search_among(&[at(0.0)], 2, &far).unwrap();
+        let among = |limit, ids| block_on(index.search_among(&[at(0.0)], limit, ids)).unwrap();
+        let found = among(2, &far);
         assert_eq!(found[0].iter().map(|n| n.id).collect::<Vec<_>>(), [490, 498]);
-        assert_eq!(index.search_among(&[at(0.0)], 9, &far).unwrap()[0].len(), 3);
-        assert!(index.search_among(&[at(0.0)], 9, &IdSet::new()).unwrap()[0].is_empty());
+        assert_eq!(among(9, &far)[0].len(), 3);
+        assert!(among(9, &IdSet::new())[0].is_empty());
     }
 }

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use async_trait::async_trait;
+
 use crate::embedder::Embedding;
-use crate::index::{FlatIndex, IdSet, Neighbor, VectorIndex};
-use crate::{Error, Result};
+use crate::index::{FlatIndex, IdSet, Neighbor, VectorIndex, check_dim};
+use crate::{Error, Result, pool};
 
 /// An index that proposes, and the vectors themselves that decide: each query's candidates are
 /// compared with it once more, exactly. The vectors may be a mapped file, which then is read only
@@ -20,15 +22,16 @@ impl<I: VectorIndex> Refine<I> {
     /// Candidates of `index`, whose ids are their places in `vectors`.
     ///
     /// # Errors
-    /// [`Error::Incompatible`] when the dimensions differ, or `vectors` are fewer.
-    pub fn new(index: I, vectors: FlatIndex) -> Result<Self> {
-        let shape = |index: &dyn VectorIndex| format!("{} x {} values", index.count(), index.dim());
-        if index.dim() != vectors.dim() || index.count() > vectors.count() {
+    /// [`Error::Incompatible`] when the dimensions differ, or `vectors` are fewer; those of `index`.
+    pub async fn new(index: I, vectors: FlatIndex) -> Result<Self> {
+        let count = index.count().await?;
+        let shape = |count, dim| format!("{count} x {dim} values");
+        if index.dim() != vectors.dim() || count > vectors.len() {
             return Err(Error::Incompatible {
                 left: index.to_string(),
                 right: vectors.to_string(),
-                expected: shape(&index),
-                found: shape(&vectors),
+                expected: shape(count, index.dim()),
+                found: shape(vectors.len(), vectors.dim()),
             });
         }
         Ok(Self { index, vectors, factor: 4 })
@@ -45,18 +48,20 @@ impl<I: VectorIndex> Refine<I> {
         &self.index
     }
 
-    fn refine(
+    async fn refine(
         &self,
         queries: &[Embedding],
         limit: usize,
         candidates: Vec<Vec<Neighbor>>,
     ) -> Result<Vec<Vec<Neighbor>>> {
-        let each = queries.chunks(1).zip(candidates);
-        each.map(|(query, candidates)| {
+        check_dim(&self.vectors, queries)?;
+        let (vectors, queries) = (self.vectors.clone(), queries.to_vec());
+        let each = move |(query, candidates): (&[Embedding], Vec<Neighbor>)| {
             let ids: IdSet = candidates.iter().map(|candidate| candidate.id).collect();
-            Ok(self.vectors.search_among(query, limit, &ids)?.swap_remove(0))
-        })
-        .collect()
+            Ok(vectors.nearest(query, limit, Some(&ids))?.swap_remove(0))
+        };
+        pool::run("exact search", move || queries.chunks(1).zip(candidates).map(each).collect())
+            .await
     }
 
     fn proposed(&self, limit: usize) -> usize {
@@ -64,28 +69,30 @@ impl<I: VectorIndex> Refine<I> {
     }
 }
 
+#[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<I: VectorIndex> VectorIndex for Refine<I> {
     fn dim(&self) -> usize {
         self.index.dim()
     }
 
-    fn count(&self) -> usize {
-        self.index.count()
+    async fn count(&self) -> Result<usize> {
+        self.index.count().await
     }
 
-    fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
-        self.refine(queries, limit, self.index.search(queries, self.proposed(limit))?)
+    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
+        let candidates = self.index.search(queries, self.proposed(limit)).await?;
+        self.refine(queries, limit, candidates).await
     }
 
-    fn search_among(
+    async fn search_among(
         &self,
         queries: &[Embedding],
         limit: usize,
         ids: &IdSet,
     ) -> Result<Vec<Vec<Neighbor>>> {
-        let candidates = self.index.search_among(queries, self.proposed(limit), ids)?;
-        self.refine(queries, limit, candidates)
+        let candidates = self.index.search_among(queries, self.proposed(limit), ids).await?;
+        self.refine(queries, limit, candidates).await
     }
 }
 
@@ -97,6 +104,8 @@ impl<I: VectorIndex> fmt::Display for Refine<I> {
 
 #[cfg(test)]
 mod tests {
+    use futures::executor::block_on;
+
     use super::*;
     use crate::index::Precision;
 
@@ -117,22 +126,23 @@ mod tests {
     fn scores_are_exact_whatever_proposed() {
         let vectors = circle(300);
         let exact = index_of(&vectors, Precision::F32);
-        let refined = Refine::new(index_of(&vectors, Precision::F16), exact.clone()).unwrap();
+        let refined =
+            block_on(Refine::new(index_of(&vectors, Precision::F16), exact.clone())).unwrap();
         assert_eq!(refined.to_string(), "Refine(Flat(f16), Flat)");
-        let expected = exact.search(&vectors[..20], 5).unwrap();
-        assert_eq!(refined.search(&vectors[..20], 5).unwrap(), expected);
+        let expected = block_on(exact.search(&vectors[..20], 5)).unwrap();
+        assert_eq!(block_on(refined.search(&vectors[..20], 5)).unwrap(), expected);
         #[cfg(feature = "testing")]
-        crate::testing::conformance::vector_index(&refined, &vectors, 1.0);
+        block_on(crate::testing::conformance::vector_index(&refined, &vectors, 1.0));
         let greedy = refined.with_factor(0);
-        assert_eq!(greedy.search(&vectors[..1], 1).unwrap()[0][0].id, 0);
+        assert_eq!(block_on(greedy.search(&vectors[..1], 1)).unwrap()[0][0].id, 0);
     }
 
     #[test]
     fn vectors_of_another_shape_are_refused() {
         let (many, few) = (circle(10), circle(9));
         let flat = |vectors: &[Embedding]| index_of(vectors, Precision::F32);
-        assert!(Refine::new(flat(&few), flat(&many)).is_ok());
-        let error = Refine::new(flat(&many), flat(&few)).unwrap_err().to_string();
+        assert!(block_on(Refine::new(flat(&few), flat(&many))).is_ok());
+        let error = block_on(Refine::new(flat(&many), flat(&few))).unwrap_err().to_string();
         assert_eq!(error, "Flat does not fit Flat: expected 10 x 2 values, found 9 x 2 values");
     }
 }

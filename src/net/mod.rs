@@ -31,21 +31,6 @@ where
     task.await.unwrap_or_else(|error| Err(Error::backend(what, error)))
 }
 
-/// Runs `work` on the runtime while the calling thread, which may belong to any executor, waits.
-#[cfg(feature = "milvus")]
-pub(crate) fn wait<T, F>(what: &str, work: F) -> Result<T>
-where
-    T: Send + 'static,
-    F: Future<Output = Result<T>> + Send + 'static,
-{
-    let (sender, outcome) = std::sync::mpsc::sync_channel(1);
-    let task = runtime()?.spawn(async move {
-        let _ = sender.send(work.await);
-    });
-    let _abort = AbortOnDrop(task.abort_handle());
-    outcome.recv().unwrap_or_else(|_| Err(Error::backend(what, "its thread panicked")))
-}
-
 /// Runs `work`, which blocks or computes for long, on a thread that may do so.
 #[cfg(any(feature = "milvus", feature = "openai"))]
 pub(crate) async fn run_blocking<T, F>(what: &str, work: F) -> Result<T>
@@ -102,23 +87,6 @@ mod tests {
     #[test]
     fn a_panic_is_an_error() {
         let error = block_on(run::<(), _>("nap", async { panic!("boom") })).unwrap_err();
-        assert!(error.to_string().starts_with("nap failed"), "{error}");
-    }
-
-    #[cfg(feature = "milvus")]
-    #[test]
-    fn a_thread_of_any_executor_may_wait() {
-        let seven = || {
-            wait("nap", async {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-                Ok(7)
-            })
-        };
-        assert_eq!(seven().unwrap(), 7);
-        assert_eq!(block_on(async { seven() }).unwrap(), 7);
-        let runtime = Builder::new_current_thread().build().unwrap();
-        assert_eq!(runtime.block_on(async { seven() }).unwrap(), 7);
-        let error = wait::<(), _>("nap", async { panic!("boom") }).unwrap_err();
         assert!(error.to_string().starts_with("nap failed"), "{error}");
     }
 

@@ -55,6 +55,13 @@ pub enum Refusal {
         /// The least difference of a reference that is used.
         margin: f32,
     },
+    /// Its picture cannot be read or fetched, and
+    /// [`Picture::skipping_unreadable`](crate::reference::Picture::skipping_unreadable) says to take
+    /// the next.
+    Unreadable {
+        /// What went wrong.
+        problem: String,
+    },
     /// The verifier does not see the concept in it.
     NotShown {
         /// What the verifier said.
@@ -80,6 +87,7 @@ impl fmt::Display for Refusal {
                 f,
                 "{reference:.3} is not {margin} closer to the caption than the draft with {draft:.3}"
             ),
+            Self::Unreadable { problem } => write!(f, "it cannot be read: {problem}"),
             Self::NotShown { answer } => write!(f, "the verifier does not see it: {answer}"),
             Self::Unverified { answer } => write!(f, "the verifier cannot tell: {answer}"),
         }

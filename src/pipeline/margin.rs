@@ -3,13 +3,18 @@
 use super::Refusal;
 use super::run::Run;
 use crate::embedder::{Embedder, Embedding};
+use crate::image::Image;
 use crate::reference::Reference;
 use crate::{Error, Result};
 
 impl Run<'_> {
     /// Refuses `candidate` where it is not closer to its caption than the draft by the margin: it
     /// would teach the generator nothing. `None` without a margin, or without a draft.
-    pub(super) async fn known_already(&mut self, candidate: &Reference) -> Result<Option<Refusal>> {
+    pub(super) async fn known_already(
+        &mut self,
+        candidate: &Reference,
+        image: &Image,
+    ) -> Result<Option<Refusal>> {
         let Some(margin) = self.config().margin else { return Ok(None) };
         let Some(embedder) = &self.pipeline.margin_embedder else { return Ok(None) };
         let Some(draft) = self.draft_image().cloned() else { return Ok(None) };
@@ -31,8 +36,8 @@ impl Run<'_> {
         let draft = self.draft_embedding.insert(draft).similarity(&caption);
 
         // 2. How close the reference is.
-        let images = std::slice::from_ref(&candidate.image);
-        let reference = only(embedder, embedder.embed_images(images).await?)?.similarity(&caption);
+        let images = embedder.embed_images(std::slice::from_ref(image)).await?;
+        let reference = only(embedder, images)?.similarity(&caption);
         let refused = reference - draft < margin;
         Ok(refused.then_some(Refusal::KnownAlready { reference, draft, margin }))
     }

@@ -138,7 +138,7 @@ impl RagRequest {
             .iter()
             .enumerate()
             .map(|(n, (image, caption))| Reference {
-                image: image.clone(),
+                picture: image.clone().into(),
                 caption: Caption::concept(caption),
                 provenance: Provenance::new(Source::Caller(n), "caller", 1.0, n),
             })

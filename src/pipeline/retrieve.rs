@@ -3,7 +3,7 @@
 use super::run::Run;
 use super::{Hit, Record, Refusal, Stage};
 use crate::reference::{Caption, Reference};
-use crate::retriever::one_list_each;
+use crate::retriever::{RetrieveRequest, one_list_each};
 use crate::vlm::ExchangeLog;
 use crate::{Error, Result};
 
@@ -23,65 +23,104 @@ impl Run<'_> {
         hits: &mut Vec<Hit>,
         log: &ExchangeLog,
     ) -> Result<Vec<Reference>> {
+        // Those that were tried already may come first again: look beyond them.
+        let limit = self.config().candidates.saturating_add(self.tried.len());
         let mut admitted: Vec<Reference> = Vec::new();
-        for candidates in log.during(self.candidates(captions)).await? {
-            let mut taken = 0;
-            for candidate in candidates {
-                // The cheapest check first; what one refuses costs nothing more.
-                let mut refused = self.refusal(&candidate, &admitted, taken);
-                if refused.is_none() {
-                    refused = self.known_already(&candidate).await?;
+        for (caption, list) in captions.iter().zip(self.candidates(captions, limit, log).await?) {
+            let (mut taken, mut asked, mut seen, mut unread) = (0, limit, list.len(), 0);
+            let mut candidates = list.into_iter();
+            loop {
+                for candidate in candidates {
+                    let refused = self.refusal(&candidate, &admitted, taken, log).await?;
+                    unread += usize::from(matches!(refused, Some(Refusal::Unreadable { .. })));
+                    let used = refused.is_none();
+                    hits.push(Hit::new(&candidate, refused));
+                    if used {
+                        taken += 1;
+                        admitted.push(candidate);
+                    }
                 }
-                if refused.is_none() {
-                    refused = self.not_shown(&candidate, log).await?;
+                // Pictures that are gone do not use up the candidates: the next best are behind.
+                if seen < asked || seen - unread >= limit || self.is_full(&admitted, taken) {
+                    break;
                 }
-                let used = refused.is_none();
-                hits.push(Hit::new(&candidate, refused));
-                if used {
-                    taken += 1;
-                    admitted.push(candidate);
-                }
+                asked = asked.saturating_mul(4);
+                let wider = self.candidates(std::slice::from_ref(caption), asked, log).await?;
+                let wider: Vec<Reference> = wider.into_iter().flatten().skip(seen).collect();
+                seen += wider.len();
+                candidates = wider.into_iter();
             }
         }
         Ok(admitted)
     }
 
-    async fn candidates(&self, captions: &[Caption]) -> Result<Vec<Vec<Reference>>> {
+    async fn candidates(
+        &self,
+        captions: &[Caption],
+        limit: usize,
+        log: &ExchangeLog,
+    ) -> Result<Vec<Vec<Reference>>> {
         let Some(retriever) = &self.pipeline.retriever else {
             return Err(Error::MissingPart {
                 part: "retriever",
                 hint: "call .retriever(…) on the builder",
             });
         };
-        // Those that were tried already may come first again: look beyond them.
-        let limit = self.config().candidates.saturating_add(self.tried.len());
-        one_list_each(retriever, captions, retriever.retrieve(captions, limit).await?)
+        let request = RetrieveRequest::new(captions, limit).with_log(log.clone());
+        one_list_each(retriever, captions, retriever.retrieve(&request).await?)
     }
 
-    /// Why `candidate` is not used, whatever it shows; `taken` references of its caption are.
-    fn refusal(
-        &self,
+    /// Whether nothing more is used for a caption of which `taken` references are.
+    fn is_full(&self, admitted: &[Reference], taken: usize) -> bool {
+        taken == self.config().references_per_caption || admitted.len() == self.room()
+    }
+
+    /// Why `candidate` is not used. The cheapest check comes first; what one refuses costs nothing
+    /// more, and is decoded only where its score, its source and the room left let it through.
+    async fn refusal(
+        &mut self,
         candidate: &Reference,
         admitted: &[Reference],
         taken: usize,
-    ) -> Option<Refusal> {
-        let config = self.config();
-        let same = |other: &Reference| other.shows_the_same(candidate);
+        log: &ExchangeLog,
+    ) -> Result<Option<Refusal>> {
         let score = candidate.provenance.score;
-        let own = self.request.references.iter().any(|(image, _)| *image == candidate.image);
         if score.is_nan() {
-            return Some(Refusal::NoScore);
+            return Ok(Some(Refusal::NoScore));
         }
-        if let Some(threshold) = config.threshold.filter(|threshold| score < *threshold) {
-            return Some(Refusal::BelowThreshold { threshold });
+        if let Some(threshold) = self.config().threshold.filter(|threshold| score < *threshold) {
+            return Ok(Some(Refusal::BelowThreshold { threshold }));
         }
+        if let Some(refused) = self.known(candidate, admitted) {
+            return Ok(Some(refused));
+        }
+        if self.is_full(admitted, taken) {
+            return Ok(Some(Refusal::NoRoom));
+        }
+        let image = match candidate.image().await {
+            Err(error) if candidate.picture.skips_unreadable() => {
+                return Ok(Some(Refusal::Unreadable { problem: error.to_string() }));
+            }
+            image => image?,
+        };
+        // The same pixels under another name.
+        if let Some(refused) = self.known(candidate, admitted) {
+            return Ok(Some(refused));
+        }
+        match self.known_already(candidate, &image).await? {
+            None => self.not_shown(candidate, &image, log).await,
+            refused => Ok(refused),
+        }
+    }
+
+    /// Why an image that is in use is not used again, as far as is known without decoding it.
+    fn known(&self, candidate: &Reference, admitted: &[Reference]) -> Option<Refusal> {
+        let same = |other: &Reference| other.shows_the_same(candidate);
+        let pixels = candidate.picture.loaded();
+        let own = self.request.references.iter().any(|(image, _)| Some(image) == pixels);
         if own || admitted.iter().any(same) {
             return Some(Refusal::Duplicate);
         }
-        if self.tried.iter().any(same) {
-            return Some(Refusal::AlreadyTried);
-        }
-        let full = taken == config.references_per_caption || admitted.len() == self.room();
-        full.then_some(Refusal::NoRoom)
+        self.tried.iter().any(same).then_some(Refusal::AlreadyTried)
     }
 }

@@ -3,6 +3,7 @@
 use super::run::Run;
 use super::{Refusal, Unclear};
 use crate::Result;
+use crate::image::Image;
 use crate::reference::Reference;
 use crate::vlm::ExchangeLog;
 use crate::vlm::{ChatRequest, Message};
@@ -14,6 +15,7 @@ impl Run<'_> {
     pub(super) async fn not_shown(
         &mut self,
         candidate: &Reference,
+        image: &Image,
         log: &ExchangeLog,
     ) -> Result<Option<Refusal>> {
         let Some(verifier) = &self.pipeline.verifier else { return Ok(None) };
@@ -23,7 +25,7 @@ impl Run<'_> {
             return Ok(refused.clone());
         }
         let question = Message::user(prompts::verification(concept));
-        let chat = ChatRequest::new(vec![question.with_images([candidate.image.clone()])]);
+        let chat = ChatRequest::new(vec![question.with_images([image.clone()])]);
         let reply = log.ask(verifier, "verification", &chat).await?;
         let declined = reply.refusal.is_some() || parse::is_refusal(&reply.text);
         let answer = reply.refusal.unwrap_or(reply.text);

@@ -1,45 +1,29 @@
 //! A retrieved image, with the caption it was retrieved for and where it comes from.
 
+mod caption;
 mod filter;
 mod metadata;
+mod picture;
+mod provenance;
 
-use std::fmt;
+use futures::future::try_join_all;
 
 use crate::image::Image;
+use crate::{Error, Result};
 
+pub use caption::Caption;
 #[cfg(feature = "serde")]
 pub use filter::FieldValue;
 pub use filter::{Clause, Filter};
 pub use metadata::Metadata;
-
-/// What to look for: a stand-alone description of an image that shows one concept.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Caption {
-    /// The text that is compared with images.
-    pub text: String,
-    /// The missing concept that the caption explains.
-    pub concept: String,
-}
-
-impl Caption {
-    /// A caption `text` for `concept`.
-    pub fn new(text: impl Into<String>, concept: impl Into<String>) -> Self {
-        Self { text: text.into(), concept: concept.into() }
-    }
-
-    /// A caption that is the concept itself.
-    pub fn concept(concept: impl Into<String>) -> Self {
-        let concept = concept.into();
-        Self { text: concept.clone(), concept }
-    }
-}
+pub use picture::Picture;
+pub use provenance::{Finding, Provenance, Source};
 
 /// An image that shows what a caption describes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reference {
-    /// The picture.
-    pub image: Image,
+    /// The picture, which is decoded when it is needed.
+    pub picture: Picture,
     /// What it was retrieved for.
     pub caption: Caption,
     /// Where it comes from.
@@ -47,118 +31,40 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Whether both are one image: equal sources, or equal pixels under two names.
-    pub(crate) fn shows_the_same(&self, other: &Self) -> bool {
-        self.provenance.source == other.provenance.source || self.image == other.image
-    }
-}
-
-/// Where a reference comes from, under which license, and how well it fits.
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub struct Provenance {
-    /// The file, address or person the image comes from. Equal sources are the same image.
-    pub source: Source,
-    /// The license of the image, such as `CC-BY-4.0`, where it is known.
-    pub license: Option<String>,
-    /// Whom to credit, where it is known.
-    pub author: Option<String>,
-    /// Where the image was first published, where that is known.
-    pub origin: Option<String>,
-    /// The caption that is stored with the image, where there is one.
-    pub stored_caption: Option<String>,
-    /// The retriever that found it, by its `Display`.
-    pub retriever: String,
-    /// How well it fits the caption, in the unit of `retriever`; higher is closer. For embeddings
-    /// the cosine similarity, in [-1, 1].
-    pub score: f32,
-    /// Place among the images found for the caption; 0 is the best.
-    pub rank: usize,
-    /// What the retrievers inside `retriever` said of the image before its score and rank became
-    /// these, innermost first; empty where there is none inside.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub found_by: Vec<Finding>,
-    /// What else there is to know of how it was found, such as the reply of a model that
-    /// re-ranked.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub note: Option<String>,
-}
-
-/// What one retriever said of an image.
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Finding {
-    /// The retriever, by its `Display`.
-    pub retriever: String,
-    /// How well the image fits, in that retriever's unit; higher is closer.
-    pub score: f32,
-    /// Its place in that retriever's list; 0 is the best.
-    pub rank: usize,
-}
-
-impl Provenance {
-    /// What an outer `retriever` says of the image; what was said before is in the findings.
-    pub(crate) fn place(&mut self, retriever: &str, score: f32, rank: usize) {
-        (self.score, self.rank) = (score, rank);
-        retriever.clone_into(&mut self.retriever);
-    }
-
-    /// Adds a note to those that are there.
-    pub(crate) fn add_note(&mut self, note: Option<&str>) {
-        match (&mut self.note, note) {
-            (Some(known), Some(note)) => {
-                known.push_str("; ");
-                known.push_str(note);
+    /// The pixels.
+    ///
+    /// # Errors
+    /// Those of [`Picture::load`]; where the picture is broken, the error names its source.
+    pub async fn image(&self) -> Result<Image> {
+        self.picture.load().await.map_err(|error| match error {
+            Error::InvalidInput { what, expected, found } => {
+                let what = format!("{what} of {}", self.provenance.source);
+                Error::InvalidInput { what, expected, found }
             }
-            (known, note) => *known = known.take().or(note.map(str::to_owned)),
+            other => other,
+        })
+    }
+
+    /// The pixels; `None` where they cannot be had and
+    /// [`Picture::skipping_unreadable`] says to go on without.
+    ///
+    /// # Errors
+    /// Those of [`image`](Self::image), where nothing says so.
+    pub async fn readable_image(&self) -> Result<Option<Image>> {
+        match self.image().await {
+            Err(_) if self.picture.skips_unreadable() => Ok(None),
+            image => image.map(Some),
         }
     }
-}
 
-impl Finding {
-    /// What `provenance` says now, for when an outer retriever gives it another score.
-    pub(crate) fn of(provenance: &Provenance) -> Self {
-        let Provenance { retriever, score, rank, .. } = provenance;
-        Self { retriever: retriever.clone(), score: *score, rank: *rank }
+    /// Whether both are known to be one image: equal sources, or equal pictures under two names.
+    /// Nothing is decoded for it.
+    pub(crate) fn shows_the_same(&self, other: &Self) -> bool {
+        self.provenance.source == other.provenance.source || self.picture == other.picture
     }
 }
 
-impl Provenance {
-    /// An image from `source`, found by `retriever` at `rank` with `score`; nothing else is known.
-    pub fn new(source: Source, retriever: impl ToString, score: f32, rank: usize) -> Self {
-        Self {
-            source,
-            license: None,
-            author: None,
-            origin: None,
-            stored_caption: None,
-            retriever: retriever.to_string(),
-            score,
-            rank,
-            found_by: Vec::new(),
-            note: None,
-        }
-    }
-}
-
-/// Where an image is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-#[non_exhaustive]
-pub enum Source {
-    /// The caller gave it with the request: the `n`-th image, from 0.
-    Caller(usize),
-    /// A file path, an address, or an identifier of the retriever's own.
-    Uri(String),
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Caller(n) => write!(f, "caller's image {}", n + 1),
-            Self::Uri(uri) => f.write_str(uri),
-        }
-    }
+/// The pixels of every reference, decoded side by side.
+pub(crate) async fn images(references: &[Reference]) -> Result<Vec<Image>> {
+    try_join_all(references.iter().map(Reference::image)).await
 }

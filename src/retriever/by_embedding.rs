@@ -3,12 +3,13 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use futures::future::join_all;
 
 use crate::embedder::Embedder;
 use crate::image::Image;
 use crate::index::{FlatIndex, VectorIndex};
-use crate::reference::{Caption, Reference};
-use crate::retriever::{Catalog, Retriever};
+use crate::reference::{Picture, Reference};
+use crate::retriever::{Catalog, CatalogEntry, RetrieveRequest, Retriever};
 use crate::{Error, Result};
 
 /// Compares the embedding of a caption with those of all images: the paper's retrieval, with CLIP
@@ -48,8 +49,10 @@ impl<E: Embedder> EmbeddingRetriever<E> {
         let total = catalog.len();
         for (number, batch) in catalog.entries().chunks(BATCH).enumerate() {
             let mut images: Vec<Image> = Vec::with_capacity(batch.len());
-            for entry in batch {
-                match entry.image() {
+            let pictures: Vec<Picture> = batch.iter().map(CatalogEntry::picture).collect();
+            let decoded = join_all(pictures.iter().map(Picture::load)).await;
+            for (entry, image) in batch.iter().zip(decoded) {
+                match image {
                     Ok(image) => {
                         images.push(image);
                         kept.push(entry.clone());
@@ -87,8 +90,8 @@ impl<E: Embedder, I: VectorIndex> EmbeddingRetriever<E, I> {
     ///
     /// # Errors
     /// [`Error::Incompatible`] when the dimensions of embedder and index, or the numbers of vectors
-    /// and pictures differ; [`Error::InvalidInput`] when there is no picture.
-    pub fn new(embedder: E, index: I, catalog: Catalog) -> Result<Self> {
+    /// and pictures differ; [`Error::InvalidInput`] when there is no picture; those of the index.
+    pub async fn new(embedder: E, index: I, catalog: Catalog) -> Result<Self> {
         let differ = |right: String, expected: String, found: String| Error::Incompatible {
             left: index.to_string(),
             right,
@@ -102,10 +105,11 @@ impl<E: Embedder, I: VectorIndex> EmbeddingRetriever<E, I> {
                 embedder.dim().to_string(),
             ));
         }
-        if index.count() != catalog.len() {
+        let count = index.count().await?;
+        if count != catalog.len() {
             return Err(differ(
                 "the catalog".to_owned(),
-                format!("{} pictures", index.count()),
+                format!("{count} pictures"),
                 catalog.len().to_string(),
             ));
         }
@@ -124,12 +128,12 @@ impl<E: Embedder, I: VectorIndex> EmbeddingRetriever<E, I> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<E: Embedder, I: VectorIndex> Retriever for EmbeddingRetriever<E, I> {
-    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>> {
-        let texts: Vec<&str> = captions.iter().map(|caption| caption.text.as_str()).collect();
-        let queries = self.embedder.embed_texts(&texts).await?;
-        let found = self.index.search(&queries, limit)?;
+    async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
+        let queries = self.embedder.embed_texts(&request.texts()).await?;
+        let found = self.index.search(&queries, request.limit).await?;
         let name = self.to_string();
-        captions
+        request
+            .captions
             .iter()
             .zip(found)
             .map(|(caption, neighbors)| {

@@ -1,15 +1,12 @@
 //! [`Catalog`]: what a gallery holds, by number: the pictures with their origin and license.
 
-use crate::image::Image;
 #[cfg(all(feature = "image", feature = "serde"))]
 use crate::image::{EXTENSIONS, is_picture};
-use crate::reference::{Caption, Provenance, Reference, Source};
+use crate::reference::{Caption, Metadata, Picture, Provenance, Reference, Source};
 use crate::{Error, Result};
 
 #[cfg(all(feature = "image", feature = "serde"))]
-use std::path::Path;
-#[cfg(feature = "image")]
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One picture of a gallery.
 #[derive(Clone, Debug)]
@@ -17,61 +14,28 @@ use std::path::PathBuf;
 pub struct CatalogEntry {
     /// Where the picture is. Equal sources are the same picture.
     pub source: Source,
-    /// Its license, such as `CC-BY-4.0`, where it is known.
-    pub license: Option<String>,
-    /// Whom to credit, where it is known.
-    pub author: Option<String>,
-    /// Where it was first published, where that is known.
-    pub origin: Option<String>,
-    /// What it shows, where somebody wrote it down.
-    pub caption: Option<String>,
+    /// What else is known of it.
+    pub metadata: Metadata,
     picture: Picture,
 }
 
-#[derive(Clone, Debug)]
-enum Picture {
-    Held(Image),
-    #[cfg(feature = "image")]
-    File(PathBuf),
-}
-
 impl CatalogEntry {
-    /// A picture that is held in memory.
-    pub fn new(source: impl Into<String>, image: Image) -> Self {
-        Self {
-            source: Source::Uri(source.into()),
-            license: None,
-            author: None,
-            origin: None,
-            caption: None,
-            picture: Picture::Held(image),
-        }
+    /// A picture from `source`, such as an [`Image`](crate::Image) that is held in memory.
+    pub fn new(source: impl Into<String>, picture: impl Into<Picture>) -> Self {
+        let source = Source::Uri(source.into());
+        Self { source, metadata: Metadata::default(), picture: picture.into() }
     }
 
     /// A picture file that is read each time it is needed.
     #[cfg(feature = "image")]
-    pub fn file(path: impl Into<PathBuf>) -> Self {
-        let path = path.into();
-        Self {
-            source: Source::Uri(path.display().to_string()),
-            license: None,
-            author: None,
-            origin: None,
-            caption: None,
-            picture: Picture::File(path),
-        }
+    pub fn file(path: impl AsRef<std::path::Path>) -> Self {
+        let path = path.as_ref();
+        Self::new(path.display().to_string(), Picture::file(path))
     }
 
-    /// The picture.
-    ///
-    /// # Errors
-    /// Those of [`Image::open`] where it is a file.
-    pub fn image(&self) -> Result<Image> {
-        match &self.picture {
-            Picture::Held(image) => Ok(image.clone()),
-            #[cfg(feature = "image")]
-            Picture::File(path) => Image::open(path),
-        }
+    /// The picture. What is decoded of it is not remembered in the catalog.
+    pub fn picture(&self) -> Picture {
+        self.picture.forgetful()
     }
 }
 
@@ -105,7 +69,7 @@ impl Catalog {
     /// Picture `id` as a reference for `caption`.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when there is no such number; those of [`CatalogEntry::image`].
+    /// [`Error::InvalidInput`] when there is no such number.
     pub(crate) fn reference(
         &self,
         id: u64,
@@ -122,12 +86,9 @@ impl Catalog {
                     id,
                 )
             })?;
-        let mut provenance = Provenance::new(entry.source.clone(), retriever, score, rank);
-        provenance.license.clone_from(&entry.license);
-        provenance.author.clone_from(&entry.author);
-        provenance.origin.clone_from(&entry.origin);
-        provenance.stored_caption.clone_from(&entry.caption);
-        Ok(Reference { image: entry.image()?, caption: caption.clone(), provenance })
+        let provenance = Provenance::new(entry.source.clone(), retriever, score, rank)
+            .with_metadata(entry.metadata.clone());
+        Ok(Reference { picture: entry.picture(), caption: caption.clone(), provenance })
     }
 
     /// Every picture file below `folder`, in the order of their paths. Where `folder` holds a
@@ -200,9 +161,8 @@ fn describe(
             let what = line.file.display().to_string();
             return Err(Error::invalid_file(listed, what, "a picture in the folder", "none"));
         };
-        let entry = &mut entries[at];
-        (entry.caption, entry.origin) = (line.caption, line.source);
-        (entry.license, entry.author) = (line.license, line.author);
+        let Line { caption, license, author, source: origin, .. } = line;
+        entries[at].metadata = Metadata { caption, license, author, origin, ..Metadata::default() };
     }
     Ok(())
 }
@@ -210,6 +170,7 @@ fn describe(
 #[cfg(all(test, feature = "image", feature = "serde"))]
 mod tests {
     use super::*;
+    use crate::Image;
 
     /// A folder of our own below the system's, emptied.
     fn folder(name: &str) -> PathBuf {
@@ -234,13 +195,10 @@ mod tests {
         std::fs::write(folder.join("catalog.json"), line).unwrap();
         let catalog = Catalog::from_folder(&folder).unwrap();
         assert_eq!(catalog.len(), 2);
-        let bee = &catalog.entries()[0];
-        assert_eq!(
-            (bee.caption.as_deref(), bee.license.as_deref()),
-            (Some("a bee"), Some("CC0-1.0"))
-        );
-        assert_eq!((bee.origin.as_deref(), bee.author.as_deref()), (Some("x"), None));
-        assert!(bee.image().is_ok());
+        let Metadata { caption, license, origin, author, .. } = &catalog.entries()[0].metadata;
+        assert_eq!((caption.as_deref(), license.as_deref()), (Some("a bee"), Some("CC0-1.0")));
+        assert_eq!((origin.as_deref(), author.as_deref()), (Some("x"), None));
+        assert!(futures::executor::block_on(catalog.entries()[0].picture().load()).is_ok());
         std::fs::remove_dir_all(folder).unwrap();
     }
 

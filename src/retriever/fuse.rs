@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::future::join_all;
 
-use super::{Retriever, one_list_each};
-use crate::reference::{Caption, Finding, Reference};
+use super::{RetrieveRequest, Retriever, one_list_each};
+use crate::reference::{Finding, Reference};
 use crate::{Error, Result};
 
 /// What keeps the first places of reciprocal rank fusion from outweighing everything else; 60 as in
@@ -16,7 +16,8 @@ const RRF_K: f32 = 60.0;
 
 /// Asks several retrievers at once and merges what they find; the paper takes the top 3 of CLIP and
 /// of SigLIP. An image that several find is one reference: images are the same where their sources
-/// or their pixels are equal. Equal scores stay in the order of the retrievers.
+/// or their pictures are equal, as far as that is known without decoding them. Equal scores stay in
+/// the order of the retrievers.
 ///
 /// Who found a reference, with which score and at which rank, is in
 /// [`Provenance::found_by`](super::Provenance::found_by).
@@ -181,13 +182,15 @@ fn min_max(scores: impl Iterator<Item = f32> + Clone) -> Vec<f32> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Retriever for Fuse {
-    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>> {
-        if captions.is_empty() || limit == 0 {
+    async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
+        let RetrieveRequest { captions, limit, .. } = request;
+        if captions.is_empty() || *limit == 0 {
             return Ok(vec![Vec::new(); captions.len()]);
         }
         let mut merged = vec![Vec::new(); captions.len()];
         // Always to the same depth: a smaller limit must give the best of the same list.
-        let asked = self.retrievers.iter().map(|r| r.retrieve(captions, self.depth));
+        let deep = request.clone().with_limit(self.depth);
+        let asked = self.retrievers.iter().map(|r| r.retrieve(&deep));
         let mut failed = Vec::new();
         for ((retriever, weight), lists) in
             self.retrievers.iter().zip(&self.weights).zip(join_all(asked).await)
@@ -205,7 +208,7 @@ impl Retriever for Fuse {
             }
         }
         let note = (!failed.is_empty()).then(|| failed.join("; "));
-        Ok(merged.into_iter().map(|found| self.rank(found, limit, note.as_deref())).collect())
+        Ok(merged.into_iter().map(|found| self.rank(found, *limit, note.as_deref())).collect())
     }
 }
 

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 
 use crate::forward::forward_part;
 use crate::reference::{Caption, Reference};
+use crate::vlm::ExchangeLog;
 use crate::{Error, Result};
 
 pub use by_embedding::{EmbeddingRetriever, Skipped};
@@ -23,26 +24,77 @@ pub use fuse::Fuse;
 pub use milvus::{
     Consistency, Milvus, MilvusBuilder, MilvusImage, MilvusIndex, MilvusIndexType, MilvusRetriever,
 };
-pub use rerank::{Bm25, CaptionWriter, Idf, Mmr, Ranking, Rerank, Reranker, VlmReranker};
+pub use rerank::{
+    Bm25, CaptionWriter, Idf, Mmr, Ranking, Rerank, RerankRequest, Reranker, VlmReranker,
+};
 pub use threshold::Threshold;
 
 /// Finds images that show what captions describe.
 ///
 /// # Contract
 /// - One list a caption, in the order of the captions.
-/// - Each list is sorted by falling score, holds at most `limit` references and no image twice;
+/// - Each list is sorted by falling score, holds at most `request.limit` references and no image twice;
 ///   their `provenance.rank` counts from 0, their `caption` is the one they were found for.
 /// - The same call gives the same lists, ties included.
 /// - Nothing found is an empty list, not an error; `limit` 0 gives empty lists.
+/// - No picture is decoded for it, unless the order depends on what it shows: a reference is a
+///   candidate, and most candidates are refused unseen.
 #[async_trait]
 pub trait Retriever: Display + Debug + Send + Sync + 'static {
-    /// The best `limit` references for each caption.
-    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>>;
+    /// The best references for each caption.
+    async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>>;
+}
+
+/// What to look for.
+///
+/// ```
+/// use imagerag::reference::Caption;
+/// use imagerag::retriever::RetrieveRequest;
+///
+/// let request = RetrieveRequest::new([Caption::concept("a quetzal")], 3);
+/// assert_eq!((request.captions.len(), request.limit), (1, 3));
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RetrieveRequest {
+    /// The captions, each looked for on its own.
+    pub captions: Vec<Caption>,
+    /// The most references a caption.
+    pub limit: usize,
+    /// Takes down every exchange with a model, such as a re-ranker's. A retriever that works on
+    /// another thread takes the request there.
+    pub log: ExchangeLog,
+}
+
+impl RetrieveRequest {
+    /// Asks for the best `limit` references of each caption.
+    pub fn new(captions: impl Into<Vec<Caption>>, limit: usize) -> Self {
+        Self { captions: captions.into(), limit, log: ExchangeLog::default() }
+    }
+
+    /// Takes down exchanges in `log`.
+    #[must_use]
+    pub fn with_log(mut self, log: ExchangeLog) -> Self {
+        self.log = log;
+        self
+    }
+
+    /// The same with another limit.
+    #[must_use]
+    pub fn with_limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The texts of the captions.
+    pub(crate) fn texts(&self) -> Vec<&str> {
+        self.captions.iter().map(|caption| caption.text.as_str()).collect()
+    }
 }
 
 forward_part!(Retriever {
-    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>> {
-        (**self).retrieve(captions, limit).await
+    async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
+        (**self).retrieve(request).await
     }
 });
 

@@ -4,8 +4,8 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use super::Retriever;
-use crate::reference::{Caption, Reference};
+use super::{RetrieveRequest, Retriever};
+use crate::reference::Reference;
 use crate::{Error, Result};
 
 /// A retriever whose references all have at least a given score.
@@ -37,8 +37,8 @@ impl<R: Retriever> Threshold<R> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<R: Retriever> Retriever for Threshold<R> {
-    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>> {
-        let mut found = self.inner.retrieve(captions, limit).await?;
+    async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
+        let mut found = self.inner.retrieve(request).await?;
         for list in &mut found {
             list.retain(|reference| reference.provenance.score >= self.score);
         }

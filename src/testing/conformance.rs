@@ -9,7 +9,7 @@ use crate::embedder::{Embedder, Embedding};
 use crate::generator::{GenerateRequest, Generator, Progress};
 use crate::index::{IdSet, VectorIndex};
 use crate::reference::{Caption, Provenance, Reference, Source};
-use crate::retriever::{Reranker, Retriever};
+use crate::retriever::{RerankRequest, Reranker, RetrieveRequest, Retriever};
 use crate::testing::solid;
 use crate::vlm::{ChatRequest, Message, Vlm};
 use crate::{Error, Image};
@@ -132,13 +132,13 @@ pub async fn critic(part: &dyn Critic, prompt: &str, wrong: &Image) {
 pub async fn retriever(part: &dyn Retriever, captions: &[Caption]) {
     names_itself(part);
     assert!(!captions.is_empty(), "the suite needs captions");
-    let none = expect(part, part.retrieve(&[], 3).await);
+    let none = expect(part, part.retrieve(&RetrieveRequest::new([], 3)).await);
     assert!(none.is_empty(), "{part}: no caption gives no list");
-    let empty = expect(part, part.retrieve(captions, 0).await);
+    let empty = expect(part, part.retrieve(&RetrieveRequest::new(captions, 0)).await);
     assert_eq!(empty.len(), captions.len(), "{part}: one list a caption, also for limit 0");
     assert!(empty.iter().all(Vec::is_empty), "{part}: limit 0 gives empty lists");
 
-    let found = expect(part, part.retrieve(captions, 3).await);
+    let found = expect(part, part.retrieve(&RetrieveRequest::new(captions, 3)).await);
     assert_eq!(found.len(), captions.len(), "{part}: one list a caption");
     for (caption, list) in captions.iter().zip(&found) {
         assert!(!list.is_empty() && list.len() <= 3, "{part}: 1 to 3 references for {caption:?}");
@@ -155,9 +155,9 @@ pub async fn retriever(part: &dyn Retriever, captions: &[Caption]) {
             "{part}: the best first"
         );
     }
-    let again = expect(part, part.retrieve(captions, 3).await);
+    let again = expect(part, part.retrieve(&RetrieveRequest::new(captions, 3)).await);
     assert_eq!(again, found, "{part}: the same call gives the same lists");
-    let one = expect(part, part.retrieve(&captions[..1], 1).await);
+    let one = expect(part, part.retrieve(&RetrieveRequest::new(&captions[..1], 1)).await);
     let source = |list: &[Reference]| list.first().map(|r| r.provenance.source.clone());
     assert_eq!(
         source(&one[0]),
@@ -170,17 +170,24 @@ pub async fn retriever(part: &dyn Retriever, captions: &[Caption]) {
 pub async fn reranker(part: &dyn Reranker, lists: &[Vec<Reference>]) {
     names_itself(part);
     assert!(lists.iter().any(|list| list.len() > 1), "the suite needs candidates");
-    let none = expect(part, part.rank(&[]).await);
+    let none = expect(part, part.rank(&RerankRequest::new([], Vec::new())).await);
     assert!(none.is_empty(), "{part}: no list gives no ranking");
+    let caption = |list: &Vec<Reference>| list.first().map(|first| first.caption.clone());
     let mut lists = lists.to_vec();
     lists.push(Vec::new());
-    let rankings = expect(part, part.rank(&lists).await);
+    let captions: Vec<Caption> = lists
+        .iter()
+        .map(|list| caption(list).unwrap_or_else(|| Caption::concept("nothing")))
+        .collect();
+    let request = RerankRequest::new(captions, lists);
+    let lists = &request.lists;
+    let rankings = expect(part, part.rank(&request).await);
     assert_eq!(rankings.len(), lists.len(), "{part}: one ranking a list");
     for (list, ranking) in lists.iter().zip(&rankings) {
         assert_eq!(ranking.scores.len(), list.len(), "{part}: one score a candidate");
         assert!(ranking.scores.iter().all(|score| score.is_finite()), "{part}: finite scores");
     }
-    let again = expect(part, part.rank(&lists).await);
+    let again = expect(part, part.rank(&request).await);
     assert_eq!(again, rankings, "{part}: the same call gives the same rankings");
 }
 
@@ -188,7 +195,7 @@ pub async fn reranker(part: &dyn Reranker, lists: &[Vec<Reference>]) {
 pub async fn conditioner(part: &dyn Conditioner) {
     names_itself(part);
     let reference = |n: usize| Reference {
-        image: solid(32, 16, [40 * n as u8, 200, 90]),
+        picture: solid(32, 16, [40 * n as u8, 200, 90]).into(),
         caption: Caption::new(format!("a photo of thing {n}"), format!("thing {n}")),
         provenance: Provenance::new(Source::Uri(n.to_string()), "suite", 0.5, 0),
     };
@@ -258,14 +265,14 @@ pub async fn embedder(part: &dyn Embedder) {
 
 /// Checks a [`VectorIndex`] that holds `vectors` in this order, against exhaustive search. `recall`
 /// is the least share of true neighbors that it must find, in [0, 1]; 1 for an exact index.
-pub fn vector_index(part: &dyn VectorIndex, vectors: &[Embedding], recall: f64) {
+pub async fn vector_index(part: &dyn VectorIndex, vectors: &[Embedding], recall: f64) {
     names_itself(part);
     assert!(!vectors.is_empty(), "the suite needs vectors");
-    assert_eq!(part.count(), vectors.len(), "{part}: holds every vector");
+    assert_eq!(expect(part, part.count().await), vectors.len(), "{part}: holds every vector");
     assert_eq!(part.dim(), vectors[0].dim(), "{part}: knows its dimension");
     let limit = 10.min(vectors.len());
     let queries = &vectors[..vectors.len().min(50)];
-    let found = expect(part, part.search(queries, limit));
+    let found = expect(part, part.search(queries, limit).await);
     assert_eq!(found.len(), queries.len(), "{part}: one list a query");
     let mut hits = 0;
     for (query, list) in queries.iter().zip(&found) {
@@ -290,16 +297,17 @@ pub fn vector_index(part: &dyn VectorIndex, vectors: &[Embedding], recall: f64) 
     }
     let share = hits as f64 / (limit * queries.len()) as f64;
     assert!(share >= recall, "{part}: recall {share:.3} is below {recall}");
-    let nothing = expect(part, part.search(queries, 0));
+    let nothing = expect(part, part.search(queries, 0).await);
     assert!(nothing.iter().all(Vec::is_empty), "{part}: limit 0 gives empty lists");
-    let all = expect(part, part.search(&queries[..1], vectors.len() + 5));
+    let all = expect(part, part.search(&queries[..1], vectors.len() + 5).await);
     assert!(all[0].len() <= vectors.len(), "{part}: no vector is made up");
-    assert!(expect(part, part.search(&[], limit)).is_empty(), "{part}: no query, no list");
-    let again = expect(part, part.search(queries, limit));
+    assert!(expect(part, part.search(&[], limit).await).is_empty(), "{part}: no query, no list");
+    let again = expect(part, part.search(queries, limit).await);
     assert_eq!(again, found, "{part}: the same call gives the same lists");
-    vector_index_among(part, vectors, recall);
+    vector_index_among(part, vectors, recall).await;
     let stranger = [expect(part, Embedding::new(vec![1.0; part.dim() + 1]))];
-    for result in [part.search(&stranger, 1), part.search_among(&stranger, 1, &IdSet::all(1))] {
+    let among = part.search_among(&stranger, 1, &IdSet::all(1)).await;
+    for result in [part.search(&stranger, 1).await, among] {
         assert!(
             matches!(result, Err(Error::InvalidInput { .. })),
             "{part}: a query of another dimension is InvalidInput, found {result:?}"
@@ -308,22 +316,21 @@ pub fn vector_index(part: &dyn VectorIndex, vectors: &[Embedding], recall: f64) 
 }
 
 /// The part of [`vector_index`] about searching among some of the vectors.
-fn vector_index_among(part: &dyn VectorIndex, vectors: &[Embedding], recall: f64) {
+async fn vector_index_among(part: &dyn VectorIndex, vectors: &[Embedding], recall: f64) {
     let queries = &vectors[..vectors.len().min(10)];
     let count = vectors.len() as u64;
-    let none = expect(part, part.search_among(queries, 3, &IdSet::new()));
+    let none = expect(part, part.search_among(queries, 3, &IdSet::new()).await);
     assert_eq!(none, vec![Vec::new(); queries.len()], "{part}: among none nothing is found");
     let third: IdSet = (0..count).step_by(3).collect();
     let few: IdSet = [0, count / 2, count - 1, count + 7, u64::MAX].into_iter().collect();
     for ids in [third, few, IdSet::all(count)] {
-        let none = expect(part, part.search_among(queries, 0, &ids));
+        let none = expect(part, part.search_among(queries, 0, &ids).await);
         assert!(none.iter().all(Vec::is_empty), "{part}: limit 0 gives empty lists");
         let members: Vec<_> = ids.iter().filter(|&id| id < count).collect();
         let limit = 10.min(members.len());
         let mut hits = 0;
-        for (query, list) in
-            queries.iter().zip(expect(part, part.search_among(queries, limit, &ids)))
-        {
+        let found = expect(part, part.search_among(queries, limit, &ids).await);
+        for (query, list) in queries.iter().zip(found) {
             assert!(list.len() <= limit, "{part}: at most limit neighbors");
             assert!(
                 list.is_sorted_by(|a, b| a.score > b.score || (a.score == b.score && a.id < b.id)),

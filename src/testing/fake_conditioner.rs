@@ -8,7 +8,7 @@ use crate::conditioner::{
     ConditionImage, Conditioned, Conditioner, Conditioning, ConditioningKind, ImageTokens,
     PromptTemplate, check_references,
 };
-use crate::reference::Reference;
+use crate::reference::{Reference, images};
 use crate::{Image, Result};
 
 /// One token of three values a reference, in a space of its own; or one reference as it is.
@@ -55,14 +55,14 @@ impl Conditioner for FakeConditioner {
         check_references(self, references)?;
         let conditioning = match &self.gives {
             Gives::Tokens(space) => {
-                let data: Vec<f32> =
-                    references.iter().flat_map(|r| mean_colour(&r.image)).collect();
+                let images = images(references).await?;
+                let data: Vec<f32> = images.iter().flat_map(mean_colour).collect();
                 let negative = vec![0.0; data.len()];
                 let tokens = ImageTokens::new(space, references.len(), 3, data, negative)?;
                 Conditioning::Tokens(tokens)
             }
             Gives::Condition(adapter) => {
-                let image = references[0].image.clone();
+                let image = references[0].image().await?;
                 Conditioning::Condition(ConditionImage::new(adapter, image))
             }
         };

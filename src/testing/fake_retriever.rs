@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::{lock, pause};
 use crate::reference::{Caption, Provenance, Reference, Source};
-use crate::retriever::Retriever;
+use crate::retriever::{RetrieveRequest, Retriever};
 use crate::{Image, Result};
 
 /// Finds images by the words that caption and label share: their number over the number of words in
@@ -35,10 +35,11 @@ impl FakeRetriever {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Retriever for FakeRetriever {
-    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>> {
+    async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
+        let RetrieveRequest { captions, limit, .. } = request;
         lock(&self.captions).extend(captions.iter().cloned());
         pause().await;
-        Ok(captions.iter().map(|caption| self.find(caption, limit)).collect())
+        Ok(captions.iter().map(|caption| self.find(caption, *limit)).collect())
     }
 }
 
@@ -62,7 +63,7 @@ impl FakeRetriever {
             .take(limit)
             .enumerate()
             .map(|(rank, (score, label, image))| Reference {
-                image: image.clone(),
+                picture: image.clone().into(),
                 caption: caption.clone(),
                 provenance: Provenance::new(Source::Uri(label.clone()), self, score, rank),
             })

@@ -1,8 +1,5 @@
 //! [`Exchange`]: one question to a model and its answer, taken down as it happens.
 
-use std::cell::RefCell;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -50,22 +47,18 @@ impl From<&Message> for ExchangeMessage {
     }
 }
 
-thread_local! {
-    static CURRENT: RefCell<Option<ExchangeLog>> = const { RefCell::new(None) };
-}
-
-/// Takes down exchanges. Clones write to the same log.
+/// Takes down exchanges: what a part is asked with brings a log, and the part asks its model through
+/// [`ask`](Self::ask), on whichever thread. Clones write to the same log.
 #[derive(Clone, Debug, Default)]
 pub struct ExchangeLog(Arc<Mutex<Vec<Exchange>>>);
 
 impl ExchangeLog {
-    /// Takes down one exchange.
-    pub fn push(&self, exchange: Exchange) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
-    }
-
-    /// Asks `vlm`, and takes down the question and the answer, or why there was none.
-    pub(crate) async fn ask(
+    /// Asks `vlm`, and takes down the question and the answer, or why there was none. `purpose` says
+    /// what the question is for, such as `re-ranking`.
+    ///
+    /// # Errors
+    /// Those of the model.
+    pub async fn ask(
         &self,
         vlm: &dyn Vlm,
         purpose: &str,
@@ -73,7 +66,7 @@ impl ExchangeLog {
     ) -> Result<ChatReply> {
         let asked = Instant::now();
         let reply = vlm.chat(request).await;
-        self.push(Exchange {
+        let exchange = Exchange {
             purpose: purpose.to_owned(),
             model: vlm.to_string(),
             messages: request.messages.iter().map(Into::into).collect(),
@@ -85,32 +78,9 @@ impl ExchangeLog {
             },
             usage: reply.as_ref().ok().and_then(|reply| reply.usage),
             elapsed: asked.elapsed(),
-        });
+        };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
         reply
-    }
-
-    /// Does `work`; what the parts in it say to a model is taken down here, though their calls hand
-    /// no log on: a re-ranker's questions belong to the stage that retrieves.
-    pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
-        /// Puts back what was there before, also where a poll panics.
-        struct Before(Option<ExchangeLog>);
-        impl Drop for Before {
-            fn drop(&mut self) {
-                CURRENT.replace(self.0.take());
-            }
-        }
-        let mut work = pin!(work);
-        // Only while it is polled: other work may go on in the same thread in between.
-        poll_fn(|context| {
-            let _before = Before(CURRENT.replace(Some(self.clone())));
-            work.as_mut().poll(context)
-        })
-        .await
-    }
-
-    /// The log of the work that is going on; outside of any, one that nobody reads.
-    pub(crate) fn current() -> Self {
-        CURRENT.with_borrow(Clone::clone).unwrap_or_default()
     }
 
     /// Hands out what was taken down so far, and starts anew.

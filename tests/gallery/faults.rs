@@ -1,6 +1,7 @@
 //! A gallery whose process is killed, whose disk is full or whose files are damaged: everything
 //! that was acknowledged is there, or what is wrong is named.
 
+use futures::executor::block_on;
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
@@ -66,7 +67,7 @@ fn holds(folder: &Path, steps: u64) {
     let numbers: Vec<u64> = (0..steps * IMAGES_PER_STEP).filter(|&n| stays(n)).collect();
     for numbers in numbers.chunks(250) {
         let queries: Vec<Embedding> = numbers.iter().map(|&n| vector(n)).collect();
-        let found = gallery.search(&queries, &SearchOptions::new(1)).unwrap();
+        let found = block_on(gallery.search(&queries, &SearchOptions::new(1))).unwrap();
         for (n, found) in numbers.iter().zip(found) {
             assert_eq!(found[0].entry.record, record(*n));
         }
@@ -171,7 +172,7 @@ fn a_full_disk_is_an_error_and_loses_nothing() {
 /// All that a gallery answers: every image and its score, best first, and every record.
 fn answers(folder: &Path) -> imagerag::Result<Vec<String>> {
     let gallery = Gallery::open(folder)?;
-    let found = gallery.search(&[vector(1), vector(2)], &SearchOptions::new(1_000))?;
+    let found = block_on(gallery.search(&[vector(1), vector(2)], &SearchOptions::new(1_000)))?;
     let mut answers: Vec<String> = found.iter().flatten().map(|f| format!("{f:?}")).collect();
     for image in gallery.iter()? {
         answers.push(format!("{:?}", image?));
@@ -304,7 +305,7 @@ fn a_torn_tail_is_cut_off() {
     let mut writer = gallery.writer().unwrap();
     assert_eq!(fs::read(&path).unwrap(), whole);
     writer.add(&[(record(10), vector(10))]).unwrap();
-    let found = gallery.search(&[vector(10)], &SearchOptions::new(1)).unwrap();
+    let found = block_on(gallery.search(&[vector(10)], &SearchOptions::new(1))).unwrap();
     assert_eq!(found[0][0].entry.id, 10);
 }
 
@@ -336,7 +337,7 @@ fn readers_are_right_at_every_moment_of_a_writer() {
                     let mut searches = 0;
                     while !over.load(Ordering::Relaxed) {
                         let all = SearchOptions::new(100_000);
-                        let found = gallery.search(&[vector(1)], &all).unwrap().remove(0);
+                        let found = block_on(gallery.search(&[vector(1)], &all)).unwrap().remove(0);
                         assert_eq!(found[0].entry.record, record(1));
                         for found in &found {
                             let n = number(&found.entry.record);
@@ -393,7 +394,7 @@ fn a_folder_that_cannot_be_written_can_be_read() {
     }
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
     let gallery = Gallery::open(&folder).unwrap();
-    let found = gallery.search(&[vector(3)], &SearchOptions::new(1)).unwrap();
+    let found = block_on(gallery.search(&[vector(3)], &SearchOptions::new(1))).unwrap();
     assert_eq!(found[0][0].entry.record, record(3));
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
 }

@@ -1,5 +1,6 @@
 //! A FAISS index that is saved with its gallery, and used for that gallery alone.
 
+use futures::executor::block_on;
 use std::fs;
 
 use imagerag::Error;
@@ -34,8 +35,8 @@ fn a_saved_index_finds_what_the_vectors_do() {
         let opened = Gallery::open(gallery.folder()).unwrap();
         let indexed = opened.with_faiss(opened.saved_index().unwrap()).unwrap();
         for options in options() {
-            let exact = gallery.search(&queries, &options).unwrap();
-            let found = indexed.search(&queries, &options).unwrap();
+            let exact = block_on(gallery.search(&queries, &options)).unwrap();
+            let found = block_on(indexed.search(&queries, &options)).unwrap();
             let pairs = || exact.iter().zip(&found);
             let hits = pairs().filter(|(a, b)| a == b).count();
             let least = if factory.contains("PQ") { 60 } else { 98 };
@@ -58,7 +59,7 @@ fn images_of_after_the_index_are_found_and_removed_ones_are_not() {
     writer.remove(&[7, 350]).unwrap();
     for gallery in [&indexed, &gallery.with_faiss(gallery.saved_index().unwrap()).unwrap()] {
         for n in [6, 7, 299, 300, 350, 399] {
-            let found = gallery.search(&[vector(n)], &SearchOptions::new(1)).unwrap();
+            let found = block_on(gallery.search(&[vector(n)], &SearchOptions::new(1))).unwrap();
             assert_eq!(found[0][0].entry.id == n, n != 7 && n != 350, "image {n}");
         }
     }

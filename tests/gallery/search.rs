@@ -1,12 +1,16 @@
 //! Every image is found, the filter and near-duplicates apart, and by its own encoder alone.
 
 use futures::executor::block_on;
+use imagerag::conditioner::InPrompt;
 use imagerag::embedder::{Embedder, Embedding};
 use imagerag::gallery::{Fetch, Fingerprint, Gallery, GalleryRetriever, Pixels, SearchOptions};
 use imagerag::index::{FlatIndex, IdSet, Precision};
+use imagerag::pipeline::{Hit, RagConfig, Refusal};
 use imagerag::reference::{Caption, Filter, Metadata};
+use imagerag::retriever::RetrieveRequest;
+use imagerag::testing::{FakeCritic, FakeGenerator};
 use imagerag::testing::{FakeEmbedder, conformance, solid};
-use imagerag::{Error, Image, Retriever};
+use imagerag::{Error, Image, RagPipeline, Retriever};
 
 use crate::support::{DIM, empty, filled, picture, record, vector};
 
@@ -18,7 +22,7 @@ fn finds_every_image_whatever_the_number() {
         assert_eq!(gallery.count().unwrap(), count as usize);
         let reopened = Gallery::open(gallery.folder()).unwrap();
         let search = |n: u64, limit| {
-            reopened.search(&[vector(n)], &SearchOptions::new(limit)).unwrap().remove(0)
+            block_on(reopened.search(&[vector(n)], &SearchOptions::new(limit))).unwrap().remove(0)
         };
         let mut all = search(0, count as usize);
         all.sort_by_key(|found| found.entry.id);
@@ -36,7 +40,7 @@ fn only_what_the_filter_lets_through_is_found() {
     let (_folder, gallery) = filled(300, 64);
     let filter = Filter::all().licenses(["CC0-1.0"]).field("even", true);
     let options = SearchOptions::new(300).with_filter(filter.clone());
-    let found = gallery.search(&[vector(5)], &options).unwrap().remove(0);
+    let found = block_on(gallery.search(&[vector(5)], &options)).unwrap().remove(0);
     let mut ids: Vec<u64> = found.iter().map(|found| found.entry.id).collect();
     ids.sort_unstable();
     let allowed = |n: &u64| filter.matches(&record(*n).metadata);
@@ -45,7 +49,7 @@ fn only_what_the_filter_lets_through_is_found() {
     // What becomes of an image counts at once.
     let id = ids[0];
     gallery.writer().unwrap().describe(&[(id, Metadata::default())]).unwrap();
-    let found = gallery.search(&[vector(id)], &options).unwrap().remove(0);
+    let found = block_on(gallery.search(&[vector(id)], &options)).unwrap().remove(0);
     assert!(found.len() == ids.len() - 1 && found.iter().all(|found| found.entry.id != id));
 }
 
@@ -62,20 +66,23 @@ fn near_duplicates_of_a_better_image_are_left_out() {
         (0..30).map(|n| (record(100 + n), nearly(7, 0.001 * (n + 1) as f32))).collect();
     writer.add(&copies).unwrap();
     let options = SearchOptions::new(5).without_near_duplicates(0.99);
-    let found = gallery.search(&[vector(7)], &options).unwrap().remove(0);
+    let found = block_on(gallery.search(&[vector(7)], &options)).unwrap().remove(0);
     assert_eq!(found[0].entry.id, 7);
     assert_eq!(found.iter().filter(|found| found.entry.id >= 50).count(), 0);
     assert_eq!(found.len(), 5);
     for threshold in [0.0, 1.01, f32::NAN] {
         let options = SearchOptions::new(5).without_near_duplicates(threshold);
-        assert!(matches!(gallery.search(&[vector(7)], &options), Err(Error::InvalidInput { .. })));
+        assert!(matches!(
+            block_on(gallery.search(&[vector(7)], &options)),
+            Err(Error::InvalidInput { .. })
+        ));
     }
 }
 
 #[test]
 fn groups_of_near_duplicates_are_reported() {
     let (_folder, gallery) = filled(300, 300);
-    assert!(gallery.near_duplicates(0.97).unwrap().is_empty());
+    assert!(block_on(gallery.near_duplicates(0.97)).unwrap().is_empty());
     // A chain of which each link is close to the next; one is a larger picture.
     let (from, to) = (vector(7), vector(8));
     let between = |part: f32| {
@@ -86,25 +93,27 @@ fn groups_of_near_duplicates_are_reported() {
         (1..40).map(|n| (record(300 + n - 1), between(n as f32 / 40.0))).collect();
     links[4].0.metadata.width = Some(4_000);
     gallery.writer().unwrap().add(&links).unwrap();
-    let groups = gallery.near_duplicates(0.97).unwrap();
+    let groups = block_on(gallery.near_duplicates(0.97)).unwrap();
     assert_eq!(groups.len(), 1);
     let expected: Vec<u64> =
         [304, 7, 8].into_iter().chain((300..339).filter(|&n| n != 304)).collect();
     assert_eq!(groups[0], expected);
-    assert!(gallery.near_duplicates(1.5).is_err());
+    assert!(block_on(gallery.near_duplicates(1.5)).is_err());
 }
 
 #[test]
 fn nothing_and_too_much_may_be_asked_for() {
     let (_folder, gallery) = empty();
-    let best = |limit| gallery.search(&[vector(0)], &SearchOptions::new(limit)).unwrap().remove(0);
+    let best = |limit| {
+        block_on(gallery.search(&[vector(0)], &SearchOptions::new(limit))).unwrap().remove(0)
+    };
     assert!(best(3).is_empty());
     gallery.writer().unwrap().add(&[(record(0), vector(0)), (record(1), vector(1))]).unwrap();
     assert!(best(0).is_empty());
     assert_eq!(best(1_000).len(), 2);
-    assert!(gallery.search(&[], &SearchOptions::new(1)).unwrap().is_empty());
+    assert!(block_on(gallery.search(&[], &SearchOptions::new(1))).unwrap().is_empty());
     let short = Embedding::new([1.0]).unwrap();
-    let error = gallery.search(&[short], &SearchOptions::new(1)).unwrap_err();
+    let error = block_on(gallery.search(&[short], &SearchOptions::new(1))).unwrap_err();
     assert!(matches!(error, Error::InvalidInput { .. }), "{error}");
 }
 
@@ -129,15 +138,19 @@ fn retrieves_references_with_their_origin() {
     }
     let gallery = block_on(Gallery::open_or_create(&path, &FakeEmbedder)).unwrap();
     let retriever = block_on(GalleryRetriever::new(gallery, FakeEmbedder)).unwrap();
-    let found = block_on(retriever.retrieve(&[Caption::concept("a green one")], 2)).unwrap();
-    assert_eq!(found[0][0].image, solid(8, 8, [0, 200, 0]));
-    assert_eq!(found[0][0].provenance.license.as_deref(), Some("CC0-1.0"));
+    let found =
+        block_on(retriever.retrieve(&RetrieveRequest::new([Caption::concept("a green one")], 2)))
+            .unwrap();
+    assert_eq!(block_on(found[0][0].image()).unwrap(), solid(8, 8, [0, 200, 0]));
+    assert_eq!(found[0][0].provenance.metadata.license.as_deref(), Some("CC0-1.0"));
     assert_eq!(found[0][0].provenance.retriever, "Gallery(FakeEmbedder, Flat)");
     let captions = ["a red one", "blue", "something else"].map(Caption::concept);
     block_on(conformance::retriever(&retriever, &captions));
     // A file that is another by now is not taken for the one that was added.
     solid(8, 8, [1, 1, 1]).save(folder.path().join("green.png")).unwrap();
-    let error = block_on(retriever.retrieve(&[Caption::concept("green")], 1)).unwrap_err();
+    let request = RetrieveRequest::new([Caption::concept("green")], 1);
+    let found = block_on(retriever.retrieve(&request)).unwrap();
+    let error = block_on(found[0][0].image()).unwrap_err();
     assert!(matches!(error, Error::InvalidFile { .. }), "{error}");
 }
 
@@ -159,14 +172,14 @@ fn an_index_proposes_and_the_vectors_decide() {
         SearchOptions::new(5).with_filter(licensed),
         SearchOptions::new(5).without_near_duplicates(0.9),
     ] {
-        let exact = gallery.search(&queries, &options).unwrap();
-        assert!(indexed.search(&queries, &options).unwrap() == exact, "{options:?}");
+        let exact = block_on(gallery.search(&queries, &options)).unwrap();
+        assert!(block_on(indexed.search(&queries, &options)).unwrap() == exact, "{options:?}");
     }
     // Numbered anew, the images are no longer those of the index.
     gallery.writer().unwrap().compact().unwrap();
     let options = SearchOptions::new(3);
-    let exact = gallery.search(&queries, &options).unwrap();
-    assert!(indexed.search(&queries, &options).unwrap() == exact);
+    let exact = block_on(gallery.search(&queries, &options)).unwrap();
+    assert!(block_on(indexed.search(&queries, &options)).unwrap() == exact);
 }
 
 #[test]
@@ -254,17 +267,37 @@ fn pictures_elsewhere_are_fetched_and_dead_links_passed_over() {
     }
     gallery.writer().unwrap().add(&images).unwrap();
     let retriever = block_on(GalleryRetriever::new(gallery, FakeEmbedder)).unwrap();
-    let red = [Caption::concept("red")];
-    let error = block_on(retriever.retrieve(&red, 1)).unwrap_err();
-    assert!(error.to_string().contains("`Fetch`"), "{error}");
+    let first = |retriever: &GalleryRetriever<_>| {
+        let request = RetrieveRequest::new([Caption::concept("red")], 1);
+        let found = block_on(retriever.retrieve(&request)).unwrap();
+        block_on(found[0][0].image()).unwrap_err().to_string()
+    };
+    let error = first(&retriever);
+    assert!(error.contains("`Fetch`"), "{error}");
     let retriever = retriever.with_fetch(Web("https://example.org/17.png", solid(4, 4, [9, 9, 9])));
-    let error = block_on(retriever.retrieve(&red, 1)).unwrap_err();
+    let error = first(&retriever);
+    assert!(error.contains("it is gone"), "{error}");
+    let pipeline = |retriever: GalleryRetriever<FakeEmbedder>, candidates| {
+        let mut config = RagConfig::default();
+        config.candidates = candidates;
+        let pipeline = RagPipeline::builder()
+            .generator(FakeGenerator::new())
+            .critic(FakeCritic::new().missing(["red"]))
+            .retriever(retriever)
+            .conditioner(InPrompt::new(1).unwrap())
+            .config(config);
+        block_on(pipeline.build().unwrap().run("a red bird"))
+    };
+    let error = pipeline(retriever.clone(), 8).unwrap_err();
     assert!(error.to_string().contains("it is gone"), "{error}");
     let retriever = retriever.skipping_unreadable();
-    for limit in [1, 2, 50] {
-        let found = block_on(retriever.retrieve(&red, limit)).unwrap().remove(0);
-        assert_eq!(found.len(), 1);
-        assert_eq!((found[0].provenance.rank, &found[0].image), (0, &solid(4, 4, [9, 9, 9])));
+    for candidates in [1, 2, 50] {
+        let outcome = pipeline(retriever.clone(), candidates).unwrap();
+        let [found] = outcome.references.as_slice() else { panic!("one can be read") };
+        assert_eq!(found.picture.loaded(), Some(&solid(4, 4, [9, 9, 9])));
+        let unread = |hit: &&Hit| matches!(hit.refused, Some(Refusal::Unreadable { .. }));
+        assert_eq!(outcome.trace.hits().filter(unread).count(), 17, "those that come before it");
     }
-    assert!(block_on(retriever.retrieve(&red, 0)).unwrap()[0].is_empty());
+    let none = RetrieveRequest::new([Caption::concept("red")], 0);
+    assert!(block_on(retriever.retrieve(&none)).unwrap()[0].is_empty());
 }

@@ -60,7 +60,7 @@ fn a_removed_image_is_not_found_until_it_is_added_again() {
     let mut writer = gallery.writer().unwrap();
     assert_eq!(writer.remove(&[3, 3, 99]).unwrap(), 1);
     let best = |gallery: &Gallery| {
-        gallery.search(&[vector(3)], &SearchOptions::new(50)).unwrap().remove(0)
+        block_on(gallery.search(&[vector(3)], &SearchOptions::new(50))).unwrap().remove(0)
     };
     for gallery in [&gallery, &Gallery::open(gallery.folder()).unwrap()] {
         assert_eq!(best(gallery).len(), 19);
@@ -156,7 +156,7 @@ fn compacting_gives_space_back_and_keeps_every_image() {
             assert_eq!((entry.id, &entry.record), (row as u64, &record(n)));
             assert!(embedding.similarity(&vector(n)) > 0.999_999);
         }
-        let found = gallery.search(&[vector(2_999)], &SearchOptions::new(1)).unwrap();
+        let found = block_on(gallery.search(&[vector(2_999)], &SearchOptions::new(1))).unwrap();
         assert_eq!(found[0][0].entry.id, 1_999);
     }
     let files = std::fs::read_dir(gallery.folder()).unwrap();

@@ -125,7 +125,7 @@ fn no_image_is_lost_at_any_size() {
         assert_eq!((done.seen(), heard), (n.into(), n.into()), "the end is heard of too");
         assert_eq!(gallery.count().unwrap(), n as usize);
         let query = Embedding::new([1.0, 1.0, 1.0]).unwrap();
-        let found = gallery.search(&[query], &SearchOptions::new(n as usize)).unwrap();
+        let found = block_on(gallery.search(&[query], &SearchOptions::new(n as usize))).unwrap();
         let mut sources: Vec<_> = found[0].iter().map(|f| f.entry.record.source.clone()).collect();
         sources.sort_unstable();
         sources.dedup();

@@ -1,5 +1,6 @@
 //! Filters: the server lets through what [`Filter::matches`] lets through, whatever is in them.
 
+use futures::executor::block_on;
 use imagerag::index::VectorIndex;
 use imagerag::reference::{Filter, Metadata};
 use imagerag::retriever::{MilvusImage, MilvusIndexType};
@@ -92,20 +93,25 @@ fn the_server_lets_through_what_the_filter_does() {
     let images = images();
     let vectors = vectors(images.len(), 4);
     let rows: Vec<_> = images.iter().cloned().zip(vectors.iter().cloned()).collect();
-    collection.index.add(&rows, |_, _| {}).unwrap();
+    block_on(collection.index.add(&rows, |_, _| {})).unwrap();
     for filter in filters() {
         let let_through = images.iter().filter(|image| filter.matches(&image.metadata));
         let expected: Vec<u64> = let_through.map(|image| image.id).collect();
-        let found = collection.index.search_filtered(&vectors[..1], 100, &filter).unwrap();
+        let found =
+            block_on(collection.index.search_filtered(&vectors[..1], 100, &filter)).unwrap();
         let mut found = super::ids(&found[0]);
         found.sort_unstable();
         assert_eq!(found, expected, "{filter}");
-        assert_eq!(collection.index.count_filtered(&filter).unwrap(), expected.len(), "{filter}");
+        assert_eq!(
+            block_on(collection.index.count_filtered(&filter)).unwrap(),
+            expected.len(),
+            "{filter}"
+        );
         let listed = collection.index.iter(&filter).unwrap();
         let listed: Result<Vec<u64>> = listed.map(|row| row.map(|(image, _)| image.id)).collect();
         assert_eq!(listed.unwrap(), expected, "{filter}");
     }
-    assert_eq!(collection.index.count(), images.len(), "nothing was removed");
+    assert_eq!(block_on(collection.index.count()).unwrap(), images.len(), "nothing was removed");
 }
 
 #[test]
@@ -118,7 +124,7 @@ fn what_milvus_cannot_express_is_refused() {
         Filter::all().caption("snake_case"),
         Filter::all().caption("back\\slash"),
     ] {
-        let result = collection.index.search_filtered(&vectors(1, 4), 1, &filter);
+        let result = block_on(collection.index.search_filtered(&vectors(1, 4), 1, &filter));
         assert!(matches!(result, Err(Error::InvalidInput { .. })), "{filter}: {result:?}");
     }
 }

@@ -5,7 +5,7 @@ use imagerag::embedder::Embedding;
 use imagerag::gallery::{ContentHash, Fingerprint, Gallery, ImageRecord, Pixels};
 use imagerag::index::VectorIndex;
 use imagerag::reference::{Caption, Metadata};
-use imagerag::retriever::{MilvusIndexType, MilvusRetriever};
+use imagerag::retriever::{MilvusIndexType, MilvusRetriever, RetrieveRequest};
 use imagerag::testing::{FakeEmbedder, solid};
 use imagerag::{Embedder, Error, Retriever};
 
@@ -53,13 +53,19 @@ fn a_gallery_moves_to_milvus_and_back() {
 
     let heard = std::cell::RefCell::new(Vec::new());
     let progress = |done, of| heard.borrow_mut().push((done, of));
-    let index = there.to_milvus(&milvus, &name, MilvusIndexType::Flat, progress).unwrap();
+    let index = block_on(there.to_milvus(&milvus, &name, MilvusIndexType::Flat, progress)).unwrap();
     assert_eq!(heard.borrow().last(), Some(&(2_498, 2_498)));
-    assert_eq!(index.count(), 2_498);
-    assert_eq!(ids(&index.search(&vectors[7..8], 1).unwrap()[0]), [7], "the gallery's numbers");
+    assert_eq!(block_on(index.count()).unwrap(), 2_498);
+    assert_eq!(
+        ids(&block_on(index.search(&vectors[7..8], 1)).unwrap()[0]),
+        [7],
+        "the gallery's numbers"
+    );
 
     let back = folder.path().join("back");
-    let back = Gallery::from_milvus(&back, &milvus.open(&name).unwrap(), progress).unwrap();
+    let back =
+        block_on(Gallery::from_milvus(&back, &block_on(milvus.open(&name)).unwrap(), progress))
+            .unwrap();
     assert_eq!(heard.borrow().last(), Some(&(2_498, 2_498)));
     assert_eq!(back.fingerprint(), there.fingerprint());
     let (found, expected) = (contents(&back), contents(&there));
@@ -76,16 +82,18 @@ fn moving_again_adds_what_is_new_and_removes_what_is_gone() {
     let (folder, name) = (tempfile::tempdir().unwrap(), Name::of(&milvus, "again"));
     let vectors = vectors(30, 8);
     let there = gallery(&folder.path().join("there"), &vectors[..20]);
-    let send = || there.to_milvus(&milvus, &name, MilvusIndexType::Flat, |_, _| {}).unwrap();
-    let back = || Gallery::from_milvus(folder.path().join("back"), &send(), |_, _| {}).unwrap();
+    let send =
+        || block_on(there.to_milvus(&milvus, &name, MilvusIndexType::Flat, |_, _| {})).unwrap();
+    let back =
+        || block_on(Gallery::from_milvus(folder.path().join("back"), &send(), |_, _| {})).unwrap();
     assert_eq!(back().count().unwrap(), 20);
     let mut writer = there.writer().unwrap();
     writer.remove(&[3, 4]).unwrap();
     writer.add(&[(record(25), vectors[25].clone())]).unwrap();
     drop(writer);
     let index = send();
-    assert_eq!(index.count(), 19);
-    assert!(index.images(&[3, 4]).unwrap().is_empty());
+    assert_eq!(block_on(index.count()).unwrap(), 19);
+    assert!(block_on(index.images(&[3, 4])).unwrap().is_empty());
     assert_eq!(back().count().unwrap(), 21, "nothing is removed from a gallery");
 }
 
@@ -95,22 +103,28 @@ fn what_does_not_belong_together_is_named() {
     let (folder, name) = (tempfile::tempdir().unwrap(), Name::of(&milvus, "differ"));
     let vectors = vectors(3, 8);
     let there = gallery(&folder.path().join("there"), &vectors);
-    let plain = milvus.create(&name, 8, MilvusIndexType::Flat).unwrap();
+    let plain = block_on(milvus.create(&name, 8, MilvusIndexType::Flat)).unwrap();
     let incompatible = |result: Result<(), Error>| {
         assert!(matches!(result, Err(Error::Incompatible { .. })), "{result:?}");
     };
     let send = |gallery: &Gallery| {
-        gallery.to_milvus(&milvus, &name, MilvusIndexType::Flat, |_, _| {}).map(drop)
+        block_on(gallery.to_milvus(&milvus, &name, MilvusIndexType::Flat, |_, _| {})).map(drop)
     };
     incompatible(send(&there));
-    incompatible(Gallery::from_milvus(folder.path().join("back"), &plain, |_, _| {}).map(drop));
+    incompatible(
+        block_on(Gallery::from_milvus(folder.path().join("back"), &plain, |_, _| {})).map(drop),
+    );
     incompatible(block_on(MilvusRetriever::of_gallery(FakeEmbedder, plain)).map(drop));
-    milvus.drop_collection(&name).unwrap();
+    block_on(milvus.drop_collection(&name)).unwrap();
     send(&there).unwrap();
     let other = Fingerprint::named("another encoder", 8).unwrap();
     let other = Gallery::create(folder.path().join("other"), &other).unwrap();
     incompatible(send(&other));
-    let into_other = Gallery::from_milvus(other.folder(), &milvus.open(&name).unwrap(), |_, _| {});
+    let into_other = block_on(Gallery::from_milvus(
+        other.folder(),
+        &block_on(milvus.open(&name)).unwrap(),
+        |_, _| {},
+    ));
     incompatible(into_other.map(drop));
 }
 
@@ -128,13 +142,17 @@ fn retrieves_pixels_from_where_the_gallery_has_them() {
     let embedding =
         block_on(FakeEmbedder.embed_images(std::slice::from_ref(&red))).unwrap().remove(0);
     there.writer().unwrap().add(&[(record, embedding)]).unwrap();
-    let index = there.to_milvus(&milvus, &name, MilvusIndexType::Flat, |_, _| {}).unwrap();
+    let index =
+        block_on(there.to_milvus(&milvus, &name, MilvusIndexType::Flat, |_, _| {})).unwrap();
     let retriever = block_on(MilvusRetriever::of_gallery(FakeEmbedder, index)).unwrap();
-    let found = block_on(retriever.retrieve(&[Caption::concept("a red bird")], 3)).unwrap();
+    let found =
+        block_on(retriever.retrieve(&RetrieveRequest::new([Caption::concept("a red bird")], 3)))
+            .unwrap();
     assert_eq!(found[0].len(), 1);
-    assert_eq!(found[0][0].image.pixels(), red.pixels());
+    assert_eq!(block_on(found[0][0].image()).unwrap().pixels(), red.pixels());
     // Another picture under the same name is not what was embedded.
     solid(8, 8, [0, 255, 0]).save(&path).unwrap();
-    let changed = block_on(retriever.retrieve(&[Caption::concept("a red bird")], 3));
+    let request = RetrieveRequest::new([Caption::concept("a red bird")], 3);
+    let changed = block_on(block_on(retriever.retrieve(&request)).unwrap()[0][0].image());
     assert!(matches!(changed, Err(Error::InvalidFile { .. })), "{changed:?}");
 }

@@ -10,7 +10,9 @@ use futures::executor::block_on;
 use imagerag::embedder::Embedding;
 use imagerag::index::{FlatIndex, IdSet, Neighbor, VectorIndex};
 use imagerag::reference::Caption;
-use imagerag::retriever::{MilvusImage, MilvusIndex, MilvusIndexType, MilvusRetriever};
+use imagerag::retriever::{
+    MilvusImage, MilvusIndex, MilvusIndexType, MilvusRetriever, RetrieveRequest,
+};
 use imagerag::testing::{FakeEmbedder, conformance, solid};
 use imagerag::{Embedder, Error, Retriever};
 
@@ -45,8 +47,8 @@ fn keeps_the_contract_of_a_vector_index() {
     let vectors = vectors(300, 8);
     for kind in [MilvusIndexType::Flat, MilvusIndexType::Auto] {
         let collection = Collection::of(&milvus, "contract", 8, kind);
-        collection.index.add(&numbered(&vectors), |_, _| {}).unwrap();
-        conformance::vector_index(&collection.index, &vectors, 1.0);
+        block_on(collection.index.add(&numbered(&vectors), |_, _| {})).unwrap();
+        block_on(conformance::vector_index(&collection.index, &vectors, 1.0));
     }
 }
 
@@ -55,11 +57,11 @@ fn an_empty_collection_finds_nothing() {
     let Some(milvus) = milvus() else { return };
     let collection = Collection::of(&milvus, "empty", 4, MilvusIndexType::Flat);
     let index = &collection.index;
-    assert_eq!((index.count(), index.dim()), (0, 4));
-    assert_eq!(index.search(&vectors(2, 4), 3).unwrap(), [[], []]);
-    assert!(index.images(&[0, 1]).unwrap().is_empty());
-    index.remove(&[0, 1]).unwrap();
-    index.add(&[], |_, _| panic!("nothing was written")).unwrap();
+    assert_eq!((block_on(index.count()).unwrap(), index.dim()), (0, 4));
+    assert_eq!(block_on(index.search(&vectors(2, 4), 3)).unwrap(), [[], []]);
+    assert!(block_on(index.images(&[0, 1])).unwrap().is_empty());
+    block_on(index.remove(&[0, 1])).unwrap();
+    block_on(index.add(&[], |_, _| panic!("nothing was written"))).unwrap();
 }
 
 /// The issue's own measure: the same 10,000 vectors, the same neighbors.
@@ -74,23 +76,26 @@ fn finds_what_flat_index_finds() {
     let collection = Collection::of(&milvus, "flat", 64, MilvusIndexType::Flat);
     let heard = std::cell::RefCell::new(Vec::new());
     let heard_of = |done, of| heard.borrow_mut().push((done, of));
-    collection.index.add(&numbered(&vectors), heard_of).unwrap();
+    block_on(collection.index.add(&numbered(&vectors), heard_of)).unwrap();
     let heard = heard.into_inner();
     assert!(heard.len() > 1 && heard.is_sorted(), "{heard:?}");
     assert_eq!(heard.last(), Some(&(10_000, 10_000)));
 
     let check = |index: &MilvusIndex| {
         let queries: Vec<Embedding> = vectors.iter().step_by(97).cloned().collect();
-        same(&index.search(&queries, 10).unwrap(), &flat.search(&queries, 10).unwrap());
+        same(
+            &block_on(index.search(&queries, 10)).unwrap(),
+            &block_on(flat.search(&queries, 10)).unwrap(),
+        );
         let even: IdSet = (0..10_000).step_by(2).collect();
-        let found = index.search_among(&queries[..5], 10, &even).unwrap();
-        same(&found, &flat.search_among(&queries[..5], 10, &even).unwrap());
-        let all = index.search(&queries[..1], 20_000).unwrap();
-        same(&all, &flat.search(&queries[..1], 20_000).unwrap());
+        let found = block_on(index.search_among(&queries[..5], 10, &even)).unwrap();
+        same(&found, &block_on(flat.search_among(&queries[..5], 10, &even)).unwrap());
+        let all = block_on(index.search(&queries[..1], 20_000)).unwrap();
+        same(&all, &block_on(flat.search(&queries[..1], 20_000)).unwrap());
     };
     check(&collection.index);
-    collection.index.flush().unwrap();
-    check(&milvus.open(collection.index.name()).unwrap());
+    block_on(collection.index.flush()).unwrap();
+    check(&block_on(milvus.open(collection.index.name())).unwrap());
 }
 
 /// The same neighbors; those whose scores differ by less than rounding may change places.
@@ -117,9 +122,9 @@ fn ties_come_by_rising_id_also_where_the_list_ends() {
     let twins = vec![vectors(1, 4).remove(0); 100];
     let mut images = numbered(&twins);
     images.reverse();
-    collection.index.add(&images, |_, _| {}).unwrap();
+    block_on(collection.index.add(&images, |_, _| {})).unwrap();
     for limit in [1, 3, 50, 100] {
-        let found = collection.index.search(&twins[..1], limit).unwrap();
+        let found = block_on(collection.index.search(&twins[..1], limit)).unwrap();
         assert_eq!(ids(&found[0]), (0..limit as u64).collect::<Vec<_>>());
     }
 }
@@ -129,19 +134,19 @@ fn images_are_written_over_and_taken_out() {
     let Some(milvus) = milvus() else { return };
     let collection = Collection::of(&milvus, "remove", 8, MilvusIndexType::Flat);
     let (index, vectors) = (&collection.index, vectors(50, 8));
-    index.add(&numbered(&vectors), |_, _| {}).unwrap();
+    block_on(index.add(&numbered(&vectors), |_, _| {})).unwrap();
     let moved = MilvusImage { extra: Some("x".into()), ..MilvusImage::new(3, "moved.png") };
-    index.add(&[(moved.clone(), vectors[7].clone())], |_, _| {}).unwrap();
-    assert_eq!(index.count(), 50);
-    assert_eq!(index.images(&[3]).unwrap(), [moved]);
-    assert_eq!(ids(&index.search(&vectors[7..8], 2).unwrap()[0]), [3, 7]);
+    block_on(index.add(&[(moved.clone(), vectors[7].clone())], |_, _| {})).unwrap();
+    assert_eq!(block_on(index.count()).unwrap(), 50);
+    assert_eq!(block_on(index.images(&[3])).unwrap(), [moved]);
+    assert_eq!(ids(&block_on(index.search(&vectors[7..8], 2)).unwrap()[0]), [3, 7]);
 
-    index.remove(&[3, 7, 7, 4_000]).unwrap();
-    assert_eq!(index.count(), 48);
-    let found = index.search(&vectors[7..8], 50).unwrap();
+    block_on(index.remove(&[3, 7, 7, 4_000])).unwrap();
+    assert_eq!(block_on(index.count()).unwrap(), 48);
+    let found = block_on(index.search(&vectors[7..8], 50)).unwrap();
     assert_eq!(found[0].len(), 48);
     assert!(!ids(&found[0]).contains(&7) && !ids(&found[0]).contains(&3));
-    assert!(index.images(&[3, 7]).unwrap().is_empty());
+    assert!(block_on(index.images(&[3, 7])).unwrap().is_empty());
 }
 
 #[test]
@@ -159,7 +164,7 @@ fn every_image_comes_back_as_it_was_given() {
         image.extra = Some("mine".into());
     }
     images.last_mut().unwrap().0.id = i64::MAX as u64;
-    collection.index.add(&images, |_, _| {}).unwrap();
+    block_on(collection.index.add(&images, |_, _| {})).unwrap();
     let back = collection.index.iter(&Default::default()).unwrap();
     let back: Vec<_> = back.map(Result::unwrap).collect();
     assert_eq!(back.len(), images.len());
@@ -183,23 +188,24 @@ fn retrieves_references_with_their_licenses() {
         let mut image = MilvusImage::new(n as u64, path.display().to_string());
         image.metadata.license = (*name == "red").then(|| "CC0-1.0".to_owned());
         image.metadata.caption = Some(format!("something {name}"));
-        collection.index.add(&[(image, embeddings[n].clone())], |_, _| {}).unwrap();
+        block_on(collection.index.add(&[(image, embeddings[n].clone())], |_, _| {})).unwrap();
     }
     let retriever = MilvusRetriever::new(FakeEmbedder, collection.index.clone()).unwrap();
     let captions = [Caption::concept("a red bird"), Caption::concept("a blue bird")];
     block_on(conformance::retriever(&retriever, &captions));
-    let found = block_on(retriever.retrieve(&captions, 2)).unwrap();
-    assert_eq!(found[1][0].image.pixels(), pictures[2].pixels());
+    let found = block_on(retriever.retrieve(&RetrieveRequest::new(&captions, 2))).unwrap();
+    assert_eq!(block_on(found[1][0].image()).unwrap().pixels(), pictures[2].pixels());
     let provenance = &found[0][0].provenance;
-    assert_eq!(provenance.license.as_deref(), Some("CC0-1.0"));
-    assert_eq!(provenance.stored_caption.as_deref(), Some("something red"));
+    assert_eq!(provenance.metadata.license.as_deref(), Some("CC0-1.0"));
+    assert_eq!(provenance.metadata.caption.as_deref(), Some("something red"));
     assert_eq!(provenance.retriever, retriever.to_string());
 
     let free = imagerag::reference::Filter::all().licenses(["CC0-1.0"]);
     let free = retriever.with_filter(free).unwrap();
-    let found = block_on(free.retrieve(&captions, 2)).unwrap();
+    let found = block_on(free.retrieve(&RetrieveRequest::new(&captions, 2))).unwrap();
     assert_eq!((found[0].len(), found[1].len()), (1, 1), "only red is free");
     let elsewhere =
         free.with_pixels(|image| Err(Error::invalid_input("pixels", "some", image.source.clone())));
-    assert!(block_on(elsewhere.retrieve(&captions, 2)).is_err());
+    let found = block_on(elsewhere.retrieve(&RetrieveRequest::new(&captions, 2))).unwrap();
+    assert!(block_on(found[0][0].image()).is_err());
 }

@@ -1,5 +1,6 @@
 //! The server that all tests share, and servers of their own for tests that stop them.
 
+use futures::executor::block_on;
 use imagerag::retriever::{Milvus, MilvusBuilder, MilvusIndex, MilvusIndexType};
 
 use std::net::TcpListener;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 /// The server at `$IMAGERAG_MILVUS`.
 pub(crate) fn milvus() -> Option<Milvus> {
     let address = variable("IMAGERAG_MILVUS", "the address of a Milvus")?;
-    Some(Milvus::connect(address).unwrap())
+    Some(block_on(Milvus::connect(address)).unwrap())
 }
 
 fn variable(name: &str, what: &str) -> Option<String> {
@@ -47,7 +48,7 @@ impl Deref for Name {
 
 impl Drop for Name {
     fn drop(&mut self) {
-        let _ = self.milvus.drop_collection(&self.name);
+        let _ = block_on(self.milvus.drop_collection(&self.name));
     }
 }
 
@@ -60,7 +61,7 @@ pub(crate) struct Collection {
 impl Collection {
     pub(crate) fn of(milvus: &Milvus, name: &str, dim: usize, kind: MilvusIndexType) -> Self {
         let name = Name::of(milvus, name);
-        Self { index: milvus.create(&name, dim, kind).unwrap(), _name: name }
+        Self { index: block_on(milvus.create(&name, dim, kind)).unwrap(), _name: name }
     }
 }
 
@@ -102,7 +103,7 @@ impl Server {
     /// Waits until it answers.
     pub(crate) fn wait(&self) {
         let start = Instant::now();
-        while let Err(error) = self.builder().connect() {
+        while let Err(error) = block_on(self.builder().connect()) {
             assert!(start.elapsed() < Duration::from_secs(120), "{error}");
             std::thread::sleep(Duration::from_millis(200));
         }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use imagerag::embedder::Embedding;
 use imagerag::reference::{Caption, Provenance, Reference, Source};
+use imagerag::retriever::RetrieveRequest;
 use imagerag::testing::solid;
 use imagerag::vlm::ChatReply;
 use imagerag::{Embedder, Image, Result, Retriever};
@@ -51,16 +52,17 @@ fn reference(
     rank: usize,
 ) -> Reference {
     let mut provenance = Provenance::new(Source::Uri(found.0.to_owned()), name, found.1, rank);
-    provenance.stored_caption = found.2.map(str::to_owned);
-    Reference { image: picture(found.0), caption: caption.clone(), provenance }
+    provenance.metadata.caption = found.2.map(str::to_owned);
+    Reference { picture: picture(found.0).into(), caption: caption.clone(), provenance }
 }
 
 #[async_trait]
 impl Retriever for Shelf {
-    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>> {
-        self.asked.lock().unwrap().push(limit);
+    async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
+        let RetrieveRequest { captions, limit, .. } = request;
+        self.asked.lock().unwrap().push(*limit);
         let list = |caption: &Caption| {
-            let found = self.found.iter().take(limit).enumerate();
+            let found = self.found.iter().take(*limit).enumerate();
             found.map(|(rank, found)| reference(caption, self.name, *found, rank)).collect()
         };
         Ok(captions.iter().map(list).collect())

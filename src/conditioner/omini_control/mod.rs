@@ -16,7 +16,7 @@ use super::{
 };
 use crate::image::resample::{Filter, resize};
 use crate::reference::Reference;
-use crate::{Error, Image, Result};
+use crate::{Error, Image, Result, pool};
 
 /// The largest condition, in pixels a side.
 const MAX_SIZE: u32 = 4096;
@@ -226,7 +226,9 @@ impl Conditioner for OminiControl {
 
     async fn condition(&self, prompt: &str, references: &[Reference]) -> Result<Conditioned> {
         check_references(self, references)?;
-        let condition = self.settings.condition(self.settings.fit(&references[0].image)?);
+        let (image, part) = (references[0].image().await?, self.clone());
+        let fit = move || part.settings.fit(&image);
+        let condition = self.settings.condition(pool::run("resampling a reference", fit).await?);
         Ok(Conditioned {
             prompt: self.settings.template.apply(prompt, &references[..1], &[]),
             conditioning: Conditioning::Condition(condition),

@@ -1,10 +1,12 @@
 //! A gallery to a collection of Milvus that holds the same images, and back.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 
+use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
-use crate::embedder::Embedder;
+use crate::embedder::{Embedder, Embedding};
 use crate::gallery::store::manifest;
 use crate::gallery::store::record::{ContentHash, Entry, ImageRecord, Pixels};
 use crate::gallery::{Fingerprint, Gallery};
@@ -39,21 +41,21 @@ impl Gallery {
     /// [`Error::Incompatible`] when the collection is of something else than a gallery of this
     /// encoder; those of [`Milvus::create`], [`Milvus::open`], [`MilvusIndex::add`] and
     /// [`iter`](Self::iter).
-    pub fn to_milvus(
+    pub async fn to_milvus(
         &self,
         milvus: &Milvus,
         name: &str,
         index: MilvusIndexType,
-        progress: impl Fn(usize, usize),
+        progress: impl Fn(usize, usize) + Send + Sync,
     ) -> Result<MilvusIndex> {
-        let there = milvus.has(name)?;
+        let there = milvus.has(name).await?;
         let index = if there {
-            let index = milvus.open(name)?;
+            let index = milvus.open(name).await?;
             self.fingerprint().check(&fingerprint(&index)?)?;
             index
         } else {
             let note = String::from_utf8_lossy(&manifest::write(self.fingerprint())?).into_owned();
-            milvus.create_noted(name, self.fingerprint().dim(), index, Some(note))?
+            milvus.create_noted(name, self.fingerprint().dim(), index, Some(note)).await?
         };
         let (mut moved, total) = (IdSet::new(), self.count()?);
         let mut batch = Vec::with_capacity(BATCH);
@@ -63,17 +65,17 @@ impl Gallery {
             moved.insert(entry.id);
             batch.push((outward(entry)?, embedding));
             if batch.len() == BATCH || images.peek().is_none() {
-                index.add(&batch, |_, _| {})?;
+                index.add(&batch, |_, _| {}).await?;
                 batch.clear();
                 progress(moved.len(), total);
             }
         }
         if there {
-            let mut gone = index.ids()?;
+            let mut gone = index.ids().await?;
             gone.retain(|&id| !moved.contains(id));
-            index.remove(&gone)?;
+            index.remove(&gone).await?;
         }
-        index.flush()?;
+        index.flush().await?;
         Ok(index)
     }
 
@@ -86,10 +88,10 @@ impl Gallery {
     /// [`Error::Incompatible`] when the collection, or the gallery in `folder`, is of something else;
     /// those of [`create`](Self::create), [`open`](Self::open) and
     /// [`GalleryWriter::add`](super::GalleryWriter::add), and of every call of a server.
-    pub fn from_milvus(
-        folder: impl AsRef<Path>,
+    pub async fn from_milvus(
+        folder: impl AsRef<Path> + Send,
         index: &MilvusIndex,
-        progress: impl Fn(usize, usize),
+        progress: impl Fn(usize, usize) + Send + Sync,
     ) -> Result<Self> {
         let (folder, fingerprint) = (folder.as_ref(), fingerprint(index)?);
         let gallery = if folder.join(manifest::FILE).exists() {
@@ -100,19 +102,17 @@ impl Gallery {
             Self::create(folder, &fingerprint)?
         };
         let everything = Filter::all();
-        let (mut moved, total) = (0, index.count_filtered(&everything)?);
+        let (mut moved, total) = (0, index.count_filtered(&everything).await?);
         let mut writer = gallery.writer()?;
-        let mut images = index.iter(&everything)?.peekable();
-        let mut batch = Vec::with_capacity(BATCH);
-        while let Some(image) = images.next() {
-            let (image, embedding) = image?;
-            batch.push((inward(image)?, embedding));
-            if batch.len() == BATCH || images.peek().is_none() {
-                writer.add(&batch)?;
-                moved += batch.len();
-                batch.clear();
-                progress(moved, total);
-            }
+        let mut batches = pin!(index.iter(&everything)?.ready_chunks(BATCH));
+        while let Some(batch) = batches.next().await {
+            let inward = |image: Result<(MilvusImage, Embedding)>| {
+                image.and_then(|(image, embedding)| Ok((inward(image)?, embedding)))
+            };
+            let batch = batch.into_iter().map(inward).collect::<Result<Vec<_>>>()?;
+            writer.add(&batch)?;
+            moved += batch.len();
+            progress(moved, total);
         }
         drop(writer);
         Ok(gallery)

@@ -22,7 +22,7 @@ impl Gallery {
     ///
     /// # Errors
     /// Those of [`search`](Self::search).
-    pub fn near_duplicates(&self, threshold: f32) -> Result<Vec<Vec<u64>>> {
+    pub async fn near_duplicates(&self, threshold: f32) -> Result<Vec<Vec<u64>>> {
         SearchOptions::new(0).without_near_duplicates(threshold).check()?;
         let snapshot = Arc::clone(&self.reader()?.snapshot);
         let ids: Vec<u64> = snapshot.live.iter().collect();
@@ -34,7 +34,7 @@ impl Gallery {
             let mut wide = NEIGHBORS;
             while !open.is_empty() {
                 let queries: Vec<Embedding> = open.iter().map(|(_, row)| row.clone()).collect();
-                let found = self.nearest(&snapshot, &queries, &snapshot.live, wide)?;
+                let found = self.nearest(&snapshot, &queries, &snapshot.live, wide).await?;
                 let mut rest = Vec::new();
                 for ((id, row), found) in open.into_iter().zip(found) {
                     let near = found.iter().take_while(|neighbor| neighbor.score >= threshold);

@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::WORK;
 use crate::embedder::Embedding;
 use crate::gallery::Gallery;
 use crate::gallery::store::snapshot::Snapshot;
-use crate::index::{IdSet, Neighbor, VectorIndex};
-use crate::{Error, Result};
+use crate::index::{IdSet, Neighbor, VectorIndex, check_dim};
+use crate::{Error, Result, pool};
 
 /// For each image that is wanted, the index proposes this many.
 const WIDER: usize = 4;
@@ -61,24 +62,30 @@ impl Gallery {
     }
 
     /// The `limit` nearest of `ids` for each query.
-    pub(in crate::gallery) fn nearest(
+    pub(in crate::gallery) async fn nearest(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
         queries: &[Embedding],
         ids: &Arc<IdSet>,
         limit: usize,
     ) -> Result<Vec<Vec<Neighbor>>> {
-        if let Some(approximate) = &self.approximate
-            && approximate.generation == snapshot.state.generation
-        {
-            return approximate.nearest(snapshot, queries, ids, limit);
-        }
-        snapshot.vectors.check()?;
-        let index = snapshot.vectors.index()?;
-        if ids.len() == index.count() {
-            return index.search(queries, limit);
-        }
-        index.search_among(queries, limit, ids)
+        let mut approximate = self.approximate.clone();
+        approximate = approximate.filter(|a| a.generation == snapshot.state.generation);
+        let proposed = match &approximate {
+            Some(approximate) => approximate.propose(queries, ids, limit).await?,
+            None => Vec::new(),
+        };
+        let (snapshot, queries, ids) = (Arc::clone(snapshot), queries.to_vec(), Arc::clone(ids));
+        pool::run(WORK, move || {
+            if let Some(approximate) = approximate {
+                return approximate.decide(&snapshot, &queries, &ids, limit, proposed);
+            }
+            snapshot.vectors.check()?;
+            let index = snapshot.vectors.index()?;
+            check_dim(&index, &queries)?;
+            index.nearest(&queries, limit, (ids.len() != index.len()).then_some(&*ids))
+        })
+        .await
     }
 
     /// The index that is searched, by its `Display`.
@@ -88,28 +95,38 @@ impl Gallery {
 }
 
 impl Approximate {
-    fn nearest(
+    /// Candidates of the index for each query.
+    async fn propose(
+        &self,
+        queries: &[Embedding],
+        ids: &IdSet,
+        limit: usize,
+    ) -> Result<Vec<Vec<Neighbor>>> {
+        let wide = limit.saturating_mul(WIDER);
+        if *ids == self.held {
+            return self.index.search(queries, wide).await;
+        }
+        self.index.search_among(queries, wide, ids).await
+    }
+
+    /// The best of what is proposed and of what the index lacks, by the vectors themselves.
+    fn decide(
         &self,
         snapshot: &Snapshot,
         queries: &[Embedding],
         ids: &Arc<IdSet>,
         limit: usize,
+        proposed: Vec<Vec<Neighbor>>,
     ) -> Result<Vec<Vec<Neighbor>>> {
-        let wide = limit.saturating_mul(WIDER);
-        let proposed = if **ids == self.held {
-            self.index.search(queries, wide)?
-        } else {
-            self.index.search_among(queries, wide, ids)?
-        };
         let lacking = self.lacking(ids);
         let exact = snapshot.vectors.index()?;
-        let decide = |(query, proposed): (&Embedding, Vec<Neighbor>)| {
+        let decide = |(query, proposed): (&[Embedding], Vec<Neighbor>)| {
             let mut candidates = (*lacking).clone();
             candidates.extend(proposed.iter().map(|neighbor| neighbor.id));
             snapshot.vectors.check_rows(&candidates)?;
-            exact.search_among(std::slice::from_ref(query), limit, &candidates)
+            exact.nearest(query, limit, Some(&candidates))
         };
-        let found = queries.iter().zip(proposed).map(decide).collect::<Result<Vec<_>>>()?;
+        let found = queries.chunks(1).zip(proposed).map(decide).collect::<Result<Vec<_>>>()?;
         Ok(found.into_iter().flatten().collect())
     }
 

@@ -14,7 +14,7 @@ use super::{Gallery, Reader};
 use crate::embedder::Embedding;
 use crate::index::{IdSet, Neighbor};
 use crate::reference::Filter;
-use crate::{Error, Result};
+use crate::{Error, Result, pool};
 
 pub use retriever::{Fetch, GalleryRetriever};
 
@@ -78,6 +78,8 @@ pub struct Found {
 #[derive(Debug, Default)]
 pub(super) struct Selected(Vec<(Filter, Arc<IdSet>)>);
 
+/// What works beside the polling thread, for its errors.
+const WORK: &str = "searching a gallery";
 /// Filters that are remembered.
 const REMEMBERED: usize = 8;
 
@@ -111,7 +113,7 @@ impl Gallery {
     /// [`Error::InvalidInput`] for a query of another dimension or a threshold outside its range;
     /// [`Error::InvalidFile`] when a file of the gallery is not as it was written;
     /// [`Error::Unavailable`] when the gallery changes faster than it can be searched.
-    pub fn search(
+    pub async fn search(
         &self,
         queries: &[Embedding],
         options: &SearchOptions,
@@ -120,19 +122,26 @@ impl Gallery {
         /// Searches that are given up because images that were found are gone by then.
         const TRIES: usize = 8;
         for _ in 0..TRIES {
-            let mut reader = self.reader()?;
-            let ids = reader.select(&options.filter)?;
-            let snapshot = Arc::clone(&reader.snapshot);
-            drop(reader);
+            let (gallery, filter) = (self.clone(), options.filter.clone());
+            let (snapshot, ids) = pool::run(WORK, move || {
+                let mut reader = gallery.reader()?;
+                let ids = reader.select(&filter)?;
+                Ok((Arc::clone(&reader.snapshot), ids))
+            })
+            .await?;
             let limit = options.limit.min(ids.len());
-            let found = match options.near_duplicates {
-                None => self.nearest(&snapshot, queries, &ids, limit)?,
-                Some(threshold) => queries
-                    .iter()
-                    .map(|query| self.distinct(&snapshot, query, &ids, limit, threshold))
-                    .collect::<Result<_>>()?,
-            };
-            if let Some(found) = self.described(&snapshot, found, &options.filter)? {
+            let mut found = Vec::with_capacity(queries.len());
+            match options.near_duplicates {
+                None => found = self.nearest(&snapshot, queries, &ids, limit).await?,
+                Some(threshold) => {
+                    for query in queries {
+                        found.push(self.distinct(&snapshot, query, &ids, limit, threshold).await?);
+                    }
+                }
+            }
+            let (gallery, filter) = (self.clone(), options.filter.clone());
+            let described = move || gallery.described(&snapshot, found, &filter);
+            if let Some(found) = pool::run(WORK, described).await? {
                 return Ok(found);
             }
         }
@@ -143,9 +152,9 @@ impl Gallery {
     }
 
     /// The `limit` nearest of `ids`, none of which is as close to a better one as `threshold`.
-    fn distinct(
+    async fn distinct(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
         query: &Embedding,
         ids: &Arc<IdSet>,
         limit: usize,
@@ -153,15 +162,20 @@ impl Gallery {
     ) -> Result<Vec<Neighbor>> {
         let mut wide = limit;
         loop {
-            let found = self.nearest(snapshot, std::slice::from_ref(query), ids, wide)?;
-            let mut kept: Vec<(Neighbor, Embedding)> = Vec::new();
-            for neighbor in found.into_iter().flatten() {
-                let row = snapshot.vectors.row(neighbor.id)?;
-                let new = kept.iter().all(|(_, better)| row.similarity(better) < threshold);
-                if new && kept.len() < limit {
-                    kept.push((neighbor, row));
+            let found = self.nearest(snapshot, std::slice::from_ref(query), ids, wide).await?;
+            let snapshot = Arc::clone(snapshot);
+            let kept = pool::run(WORK, move || {
+                let mut kept: Vec<(Neighbor, Embedding)> = Vec::new();
+                for neighbor in found.into_iter().flatten() {
+                    let row = snapshot.vectors.row(neighbor.id)?;
+                    let new = kept.iter().all(|(_, better)| row.similarity(better) < threshold);
+                    if new && kept.len() < limit {
+                        kept.push((neighbor, row));
+                    }
                 }
-            }
+                Ok(kept)
+            });
+            let kept = kept.await?;
             if kept.len() == limit || wide >= ids.len() {
                 return Ok(kept.into_iter().map(|(neighbor, _)| neighbor).collect());
             }

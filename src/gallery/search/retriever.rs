@@ -6,12 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Found, SearchOptions};
-use crate::embedder::{Embedder, Embedding};
-use crate::gallery::store::record::Pixels;
+use crate::embedder::Embedder;
+use crate::gallery::store::record::{ImageRecord, Pixels};
 use crate::gallery::{Fingerprint, Gallery};
-use crate::reference::{Caption, Filter, Provenance, Reference, Source};
-use crate::retriever::Retriever;
-use crate::{Image, Result};
+use crate::reference::{Caption, Filter, Picture, Provenance, Reference, Source};
+use crate::retriever::{RetrieveRequest, Retriever};
+use crate::{Image, Result, pool};
 
 /// Gets the picture files that a gallery knows by their address alone.
 #[async_trait]
@@ -24,7 +24,8 @@ pub trait Fetch: fmt::Debug + Send + Sync + 'static {
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
 /// # use futures::executor::block_on;
-/// # use imagerag::{Retriever, retriever::{Caption, Filter}, testing::FakeEmbedder};
+/// # use imagerag::{Retriever, reference::{Caption, Filter}, testing::FakeEmbedder};
+/// # use imagerag::retriever::RetrieveRequest;
 /// # use imagerag::gallery::{Gallery, GalleryRetriever};
 /// # let folder = std::env::temp_dir().join(format!("imagerag-doc-r-{}", std::process::id()));
 /// # block_on(async {
@@ -33,7 +34,8 @@ pub trait Fetch: fmt::Debug + Send + Sync + 'static {
 ///     .await?
 ///     .with_filter(Filter::all().licenses(["CC0-1.0", "CC-BY-4.0"]))
 ///     .without_near_duplicates(0.94);
-/// let found = retriever.retrieve(&[Caption::concept("a quetzal")], 3).await?;
+/// let request = RetrieveRequest::new([Caption::concept("a quetzal")], 3);
+/// let found = retriever.retrieve(&request).await?;
 /// # assert!(found[0].is_empty());
 /// # std::fs::remove_dir_all(folder).unwrap();
 /// # Ok::<(), imagerag::Error>(()) }).unwrap();
@@ -80,8 +82,9 @@ impl<E: Embedder> GalleryRetriever<E> {
         self
     }
 
-    /// Passes over images whose picture cannot be read or fetched, or is another by now, and takes
-    /// the next best; otherwise they are errors. Links die: galleries of addresses need this.
+    /// Marks the pictures as [`Picture::skipping_unreadable`] does: a pipeline passes over those that
+    /// cannot be read or fetched, or are another by now, and takes the next best; otherwise they are
+    /// errors. Links die: galleries of addresses need this.
     #[must_use]
     pub const fn skipping_unreadable(mut self) -> Self {
         self.skips_unreadable = true;
@@ -93,66 +96,42 @@ impl<E: Embedder> GalleryRetriever<E> {
         &self.gallery
     }
 
-    /// As many references as wanted and there, from those `found` on.
-    async fn references(
-        &self,
-        query: &Embedding,
-        mut found: Vec<Found>,
-        caption: &Caption,
-        limit: usize,
-    ) -> Result<Vec<Reference>> {
-        let mut wide = limit;
-        loop {
-            let last = found.len() < wide || limit == 0;
-            let mut list = Vec::with_capacity(found.len());
-            for found in found {
-                match self.reference(found, caption, list.len()).await {
-                    Err(_) if self.skips_unreadable => {}
-                    reference => list.push(reference?),
-                }
-                if list.len() == limit {
-                    return Ok(list);
-                }
-            }
-            if last {
-                return Ok(list);
-            }
-            wide = wide.saturating_mul(4);
-            let options = SearchOptions { limit: wide, ..self.options.clone() };
-            let queries = std::slice::from_ref(query);
-            found = self.gallery.search(queries, &options)?.into_iter().flatten().collect();
+    fn reference(&self, found: Found, caption: &Caption, rank: usize) -> Reference {
+        let record = Arc::new(found.entry.record);
+        let provenance =
+            Provenance::new(Source::Uri(record.source.clone()), self, found.score, rank)
+                .with_metadata(record.metadata.clone());
+        let (key, fetch) = (record.hash.to_string(), self.fetch.clone());
+        let mut picture = Picture::lazy(key, move || read(Arc::clone(&record), fetch.clone()));
+        if self.skips_unreadable {
+            picture = picture.skipping_unreadable();
         }
+        Reference { picture, caption: caption.clone(), provenance }
     }
+}
 
-    async fn reference(&self, found: Found, caption: &Caption, rank: usize) -> Result<Reference> {
-        let record = found.entry.record;
-        let image = match (&record.pixels, &self.fetch) {
-            (Pixels::Remote, Some(fetch)) => Image::decode(&fetch.fetch(&record.source).await?)?,
-            _ => record.image()?,
-        };
-        let source = Source::Uri(record.source);
-        let mut provenance = Provenance::new(source, self, found.score, rank);
-        provenance.license = record.metadata.license;
-        provenance.author = record.metadata.author;
-        provenance.origin = record.metadata.origin;
-        provenance.stored_caption = record.metadata.caption;
-        Ok(Reference { image, caption: caption.clone(), provenance })
-    }
+/// The picture of `record`, from this machine or from its address.
+async fn read(record: Arc<ImageRecord>, fetch: Option<Arc<dyn Fetch>>) -> Result<Image> {
+    let fetched = match (&record.pixels, fetch) {
+        (Pixels::Remote, Some(fetch)) => Some(fetch.fetch(&record.source).await?),
+        _ => None,
+    };
+    let decode = move || Image::decode(&fetched.map_or_else(|| record.bytes(), Ok)?);
+    pool::run("reading a picture", decode).await
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<E: Embedder> Retriever for GalleryRetriever<E> {
-    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>> {
-        let texts: Vec<&str> = captions.iter().map(|caption| caption.text.as_str()).collect();
-        let queries = self.embedder.embed_texts(&texts).await?;
-        let options = SearchOptions { limit, ..self.options.clone() };
-        let found = self.gallery.search(&queries, &options)?;
-        let mut lists = Vec::with_capacity(captions.len());
-        for ((caption, query), found) in captions.iter().zip(&queries).zip(found) {
-            lists.push(self.references(query, found, caption, limit).await?);
-        }
-        Ok(lists)
+    async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
+        let queries = self.embedder.embed_texts(&request.texts()).await?;
+        let options = SearchOptions { limit: request.limit, ..self.options.clone() };
+        let found = self.gallery.search(&queries, &options).await?;
+        let list = |(caption, found): (&Caption, Vec<Found>)| {
+            let each = found.into_iter().enumerate();
+            each.map(|(rank, found)| self.reference(found, caption, rank)).collect()
+        };
+        Ok(request.captions.iter().zip(found).map(list).collect())
     }
 }
 

@@ -147,6 +147,7 @@ fn read(path: &Path, mapped: bool, check_all: bool) -> Result<FaissIndex> {
         let found = format!("{} vectors of {} values", handle.count(), handle.dim());
         return Err(broken(&format!("{found}, where the footer has {count} of {dim}")));
     }
+    let (ids, buried) = (ids.into(), buried.into());
     Ok(FaissIndex { ids, buried, mapped, ..FaissIndex::over(handle, factory) })
 }
 

@@ -32,10 +32,10 @@ pub enum Sharding {
 }
 
 /// The copy that searches ask first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Gpu {
     /// FAISS uses memory and streams of a GPU from one thread at a time.
-    index: Mutex<Handle>,
+    index: Arc<Mutex<Handle>>,
     devices: Vec<usize>,
     sharding: Sharding,
     /// Those of the index on the CPU, with as many probes as searches here visit.
@@ -51,7 +51,7 @@ impl Gpu {
             }
             other => other?,
         };
-        let (index, lists) = (Mutex::new(copy), index.lists());
+        let (index, lists) = (Arc::new(Mutex::new(copy)), index.lists());
         Ok(Self { index, devices: devices.to_vec(), sharding, lists })
     }
 
@@ -245,7 +245,7 @@ impl FaissIndex {
             ids: self.ids.clone(),
             buried: self.buried.clone(),
             mapped: self.mapped,
-            selects: true.into(),
+            selects: Arc::new(true.into()),
         };
         let nprobe = |lists: Lists| lists.nprobe;
         match self.lists().map(nprobe) {

@@ -17,12 +17,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use async_trait::async_trait;
 use faiss::Idx;
 
 use crate::embedder::Embedding;
 use crate::index::check_dim;
 use crate::index::{IdSet, Neighbor, VectorIndex};
-use crate::{Error, Result};
+use crate::{Error, Result, pool};
 
 pub use builder::FaissBuilder;
 #[cfg(feature = "faiss-gpu")]
@@ -32,14 +33,17 @@ use handle::{Handle, Lists};
 /// An index of [FAISS](https://github.com/facebookresearch/faiss), compared by cosine similarity.
 ///
 /// ```
-/// # use imagerag::retriever::{Embedding, FaissIndex, VectorIndex};
+/// # use futures::executor::block_on;
+/// # use imagerag::{embedder::Embedding, index::{FaissIndex, VectorIndex}};
 /// # let vectors = [Embedding::new([1.0, 0.0])?, Embedding::new([0.0, 1.0])?];
 /// let mut index = FaissIndex::builder(2, "HNSW32").with_ef_search(64).build()?;
 /// index.add(&vectors)?;
-/// assert_eq!(index.search(&vectors[1..], 1)?[0][0].id, 1);
+/// assert_eq!(block_on(index.search(&vectors[1..], 1))?[0][0].id, 1);
 /// # Ok::<(), imagerag::Error>(())
 /// ```
 ///
+/// - Clones share the index; changing one of them copies it first, which FAISS cannot do with every
+///   type.
 /// - Searches run at the same time on as many threads as call; FAISS splits each over
 ///   `OMP_NUM_THREADS` more.
 /// - Equal scores are listed by rising id, also where the list is cut. The same call gives the same
@@ -52,22 +56,22 @@ use handle::{Handle, Lists};
 ///   FAISS cannot; a filter that leaves few vectors is searched exhaustively.
 /// - A removed vector is not found any more. Where FAISS cannot take it out (HNSW, refined indexes)
 ///   it stays in memory, and its id stays taken, until the index is built anew.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FaissIndex {
-    /// On the CPU; shared with the copies on GPUs.
+    /// On the CPU; shared with clones, and with the copies on GPUs.
     handle: Arc<Handle>,
     #[cfg(feature = "faiss-gpu")]
     gpu: Option<gpu::Gpu>,
     dim: usize,
     factory: String,
     /// What can be found.
-    ids: IdSet,
+    ids: Arc<IdSet>,
     /// Removed, but FAISS still holds them.
-    buried: IdSet,
+    buried: Arc<IdSet>,
     /// Whether the vectors are in a file that is not ours to change.
     mapped: bool,
     /// Whether FAISS takes a selector for this type of index, as far as we know.
-    selects: AtomicBool,
+    selects: Arc<AtomicBool>,
 }
 
 /// Vectors that are handed to FAISS at once.
@@ -89,10 +93,10 @@ impl FaissIndex {
             #[cfg(feature = "faiss-gpu")]
             gpu: None,
             factory,
-            ids: IdSet::new(),
-            buried: IdSet::new(),
+            ids: Arc::default(),
+            buried: Arc::default(),
             mapped: false,
-            selects: AtomicBool::new(true),
+            selects: Arc::new(true.into()),
         }
     }
 
@@ -139,7 +143,7 @@ impl FaissIndex {
         }
         for (ids, vectors) in signed.chunks(BATCH).zip(vectors.chunks(BATCH)) {
             self.handle_mut()?.add(ids, &values(vectors.iter()))?;
-            self.ids.extend(ids.iter().filter_map(|id| id.get()));
+            Arc::make_mut(&mut self.ids).extend(ids.iter().filter_map(|id| id.get()));
         }
         Ok(())
     }
@@ -158,16 +162,16 @@ impl FaissIndex {
         // FAISS 1.12 takes vectors out of fast-scan lists and goes on counting them
         // (`BlockInvertedLists::remove_ids`): those stay among the buried as well.
         if self.handle_mut()?.remove(&gone).is_err() || self.handle.count() != left {
-            self.buried.extend(gone.iter());
+            Arc::make_mut(&mut self.buried).extend(gone.iter());
         }
         for id in gone.iter() {
-            self.ids.remove(id);
+            Arc::make_mut(&mut self.ids).remove(id);
         }
         Ok(gone.len())
     }
 
     /// The ids of all vectors.
-    pub const fn ids(&self) -> &IdSet {
+    pub fn ids(&self) -> &IdSet {
         &self.ids
     }
 
@@ -210,7 +214,7 @@ impl FaissIndex {
         self.handle.lists()
     }
 
-    /// FAISS' index to change, copied first where an index on a GPU shares it.
+    /// FAISS' index to change, copied first where a clone, a search or an index on a GPU shares it.
     fn handle_mut(&mut self) -> Result<&mut Handle> {
         if Arc::get_mut(&mut self.handle).is_none() {
             self.handle = Arc::new(self.handle.try_clone()?);
@@ -249,27 +253,32 @@ fn at_least_one(what: &str, value: usize) -> Result<()> {
     Ok(())
 }
 
+#[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl VectorIndex for FaissIndex {
     fn dim(&self) -> usize {
         self.dim
     }
 
-    fn count(&self) -> usize {
-        self.ids.len()
+    async fn count(&self) -> Result<usize> {
+        Ok(self.ids.len())
     }
 
-    fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
-        self.nearest(queries, limit, None)
+    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
+        check_dim(self, queries)?;
+        let (index, queries) = (self.clone(), queries.to_vec());
+        pool::run("FAISS", move || index.nearest(&queries, limit, None)).await
     }
 
-    fn search_among(
+    async fn search_among(
         &self,
         queries: &[Embedding],
         limit: usize,
         ids: &IdSet,
     ) -> Result<Vec<Vec<Neighbor>>> {
-        self.nearest(queries, limit, Some(ids))
+        check_dim(self, queries)?;
+        let (index, queries, ids) = (self.clone(), queries.to_vec(), ids.clone());
+        pool::run("FAISS", move || index.nearest(&queries, limit, Some(&ids))).await
     }
 }
 

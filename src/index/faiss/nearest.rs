@@ -127,7 +127,8 @@ impl FaissIndex {
             for (row, &(place, _)) in rows.chunks_exact_mut(self.dim()).zip(some) {
                 self.handle.decode(place, row)?;
             }
-            let best = FlatIndex::of(self.dim(), rows).search(queries, some.len().min(wanted))?;
+            let best =
+                FlatIndex::of(self.dim(), rows).nearest(queries, some.len().min(wanted), None)?;
             for (found, best) in found.iter_mut().zip(best) {
                 found.extend(best.iter().map(|n| Neighbor { id: some[n.id as usize].1, ..*n }));
                 found.sort_unstable_by(Neighbor::by_rank);

@@ -1,5 +1,6 @@
 //! [`FaissIndex`] of each type against exhaustive search; its file; bad input.
 
+use futures::executor::block_on;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ fn every_type_keeps_the_contract() {
     let vectors = vectors(1_200);
     for (factory, recall) in FACTORIES {
         let index = index_of(factory, &vectors);
-        crate::testing::conformance::vector_index(&index, &vectors, recall);
+        block_on(crate::testing::conformance::vector_index(&index, &vectors, recall));
     }
 }
 
@@ -74,10 +75,13 @@ fn finds_what_exact_search_finds_score_by_score() {
     let odd: IdSet = (1..700).step_by(2).collect();
     for index in [index_of("Flat", &vectors), lists] {
         let pairs = [
-            (exact.search(&vectors[..40], 12), index.search(&vectors[..40], 12)),
             (
-                exact.search_among(&vectors[..40], 12, &odd),
-                index.search_among(&vectors[..40], 12, &odd),
+                block_on(exact.search(&vectors[..40], 12)),
+                block_on(index.search(&vectors[..40], 12)),
+            ),
+            (
+                block_on(exact.search_among(&vectors[..40], 12, &odd)),
+                block_on(index.search_among(&vectors[..40], 12, &odd)),
             ),
         ];
         for (exact, found) in pairs {
@@ -94,9 +98,9 @@ fn finds_what_exact_search_finds_score_by_score() {
 fn more_probes_and_wider_searches_find_more() {
     let vectors = vectors(2_000);
     let flat = index_of("Flat", &vectors);
-    let truth = flat.search(&vectors[..50], 10).unwrap();
+    let truth = block_on(flat.search(&vectors[..50], 10)).unwrap();
     let hits = |index: &FaissIndex| {
-        let found = index.search(&vectors[..50], 10).unwrap();
+        let found = block_on(index.search(&vectors[..50], 10)).unwrap();
         let pairs = truth.iter().zip(&found);
         pairs
             .flat_map(|(truth, found)| ids(found).into_iter().map(|id| ids(truth).contains(&id)))
@@ -125,7 +129,7 @@ fn ties_go_to_the_lower_id_also_where_the_list_is_cut() {
         // Added from the highest id down, so that FAISS' own order is the wrong one.
         let numbers: Vec<u64> = (0..many.len() as u64).rev().map(|n| 3 * n).collect();
         index.add_with_ids(&numbers, &many).unwrap();
-        let found = index.search(std::slice::from_ref(one), 5).unwrap();
+        let found = block_on(index.search(std::slice::from_ref(one), 5)).unwrap();
         assert_eq!(ids(&found[0]), [0, 3, 6, 9, 12], "{factory}");
         assert_eq!(index.add(&many[..1]).unwrap(), 1_018..1_019);
     }
@@ -141,12 +145,13 @@ fn ids_survive_removal_in_every_type() {
         let gone: IdSet = numbers.iter().copied().step_by(3).chain([5]).collect();
         assert_eq!(index.remove(&gone).unwrap(), 200, "{factory}");
         assert_eq!(index.remove(&gone).unwrap(), 0, "{factory}");
-        assert_eq!((index.count(), index.ids().len()), (400, 400));
-        for list in index.search(&vectors[..30], 600).unwrap() {
+        assert_eq!((block_on(index.count()).unwrap(), index.ids().len()), (400, 400));
+        for list in block_on(index.search(&vectors[..30], 600)).unwrap() {
             assert!(list.iter().all(|n| !gone.contains(n.id)), "{factory}");
             assert!(list.iter().all(|n| index.ids().contains(n.id)), "{factory}");
         }
-        let all = index.search_among(&vectors[..1], 600, &numbers.iter().copied().collect());
+        let all =
+            block_on(index.search_among(&vectors[..1], 600, &numbers.iter().copied().collect()));
         assert_eq!(all.unwrap()[0].len(), 400, "{factory}: all that are left are found");
     }
     let mut graph = index_of("HNSW16", &vectors);
@@ -159,7 +164,7 @@ fn ids_survive_removal_in_every_type() {
     let mut flat = index_of("Flat", &vectors);
     flat.remove(&IdSet::from_iter([7])).unwrap();
     flat.add_with_ids(&[7], &vectors[9..10]).unwrap();
-    assert_eq!(ids(&flat.search(&vectors[9..10], 2).unwrap()[0]), [7, 9]);
+    assert_eq!(ids(&block_on(flat.search(&vectors[9..10], 2)).unwrap()[0]), [7, 9]);
 }
 
 #[test]
@@ -167,7 +172,8 @@ fn many_threads_search_at_once_and_agree() {
     let vectors = vectors(1_500);
     for factory in ["Flat", "IVF16,PQ16np", "HNSW16"] {
         let index = index_of(factory, &vectors);
-        let search = |chunk: usize| index.search(&vectors[16 * chunk..][..16], 10).unwrap();
+        let search =
+            |chunk: usize| block_on(index.search(&vectors[16 * chunk..][..16], 10)).unwrap();
         let alone: Vec<_> = (0..4).map(search).collect();
         thread::scope(|scope| {
             for _ in 0..8 {
@@ -197,16 +203,17 @@ fn comes_back_from_its_file_in_memory_and_mapped() {
         let (_folder, path) = file();
         index.write(&path).unwrap();
         index.write(&path).unwrap();
-        let found = index.search(&vectors[..20], 10).unwrap();
+        let found = block_on(index.search(&vectors[..20], 10)).unwrap();
         for open in [FaissIndex::open, FaissIndex::open_mapped, FaissIndex::open_mapped_unchecked] {
             let again = open(path.as_path()).unwrap_or_else(|error| panic!("{factory}: {error}"));
             assert_eq!((again.to_string(), again.ids()), (index.to_string(), index.ids()));
-            assert_eq!(again.search(&vectors[..20], 10).unwrap(), found, "{factory}");
+            assert_eq!(block_on(again.search(&vectors[..20], 10)).unwrap(), found, "{factory}");
         }
         let mut again = FaissIndex::open(&path).unwrap();
         let next = again.add(&vectors[..1]).unwrap().start;
         assert_eq!(
-            again.search_among(&vectors[..1], 1, &(next..=next).collect()).unwrap()[0].len(),
+            block_on(again.search_among(&vectors[..1], 1, &(next..=next).collect())).unwrap()[0]
+                .len(),
             1
         );
     }
@@ -319,7 +326,7 @@ fn parameters_that_do_not_fit_are_named() {
     let mut lists = index_of("IVF4,Flat", &vectors(40));
     assert!(lists.set_ef_search(16).is_err() && lists.set_nprobe(0).is_err());
     lists.set_nprobe(usize::MAX).unwrap();
-    assert_eq!(lists.search(&vectors(1), 40).unwrap()[0].len(), 40);
+    assert_eq!(block_on(lists.search(&vectors(1), 40)).unwrap()[0].len(), 40);
 }
 
 #[test]
@@ -340,9 +347,10 @@ fn ids_that_do_not_fit_add_nothing() {
         message(index.add(&narrow)),
         "embedding for Faiss(Flat): expected 32 values, found 31 values"
     );
-    assert_eq!(index.count(), 3);
+    assert_eq!(block_on(index.count()).unwrap(), 3);
     index.add_with_ids(&[i64::MAX as u64], &vectors[..1]).unwrap();
-    let found = index.search_among(&vectors[..1], 5, &IdSet::from_iter([i64::MAX as u64, 2]));
+    let found =
+        block_on(index.search_among(&vectors[..1], 5, &IdSet::from_iter([i64::MAX as u64, 2])));
     assert_eq!(ids(&found.unwrap()[0]), [i64::MAX as u64, 2]);
 }
 
@@ -352,7 +360,7 @@ fn an_index_that_is_shared_is_copied_before_it_is_changed() {
     for (factory, _) in FACTORIES {
         let mut index = index_of(factory, &vectors);
         let shared = Arc::clone(&index.handle);
-        let before = shared.count();
+        let before = block_on(shared.count()).unwrap();
         match index.add(&vectors[..1]) {
             Ok(ids) => assert_eq!(ids, 300..301),
             // FAISS copies neither of these.
@@ -361,7 +369,7 @@ fn an_index_that_is_shared_is_copied_before_it_is_changed() {
                 assert!(factory.contains("RFlat"), "{factory}: {error}");
             }
         }
-        assert_eq!(shared.count(), before, "{factory}");
+        assert_eq!(block_on(shared.count()).unwrap(), before, "{factory}");
     }
 }
 
@@ -398,7 +406,7 @@ mod on_gpu {
         assert!(text.ends_with("Faiss(IVF4,Flat) stays on the CPU"), "{text}");
         let text = message(index.to_gpus(&[], Sharding::Shards));
         assert_eq!(text, "devices: expected at least 1 GPU, found 0");
-        assert_eq!(index.search(&vectors[..1], 1).unwrap()[0][0].id, 0);
+        assert_eq!(block_on(index.search(&vectors[..1], 1)).unwrap()[0][0].id, 0);
     }
 
     #[test]
@@ -409,22 +417,22 @@ mod on_gpu {
             let Some(mut there) = to_gpu(&here) else { return };
             let queries = &vectors[..30];
             for limit in [10, 2_047, 2_048, 3_000] {
-                let found = there.search(queries, limit).unwrap();
-                assert_alike(&found, &here.search(queries, limit).unwrap(), 1e-4);
+                let found = block_on(there.search(queries, limit)).unwrap();
+                assert_alike(&found, &block_on(here.search(queries, limit)).unwrap(), 1e-4);
             }
             for step in [2, 100, 1_500] {
                 let some = (0..3_000).step_by(step).collect();
-                let found = there.search_among(queries, 10, &some).unwrap();
+                let found = block_on(there.search_among(queries, 10, &some)).unwrap();
                 assert!(found.iter().flatten().all(|neighbor| some.contains(neighbor.id)));
-                let expected = here.search_among(queries, 10, &some).unwrap();
+                let expected = block_on(here.search_among(queries, 10, &some)).unwrap();
                 assert_alike(&found, &expected, 1e-4);
             }
             if there.lists().is_some() {
                 there.set_nprobe(16).unwrap();
                 let back = there.to_cpu().unwrap();
                 assert_eq!(back.lists().map(|lists| lists.nprobe), Some(16));
-                let found = there.search(queries, 10).unwrap();
-                assert_alike(&found, &back.search(queries, 10).unwrap(), 1e-4);
+                let found = block_on(there.search(queries, 10)).unwrap();
+                assert_alike(&found, &block_on(back.search(queries, 10)).unwrap(), 1e-4);
             }
             let text = message(there.add(&vectors[..1]));
             assert!(text.ends_with(&format!("found Faiss({factory}), on GPU 0")), "{text}");
@@ -442,8 +450,8 @@ mod on_gpu {
             let second = usize::from(FaissIndex::gpu_count() > 1);
             for sharding in [Sharding::Replicas, Sharding::Shards] {
                 let there = here.to_gpus(&[0, second], sharding).unwrap();
-                let found = there.search(&vectors[..40], 10).unwrap();
-                assert_alike(&found, &here.search(&vectors[..40], 10).unwrap(), 1e-4);
+                let found = block_on(there.search(&vectors[..40], 10)).unwrap();
+                assert_alike(&found, &block_on(here.search(&vectors[..40], 10)).unwrap(), 1e-4);
             }
         }
     }

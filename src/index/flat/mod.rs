@@ -8,12 +8,15 @@ mod rows;
 use std::fmt;
 use std::num::NonZero;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::thread;
+
+use async_trait::async_trait;
 
 use crate::embedder::Embedding;
 use crate::index::check_dim;
 use crate::index::{IdSet, Neighbor, VectorIndex};
-use crate::{Error, Result};
+use crate::{Error, Result, pool};
 
 use best::Best;
 pub use rows::{Precision, SharedRows};
@@ -22,12 +25,14 @@ use rows::{Rows, Value, View};
 /// Vectors in memory, searched exhaustively on all cores: exact, and fast enough for the paper's
 /// 350,000 images.
 ///
+/// Clones share the rows; adding to one of them copies them first.
+///
 /// The rows are its own, added one by one, or memory that it shares: a file of vectors that is
 /// mapped is searched without reading it first. In [`Precision::F16`] they need half the memory.
 #[derive(Clone, Debug)]
 pub struct FlatIndex {
     dim: usize,
-    rows: Rows,
+    rows: Arc<Rows>,
     threads: Option<NonZero<usize>>,
 }
 
@@ -51,7 +56,7 @@ impl FlatIndex {
     /// [`Error::InvalidInput`] when `dim` is 0.
     pub fn with_precision(dim: usize, precision: Precision) -> Result<Self> {
         at_least_one(dim)?;
-        Ok(Self { dim, rows: Rows::new(precision), threads: None })
+        Ok(Self { dim, rows: Arc::new(Rows::new(precision)), threads: None })
     }
 
     /// An index over `memory`, which holds vectors of `dim` values, of length 1, one after another,
@@ -59,7 +64,9 @@ impl FlatIndex {
     ///
     /// ```
     /// # use std::sync::Arc;
-    /// # use imagerag::retriever::{Embedding, FlatIndex, Precision, VectorIndex};
+    /// # use futures::executor::block_on;
+    /// # use imagerag::embedder::Embedding;
+    /// # use imagerag::index::{FlatIndex, Precision, VectorIndex};
     /// # struct Map(Vec<u32>);
     /// # impl AsRef<[u8]> for Map {
     /// #     fn as_ref(&self) -> &[u8] { unsafe { self.0.align_to().1 } }
@@ -67,8 +74,8 @@ impl FlatIndex {
     /// # let map = Map(vec![1f32.to_bits(), 0, 0, 1f32.to_bits()]);
     /// // `map`: a memory-mapped file, or all else that is `AsRef<[u8]>`.
     /// let index = FlatIndex::over(2, Precision::F32, Arc::new(map))?;
-    /// assert_eq!(index.count(), 2);
-    /// # assert_eq!(index.search(&[Embedding::new([0.0, 2.0])?], 1)?[0][0].id, 1);
+    /// assert_eq!(block_on(index.count())?, 2);
+    /// # assert_eq!(block_on(index.search(&[Embedding::new([0.0, 2.0])?], 1))?[0][0].id, 1);
     /// # Ok::<(), imagerag::Error>(())
     /// ```
     ///
@@ -77,23 +84,23 @@ impl FlatIndex {
     /// address is no multiple of the size of a value.
     pub fn over(dim: usize, precision: Precision, memory: SharedRows) -> Result<Self> {
         at_least_one(dim)?;
-        Ok(Self { dim, rows: Rows::share(dim, precision, memory)?, threads: None })
+        Ok(Self { dim, rows: Arc::new(Rows::share(dim, precision, memory)?), threads: None })
     }
 
     /// An index of `rows`, `[count, dim]`.
     #[cfg(feature = "faiss")]
-    pub(crate) const fn of(dim: usize, rows: Vec<f32>) -> Self {
-        Self { dim, rows: Rows::F32(rows), threads: None }
+    pub(crate) fn of(dim: usize, rows: Vec<f32>) -> Self {
+        Self { dim, rows: Arc::new(Rows::F32(rows)), threads: None }
     }
 
     /// Searches on at most `threads` threads, instead of one a core.
-    pub const fn with_threads(mut self, threads: NonZero<usize>) -> Self {
+    pub fn with_threads(mut self, threads: NonZero<usize>) -> Self {
         self.threads = Some(threads);
         self
     }
 
     /// How the values are kept.
-    pub const fn precision(&self) -> Precision {
+    pub fn precision(&self) -> Precision {
         self.rows.precision()
     }
 
@@ -103,9 +110,29 @@ impl FlatIndex {
     /// [`Error::InvalidInput`] when the embedding is of another dimension, or the memory is shared.
     pub fn add(&mut self, embedding: &Embedding) -> Result<u64> {
         check_dim(self, std::slice::from_ref(embedding))?;
-        let id = self.count() as u64;
-        self.rows.push(embedding.values())?;
+        let id = self.len() as u64;
+        Arc::make_mut(&mut self.rows).push(embedding.values())?;
         Ok(id)
+    }
+
+    /// How many vectors there are.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.view().len() / self.dim
+    }
+
+    /// The `limit` nearest vectors of each query, all or those in `among`, on this thread and others.
+    pub(crate) fn nearest(
+        &self,
+        queries: &[Embedding],
+        limit: usize,
+        among: Option<&IdSet>,
+    ) -> Result<Vec<Vec<Neighbor>>> {
+        let count = self.len();
+        let Some(ids) = among else {
+            return self.best(queries, limit, count, |first, last| first as u64..last as u64);
+        };
+        let ids: Vec<u64> = ids.iter().take_while(|&id| id < count as u64).collect();
+        self.best(queries, limit, ids.len(), |first, last| ids[first..last].iter().copied())
     }
 
     /// The best `limit` of `count` rows, split into shares of neighbors by `share(first, last)`.
@@ -192,29 +219,32 @@ fn scan<T: Value>(
     }
 }
 
+#[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl VectorIndex for FlatIndex {
     fn dim(&self) -> usize {
         self.dim
     }
 
-    fn count(&self) -> usize {
-        self.rows.view().len() / self.dim
+    async fn count(&self) -> Result<usize> {
+        Ok(self.len())
     }
 
-    fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
-        self.best(queries, limit, self.count(), |first, last| first as u64..last as u64)
+    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
+        check_dim(self, queries)?;
+        let (index, queries) = (self.clone(), queries.to_vec());
+        pool::run("exact search", move || index.nearest(&queries, limit, None)).await
     }
 
-    fn search_among(
+    async fn search_among(
         &self,
         queries: &[Embedding],
         limit: usize,
         ids: &IdSet,
     ) -> Result<Vec<Vec<Neighbor>>> {
-        let count = self.count() as u64;
-        let ids: Vec<u64> = ids.iter().take_while(|&id| id < count).collect();
-        self.best(queries, limit, ids.len(), |first, last| ids[first..last].iter().copied())
+        check_dim(self, queries)?;
+        let (index, queries, ids) = (self.clone(), queries.to_vec(), ids.clone());
+        pool::run("exact search", move || index.nearest(&queries, limit, Some(&ids))).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! [`FlatIndex`] against exhaustive search, and bad input.
 
+use futures::executor::block_on;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ fn finds_every_vector_whatever_the_number() {
         let index = index_of(&vectors);
         // Some of all, and the whole tail.
         for n in (0..count).filter(|n| n % 61 == 0 || n + 70 > count) {
-            let found = index.search(&vectors[n..=n], 1).unwrap();
+            let found = block_on(index.search(&vectors[n..=n], 1)).unwrap();
             assert_eq!(found[0][0].id, n as u64, "of {count}");
         }
     }
@@ -46,7 +47,7 @@ fn finds_every_vector_whatever_the_number() {
 fn ties_go_to_the_lower_id() {
     let mut twice = vectors(40, 24);
     twice.extend(twice.clone());
-    let found = index_of(&twice).search(&twice[..1], 2).unwrap();
+    let found = block_on(index_of(&twice).search(&twice[..1], 2)).unwrap();
     assert_eq!(found[0].iter().map(|n| n.id).collect::<Vec<_>>(), [0, 40]);
 }
 
@@ -86,12 +87,24 @@ fn keeps_the_contract_on_one_thread_and_on_many() {
     use crate::testing::conformance::vector_index;
     for (count, dim) in [(1, 3), (300, 19), (2_000, 48)] {
         let vectors = vectors(count, dim);
-        vector_index(&index_of(&vectors), &vectors, 1.0);
-        vector_index(&index_of(&vectors).with_threads(NonZero::<usize>::MIN), &vectors, 1.0);
+        block_on(vector_index(&index_of(&vectors), &vectors, 1.0));
+        block_on(vector_index(
+            &index_of(&vectors).with_threads(NonZero::<usize>::MIN),
+            &vectors,
+            1.0,
+        ));
         let shared = Memory::shared(&f32_bytes(&vectors));
-        vector_index(&FlatIndex::over(dim, Precision::F32, shared).unwrap(), &vectors, 1.0);
+        block_on(vector_index(
+            &FlatIndex::over(dim, Precision::F32, shared).unwrap(),
+            &vectors,
+            1.0,
+        ));
         let shared = Memory::shared(&f16_bytes(&vectors));
-        vector_index(&FlatIndex::over(dim, Precision::F16, shared).unwrap(), &vectors, 0.95);
+        block_on(vector_index(
+            &FlatIndex::over(dim, Precision::F16, shared).unwrap(),
+            &vectors,
+            0.95,
+        ));
     }
 }
 
@@ -99,13 +112,13 @@ fn keeps_the_contract_on_one_thread_and_on_many() {
 fn a_score_depends_on_nothing_but_query_and_vector() {
     let vectors = vectors(133, 83);
     let index = index_of(&vectors);
-    let together = index.search(&vectors, 133).unwrap();
+    let together = block_on(index.search(&vectors, 133)).unwrap();
     let odd: IdSet = (1..133).step_by(2).collect();
     for (n, query) in vectors.iter().enumerate() {
-        let alone = index.search(std::slice::from_ref(query), 133).unwrap();
+        let alone = block_on(index.search(std::slice::from_ref(query), 133)).unwrap();
         assert_eq!(alone[0], together[n], "bit for bit, alone and in a batch");
         let of_odd: Vec<_> = alone[0].iter().copied().filter(|n| odd.contains(n.id)).collect();
-        let among = index.search_among(std::slice::from_ref(query), 133, &odd).unwrap();
+        let among = block_on(index.search_among(std::slice::from_ref(query), 133, &odd)).unwrap();
         assert_eq!(among[0], of_odd, "and among some");
     }
 }
@@ -118,8 +131,8 @@ fn half_precision_is_the_same_owned_and_shared() {
         owned.add(vector).unwrap();
     });
     let shared = FlatIndex::over(40, Precision::F16, Memory::shared(&f16_bytes(&vectors))).unwrap();
-    let found = owned.search(&vectors, 7).unwrap();
-    assert_eq!(shared.search(&vectors, 7).unwrap(), found);
+    let found = block_on(owned.search(&vectors, 7)).unwrap();
+    assert_eq!(block_on(shared.search(&vectors, 7)).unwrap(), found);
     for (query, list) in vectors.iter().zip(&found) {
         for neighbor in list {
             let exact = query.similarity(&vectors[neighbor.id as usize]);
@@ -134,7 +147,7 @@ fn a_shared_row_that_is_no_number_is_never_found() {
     let mut bytes = f32_bytes(&vectors);
     bytes[4 * 4 * 11..][..4].copy_from_slice(&f32::NAN.to_ne_bytes());
     let index = FlatIndex::over(4, Precision::F32, Memory::shared(&bytes)).unwrap();
-    let found = index.search(&vectors, 40).unwrap();
+    let found = block_on(index.search(&vectors, 40)).unwrap();
     for list in found {
         assert_eq!(list.len(), 39);
         assert!(list.iter().all(|n| n.id != 11 && n.score.is_finite()));
@@ -154,7 +167,7 @@ fn shared_memory_that_holds_no_rows_is_refused() {
     let mut index = over(4, Memory::shared(&bytes)).unwrap();
     let error = index.add(&vectors(1, 4)[0]).unwrap_err().to_string();
     assert!(error.contains("expected one with rows of its own"), "{error}");
-    assert_eq!(over(4, Memory::shared(&[])).unwrap().count(), 0);
+    assert_eq!(over(4, Memory::shared(&[])).unwrap().len(), 0);
 }
 
 #[test]

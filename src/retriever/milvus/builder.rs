@@ -86,12 +86,12 @@ impl MilvusBuilder {
     /// [`Error::InvalidInput`] when the address, the token or the database's name cannot be one;
     /// [`Error::Connection`] when nobody listens there; [`Error::Timeout`] when whoever listens does
     /// not answer; [`Error::Service`] when the login is refused.
-    pub fn connect(self) -> Result<Milvus> {
+    pub async fn connect(self) -> Result<Milvus> {
         let (address, host, port) = parse(&self.address)?;
         let limit = self.connect_timeout;
         let about = About { address, timeout: self.timeout, patience: self.patience };
         let consistency = self.consistency;
-        net::wait("connecting to Milvus", async move {
+        net::run("connecting to Milvus", async move {
             let timed_out = || Error::Timeout { what: format!("connecting to {about}"), limit };
             // Milvus' own client says of a closed port what it says of a slow server.
             let reached = tokio::time::timeout(limit, TcpStream::connect((host, port))).await;
@@ -104,6 +104,7 @@ impl MilvusBuilder {
             })?;
             Ok(Milvus { client: Client { sdk, about }, consistency })
         })
+        .await
     }
 
     /// The same settings in the words of Milvus' own client, which is to try everything once.

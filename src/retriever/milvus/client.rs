@@ -72,8 +72,8 @@ impl Client {
         }
     }
 
-    /// The same while the calling thread waits.
-    pub(super) fn ask<R, T, F>(
+    /// The same on the network's thread, so that any executor may poll it.
+    pub(super) async fn ask<R, T, F>(
         &self,
         request: SdkResult<R>,
         operation: impl Fn(ClientV2, R) -> F + Send + 'static,
@@ -84,7 +84,7 @@ impl Client {
         F: Future<Output = SdkResult<T>> + Send + 'static,
     {
         let client = self.clone();
-        net::wait("Milvus", async move { client.call(request, operation).await })
+        net::run("Milvus", async move { client.call(request, operation).await }).await
     }
 }
 

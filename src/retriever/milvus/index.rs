@@ -1,8 +1,9 @@
 //! [`MilvusIndex`]: a collection of Milvus as a [`VectorIndex`] that knows what its images are.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use futures::stream::{self, Stream, TryStreamExt};
 
 use super::collection::Collection;
 use super::{Milvus, MilvusImage, expression, schema};
@@ -25,12 +26,10 @@ const BYTES: usize = 8 << 20;
 pub struct MilvusIndex {
     collection: Collection,
     note: Option<String>,
-    /// What [`VectorIndex::count`] says while the server is away.
-    counted: Arc<AtomicUsize>,
 }
 
 impl MilvusIndex {
-    pub(super) fn load(
+    pub(super) async fn load(
         milvus: Milvus,
         name: String,
         dim: usize,
@@ -38,8 +37,8 @@ impl MilvusIndex {
     ) -> Result<Self> {
         let Milvus { client, consistency } = milvus;
         let collection = Collection { client, name, dim, consistency, parameters: [].into() };
-        let index = Self { collection, note, counted: Arc::default() };
-        index.wait(|collection| async move { collection.load().await })?;
+        let index = Self { collection, note };
+        index.run(|collection| async move { collection.load().await }).await?;
         Ok(index)
     }
 
@@ -64,8 +63,8 @@ impl MilvusIndex {
     ///
     /// # Errors
     /// Those of every call of a server.
-    pub fn ids(&self) -> Result<Vec<u64>> {
-        self.wait(|collection| async move { collection.ids().await })
+    pub async fn ids(&self) -> Result<Vec<u64>> {
+        self.run(|collection| async move { collection.ids().await }).await
     }
 
     /// Writes images with their embeddings, over those with the same ids. `progress` hears how many
@@ -75,10 +74,10 @@ impl MilvusIndex {
     /// [`Error::InvalidInput`], before anything is written, when an embedding is of another
     /// dimension, an id is above 2^63 - 1, a text is longer than 65,535 bytes, or the JSON is no
     /// object; those of every call of a server.
-    pub fn add(
+    pub async fn add(
         &self,
         images: &[(MilvusImage, Embedding)],
-        progress: impl Fn(usize, usize),
+        progress: impl Fn(usize, usize) + Send + Sync,
     ) -> Result<()> {
         for (image, embedding) in images {
             image.check()?;
@@ -88,7 +87,7 @@ impl MilvusIndex {
         while written < images.len() {
             let batch = self.batch(&images[written..]).to_vec();
             written += batch.len();
-            self.wait(move |collection| async move { collection.upsert(&batch).await })?;
+            self.run(move |collection| async move { collection.upsert(&batch).await }).await?;
             progress(written, images.len());
         }
         Ok(())
@@ -108,18 +107,18 @@ impl MilvusIndex {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when an id is above 2^63 - 1; those of every call of a server.
-    pub fn remove(&self, ids: &[u64]) -> Result<()> {
+    pub async fn remove(&self, ids: &[u64]) -> Result<()> {
         let ids = ids.to_vec();
-        self.wait(|collection| async move { collection.remove(&ids).await })
+        self.run(|collection| async move { collection.remove(&ids).await }).await
     }
 
     /// How many images there are that `filter` lets through.
     ///
     /// # Errors
     /// As [`search_filtered`](Self::search_filtered).
-    pub fn count_filtered(&self, filter: &Filter) -> Result<usize> {
+    pub async fn count_filtered(&self, filter: &Filter) -> Result<usize> {
         let expression = expression::of(filter)?;
-        self.wait(|collection| async move { collection.count(&expression).await })
+        self.run(|collection| async move { collection.count(&expression).await }).await
     }
 
     /// The `limit` nearest images of each query among those that `filter` lets through.
@@ -128,7 +127,7 @@ impl MilvusIndex {
     /// [`Error::InvalidInput`] when a query is of another dimension, when `limit` and the number of
     /// images are above 16,384, or when Milvus cannot express the filter: no value may hold control
     /// characters, no caption `%`, `_` or `\`. Those of every call of a server.
-    pub fn search_filtered(
+    pub async fn search_filtered(
         &self,
         queries: &[Embedding],
         limit: usize,
@@ -136,16 +135,17 @@ impl MilvusIndex {
     ) -> Result<Vec<Vec<Neighbor>>> {
         queries.iter().try_for_each(|query| self.check(query))?;
         let (queries, expression) = (queries.to_vec(), expression::of(filter)?);
-        self.wait(|collection| async move { collection.search(&queries, limit, &expression).await })
+        self.run(|collection| async move { collection.search(&queries, limit, &expression).await })
+            .await
     }
 
     /// The images with these ids that are there, by rising id.
     ///
     /// # Errors
     /// Those of every call of a server.
-    pub fn images(&self, ids: &[u64]) -> Result<Vec<MilvusImage>> {
+    pub async fn images(&self, ids: &[u64]) -> Result<Vec<MilvusImage>> {
         let ids = ids.to_vec();
-        self.wait(|collection| async move { collection.images(&ids).await })
+        self.run(|collection| async move { collection.images(&ids).await }).await
     }
 
     /// All images that `filter` lets through with their embeddings, by rising id, few of them in
@@ -156,27 +156,31 @@ impl MilvusIndex {
     pub fn iter(
         &self,
         filter: &Filter,
-    ) -> Result<impl Iterator<Item = Result<(MilvusImage, Embedding)>> + use<>> {
+    ) -> Result<impl Stream<Item = Result<(MilvusImage, Embedding)>> + Send + use<>> {
         let (index, expression) = (self.clone(), expression::of(filter)?);
-        let mut next = Some(expression::after(&expression, None));
-        let pages = std::iter::from_fn(move || {
-            let asked = next.take()?;
+        let page = move |last: Option<u64>| {
+            let (index, asked) = (index.clone(), expression::after(&expression, last));
+            async move {
+                let page = index.page(asked).await?;
+                let last = page.last().map(|(image, _)| image.id);
+                Ok::<_, Error>(
+                    last.map(|last| (stream::iter(page.into_iter().map(Ok)), Some(last))),
+                )
+            }
+        };
+        Ok(stream::try_unfold(None, page).try_flatten())
+    }
+
+    /// The first images that `expression` lets through, with their vectors.
+    async fn page(&self, expression: String) -> Result<Vec<(MilvusImage, Embedding)>> {
+        self.run(|collection| async move {
             let fields = [&schema::DESCRIPTION[..], &[schema::VECTOR]].concat();
-            let page = index.wait(|collection| async move {
-                let page = collection.page(&asked, &fields).await?;
-                let lacks = || collection.client.about.senseless("a vector", "none");
-                let rows = page.into_iter();
-                rows.map(|(image, vector)| Ok((image, vector.ok_or_else(lacks)?))).collect()
-            });
-            let page: Vec<(MilvusImage, Embedding)> = match page {
-                Ok(page) => page,
-                Err(error) => return Some(vec![Err(error)]),
-            };
-            let last = page.last()?.0.id;
-            next = Some(expression::after(&expression, Some(last)));
-            Some(page.into_iter().map(Ok).collect())
-        });
-        Ok(pages.flatten())
+            let page = collection.page(&expression, &fields).await?;
+            let lacks = || collection.client.about.senseless("a vector", "none");
+            let rows = page.into_iter();
+            rows.map(|(image, vector)| Ok((image, vector.ok_or_else(lacks)?))).collect()
+        })
+        .await
     }
 
     /// Makes the server write to its disk what it holds in memory. Nothing is lost without it; it
@@ -184,8 +188,8 @@ impl MilvusIndex {
     ///
     /// # Errors
     /// Those of every call of a server.
-    pub fn flush(&self) -> Result<()> {
-        self.wait(|collection| async move { collection.flush().await })
+    pub async fn flush(&self) -> Result<()> {
+        self.run(|collection| async move { collection.flush().await }).await
     }
 
     fn check(&self, embedding: &Embedding) -> Result<()> {
@@ -203,35 +207,32 @@ impl MilvusIndex {
         &self.collection
     }
 
-    /// What `work` gives, while the calling thread waits.
-    fn wait<T, F>(&self, work: impl FnOnce(Collection) -> F) -> Result<T>
+    /// What `work` gives, on the network's thread.
+    async fn run<T, F>(&self, work: impl FnOnce(Collection) -> F) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        net::wait("Milvus", work(self.collection.clone()))
+        net::run("Milvus", work(self.collection.clone())).await
     }
 }
 
-/// The count of a server that is away is the last that it told.
+#[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl VectorIndex for MilvusIndex {
     fn dim(&self) -> usize {
         self.collection.dim
     }
 
-    fn count(&self) -> usize {
-        if let Ok(count) = self.count_filtered(&Filter::all()) {
-            self.counted.store(count, Ordering::Relaxed);
-        }
-        self.counted.load(Ordering::Relaxed)
+    async fn count(&self) -> Result<usize> {
+        self.count_filtered(&Filter::all()).await
     }
 
-    fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
-        self.search_filtered(queries, limit, &Filter::all())
+    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
+        self.search_filtered(queries, limit, &Filter::all()).await
     }
 
-    fn search_among(
+    async fn search_among(
         &self,
         queries: &[Embedding],
         limit: usize,
@@ -241,7 +242,8 @@ impl VectorIndex for MilvusIndex {
         // Milvus has none above.
         let ids: Vec<u64> = ids.iter().take_while(|&id| id <= i64::MAX as u64).collect();
         let queries = queries.to_vec();
-        self.wait(|collection| async move { collection.search_among(&queries, limit, &ids).await })
+        self.run(|collection| async move { collection.search_among(&queries, limit, &ids).await })
+            .await
     }
 }
 

@@ -32,24 +32,25 @@ pub use schema::MilvusIndexType;
 ///
 /// It holds across restarts of the server: a call that finds it away is tried again for as long as
 /// [`MilvusBuilder::patience`] says. Any executor will do, and none: the network work runs on a
-/// thread of the crate's own, and these calls wait for it.
+/// thread of the crate's own.
 ///
 /// ```no_run
-/// use imagerag::retriever::{Embedding, Filter, Metadata};
+/// use imagerag::embedder::Embedding;
+/// use imagerag::reference::Filter;
 /// use imagerag::retriever::{Milvus, MilvusImage, MilvusIndexType};
 ///
-/// # fn main() -> imagerag::Result<()> {
-/// let milvus = Milvus::connect("http://localhost:19530")?;
-/// let index = milvus.create("birds", 512, MilvusIndexType::Flat)?;
+/// # async fn run() -> imagerag::Result<()> {
+/// let milvus = Milvus::connect("http://localhost:19530").await?;
+/// let index = milvus.create("birds", 512, MilvusIndexType::Flat).await?;
 /// # let embedding = Embedding::new(vec![1.0; 512])?;
 /// # let query = embedding.clone();
 /// let mut image = MilvusImage::new(7, "photos/quetzal.jpg");
 /// image.metadata.license = Some("CC0-1.0".into());
-/// index.add(&[(image, embedding)], |done, of| eprintln!("{done} of {of}"))?;
+/// index.add(&[(image, embedding)], |done, of| eprintln!("{done} of {of}")).await?;
 ///
 /// let free = Filter::all().licenses(["CC0-1.0", "CC-BY-4.0"]);
-/// let found = index.search_filtered(&[query], 3, &free)?;
-/// println!("{}", index.images(&[found[0][0].id])?[0].source);
+/// let found = index.search_filtered(&[query], 3, &free).await?;
+/// println!("{}", index.images(&[found[0][0].id]).await?[0].source);
 /// # Ok(())
 /// # }
 /// ```
@@ -90,8 +91,8 @@ impl Milvus {
     ///
     /// # Errors
     /// As [`MilvusBuilder::connect`].
-    pub fn connect(address: impl Into<String>) -> Result<Self> {
-        Self::builder(address).connect()
+    pub async fn connect(address: impl Into<String> + Send) -> Result<Self> {
+        Self::builder(address).connect().await
     }
 
     /// Settings for a connection to the server at `address`.
@@ -104,11 +105,11 @@ impl Milvus {
     /// # Errors
     /// [`Error::InvalidInput`] when `name` is no name for a collection; [`Error::Connection`],
     /// [`Error::Timeout`] and [`Error::Service`], as every call of a server.
-    pub fn has(&self, name: &str) -> Result<bool> {
+    pub async fn has(&self, name: &str) -> Result<bool> {
         schema::check_name(name)?;
         let request = HasCollectionRequest::builder().collection_name(name).build();
         let has = |sdk: ClientV2, request| async move { sdk.has_collection(request).await };
-        Ok(self.client.ask(request, has)?.exists())
+        Ok(self.client.ask(request, has).await?.exists())
     }
 
     /// Makes an empty collection of vectors of `dim` values, which are found by cosine similarity.
@@ -116,15 +117,20 @@ impl Milvus {
     /// # Errors
     /// [`Error::InvalidInput`] when there is a collection called `name`, when it is no name for one
     /// (letters, digits and `_`), or when `dim` is not 2 to 32,768; those of every call of a server.
-    pub fn create(&self, name: &str, dim: usize, index: MilvusIndexType) -> Result<MilvusIndex> {
-        self.create_noted(name, dim, index, None)
+    pub async fn create(
+        &self,
+        name: &str,
+        dim: usize,
+        index: MilvusIndexType,
+    ) -> Result<MilvusIndex> {
+        self.create_noted(name, dim, index, None).await
     }
 
     /// The same, with a note that [`MilvusIndex::note`] reads back, such as who made the vectors.
     ///
     /// # Errors
     /// As [`create`](Self::create).
-    pub fn create_noted(
+    pub async fn create_noted(
         &self,
         name: &str,
         dim: usize,
@@ -132,14 +138,14 @@ impl Milvus {
         note: Option<String>,
     ) -> Result<MilvusIndex> {
         schema::check_dim(dim)?;
-        if self.has(name)? {
+        if self.has(name).await? {
             let expected = format!("one that {} does not have", self.client.about);
             return Err(Error::invalid_input("name of a new collection", expected, name));
         }
         let request = schema::request(name, dim, index, note);
         let create = |sdk: ClientV2, request| async move { sdk.create_collection(request).await };
-        self.client.ask(request, create)?;
-        self.open(name)
+        self.client.ask(request, create).await?;
+        self.open(name).await
     }
 
     /// The collection called `name`, loaded for searching.
@@ -148,21 +154,22 @@ impl Milvus {
     /// [`Error::InvalidInput`] when `name` is no name for a collection; [`Error::Incompatible`] when
     /// the collection is not one that [`create`](Self::create) makes; [`Error::Service`] when there
     /// is none; those of every call of a server.
-    pub fn open(&self, name: &str) -> Result<MilvusIndex> {
+    pub async fn open(&self, name: &str) -> Result<MilvusIndex> {
         schema::check_name(name)?;
         let request = DescribeCollectionRequest::builder().collection_name(name).build();
         let describe =
             |sdk: ClientV2, request| async move { sdk.describe_collection(request).await };
-        let described = self.client.ask(request, describe)?;
+        let described = self.client.ask(request, describe).await?;
         let dim = schema::dim(name, described.description())?;
         let note = described.description().get_properties().get(schema::NOTE).cloned();
 
         let request = DescribeIndexRequest::builder().collection_name(name);
         let describe = |sdk: ClientV2, request| async move { sdk.describe_index(request).await };
-        let described = self.client.ask(request.field_name(schema::VECTOR).build(), describe)?;
+        let described =
+            self.client.ask(request.field_name(schema::VECTOR).build(), describe).await?;
         schema::check_metric(name, described.indexes())?;
 
-        MilvusIndex::load(self.clone(), name.to_owned(), dim, note)
+        MilvusIndex::load(self.clone(), name.to_owned(), dim, note).await
     }
 
     /// Removes the collection called `name` with all that is in it; none is removed where there is
@@ -171,13 +178,13 @@ impl Milvus {
     /// # Errors
     /// [`Error::InvalidInput`] when `name` is no name for a collection; those of every call of a
     /// server.
-    pub fn drop_collection(&self, name: &str) -> Result<()> {
-        if !self.has(name)? {
+    pub async fn drop_collection(&self, name: &str) -> Result<()> {
+        if !self.has(name).await? {
             return Ok(());
         }
         let request = DropCollectionRequest::builder().collection_name(name).build();
         let drop = |sdk: ClientV2, request| async move { sdk.drop_collection(request).await };
-        self.client.ask(request, drop)
+        self.client.ask(request, drop).await
     }
 }
 

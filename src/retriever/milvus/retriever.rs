@@ -7,9 +7,9 @@ use async_trait::async_trait;
 
 use super::{MilvusImage, MilvusIndex, expression};
 use crate::embedder::Embedder;
-use crate::index::VectorIndex;
-use crate::reference::{Caption, Filter, Provenance, Reference, Source};
-use crate::retriever::Retriever;
+use crate::index::{Neighbor, VectorIndex};
+use crate::reference::{Caption, Filter, Picture, Provenance, Reference, Source};
+use crate::retriever::{RetrieveRequest, Retriever};
 use crate::{Error, Image, Result, net};
 
 /// Reads the pixels of an image.
@@ -72,48 +72,42 @@ impl<E: Embedder> MilvusRetriever<E> {
     pub const fn index(&self) -> &MilvusIndex {
         &self.index
     }
+
+    fn reference(
+        &self,
+        image: &MilvusImage,
+        caption: &Caption,
+        score: f32,
+        rank: usize,
+    ) -> Reference {
+        let source = Source::Uri(image.source.clone());
+        let provenance =
+            Provenance::new(source, self, score, rank).with_metadata(image.metadata.clone());
+        let (read, image) = (Arc::clone(&self.read), Arc::new(image.clone()));
+        let picture = Picture::lazy(image.source.as_str(), move || {
+            let (read, image) = (Arc::clone(&read), Arc::clone(&image));
+            net::run_blocking("reading a picture", move || read(&image))
+        });
+        Reference { picture, caption: caption.clone(), provenance }
+    }
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<E: Embedder> Retriever for MilvusRetriever<E> {
-    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>> {
-        let texts: Vec<&str> = captions.iter().map(|caption| caption.text.as_str()).collect();
-        let queries = self.embedder.embed_texts(&texts).await?;
-        let (collection, expression) =
-            (self.index.collection().clone(), expression::of(&self.filter)?);
-        let (found, images) = net::run("Milvus", async move {
-            let found = collection.search(&queries, limit, &expression).await?;
-            let mut ids: Vec<u64> = found.iter().flatten().map(|neighbor| neighbor.id).collect();
-            ids.sort_unstable();
-            ids.dedup();
-            let images = collection.images(&ids).await?;
-            Ok((found, images))
-        })
-        .await?;
-        let read = Arc::clone(&self.read);
-        let (images, pixels) = net::run_blocking("reading pictures", move || {
-            let pixels: Vec<Image> =
-                images.iter().map(|image| read(image)).collect::<Result<_>>()?;
-            Ok((images, pixels))
-        })
-        .await?;
-        let name = self.to_string();
-        let reference = |caption: &Caption, id: u64, score: f32, rank: usize| {
-            let place = images.binary_search_by_key(&id, |image| image.id).ok()?;
-            let MilvusImage { source, metadata, .. } = images[place].clone();
-            let mut provenance = Provenance::new(Source::Uri(source), &name, score, rank);
-            provenance.license = metadata.license;
-            provenance.author = metadata.author;
-            provenance.origin = metadata.origin;
-            provenance.stored_caption = metadata.caption;
-            let (image, caption) = (pixels[place].clone(), caption.clone());
-            Some(Reference { image, caption, provenance })
-        };
-        let lists = captions.iter().zip(found).map(|(caption, neighbors)| {
+    async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
+        let queries = self.embedder.embed_texts(&request.texts()).await?;
+        let found = self.index.search_filtered(&queries, request.limit, &self.filter).await?;
+        let mut ids: Vec<u64> = found.iter().flatten().map(|neighbor| neighbor.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let images = self.index.images(&ids).await?;
+        let lists = request.captions.iter().zip(found).map(|(caption, neighbors)| {
             let mut list = Vec::with_capacity(neighbors.len());
-            for neighbor in neighbors {
-                list.extend(reference(caption, neighbor.id, neighbor.score, list.len()));
+            for Neighbor { id, score } in neighbors {
+                if let Ok(place) = images.binary_search_by_key(&id, |image| image.id) {
+                    list.push(self.reference(&images[place], caption, score, list.len()));
+                }
             }
             list
         });

@@ -6,9 +6,9 @@ use std::hash::Hash;
 
 use async_trait::async_trait;
 
-use super::{CaptionWriter, Ranking, Reranker};
+use super::{CaptionWriter, Ranking, RerankRequest, Reranker};
 use crate::Result;
-use crate::reference::Reference;
+use crate::reference::{Caption, Reference};
 use crate::text::words;
 
 /// Where the weight of a repeated word levels off; rank_bm25's default.
@@ -70,25 +70,25 @@ impl Bm25 {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Reranker for Bm25 {
-    async fn rank(&self, lists: &[Vec<Reference>]) -> Result<Vec<Ranking>> {
+    async fn rank(&self, request: &RerankRequest) -> Result<Vec<Ranking>> {
         let written = match &self.writer {
-            Some(writer) => writer.captions(lists.iter().flatten()).await?,
+            Some(writer) => writer.captions(request).await?,
             None => HashMap::new(),
         };
         let words_of = |candidate: &Reference| {
-            let stored = candidate.provenance.stored_caption.as_ref();
+            let stored = candidate.provenance.metadata.caption.as_ref();
             stored
                 .or_else(|| written.get(&candidate.provenance.source))
                 .map_or(vec![], |c| words(c))
         };
-        let rank = |list: &Vec<Reference>| {
+        let rank = |(caption, list): (&Caption, &Vec<Reference>)| {
             let corpus: Vec<Vec<String>> = list.iter().map(words_of).collect();
-            let query = list.first().map_or(vec![], |candidate| words(&candidate.caption.text));
+            let query = words(&caption.text);
             let scores =
                 bm25(&corpus, &query, self.idf).into_iter().map(|score| score as f32).collect();
             Ranking { scores, note: None }
         };
-        Ok(lists.iter().map(rank).collect())
+        Ok(request.each().map(rank).collect())
     }
 }
 

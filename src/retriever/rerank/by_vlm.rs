@@ -3,10 +3,10 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 
 use super::remembered::Remembered;
-use super::{Ranking, Reranker};
+use super::{Ranking, RerankRequest, Reranker};
 use crate::Result;
 use crate::reference::{Reference, Source};
 use crate::vlm::ExchangeLog;
@@ -38,40 +38,52 @@ impl<V: Vlm> VlmReranker<V> {
         Self { vlm, answered: Remembered::new() }
     }
 
-    async fn ask(&self, list: &[Reference]) -> Result<Ranking> {
-        let [first, _, ..] = list else {
-            return Ok(in_order(0..list.len(), None)); // Nothing to choose from.
-        };
+    async fn ask(&self, text: &str, list: &[Reference], log: &ExchangeLog) -> Result<Ranking> {
+        if list.len() < 2 {
+            return Ok(in_order(&[0][..list.len()], None)); // Nothing to choose from.
+        }
         let sources = list.iter().map(|candidate| candidate.provenance.source.clone());
-        let question: Question = (first.caption.text.clone(), sources.collect());
-        let message = Message::user(prompts::rerank(&first.caption.text, list.len()))
-            .with_images(list.iter().map(|candidate| candidate.image.clone()));
-        let chat = ChatRequest::new(vec![message]);
+        let question: Question = (text.to_owned(), sources.collect());
         let ask = async {
-            let reply = ExchangeLog::current().ask(&self.vlm, "re-ranking", &chat).await?;
-            Ok(self.read(&reply, list.len()))
+            // Candidates that cannot be read and may be passed over are not shown, and come last.
+            let images = try_join_all(list.iter().map(Reference::readable_image)).await?;
+            let (shown, unread): (Vec<usize>, Vec<usize>) =
+                (0..list.len()).partition(|&n| images[n].is_some());
+            let order = [shown.as_slice(), &unread].concat();
+            if shown.len() < 2 {
+                return Ok(in_order(&order, None));
+            }
+            let message = Message::user(prompts::rerank(text, shown.len()))
+                .with_images(images.into_iter().flatten());
+            let chat = ChatRequest::new(vec![message]);
+            let reply = log.ask(&self.vlm, "re-ranking", &chat).await?;
+            Ok(self.read(&reply, &order, shown.len()))
         };
         let (ranking, _) = self.answered.get(question, ask).await?;
         Ok(ranking)
     }
 
-    fn read(&self, reply: &ChatReply, candidates: usize) -> Ranking {
+    /// The order that the model gives: `candidates` in the retriever's order, the first `shown` of
+    /// which it has seen.
+    fn read(&self, reply: &ChatReply, candidates: &[usize], shown: usize) -> Ranking {
         let refused = reply.refusal.is_some() || parse::is_refusal(&reply.text);
-        let named = if refused { Vec::new() } else { parse::indices(&reply.text, candidates) };
+        let named = if refused { Vec::new() } else { parse::indices(&reply.text, shown) };
         let said = reply.refusal.as_deref().unwrap_or(&reply.text);
         let note = match named.is_empty() {
             true => format!("{} gave no order: {said}", self.vlm),
             false => format!("{}: {said}", self.vlm),
         };
-        let others: Vec<usize> = (0..candidates).filter(|n| !named.contains(n)).collect();
-        in_order(named.into_iter().chain(others), Some(note))
+        let others = (0..candidates.len()).filter(|n| !named.contains(n));
+        let order: Vec<usize> =
+            named.iter().copied().chain(others).map(|n| candidates[n]).collect();
+        in_order(&order, Some(note))
     }
 }
 
 /// The candidates of these numbers, the best first.
-fn in_order(numbers: impl Iterator<Item = usize> + Clone, note: Option<String>) -> Ranking {
-    let mut scores = vec![0.0; numbers.clone().count()];
-    for (place, number) in numbers.enumerate() {
+fn in_order(numbers: &[usize], note: Option<String>) -> Ranking {
+    let mut scores = vec![0.0; numbers.len()];
+    for (place, &number) in numbers.iter().enumerate() {
         scores[number] = 1.0 / (place as f32 + 1.0);
     }
     Ranking { scores, note }
@@ -80,8 +92,10 @@ fn in_order(numbers: impl Iterator<Item = usize> + Clone, note: Option<String>) 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<V: Vlm> Reranker for VlmReranker<V> {
-    async fn rank(&self, lists: &[Vec<Reference>]) -> Result<Vec<Ranking>> {
-        join_all(lists.iter().map(|list| self.ask(list))).await.into_iter().collect()
+    async fn rank(&self, request: &RerankRequest) -> Result<Vec<Ranking>> {
+        let asked =
+            request.each().map(|(caption, list)| self.ask(&caption.text, list, &request.log));
+        join_all(asked).await.into_iter().collect()
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 
+use super::RerankRequest;
 use super::remembered::Remembered;
 use crate::Result;
 use crate::reference::{Reference, Source};
@@ -16,7 +17,8 @@ use crate::vlm::{parse, prompts};
 /// Has a VLM describe images, and remembers what it wrote by the image's source. Clones share the
 /// memory.
 ///
-/// An image that the model declines to describe has no caption; it is not asked about again.
+/// An image that the model declines to describe, or that cannot be read and may be passed over, has
+/// no caption; it is not asked about again.
 #[derive(Clone)]
 pub struct CaptionWriter {
     vlm: Arc<dyn Vlm>,
@@ -61,20 +63,21 @@ impl CaptionWriter {
         self
     }
 
-    /// What was written, now or before, for those of `candidates` without a stored caption.
+    /// What was written, now or before, for those candidates without a stored caption.
     ///
     /// # Errors
     /// Those of the model and of `keep`, after every other caption of the call is remembered.
-    pub(super) async fn captions<'a>(
+    pub(super) async fn captions(
         &self,
-        candidates: impl Iterator<Item = &'a Reference> + Send,
+        request: &RerankRequest,
     ) -> Result<HashMap<Source, String>> {
+        let candidates = request.lists.iter().flatten();
         let bare: BTreeMap<&Source, &Reference> = candidates
-            .filter(|candidate| candidate.provenance.stored_caption.is_none())
+            .filter(|candidate| candidate.provenance.metadata.caption.is_none())
             .map(|candidate| (&candidate.provenance.source, candidate))
             .collect();
         let asked = bare.iter().map(|(source, candidate)| {
-            self.written.get((*source).clone(), self.describe(candidate))
+            self.written.get((*source).clone(), self.describe(candidate, &request.log))
         });
         let (mut captions, mut new, mut failed) = (HashMap::new(), Vec::new(), Ok(()));
         for (source, answer) in bare.keys().zip(join_all(asked).await) {
@@ -94,10 +97,11 @@ impl CaptionWriter {
     }
 
     /// What the model writes about one image; `None` where it declines.
-    async fn describe(&self, candidate: &Reference) -> Result<Option<String>> {
-        let question = Message::user(prompts::DESCRIPTION).with_images([candidate.image.clone()]);
+    async fn describe(&self, candidate: &Reference, log: &ExchangeLog) -> Result<Option<String>> {
+        let Some(image) = candidate.readable_image().await? else { return Ok(None) };
+        let question = Message::user(prompts::DESCRIPTION).with_images([image]);
         let chat = ChatRequest::new(vec![question]);
-        let reply = ExchangeLog::current().ask(&self.vlm, "caption", &chat).await?;
+        let reply = log.ask(&self.vlm, "caption", &chat).await?;
         let declined = reply.refusal.is_some() || parse::is_refusal(&reply.text);
         Ok(parse::text(&reply.text).filter(|_| !declined))
     }

@@ -3,12 +3,16 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use futures::future::try_join_all;
 
-use super::{Ranking, Reranker};
+use super::{Ranking, RerankRequest, Reranker};
 use crate::embedder::{Embedder, Embedding};
 use crate::image::Image;
 use crate::reference::Reference;
 use crate::{Error, Result};
+
+/// The score of a picture that cannot be read and may be passed over: the lowest there is.
+const UNREAD: f32 = -1.0;
 
 /// Maximal marginal relevance (Carbonell and Goldstein, 1998): the next reference is the one that is
 /// the closest to the caption and the least like those before it. For pipelines that take several
@@ -58,11 +62,13 @@ impl<E: Embedder> Mmr<E> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<E: Embedder> Reranker for Mmr<E> {
-    async fn rank(&self, lists: &[Vec<Reference>]) -> Result<Vec<Ranking>> {
+    async fn rank(&self, request: &RerankRequest) -> Result<Vec<Ranking>> {
         // 1. Every caption and every candidate, embedded together.
-        let firsts = lists.iter().filter_map(|list| list.first());
-        let texts: Vec<&str> = firsts.map(|first| first.caption.text.as_str()).collect();
-        let images: Vec<Image> = lists.iter().flatten().map(|one| one.image.clone()).collect();
+        let asked = request.each().filter(|(_, list)| !list.is_empty());
+        let texts: Vec<&str> = asked.map(|(caption, _)| caption.text.as_str()).collect();
+        let all = request.lists.iter().flatten().map(Reference::readable_image);
+        let read: Vec<Option<Image>> = try_join_all(all).await?;
+        let images: Vec<Image> = read.iter().flatten().cloned().collect();
         let captions = self.embedder.embed_texts(&texts).await?;
         let embedded = self.embedder.embed_images(&images).await?;
         if (captions.len(), embedded.len()) != (texts.len(), images.len()) {
@@ -79,15 +85,20 @@ impl<E: Embedder> Reranker for Mmr<E> {
         }
 
         // 2. List by list.
-        let (mut captions, mut rest) = (captions.iter(), embedded.as_slice());
+        let (mut captions, mut embedded, mut read) =
+            (captions.iter(), embedded.into_iter(), read.iter());
         let rank = |list: &Vec<Reference>| {
-            let (images, others) = rest.split_at(list.len());
-            rest = others;
+            let read: Vec<bool> = read.by_ref().take(list.len()).map(Option::is_some).collect();
+            let there = read.iter().filter(|is_read| **is_read).count();
+            let images: Vec<Embedding> = embedded.by_ref().take(there).collect();
             let caption = if list.is_empty() { None } else { captions.next() };
-            let scores = caption.map_or(vec![], |caption| self.scores(caption, images));
+            let scores = caption.map_or(vec![], |caption| self.scores(caption, &images));
+            let mut scores = scores.into_iter();
+            let score = |is_read| if is_read { scores.next() } else { None };
+            let scores = read.into_iter().map(score).map(|s| s.unwrap_or(UNREAD)).collect();
             Ranking { scores, note: None }
         };
-        Ok(lists.iter().map(rank).collect())
+        Ok(request.lists.iter().map(rank).collect())
     }
 }
 

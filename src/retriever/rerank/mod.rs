@@ -11,9 +11,10 @@ use std::fmt::{self, Debug, Display};
 
 use async_trait::async_trait;
 
-use super::{Retriever, one_list_each};
+use super::{RetrieveRequest, Retriever, one_list_each};
 use crate::forward::forward_part;
 use crate::reference::{Caption, Finding, Reference};
+use crate::vlm::ExchangeLog;
 use crate::{Error, Result};
 
 pub use bm25::{Bm25, Idf};
@@ -25,14 +26,46 @@ pub use mmr::Mmr;
 ///
 /// # Contract
 /// - One [`Ranking`] a list, in the order of the lists; one score a candidate, in their order.
-/// - The candidates of a list are all for one caption, the retriever's best first. A list may be
-///   empty.
+/// - The candidates of a list are all for the caption at its place, the retriever's best first. A
+///   list may be empty.
 /// - Scores are finite; higher is better. Equal scores leave the retriever's order.
 /// - The same call gives the same rankings.
+/// - What is said to a model goes through `request.log`.
 #[async_trait]
 pub trait Reranker: Display + Debug + Send + Sync + 'static {
     /// Scores every candidate of every list.
-    async fn rank(&self, lists: &[Vec<Reference>]) -> Result<Vec<Ranking>>;
+    async fn rank(&self, request: &RerankRequest) -> Result<Vec<Ranking>>;
+}
+
+/// What to judge.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RerankRequest {
+    /// What was looked for.
+    pub captions: Vec<Caption>,
+    /// The candidates of each caption.
+    pub lists: Vec<Vec<Reference>>,
+    /// Takes down every exchange with a model.
+    pub log: ExchangeLog,
+}
+
+impl RerankRequest {
+    /// Asks for the order of the candidates in `lists`, one list a caption.
+    pub fn new(captions: impl Into<Vec<Caption>>, lists: Vec<Vec<Reference>>) -> Self {
+        Self { captions: captions.into(), lists, log: ExchangeLog::default() }
+    }
+
+    /// Takes down exchanges in `log`.
+    #[must_use]
+    pub fn with_log(mut self, log: ExchangeLog) -> Self {
+        self.log = log;
+        self
+    }
+
+    /// Each caption with its candidates.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&Caption, &Vec<Reference>)> {
+        self.captions.iter().zip(&self.lists)
+    }
 }
 
 /// What a [`Reranker`] says of the candidates of one caption.
@@ -45,8 +78,8 @@ pub struct Ranking {
 }
 
 forward_part!(Reranker {
-    async fn rank(&self, lists: &[Vec<Reference>]) -> Result<Vec<Ranking>> {
-        (**self).rank(lists).await
+    async fn rank(&self, request: &RerankRequest) -> Result<Vec<Ranking>> {
+        (**self).rank(request).await
     }
 });
 
@@ -65,7 +98,9 @@ forward_part!(Reranker {
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
 /// use std::sync::Arc;
 /// use futures::executor::block_on;
-/// use imagerag::retriever::{Bm25, Caption, CaptionWriter, Fuse, Rerank, Retriever, VlmReranker};
+/// use imagerag::reference::Caption;
+/// use imagerag::retriever::{Bm25, CaptionWriter, Fuse, Rerank, VlmReranker};
+/// use imagerag::retriever::{RetrieveRequest, Retriever};
 /// use imagerag::testing::{FakeRetriever, FakeVlm, solid};
 ///
 /// // CLIP and SigLIP: an `EmbeddingRetriever` over either embedder.
@@ -83,9 +118,9 @@ forward_part!(Reranker {
 /// // GPT re-rank: a VLM looks at the candidates.
 /// let gpt = Rerank::new(both, VlmReranker::new(FakeVlm::new(["1,0,2"])), 6)?;
 ///
-/// let captions = [Caption::concept("a quetzal on a branch")];
+/// let request = RetrieveRequest::new([Caption::concept("a quetzal on a branch")], 1);
 /// for retriever in [&bm25 as &dyn Retriever, &gpt] {
-///     assert!(!block_on(retriever.retrieve(&captions, 1))?[0].is_empty());
+///     assert!(!block_on(retriever.retrieve(&request))?[0].is_empty());
 /// }
 /// # Ok::<(), imagerag::Error>(())
 /// ```
@@ -142,23 +177,25 @@ impl<R: Retriever, K: Reranker> Rerank<R, K> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<R: Retriever, K: Reranker> Retriever for Rerank<R, K> {
-    async fn retrieve(&self, captions: &[Caption], limit: usize) -> Result<Vec<Vec<Reference>>> {
-        if captions.is_empty() || limit == 0 {
+    async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
+        let captions = &request.captions;
+        if captions.is_empty() || request.limit == 0 {
             return Ok(vec![Vec::new(); captions.len()]);
         }
         // Always the same candidates: a smaller limit must give the best of them.
-        let found = self.inner.retrieve(captions, self.candidates).await?;
+        let found = self.inner.retrieve(&request.clone().with_limit(self.candidates)).await?;
         let mut found = one_list_each(&self.inner, captions, found)?;
         found.iter_mut().for_each(|list| list.truncate(self.candidates));
-        let rankings = self.reranker.rank(&found).await?;
-        if rankings.len() != found.len() {
+        let judged = RerankRequest::new(captions.as_slice(), found).with_log(request.log.clone());
+        let rankings = self.reranker.rank(&judged).await?;
+        if rankings.len() != judged.lists.len() {
             return Err(Error::backend(
                 self.reranker.to_string(),
-                format!("expected {} rankings, found {}", found.len(), rankings.len()),
+                format!("expected {} rankings, found {}", judged.lists.len(), rankings.len()),
             ));
         }
-        let lists = found.into_iter().zip(rankings);
-        lists.map(|(list, ranking)| self.reorder(list, ranking, limit)).collect()
+        let lists = judged.lists.into_iter().zip(rankings);
+        lists.map(|(list, ranking)| self.reorder(list, ranking, request.limit)).collect()
     }
 }
 
