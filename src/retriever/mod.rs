@@ -81,7 +81,7 @@ impl RetrieveRequest {
 
     /// The same with another limit.
     #[must_use]
-    pub fn with_limit(mut self, limit: usize) -> Self {
+    pub const fn with_limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
     }

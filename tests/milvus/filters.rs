@@ -1,6 +1,6 @@
 //! Filters: the server lets through what [`Filter::matches`] lets through, whatever is in them.
 
-use futures::executor::block_on;
+use futures::executor::{block_on, block_on_stream};
 use imagerag::index::VectorIndex;
 use imagerag::reference::{Filter, Metadata};
 use imagerag::retriever::{MilvusImage, MilvusIndexType};
@@ -107,7 +107,7 @@ fn the_server_lets_through_what_the_filter_does() {
             expected.len(),
             "{filter}"
         );
-        let listed = collection.index.iter(&filter).unwrap();
+        let listed = block_on_stream(Box::pin(collection.index.iter(&filter).unwrap()));
         let listed: Result<Vec<u64>> = listed.map(|row| row.map(|(image, _)| image.id)).collect();
         assert_eq!(listed.unwrap(), expected, "{filter}");
     }

@@ -51,10 +51,10 @@ fn a_gallery_moves_to_milvus_and_back() {
     let there = gallery(&folder.path().join("there"), &vectors);
     there.writer().unwrap().remove(&[0, 1_234]).unwrap();
 
-    let heard = std::cell::RefCell::new(Vec::new());
-    let progress = |done, of| heard.borrow_mut().push((done, of));
+    let heard = std::sync::Mutex::new(Vec::new());
+    let progress = |done, of| heard.lock().unwrap().push((done, of));
     let index = block_on(there.to_milvus(&milvus, &name, MilvusIndexType::Flat, progress)).unwrap();
-    assert_eq!(heard.borrow().last(), Some(&(2_498, 2_498)));
+    assert_eq!(heard.lock().unwrap().last(), Some(&(2_498, 2_498)));
     assert_eq!(block_on(index.count()).unwrap(), 2_498);
     assert_eq!(
         ids(&block_on(index.search(&vectors[7..8], 1)).unwrap()[0]),
@@ -66,7 +66,7 @@ fn a_gallery_moves_to_milvus_and_back() {
     let back =
         block_on(Gallery::from_milvus(&back, &block_on(milvus.open(&name)).unwrap(), progress))
             .unwrap();
-    assert_eq!(heard.borrow().last(), Some(&(2_498, 2_498)));
+    assert_eq!(heard.lock().unwrap().last(), Some(&(2_498, 2_498)));
     assert_eq!(back.fingerprint(), there.fingerprint());
     let (found, expected) = (contents(&back), contents(&there));
     assert_eq!(found.len(), expected.len());

@@ -6,7 +6,7 @@ mod filters;
 mod galleries;
 mod server;
 
-use futures::executor::block_on;
+use futures::executor::{block_on, block_on_stream};
 use imagerag::embedder::Embedding;
 use imagerag::index::{FlatIndex, IdSet, Neighbor, VectorIndex};
 use imagerag::reference::Caption;
@@ -74,10 +74,10 @@ fn finds_what_flat_index_finds() {
         flat.add(vector).unwrap();
     }
     let collection = Collection::of(&milvus, "flat", 64, MilvusIndexType::Flat);
-    let heard = std::cell::RefCell::new(Vec::new());
-    let heard_of = |done, of| heard.borrow_mut().push((done, of));
+    let heard = std::sync::Mutex::new(Vec::new());
+    let heard_of = |done, of| heard.lock().unwrap().push((done, of));
     block_on(collection.index.add(&numbered(&vectors), heard_of)).unwrap();
-    let heard = heard.into_inner();
+    let heard = heard.into_inner().unwrap();
     assert!(heard.len() > 1 && heard.is_sorted(), "{heard:?}");
     assert_eq!(heard.last(), Some(&(10_000, 10_000)));
 
@@ -166,7 +166,7 @@ fn every_image_comes_back_as_it_was_given() {
     images.last_mut().unwrap().0.id = i64::MAX as u64;
     block_on(collection.index.add(&images, |_, _| {})).unwrap();
     let back = collection.index.iter(&Default::default()).unwrap();
-    let back: Vec<_> = back.map(Result::unwrap).collect();
+    let back: Vec<_> = block_on_stream(Box::pin(back)).map(Result::unwrap).collect();
     assert_eq!(back.len(), images.len());
     for ((found, vector), (image, expected)) in back.iter().zip(&images) {
         assert_eq!(found, image);

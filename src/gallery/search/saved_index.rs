@@ -66,7 +66,7 @@ impl Gallery {
     /// [`with_index`](Self::with_index).
     ///
     /// ```no_run
-    /// # use imagerag::{gallery::Gallery, retriever::FaissIndex};
+    /// # use imagerag::{gallery::Gallery, index::FaissIndex};
     /// let gallery = Gallery::open("gallery")?;
     /// let builder = FaissIndex::builder(gallery.fingerprint().dim(), "IVF4096,Flat");
     /// gallery.build_index(builder.with_nprobe(32))?;

@@ -94,7 +94,7 @@ impl FlatIndex {
     }
 
     /// Searches on at most `threads` threads, instead of one a core.
-    pub fn with_threads(mut self, threads: NonZero<usize>) -> Self {
+    pub const fn with_threads(mut self, threads: NonZero<usize>) -> Self {
         self.threads = Some(threads);
         self
     }

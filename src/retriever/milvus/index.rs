@@ -158,16 +158,17 @@ impl MilvusIndex {
         filter: &Filter,
     ) -> Result<impl Stream<Item = Result<(MilvusImage, Embedding)>> + Send + use<>> {
         let (index, expression) = (self.clone(), expression::of(filter)?);
-        let page = move |last: Option<u64>| {
-            let (index, asked) = (index.clone(), expression::after(&expression, last));
-            async move {
-                let page = index.page(asked).await?;
-                let last = page.last().map(|(image, _)| image.id);
-                Ok::<_, Error>(
-                    last.map(|last| (stream::iter(page.into_iter().map(Ok)), Some(last))),
-                )
-            }
-        };
+        let page =
+            move |last: Option<u64>| {
+                let (index, asked) = (index.clone(), expression::after(&expression, last));
+                async move {
+                    let page = index.page(asked).await?;
+                    let last = page.last().map(|(image, _)| image.id);
+                    Ok::<_, Error>(last.map(|last| {
+                        (stream::iter(page.into_iter().map(Ok::<_, Error>)), Some(last))
+                    }))
+                }
+            };
         Ok(stream::try_unfold(None, page).try_flatten())
     }
 
@@ -201,10 +202,6 @@ impl MilvusIndex {
             format!("{} values", self.collection.dim),
             format!("{} values", embedding.dim()),
         ))
-    }
-
-    pub(super) const fn collection(&self) -> &Collection {
-        &self.collection
     }
 
     /// What `work` gives, on the network's thread.

@@ -84,7 +84,7 @@ impl<E: Embedder> MilvusRetriever<E> {
         let provenance =
             Provenance::new(source, self, score, rank).with_metadata(image.metadata.clone());
         let (read, image) = (Arc::clone(&self.read), Arc::new(image.clone()));
-        let picture = Picture::lazy(image.source.as_str(), move || {
+        let picture = Picture::lazy(image.source.clone(), move || {
             let (read, image) = (Arc::clone(&read), Arc::clone(&image));
             net::run_blocking("reading a picture", move || read(&image))
         });
