@@ -64,8 +64,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .conditioner(InPrompt::new(1)?)
         .build()?;
     let outcome = block_on(pipeline.run("a red thing"))?;
-    let Provenance { source, license, score, .. } = &outcome.references[0].provenance;
-    let license = license.as_deref().unwrap_or("license unknown");
-    println!("a red thing was drawn with {source} ({license}), score {score}");
+    let Provenance { source, metadata, score, .. } = &outcome.references[0].provenance;
+    let metadata.license = license.as_deref().unwrap_or("license unknown");
+    println!("a red thing was drawn with {source} ({metadata.license}), score {score}");
     Ok(())
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::executor::block_on;
 use imagerag::conditioner::{Conditioning, ConditioningKind};
 use imagerag::generator::GenerateRequest;
-use imagerag::reference::{Caption, Provenance, Reference};
+use imagerag::reference::{Provenance, Reference};
 use imagerag::retriever::{Catalog, RetrieveRequest};
 use imagerag::{Generator, Image, RagOutcome, RagPipeline, Result, Retriever};
 use serde::Deserialize;

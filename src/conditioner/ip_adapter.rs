@@ -205,7 +205,7 @@ mod tests {
 
     fn references() -> Vec<Reference> {
         let reference = |n| Reference {
-            image: Image::open(fixture(&format!("ip_adapter/reference_{n}.png"))).unwrap(),
+            picture: Image::open(fixture(&format!("ip_adapter/reference_{n}.png"))).unwrap().into(),
             caption: Caption::concept(["a red panda", "a tapir"][n]),
             provenance: Provenance::new(Source::Caller(n), "test", 1.0, n),
         };

@@ -54,7 +54,7 @@ mod tests {
 
     fn reference(text: &str, concept: &str) -> Reference {
         Reference {
-            image: Image::new(1, 1, vec![0; 3]).unwrap(),
+            picture: Image::new(1, 1, vec![0; 3]).unwrap().into(),
             caption: Caption::new(text, concept),
             provenance: Provenance::new(Source::Uri(text.to_owned()), "test", 1.0, 0),
         }

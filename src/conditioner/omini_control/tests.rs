@@ -8,7 +8,7 @@ use crate::reference::{Caption, Provenance, Source};
 
 fn reference(image: Image) -> Reference {
     Reference {
-        image,
+        picture: image.into(),
         caption: Caption::new("a photo of a quetzal", "a quetzal"),
         provenance: Provenance::new(Source::Caller(0), "test", 1.0, 0),
     }
