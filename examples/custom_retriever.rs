@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build()?;
     let outcome = block_on(pipeline.run("a red thing"))?;
     let Provenance { source, metadata, score, .. } = &outcome.references[0].provenance;
-    let metadata.license = license.as_deref().unwrap_or("license unknown");
-    println!("a red thing was drawn with {source} ({metadata.license}), score {score}");
+    let license = metadata.license.as_deref().unwrap_or("license unknown");
+    println!("a red thing was drawn with {source} ({license}), score {score}");
     Ok(())
 }
