@@ -2,7 +2,7 @@
 
 use crate::commands::without_libtorch;
 use crate::shell::{self, Result};
-use crate::{faiss, manifest};
+use crate::{crates, faiss, imports, manifest, readme, typos};
 use std::process::Command;
 use std::time::Instant;
 
@@ -14,6 +14,10 @@ const DOC_ONLY: &str = "doc-only";
 pub fn run(_: &[String]) -> Result<()> {
     let all = format!("{},{DOC_ONLY}", manifest::backends()?);
     timed("formatting", &mut without_libtorch(&["fmt", "--all", "--check"]))?;
+    typos::check()?;
+    imports::check()?;
+    shell::say("imports between the folders of src/ go in the right direction");
+    crates::check()?;
     no_native_library_by_default()?;
     let lints = ["clippy", "--workspace", "--all-targets"];
     timed("lints, default features", deny_warnings(&mut unlinked(&lints)?))?;
@@ -24,12 +28,13 @@ pub fn run(_: &[String]) -> Result<()> {
     let mut docs = unlinked(&["doc", "--no-deps", "--features", &all])?;
     timed("documentation", docs.env("RUSTDOCFLAGS", "-D warnings"))?;
     each_feature_alone()?;
+    readme::check()?;
     shell::say("all checks pass");
     Ok(())
 }
 
 fn each_feature_alone() -> Result<()> {
-    let alone = ["clippy", "--no-default-features"];
+    let alone = ["clippy", "--package", "imagerag", "--no-default-features"];
     timed("no feature", deny_warnings(&mut unlinked(&alone)?))?;
     for feature in manifest::features()? {
         let list = format!("{feature},{DOC_ONLY}");
