@@ -11,7 +11,7 @@ use crate::reference::Metadata;
 /// allow-list. Texts are compared exactly, upper and lower case included.
 ///
 /// ```
-/// use imagerag::retriever::{Filter, Metadata};
+/// use imagerag::reference::{Filter, Metadata};
 ///
 /// let filter = Filter::all().licenses(["CC0-1.0", "CC-BY-4.0"]).width(512..=4096);
 /// assert_eq!(filter.to_string(), "license in [CC0-1.0, CC-BY-4.0] and width in 512..=4096");

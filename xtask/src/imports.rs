@@ -118,7 +118,12 @@ fn sources(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
             }
         }
     }
-    found.retain(|(path, _)| !tests.iter().any(|test| path.with_extension("").starts_with(test)));
+    found.retain(|(path, _)| {
+        let module = path.with_extension("");
+        let is_test =
+            module.file_name().is_some_and(|name| name.to_string_lossy().ends_with("tests"));
+        !is_test && !tests.iter().any(|test| module.starts_with(test))
+    });
     found.sort();
     Ok(found)
 }
