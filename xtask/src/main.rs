@@ -75,10 +75,10 @@ const COMMANDS: [Command; 12] = [
     },
     Command {
         name: "ci",
-        arguments: "",
+        arguments: "[CHECK…]",
         about: "Formatting, spelling, imports, licenses, lints, documentation, each feature alone, the README.",
         details: "Everything that is checked beside the tests, without libtorch. No program is linked,\n\
-                  so that FAISS is not built. docs/CONTRIBUTING.md lists the checks.\n\
+                  so that FAISS is not built. docs/CONTRIBUTING.md lists the checks: `cargo xtask ci format imports`.\n\
                   `.ci/run` runs this and `cargo xtask test`.",
         run: ci::run,
     },
