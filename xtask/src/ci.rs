@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn an_unknown_check_is_named() {
-        let error = run(&["fromat".into()]).unwrap_err();
+        let error = run(&["linting".into()]).unwrap_err();
         assert!(error.starts_with("ci knows format, spelling"), "{error}");
     }
 
