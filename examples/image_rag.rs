@@ -1,9 +1,9 @@
-//! The full loop on any SDXL or FLUX.1 checkpoint, folder of images and vision-language model.
+//! The full loop on any SDXL or FLUX.1 checkpoint, gallery of images and vision-language model.
 //!
 //! ```text
-//! OPENAI_API_KEY=… cargo xtask cargo -- run --release --features tch --example image_rag -- \
+//! OPENAI_API_KEY=… cargo xtask cargo -- run --release --features tch,gallery --example image_rag -- \
 //!     --model sdxl/ --ip-adapter ip-adapter-plus_sdxl_vit-h.safetensors --image-encoder vit-h/ \
-//!     --gallery photos/ --clip clip-vit-base-patch32/ \
+//!     --gallery birds.gallery --images photos/ --encoder clip-vit-base-patch32/ \
 //!     --vlm-model gpt-4o-2024-08-06 --prompt "a photo of a quetzal" --out quetzal.png
 //! ```
 //!
@@ -15,7 +15,8 @@
 //! ```
 //!
 //! prints what was missing, what was retrieved and why, and writes the image, its draft, the trace
-//! and a contact sheet beside it.
+//! and a contact sheet beside it. The images of `--images` are embedded once: a second run takes in
+//! only those that are new. The example `gallery` tells and changes what is in a gallery.
 
 #[path = "support/backend.rs"]
 mod backend;
@@ -40,9 +41,10 @@ use std::sync::Arc;
 use backend::Backend;
 use clap::Parser;
 use futures::executor::block_on;
-use imagerag::embedder::ClipEmbedder;
+use imagerag::embedder::{Embedder, open_embedder};
+use imagerag::gallery::ingest::{Folder, Ingest};
+use imagerag::gallery::{Gallery, GalleryRetriever};
 use imagerag::pipeline::{Mode, RagConfig};
-use imagerag::retriever::{Catalog, EmbeddingRetriever};
 use imagerag::vlm::OpenAiVlm;
 use imagerag::{Image, RagPipeline, RagRequest};
 use indicatif::ProgressBar;
@@ -55,12 +57,15 @@ use sheet::{Row, contact_sheet};
 struct Options {
     #[command(flatten)]
     backend: Backend,
-    /// Folder of images to retrieve from, with an optional catalog.json.
-    #[arg(long, value_name = "DIR")]
+    /// The gallery to retrieve from: the folder of one that is there, or of one to make.
+    #[arg(long, value_name = "GALLERY")]
     gallery: PathBuf,
-    /// The CLIP model to retrieve with: a folder, or the name of a repository.
+    /// Folder of images that the gallery takes in first, as far as it lacks them.
     #[arg(long, value_name = "DIR")]
-    clip: String,
+    images: Option<PathBuf>,
+    /// The encoder to retrieve with, CLIP or SigLIP: a folder, or the name of a repository.
+    #[arg(long, value_name = "DIR_OR_REPO")]
+    encoder: String,
     /// Address of any service that speaks chat completions.
     #[arg(long)]
     vlm_base_url: Option<String>,
@@ -151,21 +156,11 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
     }
     let vlm = Arc::new(vlm.build()?);
     let (generator, conditioner) = options.backend.load(device, dtype)?;
-    let embedder = Arc::new(ClipEmbedder::load(place(&options.clip)?, device, dtype)?);
-    let bar = ProgressBar::new(0).with_message("gallery");
-    let (retriever, skipped) = block_on(EmbeddingRetriever::build(
-        Arc::clone(&embedder),
-        Catalog::from_folder(&options.gallery)?,
-        |done, total| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        },
-    ))?;
-    bar.finish_and_clear();
-    for picture in &skipped {
-        eprintln!("left out   {}: {}", picture.source, picture.reason);
-    }
-    println!("gallery    {} images", retriever.catalog().len());
+    let embedder = open_embedder(place(&options.encoder)?, device, dtype)?;
+    let embedder: Arc<dyn Embedder> = Arc::from(embedder);
+    let gallery = gallery(options, &embedder)?;
+    println!("gallery    {} images in {}", gallery.count()?, gallery.folder().display());
+    let retriever = block_on(GalleryRetriever::new(gallery, Arc::clone(&embedder)))?;
     let mut config = RagConfig::default();
     config.max_rounds = options.rounds;
     config.threshold = options.threshold;
@@ -183,4 +178,20 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
         builder = builder.verifier(vlm);
     }
     Ok(builder.build()?)
+}
+
+/// The gallery that is asked for, with the images that it is to hold.
+fn gallery(options: &Options, embedder: &Arc<dyn Embedder>) -> Result<Gallery, Box<dyn Error>> {
+    let Some(images) = &options.images else { return Ok(Gallery::open(&options.gallery)?) };
+    let images = Folder::open(images)?;
+    let gallery = block_on(Gallery::open_or_create(&options.gallery, embedder))?;
+    let bar = ProgressBar::no_length().with_message("images");
+    let ingest = Ingest::into(&gallery).with_embedder(Arc::clone(embedder));
+    let done = block_on(ingest.run(images, |progress| bar.set_position(progress.seen())))?;
+    bar.finish_and_clear();
+    println!("took in    {done}");
+    for rejected in gallery.rejected()? {
+        eprintln!("left out   {}: {}", rejected.source, rejected.reason);
+    }
+    Ok(gallery)
 }

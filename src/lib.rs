@@ -22,8 +22,8 @@
 //! [`pipeline`] follow the paper's sections.
 //!
 //! # Quick start
-//! On fakes, so that it runs anywhere. For real images put `Sdxl`, `IpAdapter` and
-//! `EmbeddingRetriever` in their places, and `OpenAiVlm` behind `vlm`.
+//! On fakes, so that it runs anywhere. The README has the same with `Sdxl`, `IpAdapter`, `OpenAiVlm` and
+//! a `Gallery` of one's own images.
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! use futures::executor::block_on;
@@ -56,7 +56,7 @@
 //! | `gallery` | a folder of images that are embedded once and found ever after |
 //! | `faiss` | approximate search with FAISS, built from source |
 //! | `faiss-gpu` | the same with CUDA |
-//! | `hub` | weights by repository name |
+//! | `hub` | weights by repository name; needs Rust 1.95 |
 //! | `milvus` | search in Milvus, from one process to a cluster |
 //! | `testing` | fakes and conformance suites |
 //! | `download-libtorch` | libtorch at build time |

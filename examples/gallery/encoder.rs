@@ -10,7 +10,7 @@ use imagerag::models::{DType, Device};
 use crate::place::place;
 
 /// The CLIP that the repository carries.
-const EMBEDDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/tinyworld/models/clip");
+const EMBEDDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tinyworld/models/clip");
 
 #[derive(clap::Args)]
 pub(crate) struct Encoder {

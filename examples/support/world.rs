@@ -51,7 +51,10 @@ pub(crate) struct Parts {
 impl World {
     /// The world that the repository carries.
     pub(crate) fn open() -> Result<Self> {
-        Self::open_at(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/tinyworld"))
+        // The examples are a package one folder below the one that tests and benches belong to.
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let own = package.join("tinyworld");
+        Self::open_at(&if own.exists() { own } else { package.join("examples/tinyworld") })
     }
 
     fn open_at(folder: &Path) -> Result<Self> {

@@ -44,8 +44,9 @@ use store::snapshot::Snapshot;
 ///
 /// ```
 /// # use futures::executor::block_on;
+/// # use imagerag::embedder::Embedding;
 /// # use imagerag::gallery::{ContentHash, Fingerprint, Gallery, ImageRecord, Pixels, SearchOptions};
-/// # use imagerag::{embedder::Embedding, reference::{Filter, Metadata}};
+/// # use imagerag::reference::{Filter, Metadata};
 /// # let folder = std::env::temp_dir().join(format!("imagerag-doc-{}", std::process::id()));
 /// // With an encoder at hand: `Fingerprint::of(&embedder).await?`.
 /// let gallery = Gallery::create(&folder, &Fingerprint::named("CLIP ViT-B/32", 2)?)?;

@@ -174,7 +174,7 @@ impl Fetch {
                     return outcome.map_err(|error| sort(error, hub, token, place, cache));
                 }
                 Err(_) if tally.stalled() < self.stall => {
-                    wait = self.stall - tally.stalled().min(self.stall)
+                    wait = self.stall - tally.stalled().min(self.stall);
                 }
                 Err(_) => return Err(Error::Timeout { what: service(hub), limit: self.stall }),
             }

@@ -11,13 +11,12 @@ impl Run<'_> {
     /// ask of the model where nothing needs to change.
     pub(super) async fn rephrase(&mut self) -> Result<String> {
         let begun = self.begin(Stage::Rephrase);
-        let Some(vlm) = &self.pipeline.vlm else {
-            return Err(Error::MissingPart { part: "VLM", hint: "call .vlm(…) on the builder" });
-        };
         let prompt = &self.request.prompt;
         let question = Message::user(prompts::rephrase(prompt)).with_images(self.image().cloned());
-        let chat = ChatRequest::new(vec![question]);
-        let reply = begun.log.ask(vlm, "rephrase", &chat).await;
+        let reply = match &self.pipeline.vlm {
+            Some(vlm) => begun.log.ask(vlm, "rephrase", &ChatRequest::new(vec![question])).await,
+            None => Err(Error::MissingPart { part: "VLM", hint: "call .vlm(…) on the builder" }),
+        };
         let rephrased = reply.map(|reply| {
             let refused = reply.refusal.is_some() || parse::is_refusal(&reply.text);
             parse::text(&reply.text).filter(|_| !refused).unwrap_or_else(|| prompt.clone())

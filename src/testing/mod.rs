@@ -73,8 +73,3 @@ struct AddingABackend;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/retrieval.md")]
 struct Retrieval;
-
-/// So is that of the front page.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;

@@ -4,16 +4,19 @@ use crate::shell::{self, Result};
 use crate::{cuda, device_kit, faiss, manifest, milvus, native};
 use std::process::Command;
 
+/// Not optimised: libtorch does the work, and to optimise our half takes longer than all that it computes.
 pub fn quickstart(arguments: &[String]) -> Result<()> {
-    example("quickstart", arguments)
+    example("quickstart", &[], arguments)
 }
 
 pub fn tinyworld(arguments: &[String]) -> Result<()> {
-    example("tinyworld", arguments)
+    example("tinyworld", &["--release"], arguments)
 }
 
-fn example(name: &str, arguments: &[String]) -> Result<()> {
-    let words = ["run", "--release", "--features", "tch", "--example", name, "--"];
+fn example(name: &str, profile: &[&str], arguments: &[String]) -> Result<()> {
+    // What talks to services is left out: its TLS library alone takes a minute to compile.
+    let words = ["run", "--package", "examples", "--no-default-features", "--features", "tch"];
+    let words = [&words[..], profile, &["--example", name, "--"]].concat();
     with_libtorch(command_of(&words, after_dashes(arguments)))
 }
 

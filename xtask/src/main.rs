@@ -3,9 +3,11 @@
 mod apt;
 mod ci;
 mod commands;
+mod crates;
 mod cuda;
 mod device_kit;
 mod faiss;
+mod imports;
 mod libtorch;
 mod loader;
 mod manifest;
@@ -14,7 +16,9 @@ mod milvus_server;
 mod native;
 mod peers;
 mod python;
+mod readme;
 mod shell;
+mod typos;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -71,10 +75,10 @@ const COMMANDS: [Command; 12] = [
     },
     Command {
         name: "ci",
-        arguments: "",
-        about: "Formatting, lints, documentation, each feature alone, no native library by default.",
+        arguments: "[CHECK…]",
+        about: "Formatting, spelling, imports, licenses, lints, documentation, each feature alone, the README.",
         details: "Everything that is checked beside the tests, without libtorch. No program is linked,\n\
-                  so that FAISS is not built.\n\
+                  so that FAISS is not built. docs/CONTRIBUTING.md lists the checks: `cargo xtask ci format imports`.\n\
                   `.ci/run` runs this and `cargo xtask test`.",
         run: ci::run,
     },

@@ -70,7 +70,9 @@ fn install(native: &Path) -> Result<PathBuf> {
     if !python.has_wheels() {
         return Err(format!("milvus-lite needs Python 3.10 to 3.14. {OR_YOURS}"));
     }
-    shell::say("installing milvus-lite for Python (about 450 MB); this takes a minute");
+    shell::say(
+        "installing milvus-lite for Python (about 110 MB to load, 380 MB on disk); this takes a minute",
+    );
     let partial = native.join(format!("milvus.partial-{}", std::process::id()));
     let placed = python
         .pip_install(&partial, &PACKAGES)

@@ -26,7 +26,7 @@ pub fn provide() -> Result<Libtorch> {
         match used_by_torch_sys() {
             Ok(libtorch) => return Ok(libtorch.by_python()),
             Err(error) => {
-                shell::say(&format!("{USE_PYTORCH} is set, but {error}: looking elsewhere"))
+                shell::say(&format!("{USE_PYTORCH} is set, but {error}: looking elsewhere"));
             }
         }
     }

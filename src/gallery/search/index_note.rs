@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "faiss")]
 use crate::gallery::store::create;
 use crate::gallery::store::snapshot::Snapshot;
 use crate::{Error, Result};

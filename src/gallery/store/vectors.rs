@@ -91,9 +91,9 @@ impl Vectors {
         }
         let map = match usize::try_from(expected) {
             Ok(0) => None,
-            // SAFETY: nothing writes to acknowledged rows or cuts them off: a writer appends behind
-            // them, and compacting makes another file.
             Ok(length) => {
+                // SAFETY: nothing writes to acknowledged rows or cuts them off: a writer appends
+                // behind them, and compacting makes another file.
                 Some(unsafe { memmap2::MmapOptions::new().len(length).map(&file).map_err(failed)? })
             }
             Err(_) => return Err(Error::invalid_file(path, "vectors", "less bytes", expected)),

@@ -248,15 +248,16 @@ impl Params {
     /// FAISS' form, which refers to the selector; none where there is nothing to say.
     fn build(&self) -> Result<Option<Built>> {
         let among = self.among.as_ref().map_or(ptr::null_mut(), |among| among.selector.inner_ptr());
-        // SAFETY: FAISS keeps `among`, which outlives what is built.
         let built = match self.nprobe {
-            Some(nprobe) => made("SearchParametersIVF", |place| unsafe {
-                sys::faiss_SearchParametersIVF_new_with(place, among, nprobe, 0)
+            Some(nprobe) => made("SearchParametersIVF", |place| {
+                // SAFETY: FAISS keeps `among`, which outlives what is built.
+                unsafe { sys::faiss_SearchParametersIVF_new_with(place, among, nprobe, 0) }
             })?
             .cast(),
             None if among.is_null() => return Ok(None),
-            None => made("SearchParameters", |place| unsafe {
-                sys::faiss_SearchParameters_new(place, among)
+            None => made("SearchParameters", |place| {
+                // SAFETY: as above.
+                unsafe { sys::faiss_SearchParameters_new(place, among) }
             })?,
         };
         Ok(Some(Built(built)))

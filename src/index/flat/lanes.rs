@@ -58,6 +58,7 @@ impl Lanes for Portable {
 pub(crate) struct Avx512(__m512);
 
 // SAFETY of all blocks: the trait's rule; loads are of 16 values that a reference vouches for.
+#[allow(clippy::undocumented_unsafe_blocks)]
 #[cfg(target_arch = "x86_64")]
 impl Lanes for Avx512 {
     #[inline(always)]
@@ -91,6 +92,7 @@ impl Lanes for Avx512 {
 pub(crate) struct Avx2(__m256, __m256);
 
 // SAFETY of all blocks: the trait's rule; loads are of 8 of 16 values that a reference vouches for.
+#[allow(clippy::undocumented_unsafe_blocks)]
 #[cfg(target_arch = "x86_64")]
 impl Lanes for Avx2 {
     #[inline(always)]
