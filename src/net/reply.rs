@@ -35,16 +35,22 @@ impl Service {
 /// A reply as it came.
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
-    pub(crate) status: u16,
+    status: u16,
     content_type: Option<String>,
     location: Option<String>,
     retry_after: Option<Duration>,
-    pub(crate) body: Vec<u8>,
+    pub(super) body: Vec<u8>,
     /// Set where reading stopped after so many bytes.
     pub(super) longer_than: Option<usize>,
 }
 
 impl Reply {
+    /// A reply without headers.
+    #[cfg(test)]
+    pub(crate) fn new(status: u16, body: Vec<u8>) -> Self {
+        Self { status, body, ..Self::default() }
+    }
+
     /// Everything of a reply but its body.
     pub(super) fn head(response: &Response) -> Self {
         let header = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());

@@ -93,12 +93,12 @@ impl Vlm for OpenAiVlm {
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply> {
         request::check(request)?;
         let (shared, request) = (Arc::clone(&self.0), request.clone());
-        let body = pool::run("encoding a request", move || {
-            Ok(request::body(&shared.dialect, &shared.pictures, &request)?.to_string())
-        });
-        let (shared, body) = (Arc::clone(&self.0), body.await?);
         let exchange = async move {
-            let client = &shared.client;
+            let (client, encoder) = (&shared.client, Arc::clone(&shared));
+            let body = pool::run("encoding a request", move || {
+                Ok(request::body(&encoder.dialect, &encoder.pictures, &request)?.to_string())
+            });
+            let body = body.await?;
             let completion = client.post_json(ENDPOINT, &body, reply::EXPECTED).await?;
             reply::read(&completion, client.service())
         };

@@ -134,7 +134,7 @@ mod tests {
             let mut secrets = Secrets::default();
             secrets.add("sk-secret");
             let service = Service { name: "vlm".into(), secrets };
-            let reply = Reply { status, body, ..Reply::default() };
+            let reply = Reply::new(status, body);
             match reply.json(&service, EXPECTED).and_then(|body| read(&body, &service)) {
                 Ok(reply) => {
                     prop_assert!((200..300).contains(&status));
