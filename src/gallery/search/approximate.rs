@@ -22,9 +22,12 @@ pub(in crate::gallery) struct Approximate {
     held: IdSet,
     /// The vectors that it was built from.
     generation: u64,
-    /// Sets of ids, by their places, with those of them that are not held.
-    lacking: Mutex<LruCache<usize, (Arc<IdSet>, Arc<IdSet>)>>,
+    /// By the places of sets of ids.
+    lacking: Mutex<LruCache<usize, Lacking>>,
 }
+
+/// A set of ids with those of them that an index does not hold.
+type Lacking = (Arc<IdSet>, Arc<IdSet>);
 
 impl Gallery {
     /// This gallery, searched through `index`, which holds the vectors of the images `held` by their
