@@ -64,6 +64,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_op_in_unsafe_fn)]
 
+#[cfg(any(feature = "faiss", feature = "hub", feature = "image"))]
+mod atomic_file;
 pub mod conditioner;
 pub mod critic;
 pub mod embedder;
@@ -78,13 +80,12 @@ mod image;
 pub mod index;
 #[cfg(feature = "tch")]
 pub mod models;
-#[cfg(any(feature = "hub", feature = "milvus", feature = "openai"))]
 mod net;
 pub mod pipeline;
 mod pool;
 pub mod reference;
 pub mod retriever;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod text;
 pub mod vlm;

@@ -267,6 +267,21 @@ fn what_is_on_this_machine_is_taken_as_it_is() {
     assert_eq!(block_on(imagerag::hub::resolve(path)).unwrap(), folder.path());
     let error = block_on(imagerag::hub::resolve("./not/there")).unwrap_err();
     assert!(error.to_string().starts_with("checkpoint: expected a folder or file"), "{error}");
+    assert!(error.to_string().ends_with("there is no such file or folder here"), "{error}");
+}
+
+#[test]
+fn a_mistyped_path_that_could_be_a_repository_is_told_to_be_no_path() {
+    let (origin, cache) = (diffusers().serve(), tempfile::tempdir().unwrap());
+    let (here, typed) = ("there is no such file or folder here", "wieghts/sdxl");
+    let nowhere = "http://127.0.0.1:1";
+    for hub in [hub(&origin, &cache), hub(nowhere, &cache), hub(&origin, &cache).offline(true)] {
+        let hub = hub.build().unwrap();
+        let error = block_on(hub.resolve(typed)).unwrap_err();
+        assert!(error.to_string().contains(here), "{error}");
+        let error = block_on(hub.fetch(&place(typed))).unwrap_err();
+        assert!(!error.to_string().contains(here), "{error}");
+    }
 }
 
 fn status_of(fake: &Fake, text: &str) -> (u16, String) {

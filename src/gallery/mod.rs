@@ -24,7 +24,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use lru::LruCache;
+
 use crate::embedder::Embedder;
+use crate::index::IdSet;
 use crate::{Error, Result};
 
 pub use maintain::{Depth, GalleryStats, Verification};
@@ -82,7 +85,7 @@ struct Reader {
     catalog: Catalog,
     snapshot: Arc<Snapshot>,
     /// Filters that were asked for, with the images of this snapshot that they let through.
-    selected: search::Selected,
+    selected: LruCache<String, Arc<IdSet>>,
 }
 
 impl Gallery {
@@ -99,7 +102,7 @@ impl Gallery {
         let catalog = Catalog::open(&folder)?;
         let snapshot = Arc::new(Snapshot::load(&folder, fingerprint.dim(), &catalog)?);
         manifest::compare(&path, &bytes, snapshot.state.manifest)?;
-        let reader = Reader { catalog, snapshot, selected: search::Selected::default() };
+        let reader = Reader { catalog, snapshot, selected: LruCache::new(search::REMEMBERED) };
         let shared = Shared { folder, fingerprint, reader: Mutex::new(reader) };
         Ok(Self { shared: Arc::new(shared), approximate: None })
     }

@@ -11,7 +11,6 @@ mod encoded;
 #[cfg(feature = "tch")]
 mod flux;
 #[cfg(feature = "tch")]
-mod recent;
 mod request;
 #[cfg(feature = "tch")]
 mod sdxl;

@@ -10,6 +10,7 @@ use hf_hub::{HFClient, HFError};
 use super::Hub;
 use super::fetch::Fetch;
 use super::progress::{DownloadProgress, Listener};
+use crate::net::secrets::Secrets;
 use crate::{Error, Result};
 
 /// Settings of a [`Hub`]; what is not set comes from the environment.
@@ -75,7 +76,7 @@ impl HubBuilder {
         mut self,
         listener: impl Fn(&DownloadProgress) + Send + Sync + 'static,
     ) -> Self {
-        self.listener = Some(Listener(Arc::new(listener)));
+        self.listener = Some(Arc::new(listener));
         self
     }
 
@@ -94,7 +95,8 @@ impl HubBuilder {
         // The client finds the token by itself; what is known here is kept out of errors.
         let stored = || std::fs::read_to_string(hf_hub::hf_home().join("token")).ok();
         let known_token = token.clone().or_else(|| variable("HF_TOKEN")).or_else(stored);
-        let known_token = known_token.map(|token| token.trim().to_owned());
+        let mut secrets = Secrets::default();
+        secrets.add(known_token.as_deref().unwrap_or("").trim());
         let mut client = HFClient::builder()
             .user_agent(concat!("imagerag/", env!("CARGO_PKG_VERSION")))
             .retry_max_attempts(self.retries.unwrap_or(5));
@@ -120,7 +122,8 @@ impl HubBuilder {
         };
         Ok(Hub(Fetch {
             client,
-            token: known_token.filter(|token| !token.is_empty()),
+            secrets,
+            looked_here: false,
             stall,
             half: !self.full_precision,
             offline: self.offline.unwrap_or_else(|| variable("HF_HUB_OFFLINE").is_some_and(truthy)),

@@ -1,22 +1,18 @@
 //! What the hub's client reports to errors by what the caller can do about them.
 
 use std::error::Error as StdError;
-use std::path::Path;
 use std::time::Duration;
 
 use hf_hub::HFError;
 
+use super::fetch::Fetch;
 use super::place::Place;
 use crate::Error;
+use crate::net::causes;
 
-/// Sorts an error of a call about `place`. `hub` is where the hub is; the token is not quoted.
-pub(super) fn sort(
-    error: HFError,
-    hub: &str,
-    token: Option<&str>,
-    place: &Place,
-    cache: &Path,
-) -> Error {
+/// Sorts an error of a call of `fetch` about `place`; the token is not quoted.
+pub(super) fn sort(error: HFError, fetch: &Fetch, place: &Place) -> Error {
+    let (hub, service) = (fetch.client.endpoint(), fetch.service());
     let (repo, revision) = (place.repo(), place.revision());
     let context = match &error {
         HFError::AuthRequired { context }
@@ -32,17 +28,16 @@ pub(super) fn sort(
     let known = context.map(|context| context.status.as_u16());
     let code = context.and_then(|context| context.error_code.clone()).unwrap_or_default();
     let said = context.and_then(|context| context.server_message.clone()).unwrap_or_default();
-    let said = token.map_or_else(|| said.clone(), |token| said.replace(token, "[redacted]"));
+    let said = fetch.secrets.hide(&said);
     let failed = |status: u16, message: String, retry_after: Option<Duration>| Error::Service {
-        service: service(hub),
+        service: service.clone(),
         status: known.unwrap_or(status),
         message,
         retry_after,
     };
     let not_there = || {
-        format!(
-            "{repo} is not there, or it is private: check the name; a private one needs HF_TOKEN"
-        )
+        let advice = "check the name; a private one needs HF_TOKEN";
+        format!("{repo} is not there, or it is private: {advice}")
     };
     let gated = || format!("{repo} is gated: accept its terms at {hub}/{repo} and set HF_TOKEN");
     match error {
@@ -74,56 +69,22 @@ pub(super) fn sort(
             // The client's own limit.
             limit: Duration::from_secs(10),
         },
-        HFError::Io(source) => Error::io(cache, source),
+        HFError::Io(source) => Error::io(fetch.client.cache_dir(), source),
         HFError::Request { source, .. } if !is_nonsense(&source) => {
-            Error::Connection { service: service(hub), source: causes(&source).into() }
+            Error::Connection { service, source: causes(&source, source.source()).into() }
         }
         HFError::Xet { source, .. } => {
-            Error::Connection { service: service(hub), source: causes(&*source).into() }
+            Error::Connection { service, source: causes(&source, source.source()).into() }
         }
         other => Error::InvalidReply {
-            service: service(hub),
+            service,
             expected: format!("what the hub says about {place}"),
-            found: causes(&other),
+            found: causes(&other, other.source()),
         },
-    }
-}
-
-/// The hub, as errors name it.
-pub(super) fn service(hub: &str) -> String {
-    format!("the hub at {hub}")
-}
-
-/// A place that is needed and neither in the cache nor allowed to be fetched.
-pub(super) fn not_cached(place: &Place, missing: &str) -> Error {
-    Error::Unavailable {
-        what: place.to_string(),
-        reason: format!("the cache lacks {missing}, and HF_HUB_OFFLINE forbids to fetch it"),
     }
 }
 
 /// Whether a reply arrived and was no JSON.
 fn is_nonsense(error: &(dyn StdError + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.is::<serde_json::Error>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
-/// An error with its causes, as words.
-fn causes(error: &(dyn StdError + 'static)) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !words.contains(&said) {
-            words = format!("{words}: {said}");
-        }
-        cause = error.source();
-    }
-    words
+    error.is::<serde_json::Error>() || error.source().is_some_and(is_nonsense)
 }

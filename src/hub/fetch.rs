@@ -9,11 +9,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use hf_hub::repository::RepoTypeModel;
 use hf_hub::{HFClient, HFRepository, HFResult};
 
-use super::errors::{not_cached, service, sort};
+use super::errors::sort;
 use super::local::Local;
 use super::place::{Place, is_commit, is_safe};
 use super::progress::{Listener, Tally};
 use super::select::{missing, select};
+use crate::net::secrets::Secrets;
 use crate::{Error, Result};
 
 /// How many files are downloaded at a time.
@@ -25,7 +26,10 @@ const INDEX: &str = "model_index.json";
 #[derive(Clone)]
 pub(super) struct Fetch {
     pub(super) client: HFClient,
-    pub(super) token: Option<String>,
+    /// The token, kept out of errors.
+    pub(super) secrets: Secrets,
+    /// Whether the place was a path first, which led nowhere on this machine.
+    pub(super) looked_here: bool,
     pub(super) stall: Duration,
     pub(super) half: bool,
     pub(super) offline: bool,
@@ -54,7 +58,8 @@ impl Fetch {
 
     fn cached(&self, place: &Place, local: &Local) -> Result<PathBuf> {
         let revision = place.revision();
-        let commit = local.commit(revision).ok_or_else(|| not_cached(place, revision))?;
+        let commit =
+            local.commit(revision).ok_or_else(|| self.unknown(not_cached(place, revision)))?;
         let files = local.files(&commit);
         let components = if files.iter().any(|(name, _)| *name == within(place, INDEX)) {
             components(place, &local.snapshot(&commit).join(within(place, INDEX)))?
@@ -74,7 +79,7 @@ impl Fetch {
 
         // 1. Which commit the revision is, and what is in it.
         let info = repo.info().revision(place.revision()).send();
-        let info = self.watched(place, &quiet, info).await?;
+        let info = self.watched(place, &quiet, info).await.map_err(|error| self.unknown(error))?;
         let commit = info.sha.unwrap_or_default();
         if !is_commit(&commit) {
             return Err(self.nonsense("a commit of 40 hexadecimal digits", &commit));
@@ -164,26 +169,40 @@ impl Fetch {
         tally: &Tally,
         call: impl Future<Output = HFResult<T>> + Send,
     ) -> Result<T> {
-        let hub = self.client.endpoint();
         let mut call = pin!(call);
         let mut wait = self.stall;
         loop {
             match tokio::time::timeout(wait, &mut call).await {
-                Ok(outcome) => {
-                    let (token, cache) = (self.token.as_deref(), self.client.cache_dir());
-                    return outcome.map_err(|error| sort(error, hub, token, place, cache));
-                }
+                Ok(outcome) => return outcome.map_err(|error| sort(error, self, place)),
                 Err(_) if tally.stalled() < self.stall => {
                     wait = self.stall - tally.stalled().min(self.stall);
                 }
-                Err(_) => return Err(Error::Timeout { what: service(hub), limit: self.stall }),
+                Err(_) => return Err(Error::Timeout { what: self.service(), limit: self.stall }),
             }
         }
     }
 
     fn nonsense(&self, expected: &str, found: &str) -> Error {
-        let service = service(self.client.endpoint());
-        Error::InvalidReply { service, expected: expected.into(), found: format!("{found:?}") }
+        let (service, found) = (self.service(), format!("{found:?}"));
+        Error::InvalidReply { service, expected: expected.into(), found }
+    }
+
+    /// The hub, as errors name it.
+    pub(super) fn service(&self) -> String {
+        format!("the hub at {}", self.client.endpoint())
+    }
+
+    /// An error before it is known whether the repository exists: it may have been meant as a path.
+    fn unknown(&self, mut error: Error) -> Error {
+        if self.looked_here
+            && let Error::Service { service: what, .. }
+            | Error::Connection { service: what, .. }
+            | Error::Timeout { what, .. }
+            | Error::Unavailable { what, .. } = &mut error
+        {
+            what.push_str(", asked for as there is no such file or folder here,");
+        }
+        error
     }
 }
 
@@ -221,6 +240,12 @@ fn components(place: &Place, index: &std::path::Path) -> Result<Option<Vec<Strin
             && is_safe(name)
     });
     Ok(Some(folders.map(|(name, _)| name.clone()).collect()))
+}
+
+/// A place that is needed and neither in the cache nor allowed to be fetched.
+fn not_cached(place: &Place, missing: &str) -> Error {
+    let reason = format!("the cache lacks {missing}, and HF_HUB_OFFLINE forbids to fetch it");
+    Error::Unavailable { what: place.to_string(), reason }
 }
 
 /// The error of a place that has not what a loader needs.

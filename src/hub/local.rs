@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::place::{Place, is_commit, is_safe};
+use crate::atomic_file::write_bytes;
 use crate::{Error, Result};
 
 /// One repository's folder in the cache, laid out as every client of the hub does.
@@ -30,9 +31,9 @@ impl Local {
             return Ok(());
         }
         let path = self.0.join("refs").join(revision);
-        let written = fs::create_dir_all(path.parent().unwrap_or(&self.0))
-            .and_then(|()| fs::write(&path, commit));
-        written.map_err(|source| Error::io(path, source))
+        fs::create_dir_all(path.parent().unwrap_or(&self.0))
+            .map_err(|source| Error::io(&path, source))?;
+        write_bytes(&path, commit.as_bytes())
     }
 
     /// The folder with a commit's files.

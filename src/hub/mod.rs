@@ -88,7 +88,7 @@ impl Hub {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for what is neither there nor a repository's name; else as
-    /// [`fetch`](Self::fetch).
+    /// [`fetch`](Self::fetch). Each says that there is no such file or folder on this machine.
     pub async fn resolve(&self, path_or_place: &str) -> Result<PathBuf> {
         if Path::new(path_or_place).exists() {
             return Ok(path_or_place.into());
@@ -97,10 +97,11 @@ impl Hub {
             Error::invalid_input(
                 "checkpoint",
                 "a folder or file that exists, or OWNER/NAME[/PATH][@REVISION] on the hub",
-                format!("{path_or_place:?}"),
+                format!("{path_or_place:?}: there is no such file or folder here"),
             )
         })?;
-        self.fetch(&place).await
+        let fetch = Fetch { looked_here: true, ..self.0.clone() };
+        net::run("the hub", fetch.run(place)).await
     }
 
     /// The folder or file on this machine that holds what loaders read of `place`.

@@ -1,7 +1,6 @@
 //! What the hub's client tells while it downloads to one running total.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,14 +21,7 @@ pub struct DownloadProgress {
 }
 
 /// Told about progress; called from the thread that downloads, so it should return soon.
-#[derive(Clone)]
-pub(super) struct Listener(pub(super) Arc<dyn Fn(&DownloadProgress) + Send + Sync>);
-
-impl fmt::Debug for Listener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Listener")
-    }
-}
+pub(super) type Listener = Arc<dyn Fn(&DownloadProgress) + Send + Sync>;
 
 /// The running total of one download, and when it last moved.
 pub(super) struct Tally {
@@ -82,7 +74,7 @@ impl Tally {
         state.progress.bytes_done = bytes.min(state.progress.bytes_total);
         let progress = state.progress;
         drop(state);
-        if let Some(Listener(listener)) = &self.listener {
+        if let Some(listener) = &self.listener {
             listener(&progress);
         }
     }

@@ -82,10 +82,15 @@ mod files {
     use std::io::Cursor;
     use std::path::Path;
 
+    use image::ExtendedColorType::Rgb8;
     use image::codecs::jpeg::JpegEncoder;
-    use image::{DynamicImage, ImageFormat, ImageReader, Limits, RgbImage};
+    use image::{
+        DynamicImage, ImageFormat, ImageReader, ImageResult, Limits, RgbImage,
+        write_buffer_with_format,
+    };
 
     use super::Image;
+    use crate::atomic_file::write_bytes;
     use crate::{Error, Result};
 
     /// The largest side that is decoded, in pixels.
@@ -138,7 +143,8 @@ mod files {
             Self::try_from(decoded)
         }
 
-        /// Writes the picture; the format is chosen by the file's extension.
+        /// Writes the picture; the format is chosen by the file's extension. A file that was there
+        /// before is replaced once the new one is whole.
         ///
         /// # Errors
         /// [`Error::InvalidInput`] for an unknown extension; [`Error::Io`] when writing fails.
@@ -151,38 +157,36 @@ mod files {
                     path.display(),
                 )
             })?;
-            let mut bytes = Cursor::new(Vec::new());
-            RgbImage::from(self)
-                .write_to(&mut bytes, format)
-                .map_err(|source| Error::io(path, std::io::Error::other(source)))?;
-            std::fs::write(path, bytes.into_inner()).map_err(|source| Error::io(path, source))
+            let bytes = self.encode(format);
+            write_bytes(path, &bytes.map_err(|e| Error::io(path, std::io::Error::other(e)))?)
         }
 
         /// The picture as the bytes of a PNG file.
         pub fn encode_png(&self) -> Result<Vec<u8>> {
-            let mut bytes = Cursor::new(Vec::new());
-            RgbImage::from(self)
-                .write_to(&mut bytes, ImageFormat::Png)
-                .map_err(|source| Error::backend("PNG encoder", source))?;
-            Ok(bytes.into_inner())
+            self.encode(ImageFormat::Png).map_err(|source| Error::backend("PNG encoder", source))
         }
 
         /// The picture as the bytes of a JPEG file of `quality`, in 1 to 100.
         pub fn encode_jpeg(&self, quality: u8) -> Result<Vec<u8>> {
             let mut bytes = Vec::new();
             JpegEncoder::new_with_quality(&mut bytes, quality.clamp(1, 100))
-                .encode_image(&RgbImage::from(self))
+                .encode(&self.pixels, self.width, self.height, Rgb8)
                 .map_err(|source| Error::backend("JPEG encoder", source))?;
             Ok(bytes)
+        }
+
+        fn encode(&self, format: ImageFormat) -> ImageResult<Vec<u8>> {
+            let mut bytes = Cursor::new(Vec::new());
+            let (width, height) = (self.width, self.height);
+            write_buffer_with_format(&mut bytes, &self.pixels, width, height, Rgb8, format)?;
+            Ok(bytes.into_inner())
         }
     }
 
     impl From<&Image> for RgbImage {
         fn from(image: &Image) -> Self {
-            Self::from_fn(image.width, image.height, |x, y| {
-                let at = 3 * (y as usize * image.width as usize + x as usize);
-                image::Rgb([image.pixels[at], image.pixels[at + 1], image.pixels[at + 2]])
-            })
+            // There are as many pixels as the sides say.
+            Self::from_raw(image.width, image.height, image.pixels.to_vec()).unwrap_or_default()
         }
     }
 

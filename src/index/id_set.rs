@@ -1,7 +1,7 @@
 //! [`IdSet`]: ids of vectors as a bitmap, to search among.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::{fmt, iter};
 
 /// A set of vectors' ids. It takes one bit an id where ids are dense; far apart, 512 bytes an id.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -98,7 +98,11 @@ impl IdSet {
     pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
         self.pages.iter().flat_map(|(number, page)| {
             let words = page.iter().zip((number * IDS_PER_PAGE..).step_by(u64::BITS as usize));
-            words.flat_map(|(&word, first)| Bits(word).map(move |bit| first + u64::from(bit)))
+            words.flat_map(|(&word, first)| {
+                let rest = |word: u64| (word != 0).then_some(word);
+                let rests = iter::successors(rest(word), move |word| rest(word & (word - 1)));
+                rests.map(move |rest| first + u64::from(rest.trailing_zeros()))
+            })
         })
     }
 
@@ -127,19 +131,6 @@ impl IdSet {
 const fn place(id: u64) -> (u64, usize, u64) {
     let within = id % IDS_PER_PAGE;
     (id / IDS_PER_PAGE, (within / u64::BITS as u64) as usize, 1 << (within % u64::BITS as u64))
-}
-
-/// The places of a word's bits that are 1, rising.
-struct Bits(u64);
-
-impl Iterator for Bits {
-    type Item = u32;
-
-    fn next(&mut self) -> Option<u32> {
-        let lowest = (self.0 != 0).then(|| self.0.trailing_zeros())?;
-        self.0 &= self.0 - 1;
-        Some(lowest)
-    }
 }
 
 impl Extend<u64> for IdSet {

@@ -1,111 +1,35 @@
-//! Work that needs tokio to a future that any executor can poll: one small runtime for all HTTP.
-//!
-//! Connections in a pool belong to the runtime that opened them. One runtime of our own keeps them
-//! alive when the caller's runtime ends, works where the caller has none, and where it has one
-//! without I/O or timers.
+//! The network for every remote part: settings to a client, a request to a reply, tried again where
+//! the fault may pass.
 
 #[cfg(feature = "openai")]
-pub(crate) mod address;
+pub(crate) mod client;
+#[cfg(feature = "openai")]
+pub(crate) mod config;
 #[cfg(feature = "openai")]
 pub(crate) mod pictures;
 #[cfg(feature = "openai")]
+pub(crate) mod reply;
+pub(crate) mod retry;
+#[cfg(any(feature = "hub", feature = "milvus", feature = "openai"))]
+mod runtime;
+#[cfg(any(feature = "hub", feature = "openai"))]
 pub(crate) mod secrets;
 
-use std::future::Future;
-use std::sync::OnceLock;
+#[cfg(any(feature = "hub", feature = "milvus", feature = "openai"))]
+pub(crate) use runtime::run;
 
-use tokio::runtime::{Builder, Runtime};
-use tokio::task::AbortHandle;
-
-use crate::{Error, Result};
-
-/// Runs `work` on the runtime. Dropping the returned future aborts it; a panic in it becomes an
-/// [`Error::Backend`] of `what`.
-pub(crate) async fn run<T, F>(what: &str, work: F) -> Result<T>
-where
-    T: Send + 'static,
-    F: Future<Output = Result<T>> + Send + 'static,
-{
-    let task = runtime()?.spawn(work);
-    let _abort = AbortOnDrop(task.abort_handle());
-    task.await.unwrap_or_else(|error| Err(Error::backend(what, error)))
-}
-
-/// Runs `work`, which blocks or computes for long, on a thread that may do so.
-#[cfg(any(feature = "milvus", feature = "openai"))]
-pub(crate) async fn run_blocking<T, F>(what: &str, work: F) -> Result<T>
-where
-    T: Send + 'static,
-    F: FnOnce() -> Result<T> + Send + 'static,
-{
-    let task = runtime()?.spawn_blocking(work);
-    task.await.unwrap_or_else(|error| Err(Error::backend(what, error)))
-}
-
-fn runtime() -> Result<&'static Runtime> {
-    static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
-    let runtime = RUNTIME.get_or_init(|| {
-        Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("imagerag-net")
-            .enable_all()
-            .build()
-    });
-    runtime.as_ref().map_err(|error| Error::Unavailable {
-        what: "the network thread".into(),
-        reason: error.to_string(),
-    })
-}
-
-struct AbortOnDrop(AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-    use std::time::Duration;
-
-    use futures::FutureExt;
-    use futures::executor::block_on;
-
-    use super::*;
-
-    #[test]
-    fn runs_without_a_runtime_of_the_caller() {
-        let slept = run("nap", async {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            Ok(7)
-        });
-        assert_eq!(block_on(slept).unwrap(), 7);
-    }
-
-    #[test]
-    fn a_panic_is_an_error() {
-        let error = block_on(run::<(), _>("nap", async { panic!("boom") })).unwrap_err();
-        assert!(error.to_string().starts_with("nap failed"), "{error}");
-    }
-
-    #[test]
-    fn dropping_the_future_drops_the_work() {
-        struct Tell(mpsc::Sender<()>);
-        impl Drop for Tell {
-            fn drop(&mut self) {
-                let _ = self.0.send(());
-            }
+/// An error's message and those of what lies below it, each once: `a: b: c`.
+#[cfg(any(feature = "hub", feature = "milvus", feature = "openai"))]
+pub(crate) fn causes(
+    message: impl ToString,
+    source: Option<&(dyn std::error::Error + 'static)>,
+) -> String {
+    let mut text = message.to_string();
+    for cause in std::iter::successors(source, |cause| cause.source()) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
         }
-        let (sender, dropped) = mpsc::channel();
-        let tell = Tell(sender);
-        let mut work = Box::pin(run::<(), _>("nap", async move {
-            let _tell = tell;
-            std::future::pending().await
-        }));
-        assert!(work.as_mut().now_or_never().is_none());
-        drop(work);
-        dropped.recv_timeout(Duration::from_secs(10)).expect("the work was dropped");
     }
+    text
 }

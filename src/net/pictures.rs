@@ -1,43 +1,65 @@
 //! [`Pictures`]: images to JPEG data URLs of bounded size, each encoded once.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
+use lru::LruCache;
 
 use crate::{Image, Result};
 
 /// The memory that pictures are remembered in, in bytes: about 20 of one megapixel.
 const MEMORY: usize = 64 << 20;
 
-/// Encodes pictures and remembers the latest, so that the second question about a draft does not
-/// encode it again. A remembered picture is held, so its pixels cannot move or change, and being the
-/// same picture is being the same memory.
+/// Encodes pictures and keeps those that were asked for last, so that the second question about a
+/// draft does not encode it again.
+#[derive(Debug)]
 pub(crate) struct Pictures {
     max_side: u32,
     quality: u8,
-    /// The most memory for `latest`, pixels and data URLs together, in bytes.
+    /// The most memory for `recent`, pixels and data URLs together, in bytes.
     memory: usize,
-    latest: Mutex<VecDeque<(Image, Arc<str>)>>,
+    recent: Mutex<Recent>,
+}
+
+#[derive(Debug)]
+struct Recent {
+    /// By the place of a picture's pixels and its width. The picture is held, so its pixels cannot
+    /// move or change, and the same place is the same picture.
+    urls: LruCache<(usize, u32), (Image, Arc<str>)>,
+    /// What `urls` takes.
+    bytes: usize,
 }
 
 impl Pictures {
-    pub(crate) const fn new(max_side: u32, quality: u8) -> Self {
-        Self { max_side, quality, memory: MEMORY, latest: Mutex::new(VecDeque::new()) }
+    pub(crate) fn new(max_side: u32, quality: u8) -> Self {
+        let recent = Mutex::new(Recent { urls: LruCache::unbounded(), bytes: 0 });
+        Self { max_side, quality, memory: MEMORY, recent }
     }
 
     /// `data:image/jpeg;base64,…` of an image.
     pub(crate) fn data_url(&self, image: &Image) -> Result<Arc<str>> {
-        if let Some(url) = self.remembered(image) {
-            return Ok(url);
+        let key = (image.pixels().as_ptr().addr(), image.width());
+        let recent = || self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, url)) = recent().urls.get(&key) {
+            return Ok(Arc::clone(url));
         }
         let jpeg = self.fit(image)?.encode_jpeg(self.quality)?;
         let url: Arc<str> = format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)).into();
-        self.remember(image, &url);
-        Ok(url)
+        let size = |(image, url): &(Image, Arc<str>)| image.pixels().len() + url.len();
+        let (mut recent, entry) = (recent(), (image.clone(), Arc::clone(&url)));
+        recent.bytes += size(&entry);
+        // Another call may have encoded the same picture meanwhile.
+        let mut gone = recent.urls.push(key, entry);
+        loop {
+            recent.bytes -= gone.map_or(0, |(_, entry)| size(&entry));
+            if recent.bytes <= self.memory {
+                return Ok(url);
+            }
+            gone = recent.urls.pop_lru();
+        }
     }
 
     /// The image with no side longer than `max_side`, and its shape kept.
@@ -53,27 +75,6 @@ impl Pictures {
         let (width, height) = (scaled(image.width()), scaled(image.height()));
         Image::try_from(resize(&RgbImage::from(image), width, height, FilterType::CatmullRom))
     }
-
-    fn remembered(&self, image: &Image) -> Option<Arc<str>> {
-        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, url) = latest.iter().find(|(known, _)| same(known, image))?;
-        Some(Arc::clone(url))
-    }
-
-    fn remember(&self, image: &Image, url: &Arc<str>) {
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        if !latest.iter().any(|(known, _)| same(known, image)) {
-            latest.push_back((image.clone(), Arc::clone(url)));
-        }
-        let size = |(image, url): &(Image, Arc<str>)| image.pixels().len() + url.len();
-        while latest.iter().map(size).sum::<usize>() > self.memory {
-            latest.pop_front();
-        }
-    }
-}
-
-fn same(left: &Image, right: &Image) -> bool {
-    std::ptr::eq(left.pixels(), right.pixels()) && left.width() == right.width()
 }
 
 #[cfg(test)]
@@ -120,7 +121,8 @@ mod tests {
         for _ in 0..6 {
             pictures.data_url(&image(32, 32)).unwrap();
         }
-        let latest = pictures.latest.lock().unwrap();
-        assert!((1..=3).contains(&latest.len()), "{} pictures of 3,072 bytes", latest.len());
+        let recent = pictures.recent.lock().unwrap();
+        let count = recent.urls.len();
+        assert!((1..=3).contains(&count), "{count} pictures of 3,072 bytes");
     }
 }

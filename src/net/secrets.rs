@@ -27,6 +27,7 @@ impl Secrets {
     }
 
     /// `text` without the secrets, on one line of at most `chars` characters.
+    #[cfg(feature = "openai")]
     pub(crate) fn shorten(&self, text: &str, chars: usize) -> String {
         let line = self.hide(text).split_whitespace().collect::<Vec<_>>().join(" ");
         match line.char_indices().nth(chars) {
@@ -42,7 +43,7 @@ impl fmt::Debug for Secrets {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "openai"))]
 mod tests {
     use super::*;
 

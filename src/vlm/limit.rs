@@ -13,22 +13,12 @@ use crate::{Error, Result};
 /// A model that answers at most so many calls at a time; further ones wait their turn. It keeps
 /// many prompts at once within what a service allows.
 ///
-/// ```
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use imagerag::testing::FakeVlm;
 /// use imagerag::vlm::Limit;
-/// # use imagerag::vlm::{ChatReply, ChatRequest, Vlm};
-/// # #[derive(Debug)]
-/// # struct Echo;
-/// # impl std::fmt::Display for Echo {
-/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("Echo") }
-/// # }
-/// # #[async_trait::async_trait]
-/// # impl Vlm for Echo {
-/// #     async fn chat(&self, _: &ChatRequest) -> imagerag::Result<ChatReply> {
-/// #         Ok(ChatReply::new("yes"))
-/// #     }
-/// # }
-/// let vlm = Limit::new(Echo, 4)?;
-/// assert_eq!(vlm.to_string(), "Limit(Echo, 4)");
+/// let vlm = Limit::new(FakeVlm::default(), 4)?;
+/// assert_eq!(vlm.to_string(), "Limit(FakeVlm, 4)");
 /// # Ok::<(), imagerag::Error>(())
 /// ```
 #[derive(Debug)]

@@ -1,13 +1,13 @@
 //! An [`Item`] to its content hash, its size and, where it is to be embedded, its pixels.
 
 use std::fs::{self, File};
-use std::io::{Cursor, Read, Write};
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use image::ImageReader;
 
 use super::{Content, Item};
+use crate::atomic_file::write_bytes;
 use crate::gallery::store::pixels::read_member;
 use crate::gallery::{ContentHash, ImageRecord, Pixels};
 use crate::{Error, Image, Result};
@@ -127,13 +127,8 @@ fn keep(folder: &Path, hash: &ContentHash, bytes: &[u8]) -> Result<PathBuf> {
     if fs::metadata(&path).is_ok_and(|file| file.len() == bytes.len() as u64) {
         return Ok(path);
     }
-    // Whole or not at all, however it ends, and whichever other thread writes the same.
-    static DRAFTS: AtomicU64 = AtomicU64::new(0);
-    let draft = DRAFTS.fetch_add(1, Ordering::Relaxed);
-    let draft = folder.join(format!("{hash}.{}-{draft}", std::process::id()));
     fs::create_dir_all(&folder).map_err(io)?;
-    let mut file = File::create(&draft).map_err(io)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io)?;
-    fs::rename(&draft, &path).map_err(io)?;
+    // Whichever other thread writes the same.
+    write_bytes(&path, bytes)?;
     Ok(path)
 }

@@ -3,9 +3,9 @@
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 
+use crate::atomic_file::sync_folder;
 use crate::gallery::GalleryWriter;
 use crate::gallery::search::index_note;
-use crate::gallery::store::create::sync_folder;
 use crate::gallery::store::record::Entry;
 use crate::gallery::store::vectors::{self, Segment, Vectors};
 use crate::{Error, Result};

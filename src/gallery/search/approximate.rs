@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::WORK;
+use lru::LruCache;
+
+use super::{REMEMBERED, WORK};
 use crate::embedder::Embedding;
 use crate::gallery::Gallery;
 use crate::gallery::store::snapshot::Snapshot;
@@ -11,8 +13,6 @@ use crate::{Error, Result, pool};
 
 /// For each image that is wanted, the index proposes this many.
 const WIDER: usize = 4;
-/// Sets of ids of which it is remembered what the index lacks.
-const REMEMBERED: usize = 8;
 
 /// An index over vectors of a gallery, by their rows.
 #[derive(Debug)]
@@ -22,9 +22,12 @@ pub(in crate::gallery) struct Approximate {
     held: IdSet,
     /// The vectors that it was built from.
     generation: u64,
-    /// Sets of ids with those of them that are not held.
-    lacking: Mutex<Vec<(Arc<IdSet>, Arc<IdSet>)>>,
+    /// By the places of sets of ids.
+    lacking: Mutex<LruCache<usize, Lacking>>,
 }
+
+/// A set of ids with those of them that an index does not hold.
+type Lacking = (Arc<IdSet>, Arc<IdSet>);
 
 impl Gallery {
     /// This gallery, searched through `index`, which holds the vectors of the images `held` by their
@@ -56,7 +59,7 @@ impl Gallery {
             index: Box::new(index),
             held,
             generation: snapshot.state.generation,
-            lacking: Mutex::default(),
+            lacking: Mutex::new(LruCache::new(REMEMBERED)),
         };
         Ok(Self { shared: Arc::clone(&self.shared), approximate: Some(Arc::new(approximate)) })
     }
@@ -133,13 +136,10 @@ impl Approximate {
     /// Those of `ids` that the index does not hold.
     fn lacking(&self, ids: &Arc<IdSet>) -> Arc<IdSet> {
         let mut known = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, lacking)) = known.iter().find(|(of, _)| Arc::ptr_eq(of, ids)) {
-            return Arc::clone(lacking);
-        }
-        let lacking = ids.iter().filter(|&id| !self.held.contains(id)).collect();
-        let lacking: Arc<IdSet> = Arc::new(lacking);
-        known.truncate(REMEMBERED - 1);
-        known.insert(0, (Arc::clone(ids), Arc::clone(&lacking)));
-        lacking
+        let (_, lacking) = known.get_or_insert(Arc::as_ptr(ids).addr(), || {
+            let lacking: IdSet = ids.iter().filter(|&id| !self.held.contains(id)).collect();
+            (Arc::clone(ids), Arc::new(lacking))
+        });
+        Arc::clone(lacking)
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "faiss")]
-use crate::gallery::store::create;
+use crate::atomic_file::{sync_folder, write_bytes};
 use crate::gallery::store::snapshot::Snapshot;
 use crate::{Error, Result};
 
@@ -91,10 +91,8 @@ impl IndexNote {
         let folder = gallery.join(FOLDER);
         let io = |source| Error::io(&folder, source);
         let text = serde_json::to_vec_pretty(self).map_err(|e| Error::backend(FILE, e))?;
-        let draft = folder.join(format!("{FILE}.partial"));
-        fs::write(&draft, text).and_then(|()| File::open(&draft)?.sync_all()).map_err(io)?;
-        fs::rename(&draft, folder.join(FILE)).map_err(io)?;
-        create::sync_folder(&folder)?;
+        write_bytes(&folder.join(FILE), &text)?;
+        sync_folder(&folder)?;
         let ours = self.path(gallery);
         for entry in fs::read_dir(&folder).map_err(io)? {
             let path = entry.map_err(io)?.path();

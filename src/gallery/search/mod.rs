@@ -6,6 +6,7 @@ mod retriever;
 #[cfg(feature = "faiss")]
 mod saved_index;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::store::record::Entry;
@@ -74,31 +75,16 @@ pub struct Found {
     pub score: f32,
 }
 
-/// Filters with the images that they let through.
-#[derive(Debug, Default)]
-pub(super) struct Selected(Vec<(Filter, Arc<IdSet>)>);
-
 /// What works beside the polling thread, for its errors.
 const WORK: &str = "searching a gallery";
-/// Filters that are remembered.
-const REMEMBERED: usize = 8;
-
-impl Selected {
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
-    }
-}
+/// Filters, and sets of ids, of which what came of them is kept.
+pub(super) const REMEMBERED: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 impl Reader {
     fn select(&mut self, filter: &Filter) -> Result<Arc<IdSet>> {
-        let known = self.selected.0.iter().find(|(known, _)| known == filter);
-        if let Some((_, ids)) = known {
-            return Ok(Arc::clone(ids));
-        }
-        let ids = self.snapshot.select(&self.catalog, filter)?;
-        self.selected.0.truncate(REMEMBERED - 1);
-        self.selected.0.insert(0, (filter.clone(), Arc::clone(&ids)));
-        Ok(ids)
+        let Self { catalog, snapshot, selected } = self;
+        let select = || snapshot.select(catalog, filter);
+        selected.try_get_or_insert(format!("{filter:?}"), select).map(Arc::clone)
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fs;
 use std::sync::Arc;
 
+use tempfile::NamedTempFile;
+
 use super::index_note::{FOLDER, IndexNote};
 use crate::embedder::Embedding;
 use crate::gallery::Gallery;
@@ -35,12 +37,13 @@ impl Gallery {
         }
         let folder = self.folder().join(FOLDER);
         fs::create_dir_all(&folder).map_err(|source| Error::io(&folder, source))?;
-        let draft = folder.join(format!("index.{}", std::process::id()));
+        let draft = NamedTempFile::new_in(&folder).map_err(|source| Error::io(&folder, source))?;
+        let draft = draft.into_temp_path();
         index.write(&draft)?;
         let note = IndexNote::new(index.to_string(), &snapshot, &draft)?;
         drop(index);
         let path = note.path(self.folder());
-        fs::rename(&draft, &path).map_err(|source| Error::io(&path, source))?;
+        draft.persist(&path).map_err(|error| Error::io(&path, error.error))?;
         note.write(self.folder())?;
         FaissIndex::open_mapped_unchecked(path)
     }

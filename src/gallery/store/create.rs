@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::catalog::{Catalog, State};
 use super::{acknowledged, manifest, vectors};
+use crate::atomic_file::sync_folder;
 use crate::gallery::{Fingerprint, Gallery};
 use crate::{Error, Result};
 
@@ -54,14 +55,4 @@ fn fill(folder: &Path, fingerprint: &Fingerprint) -> Result<()> {
     let manifest = *blake3::hash(&manifest).as_bytes();
     Catalog::create(folder, State { generation: 0, revision: 0, manifest })?;
     sync_folder(folder)
-}
-
-/// Makes sure that the names of new files in `folder` survive the machine.
-pub(in crate::gallery) fn sync_folder(folder: &Path) -> Result<()> {
-    if cfg!(unix) {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
-        return synced.map_err(|source| Error::io(folder, source));
-    }
-    Ok(())
 }

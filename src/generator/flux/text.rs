@@ -1,10 +1,13 @@
 //! Prompts to the states that FLUX's transformer reads: T5's, and CLIP's of the whole prompt.
 
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+
 use super::checkpoint::Checkpoint;
 use super::offload::{Part, Placing};
 use crate::Result;
 use crate::generator::encoded::Encoded;
-use crate::generator::recent::Recent;
 use crate::models::clip::{TextConfig, TextModel};
 use crate::models::common::json::require;
 use crate::models::t5::{T5Config, T5Encoder};
@@ -12,7 +15,7 @@ use crate::models::tokenizers;
 use crate::models::tokenizers::clip::Tokenizer;
 
 /// Prompts whose states are kept: draft and final image share most of theirs.
-const REMEMBERED: usize = 8;
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 /// Both text encoders of a checkpoint.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ pub(super) struct TextEncoders {
     /// Tokens of every prompt that T5 reads, end and padding included.
     length_2: usize,
     t5: Part<T5Encoder, T5Config>,
-    recent: Recent<String, Encoded>,
+    recent: LruCache<String, Encoded>,
 }
 
 impl TextEncoders {
@@ -49,19 +52,19 @@ impl TextEncoders {
             length_2: max_sequence_length,
             clip: Part::open(folder("text_encoder"), config.clone(), TextModel::new, placing)?,
             t5: Part::open(folder("text_encoder_2"), config_2.clone(), T5Encoder::new, placing)?,
-            recent: Recent::new(REMEMBERED),
+            recent: LruCache::new(REMEMBERED),
         })
     }
 
     /// Whether the states of `prompt` are at hand.
     pub(super) fn knows(&self, prompt: &str) -> bool {
-        self.recent.contains(&prompt.to_owned())
+        self.recent.contains(prompt)
     }
 
     /// The states of `prompt`, cut where it is longer than the encoders read.
     pub(super) fn encode(&mut self, prompt: &str) -> Result<Encoded> {
         let Self { tokenizer, length, clip, tokenizer_2, length_2, t5, recent } = self;
-        recent.get(prompt.to_owned(), |prompt| {
+        let encoded = recent.try_get_or_insert(prompt.to_owned(), || {
             let ids = tokenizer.encode_padded(prompt, *length)?;
             let output = clip.get().and_then(|clip| clip.forward(&[ids]));
             clip.leave();
@@ -70,6 +73,7 @@ impl TextEncoders {
             let states = t5.get().and_then(|t5| t5.forward(&[ids])); // [1, tokens, width]
             t5.leave();
             Ok(Encoded::new(states?, pooled))
-        })
+        });
+        encoded.cloned()
     }
 }

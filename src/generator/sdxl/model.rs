@@ -1,13 +1,14 @@
 //! A checked job to an image: the denoising loop of `StableDiffusionXLPipeline`.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use lru::LruCache;
 use tch::{Device, Kind, Tensor};
 
 use crate::generator::denoise::{Watch, denoise};
 use crate::generator::encoded::Encoded;
-use crate::generator::recent::Recent;
 use crate::models::common::json::require;
 use crate::models::common::noise::Noise;
 use crate::models::common::weights::Weights;
@@ -17,14 +18,14 @@ use crate::models::schedule::SchedulerConfig;
 use crate::models::sdxl::config::UNetConfig;
 use crate::models::sdxl::unet::{ImageContext, TextContext, UNet};
 use crate::models::vae::{Vae, VaeConfig, VaeTiling};
-use crate::{Error, Image, Result};
+use crate::{Image, Result};
 
 use super::index::ModelIndex;
 use super::job::Job;
 use super::text::TextEncoders;
 
 /// Sets of text keys and values that are kept: those of a draft and of its final image.
-const REMEMBERED: usize = 2;
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 /// Latents a side where a UNet's config names none. diffusers, `default_sample_size`.
 const DEFAULT_LATENTS: i64 = 128;
 
@@ -38,7 +39,7 @@ pub(super) struct Model {
     tiling: VaeTiling,
     scheduler: SchedulerConfig,
     force_zeros: bool,
-    contexts: Recent<ContextKey, Rc<TextContext>>,
+    contexts: LruCache<ContextKey, Rc<TextContext>>,
     device: Device,
     kind: Kind,
 }
@@ -93,7 +94,7 @@ impl Model {
             adapter.map(|file| ImageAttention::open(file, &unet, device, kind)).transpose()?;
         let vae = Vae::decoder(vae, &Weights::open(&folder.join("vae"), device, kind)?)?;
         let force_zeros = index.force_zeros_for_empty_prompt;
-        let contexts = Recent::new(REMEMBERED);
+        let contexts = LruCache::new(REMEMBERED);
         Ok(Self {
             text,
             unet,
@@ -172,12 +173,12 @@ impl Model {
         let batch: Vec<&Encoded> = negative.iter().chain([&positive]).collect();
         let negative_prompt = negative.is_some().then(|| job.negative_prompt.clone());
         let unet = &self.unet;
-        let text = self.contexts.get((job.prompt.clone(), negative_prompt), |_| {
+        let text = self.contexts.get_or_insert((job.prompt.clone(), negative_prompt), || {
             let states: Vec<_> = batch.iter().map(|encoded| encoded.states()).collect();
-            Ok::<_, Error>(Rc::new(unet.text_context(&Tensor::cat(&states, 0)))) // [b, tokens, width]
-        })?;
+            Rc::new(unet.text_context(&Tensor::cat(&states, 0))) // [b, tokens, width]
+        });
         let pooled: Vec<_> = batch.iter().map(|encoded| encoded.pooled()).collect();
-        Ok((text, Tensor::cat(&pooled, 0)))
+        Ok((Rc::clone(text), Tensor::cat(&pooled, 0)))
     }
 
     /// Keys and values of the references; none where they have no weight.

@@ -1,9 +1,11 @@
 //! Prompts to the states that SDXL's UNet reads: two text encoders, side by side.
 
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
 use tch::{Kind, Tensor};
 
 use crate::generator::encoded::Encoded;
-use crate::generator::recent::Recent;
 use crate::models::clip::{TextConfig, TextModel};
 use crate::models::common::json::require;
 use crate::models::common::weights::Weights;
@@ -13,13 +15,13 @@ use crate::{Error, Result};
 use super::index::{ModelIndex, TextEncoderEntry};
 
 /// Prompts whose states are kept: draft and final image share most of theirs.
-const REMEMBERED: usize = 8;
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 /// All text encoders of a checkpoint.
 #[derive(Debug)]
 pub(super) struct TextEncoders {
     encoders: Vec<TextEncoder>,
-    recent: Recent<String, Encoded>,
+    recent: LruCache<String, Encoded>,
 }
 
 #[derive(Debug)]
@@ -45,7 +47,7 @@ impl TextEncoders {
         let projects = encoders.iter().any(|encoder| encoder.projection.is_some());
         let expected = "CLIPTextModelWithProjection";
         require(&index.path, "text_encoder_2", projects, expected, "none with a projection")?;
-        Ok(Self { encoders, recent: Recent::new(REMEMBERED) })
+        Ok(Self { encoders, recent: LruCache::new(REMEMBERED) })
     }
 
     /// Width of the states.
@@ -61,7 +63,7 @@ impl TextEncoders {
     /// The states of `prompt`, cut where it is longer than the encoders read.
     pub(super) fn encode(&mut self, prompt: &str) -> Result<Encoded> {
         let encoders = &self.encoders;
-        self.recent.get(prompt.to_owned(), |prompt| {
+        let encoded = self.recent.try_get_or_insert(prompt.to_owned(), || {
             let mut states = Vec::new();
             let mut pooled = None;
             for encoder in encoders {
@@ -75,7 +77,8 @@ impl TextEncoders {
                 reason: "no text encoder has a projection".into(),
             })?;
             Ok(Encoded::new(Tensor::cat(&states, -1), pooled))
-        })
+        });
+        encoded.cloned()
     }
 }
 
@@ -96,5 +99,26 @@ impl TextEncoder {
     fn length(&self) -> usize {
         let most = usize::try_from(self.model.max_tokens()).unwrap_or(2);
         self.tokenizer.max_length().unwrap_or(most).min(most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_one_unused_for_longest_is_made_anew() {
+        let mut recent = LruCache::new(NonZeroUsize::new(2).unwrap());
+        let mut made = Vec::new();
+        for key in ["a", "b", "a", "c", "a", "b"] {
+            let value = recent.try_get_or_insert(key, || {
+                made.push(key);
+                Ok::<_, ()>(key.to_uppercase())
+            });
+            assert_eq!(value, Ok(&key.to_uppercase()));
+        }
+        assert_eq!(made, ["a", "b", "c", "b"]);
+        assert!(recent.contains(&"a") && !recent.contains(&"c"));
+        assert_eq!(recent.try_get_or_insert("d", || Err(1)), Err(1));
     }
 }

@@ -8,13 +8,13 @@
 //!         b"imagerag-faiss-1"
 //! ```
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 
 use super::handle::Handle;
 use super::{FaissIndex, at_least_one, sink};
+use crate::atomic_file::write_atomically;
 use crate::index::IdSet;
 use crate::{Error, Result};
 
@@ -30,23 +30,13 @@ impl FaissIndex {
     /// [`Error::Io`] when the file cannot be written, also on a full disk; [`Error::Backend`] with
     /// FAISS' words when it has no such file for this type of index.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
-        static WRITTEN: AtomicU64 = AtomicU64::new(0);
         let path = path.as_ref();
-        let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
-        let partial = format!("{}.partial-{}-{number}", path.display(), std::process::id());
-        let partial = path.with_file_name(PathBuf::from(partial).file_name().unwrap_or_default());
-        let written = self
-            .write_whole(&partial)
-            .and_then(|()| fs::rename(&partial, path).map_err(|error| Error::io(path, error)));
-        if written.is_err() {
-            let _ = fs::remove_file(&partial);
-        }
-        written
+        write_atomically(path, |file| self.write_to(file, path))
     }
 
-    fn write_whole(&self, path: &Path) -> Result<()> {
+    fn write_to(&self, file: &mut File, path: &Path) -> Result<()> {
         let io = |error| Error::io(path, error);
-        let file = File::create(path).map_err(io)?;
+        let file = file.try_clone().map_err(io)?;
         let (written, mut file, digest) =
             sink::collect(file, || self.handle.write()).map_err(io)?;
         written?;
@@ -57,7 +47,7 @@ impl FaissIndex {
         footer.extend(digest.finalize().as_bytes());
         footer.extend(digest_of(&state, &footer).as_bytes());
         footer.extend(MAGIC);
-        file.write_all(&[state, footer].concat()).and_then(|()| file.sync_all()).map_err(io)
+        file.write_all(&[state, footer].concat()).map_err(io)
     }
 
     /// Reads an index into memory, once every byte of the file has proved to be as it was written.

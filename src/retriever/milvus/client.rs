@@ -4,20 +4,22 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use milvus::v2::error::Error as SdkError;
 use milvus::v2::prelude::ClientV2;
 
+use crate::net::causes;
+use crate::net::retry::RetryPolicy;
 use crate::{BoxError, Error, Result, net};
 
 /// What a call of Milvus' own client gives.
 pub(super) type SdkResult<T> = milvus::v2::error::Result<T>;
 
 /// The wait before the second attempt; it doubles with each.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// A connection that is made anew by whoever needs it after it broke.
 #[derive(Clone)]
@@ -54,22 +56,24 @@ impl Client {
         F: Future<Output = SdkResult<T>>,
     {
         let request = request.map_err(|error| self.about.error(error))?;
-        let start = Instant::now();
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let attempt = operation(self.sdk.clone(), request.clone());
-            let error = match tokio::time::timeout(self.about.timeout, attempt).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => self.about.error(error),
-                Err(_) => self.about.timed_out(),
-            };
-            let away = matches!(error, Error::Connection { .. });
-            if !away || start.elapsed() + pause > self.about.patience {
-                return Err(error);
+        let retry = RetryPolicy {
+            first_wait: FIRST_WAIT,
+            max_wait: MAX_WAIT,
+            time_limit: self.about.patience,
+            ..RetryPolicy::new(u32::MAX)
+        };
+        let attempt = move || {
+            let call = tokio::time::timeout(
+                self.about.timeout,
+                operation(self.sdk.clone(), request.clone()),
+            );
+            async move {
+                call.await
+                    .map_err(|_| self.about.timed_out())?
+                    .map_err(|error| self.about.error(error))
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
+        };
+        retry.run(|error| matches!(error, Error::Connection { .. }), attempt).await
     }
 
     /// The same on the network's thread, so that any executor may poll it.
@@ -181,17 +185,6 @@ const fn http_status(code: i32) -> u16 {
         1401 => 403,
         _ => 500,
     }
-}
-
-/// A message with what lies below it, once each.
-fn causes(message: &str, mut source: Option<&(dyn StdError + 'static)>) -> String {
-    let mut causes = vec![message.to_owned()];
-    while let Some(error) = source {
-        causes.push(error.to_string());
-        source = error.source();
-    }
-    causes.dedup();
-    causes.join(": ")
 }
 
 impl fmt::Display for About {

@@ -10,7 +10,7 @@ use crate::embedder::Embedder;
 use crate::index::{Neighbor, VectorIndex};
 use crate::reference::{Caption, Filter, Picture, Provenance, Reference, Source};
 use crate::retriever::{RetrieveRequest, Retriever};
-use crate::{Error, Image, Result, net};
+use crate::{Error, Image, Result, pool};
 
 /// Reads the pixels of an image.
 type Read = dyn Fn(&MilvusImage) -> Result<Image> + Send + Sync;
@@ -86,7 +86,7 @@ impl<E: Embedder> MilvusRetriever<E> {
         let (read, image) = (Arc::clone(&self.read), Arc::new(image.clone()));
         let picture = Picture::lazy(image.source.clone(), move || {
             let (read, image) = (Arc::clone(&read), Arc::clone(&image));
-            net::run_blocking("reading a picture", move || read(&image))
+            pool::run("reading a picture", move || read(&image))
         });
         Reference { picture, caption: caption.clone(), provenance }
     }

@@ -22,7 +22,7 @@ use crate::vlm::{parse, prompts};
 /// the provenance's note.
 ///
 /// A question that was answered is not asked again: the same call gives the same order. Clones share
-/// the answers, which are kept as long as one of them lives.
+/// the answers, the latest 100,000 of which are kept as long as one of them lives.
 #[derive(Clone, Debug)]
 pub struct VlmReranker<V> {
     vlm: V,

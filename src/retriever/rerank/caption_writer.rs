@@ -14,8 +14,8 @@ use crate::vlm::ExchangeLog;
 use crate::vlm::{ChatRequest, Message, Vlm};
 use crate::vlm::{parse, prompts};
 
-/// Has a VLM describe images, and remembers what it wrote by the image's source. Clones share the
-/// memory.
+/// Has a VLM describe images, and remembers what it wrote by the image's source, for the 100,000
+/// images that were asked about last. Clones share the memory.
 ///
 /// An image that the model declines to describe, or that cannot be read and may be passed over, has
 /// no caption; it is not asked about again.

@@ -4,20 +4,21 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::redirect::Policy;
 use serde_json::{Map, Value};
 
-use super::client::Client;
 use super::request::Dialect;
-use super::{Once, OpenAiVlm};
-use crate::net::address::{Address, Given};
+use super::{ENDPOINT, OpenAiVlm, Shared};
+use crate::net::config::{Api, ClientConfig};
 use crate::net::pictures::Pictures;
-use crate::net::secrets::Secrets;
-use crate::vlm::Retry;
 use crate::{Error, Result};
 
-/// The longest that opening a connection may take, whatever the whole may.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const API: Api = Api {
+    default_url: "https://api.openai.com/v1",
+    base_url_variable: "OPENAI_BASE_URL",
+    api_key_variable: "OPENAI_API_KEY",
+    endpoint: ENDPOINT,
+    max_reply: 8 << 20,
+};
 
 /// Settings of an [`OpenAiVlm`]; what is not set has the default that its setter names.
 ///
@@ -37,15 +38,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[must_use]
 pub struct OpenAiVlmBuilder {
     model: String,
-    base_url: Option<String>,
-    api_key: Option<String>,
-    headers: Vec<(String, String)>,
+    client: ClientConfig,
     fields: Vec<(String, String)>,
-    user_agent: String,
-    timeout: Duration,
-    max_retries: u32,
-    first_wait: Duration,
-    max_wait: Duration,
     max_image_side: u32,
     jpeg_quality: u8,
     max_completion_tokens: bool,
@@ -56,15 +50,8 @@ impl OpenAiVlmBuilder {
     pub(super) fn new(model: String) -> Self {
         Self {
             model,
-            base_url: None,
-            api_key: None,
-            headers: Vec::new(),
+            client: ClientConfig::default(),
             fields: Vec::new(),
-            user_agent: concat!("imagerag/", env!("CARGO_PKG_VERSION")).into(),
-            timeout: Duration::from_secs(120),
-            max_retries: 2,
-            first_wait: Retry::<Once>::FIRST_WAIT,
-            max_wait: Retry::<Once>::MAX_WAIT,
             max_image_side: 1024,
             jpeg_quality: 90,
             max_completion_tokens: false,
@@ -75,21 +62,21 @@ impl OpenAiVlmBuilder {
     /// Where the service is, without `/chat/completions`. By default `OPENAI_BASE_URL` of the
     /// environment, and else OpenAI itself.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = Some(url.into());
+        self.client.base_url = Some(url.into());
         self
     }
 
     /// The key, sent as `Authorization: Bearer …`; an empty one means that none is sent. By default
     /// `OPENAI_API_KEY` of the environment, and else none.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
-        self.api_key = Some(key.into());
+        self.client.api_key = Some(key.into());
         self
     }
 
     /// A further header of every request, such as `OpenAI-Organization` or Azure's `api-key`. Its
     /// value is kept as secret as the key.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
+        self.client.headers.push((name.into(), value.into()));
         self
     }
 
@@ -101,33 +88,33 @@ impl OpenAiVlmBuilder {
 
     /// What the requests call themselves; `imagerag/` and the version by default.
     pub fn user_agent(mut self, name: impl Into<String>) -> Self {
-        self.user_agent = name.into();
+        self.client.user_agent = name.into();
         self
     }
 
     /// The longest that one attempt may take, from opening the connection to the last byte;
     /// 2 minutes by default.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.client.timeout = timeout;
         self
     }
 
     /// How often a passing fault is tried again; 2 times by default.
     pub const fn max_retries(mut self, retries: u32) -> Self {
-        self.max_retries = retries;
+        self.client.retry.max_retries = retries;
         self
     }
 
     /// The wait before the first retry, doubled with each further one; 500 ms by default.
     pub const fn first_wait(mut self, wait: Duration) -> Self {
-        self.first_wait = wait;
+        self.client.retry.first_wait = wait;
         self
     }
 
     /// The longest wait between two attempts; a service that asks for more with `Retry-After` is not
     /// asked again. One minute by default.
     pub const fn max_wait(mut self, wait: Duration) -> Self {
-        self.max_wait = wait;
+        self.client.retry.max_wait = wait;
         self
     }
 
@@ -167,37 +154,8 @@ impl OpenAiVlmBuilder {
     /// [`Error::Unavailable`] when the machine has no certificates to check `https` with.
     pub fn build(self) -> Result<OpenAiVlm> {
         self.check_numbers()?;
-        let mut secrets = Secrets::default();
-        let given = Given {
-            base_url: self.base_url.as_deref(),
-            api_key: self.api_key.as_deref(),
-            user_agent: &self.user_agent,
-            headers: &self.headers,
-        };
-        let Address { url, headers } = given.address(&mut secrets)?;
-        let connect_timeout = self.timeout.min(CONNECT_TIMEOUT);
-        let mut http = reqwest::Client::builder()
-            .connect_timeout(connect_timeout)
-            .redirect(Policy::none())
-            .referer(false);
-        if url.scheme() == "http" {
-            // Without this, a machine without certificates could not even reach its own service.
-            http = http.tls_certs_only([]);
-        }
-        let http = http.build().map_err(|error| Error::Unavailable {
-            what: "https".into(),
-            reason: std::error::Error::source(&error)
-                .map_or(error.to_string(), ToString::to_string),
-        })?;
-        let place = format!("{}{}", url.origin().ascii_serialization(), url.path());
-        let place = place.trim_end_matches("/chat/completions");
-        let client = Client {
-            http,
-            headers,
-            service: secrets.hide(&format!("{} at {place}", self.model)),
-            secrets,
-            timeout: self.timeout,
-            connect_timeout,
+        Ok(OpenAiVlm(Arc::new(Shared {
+            client: self.client.build(&API, &self.model)?,
             pictures: Pictures::new(self.max_image_side, self.jpeg_quality),
             dialect: Dialect {
                 fields: self.fields()?,
@@ -205,20 +163,12 @@ impl OpenAiVlmBuilder {
                 max_completion_tokens: self.max_completion_tokens,
                 send_temperature: self.send_temperature,
             },
-            url,
-        };
-        let calls = Retry::new(Once(Arc::new(client)), self.max_retries)
-            .with_first_wait(self.first_wait)
-            .with_max_wait(self.max_wait);
-        Ok(OpenAiVlm { calls })
+        })))
     }
 
     fn check_numbers(&self) -> Result<()> {
         if self.model.trim().is_empty() {
             return Err(Error::invalid_input("model", "a name", format!("{:?}", self.model)));
-        }
-        if self.timeout.is_zero() {
-            return Err(Error::invalid_input("timeout", "more than 0 s", "0 s"));
         }
         if self.max_image_side == 0 {
             return Err(Error::invalid_input("longest image side", "at least 1 pixel", 0));

@@ -1,7 +1,6 @@
 //! [`OpenAiVlm`]: a conversation to a call of any service that speaks OpenAI's chat completions.
 
 mod builder;
-mod client;
 mod reply;
 mod request;
 
@@ -10,11 +9,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{ChatReply, ChatRequest, Retry, Vlm};
-use crate::vlm::openai::client::Client;
-use crate::{Result, net};
+use super::{ChatReply, ChatRequest, Vlm};
+use crate::net::client::Client;
+use crate::net::pictures::Pictures;
+use crate::{Result, net, pool};
+use request::Dialect;
 
 pub use builder::OpenAiVlmBuilder;
+
+/// Where chat completions are, under the base URL.
+const ENDPOINT: &str = "chat/completions";
 
 /// A vision-language model behind OpenAI's chat-completions interface: OpenAI itself, Gemini's
 /// compatible endpoint, vLLM, Ollama, mistral.rs and the gateways that imitate them.
@@ -30,7 +34,7 @@ pub use builder::OpenAiVlmBuilder;
 /// - Pictures travel as JPEG data URLs, made smaller where a side is too long, and are encoded once:
 ///   a conversation that goes on about the same picture reuses them.
 /// - Passing faults (time-outs, broken connections, 408, 409, 425, 429, 5xx) are retried as
-///   [`Retry`] says; `Retry-After` is honoured.
+///   [`Retry`](super::Retry) says; `Retry-After` is honoured.
 /// - The key comes from the caller or the environment alone. It is in no `Debug`, `Display` or
 ///   error, even where the service echoes it. No redirect is followed, so that it goes nowhere else.
 /// - Any executor will do: the network work runs on a thread of the crate's own. Dropping the
@@ -50,8 +54,15 @@ pub use builder::OpenAiVlmBuilder;
 /// # Ok(())
 /// # }
 /// ```
-pub struct OpenAiVlm {
-    calls: Retry<Once>,
+#[derive(Debug)]
+pub struct OpenAiVlm(Arc<Shared>);
+
+/// What the calls share, on whichever thread they are made.
+#[derive(Debug)]
+struct Shared {
+    client: Client,
+    dialect: Dialect,
+    pictures: Pictures,
 }
 
 impl OpenAiVlm {
@@ -72,13 +83,7 @@ impl OpenAiVlm {
 
 impl fmt::Display for OpenAiVlm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.calls.inner().fmt(f)
-    }
-}
-
-impl fmt::Debug for OpenAiVlm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("OpenAiVlm").field(&self.calls).finish()
+        f.write_str(&self.0.dialect.model)
     }
 }
 
@@ -86,26 +91,17 @@ impl fmt::Debug for OpenAiVlm {
 #[deny(clippy::missing_trait_methods)]
 impl Vlm for OpenAiVlm {
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply> {
-        self.calls.chat(request).await
-    }
-}
-
-/// The same service, asked once a call.
-#[derive(Debug)]
-struct Once(Arc<Client>);
-
-impl fmt::Display for Once {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.model())
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl Vlm for Once {
-    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply> {
         request::check(request)?;
-        let (client, request) = (Arc::clone(&self.0), request.clone());
-        net::run(self.0.model(), async move { client.ask(request).await }).await
+        let (shared, request) = (Arc::clone(&self.0), request.clone());
+        let exchange = async move {
+            let (client, encoder) = (&shared.client, Arc::clone(&shared));
+            let body = pool::run("encoding a request", move || {
+                Ok(request::body(&encoder.dialect, &encoder.pictures, &request)?.to_string())
+            });
+            let body = body.await?;
+            let completion = client.post_json(ENDPOINT, &body, reply::EXPECTED).await?;
+            reply::read(&completion, client.service())
+        };
+        net::run(&self.0.dialect.model, exchange).await
     }
 }

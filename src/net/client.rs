@@ -1,0 +1,106 @@
+//! [`Client`]: a request to a service's reply, in bounded time and memory.
+
+use std::error::Error as _;
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::{RequestBuilder, Url};
+use serde_json::Value;
+
+use super::causes;
+use super::reply::{Reply, Service};
+use super::retry::RetryPolicy;
+use crate::{Error, Result};
+
+/// How much of an error's body is read, in bytes.
+const MAX_ERROR: usize = 64 << 10;
+
+/// A connection pool to one service, with what each request to it carries.
+///
+/// Its futures need the crate's own [runtime](super::run).
+pub(crate) struct Client {
+    pub(super) http: reqwest::Client,
+    pub(super) base: Url,
+    /// The key among them, marked as sensitive.
+    pub(super) headers: HeaderMap,
+    pub(super) service: Service,
+    /// The longest reply that is read, in bytes.
+    pub(super) max_reply: usize,
+    /// The longest that one attempt may take, and of it the opening of the connection.
+    pub(super) timeout: Duration,
+    pub(super) connect_timeout: Duration,
+    pub(super) retry: RetryPolicy,
+}
+
+impl Client {
+    /// The service, as errors name it.
+    pub(crate) const fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// The JSON that `endpoint`, a path under the base URL, answers to the JSON `body`; asked again
+    /// while its error is [transient](Error::is_transient) and the settings allow. `expected` says
+    /// in errors what the reply should be.
+    pub(crate) async fn post_json(
+        &self,
+        endpoint: &str,
+        body: &str,
+        expected: &str,
+    ) -> Result<Value> {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(endpoint.split('/'));
+        }
+        let attempt = || async {
+            let request = self.http.post(url.clone()).header(CONTENT_TYPE, "application/json");
+            self.send(request.body(body.to_owned())).await?.json(&self.service, expected)
+        };
+        self.retry.run(Error::is_transient, attempt).await
+    }
+
+    /// One attempt: the reply to `request`, which gets the headers of the service, whatever its
+    /// status. Redirects are not followed, so that a key goes nowhere else.
+    async fn send(&self, request: RequestBuilder) -> Result<Reply> {
+        let exchange = async {
+            let request = request.headers(self.headers.clone());
+            let mut response = request.send().await.map_err(|error| self.transport(error))?;
+            let mut reply = Reply::head(&response);
+            let most = if response.status().is_success() { self.max_reply } else { MAX_ERROR };
+            while let Some(chunk) = response.chunk().await.map_err(|error| self.transport(error))? {
+                reply.body.extend_from_slice(&chunk[..chunk.len().min(most - reply.body.len())]);
+                if reply.body.len() == most {
+                    reply.longer_than = Some(most);
+                    break;
+                }
+            }
+            Ok(reply)
+        };
+        let reply = tokio::time::timeout(self.timeout, exchange).await;
+        reply.unwrap_or_else(|_| Err(self.timed_out("", self.timeout)))
+    }
+
+    /// An error of the transport, with neither a foreign type nor a secret in it.
+    fn transport(&self, error: reqwest::Error) -> Error {
+        if error.is_timeout() && error.is_connect() {
+            return self.timed_out("connecting to ", self.connect_timeout);
+        }
+        let error = error.without_url();
+        let source = self.service.secrets.hide(&causes(&error, error.source())).into();
+        Error::Connection { service: self.service.name.clone(), source }
+    }
+
+    fn timed_out(&self, doing: &str, limit: Duration) -> Error {
+        Error::Timeout { what: format!("{doing}{}", self.service.name), limit }
+    }
+}
+
+impl fmt::Debug for Client {
+    /// Without the URL, whose query may hold a key, and without the headers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("service", &self.service.name)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,199 @@
+//! [`Reply`]: what a service answered to JSON, or to an error by its status, in whatever dialect it
+//! says so.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::Response;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
+use serde_json::Value;
+
+use super::secrets::Secrets;
+use crate::{Error, Result};
+
+/// How much of a service's own words goes into an error, in characters.
+pub(crate) const QUOTED: usize = 500;
+
+/// A service, as errors tell of it.
+pub(crate) struct Service {
+    /// What it is and where.
+    pub(crate) name: String,
+    /// What is left out of whatever is quoted from it.
+    pub(crate) secrets: Secrets,
+}
+
+impl Service {
+    /// The error of a reply that is not what was `expected`.
+    pub(crate) fn invalid_reply(&self, expected: &str, found: &str) -> Error {
+        Error::InvalidReply {
+            service: self.name.clone(),
+            expected: expected.into(),
+            found: self.secrets.shorten(found, QUOTED),
+        }
+    }
+}
+
+/// A reply as it came.
+#[derive(Debug, Default)]
+pub(crate) struct Reply {
+    status: u16,
+    content_type: Option<String>,
+    location: Option<String>,
+    retry_after: Option<Duration>,
+    pub(super) body: Vec<u8>,
+    /// Set where reading stopped after so many bytes.
+    pub(super) longer_than: Option<usize>,
+}
+
+impl Reply {
+    /// A reply without headers.
+    #[cfg(test)]
+    pub(crate) fn new(status: u16, body: Vec<u8>) -> Self {
+        Self { status, body, ..Self::default() }
+    }
+
+    /// Everything of a reply but its body.
+    pub(super) fn head(response: &Response) -> Self {
+        let header = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+        Self {
+            status: response.status().as_u16(),
+            content_type: header(CONTENT_TYPE),
+            location: header(LOCATION),
+            retry_after: retry_after(response.headers()),
+            ..Self::default()
+        }
+    }
+
+    /// The body as JSON. Where `service` says that it failed, by its status or in the body alone,
+    /// that is the error.
+    pub(crate) fn json(&self, service: &Service, expected: &str) -> Result<Value> {
+        let failed = |status, message: &str, asked| Error::Service {
+            service: service.name.clone(),
+            status,
+            message: service.secrets.shorten(message, QUOTED),
+            retry_after: self.retry_after.or(asked),
+        };
+        let text = String::from_utf8_lossy(&self.body);
+        let parsed = serde_json::from_slice::<Value>(&self.body).ok();
+        if !(200..300).contains(&self.status) {
+            let message = match (&parsed, &self.location) {
+                (Some(body), _) => error_message(body),
+                (None, Some(location)) => format!("redirected to {location}: set that as base_url"),
+                (None, None) => plain_message(&text),
+            };
+            return Err(failed(self.status, &message, parsed.as_ref().and_then(retry_delay)));
+        }
+        if let Some(longest) = self.longer_than {
+            let found = format!("a body of more than {longest} bytes");
+            return Err(service.invalid_reply(expected, &found));
+        }
+        let Some(body) = parsed else {
+            let kind = self.content_type.as_deref().unwrap_or("no content type");
+            let found = format!("{} ({kind})", plain_message(&text));
+            return Err(service.invalid_reply(expected, &found));
+        };
+        if let Some(error) = error_object(&body) {
+            let status = code(error).unwrap_or(self.status);
+            return Err(failed(status, &error_message(&body), retry_delay(&body)));
+        }
+        Ok(body)
+    }
+}
+
+/// The wait that a service asks for: seconds, an HTTP date, or `retry-after-ms`, which some send in
+/// addition because it is finer.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let number = |text: &str, unit: f64| {
+        let seconds = text.parse::<f64>().ok().filter(|number| *number >= 0.0)? * unit;
+        Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+    };
+    let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.trim());
+    if let Some(wait) = text("retry-after-ms").and_then(|text| number(text, 1e-3)) {
+        return Some(wait);
+    }
+    let text = text(RETRY_AFTER.as_str())?;
+    number(text, 1.0).or_else(|| {
+        let date = httpdate::parse_http_date(text).ok()?;
+        Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+    })
+}
+
+/// The error in a body: `{"error": …}`, the same in a list (Gemini), or the body itself where it
+/// calls itself one (vLLM).
+fn error_object(body: &Value) -> Option<&Value> {
+    let body = body.get(0).unwrap_or(body);
+    match &body["error"] {
+        Value::Null | Value::Bool(false) => (body["object"] == "error").then_some(body),
+        error => Some(error),
+    }
+}
+
+/// The HTTP status that an error in a body carries as its code.
+fn code(error: &Value) -> Option<u16> {
+    let code = &error["code"];
+    let code = code.as_u64().or_else(|| code.as_str()?.parse().ok())?;
+    u16::try_from(code).ok().filter(|code| (400..600).contains(code))
+}
+
+/// What a JSON body says went wrong.
+fn error_message(body: &Value) -> String {
+    let error = error_object(body).unwrap_or(body);
+    let said = [error, &error["message"], &error["detail"], &error["error"]];
+    let Some(message) = said.iter().find_map(|value| value.as_str()) else {
+        return error.to_string();
+    };
+    match error["param"].as_str() {
+        Some(param) if !message.contains(param) => format!("{message} (parameter: {param})"),
+        _ => message.to_owned(),
+    }
+}
+
+/// What a body that is no JSON says: itself, or the title of a page.
+fn plain_message(text: &str) -> String {
+    let text = text.trim();
+    if text.is_empty() {
+        return "an empty body".into();
+    }
+    if !text.starts_with('<') {
+        return text.to_owned();
+    }
+    let title = text.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
+    match title {
+        Some((title, _)) => format!("an HTML page titled {:?}", title.trim()),
+        None => "an HTML page".into(),
+    }
+}
+
+/// Gemini's wait, which is in the body: `{"@type": "…RetryInfo", "retryDelay": "34s"}`.
+fn retry_delay(body: &Value) -> Option<Duration> {
+    let details = error_object(body)?["details"].as_array()?;
+    let delay = details.iter().find_map(|detail| detail["retryDelay"].as_str())?;
+    Duration::try_from_secs_f64(delay.strip_suffix('s')?.parse().ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn asked(name: &'static str, value: &str) -> Option<Duration> {
+        let name = HeaderName::from_static(name);
+        retry_after(&HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())]))
+    }
+
+    #[test]
+    fn a_wait_is_read_in_every_form() {
+        assert_eq!(asked("retry-after", "20"), Some(Duration::from_secs(20)));
+        assert_eq!(asked("retry-after", " 1.5 "), Some(Duration::from_millis(1500)));
+        assert_eq!(asked("retry-after-ms", "250"), Some(Duration::from_millis(250)));
+        assert_eq!(asked("retry-after", "1e300"), Some(Duration::MAX));
+        let past = asked("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT");
+        assert_eq!(past, Some(Duration::ZERO));
+        let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(90));
+        let wait = asked("retry-after", &soon).unwrap().as_secs();
+        assert!((80..=90).contains(&wait), "{wait} s");
+        for nonsense in ["-1", "soon", "", "NaN"] {
+            assert_eq!(asked("retry-after", nonsense), None, "{nonsense}");
+        }
+    }
+}

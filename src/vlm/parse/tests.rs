@@ -1,0 +1,194 @@
+//! What models are seen to write, and anything at all, to what it must mean.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn reads_yes_and_no() {
+    for (reply, meaning) in [
+        ("yes", Some(true)),
+        ("Yes.", Some(true)),
+        ("**Yes**", Some(true)),
+        ("YES!", Some(true)),
+        ("no", Some(false)),
+        ("No, the eyes do not match.", Some(false)),
+        ("Answer: no", Some(false)),
+        ("{\"answer\": \"yes\"}", Some(true)),
+        ("Yes, there is no difference.", Some(true)),
+        ("<think>yes? no.</think>\nno", Some(false)),
+        ("The eyes", None),
+        ("I know yesterday", None),
+        ("It could be yes or no", None),
+        ("", None),
+        ("   \n", None),
+        ("\u{1f600}", None),
+    ] {
+        assert_eq!(yes_or_no(reply), meaning, "{reply:?}");
+    }
+}
+
+#[test]
+fn reads_lists_as_models_write_them() {
+    let both = vec!["oil painting style".to_owned(), "a sheep".to_owned()];
+    for reply in [
+        "oil painting style\na sheep",
+        "1. oil painting style\n2. a sheep",
+        "- oil painting style\n\n- a sheep\n",
+        "* **oil painting style**\n* **a sheep**",
+        "(1) oil painting style\r\n(2) a sheep",
+        "The missing concepts are:\n• oil painting style\n• a sheep",
+        "```\noil painting style\na sheep\n```",
+        "\"oil painting style\"\n\u{201c}a sheep\u{201d}",
+        "<think>a car?\na dog?</think>oil painting style\na sheep\nA sheep",
+    ] {
+        assert_eq!(list(reply), both, "{reply:?}");
+    }
+}
+
+#[test]
+fn keeps_what_belongs_to_an_item() {
+    assert_eq!(list("a photo of Bob's \"red\" cat"), ["a photo of Bob's \"red\" cat"]);
+    assert_eq!(list("10. a dog\n3.5 inch disk\n7"), ["a dog", "3.5 inch disk", "7"]);
+    assert_eq!(list("\"a\" and \"b\""), ["\"a\" and \"b\""]);
+}
+
+#[test]
+fn nothing_is_no_item() {
+    for reply in ["", " \n \n", "None", "none.", "N/A", "---", "No missing concepts."] {
+        assert!(list(reply).is_empty(), "{reply:?}");
+    }
+}
+
+#[test]
+fn recognises_refusals_and_nothing_else() {
+    for reply in [
+        "I'm sorry, I can't assist with that.",
+        "I\u{2019}m unable to respond.",
+        "Sorry, but no.",
+        "I cannot identify people in images.",
+        "Unable to determine the differences",
+        "The model is unable to respond",
+        "<think>hm</think> I can't help",
+    ] {
+        assert!(is_refusal(reply), "{reply:?}");
+    }
+    for reply in ["a cat that can't swim", "a sorry-looking dog", "no", "a can of paint"] {
+        assert!(!is_refusal(reply), "{reply:?}");
+    }
+}
+
+#[test]
+fn reads_indices_as_models_write_them() {
+    for (reply, named) in [
+        ("2,0", vec![2, 0]),
+        ("Answer: 2, 0.", vec![2, 0]),
+        ("[2, 0]", vec![2, 0]),
+        ("{\"answer\": [2, 0]}", vec![2, 0]),
+        ("```\n2,0\n```", vec![2, 0]),
+        ("Images 2 and 0", vec![2, 0]),
+        ("Image 2, image 0", vec![2, 0]),
+        ("1. 2\n2. 0", vec![2, 0]),
+        ("1) Image 2\n2) Image 0", vec![2, 0]),
+        ("- 2\n- 0\n", vec![2, 0]),
+        ("**2**, **0**", vec![2, 0]),
+        ("2: it shows 3 birds\n0: one", vec![2]),
+        ("The 3 most relevant of these are 2, 0, 5", vec![2, 0, 5]),
+        ("The best of the 6 is 2", vec![2]),
+        ("<think>1, 3, 4 or 5?</think>2,0", vec![2, 0]),
+        ("2, 2, 0, 2", vec![2, 0]),
+        ("2, 17, 0", vec![2, 0]),
+        ("6,1", vec![5, 0]),
+        ("6,0", vec![0]),
+        ("7", vec![]),
+        ("-1", vec![]),
+        ("99999999999999999999999", vec![]),
+        ("two", vec![]),
+        ("", vec![]),
+        (" \n", vec![]),
+    ] {
+        assert_eq!(indices(reply, 6), named, "{reply:?}");
+    }
+    assert!(indices("0, 1", 0).is_empty());
+}
+
+/// Replies stitched together from what models are seen to write, and from anything at all.
+fn replies() -> impl Strategy<Value = String> {
+    let fragment = prop_oneof![
+        prop::sample::select(vec![
+            "\n",
+            "\r\n",
+            "- ",
+            "* ",
+            "1. ",
+            "10) ",
+            "(3) ",
+            "\"",
+            "'",
+            "\u{201c}",
+            "\u{201d}",
+            "**",
+            "```",
+            "<think>",
+            "</think>",
+            ":",
+            "yes",
+            "no",
+            "none",
+            "a sheep",
+            "can't ",
+            "unable to ",
+            "respond",
+            "\u{0}",
+            "\u{fe0f}",
+            "İ",
+            "0",
+            "2",
+            "5, 8",
+            "image ",
+            "-1",
+            "ß",
+            "   ",
+        ])
+        .prop_map(str::to_owned),
+        any::<String>(),
+    ];
+    prop::collection::vec(fragment, 0..24).prop_map(|fragments| fragments.concat())
+}
+
+proptest! {
+    // `PROPTEST_CASES=1000000 cargo test vlm::parse` fuzzes for longer.
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(2_000), ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_reply_gives_clean_items(reply in replies()) {
+        let items = list(&reply);
+        prop_assert!(items.len() <= MAX_ITEMS);
+        for item in &items {
+            prop_assert!(item.chars().any(char::is_alphanumeric));
+            prop_assert!(item.chars().count() <= MAX_ITEM_CHARS);
+            prop_assert!(!item.contains('\n'));
+            prop_assert_eq!(item.trim(), item.as_str());
+        }
+    }
+
+    #[test]
+    fn any_reply_can_be_read(reply in replies()) {
+        let lower = reply.to_lowercase();
+        if yes_or_no(&reply).is_some() {
+            prop_assert!(lower.contains("yes") || lower.contains("no"));
+        }
+        if let Some(text) = text(&reply) {
+            prop_assert!(!text.trim().is_empty());
+        }
+        let _ = is_refusal(&reply);
+    }
+
+    #[test]
+    fn any_reply_names_things_that_there_are(reply in replies(), count in 0_usize..9) {
+        let named = indices(&reply, count);
+        prop_assert!(named.iter().all(|&index| index < count));
+        let each: std::collections::BTreeSet<usize> = named.iter().copied().collect();
+        prop_assert_eq!(each.len(), named.len());
+    }
+}
