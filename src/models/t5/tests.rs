@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tch::{Kind, Tensor};
+use tch::Kind;
 
 use super::encoder::buckets;
 use super::*;
