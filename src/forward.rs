@@ -1,4 +1,21 @@
-//! `Arc<T>` and `Box<T>` of a part are that part: one macro writes both forwarding impls.
+//! What the traits of all parts share: the forwarding impls for `Arc<T>` and `Box<T>`, and the check
+//! that one input gave one output.
+
+use std::fmt::Display;
+
+use crate::{Error, Result};
+
+/// The one of `outputs`, which `part` gave for one input; `what` is such an output.
+pub(crate) fn only<T>(part: &(impl Display + ?Sized), what: &str, outputs: Vec<T>) -> Result<T> {
+    let found = outputs.len();
+    match <[T; 1]>::try_from(outputs) {
+        Ok([output]) => Ok(output),
+        Err(_) => {
+            let error = format!("expected 1 {what} for 1 input, found {found}");
+            Err(Error::backend(part.to_string(), error))
+        }
+    }
+}
 
 /// Implements `$part` for `Arc<T>` and `Box<T>` with the methods of `T`.
 macro_rules! forward_part {

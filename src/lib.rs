@@ -92,9 +92,9 @@ pub mod vlm;
 
 pub use conditioner::Conditioner;
 pub use critic::Critic;
-pub use embedder::Embedder;
+pub use embedder::{Embedder, EmbedderExt};
 pub use error::{BoxError, Error, Result};
-pub use generator::Generator;
+pub use generator::{Generator, GeneratorExt};
 pub use image::Image;
 pub use index::VectorIndex;
 pub use pipeline::{RagError, RagOutcome, RagPipeline, RagRequest};

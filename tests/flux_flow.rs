@@ -8,7 +8,7 @@ use futures::StreamExt;
 use futures::executor::block_on;
 use imagerag::conditioner::{OminiControl, OminiControlBuilder, PromptTemplate};
 use imagerag::critic::{Query, Verdict};
-use imagerag::generator::{Flux, GenerateRequest, Generator};
+use imagerag::generator::{Flux, GenerateRequest, Generator, GeneratorExt};
 use imagerag::pipeline::{
     Event, Fallback, Mode, RagPipelineBuilder, Record, Refusal, Stage, StopReason, TracedImage,
 };
@@ -80,7 +80,7 @@ fn drawn(prompt: &str, reference: Option<(&OminiControl, &Reference)>) -> Image 
         let conditioned = block_on(conditioned).unwrap();
         (request.prompt, request.conditioning) = (conditioned.prompt, conditioned.conditioning);
     }
-    block_on(flux().generate(&[request])).unwrap().remove(0)
+    block_on(flux().generate_one(&request)).unwrap()
 }
 
 fn uris(outcome: &RagOutcome) -> Vec<String> {

@@ -287,7 +287,7 @@ fn mmr_puts_what_differs_before_what_is_alike() {
 #[cfg(feature = "gallery")]
 #[test]
 fn a_gallery_keeps_the_captions_that_were_written() {
-    use imagerag::Embedder;
+    use imagerag::EmbedderExt;
     use imagerag::gallery::{ContentHash, Gallery, GalleryRetriever, ImageRecord, Pixels};
     use imagerag::reference::Metadata;
 
@@ -303,7 +303,7 @@ fn a_gallery_keeps_the_captions_that_were_written() {
             pixels: Pixels::File(path),
             metadata: Metadata::default(),
         };
-        let embedding = block_on(FakeEmbedder.embed_images(&[image])).unwrap().remove(0);
+        let embedding = block_on(FakeEmbedder.embed_image(&image)).unwrap();
         gallery.writer().unwrap().add(&[(record, embedding)]).unwrap();
     }
     let vlm = FakeVlm::new(["a quetzal", "a kea"]);

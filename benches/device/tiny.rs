@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::executor::block_on;
 use imagerag::generator::{GenerateRequest, Sdxl};
 use imagerag::models::{DType, Device, VaeTiling};
-use imagerag::{Generator, Image};
+use imagerag::{GeneratorExt, Image};
 
 use crate::Result;
 
@@ -32,7 +32,7 @@ pub(crate) fn request(size: u32, steps: usize, seed: u64) -> GenerateRequest {
 /// The image, and how long the call took.
 pub(crate) fn draw(sdxl: &Sdxl, request: GenerateRequest) -> Result<(Image, Duration)> {
     let start = Instant::now();
-    let image = block_on(sdxl.generate(&[request]))?.swap_remove(0);
+    let image = block_on(sdxl.generate_one(&request))?;
     Ok((image, start.elapsed()))
 }
 

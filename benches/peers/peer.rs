@@ -10,7 +10,7 @@ use futures::executor::block_on;
 use imagerag::generator::GenerateRequest;
 use imagerag::models::Device;
 use imagerag::reference::{Caption, Provenance, Reference, Source};
-use imagerag::{Conditioner, Generator, Image};
+use imagerag::{Conditioner, Generator, GeneratorExt, Image};
 
 /// Pairs of `--name value`.
 pub(crate) struct Arguments(HashMap<String, String>);
@@ -65,7 +65,7 @@ pub(crate) fn measure(
         request.seed = given.number("--seed")?;
         let size = given.number("--size")?;
         (request.width, request.height) = (Some(size), Some(size));
-        let image = block_on(generator.generate(&[request]))?.swap_remove(0);
+        let image = block_on(generator.generate_one(&request))?;
         let seconds = start.elapsed().as_secs_f64();
         image.save(given.get(out)?)?;
         Ok(seconds)

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use futures::executor::block_on;
-use imagerag::Image;
 use imagerag::gallery::{Fingerprint, Found, Gallery, SearchOptions};
 use imagerag::reference::Filter;
+use imagerag::{EmbedderExt, Image};
 use serde_json::json;
 
 use crate::encoder::Encoder;
@@ -62,8 +62,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let embedder = options.encoder.load(true)?;
     gallery.fingerprint().check(&block_on(Fingerprint::of(&embedder))?)?;
     let queries = match (&options.text, &options.image) {
-        (Some(text), _) => block_on(embedder.embed_texts(&[text]))?,
-        (None, Some(path)) => block_on(embedder.embed_images(&[Image::open(path)?]))?,
+        (Some(text), _) => vec![block_on(embedder.embed_text(text))?],
+        (None, Some(path)) => vec![block_on(embedder.embed_image(&Image::open(path)?))?],
         (None, None) => Vec::new(),
     };
     let mut found =

@@ -7,7 +7,7 @@ use futures::executor::block_on;
 use imagerag::conditioner::Conditioning;
 use imagerag::generator::{GenerateRequest, Progress};
 use imagerag::reference::{Caption, Provenance, Reference, Source};
-use imagerag::{Conditioner, Generator, Image, Result};
+use imagerag::{Conditioner, Generator, GeneratorExt, Image, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::picture::Picture;
@@ -53,17 +53,16 @@ pub(crate) fn draw(
         shown.set_position(step.index as u64);
     });
     let began = Instant::now();
-    let images = block_on(generator.generate(std::slice::from_ref(&request)));
+    let image = block_on(generator.generate_one(&request));
     let steps = bar.position();
     bar.finish_and_clear();
-    for image in images? {
-        let (width, height) = (image.width(), image.height());
-        for warning in request.conditioning.warnings(width, height) {
-            println!("warning    {warning}");
-        }
-        println!("drawn      {width}x{height}, {steps} steps, {:.1?}", began.elapsed());
-        image.save(&picture.out)?;
+    let image = image?;
+    let (width, height) = (image.width(), image.height());
+    for warning in request.conditioning.warnings(width, height) {
+        println!("warning    {warning}");
     }
+    println!("drawn      {width}x{height}, {steps} steps, {:.1?}", began.elapsed());
+    image.save(&picture.out)?;
     println!("wrote      {}", picture.out.display());
     Ok(())
 }

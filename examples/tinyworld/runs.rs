@@ -11,7 +11,7 @@ use imagerag::conditioner::{Conditioning, ConditioningKind};
 use imagerag::generator::GenerateRequest;
 use imagerag::reference::{Provenance, Reference};
 use imagerag::retriever::{Catalog, RetrieveRequest};
-use imagerag::{Generator, Image, RagOutcome, RagPipeline, Result, Retriever};
+use imagerag::{Generator, GeneratorExt, Image, RagOutcome, RagPipeline, Result, Retriever};
 use serde::Deserialize;
 
 use crate::sheet::Row;
@@ -148,11 +148,11 @@ impl<G: Generator> Generator for Remembered<G> {
                 images.push(image);
                 continue;
             }
-            let drawn = self.generator.generate(std::slice::from_ref(request)).await?;
-            if let (true, Some(image)) = (is_draft, drawn.first()) {
+            let image = self.generator.generate_one(request).await?;
+            if is_draft {
                 drafts().insert(key, image.clone());
             }
-            images.extend(drawn);
+            images.push(image);
         }
         Ok(images)
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use super::{Critic, Critique, CritiqueRequest, Query, Verdict};
-use crate::embedder::{Embedder, Embedding};
+use crate::embedder::{Embedder, EmbedderExt, Embedding};
 use crate::image::Image;
 use crate::reference::Caption;
 use crate::text::words;
@@ -130,10 +130,7 @@ impl<E: Embedder> ZeroShotCritic<E> {
         named: Vec<&'a Concept>,
         image: &Image,
     ) -> Result<(Vec<&'a Concept>, String)> {
-        let image = self.embedder.embed_images(std::slice::from_ref(image)).await?;
-        let Some(image) = image.first() else {
-            return Err(Error::backend(self.embedder.to_string(), "no embedding for an image"));
-        };
+        let image = &self.embedder.embed_image(image).await?;
         let rival = self
             .concepts
             .iter()

@@ -1,5 +1,7 @@
 //! [`Embedder`]: texts and images to vectors of one space.
 
+#[cfg(all(test, feature = "tch"))]
+mod checks;
 #[cfg(feature = "tch")]
 mod clip;
 mod embedding;
@@ -11,11 +13,12 @@ mod siglip;
 mod two_towers;
 
 use std::fmt::{Debug, Display};
+use std::future::Future;
 
 use async_trait::async_trait;
 
 use crate::Result;
-use crate::forward::forward_part;
+use crate::forward::{forward_part, only};
 use crate::image::Image;
 
 #[cfg(feature = "tch")]
@@ -65,3 +68,26 @@ forward_part!(Embedder {
         (**self).preprocess(image)
     }
 });
+
+/// Embeds one text or one image. Every [`Embedder`] has these methods; nobody implements them.
+pub trait EmbedderExt: Embedder {
+    /// Embeds `text`.
+    ///
+    /// # Errors
+    /// Those of [`Embedder::embed_texts`]; [`Error::Backend`](crate::Error::Backend) when that gives
+    /// another number of embeddings than one.
+    fn embed_text(&self, text: &str) -> impl Future<Output = Result<Embedding>> + Send {
+        async move { only(self, "embedding", self.embed_texts(&[text]).await?) }
+    }
+
+    /// Embeds `image`.
+    ///
+    /// # Errors
+    /// Those of [`Embedder::embed_images`]; [`Error::Backend`](crate::Error::Backend) when that gives
+    /// another number of embeddings than one.
+    fn embed_image(&self, image: &Image) -> impl Future<Output = Result<Embedding>> + Send {
+        async move { only(self, "embedding", self.embed_images(std::slice::from_ref(image)).await?) }
+    }
+}
+
+impl<E: Embedder + ?Sized> EmbedderExt for E {}

@@ -2,44 +2,35 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
-
 use super::{ClipEmbedder, Embedder, SiglipEmbedder};
-use crate::models::common::json::read_json;
+use crate::Result;
+use crate::models::common::fields::Fields;
 use crate::models::{DType, Device};
-use crate::{Error, Result};
 
 /// The embedder of the checkpoint in `folder`: a [`ClipEmbedder`] or a [`SiglipEmbedder`], by the
 /// `model_type` in its `config.json`.
 ///
 /// # Errors
-/// [`Error::InvalidFile`] when the checkpoint is neither; those of [`ClipEmbedder::load`] and
+/// [`Error::InvalidFile`](crate::Error::InvalidFile) when the checkpoint is neither; those of [`ClipEmbedder::load`] and
 /// [`SiglipEmbedder::load`].
 pub fn open_embedder(
     folder: impl AsRef<Path>,
     device: Device,
     dtype: DType,
 ) -> Result<Box<dyn Embedder>> {
-    #[derive(Deserialize)]
-    struct File {
-        model_type: Option<String>,
-    }
     let folder = folder.as_ref();
-    let path = folder.join("config.json");
-    let File { model_type } = read_json(&path)?;
-    match model_type.as_deref() {
+    let fields = Fields::open(&folder.join("config.json"))?;
+    match fields.value("model_type").as_str() {
         Some("clip") => Ok(Box::new(ClipEmbedder::load(folder, device, dtype)?)),
         Some("siglip") => Ok(Box::new(SiglipEmbedder::load(folder, device, dtype)?)),
-        other => {
-            let found = other.unwrap_or("no such field");
-            Err(Error::invalid_file(path, "model_type", "clip or siglip", found))
-        }
+        _ => Err(fields.invalid("model_type", "clip or siglip", fields.found("model_type"))),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use crate::models::common::golden::fixture;
 
     #[test]

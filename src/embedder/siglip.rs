@@ -1,18 +1,17 @@
 //! [`SiglipEmbedder`]: texts and images to the space of a SigLIP checkpoint.
 
-use std::fmt;
 use std::path::Path;
 
-use async_trait::async_trait;
 use tch::Tensor;
 
-use super::two_towers::{Towers, TwoTowers};
-use super::{Embedder, Embedding};
+use super::Embedding;
+use super::two_towers::{Towers, TwoTowers, embedder_of_towers};
+use crate::Result;
 use crate::models::common::preprocess::{Family, Preprocessor};
+use crate::models::common::weights::Weights;
 use crate::models::siglip::{Logits, SiglipConfig, SiglipModel};
 use crate::models::tokenizers::siglip::Tokenizer;
 use crate::models::{DType, Device};
-use crate::{Image, Result};
 
 /// Embeds with a SigLIP checkpoint on libtorch, such as `google/siglip-so400m-patch14-384`, or with
 /// a SigLIP 2 of one resolution, such as `google/siglip2-base-patch16-224`.
@@ -22,7 +21,7 @@ use crate::{Image, Result};
 /// first come, first served; dropping a call's future stops it at the next batch of 32.
 #[derive(Debug)]
 pub struct SiglipEmbedder {
-    towers: TwoTowers<Siglip>,
+    towers: TwoTowers,
     logits: Logits,
 }
 
@@ -43,17 +42,18 @@ impl SiglipEmbedder {
     /// file is missing or does not hold what it should.
     pub fn load(folder: impl AsRef<Path>, device: Device, dtype: DType) -> Result<Self> {
         let folder = folder.as_ref().to_owned();
-        let config = SiglipConfig::open(&folder)?;
-        let preprocessor = Preprocessor::open(&folder, config.vision.image_size, Family::SIGLIP)?;
+        let config = SiglipConfig::read(&folder.join("config.json"))?;
+        let (text, vision) = (config.text, config.vision);
+        let preprocessor = Preprocessor::open(&folder, vision.image_size, Family::SIGLIP)?;
+        let name = format!("SigLIP {}", vision.name(&NAMES));
         let logits = Logits::open(&folder)?;
-        let positions = usize::try_from(config.text.max_position_embeddings).unwrap_or(0);
         let load = move |device| {
-            let tokenizer = Tokenizer::open(&folder, positions)?;
-            let model = SiglipModel::open(&folder, device, dtype.kind())?;
-            Ok(Siglip { model, tokenizer })
+            let most = usize::try_from(text.max_tokens).unwrap_or(0);
+            let tokenizer = Tokenizer::open(&folder, most)?;
+            let weights = Weights::open(&folder, device, dtype.kind())?;
+            Ok(Siglip { model: SiglipModel::new(&weights, &config)?, tokenizer })
         };
-        let name = name_of(&config);
-        let towers = TwoTowers::start(name, config.dim, preprocessor, device, load)?;
+        let towers = TwoTowers::start(name, config.dim(), preprocessor, device, load)?;
         Ok(Self { towers, logits })
     }
 
@@ -63,6 +63,12 @@ impl SiglipEmbedder {
         self.logits.probability(text.similarity(image))
     }
 }
+
+embedder_of_towers!(SiglipEmbedder);
+
+/// Google's image towers, by width and layers.
+const NAMES: [(i64, i64, &str); 4] =
+    [(768, 12, "B"), (1024, 24, "L"), (1152, 27, "SO400M"), (1536, 40, "g-opt")];
 
 impl Towers for Siglip {
     fn texts(&self, texts: &[String]) -> Result<Tensor> {
@@ -75,100 +81,22 @@ impl Towers for Siglip {
     }
 }
 
-#[async_trait]
-impl Embedder for SiglipEmbedder {
-    fn dim(&self) -> usize {
-        self.towers.dim
-    }
-
-    async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
-        self.towers.embed_texts(texts).await
-    }
-
-    async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>> {
-        self.towers.embed_images(images).await
-    }
-
-    fn preprocess(&self, image: &Image) -> Image {
-        self.towers.preprocess(image)
-    }
-}
-
-/// `SigLIP SO400M/14@384` by the sizes of Google's image towers.
-fn name_of(config: &SiglipConfig) -> String {
-    let vision = &config.vision;
-    let size = match (vision.sizes.hidden_size, vision.sizes.num_hidden_layers) {
-        (768, 12) => "B".to_owned(),
-        (1024, 24) => "L".to_owned(),
-        (1152, 27) => "SO400M".to_owned(),
-        (1536, 40) => "g-opt".to_owned(),
-        (width, layers) => format!("{width}x{layers}"),
-    };
-    let side = match vision.image_size {
-        224 => String::new(),
-        side => format!("@{side}"),
-    };
-    format!("SigLIP {size}/{}{side}", vision.patch_size)
-}
-
-impl fmt::Display for SiglipEmbedder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.towers.name)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::PathBuf;
 
     use futures::executor::block_on;
 
     use super::*;
     use crate::Error;
-    use crate::embedder::two_towers::{BATCH, rows};
-    use crate::models::common::golden::{dtype, fixture, place, recorded, tolerance};
-    use crate::models::common::json::read_json;
+    use crate::embedder::Embedder;
+    use crate::embedder::checks::{assert_near, assert_recorded};
+    use crate::models::common::golden::{
+        copy, dtype, fixture, pictures, place, recorded, texts, tolerance,
+    };
 
     fn load(folder: &str) -> Result<SiglipEmbedder> {
         SiglipEmbedder::load(fixture(folder), place(), dtype())
-    }
-
-    fn io(folder: &str) -> PathBuf {
-        fixture(folder).join("io.safetensors")
-    }
-
-    fn expected(folder: &str, name: &str) -> Vec<Embedding> {
-        rows("expected", &recorded(&io(folder), name)).unwrap()
-    }
-
-    fn texts(folder: &str) -> Vec<String> {
-        #[derive(serde::Deserialize)]
-        struct Io {
-            texts: Vec<String>,
-        }
-        let Io { texts } = read_json(&fixture(folder).join("io.json")).unwrap();
-        texts
-    }
-
-    fn images(folder: &str) -> Vec<Image> {
-        let image = |i| {
-            let bytes = recorded(&io(folder), &format!("image.{i}")).to_kind(tch::Kind::Uint8);
-            let size = bytes.size();
-            let pixels = Vec::<u8>::try_from(bytes.flatten(0, -1)).unwrap();
-            Image::new(size[1] as u32, size[0] as u32, pixels).unwrap()
-        };
-        (0..3).map(image).collect()
-    }
-
-    #[track_caller]
-    fn assert_same(found: &[Embedding], expected: &[Embedding]) {
-        assert_eq!(found.len(), expected.len());
-        for (found, expected) in found.iter().zip(expected) {
-            for (a, b) in found.values().iter().zip(expected.values()) {
-                assert!(f64::from((a - b).abs()) < tolerance(1e-5), "{found:?} {expected:?}");
-            }
-        }
     }
 
     #[test]
@@ -178,40 +106,19 @@ mod tests {
         {
             let siglip = load(folder).unwrap();
             assert_eq!((siglip.dim(), siglip.to_string().as_str()), (dim, name));
-            let texts = texts(folder);
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let texts = block_on(siglip.embed_texts(&texts)).unwrap();
-            assert_same(&texts, &expected(folder, "text_features"));
-            let images = images(folder);
-            let prepared: Vec<Image> =
-                images.iter().map(|image| siglip.preprocess(image)).collect();
-            let images = block_on(siglip.embed_images(&images)).unwrap();
-            assert_same(&images, &expected(folder, "image_features"));
-            assert_same(&block_on(siglip.embed_images(&prepared)).unwrap(), &images);
-            let probabilities = recorded(&io(folder), "probabilities"); // [texts, images]
-            for (row, text) in texts.iter().enumerate() {
+            assert_recorded(&siglip, folder);
+            let folder = fixture(folder);
+            let probabilities = recorded(&folder.join("io.safetensors"), "probabilities"); // [texts, images]
+            let images = block_on(siglip.embed_images(&pictures(&folder))).unwrap();
+            for (row, text) in texts(&folder).iter().enumerate() {
+                let text = &block_on(siglip.embed_texts(&[text])).unwrap()[0];
                 for (column, image) in images.iter().enumerate() {
                     let expected = probabilities.double_value(&[row as i64, column as i64]);
-                    let found = siglip.probability(text, image);
-                    assert!(
-                        (f64::from(found) - expected).abs() < tolerance(1e-5),
-                        "{found} {expected}"
-                    );
+                    let found = f64::from(siglip.probability(text, image));
+                    assert!((found - expected).abs() < tolerance(1e-5), "{found} {expected}");
                 }
             }
         }
-    }
-
-    #[test]
-    fn more_than_a_batch_is_embedded_in_order() {
-        let siglip = load("siglip/model").unwrap();
-        let texts = texts("siglip/model");
-        let many: Vec<&str> =
-            texts.iter().map(String::as_str).cycle().take(BATCH * 2 + 1).collect();
-        let found = block_on(siglip.embed_texts(&many)).unwrap();
-        let expected = expected("siglip/model", "text_features");
-        let cycled: Vec<Embedding> = expected.into_iter().cycle().take(many.len()).collect();
-        assert_same(&found, &cycled);
     }
 
     #[cfg(feature = "testing")]
@@ -226,13 +133,7 @@ mod tests {
     fn half_precision_stays_near() {
         let folder = "siglip/model";
         for dtype in [DType::F16, DType::Bf16] {
-            let siglip = SiglipEmbedder::load(fixture(folder), place(), dtype).unwrap();
-            let texts = block_on(siglip.embed_texts(&["a photo of a bird"])).unwrap();
-            assert!(texts[0].similarity(&expected(folder, "text_features")[0]) > 0.995, "{dtype}");
-            let images = block_on(siglip.embed_images(&images(folder))).unwrap();
-            for (found, expected) in images.iter().zip(expected(folder, "image_features")) {
-                assert!(found.similarity(&expected) > 0.995, "{dtype}");
-            }
+            assert_near(&SiglipEmbedder::load(fixture(folder), place(), dtype).unwrap(), folder);
         }
     }
 
@@ -253,11 +154,7 @@ mod tests {
             ("preprocessor_config.json", Some(r#"{"size": {"height": 9, "width": 24}}"#), "24x24"),
             ("config.json", Some(r#"{"model_type": "siglip"}"#), "text_config"),
         ] {
-            let folder = tempfile::tempdir().unwrap();
-            for entry in fs::read_dir(fixture("siglip/model")).unwrap() {
-                let from = entry.unwrap().path();
-                fs::copy(&from, folder.path().join(from.file_name().unwrap())).unwrap();
-            }
+            let folder = copy(&fixture("siglip/model"));
             let path = folder.path().join(file);
             match content {
                 Some(content) => fs::write(path, content).unwrap(),

@@ -23,24 +23,25 @@ pub(crate) trait Towers: 'static {
     fn images(&self, pixels: &Tensor) -> Result<Tensor>;
 }
 
-/// Both towers, on their thread.
+/// Both towers of a checkpoint, on their thread.
 #[derive(Debug)]
-pub(crate) struct TwoTowers<T> {
-    worker: Worker<T>,
+pub(crate) struct TwoTowers {
+    worker: Worker<Box<dyn Towers>>,
     preprocessor: Arc<Preprocessor>,
     pub(crate) name: String,
     pub(crate) dim: usize,
 }
 
-impl<T: Towers> TwoTowers<T> {
+impl TwoTowers {
     /// Starts the thread and lets it `load` the towers on `device`.
-    pub(crate) fn start(
+    pub(crate) fn start<T: Towers>(
         name: String,
         dim: i64,
         preprocessor: Preprocessor,
         device: Device,
         load: impl FnOnce(tch::Device) -> Result<T> + Send + 'static,
     ) -> Result<Self> {
+        let load = |device| Ok(Box::new(load(device)?) as Box<dyn Towers>);
         let worker = Worker::spawn(name.clone(), device, load)?;
         let dim = usize::try_from(dim).unwrap_or(0);
         Ok(Self { worker, preprocessor: Arc::new(preprocessor), name, dim })
@@ -48,12 +49,13 @@ impl<T: Towers> TwoTowers<T> {
 
     pub(crate) async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
         let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
-        self.embed(texts, T::texts).await
+        self.embed(texts, |towers, batch| towers.texts(batch)).await
     }
 
     pub(crate) async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>> {
         let preprocessor = Arc::clone(&self.preprocessor);
-        let embed = move |towers: &T, batch: &[Image]| towers.images(&preprocessor.forward(batch));
+        let embed =
+            move |towers: &dyn Towers, batch: &[Image]| towers.images(&preprocessor.forward(batch));
         self.embed(images.to_vec(), embed).await
     }
 
@@ -64,20 +66,52 @@ impl<T: Towers> TwoTowers<T> {
     async fn embed<I: Send + 'static>(
         &self,
         inputs: Vec<I>,
-        tower: impl Fn(&T, &[I]) -> Result<Tensor> + Send + 'static,
+        tower: impl Fn(&dyn Towers, &[I]) -> Result<Tensor> + Send + 'static,
     ) -> Result<Vec<Embedding>> {
         let name = self.name.clone();
-        let work = move |towers: &mut T, cancel: &Cancel| {
+        let work = move |towers: &mut Box<dyn Towers>, cancel: &Cancel| {
             let mut embeddings = Vec::with_capacity(inputs.len());
             for batch in inputs.chunks(BATCH) {
                 cancel.check()?;
-                embeddings.extend(rows(&name, &tower(towers, batch)?)?);
+                embeddings.extend(rows(&name, &tower(&**towers, batch)?)?);
             }
             Ok(embeddings)
         };
         self.worker.run(work).await
     }
 }
+
+/// Makes `$Embedder`, whose field `towers` is a [`TwoTowers`], an [`Embedder`](super::Embedder).
+macro_rules! embedder_of_towers {
+    ($Embedder:ident) => {
+        #[::async_trait::async_trait]
+        impl $crate::embedder::Embedder for $Embedder {
+            fn dim(&self) -> usize {
+                self.towers.dim
+            }
+            async fn embed_texts(&self, texts: &[&str]) -> $crate::Result<Vec<Embedding>> {
+                self.towers.embed_texts(texts).await
+            }
+            async fn embed_images(
+                &self,
+                images: &[$crate::Image],
+            ) -> $crate::Result<Vec<Embedding>> {
+                self.towers.embed_images(images).await
+            }
+            fn preprocess(&self, image: &$crate::Image) -> $crate::Image {
+                self.towers.preprocess(image)
+            }
+        }
+
+        impl ::std::fmt::Display for $Embedder {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.write_str(&self.towers.name)
+            }
+        }
+    };
+}
+
+pub(crate) use embedder_of_towers;
 
 /// The rows of `[b, dim]` features, each of length 1.
 pub(crate) fn rows(name: &str, features: &Tensor) -> Result<Vec<Embedding>> {

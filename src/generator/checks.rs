@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use futures::executor::block_on;
 
-use super::{GenerateRequest, Generator, Progress};
+use super::{GenerateRequest, Generator, GeneratorExt, Progress};
 use crate::models::common::golden::place;
 use crate::models::{DType, Device};
 use crate::{Error, Image, Result};
 
 /// One image.
 pub(super) fn draw(generator: &dyn Generator, request: GenerateRequest) -> Result<Image> {
-    block_on(generator.generate(&[request])).map(|mut images| images.remove(0))
+    block_on(generator.generate_one(&request))
 }
 
 /// Largest and mean difference of two images, in 1/255.

@@ -18,12 +18,13 @@ mod sdxl;
 mod size;
 
 use std::fmt::{Debug, Display};
+use std::future::Future;
 
 use async_trait::async_trait;
 
 use crate::Result;
 use crate::conditioner::ConditioningKind;
-use crate::forward::forward_part;
+use crate::forward::{forward_part, only};
 use crate::image::Image;
 
 #[cfg(feature = "tch")]
@@ -59,3 +60,20 @@ forward_part!(Generator {
         (**self).generate(requests).await
     }
 });
+
+/// Draws one image. Every [`Generator`] has this method; nobody implements it.
+pub trait GeneratorExt: Generator {
+    /// Draws the image for `request`.
+    ///
+    /// # Errors
+    /// Those of [`Generator::generate`]; [`Error::Backend`](crate::Error::Backend) when that gives
+    /// another number of images than one.
+    fn generate_one(
+        &self,
+        request: &GenerateRequest,
+    ) -> impl Future<Output = Result<Image>> + Send {
+        async move { only(self, "image", self.generate(std::slice::from_ref(request)).await?) }
+    }
+}
+
+impl<G: Generator + ?Sized> GeneratorExt for G {}

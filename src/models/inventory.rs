@@ -117,8 +117,11 @@ mod tests {
     fn what_is_not_known_is_named() {
         let error = inventory("flux", "config.json").unwrap_err().to_string();
         assert!(error.contains("sdxl-unet") && error.contains("found flux"), "{error}");
-        let error = inventory("clip", "/no/such/config.json").unwrap_err();
-        assert!(matches!(error, Error::Io { .. }), "{error}");
+        for component in COMPONENTS {
+            assert!(error.contains(component), "{error}");
+            let error = inventory(component, "/no/such/config.json").unwrap_err();
+            assert!(matches!(error, Error::Io { .. }), "{component}: {error}");
+        }
         let vae = fixture("inventories/vae.config.json");
         for component in [
             "sdxl-unet",

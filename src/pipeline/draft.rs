@@ -1,9 +1,9 @@
 //! Stage 1: prompt to draft.
 
-use super::generate::draw;
 use super::run::Run;
 use super::{Record, Stage, TracedImage};
 use crate::Result;
+use crate::generator::GeneratorExt;
 
 impl Run<'_> {
     /// Draws the prompt as it is, with the caller's own references where there are some.
@@ -19,7 +19,7 @@ impl Run<'_> {
         if let Some(conditioned) = conditioned {
             request.conditioning = conditioned.conditioning;
         }
-        let image = draw(&*self.pipeline.generator, &request).await;
+        let image = self.pipeline.generator.generate_one(&request).await;
         let image =
             self.end(begun, image, |image| Record::Image(TracedImage::new(&request, image)))?;
         self.keep(image, own, true);

@@ -2,10 +2,10 @@
 
 use super::Refusal;
 use super::run::Run;
-use crate::embedder::{Embedder, Embedding};
+use crate::Result;
+use crate::embedder::EmbedderExt;
 use crate::image::Image;
 use crate::reference::Reference;
-use crate::{Error, Result};
 
 impl Run<'_> {
     /// Refuses `candidate` where it is not closer to its caption than the draft by the margin: it
@@ -24,33 +24,20 @@ impl Run<'_> {
         let caption = match self.caption_embeddings.get(text) {
             Some(caption) => caption.clone(),
             None => {
-                let caption = only(embedder, embedder.embed_texts(&[text]).await?)?;
+                let caption = embedder.embed_text(text).await?;
                 self.caption_embeddings.insert(text.clone(), caption.clone());
                 caption
             }
         };
         let draft = match &self.draft_embedding {
             Some(draft) => draft.clone(),
-            None => only(embedder, embedder.embed_images(&[draft]).await?)?,
+            None => embedder.embed_image(&draft).await?,
         };
         let draft = self.draft_embedding.insert(draft).similarity(&caption);
 
         // 2. How close the reference is.
-        let images = embedder.embed_images(std::slice::from_ref(image)).await?;
-        let reference = only(embedder, images)?.similarity(&caption);
+        let reference = embedder.embed_image(image).await?.similarity(&caption);
         let refused = reference - draft < margin;
         Ok(refused.then_some(Refusal::KnownAlready { reference, draft, margin }))
-    }
-}
-
-/// The one embedding of one input.
-fn only(embedder: &dyn Embedder, embeddings: Vec<Embedding>) -> Result<Embedding> {
-    let found = embeddings.len();
-    match <[Embedding; 1]>::try_from(embeddings) {
-        Ok([embedding]) => Ok(embedding),
-        Err(_) => Err(Error::backend(
-            embedder.to_string(),
-            format!("expected 1 embedding for 1 input, found {found}"),
-        )),
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use futures::executor::block_on;
 use imagerag::Image;
-use imagerag::embedder::{Embedder, Embedding};
+use imagerag::embedder::{EmbedderExt, Embedding};
 use imagerag::gallery::{ContentHash, Fingerprint, Gallery, ImageRecord, Pixels};
 use imagerag::reference::Metadata;
 use imagerag::testing::FakeEmbedder;
@@ -70,6 +70,6 @@ pub(crate) fn picture(folder: &Path, name: &str, image: &Image) -> (ImageRecord,
         pixels: Pixels::File(path),
         metadata: Metadata { license: Some("CC0-1.0".into()), ..Metadata::default() },
     };
-    let embedding = block_on(FakeEmbedder.embed_images(std::slice::from_ref(image))).unwrap();
-    (record, embedding[0].clone())
+    let embedding = block_on(FakeEmbedder.embed_image(image)).unwrap();
+    (record, embedding)
 }

@@ -7,7 +7,7 @@ use imagerag::index::VectorIndex;
 use imagerag::reference::{Caption, Metadata};
 use imagerag::retriever::{MilvusIndexType, MilvusRetriever, RetrieveRequest};
 use imagerag::testing::{FakeEmbedder, solid};
-use imagerag::{Embedder, Error, Retriever};
+use imagerag::{EmbedderExt, Error, Retriever};
 
 use std::path::Path;
 
@@ -139,8 +139,7 @@ fn retrieves_pixels_from_where_the_gallery_has_them() {
     let there = block_on(Gallery::open_or_create(there, &FakeEmbedder)).unwrap();
     let hash = ContentHash::of(&std::fs::read(&path).unwrap());
     let record = ImageRecord { hash, pixels: Pixels::File(path.clone()), ..record(0) };
-    let embedding =
-        block_on(FakeEmbedder.embed_images(std::slice::from_ref(&red))).unwrap().remove(0);
+    let embedding = block_on(FakeEmbedder.embed_image(&red)).unwrap();
     there.writer().unwrap().add(&[(record, embedding)]).unwrap();
     let index =
         block_on(there.to_milvus(&milvus, &name, MilvusIndexType::Flat, |_, _| {})).unwrap();

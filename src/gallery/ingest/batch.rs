@@ -2,7 +2,7 @@
 
 use super::workers::Outcome;
 use super::{IngestProgress, rejected};
-use crate::embedder::{Embedder, Embedding};
+use crate::embedder::{Embedder, EmbedderExt, Embedding};
 use crate::gallery::{Added, Fingerprint, GalleryWriter, ImageRecord, Rejected};
 use crate::{Error, Image, Result};
 
@@ -92,9 +92,8 @@ async fn embed(
     };
     let before = embedded.len();
     for (record, picture) in records.into_iter().zip(pictures) {
-        match embedder.embed_images(&[picture]).await.map(|mut one| one.pop()) {
-            Ok(Some(embedding)) => embedded.push((record, embedding)),
-            Ok(None) => rejections.push(rejected(record.source, none_given(embedder))),
+        match embedder.embed_image(&picture).await {
+            Ok(embedding) => embedded.push((record, embedding)),
             Err(reason) => rejections.push(rejected(record.source, reason)),
         }
     }
@@ -103,8 +102,4 @@ async fn embed(
         return Err(failed);
     }
     Ok(())
-}
-
-fn none_given(embedder: &dyn Embedder) -> Error {
-    Error::backend(embedder.to_string(), "expected one embedding, found none")
 }

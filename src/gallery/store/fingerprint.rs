@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::embedder::{Embedder, Embedding};
+use crate::embedder::{Embedder, EmbedderExt, Embedding};
 use crate::{Error, Image, Result};
 
 /// What tells the encoder of a gallery from another: not its name, which says nothing of weights,
@@ -33,13 +33,8 @@ impl Fingerprint {
     /// Those of the embedder; [`Error::Backend`] when it keeps its contract in number or dimension
     /// of the embeddings not.
     pub async fn of<E: Embedder + ?Sized>(embedder: &E) -> Result<Self> {
-        let texts = embedder.embed_texts(&[TEXT]).await?;
-        let pictures = embedder.embed_images(&[picture()?]).await?;
-        let (Ok([text]), Ok([picture])) =
-            (<[Embedding; 1]>::try_from(texts), <[Embedding; 1]>::try_from(pictures))
-        else {
-            return Err(Error::backend(embedder.to_string(), "expected one embedding an input"));
-        };
+        let text = embedder.embed_text(TEXT).await?;
+        let picture = embedder.embed_image(&picture()?).await?;
         for probe in [&text, &picture] {
             if probe.dim() != embedder.dim() {
                 return Err(Error::backend(

@@ -67,10 +67,10 @@ impl Checkpoint {
         let (packed, four) =
             (PATCH.pow(2) * self.vae.latent_channels, "four times the VAE's latent_channels");
         let (states, text) = (self.text_encoder_2.d_model, "the width of text_encoder_2");
-        let (pooled, whole) = (self.text_encoder.hidden_size, "the width of text_encoder");
+        let (pooled, whole) = (self.text_encoder.sizes.encoder.width, "the width of text_encoder");
         for (field, found, expected, whose) in [
             ("in_channels", transformer.in_channels, packed, four),
-            ("out_channels", transformer.out_channels(), packed, four),
+            ("out_channels", transformer.out_channels, packed, four),
             ("joint_attention_dim", transformer.joint_attention_dim, states, text),
             ("pooled_projection_dim", transformer.pooled_projection_dim, pooled, whole),
         ] {

@@ -42,7 +42,7 @@ impl TextEncoders {
         let (config, config_2) = (&checkpoint.text_encoder, &checkpoint.text_encoder_2);
         let path = folder("tokenizer");
         let tokenizer = Tokenizer::open(&path)?;
-        let most = usize::try_from(config.max_position_embeddings).unwrap_or(2);
+        let most = usize::try_from(config.sizes.max_tokens).unwrap_or(2);
         let length = tokenizer.max_length().unwrap_or(most).min(most);
         require(&path, "model_max_length", length >= 2, "2 or more", length)?;
         Ok(Self {

@@ -27,7 +27,7 @@ fn tokens(space: &str, pictures: &[Image]) -> ImageTokens {
     let _guard = tch::no_grad_guard();
     let (folder, device) = (fixture("image_encoder"), tch::Device::Cpu);
     let config = VisionConfig::open(&folder).unwrap();
-    let side = usize::try_from(config.image_size).unwrap();
+    let side = usize::try_from(config.sizes.image_size).unwrap();
     let pixels = Preprocessor::of(Family::CLIP, side).forward(pictures);
     let vision = VisionModel::open(&folder, device, Kind::Float).unwrap();
     let resampler = Resampler::open(&fixture("adapter.safetensors"), device, Kind::Float).unwrap();

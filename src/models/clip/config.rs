@@ -2,82 +2,45 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
-
-use crate::models::common::json::{parse_json, positive, read_text, require};
+use crate::Result;
+use crate::models::common::encoder::EncoderConfig;
+use crate::models::common::fields::{Fields, MAX_WIDTH};
 use crate::models::common::layers::Activation;
-use crate::{Error, Result};
+use crate::models::common::towers::{TextSizes, VisionSizes};
 
-/// A text tower. A field that the file leaves out has transformers' default.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default)]
-pub(crate) struct TextConfig {
+/// A tower, in a folder of its own or part of a whole model.
+#[derive(Clone, Debug)]
+pub(crate) struct TowerConfig<S> {
     pub(crate) architectures: Option<Vec<String>>,
-    pub(crate) vocab_size: i64,
-    pub(crate) hidden_size: i64,
-    pub(crate) intermediate_size: i64,
     pub(crate) projection_dim: Option<i64>,
-    pub(crate) num_hidden_layers: i64,
-    pub(crate) num_attention_heads: i64,
-    pub(crate) max_position_embeddings: i64,
-    pub(crate) hidden_act: Activation,
-    pub(crate) layer_norm_eps: f64,
-    pub(crate) eos_token_id: i64,
+    pub(crate) sizes: S,
 }
 
-impl Default for TextConfig {
-    fn default() -> Self {
-        // `CLIPTextConfig` in transformers.
-        Self {
-            architectures: None,
-            vocab_size: 49_408,
-            hidden_size: 512,
-            intermediate_size: 2048,
-            projection_dim: Some(512),
-            num_hidden_layers: 12,
-            num_attention_heads: 8,
-            max_position_embeddings: 77,
-            hidden_act: Activation::QuickGelu,
-            layer_norm_eps: 1e-5,
-            eos_token_id: 49_407,
-        }
+pub(crate) type TextConfig = TowerConfig<TextSizes>;
+pub(crate) type VisionConfig = TowerConfig<VisionSizes>;
+
+/// What tells CLIP's text tower from its image tower.
+pub(crate) trait Sizes: Sized {
+    /// The name in a config of its own.
+    const MODEL_TYPE: &'static str;
+
+    /// The sizes in `fields`, with transformers' defaults.
+    fn read(fields: &Fields) -> Result<Self>;
+}
+
+impl Sizes for TextSizes {
+    const MODEL_TYPE: &'static str = "clip_text_model";
+
+    fn read(fields: &Fields) -> Result<Self> {
+        Self::read_or(fields, TEXT)
     }
 }
 
-/// An image tower. A field that the file leaves out has transformers' default.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default)]
-pub(crate) struct VisionConfig {
-    pub(crate) architectures: Option<Vec<String>>,
-    pub(crate) hidden_size: i64,
-    pub(crate) intermediate_size: i64,
-    pub(crate) projection_dim: Option<i64>,
-    pub(crate) num_hidden_layers: i64,
-    pub(crate) num_attention_heads: i64,
-    pub(crate) num_channels: i64,
-    pub(crate) image_size: i64,
-    pub(crate) patch_size: i64,
-    pub(crate) hidden_act: Activation,
-    pub(crate) layer_norm_eps: f64,
-}
+impl Sizes for VisionSizes {
+    const MODEL_TYPE: &'static str = "clip_vision_model";
 
-impl Default for VisionConfig {
-    fn default() -> Self {
-        // `CLIPVisionConfig` in transformers.
-        Self {
-            architectures: None,
-            hidden_size: 768,
-            intermediate_size: 3072,
-            projection_dim: Some(512),
-            num_hidden_layers: 12,
-            num_attention_heads: 12,
-            num_channels: 3,
-            image_size: 224,
-            patch_size: 32,
-            hidden_act: Activation::QuickGelu,
-            layer_norm_eps: 1e-5,
-        }
+    fn read(fields: &Fields) -> Result<Self> {
+        Self::read_or(fields, VISION)
     }
 }
 
@@ -89,160 +52,89 @@ pub(crate) struct ClipConfig {
     pub(crate) projection_dim: i64,
 }
 
-impl TextConfig {
+/// `CLIPTextConfig` in transformers.
+const TEXT: TextSizes = TextSizes {
+    encoder: EncoderConfig {
+        width: 512,
+        mlp: 2048,
+        layers: 12,
+        heads: 8,
+        eps: 1e-5,
+        activation: Activation::QuickGelu,
+        causal: true,
+    },
+    vocab_size: 49_408,
+    max_tokens: 77,
+    eos_token_id: 49_407,
+};
+
+/// `CLIPVisionConfig` in transformers.
+const VISION: VisionSizes = VisionSizes {
+    encoder: EncoderConfig { width: 768, mlp: 3072, heads: 12, causal: false, ..TEXT.encoder },
+    image_size: 224,
+    patch_size: 32,
+};
+
+/// The default of all three classes in transformers.
+const PROJECTION: i64 = 512;
+
+impl<S: Sizes> TowerConfig<S> {
     /// The settings in `folder`.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         Self::read(&folder.join("config.json"))
     }
 
-    /// The settings in the file at `path`.
+    /// The settings in the file at `path`. A field that it leaves out has transformers' default.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        Self::parse(path, &read_text(path)?)
+        Self::alone(&Fields::open(path)?)
     }
 
-    /// The settings in `text`, which came from `path`.
-    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self> {
-        expect_type(path, text, "clip_text_model")?;
-        let config: Self = parse_json(path, text)?;
-        config.check(path)?;
-        Ok(config)
+    /// The settings in a file of its own.
+    pub(super) fn alone(fields: &Fields) -> Result<Self> {
+        // All fields have defaults, so any object would do.
+        if fields.is_written("model_type") || !fields.is_written("hidden_size") {
+            fields.is_named("model_type", S::MODEL_TYPE)?;
+        }
+        Self::new(fields)
     }
 
-    /// The width of the projection that the checkpoint's class has, if it has one.
+    fn new(fields: &Fields) -> Result<Self> {
+        let projection_dim = match fields.is_written("projection_dim") {
+            true => fields.optional_count("projection_dim", MAX_WIDTH)?,
+            false => Some(PROJECTION),
+        };
+        let architectures = fields.typed("architectures", None, "a list of names")?;
+        Ok(Self { architectures, projection_dim, sizes: S::read(fields)? })
+    }
+
+    /// The width of the projection that the checkpoint's class has, if it has one. A file that names
+    /// no class is taken for one without.
     pub(crate) fn projection(&self) -> Option<i64> {
-        projection(self.architectures.as_deref(), self.projection_dim)
+        let projects = |name: &String| name.ends_with("WithProjection") || name == "CLIPModel";
+        let known = self.architectures.as_ref().is_some_and(|names| names.iter().any(projects));
+        self.projection_dim.filter(|_| known)
     }
-
-    fn check(&self, path: &Path) -> Result<()> {
-        positive(path, "vocab_size", self.vocab_size)?;
-        positive(path, "max_position_embeddings", self.max_position_embeddings)?;
-        let sizes = [
-            self.hidden_size,
-            self.intermediate_size,
-            self.num_hidden_layers,
-            self.num_attention_heads,
-        ];
-        check(path, sizes, self.projection(), self.layer_norm_eps)
-    }
-}
-
-impl VisionConfig {
-    /// The settings in `folder`.
-    pub(crate) fn open(folder: &Path) -> Result<Self> {
-        Self::read(&folder.join("config.json"))
-    }
-
-    /// The settings in the file at `path`.
-    pub(crate) fn read(path: &Path) -> Result<Self> {
-        Self::parse(path, &read_text(path)?)
-    }
-
-    /// The settings in `text`, which came from `path`.
-    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self> {
-        expect_type(path, text, "clip_vision_model")?;
-        let config: Self = parse_json(path, text)?;
-        config.check(path)?;
-        Ok(config)
-    }
-
-    /// The width of the projection that the checkpoint's class has, if it has one.
-    pub(crate) fn projection(&self) -> Option<i64> {
-        projection(self.architectures.as_deref(), self.projection_dim)
-    }
-
-    fn check(&self, path: &Path) -> Result<()> {
-        require(path, "num_channels", self.num_channels == 3, "3", self.num_channels)?;
-        positive(path, "patch_size", self.patch_size)?;
-        let (side, patch) = (self.image_size, self.patch_size);
-        let expected = format!("{patch}, the patch_size, to {MAX_SIDE}");
-        require(path, "image_size", (patch..=MAX_SIDE).contains(&side), expected, side)?;
-        let sizes = [
-            self.hidden_size,
-            self.intermediate_size,
-            self.num_hidden_layers,
-            self.num_attention_heads,
-        ];
-        check(path, sizes, self.projection(), self.layer_norm_eps)
-    }
-}
-
-/// Refuses the settings of something else: all of ours have defaults, so any object would do.
-fn expect_type(path: &Path, text: &str, expected: &str) -> Result<()> {
-    let fields: Map<String, Value> = parse_json(path, text)?;
-    match fields.get("model_type") {
-        Some(found) => require(path, "model_type", found == expected, expected, found),
-        None => require(
-            path,
-            "model_type",
-            fields.contains_key("hidden_size"),
-            expected,
-            "no such field",
-        ),
-    }
-}
-
-/// The largest picture a tower may ask for, in pixels a side; released ones take at most 336.
-const MAX_SIDE: i64 = 8192;
-
-/// The largest width, depth or number of heads that is believed.
-const MAX_SIZE: i64 = 1 << 20;
-
-fn check(path: &Path, sizes: [i64; 4], projection: Option<i64>, eps: f64) -> Result<()> {
-    let names = ["hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"];
-    for (name, size) in names.into_iter().zip(sizes) {
-        let expected = format!("1 to {MAX_SIZE}");
-        require(path, name, (1..=MAX_SIZE).contains(&size), expected, size)?;
-    }
-    let [width, _, _, heads] = sizes;
-    let expected = format!("a multiple of {heads}, the num_attention_heads");
-    require(path, "hidden_size", width % heads == 0, expected, width)?;
-    require(path, "layer_norm_eps", eps.is_finite() && eps >= 0.0, "a number of at least 0", eps)?;
-    projection.map_or(Ok(()), |width| positive(path, "projection_dim", width))
-}
-
-/// The projection's width where the class of the checkpoint has a projection. A file that names no
-/// class is taken for one without.
-fn projection(architectures: Option<&[String]>, dim: Option<i64>) -> Option<i64> {
-    let projects = |name: &String| name.ends_with("WithProjection") || name == "CLIPModel";
-    architectures.is_some_and(|names| names.iter().any(projects)).then_some(dim).flatten()
 }
 
 impl ClipConfig {
-    /// The settings in `folder`.
-    pub(crate) fn open(folder: &Path) -> Result<Self> {
-        Self::read(&folder.join("config.json"))
-    }
-
-    /// The settings in the file at `path`.
+    /// The settings in the file at `path`. A field that it leaves out has transformers' default.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        Self::parse(path, &read_text(path)?)
+        Self::new(&Fields::open(path)?)
     }
 
-    /// The settings in `text`, which came from `path`.
-    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct File {
-            text_config: Option<TextConfig>,
-            vision_config: Option<VisionConfig>,
+    pub(super) fn new(fields: &Fields) -> Result<Self> {
+        let tower = |field: &str| match fields.object(&format!("{field}_dict"))? {
             // Older files repeat the settings here, and transformers lets these win.
-            text_config_dict: Option<TextConfig>,
-            vision_config_dict: Option<VisionConfig>,
-            projection_dim: Option<i64>,
-        }
-        let file: File = parse_json(path, text)?;
-        let missing =
-            |field: &str| Error::invalid_file(path, field, "the tower's settings", "none");
-        let text =
-            file.text_config_dict.or(file.text_config).ok_or_else(|| missing("text_config"))?;
-        let vision = file
-            .vision_config_dict
-            .or(file.vision_config)
-            .ok_or_else(|| missing("vision_config"))?;
-        // 512 is the default of `CLIPConfig` in transformers.
-        let projection_dim = file.projection_dim.unwrap_or(512);
-        positive(path, "projection_dim", projection_dim)?;
-        text.check(path)?;
-        vision.check(path)?;
-        Ok(Self { text, vision, projection_dim })
+            Some(tower) => Ok(tower),
+            None => fields.required_object(field),
+        };
+        let (text, vision) = (tower("text_config")?, tower("vision_config")?);
+        Ok(Self {
+            text: TextConfig::new(&text)?,
+            vision: VisionConfig::new(&vision)?,
+            projection_dim: fields
+                .optional_count("projection_dim", MAX_WIDTH)?
+                .unwrap_or(PROJECTION),
+        })
     }
 }

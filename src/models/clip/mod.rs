@@ -4,9 +4,7 @@ mod config;
 mod text;
 mod vision;
 
-use std::path::Path;
-
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::common::weights::Weights;
 use crate::Result;
@@ -23,12 +21,6 @@ pub(crate) struct ClipModel {
 }
 
 impl ClipModel {
-    /// The model in `folder`.
-    pub(crate) fn open(folder: &Path, device: tch::Device, kind: Kind) -> Result<Self> {
-        let config = ClipConfig::open(folder)?;
-        Self::new(&Weights::open(folder, device, kind)?, &config)
-    }
-
     pub(crate) fn new(weights: &Weights, config: &ClipConfig) -> Result<Self> {
         let dim = config.projection_dim;
         // Cosine similarity needs no scale; a checkpoint without it is no CLIP.

@@ -1,22 +1,23 @@
 //! Towers, whole models and tokens against what transformers recorded.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use tch::Kind;
 
 use super::*;
-use crate::models::common::golden::{assert_close, device, fixture, kind, recorded};
+use crate::Error;
+use crate::models::common::fields::Fields;
+use crate::models::common::golden::{
+    assert_close, device, fixture, kind, pictures, recorded, rows, texts,
+};
 use crate::models::common::json::read_json;
 use crate::models::common::preprocess::{Family, Preprocessor};
 use crate::models::tokenizers::clip::Tokenizer;
-use crate::{Error, Image};
 use serde::Deserialize;
 
 fn folder(name: &str) -> PathBuf {
     fixture("clip").join(name)
-}
-
-fn rows(ids: &Tensor) -> Vec<Vec<i64>> {
-    Vec::<Vec<i64>>::try_from(ids.to_kind(Kind::Int64)).unwrap()
 }
 
 fn text_model(name: &str, kind: Kind) -> TextModel {
@@ -84,31 +85,19 @@ fn half_precision_stays_near() {
 
 #[test]
 fn the_whole_model_equals_transformers() {
-    #[derive(Deserialize)]
-    struct Io {
-        texts: Vec<String>,
-    }
     let path = folder("model");
     let io = path.join("io.safetensors");
-    let model = ClipModel::open(&path, device(), kind()).unwrap();
+    let weights = Weights::open(&path, device(), kind()).unwrap();
+    let config = ClipConfig::read(&path.join("config.json")).unwrap();
+    let model = ClipModel::new(&weights, &config).unwrap();
     let tokenizer = Tokenizer::open(&path).unwrap();
-    let Io { texts } = read_json(&path.join("io.json")).unwrap();
-    let mut ids: Vec<Vec<i64>> =
-        texts.iter().map(|text| tokenizer.encode(text, 32).unwrap()).collect();
+    let encode = |text: &String| tokenizer.encode(text, 32).unwrap();
+    let mut ids: Vec<Vec<i64>> = texts(&path).iter().map(encode).collect();
     ids.iter_mut().for_each(|ids| tokenizer.pad(ids, 32));
     let found = model.text_features(&ids).unwrap();
     assert_close("texts", &found, &recorded(&io, "text_features"), 1e-5);
-    let images: Vec<Image> = (0..3)
-        .map(|i| {
-            let bytes = Weights::open(&io, tch::Device::Cpu, Kind::Float).unwrap();
-            let shape = bytes.shape(&format!("image.{i}")).unwrap();
-            let pixels = bytes.get_kind(&format!("image.{i}"), &shape, Kind::Uint8).unwrap();
-            let pixels = Vec::<u8>::try_from(pixels.flatten(0, -1)).unwrap();
-            Image::new(shape[1] as u32, shape[0] as u32, pixels).unwrap()
-        })
-        .collect();
     let preprocessor = Preprocessor::open(&path, model.vision.image_size(), Family::CLIP).unwrap();
-    let pixels = preprocessor.forward(&images);
+    let pixels = preprocessor.forward(&pictures(&path));
     assert_close("pixels", &pixels, &recorded(&io, "pixels"), 1e-6);
     let found = model.image_features(&pixels).unwrap();
     assert_close("images", &found, &recorded(&io, "image_features"), 1e-5);
@@ -152,13 +141,14 @@ fn tokens_equal_transformers_for_any_text() {
 #[test]
 fn token_numbers_a_tower_does_not_know_are_errors() {
     let model = text_model("text_encoder", kind());
+    let known = TextConfig::open(&folder("text_encoder")).unwrap().sizes.vocab_size;
     for ids in [
         vec![vec![0; 21]],
         vec![vec![]],
         vec![],
         vec![vec![0, 1], vec![0]],
         vec![vec![0, -1]],
-        vec![vec![model.vocab_size()]],
+        vec![vec![known]],
     ] {
         assert!(matches!(model.forward(&ids), Err(Error::InvalidInput { .. })), "{ids:?}");
     }
@@ -170,7 +160,9 @@ fn token_numbers_a_tower_does_not_know_are_errors() {
 
 #[test]
 fn settings_that_make_no_sense_are_errors_that_name_them() {
-    let path = Path::new("config.json");
+    let fields = |json: &str| Fields::parse(Path::new("config.json"), json);
+    let text = |json: &str| TextConfig::alone(&fields(json)?);
+    let vision = |json: &str| VisionConfig::alone(&fields(json)?);
     let typed =
         |json: &str, name: &str| json.replacen('{', &format!("{{\"model_type\": {name:?},"), 1);
     for (json, named) in [
@@ -188,8 +180,7 @@ fn settings_that_make_no_sense_are_errors_that_name_them() {
             "projection_dim",
         ),
     ] {
-        let error =
-            TextConfig::parse(path, &typed(json, "clip_text_model")).unwrap_err().to_string();
+        let error = text(&typed(json, "clip_text_model")).unwrap_err().to_string();
         assert!(error.contains("config.json") && error.contains(named), "{json}: {error}");
     }
     for (json, named) in [
@@ -198,15 +189,15 @@ fn settings_that_make_no_sense_are_errors_that_name_them() {
         (r#"{"image_size": 1000000000}"#, "image_size"),
         (r#"{"num_channels": 4}"#, "num_channels"),
     ] {
-        let error =
-            VisionConfig::parse(path, &typed(json, "clip_vision_model")).unwrap_err().to_string();
+        let error = vision(&typed(json, "clip_vision_model")).unwrap_err().to_string();
         assert!(error.contains(named), "{json}: {error}");
     }
     for json in [r#"{"_class_name": "AutoencoderKL"}"#, r#"{"model_type": "clip"}"#, "{}"] {
-        let error = TextConfig::parse(path, json).unwrap_err().to_string();
+        let error = text(json).unwrap_err().to_string();
         assert!(error.contains("clip_text_model"), "{error}");
     }
-    let error = ClipConfig::parse(path, r#"{"text_config": {}}"#).unwrap_err().to_string();
+    let error =
+        ClipConfig::new(&fields(r#"{"text_config": {}}"#).unwrap()).unwrap_err().to_string();
     assert!(error.contains("vision_config"), "{error}");
 }
 

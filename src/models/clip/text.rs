@@ -3,16 +3,16 @@
 use tch::Tensor;
 
 use super::config::TextConfig;
-use crate::models::common::encoder::{Encoder, EncoderConfig};
-use crate::models::common::layers::{Embedding, LayerNorm, Linear};
+use crate::Result;
+use crate::models::common::encoder::Encoder;
+use crate::models::common::layers::{LayerNorm, Linear};
+use crate::models::common::towers::TextEmbeddings;
 use crate::models::common::weights::Weights;
-use crate::{Error, Result};
 
 /// A text tower.
 #[derive(Debug)]
 pub(crate) struct TextModel {
-    tokens: Embedding,
-    positions: Tensor,
+    embeddings: TextEmbeddings,
     encoder: Encoder,
     final_norm: LayerNorm,
     projection: Option<Linear>,
@@ -50,32 +50,14 @@ impl TextModel {
         projecting: &Weights,
         projection: Option<i64>,
     ) -> Result<Self> {
-        let width = config.hidden_size;
-        let embeddings = weights.sub("embeddings");
+        let encoder = config.sizes.encoder;
+        let final_norm = weights.sub("final_layer_norm");
         Ok(Self {
-            tokens: Embedding::new(&embeddings.sub("token_embedding"), config.vocab_size, width)?,
-            positions: embeddings
-                .sub("position_embedding")
-                .get("weight", &[config.max_position_embeddings, width])?,
-            encoder: Encoder::new(
-                &weights.sub("encoder"),
-                EncoderConfig {
-                    width,
-                    mlp: config.intermediate_size,
-                    layers: config.num_hidden_layers,
-                    heads: config.num_attention_heads,
-                    eps: config.layer_norm_eps,
-                    activation: config.hidden_act,
-                    causal: true,
-                },
-            )?,
-            final_norm: LayerNorm::new(
-                &weights.sub("final_layer_norm"),
-                width,
-                config.layer_norm_eps,
-            )?,
+            embeddings: TextEmbeddings::new(&weights.sub("embeddings"), config.sizes)?,
+            encoder: Encoder::new(&weights.sub("encoder"), encoder)?,
+            final_norm: LayerNorm::new(&final_norm, encoder.width, encoder.eps)?,
             projection: projection
-                .map(|outputs| Linear::no_bias(projecting, width, outputs))
+                .map(|outputs| Linear::no_bias(projecting, encoder.width, outputs))
                 .transpose()?,
             config: config.clone(),
         })
@@ -83,27 +65,19 @@ impl TextModel {
 
     /// Width of the states.
     pub(crate) const fn width(&self) -> i64 {
-        self.config.hidden_size
+        self.config.sizes.encoder.width
     }
 
     /// The most tokens a prompt may have, begin and end included.
     pub(crate) const fn max_tokens(&self) -> i64 {
-        self.config.max_position_embeddings
-    }
-
-    /// Number of tokens known; a tokenizer's numbers are below it.
-    pub(crate) const fn vocab_size(&self) -> i64 {
-        self.config.vocab_size
+        self.config.sizes.max_tokens
     }
 
     /// The states of prompts, given as rows of token numbers, all of one length.
     pub(crate) fn forward(&self, ids: &[Vec<i64>]) -> Result<TextOutput> {
-        let tokens = self.check(ids)?;
-        let device = self.positions.device();
-        let (b, flat) = (ids.len() as i64, ids.concat());
         // 1. Tokens and their places.
-        let rows = Tensor::from_slice(&flat).view([b, tokens]).to_device(device); // [b, tokens]
-        let x = self.tokens.forward(&rows) + self.positions.narrow(0, 0, tokens); // [b, tokens, width]
+        let x = self.embeddings.forward(ids)?; // [b, tokens, width]
+        let (b, tokens) = (x.size()[0], x.size()[1]);
         // 2. The transformer.
         let (penultimate, last) = self.encoder.forward(&x);
         let last = self.final_norm.forward(&last); // [b, tokens, width]
@@ -112,7 +86,7 @@ impl TextModel {
             ids.iter().zip(0..).map(|(ids, row)| row * tokens + self.end(ids)).collect();
         let pooled = last
             .view([b * tokens, self.width()])
-            .index_select(0, &Tensor::from_slice(&ends).to_device(device)); // [b, width]
+            .index_select(0, &Tensor::from_slice(&ends).to_device(last.device())); // [b, width]
         let projected = self.projection.as_ref().map(|linear| linear.forward(&pooled));
         Ok(TextOutput { penultimate, last, pooled, projected })
     }
@@ -120,36 +94,10 @@ impl TextModel {
     /// Where a prompt ends. Files from before transformers 4.31 say 2 for the end token whatever it
     /// is; for them it is the largest number.
     fn end(&self, ids: &[i64]) -> i64 {
-        let end = match self.config.eos_token_id {
+        let end = match self.config.sizes.eos_token_id {
             2 => ids.iter().copied().max().unwrap_or(0),
             end => end,
         };
         ids.iter().position(|&id| id == end).unwrap_or(0) as i64
-    }
-
-    /// The number of tokens in each row.
-    fn check(&self, ids: &[Vec<i64>]) -> Result<i64> {
-        let tokens = ids.first().map_or(0, Vec::len) as i64;
-        let invalid = |what: &str, expected: String, found: i64| {
-            Err(Error::invalid_input(what, expected, found))
-        };
-        if !(1..=self.max_tokens()).contains(&tokens) {
-            return invalid("tokens of a prompt", format!("1 to {}", self.max_tokens()), tokens);
-        }
-        for row in ids {
-            if row.len() as i64 != tokens {
-                return invalid(
-                    "tokens of a prompt in a batch",
-                    tokens.to_string(),
-                    row.len() as i64,
-                );
-            }
-            if let Some(&id) = row.iter().find(|id| !(0..self.vocab_size()).contains(*id)) {
-                let expected =
-                    format!("0 to {}, the text encoder's vocabulary", self.vocab_size() - 1);
-                return invalid("token number", expected, id);
-            }
-        }
-        Ok(tokens)
     }
 }

@@ -5,16 +5,17 @@ use std::path::Path;
 use tch::{Kind, Tensor};
 
 use super::config::VisionConfig;
-use crate::models::common::encoder::{Encoder, EncoderConfig};
-use crate::models::common::layers::{Conv2d, LayerNorm, Linear};
+use crate::Result;
+use crate::models::common::encoder::Encoder;
+use crate::models::common::layers::{LayerNorm, Linear};
+use crate::models::common::towers::Patches;
 use crate::models::common::weights::Weights;
-use crate::{Error, Result};
 
 /// An image tower.
 #[derive(Debug)]
 pub(crate) struct VisionModel {
     class: Tensor,
-    patches: Conv2d,
+    patches: Patches,
     positions: Tensor,
     pre_norm: LayerNorm,
     encoder: Encoder,
@@ -58,36 +59,17 @@ impl VisionModel {
         projecting: &Weights,
         projection: Option<i64>,
     ) -> Result<Self> {
-        let (width, eps, patch) = (config.hidden_size, config.layer_norm_eps, config.patch_size);
-        let grid = config.image_size / patch;
+        let (sizes, encoder) = (config.sizes, config.sizes.encoder);
+        let (width, eps) = (encoder.width, encoder.eps);
         let embeddings = weights.sub("embeddings");
+        let positions = embeddings.sub("position_embedding");
         Ok(Self {
             class: embeddings.get("class_embedding", &[width])?,
-            patches: Conv2d::no_bias(
-                &embeddings.sub("patch_embedding"),
-                3,
-                width,
-                patch,
-                patch,
-                0,
-            )?,
-            positions: embeddings
-                .sub("position_embedding")
-                .get("weight", &[grid * grid + 1, width])?,
+            patches: Patches::new(&embeddings.sub("patch_embedding"), sizes, false)?,
+            positions: positions.get("weight", &[sizes.patches() + 1, width])?,
             // The name is misspelt in every checkpoint.
             pre_norm: LayerNorm::new(&weights.sub("pre_layrnorm"), width, eps)?,
-            encoder: Encoder::new(
-                &weights.sub("encoder"),
-                EncoderConfig {
-                    width,
-                    mlp: config.intermediate_size,
-                    layers: config.num_hidden_layers,
-                    heads: config.num_attention_heads,
-                    eps,
-                    activation: config.hidden_act,
-                    causal: false,
-                },
-            )?,
+            encoder: Encoder::new(&weights.sub("encoder"), encoder)?,
             post_norm: LayerNorm::new(&weights.sub("post_layernorm"), width, eps)?,
             projection: projection
                 .map(|outputs| Linear::no_bias(projecting, width, outputs))
@@ -98,12 +80,12 @@ impl VisionModel {
 
     /// Side of the square pictures it takes, in pixels.
     pub(crate) const fn image_size(&self) -> i64 {
-        self.config.image_size
+        self.config.sizes.image_size
     }
 
     /// Width of the states.
     pub(crate) const fn width(&self) -> i64 {
-        self.config.hidden_size
+        self.config.sizes.encoder.width
     }
 
     /// The states of `pixels`, `[b, 3, image_size, image_size]`.
@@ -120,16 +102,10 @@ impl VisionModel {
     }
 
     fn embed(&self, pixels: &Tensor) -> Result<Tensor> {
-        let (found, side) = (pixels.size(), self.image_size());
-        if found.len() != 4 || found[1..] != [3, side, side] {
-            let expected = format!("[b, 3, {side}, {side}]");
-            return Err(Error::invalid_input("pixels", expected, format!("{found:?}")));
-        }
         // 1. Patches as vectors.
-        let pixels = pixels.to_device(self.class.device()).to_kind(self.class.kind());
-        let patches = self.patches.forward(&pixels).flatten(2, 3).transpose(1, 2); // [b, patches, width]
+        let patches = self.patches.forward(pixels)?; // [b, patches, width]
         // 2. The class token in front, and places added.
-        let class = self.class.expand([found[0], 1, self.width()], false); // [b, 1, width]
+        let class = self.class.expand([patches.size()[0], 1, self.width()], false); // [b, 1, width]
         let x = Tensor::cat(&[class, patches], 1) + &self.positions; // [b, 1 + patches, width]
         Ok(self.pre_norm.forward(&x))
     }

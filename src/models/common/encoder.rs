@@ -1,9 +1,11 @@
-//! A sequence of vectors through the pre-norm transformer that both of CLIP's towers share.
+//! A sequence of vectors through the pre-norm transformer of CLIP's and SigLIP's towers.
 
 use tch::Tensor;
 
 use crate::Result;
+use crate::models::common::fields::{Fields, MAX_LAYERS, MAX_WIDTH};
 use crate::models::common::layers::{Activation, LayerNorm, Linear};
+use crate::models::common::math::{join_heads, split_heads};
 use crate::models::common::weights::Weights;
 
 /// Sizes of a tower.
@@ -17,6 +19,25 @@ pub(crate) struct EncoderConfig {
     pub(crate) activation: Activation,
     /// Each token sees those before it only.
     pub(crate) causal: bool,
+}
+
+impl EncoderConfig {
+    /// The sizes in a tower's `fields`; what is missing there is that of `default`.
+    pub(crate) fn read_or(fields: &Fields, default: Self) -> Result<Self> {
+        let width = fields.count("hidden_size", default.width, MAX_WIDTH)?;
+        let heads = fields.count("num_attention_heads", default.heads, MAX_WIDTH)?;
+        let expected = format!("a multiple of {heads}, the num_attention_heads");
+        fields.require("hidden_size", width % heads == 0, expected, width)?;
+        Ok(Self {
+            width,
+            mlp: fields.count("intermediate_size", default.mlp, MAX_WIDTH)?,
+            layers: fields.count("num_hidden_layers", default.layers, MAX_LAYERS)?,
+            heads,
+            eps: fields.eps("layer_norm_eps", default.eps)?,
+            activation: Activation::read(fields, "hidden_act", default.activation)?,
+            causal: default.causal,
+        })
+    }
 }
 
 /// All layers of a tower.
@@ -94,22 +115,10 @@ impl Layer {
     }
 
     fn attention(&self, x: &Tensor) -> Tensor {
-        let (b, tokens, width) = (x.size()[0], x.size()[1], x.size()[2]);
-        let split = |linear: &Linear| {
-            let shape = [b, tokens, self.heads, width / self.heads];
-            linear.forward(x).view(shape).transpose(1, 2) // [b, heads, tokens, head_dim]
-        };
+        let split = |linear: &Linear| split_heads(&linear.forward(x), self.heads); // [b, heads, tokens, head_dim]
         let (q, k, v) = (split(&self.q), split(&self.k), split(&self.v));
-        let h = Tensor::scaled_dot_product_attention(
-            &q,
-            &k,
-            &v,
-            None::<&Tensor>,
-            0.0,
-            self.causal,
-            None,
-            false,
-        ); // [b, heads, tokens, head_dim]
-        self.out.forward(&h.transpose(1, 2).reshape([b, tokens, width])) // [b, tokens, width]
+        let (mask, causal) = (None::<&Tensor>, self.causal);
+        let h = Tensor::scaled_dot_product_attention(&q, &k, &v, mask, 0.0, causal, None, false);
+        self.out.forward(&join_heads(&h)) // [b, tokens, width]
     }
 }

@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use tch::{Kind, Tensor};
 
+use super::json::read_json;
 use super::weights::Weights;
-use crate::Error;
 use crate::models::{DType, Device};
+use crate::{Error, Image};
 
 /// The file or folder `name` of `tests/fixtures/`.
 pub(crate) fn fixture(name: &str) -> PathBuf {
@@ -54,6 +55,43 @@ pub(crate) fn tolerance(allowed: f64) -> f64 {
 pub(crate) fn recorded(path: &Path, name: &str) -> Tensor {
     let weights = Weights::open(path, tch::Device::Cpu, Kind::Float).unwrap();
     weights.get(name, &weights.shape(name).unwrap()).unwrap()
+}
+
+/// Rows of token numbers.
+pub(crate) fn rows(ids: &Tensor) -> Vec<Vec<i64>> {
+    Vec::<Vec<i64>>::try_from(ids.to_kind(Kind::Int64)).unwrap()
+}
+
+/// The texts that `io.json` in `folder` says something was recorded of.
+pub(crate) fn texts(folder: &Path) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    struct Io {
+        texts: Vec<String>,
+    }
+    read_json::<Io>(&folder.join("io.json")).unwrap().texts
+}
+
+/// The three pictures that `io.safetensors` in `folder` says something was recorded of.
+pub(crate) fn pictures(folder: &Path) -> [Image; 3] {
+    [0, 1, 2].map(|i| picture(&folder.join("io.safetensors"), &format!("image.{i}")))
+}
+
+/// The picture `name` of the safetensors file at `path`.
+pub(crate) fn picture(path: &Path, name: &str) -> Image {
+    let bytes = recorded(path, name).to_kind(Kind::Uint8);
+    let size = bytes.size();
+    let pixels = Vec::<u8>::try_from(bytes.flatten(0, -1)).unwrap();
+    Image::new(size[1] as u32, size[0] as u32, pixels).unwrap()
+}
+
+/// A folder with the files of `folder`, to change.
+pub(crate) fn copy(folder: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let from = entry.unwrap().path();
+        std::fs::copy(&from, copy.path().join(from.file_name().unwrap())).unwrap();
+    }
+    copy
 }
 
 /// The largest difference in proportion to the largest expected value.

@@ -42,11 +42,6 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Refuses a `found` below 1: a width, a depth, a number of heads.
-pub(crate) fn positive(path: &Path, field: &str, found: i64) -> Result<()> {
-    require(path, field, found >= 1, "at least 1", found)
-}
-
 /// Refuses what does not hold, naming `field`.
 pub(crate) fn require(
     path: &Path,

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use tch::Tensor;
 
+use super::fields::Fields;
 use super::product;
 use super::weights::Weights;
 use crate::Result;
@@ -156,6 +157,11 @@ pub(crate) enum Activation {
 }
 
 impl Activation {
+    /// The activation that `field` names.
+    pub(crate) fn read(fields: &Fields, field: &str, default: Self) -> Result<Self> {
+        fields.typed(field, default, "an activation, such as silu, gelu or relu")
+    }
+
     pub(crate) fn forward(self, x: &Tensor) -> Tensor {
         match self {
             Self::Gelu => x.gelu("none"),

@@ -4,6 +4,7 @@ pub(crate) mod cuda;
 mod device;
 pub(crate) mod encoder;
 pub(crate) mod failure;
+pub(crate) mod fields;
 pub(crate) mod files;
 #[cfg(test)]
 pub(crate) mod golden;
@@ -19,6 +20,7 @@ pub(crate) mod noise;
 pub(crate) mod preprocess;
 pub(crate) mod product;
 mod stored;
+pub(crate) mod towers;
 mod upload;
 pub(crate) mod weights;
 pub(crate) mod worker;

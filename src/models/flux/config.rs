@@ -2,29 +2,19 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
-
 use crate::Result;
-use crate::models::common::json::{parse_json, positive, read_text, require};
+use crate::models::common::fields::{Fields, MAX_LAYERS, MAX_WIDTH};
 
-/// Far above any network's, and small enough that no product of two overflows.
-const MAX_WIDTH: i64 = 1 << 16;
-/// The largest number of blocks that is believed.
-const MAX_LAYERS: i64 = 1 << 10;
 /// Axes of a position: a number that FLUX leaves at 0, row and column.
 pub(crate) const AXES: usize = 3;
 
-/// What `FluxTransformer2DModel` is built from; defaults are diffusers'.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default)]
+/// What `FluxTransformer2DModel` is built from.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FluxConfig {
-    #[serde(rename = "_class_name")]
-    class: Option<String>,
-    patch_size: i64,
     /// Values of a packed latent.
     pub(crate) in_channels: i64,
-    /// Values of what is predicted for it; as many where the file says none.
-    out_channels: Option<i64>,
+    /// Values of what is predicted for it.
+    pub(crate) out_channels: i64,
     /// Blocks in which text and image have weights of their own.
     pub(crate) num_layers: i64,
     /// Blocks in which they share them.
@@ -41,69 +31,51 @@ pub(crate) struct FluxConfig {
     pub(crate) axes_dims_rope: [i64; AXES],
 }
 
-impl Default for FluxConfig {
-    fn default() -> Self {
-        Self {
-            class: None,
-            patch_size: 1,
-            in_channels: 64,
-            out_channels: None,
-            num_layers: 19,
-            num_single_layers: 38,
-            attention_head_dim: 128,
-            num_attention_heads: 24,
-            joint_attention_dim: 4096,
-            pooled_projection_dim: 768,
-            guidance_embeds: false,
-            axes_dims_rope: [16, 56, 56],
-        }
-    }
-}
-
 impl FluxConfig {
     /// Reads and checks the file at `path`.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        Self::parse(path, &read_text(path)?)
+        Self::new(&Fields::open(path)?)
     }
 
     /// The same of `text`, which came from `path`.
+    #[cfg(test)]
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self> {
-        let config: Self = parse_json(path, text)?;
-        let class = config.class.as_deref().unwrap_or("FluxTransformer2DModel");
-        let flux = class == "FluxTransformer2DModel";
-        require(path, "_class_name", flux, "FluxTransformer2DModel", class)?;
-        for (field, value, most) in [
-            ("in_channels", config.in_channels, MAX_WIDTH),
-            ("out_channels", config.out_channels(), MAX_WIDTH),
-            ("num_layers", config.num_layers, MAX_LAYERS),
-            ("num_single_layers", config.num_single_layers, MAX_LAYERS),
-            ("attention_head_dim", config.attention_head_dim, MAX_WIDTH),
-            ("num_attention_heads", config.num_attention_heads, MAX_WIDTH),
-            ("joint_attention_dim", config.joint_attention_dim, MAX_WIDTH),
-            ("pooled_projection_dim", config.pooled_projection_dim, MAX_WIDTH),
-        ] {
-            positive(path, field, value)?;
-            require(path, field, value <= most, format!("at most {most}"), value)?;
-        }
+        Self::new(&Fields::parse(path, text)?)
+    }
+
+    fn new(fields: &Fields) -> Result<Self> {
+        fields.only("_class_name", "FluxTransformer2DModel")?;
         // diffusers' pipeline packs the latents itself, and so does no other size.
-        require(path, "patch_size", config.patch_size == 1, "1", config.patch_size)?;
-        let axes = config.axes_dims_rope;
+        fields.only("patch_size", 1)?;
+        let in_channels = fields.count("in_channels", 64, MAX_WIDTH)?;
+        // As in diffusers, 0 is as good as none.
+        let out_channels = match fields.value("out_channels").as_i64() {
+            Some(0) => None,
+            _ => fields.optional_count("out_channels", MAX_WIDTH)?,
+        };
+        let attention_head_dim = fields.count("attention_head_dim", 128, MAX_WIDTH)?;
+        let axes: [i64; AXES] = fields.typed("axes_dims_rope", [16, 56, 56], "three numbers")?;
         let even = axes.iter().all(|&dim| (0..=MAX_WIDTH).contains(&dim) && dim % 2 == 0);
-        let fits = even && axes.iter().sum::<i64>() == config.attention_head_dim;
+        let fits = even && axes.iter().sum::<i64>() == attention_head_dim;
         let expected =
-            format!("even numbers whose sum is attention_head_dim, {}", config.attention_head_dim);
-        require(path, "axes_dims_rope", fits, expected, format!("{axes:?}"))?;
-        Ok(config)
+            format!("even numbers whose sum is attention_head_dim, {attention_head_dim}");
+        fields.require("axes_dims_rope", fits, expected, format!("{axes:?}"))?;
+        Ok(Self {
+            in_channels,
+            out_channels: out_channels.unwrap_or(in_channels),
+            num_layers: fields.count("num_layers", 19, MAX_LAYERS)?,
+            num_single_layers: fields.count("num_single_layers", 38, MAX_LAYERS)?,
+            attention_head_dim,
+            num_attention_heads: fields.count("num_attention_heads", 24, MAX_WIDTH)?,
+            joint_attention_dim: fields.count("joint_attention_dim", 4096, MAX_WIDTH)?,
+            pooled_projection_dim: fields.count("pooled_projection_dim", 768, MAX_WIDTH)?,
+            guidance_embeds: fields.flag("guidance_embeds", false)?,
+            axes_dims_rope: axes,
+        })
     }
 
     /// Width of the tokens, all heads together.
     pub(crate) const fn width(&self) -> i64 {
         self.num_attention_heads * self.attention_head_dim
-    }
-
-    /// Values of what is predicted for a packed latent.
-    pub(crate) fn out_channels(&self) -> i64 {
-        // As in diffusers, 0 is as good as none.
-        self.out_channels.filter(|&channels| channels != 0).unwrap_or(self.in_channels)
     }
 }

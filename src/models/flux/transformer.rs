@@ -89,7 +89,7 @@ impl FluxTransformer {
                 .map(|(i, place)| SingleBlock::new(&place, c, i, sites))
                 .collect::<Result<_>>()?,
             norm_out: linear("norm_out.linear", width, 2 * width)?,
-            proj_out: linear("proj_out", width, c.out_channels())?,
+            proj_out: linear("proj_out", width, c.out_channels)?,
             sites: std::mem::take(sites),
             device: weights.device(),
             kind: weights.kind(),

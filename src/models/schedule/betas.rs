@@ -5,8 +5,7 @@ use std::f64::consts::FRAC_PI_2;
 use tch::{Device, Kind, Tensor};
 
 use crate::Result;
-
-use super::settings::Settings;
+use crate::models::common::fields::Fields;
 
 /// The noise schedule of the training, in the precision that diffusers keeps it in.
 #[derive(Clone, Debug)]
@@ -25,7 +24,7 @@ enum BetaSchedule {
 }
 
 impl Alphas {
-    pub(super) fn read(settings: &Settings) -> Result<Self> {
+    pub(super) fn read(settings: &Fields) -> Result<Self> {
         // 1. β of each training step.
         let steps = settings.integer("num_train_timesteps", 1000, 1..=1_000_000)?;
         let (start, end) =
@@ -41,7 +40,7 @@ impl Alphas {
         )?;
         let floats = (Kind::Float, Device::Cpu);
         let mut betas = match (settings.numbers("trained_betas")?, schedule) {
-            (Some(betas), _) => Tensor::from_slice(&betas),
+            (Some(betas), _) => Tensor::from_slice(&betas).to_kind(Kind::Float),
             (None, BetaSchedule::Linear) => Tensor::linspace(start, end, steps, floats),
             (None, BetaSchedule::ScaledLinear) => {
                 Tensor::linspace(start.sqrt(), end.sqrt(), steps, floats).square()

@@ -2,12 +2,11 @@
 
 use tch::Tensor;
 
-use crate::{Error, Result};
-
 use super::betas::Alphas;
-use super::settings::Settings;
 use super::sigmas::{Spacing, leading_ratio, linspace, trailing};
 use super::{Prediction, Scheduler, Stepped};
+use crate::models::common::fields::Fields;
+use crate::{Error, Result};
 
 /// `DDIMScheduler`'s settings.
 #[derive(Clone, Debug)]
@@ -23,7 +22,7 @@ pub(crate) struct DdimConfig {
 }
 
 impl DdimConfig {
-    pub(super) fn new(settings: &Settings) -> Result<Self> {
+    pub(super) fn new(settings: &Fields) -> Result<Self> {
         settings.refuse(&["thresholding"])?;
         let alphas = Alphas::read(settings)?;
         let to_one = settings.flag("set_alpha_to_one", true)?;

@@ -4,14 +4,13 @@ use std::collections::VecDeque;
 
 use tch::{Kind, Tensor};
 
-use crate::Result;
-
 use super::betas::Alphas;
-use super::settings::Settings;
 use super::sigmas::{
     Levels, Spacing, final_sigma, interpolate, leading_ratio, linspace, time_of, trailing,
 };
 use super::{Prediction, Scheduler, Stepped};
+use crate::Result;
+use crate::models::common::fields::Fields;
 
 /// Runs of fewer steps than this end with lower orders, where `lower_order_final` says so.
 /// diffusers, `DPMSolverMultistepScheduler.step`.
@@ -43,7 +42,7 @@ struct Solver {
 }
 
 impl DpmSolverConfig {
-    pub(super) fn new(settings: &Settings) -> Result<Self> {
+    pub(super) fn new(settings: &Fields) -> Result<Self> {
         settings.refuse(&["thresholding", "use_dynamic_shifting"])?;
         settings.choice("algorithm_type", (), &[("dpmsolver++", ()), ("deis", ())])?;
         let learned = settings.choice(

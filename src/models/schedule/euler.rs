@@ -2,14 +2,13 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::Result;
-
 use super::betas::Alphas;
-use super::settings::Settings;
 use super::sigmas::{
     Levels, Spacing, final_sigma, interpolate, leading_ratio, linspace, time_of, trailing,
 };
 use super::{Prediction, Scheduler, Stepped};
+use crate::Result;
+use crate::models::common::fields::Fields;
 
 /// `EulerDiscreteScheduler`'s settings.
 #[derive(Clone, Debug)]
@@ -28,7 +27,7 @@ pub(crate) struct EulerConfig {
 }
 
 impl EulerConfig {
-    pub(super) fn new(settings: &Settings) -> Result<Self> {
+    pub(super) fn new(settings: &Fields) -> Result<Self> {
         settings.refuse(&["use_dynamic_shifting"])?;
         let train_sigmas = Alphas::read(settings)?.never_zero().sigmas();
         let prediction = Prediction::read(settings)?;

@@ -4,11 +4,10 @@ use std::path::Path;
 
 use tch::{Kind, Tensor};
 
-use crate::{Error, Result};
-
-use super::settings::Settings;
 use super::sigmas::{Levels, linspace};
-use super::{MAX_STEPS, Scheduler, Stepped};
+use super::{MAX_STEPS, Scheduler, Stepped, settings};
+use crate::models::common::fields::Fields;
+use crate::{Error, Result};
 
 /// `FlowMatchEulerDiscreteScheduler`'s settings, as `FluxPipeline` uses them.
 #[derive(Clone, Debug)]
@@ -32,11 +31,11 @@ enum Shift {
 impl FlowMatchConfig {
     /// Reads `scheduler_config.json`. `class` is what `model_index.json` calls the scheduler.
     pub(crate) fn open(path: &Path, class: Option<&str>) -> Result<Self> {
-        Self::read(&Settings::open(path)?, class)
+        Self::read(&settings::open(path)?, class)
     }
 
-    pub(super) fn read(settings: &Settings, class: Option<&str>) -> Result<Self> {
-        let class = class.map_or_else(|| settings.class(), |class| Ok(class.to_owned()))?;
+    pub(super) fn read(settings: &Fields, class: Option<&str>) -> Result<Self> {
+        let class = class.map_or_else(|| settings.name("_class_name"), Ok)?;
         if class != "FlowMatchEulerDiscreteScheduler" {
             let expected = "FlowMatchEulerDiscreteScheduler";
             return Err(settings.invalid("_class_name", expected, class));
@@ -106,7 +105,7 @@ impl FlowMatchConfig {
 }
 
 impl Shift {
-    fn dynamic(settings: &Settings, exponential: bool) -> Result<Self> {
+    fn dynamic(settings: &Fields, exponential: bool) -> Result<Self> {
         let tokens = [("base_image_seq_len", 256), ("max_image_seq_len", 4096)];
         let [base, max] = tokens.map(|(key, default)| settings.integer(key, default, 1..=1 << 32));
         let (base, max) = (base?, max?);
@@ -129,7 +128,7 @@ impl Shift {
     }
 }
 
-fn positive(settings: &Settings, key: &str, default: f64) -> Result<f64> {
+fn positive(settings: &Fields, key: &str, default: f64) -> Result<f64> {
     let found = settings.number(key, default)?;
     if found > 0.0 { Ok(found) } else { Err(settings.invalid(key, "above 0", found)) }
 }

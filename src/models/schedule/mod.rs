@@ -18,10 +18,10 @@ use tch::Tensor;
 
 use crate::{Error, Result};
 
+use super::common::fields::Fields;
 use ddim::DdimConfig;
 use dpm_solver::DpmSolverConfig;
 use euler::EulerConfig;
-use settings::Settings;
 
 pub(crate) use flow_match::FlowMatchConfig;
 
@@ -94,16 +94,16 @@ impl SchedulerConfig {
         class: Option<&str>,
         kind: Option<SchedulerKind>,
     ) -> Result<Self> {
-        Self::read(&Settings::open(path)?, class, kind)
+        Self::read(&settings::open(path)?, class, kind)
     }
 
-    fn read(settings: &Settings, class: Option<&str>, kind: Option<SchedulerKind>) -> Result<Self> {
+    fn read(settings: &Fields, class: Option<&str>, kind: Option<SchedulerKind>) -> Result<Self> {
         let kind = match kind {
             Some(kind) => kind,
             None => {
                 let class = match class {
                     Some(class) => class.to_owned(),
-                    None => settings.class()?,
+                    None => settings.name("_class_name")?.to_owned(),
                 };
                 SchedulerKind::of_class(&class).ok_or_else(|| {
                     settings.invalid(
@@ -185,7 +185,7 @@ enum Prediction {
 }
 
 impl Prediction {
-    fn read(settings: &Settings) -> Result<Self> {
+    fn read(settings: &Fields) -> Result<Self> {
         settings.choice(
             "prediction_type",
             Self::Epsilon,

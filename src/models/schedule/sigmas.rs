@@ -1,8 +1,7 @@
 //! Turns a number of steps into the times at which to take them, and times into noise levels.
 
+use crate::models::common::fields::Fields;
 use crate::{Error, Result};
-
-use super::settings::Settings;
 
 /// How the steps are spread over the training's time (Lin et al. 2023, table 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +12,7 @@ pub(super) enum Spacing {
 }
 
 impl Spacing {
-    pub(super) fn read(settings: &Settings, default: Self) -> Result<Self> {
+    pub(super) fn read(settings: &Fields, default: Self) -> Result<Self> {
         settings.choice(
             "timestep_spacing",
             default,
@@ -38,7 +37,7 @@ pub(super) enum Levels {
 }
 
 impl Levels {
-    pub(super) fn read(settings: &Settings) -> Result<Self> {
+    pub(super) fn read(settings: &Fields) -> Result<Self> {
         settings.refuse(&["use_beta_sigmas", "use_flow_sigmas"])?;
         match (
             settings.flag("use_karras_sigmas", false)?,
@@ -71,7 +70,7 @@ impl Levels {
 }
 
 /// The final noise level.
-pub(super) fn final_sigma(settings: &Settings, sigmas: &[f32]) -> Result<f32> {
+pub(super) fn final_sigma(settings: &Fields, sigmas: &[f32]) -> Result<f32> {
     let smallest = sigmas.first().copied().unwrap_or(0.0);
     settings.choice("final_sigmas_type", 0.0, &[("zero", 0.0), ("sigma_min", smallest)])
 }

@@ -9,7 +9,7 @@ fn fixture(name: &str) -> std::path::PathBuf {
 }
 
 fn parse(text: &str, kind: Option<SchedulerKind>) -> Result<SchedulerConfig> {
-    SchedulerConfig::read(&Settings::parse(Path::new("scheduler_config.json"), text)?, None, kind)
+    SchedulerConfig::read(&settings::parse(Path::new("scheduler_config.json"), text)?, None, kind)
 }
 
 fn relative_difference(found: &Tensor, expected: &Tensor) -> f64 {
@@ -66,7 +66,7 @@ fn every_run_equals_diffusers() {
 }
 
 fn flow_match(text: &str) -> Result<FlowMatchConfig> {
-    let settings = Settings::parse(Path::new("scheduler_config.json"), text)?;
+    let settings = settings::parse(Path::new("scheduler_config.json"), text)?;
     FlowMatchConfig::read(&settings, Some("FlowMatchEulerDiscreteScheduler"))
 }
 
@@ -114,7 +114,7 @@ fn flows_that_cannot_be_are_errors_that_name_the_field() {
         assert!(matches!(error, Error::InvalidFile { .. }), "{field}: {error}");
         assert!(error.to_string().contains(field), "{field}: {error}");
     }
-    let settings = Settings::parse(Path::new("s.json"), "{}").unwrap();
+    let settings = settings::parse(Path::new("s.json"), "{}").unwrap();
     let error = FlowMatchConfig::read(&settings, Some("EulerDiscreteScheduler")).unwrap_err();
     assert!(error.to_string().contains("FlowMatchEulerDiscreteScheduler"), "{error}");
     let config = flow_match(r#"{"shift_terminal": 0.1}"#).unwrap();

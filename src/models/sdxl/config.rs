@@ -2,19 +2,12 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::fields::Fields;
 use super::layout::{self, BlockConfig, Blocks};
 use crate::Result;
-use crate::models::common::json::{parse_json, read_text};
+use crate::models::common::fields::{Fields, MAX_WIDTH};
 use crate::models::common::layers::Activation;
-
-/// The largest width, number of heads or kernel that is believed.
-pub(super) const MAX_WIDTH: i64 = 1 << 16;
-/// The largest number of layers in one place that is believed.
-pub(super) const MAX_LAYERS: i64 = 1 << 10;
 
 /// Everything that shapes a `UNet2DConditionModel`.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,38 +62,34 @@ impl UNetConfig {
     /// Reads and checks `path`. Fields that are missing take diffusers' defaults; what this
     /// network does not do is an error that names the field.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        Self::parse(path, &read_text(path)?)
+        Self::new(&Fields::open(path)?)
     }
 
     /// The same of the text of a file.
+    #[cfg(test)]
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self> {
-        Self::from_map(path, &parse_json(path, text)?)
+        Self::new(&Fields::parse(path, text)?)
     }
 
-    fn from_map(path: &Path, map: &Map<String, Value>) -> Result<Self> {
-        let fields = Fields::new(path, map);
-        refuse_unknown(&fields)?;
-        let channels = block_channels(&fields)?;
-        let first = channels[0];
+    fn new(fields: &Fields) -> Result<Self> {
+        refuse_unknown(fields)?;
         let norm_num_groups = fields.count("norm_num_groups", 32, MAX_WIDTH)?;
-        if let Some(odd) = channels.iter().find(|&&width| width % norm_num_groups != 0) {
-            let expected = format!("multiples of norm_num_groups = {norm_num_groups}");
-            return Err(fields.invalid("block_out_channels", &expected, odd));
-        }
-        let Blocks { down, mid, up } = layout::blocks(&fields, &channels)?;
+        let channels = fields.channels(&[320, 640, 1280, 1280], 16, norm_num_groups)?;
+        let first = channels[0];
+        let Blocks { down, mid, up } = layout::blocks(fields, &channels)?;
         let padding = fields.value("downsample_padding");
         let padding = if padding.is_null() { &json!(1) } else { padding };
         Ok(Self {
-            sample_size: sample_size(&fields)?,
+            sample_size: sample_size(fields)?,
             in_channels: fields.count("in_channels", 4, MAX_WIDTH)?,
             out_channels: fields.count("out_channels", 4, MAX_WIDTH)?,
             center_input_sample: fields.flag("center_input_sample", false)?,
-            conv_in_kernel: kernel(&fields, "conv_in_kernel")?,
-            conv_out_kernel: kernel(&fields, "conv_out_kernel")?,
-            act_fn: activation(&fields)?,
+            conv_in_kernel: kernel(fields, "conv_in_kernel")?,
+            conv_out_kernel: kernel(fields, "conv_out_kernel")?,
+            act_fn: Activation::read(fields, "act_fn", Activation::Silu)?,
             norm_num_groups,
             norm_eps: fields.number("norm_eps", 1e-5)?,
-            cross_attention_dim: cross_attention_dim(&fields, channels.len())?,
+            cross_attention_dim: cross_attention_dim(fields, channels.len())?,
             use_linear_projection: fields.flag("use_linear_projection", false)?,
             time: TimeConfig {
                 input_dim: first,
@@ -110,8 +99,8 @@ impl UNetConfig {
                 flip_sin_to_cos: fields.flag("flip_sin_to_cos", true)?,
                 freq_shift: fields.number("freq_shift", 0.0)?,
             },
-            added: added(&fields)?,
-            downsample_padding: fields.in_range("downsample_padding", padding, 0, 1)?,
+            added: added(fields)?,
+            downsample_padding: fields.in_range("downsample_padding", padding, 0..=1)?,
             mid_block_scale_factor: fields.number("mid_block_scale_factor", 1.0)?,
             down,
             mid,
@@ -122,7 +111,7 @@ impl UNetConfig {
 
 /// Settings of diffusers' other UNets. `upcast_attention` is not among them: diffusers' attention
 /// on torch 2 does not look at it, and `dropout` does nothing after training.
-fn refuse_unknown(fields: &Fields<'_>) -> Result<()> {
+fn refuse_unknown(fields: &Fields) -> Result<()> {
     fields.only("num_attention_heads", Value::Null)?; // diffusers raises
     fields.only("only_cross_attention", false)?;
     fields.only("dual_cross_attention", false)?;
@@ -146,34 +135,15 @@ fn refuse_unknown(fields: &Fields<'_>) -> Result<()> {
     Ok(())
 }
 
-fn block_channels(fields: &Fields<'_>) -> Result<Vec<i64>> {
-    let found = match fields.value("block_out_channels") {
-        Value::Null => json!([320, 640, 1280, 1280]),
-        found => found.clone(),
-    };
-    let Some(list) = found.as_array().filter(|list| (1..=16).contains(&list.len())) else {
-        return Err(fields.invalid("block_out_channels", "a list of 1 to 16 widths", found));
-    };
-    list.iter().map(|width| fields.in_range("block_out_channels", width, 1, MAX_WIDTH)).collect()
-}
-
-fn kernel(fields: &Fields<'_>, field: &str) -> Result<i64> {
+fn kernel(fields: &Fields, field: &str) -> Result<i64> {
     let kernel = fields.count(field, 3, 15)?;
     // With an even kernel the latents would change size.
     if kernel % 2 == 1 { Ok(kernel) } else { Err(fields.invalid(field, "an odd number", kernel)) }
 }
 
-fn activation(fields: &Fields<'_>) -> Result<Activation> {
-    match fields.value("act_fn") {
-        Value::Null => Ok(Activation::Silu),
-        found => Activation::deserialize(found)
-            .map_err(|_| fields.invalid("act_fn", "silu, gelu, mish or relu", found)),
-    }
-}
-
-fn sample_size(fields: &Fields<'_>) -> Result<Option<[i64; 2]>> {
+fn sample_size(fields: &Fields) -> Result<Option<[i64; 2]>> {
     let field = "sample_size";
-    let side = |value: &Value| fields.in_range(field, value, 1, MAX_WIDTH);
+    let side = |value: &Value| fields.in_range(field, value, 1..=MAX_WIDTH);
     match fields.value(field) {
         Value::Null => Ok(None),
         Value::Array(sides) => match sides.as_slice() {
@@ -185,7 +155,7 @@ fn sample_size(fields: &Fields<'_>) -> Result<Option<[i64; 2]>> {
 }
 
 /// One text goes into every block, so a list must hold one width.
-fn cross_attention_dim(fields: &Fields<'_>, blocks: usize) -> Result<i64> {
+fn cross_attention_dim(fields: &Fields, blocks: usize) -> Result<i64> {
     let field = "cross_attention_dim";
     let widths = fields.counts(field, 1280, blocks, MAX_WIDTH)?;
     if widths.windows(2).any(|pair| pair[0] != pair[1]) {
@@ -194,7 +164,7 @@ fn cross_attention_dim(fields: &Fields<'_>, blocks: usize) -> Result<i64> {
     Ok(widths[0])
 }
 
-fn added(fields: &Fields<'_>) -> Result<Option<AddedConfig>> {
+fn added(fields: &Fields) -> Result<Option<AddedConfig>> {
     let required = |field| {
         let found = fields.optional_count(field, MAX_WIDTH)?;
         found.ok_or_else(|| fields.invalid(field, "a width, for text_time", "null"))
@@ -214,7 +184,7 @@ mod tests {
     use super::*;
 
     fn parse(settings: &Value) -> Result<UNetConfig> {
-        UNetConfig::from_map(Path::new("unet/config.json"), settings.as_object().unwrap())
+        UNetConfig::parse(Path::new("unet/config.json"), &settings.to_string())
     }
 
     #[test]

@@ -2,9 +2,8 @@
 
 use serde_json::Value;
 
-use super::config::{MAX_LAYERS, MAX_WIDTH};
-use super::fields::Fields;
 use crate::Result;
+use crate::models::common::fields::{Fields, MAX_LAYERS, MAX_WIDTH};
 
 /// The field with the depths of transformers on the way down.
 const DEPTHS: &str = "transformer_layers_per_block";
@@ -35,7 +34,7 @@ pub(super) struct Blocks {
 
 /// The blocks, with every list brought to one value a block (or, for depths, a layer) and the
 /// lists of the way up reversed.
-pub(super) fn blocks(fields: &Fields<'_>, channels: &[i64]) -> Result<Blocks> {
+pub(super) fn blocks(fields: &Fields, channels: &[i64]) -> Result<Blocks> {
     let (count, last) = (channels.len(), channels.len() - 1);
     let heads = fields.counts("attention_head_dim", 8, count, MAX_WIDTH)?;
     let layers = fields.counts("layers_per_block", 2, count, MAX_LAYERS)?;
@@ -45,7 +44,7 @@ pub(super) fn blocks(fields: &Fields<'_>, channels: &[i64]) -> Result<Blocks> {
         let (channels, heads) = (channels[at], heads[at]);
         if !transformers.is_empty() && heads > channels {
             let expected = format!("at most {channels} heads in a block of {channels} channels");
-            return Err(fields.invalid("attention_head_dim", &expected, heads));
+            return Err(fields.invalid("attention_head_dim", expected, heads));
         }
         Ok(BlockConfig { inputs, channels, heads, transformers, resamples })
     };
@@ -53,7 +52,7 @@ pub(super) fn blocks(fields: &Fields<'_>, channels: &[i64]) -> Result<Blocks> {
     // 1. down: each layer takes what the one before it gives
     let names @ [with, without] = ["CrossAttnDownBlock2D", "DownBlock2D"];
     let default = [with, with, with, without];
-    let attends = attending(fields, "down_block_types", default, names, count)?;
+    let attends = fields.attending("down_block_types", &default, names, count)?;
     let mut down = Vec::with_capacity(count);
     for at in 0..count {
         let mut inputs = vec![channels[at]; layers[at] as usize];
@@ -79,7 +78,7 @@ pub(super) fn blocks(fields: &Fields<'_>, channels: &[i64]) -> Result<Blocks> {
     // 3. up: one layer more, each with what the same layer of the way down gave
     let names @ [with, without] = ["CrossAttnUpBlock2D", "UpBlock2D"];
     let default = [without, with, with, with];
-    let attends = attending(fields, "up_block_types", default, names, count)?;
+    let attends = fields.attending("up_block_types", &default, names, count)?;
     let mut up = Vec::with_capacity(count);
     for (i, at) in (0..count).rev().enumerate() {
         let mut inputs = vec![2 * channels[at]; layers[at] as usize + 1];
@@ -91,30 +90,8 @@ pub(super) fn blocks(fields: &Fields<'_>, channels: &[i64]) -> Result<Blocks> {
     Ok(Blocks { down, mid, up })
 }
 
-/// Whether each block that `field` names attends to the text, given diffusers' default, the name
-/// of a block that does, and of one that does not.
-fn attending(
-    fields: &Fields<'_>,
-    field: &str,
-    default: [&str; 4],
-    [with, without]: [&str; 2],
-    count: usize,
-) -> Result<Vec<bool>> {
-    let names = fields.names(field, &default)?;
-    if names.len() != count {
-        let expected = format!("{count} names, as many as block_out_channels");
-        return Err(fields.invalid(field, &expected, format!("{} names", names.len())));
-    }
-    let attends = |name: &String| match name.as_str() {
-        name if name == with => Ok(true),
-        name if name == without => Ok(false),
-        other => Err(fields.invalid(field, &format!("{with} or {without}"), other)),
-    };
-    names.iter().map(attends).collect()
-}
-
 /// The depths of the way up: their own list, or the one of the way down reversed.
-fn up_depths(fields: &Fields<'_>, down: &[Value]) -> Result<Vec<Value>> {
+fn up_depths(fields: &Fields, down: &[Value]) -> Result<Vec<Value>> {
     if !fields.value(UP_DEPTHS).is_null() {
         return fields.each(UP_DEPTHS, Value::Null, down.len());
     }
@@ -122,7 +99,7 @@ fn up_depths(fields: &Fields<'_>, down: &[Value]) -> Result<Vec<Value>> {
         None => Ok(down.iter().rev().cloned().collect()),
         Some(list) => {
             let expected = format!("numbers, or {UP_DEPTHS} beside lists");
-            Err(fields.invalid(DEPTHS, &expected, list))
+            Err(fields.invalid(DEPTHS, expected, list))
         }
     }
 }
@@ -130,17 +107,17 @@ fn up_depths(fields: &Fields<'_>, down: &[Value]) -> Result<Vec<Value>> {
 /// The depth of each of `layers` transformers, from one number or a list of at least as many;
 /// none in a block that does not attend.
 fn depths(
-    fields: &Fields<'_>,
+    fields: &Fields,
     field: &str,
     found: &Value,
     attends: bool,
     layers: usize,
 ) -> Result<Vec<i64>> {
-    let one = |depth| fields.in_range(field, depth, 0, MAX_LAYERS);
+    let one = |depth| fields.in_range(field, depth, 0..=MAX_LAYERS);
     match found {
         _ if !attends => Ok(Vec::new()),
         Value::Array(list) if list.len() < layers => {
-            Err(fields.invalid(field, &format!("{layers} depths"), found))
+            Err(fields.invalid(field, format!("{layers} depths"), found))
         }
         Value::Array(list) => list[..layers].iter().map(one).collect(),
         depth => Ok(vec![one(depth)?; layers]),

@@ -3,7 +3,6 @@
 pub(crate) mod attention;
 pub(crate) mod blocks;
 pub(crate) mod config;
-mod fields;
 pub(crate) mod layout;
 pub(crate) mod resnet;
 pub(crate) mod time;

@@ -32,17 +32,11 @@ pub(crate) struct Logits {
 }
 
 impl SiglipModel {
-    /// The model in `folder`.
-    pub(crate) fn open(folder: &Path, device: tch::Device, kind: Kind) -> Result<Self> {
-        let config = SiglipConfig::open(folder)?;
-        Self::new(&Weights::open(folder, device, kind)?, &config)
-    }
-
     pub(crate) fn new(weights: &Weights, config: &SiglipConfig) -> Result<Self> {
         Logits::new(weights)?;
         Ok(Self {
-            text: TextModel::new(&weights.sub("text_model"), &config.text, config.dim)?,
-            vision: VisionModel::new(&weights.sub("vision_model"), &config.vision)?,
+            text: TextModel::new(&weights.sub("text_model"), config.text, config.dim())?,
+            vision: VisionModel::new(&weights.sub("vision_model"), config.vision)?,
         })
     }
 }

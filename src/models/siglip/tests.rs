@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tch::Tensor;
 
 use super::*;
-use crate::models::common::golden::{self, assert_close, device, fixture, kind};
+use crate::models::common::golden::{self, assert_close, device, fixture, kind, rows, texts};
 use crate::models::common::json::read_json;
 use crate::models::tokenizers::sentencepiece::tests::{numbers, recorded};
 use crate::models::tokenizers::siglip::Tokenizer;
@@ -16,8 +16,9 @@ fn folder(name: &str) -> PathBuf {
     fixture("siglip").join(name)
 }
 
-fn rows(ids: &Tensor) -> Vec<Vec<i64>> {
-    Vec::<Vec<i64>>::try_from(ids.to_kind(Kind::Int64)).unwrap()
+fn open(name: &str, kind: Kind) -> SiglipModel {
+    let config = SiglipConfig::read(&folder(name).join("config.json")).unwrap();
+    SiglipModel::new(&Weights::open(&folder(name), device(), kind).unwrap(), &config).unwrap()
 }
 
 #[test]
@@ -25,13 +26,13 @@ fn towers_equal_transformers_layer_by_layer() {
     for (name, layers) in [("model", 2), ("model_2", 1)] {
         let io = folder(name).join("io.safetensors");
         let recorded = |part: &str| golden::recorded(&io, part);
-        let model = SiglipModel::open(&folder(name), device(), kind()).unwrap();
+        let model = open(name, kind());
         let check = |part: &str, found: &Tensor| {
             assert_close(&format!("{name} {part}"), found, &recorded(part), 1e-5);
         };
         let (ids, pixels) = (rows(&recorded("ids")), recorded("pixels"));
         for (tower, x, encoder) in [
-            ("text", model.text.embed(&ids).unwrap(), &model.text.encoder),
+            ("text", model.text.embeddings.forward(&ids).unwrap(), &model.text.encoder),
             ("vision", model.vision.embed(&pixels).unwrap(), &model.vision.encoder),
         ] {
             check(&format!("{tower}.0"), &x);
@@ -49,7 +50,7 @@ fn half_precision_stays_near() {
     let io = folder("model").join("io.safetensors");
     let recorded = |part: &str| golden::recorded(&io, part);
     for (kind, tolerance) in [(Kind::Half, 1e-2), (Kind::BFloat16, 6e-2)] {
-        let model = SiglipModel::open(&folder("model"), device(), kind).unwrap();
+        let model = open("model", kind);
         let found = model.text.forward(&rows(&recorded("ids"))).unwrap();
         assert_eq!(found.kind(), kind);
         assert_close("text", &found, &recorded("text_features"), tolerance);
@@ -60,12 +61,12 @@ fn half_precision_stays_near() {
 
 #[test]
 fn texts_and_pixels_that_do_not_fit_are_errors() {
-    let model = SiglipModel::open(&folder("model"), device(), Kind::Float).unwrap();
+    let model = open("model", Kind::Float);
     for (ids, expected) in [
         (vec![], "1 to 16, found 0"),
         (vec![vec![1; 17]], "1 to 16, found 17"),
         (vec![vec![1, 2], vec![1]], "expected 2, found 1"),
-        (vec![vec![190]], "0 to 189, the text tower's vocabulary, found 190"),
+        (vec![vec![190]], "0 to 189, the text encoder's vocabulary, found 190"),
         (vec![vec![-1]], "found -1"),
     ] {
         let error = model.text.forward(&ids).unwrap_err();
@@ -87,7 +88,7 @@ fn settings_that_make_no_sense_are_errors_that_name_them() {
         std::fs::write(file.path(), changed.to_string()).unwrap();
         SiglipConfig::read(file.path())
     };
-    assert_eq!(read("text_config", "vocab_size", json!(190)).unwrap().dim, 32);
+    assert_eq!(read("text_config", "vocab_size", json!(190)).unwrap().dim(), 32);
     for (tower, field, value, expected) in [
         ("text_config", "vocab_size", json!(0), "vocab_size"),
         ("text_config", "max_position_embeddings", json!(0), "max_position_embeddings"),
@@ -137,15 +138,10 @@ fn tokens_equal_transformers_for_any_text() {
 
 #[test]
 fn whole_tokenizers_are_read_as_they_are() {
-    #[derive(serde::Deserialize)]
-    struct Io {
-        texts: Vec<String>,
-    }
     // Gemma's, as SigLIP 2 has it.
-    let Io { texts } = read_json(&folder("model_2/io.json")).unwrap();
     let ids = rows(&golden::recorded(&folder("model_2/io.safetensors"), "ids"));
     let tokenizer = Tokenizer::open(&folder("model_2"), 20).unwrap();
-    for (text, ids) in texts.iter().zip(ids) {
+    for (text, ids) in texts(&folder("model_2")).iter().zip(ids) {
         assert_eq!(tokenizer.encode(text).unwrap(), ids, "{text:?}");
     }
     // A map of characters that leads out of its bounds is no tokenizer.

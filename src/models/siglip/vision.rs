@@ -2,22 +2,21 @@
 
 use tch::Tensor;
 
-use super::config::VisionConfig;
+use crate::Result;
 use crate::models::common::encoder::{Encoder, EncoderConfig};
-use crate::models::common::layers::{Activation, Conv2d, LayerNorm, Linear};
+use crate::models::common::layers::{Activation, LayerNorm, Linear};
 use crate::models::common::math::{attention, join_heads, split_heads};
+use crate::models::common::towers::{Patches, VisionSizes};
 use crate::models::common::weights::Weights;
-use crate::{Error, Result};
 
 /// An image tower.
 #[derive(Debug)]
 pub(crate) struct VisionModel {
-    patches: Conv2d,
+    patches: Patches,
     positions: Tensor,
     pub(super) encoder: Encoder,
     post_norm: LayerNorm,
     head: Head,
-    image_size: i64,
 }
 
 /// One learnt query that gathers all patches (`SiglipMultiheadAttentionPoolingHead`).
@@ -36,20 +35,16 @@ struct Head {
 
 impl VisionModel {
     /// The tower at `weights`.
-    pub(super) fn new(weights: &Weights, config: &VisionConfig) -> Result<Self> {
-        let encoder = config.sizes.encoder();
-        let (width, patch) = (encoder.width, config.patch_size);
-        let grid = config.image_size / patch;
+    pub(super) fn new(weights: &Weights, sizes: VisionSizes) -> Result<Self> {
+        let (encoder, width) = (sizes.encoder, sizes.encoder.width);
         let embeddings = weights.sub("embeddings");
-        let patches = embeddings.sub("patch_embedding");
         let positions = embeddings.sub("position_embedding");
         Ok(Self {
-            patches: Conv2d::new(&patches, 3, width, patch, patch, 0)?,
-            positions: positions.get("weight", &[grid * grid, width])?,
+            patches: Patches::new(&embeddings.sub("patch_embedding"), sizes, true)?,
+            positions: positions.get("weight", &[sizes.patches(), width])?,
             encoder: Encoder::new(&weights.sub("encoder"), encoder)?,
             post_norm: LayerNorm::new(&weights.sub("post_layernorm"), width, encoder.eps)?,
             head: Head::new(&weights.sub("head"), encoder)?,
-            image_size: config.image_size,
         })
     }
 
@@ -61,14 +56,7 @@ impl VisionModel {
 
     /// Patches as vectors, and their places: `[b, patches, width]`.
     pub(super) fn embed(&self, pixels: &Tensor) -> Result<Tensor> {
-        let (found, side) = (pixels.size(), self.image_size);
-        if found.len() != 4 || found[1..] != [3, side, side] {
-            let expected = format!("[b, 3, {side}, {side}]");
-            return Err(Error::invalid_input("pixels", expected, format!("{found:?}")));
-        }
-        let pixels = pixels.to_device(self.positions.device()).to_kind(self.positions.kind());
-        let patches = self.patches.forward(&pixels).flatten(2, 3).transpose(1, 2); // [b, patches, width]
-        Ok(patches + &self.positions)
+        Ok(self.patches.forward(pixels)? + &self.positions) // [b, patches, width]
     }
 }
 

@@ -6,14 +6,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Result;
-use crate::models::common::json::{positive, read_json, require};
+use crate::models::common::fields::{Fields, MAX_LAYERS, MAX_TOKENS, MAX_WIDTH};
 use crate::models::common::layers::Activation;
 
-/// An encoder. A field that the file leaves out has transformers' default.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default)]
+/// An encoder.
+#[derive(Clone, Debug)]
 pub(crate) struct T5Config {
-    model_type: Option<String>,
     pub(crate) vocab_size: i64,
     /// Width of the states.
     pub(crate) d_model: i64,
@@ -40,25 +38,6 @@ pub(crate) struct FeedForward {
     pub(crate) gated: bool,
 }
 
-impl Default for T5Config {
-    fn default() -> Self {
-        // `T5Config` in transformers.
-        Self {
-            model_type: None,
-            vocab_size: 32_128,
-            d_model: 512,
-            d_kv: 64,
-            d_ff: 2048,
-            num_layers: 6,
-            num_heads: 8,
-            relative_attention_num_buckets: 32,
-            relative_attention_max_distance: 128,
-            layer_norm_epsilon: 1e-6,
-            feed_forward_proj: FeedForward { activation: Activation::Relu, gated: false },
-        }
-    }
-}
-
 impl TryFrom<String> for FeedForward {
     type Error = String;
 
@@ -75,47 +54,37 @@ impl TryFrom<String> for FeedForward {
     }
 }
 
-/// The largest width, depth or number of heads that is believed.
-const MAX_SIZE: i64 = 1 << 20;
-
 impl T5Config {
     /// The settings in `folder`.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         Self::read(&folder.join("config.json"))
     }
 
-    /// The settings in the file at `path`.
+    /// The settings in the file at `path`. A field that it leaves out has the default of `T5Config`
+    /// in transformers.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let config: Self = read_json(path)?;
-        config.check(path)?;
-        Ok(config)
-    }
-
-    fn check(&self, path: &Path) -> Result<()> {
-        let kind = self.model_type.as_deref().unwrap_or("no such field");
-        require(path, "model_type", kind == "t5", "t5", kind)?;
-        positive(path, "vocab_size", self.vocab_size)?;
-        for (name, size) in [
-            ("d_model", self.d_model),
-            ("d_kv", self.d_kv),
-            ("d_ff", self.d_ff),
-            ("num_layers", self.num_layers),
-            ("num_heads", self.num_heads),
-            ("relative_attention_max_distance", self.relative_attention_max_distance),
-        ] {
-            let expected = format!("1 to {MAX_SIZE}");
-            require(path, name, (1..=MAX_SIZE).contains(&size), expected, size)?;
-        }
+        let fields = Fields::open(path)?;
+        fields.is_named("model_type", "t5")?;
         // A quarter of them, at least one, hold one distance each; the rest are wider and wider.
-        let buckets = self.relative_attention_num_buckets;
-        let usable = (4..=MAX_SIZE).contains(&buckets) && buckets % 4 == 0;
-        let expected = format!("a multiple of 4, to {MAX_SIZE}");
-        require(path, "relative_attention_num_buckets", usable, expected, buckets)?;
-        let (exact, farthest) = (buckets / 4, self.relative_attention_max_distance);
+        let field = "relative_attention_num_buckets";
+        let buckets = fields.count(field, 32, MAX_WIDTH)?;
+        fields.require(field, buckets % 4 == 0, "a multiple of 4", buckets)?;
+        let (field, exact) = ("relative_attention_max_distance", buckets / 4);
+        let farthest = fields.count(field, 128, MAX_TOKENS)?;
         let expected = format!("more than {exact}, a quarter of relative_attention_num_buckets");
-        require(path, "relative_attention_max_distance", farthest > exact, expected, farthest)?;
-        let eps = self.layer_norm_epsilon;
-        let usable = eps.is_finite() && eps >= 0.0;
-        require(path, "layer_norm_epsilon", usable, "a number of at least 0", eps)
+        fields.require(field, farthest > exact, expected, farthest)?;
+        let plain = FeedForward { activation: Activation::Relu, gated: false };
+        Ok(Self {
+            vocab_size: fields.count("vocab_size", 32_128, MAX_TOKENS)?,
+            d_model: fields.count("d_model", 512, MAX_WIDTH)?,
+            d_kv: fields.count("d_kv", 64, MAX_WIDTH)?,
+            d_ff: fields.count("d_ff", 2048, MAX_WIDTH)?,
+            num_layers: fields.count("num_layers", 6, MAX_LAYERS)?,
+            num_heads: fields.count("num_heads", 8, MAX_WIDTH)?,
+            relative_attention_num_buckets: buckets,
+            relative_attention_max_distance: farthest,
+            layer_norm_epsilon: fields.eps("layer_norm_epsilon", 1e-6)?,
+            feed_forward_proj: fields.typed("feed_forward_proj", plain, "an activation")?,
+        })
     }
 }

@@ -3,11 +3,12 @@
 use tch::{Kind, Tensor};
 
 use super::config::T5Config;
+use crate::Result;
 use crate::models::common::inventory::Inventory;
 use crate::models::common::layers::{Activation, Embedding, Linear};
 use crate::models::common::math::{join_heads, split_heads};
+use crate::models::common::towers::token_rows;
 use crate::models::common::weights::Weights;
-use crate::{Error, Result};
 
 /// A text encoder.
 #[derive(Debug)]
@@ -88,11 +89,10 @@ impl T5Encoder {
     /// The states of prompts, given as rows of token numbers, all of one length: `[b, tokens, width]`.
     /// Padding is read like any token.
     pub(crate) fn forward(&self, ids: &[Vec<i64>]) -> Result<Tensor> {
-        let tokens = self.check(ids)?;
+        let rows = token_rows(ids, i64::MAX, self.vocab_size())?; // [b, tokens]
         // 1. Tokens, and what the distance between two of them weighs.
-        let rows = Tensor::from_slice(&ids.concat()).view([ids.len() as i64, tokens]); // [b, tokens]
         let x = self.tokens.forward(&rows.to_device(self.tokens.w.device())); // [b, tokens, width]
-        let bias = self.bias(tokens);
+        let bias = self.bias(rows.size()[1]);
         // 2. The transformer.
         let x = self.blocks.iter().fold(x, |x, block| block.forward(&x, &bias));
         Ok(self.final_norm.forward(&x)) // [b, tokens, width]
@@ -108,30 +108,6 @@ impl T5Encoder {
         );
         let bias = self.biases.forward(&sets.to_device(self.biases.w.device())); // [q, k, heads]
         bias.permute([2, 0, 1]).unsqueeze(0).contiguous() // [1, heads, q, k]
-    }
-
-    /// The number of tokens in each row.
-    fn check(&self, ids: &[Vec<i64>]) -> Result<i64> {
-        let tokens = ids.first().map_or(0, Vec::len);
-        if tokens == 0 {
-            return Err(Error::invalid_input("tokens of a prompt", "at least 1", tokens));
-        }
-        for row in ids {
-            if row.len() != tokens {
-                let expected = tokens.to_string();
-                return Err(Error::invalid_input(
-                    "tokens of a prompt in a batch",
-                    expected,
-                    row.len(),
-                ));
-            }
-            if let Some(&id) = row.iter().find(|id| !(0..self.vocab_size()).contains(*id)) {
-                let expected =
-                    format!("0 to {}, the text encoder's vocabulary", self.vocab_size() - 1);
-                return Err(Error::invalid_input("token number", expected, id));
-            }
-        }
-        Ok(tokens as i64)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use tch::{Kind, Tensor};
+use tch::Kind;
 
 use super::encoder::buckets;
 use super::*;
 use crate::Error;
-use crate::models::common::golden::{self, assert_close, device, fixture, kind};
+use crate::models::common::golden::{self, assert_close, device, fixture, kind, rows};
 use crate::models::common::weights::Weights;
 use crate::models::tokenizers::sentencepiece::tests::{numbers, recorded};
 use crate::models::tokenizers::t5::Tokenizer;
@@ -19,10 +19,6 @@ fn folder(name: &str) -> PathBuf {
 fn open(name: &str, kind: Kind) -> T5Encoder {
     let config = T5Config::open(&folder(name)).unwrap();
     T5Encoder::new(&Weights::open(&folder(name), device(), kind).unwrap(), &config).unwrap()
-}
-
-fn rows(ids: &Tensor) -> Vec<Vec<i64>> {
-    Vec::<Vec<i64>>::try_from(ids.to_kind(Kind::Int64)).unwrap()
 }
 
 #[test]

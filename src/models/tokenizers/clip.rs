@@ -1,17 +1,18 @@
 //! A prompt to token numbers, equal to transformers' `CLIPTokenizer` for any text.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::{encode, number};
 use crate::models::common::json::{read_json, read_text};
 use crate::models::tokenizers::special_tokens::{Defaults, Numbered, Special, TokenizerConfig};
 use crate::{Error, Result};
 
 /// CLIP's byte-level BPE, with its special tokens.
+#[derive(Debug)]
 pub(crate) struct Tokenizer {
     path: PathBuf,
     tokenizer: tokenizers::Tokenizer,
@@ -75,16 +76,7 @@ impl Tokenizer {
         tokenizer.set_encode_special_tokens(config.split_special_tokens.unwrap_or(false));
         tokenizer.add_tokens(added).map_err(broken)?;
         // 4. The numbers of those that stand at fixed places.
-        let number = |token: &str| {
-            tokenizer.token_to_id(token).map(i64::from).ok_or_else(|| {
-                Error::invalid_file(
-                    &path,
-                    format!("token {token}"),
-                    "in the vocabulary",
-                    "not there",
-                )
-            })
-        };
+        let number = |token: &str| number(&path, &tokenizer, token);
         let (begin, end, pad) = (number(&begin)?, number(&end)?, number(&pad)?);
         let max_length = config.max_length();
         Ok(Self { path, tokenizer, begin, end, pad, max_length })
@@ -98,11 +90,9 @@ impl Tokenizer {
     /// Begin, the tokens of `text`, end: at most `limit` of them, at least 2. What is too much is cut
     /// before the end token.
     pub(crate) fn encode(&self, text: &str, limit: usize) -> Result<Vec<i64>> {
-        let encoding = self.tokenizer.encode_fast(text, false).map_err(|error| {
-            Error::invalid_file(&self.path, "vocabulary", "a token for every byte", error)
-        })?;
-        let ids = encoding.get_ids().iter().map(|&id| i64::from(id)).take(limit.saturating_sub(2));
-        Ok(std::iter::once(self.begin).chain(ids).chain(std::iter::once(self.end)).collect())
+        let ids = encode(&self.path, &self.tokenizer, text, false)?;
+        let kept = ids.into_iter().take(limit.saturating_sub(2));
+        Ok([self.begin].into_iter().chain(kept).chain([self.end]).collect())
     }
 
     /// [`encode`](Self::encode), filled up with the padding token to exactly `length`, at least 2.
@@ -158,10 +148,4 @@ fn two_files(folder: &Path) -> Result<Bpe> {
         merges.push(json!([left, right]));
     }
     Ok(Bpe { vocab: json!(vocab), merges: Value::Array(merges), added: Vec::new() })
-}
-
-impl fmt::Debug for Tokenizer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tokenizer({})", self.path.display())
-    }
 }

@@ -1,17 +1,18 @@
 //! A text to token numbers, equal to transformers' `SiglipTokenizer` for any text.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tokenizers::{AddedToken, TruncationParams};
 
+use super::{encode, number};
 use crate::models::common::json::{parse_json, read_text};
 use crate::models::tokenizers::sentencepiece::{Charsmap, Processor, SPACE};
 use crate::models::tokenizers::special_tokens::{Defaults, Special, TokenizerConfig};
 use crate::{Error, Result};
 
 /// A tokenizer whose texts all have one length, for the network looks at the last token.
+#[derive(Debug)]
 pub(crate) struct Tokenizer {
     path: PathBuf,
     kind: Kind,
@@ -19,6 +20,7 @@ pub(crate) struct Tokenizer {
     length: usize,
 }
 
+#[derive(Debug)]
 enum Kind {
     Pieces(Box<Pieces>),
     /// A `tokenizer.json`, which says all there is to do.
@@ -26,6 +28,7 @@ enum Kind {
 }
 
 /// A `spiece.model`, and what `SiglipTokenizer` does around it.
+#[derive(Debug)]
 struct Pieces {
     processor: Processor,
     /// Tokens that are found before anything else, with their numbers; the longest first.
@@ -62,9 +65,7 @@ impl Tokenizer {
         let length = config.max_length().unwrap_or(most).min(most);
         let tokenizer = whole(&path, length)?;
         let pad = Special::text_or(&config.pad_token, "<pad>");
-        let pad = tokenizer.token_to_id(&pad).map(i64::from).ok_or_else(|| {
-            Error::invalid_file(&path, format!("token {pad}"), "in the vocabulary", "not there")
-        })?;
+        let pad = number(&path, &tokenizer, &pad)?;
         Ok(Self { path, kind: Kind::Whole(Box::new(tokenizer)), pad, length })
     }
 
@@ -73,12 +74,7 @@ impl Tokenizer {
     pub(crate) fn encode(&self, text: &str) -> Result<Vec<i64>> {
         let mut ids = match &self.kind {
             Kind::Pieces(pieces) => pieces.encode(text, self.length),
-            Kind::Whole(tokenizer) => {
-                let encoding = tokenizer.encode_fast(text, true).map_err(|error| {
-                    Error::invalid_file(&self.path, "vocabulary", "a token for every text", error)
-                })?;
-                encoding.get_ids().iter().map(|&id| i64::from(id)).collect()
-            }
+            Kind::Whole(tokenizer) => encode(&self.path, tokenizer, text, true)?,
         };
         ids.resize(self.length, self.pad);
         Ok(ids)
@@ -206,10 +202,4 @@ impl Pieces {
 /// What Python takes for a space: beside Unicode's, four separators of ASCII.
 fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
-}
-
-impl fmt::Debug for Tokenizer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tokenizer({})", self.path.display())
-    }
 }

@@ -1,6 +1,5 @@
 //! A prompt to token numbers, equal to transformers' `T5Tokenizer` for any text.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -12,12 +11,14 @@ use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 
+use super::{encode, number};
 use crate::models::common::json::{read_json, require};
 use crate::models::tokenizers::sentencepiece::{Charsmap, Model, Piece, PieceType};
 use crate::models::tokenizers::special_tokens::{Defaults, Numbered, Special, TokenizerConfig};
 use crate::{Error, Result};
 
 /// T5's Unigram model, with its special tokens.
+#[derive(Debug)]
 pub(crate) struct Tokenizer {
     path: PathBuf,
     tokenizer: tokenizers::Tokenizer,
@@ -95,27 +96,19 @@ impl Tokenizer {
         tokenizer.set_encode_special_tokens(config.split_special_tokens.unwrap_or(false));
         tokenizer.add_tokens(added).map_err(broken)?;
         // 4. The numbers of those that stand at fixed places.
-        let number = |token: &str| {
-            tokenizer.token_to_id(token).map(i64::from).ok_or_else(|| {
-                let what = format!("token {token}");
-                Error::invalid_file(&path, what, "in the vocabulary", "not there")
-            })
-        };
-        let (end, pad) = (number(&end)?, number(&pad)?);
+        let (end, pad) = (number(&path, &tokenizer, &end)?, number(&path, &tokenizer, &pad)?);
         Ok(Self { path, tokenizer, end, pad })
     }
 
     /// The tokens of `text`, then the end: at most `limit` of them, at least 1. What is too much is
     /// cut before the end token.
     pub(crate) fn encode(&self, text: &str, limit: usize) -> Result<Tokens> {
-        let encoding = self.tokenizer.encode_fast(text, false).map_err(|error| {
-            Error::invalid_file(&self.path, "vocabulary", "a token for every text", error)
-        })?;
-        let all = encoding.get_ids();
-        let kept = all.len().min(limit.saturating_sub(1));
-        let mut ids: Vec<i64> = all[..kept].iter().map(|&id| i64::from(id)).collect();
+        let mut ids = encode(&self.path, &self.tokenizer, text, false)?;
+        let kept = ids.len().min(limit.saturating_sub(1));
+        let cut = ids.len() - kept;
+        ids.truncate(kept);
         ids.push(self.end);
-        Ok(Tokens { ids, cut: all.len() - kept })
+        Ok(Tokens { ids, cut })
     }
 
     /// [`encode`](Self::encode), filled up with the padding token to exactly `length`, at least 1.
@@ -172,11 +165,5 @@ impl Vocabulary {
             added: Vec::new(),
             extra: Some(extra),
         }
-    }
-}
-
-impl fmt::Debug for Tokenizer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tokenizer({})", self.path.display())
     }
 }

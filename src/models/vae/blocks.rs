@@ -2,11 +2,10 @@
 
 use tch::Tensor;
 
+use super::config::VaeConfig;
 use crate::Result;
 use crate::models::common::layers::{Activation, Conv2d, GroupNorm, Linear};
 use crate::models::common::weights::Weights;
-
-use super::config::VaeConfig;
 
 /// diffusers' `resnet_eps` in `Encoder` and `Decoder`.
 const EPS: f64 = 1e-6;
@@ -161,6 +160,26 @@ impl Stage {
         }
         x
     }
+}
+
+/// The blocks of all resolutions at `w`, which `widths` has the widths of, each with the convolution
+/// that goes with the next resolution: its name, stride and padding. The last has none.
+pub(super) fn stages(
+    w: &Weights,
+    config: &VaeConfig,
+    widths: &[i64],
+    layers: i64,
+    attends: &[bool],
+    (name, stride, padding): (&str, i64, i64),
+) -> Result<Vec<(Stage, Option<Conv2d>)>> {
+    let stage = |(i, (&width, &attends)): (usize, (&i64, &bool))| {
+        let (w, inputs) = (w.sub(i), widths[i.saturating_sub(1)]);
+        let stage = Stage::new(&w, config, [inputs, width], layers, attends)?;
+        let conv = (i + 1 < widths.len())
+            .then(|| Conv2d::new(&w.sub(name), width, width, 3, stride, padding));
+        Ok((stage, conv.transpose()?))
+    };
+    widths.iter().zip(attends).enumerate().map(stage).collect()
 }
 
 /// The normalisation of every block.

@@ -2,12 +2,11 @@
 
 use tch::{Kind, Tensor};
 
+use super::blocks::{MidBlock, Stage, norm, stages};
+use super::config::VaeConfig;
 use crate::models::common::layers::{Conv2d, GroupNorm};
 use crate::models::common::weights::Weights;
 use crate::{Image, Result};
-
-use super::blocks::{MidBlock, Stage, norm};
-use super::config::{UpBlockType, VaeConfig};
 
 /// `post_quant_conv`, then diffusers' `Decoder`.
 #[derive(Debug)]
@@ -27,25 +26,20 @@ impl Decoder {
         let widths: Vec<_> = config.block_out_channels.iter().rev().copied().collect();
         let (first, last) = (widths[0], widths[widths.len() - 1]);
         let latents = config.latent_channels;
-        let mut stages = Vec::new();
-        for (i, &width) in widths.iter().enumerate() {
-            let block = decoder.sub("up_blocks").sub(i);
-            let inputs = widths[i.saturating_sub(1)];
-            let attends = config.up_block_types[i] == UpBlockType::AttnUpDecoderBlock2D;
-            let layers = config.layers_per_block + 1;
-            let stage = Stage::new(&block, config, [inputs, width], layers, attends)?;
-            let upsample = block.sub("upsamplers").sub(0).sub("conv");
-            let double = match i + 1 < widths.len() {
-                true => Some(Conv2d::new(&upsample, width, width, 3, 1, 1)?),
-                false => None,
-            };
-            stages.push((stage, double));
-        }
+        let (blocks, layers) = (&decoder.sub("up_blocks"), config.layers_per_block + 1);
+        let stages = stages(
+            blocks,
+            config,
+            &widths,
+            layers,
+            &config.up_attends,
+            ("upsamplers.0.conv", 1, 1),
+        )?;
         Ok(Self {
-            post_quant: match config.use_post_quant_conv {
-                true => Some(Conv2d::new(&w.sub("post_quant_conv"), latents, latents, 1, 1, 0)?),
-                false => None,
-            },
+            post_quant: config
+                .use_post_quant_conv
+                .then(|| Conv2d::new(&w.sub("post_quant_conv"), latents, latents, 1, 1, 0))
+                .transpose()?,
             conv_in: Conv2d::new(&decoder.sub("conv_in"), latents, first, 3, 1, 1)?,
             mid: MidBlock::new(&decoder.sub("mid_block"), config, first)?,
             stages,

@@ -2,14 +2,12 @@
 
 use tch::{Kind, Tensor};
 
+use super::blocks::{MidBlock, Stage, norm, stages};
+use super::config::VaeConfig;
 use crate::Result;
-use crate::models::common::layers::Conv2d;
+use crate::models::common::layers::{Conv2d, GroupNorm};
 use crate::models::common::noise::Noise;
 use crate::models::common::weights::Weights;
-
-use super::blocks::{MidBlock, Stage, norm};
-use super::config::{DownBlockType, VaeConfig};
-use crate::models::common::layers::GroupNorm;
 
 /// diffusers' `Encoder`, then `quant_conv`.
 #[derive(Debug)]
@@ -29,30 +27,25 @@ impl Encoder {
         let widths = &config.block_out_channels;
         let (first, last) = (widths[0], widths[widths.len() - 1]);
         let moments = 2 * config.latent_channels;
-        let mut stages = Vec::new();
-        for (i, &width) in widths.iter().enumerate() {
-            let block = encoder.sub("down_blocks").sub(i);
-            let inputs = widths[i.saturating_sub(1)];
-            let attends = config.down_block_types[i] == DownBlockType::AttnDownEncoderBlock2D;
-            let layers = config.layers_per_block;
-            let stage = Stage::new(&block, config, [inputs, width], layers, attends)?;
-            let downsample = block.sub("downsamplers").sub(0).sub("conv");
-            let halve = match i + 1 < widths.len() {
-                true => Some(Conv2d::new(&downsample, width, width, 3, 2, 0)?),
-                false => None,
-            };
-            stages.push((stage, halve));
-        }
+        let (blocks, layers) = (&encoder.sub("down_blocks"), config.layers_per_block);
+        let stages = stages(
+            blocks,
+            config,
+            widths,
+            layers,
+            &config.down_attends,
+            ("downsamplers.0.conv", 2, 0),
+        )?;
         Ok(Self {
             conv_in: Conv2d::new(&encoder.sub("conv_in"), config.in_channels, first, 3, 1, 1)?,
             stages,
             mid: MidBlock::new(&encoder.sub("mid_block"), config, last)?,
             norm_out: norm(&encoder.sub("conv_norm_out"), config, last)?,
             conv_out: Conv2d::new(&encoder.sub("conv_out"), last, moments, 3, 1, 1)?,
-            quant: match config.use_quant_conv {
-                true => Some(Conv2d::new(&w.sub("quant_conv"), moments, moments, 1, 1, 0)?),
-                false => None,
-            },
+            quant: config
+                .use_quant_conv
+                .then(|| Conv2d::new(&w.sub("quant_conv"), moments, moments, 1, 1, 0))
+                .transpose()?,
         })
     }
 

@@ -11,9 +11,8 @@ mod tiling;
 
 use tch::{Kind, Tensor};
 
-use crate::Result;
-
 use super::common::weights::Weights;
+use crate::Result;
 use decoder::Decoder;
 use encoder::Encoder;
 use tiling::Tiles;
@@ -80,7 +79,7 @@ impl Vae {
         let encoder = self.encoder.as_ref()?;
         let pixels = pixels.to_device(self.device).to_kind(self.kind);
         let (_, _, h, w) = pixels.size4().unwrap_or_default();
-        let tiles = Tiles { before: self.config.sample_size(), after: self.tile_latents() };
+        let tiles = Tiles { before: self.config.sample_size, after: self.tile_latents() };
         let moments = match tiles.split(&pixels) && Self::tiled(tiling, h * w) {
             true => tiles.map(&pixels, |tile| encoder.forward(tile)),
             false => encoder.forward(&pixels),
@@ -93,7 +92,7 @@ impl Vae {
         let latents = latents.to_device(self.device).to_kind(self.kind);
         let (_, _, h, w) = latents.size4().unwrap_or_default();
         let pixels = h * w * i64::from(self.config.scale_factor()).pow(2);
-        let tiles = Tiles { before: self.tile_latents(), after: self.config.sample_size() };
+        let tiles = Tiles { before: self.tile_latents(), after: self.config.sample_size };
         match tiles.split(&latents) && Self::tiled(tiling, pixels) {
             true => tiles.map(&latents, |tile| self.decoder.forward(tile)),
             false => self.decoder.forward(&latents),
@@ -106,7 +105,7 @@ impl Vae {
     }
 
     fn tile_latents(&self) -> i64 {
-        self.config.sample_size() / i64::from(self.config.scale_factor())
+        self.config.sample_size / i64::from(self.config.scale_factor())
     }
 
     fn tiled(tiling: VaeTiling, pixels: i64) -> bool {

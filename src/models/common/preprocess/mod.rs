@@ -2,16 +2,15 @@
 //! `CLIPImageProcessor` and `SiglipImageProcessor` over Pillow.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde::Deserialize;
 use serde_json::Value;
 use tch::{Kind, Tensor};
 
-use super::json::{read_json, require};
+use super::fields::{Fields, MAX_SIDE};
+use crate::Result;
 use crate::image::Image;
 use crate::image::resample::{Filter, resize};
-use crate::{Error, Result};
 
 /// CLIP's own statistics, for folders without settings
 /// (`OPENAI_CLIP_MEAN` and `OPENAI_CLIP_STD` in transformers).
@@ -34,9 +33,6 @@ impl Family {
     pub(crate) const SIGLIP: Self = Self { crops: false, mean: [0.5; 3], std: [0.5; 3] };
 }
 
-/// The largest side a picture is resized to, in pixels; the networks here take at most 336.
-const MAX_SIDE: u64 = 8192;
-
 /// Turns pictures into `[b, 3, side, side]`.
 #[derive(Debug)]
 pub(crate) struct Preprocessor {
@@ -55,40 +51,21 @@ enum Size {
     Exact(usize, usize),
 }
 
-#[derive(Deserialize)]
-struct Settings {
-    do_resize: Option<bool>,
-    size: Option<Value>,
-    resample: Option<u64>,
-    do_center_crop: Option<bool>,
-    crop_size: Option<Value>,
-    do_rescale: Option<bool>,
-    rescale_factor: Option<f64>,
-    do_normalize: Option<bool>,
-    image_mean: Option<[f32; 3]>,
-    image_std: Option<[f32; 3]>,
-}
-
 impl Preprocessor {
     /// From the `preprocessor_config.json` of `folder`, or the `image_processor` in its
     /// `processor_config.json`; without either, the settings of its `family`. Refuses settings that
     /// do not end in pictures of `side` × `side` pixels, which is what the network takes.
     pub(crate) fn open(folder: &Path, side: i64, family: Family) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Processor {
-            image_processor: Option<Settings>,
-        }
         let side = usize::try_from(side).unwrap_or(0);
         let path = folder.join("preprocessor_config.json");
         if path.exists() {
-            let settings = read_json(&path)?;
-            return Self::new(settings, path, side, family);
+            return Self::new(&Fields::open(&path)?.without_nulls(), side, family);
         }
         let path = folder.join("processor_config.json");
         if path.exists()
-            && let Processor { image_processor: Some(settings) } = read_json(&path)?
+            && let Some(settings) = Fields::open(&path)?.object("image_processor")?
         {
-            return Self::new(settings, path, side, family);
+            return Self::new(&settings.without_nulls(), side, family);
         }
         Ok(Self::of(family, side))
     }
@@ -103,35 +80,27 @@ impl Preprocessor {
         }
     }
 
-    fn new(settings: Settings, path: PathBuf, side: usize, family: Family) -> Result<Self> {
+    fn new(settings: &Fields, side: usize, family: Family) -> Result<Self> {
         let default = if family.crops { Size::Shortest(side) } else { Size::Exact(side, side) };
-        let size =
-            parse_size(&path, "size", settings.size.as_ref(), Size::Shortest)?.unwrap_or(default);
-        let number = settings.resample.unwrap_or(Filter::Bicubic as u64);
-        let filter = Filter::from_number(number)
-            .ok_or_else(|| Error::invalid_file(&path, "resample", "0 to 5", number))?;
+        let size = parse_size(settings, "size", Size::Shortest)?.unwrap_or(default);
+        let number = settings.integer("resample", Filter::Bicubic as i64, 0..=5)?;
+        let filter = Filter::from_number(number as u64).unwrap_or(Filter::Bicubic);
         let square = |side| Size::Exact(side, side);
-        let crop = parse_size(&path, "crop_size", settings.crop_size.as_ref(), square)?;
-        let crop = match crop.unwrap_or(square(side)) {
+        let crop = match parse_size(settings, "crop_size", square)?.unwrap_or(square(side)) {
             Size::Exact(height, width) => (height, width),
             Size::Shortest(_) => {
-                return Err(Error::invalid_file(
-                    &path,
-                    "crop_size",
-                    "height and width",
-                    "shortest_edge",
-                ));
+                return Err(settings.invalid("crop_size", "height and width", "shortest_edge"));
             }
         };
-        let crop = settings.do_center_crop.unwrap_or(family.crops).then_some(crop);
-        let resize = settings.do_resize.unwrap_or(true).then_some((size, filter));
-        let factor = settings.rescale_factor.unwrap_or(1.0 / 255.0);
-        require(&path, "rescale_factor", factor.is_finite(), "a finite number", factor)?;
-        let mean = settings.image_mean.unwrap_or(family.mean);
-        let std = settings.image_std.unwrap_or(family.std);
+        let crop = settings.flag("do_center_crop", family.crops)?.then_some(crop);
+        let resize = settings.flag("do_resize", true)?.then_some((size, filter));
+        let factor = settings.number("rescale_factor", 1.0 / 255.0)?;
+        let channels = "three numbers";
+        let mean = settings.typed("image_mean", family.mean, channels)?;
+        let std = settings.typed("image_std", family.std, channels)?;
         let usable = mean.iter().chain(&std).all(|v| v.is_finite()) && !std.contains(&0.0);
         let found = format!("{mean:?} and {std:?}");
-        require(&path, "image_mean and image_std", usable, "finite numbers, no std 0", found)?;
+        settings.require("image_mean and image_std", usable, "finite numbers, no std 0", found)?;
         let ends = match (crop, resize) {
             (Some(crop), _) => Some(crop),
             (None, Some((Size::Exact(height, width), _))) => Some((height, width)),
@@ -142,16 +111,11 @@ impl Preprocessor {
             None => "pictures of any size".to_owned(),
         };
         let expected = format!("{side}x{side}, the network's image_size");
-        require(
-            &path,
-            "size after resizing and cropping",
-            ends == Some((side, side)),
-            expected,
-            found,
-        )?;
+        let field = "size after resizing and cropping";
+        settings.require(field, ends == Some((side, side)), expected, found)?;
         let values = table(
-            settings.do_rescale.unwrap_or(true).then_some(factor),
-            settings.do_normalize.unwrap_or(true).then_some((mean, std)),
+            settings.flag("do_rescale", true)?.then_some(factor),
+            settings.flag("do_normalize", true)?.then_some((mean, std)),
         );
         Ok(Self { resize, crop, values })
     }
@@ -248,19 +212,19 @@ fn table(factor: Option<f64>, normal: Option<([f32; 3], [f32; 3])>) -> [[f32; 25
     })
 }
 
-/// The size in `value`: a number, `[height, width]`, or an object.
+/// The size in `field`: a number, `[height, width]`, or an object.
 fn parse_size(
-    path: &Path,
+    fields: &Fields,
     field: &str,
-    value: Option<&Value>,
     number: impl Fn(usize) -> Size,
 ) -> Result<Option<Size>> {
-    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(None) };
     let side = |value: &Value| {
-        let side = value.as_u64().filter(|side| (1..=MAX_SIDE).contains(side))?;
+        let side = value.as_i64().filter(|side| (1..=MAX_SIDE).contains(side))?;
         usize::try_from(side).ok()
     };
+    let value = fields.value(field);
     let size = match value {
+        Value::Null => return Ok(None),
         Value::Number(_) => side(value).map(number),
         Value::Array(sides) => match sides.as_slice() {
             [height, width] => side(height).zip(side(width)).map(|(h, w)| Size::Exact(h, w)),
@@ -279,7 +243,7 @@ fn parse_size(
     };
     let expected =
         format!("a number, {{shortest_edge}} or {{height, width}}, from 1 to {MAX_SIDE} pixels");
-    size.map(Some).ok_or_else(|| Error::invalid_file(path, field, expected, value))
+    size.map(Some).ok_or_else(|| fields.invalid(field, expected, value))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ fn sites() -> Vec<Site> {
 
 #[test]
 fn the_released_sets_are_layers_of_flux() {
-    let config = FluxConfig::default();
+    let config = FluxConfig::parse(Path::new("config.json"), "{}").unwrap();
     let recorded = FluxTransformer::new(&Weights::recording(), &config).unwrap();
     let adapted: Vec<_> = recorded.sites().iter().filter(|site| is_adapted(&site.name)).collect();
     // https://github.com/Yuanshi9815/OminiControl, `target_modules` of its training.

@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokenizers::models::unigram::Unigram;
+use tokenizers::normalizers::Precompiled;
+use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 
 use super::*;
 use crate::Error;
@@ -164,6 +167,28 @@ fn flipped_bits_never_panic() {
         }
     }
     assert!(cut > 100, "only {cut} texts were cut");
+}
+
+/// Why this folder is here. The `tokenizers` crate replaces a whole grapheme by what its first
+/// character becomes; an accent that follows a ligature is lost.
+#[test]
+fn the_tokenizers_crate_cuts_texts_in_another_way() {
+    let model = Model::open(&fixture("sentencepiece/nmt_nfkc.model")).unwrap();
+    let pieces = model.pieces.iter().map(|piece| (piece.text.clone(), f64::from(piece.score)));
+    let unigram = Unigram::from(pieces.collect(), Some(model.unknown), model.byte_fallback);
+    let mut theirs = tokenizers::Tokenizer::new(unigram.unwrap());
+    let map = Precompiled::from(model.charsmap.as_ref().unwrap().bytes()).unwrap();
+    theirs.with_normalizer(Some(map)).unwrap();
+    theirs.with_pre_tokenizer(Some(Metaspace::new(SPACE, PrependScheme::Always, false)));
+    let ours = Processor::new(model);
+    // What `SentencePieceProcessor.encode` of sentencepiece 0.2.3 gives, and what the crate gives.
+    for (text, expected, crates) in [
+        ("a photo of a bird", vec![5, 42, 11, 15, 5, 43], vec![5, 42, 11, 15, 5, 43]),
+        ("ﬁ\u{301}", vec![59, 36, 2], vec![59, 36]),
+    ] {
+        assert_eq!(ours.encode(text), expected, "{text:?}");
+        assert_eq!(theirs.encode(text, false).unwrap().get_ids(), crates, "{text:?}");
+    }
 }
 
 #[test]
