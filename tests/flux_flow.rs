@@ -8,7 +8,7 @@ use futures::StreamExt;
 use futures::executor::block_on;
 use imagerag::conditioner::{OminiControl, OminiControlBuilder, PromptTemplate};
 use imagerag::critic::{Query, Verdict};
-use imagerag::generator::{Flux, GenerateRequest, Generator, GeneratorExt};
+use imagerag::generator::{Flux, GenerateRequest, GeneratorExt};
 use imagerag::pipeline::{
     Event, Fallback, Mode, RagPipelineBuilder, Record, Refusal, Stage, StopReason, TracedImage,
 };
