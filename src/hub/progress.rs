@@ -91,13 +91,11 @@ impl Tally {
 impl ProgressHandler for Tally {
     fn on_progress(&self, event: &ProgressEvent) {
         match event {
-            ProgressEvent::Download(DownloadEvent::Progress { files }) => {
-                self.change(|state| {
-                    for file in files {
-                        state.under_way.insert(file.filename.clone(), file.bytes_completed);
-                    }
-                })
-            }
+            ProgressEvent::Download(DownloadEvent::Progress { files }) => self.change(|state| {
+                for file in files {
+                    state.under_way.insert(file.filename.clone(), file.bytes_completed);
+                }
+            }),
             _ => self.change(|_| {}),
         }
     }

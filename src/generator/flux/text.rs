@@ -1,9 +1,12 @@
 //! Prompts to the states that FLUX's transformer reads: T5's, and CLIP's of the whole prompt.
 
+use std::rc::Rc;
+
 use super::checkpoint::Checkpoint;
 use super::offload::{Part, Placing};
 use crate::Result;
 use crate::generator::encoded::Encoded;
+use crate::generator::loading::Loader;
 use crate::generator::recent::Recent;
 use crate::models::clip::{TextConfig, TextModel};
 use crate::models::common::json::require;
@@ -25,7 +28,7 @@ pub(super) struct TextEncoders {
     /// Tokens of every prompt that T5 reads, end and padding included.
     length_2: usize,
     t5: Part<T5Encoder, T5Config>,
-    recent: Recent<String, Encoded>,
+    recent: Recent<String, Rc<Encoded>>,
 }
 
 impl TextEncoders {
@@ -34,8 +37,9 @@ impl TextEncoders {
         checkpoint: &Checkpoint,
         max_sequence_length: usize,
         placing: Placing,
+        loader: &Loader,
     ) -> Result<Self> {
-        let folder = |name: &str| checkpoint.folder.join(name);
+        let folder = |name: &str| checkpoint.index.part(name);
         let (config, config_2) = (&checkpoint.text_encoder, &checkpoint.text_encoder_2);
         let path = folder("tokenizer");
         let tokenizer = Tokenizer::open(&path)?;
@@ -47,8 +51,12 @@ impl TextEncoders {
             length,
             tokenizer_2: tokenizers::t5::Tokenizer::open(&folder("tokenizer_2"))?,
             length_2: max_sequence_length,
-            clip: Part::open(folder("text_encoder"), config.clone(), TextModel::new, placing)?,
-            t5: Part::open(folder("text_encoder_2"), config_2.clone(), T5Encoder::new, placing)?,
+            clip: loader.part("text_encoder", || {
+                Part::open(folder("text_encoder"), config.clone(), TextModel::new, placing)
+            })?,
+            t5: loader.part("text_encoder_2", || {
+                Part::open(folder("text_encoder_2"), config_2.clone(), T5Encoder::new, placing)
+            })?,
             recent: Recent::new(REMEMBERED),
         })
     }
@@ -58,18 +66,21 @@ impl TextEncoders {
         self.recent.contains(&prompt.to_owned())
     }
 
-    /// The states of `prompt`, cut where it is longer than the encoders read.
-    pub(super) fn encode(&mut self, prompt: &str) -> Result<Encoded> {
+    /// The states of each of `prompts`, cut where it is longer than the encoders read. Encoders that
+    /// are not resident come once for all of them.
+    pub(super) fn encode(&mut self, prompts: &[&str]) -> Result<Vec<Rc<Encoded>>> {
         let Self { tokenizer, length, clip, tokenizer_2, length_2, t5, recent } = self;
-        recent.get(prompt.to_owned(), |prompt| {
+        let mut make = |prompt: &String| {
             let ids = tokenizer.encode_padded(prompt, *length)?;
-            let output = clip.get().and_then(|clip| clip.forward(&[ids]));
-            clip.leave();
-            let pooled = output?.pooled; // [1, width]
+            let pooled = clip.get()?.forward(&[ids])?.pooled; // [1, width]
             let ids = tokenizer_2.encode_padded(prompt, *length_2)?.ids;
-            let states = t5.get().and_then(|t5| t5.forward(&[ids])); // [1, tokens, width]
-            t5.leave();
-            Ok(Encoded::new(states?, pooled))
-        })
+            let states = t5.get()?.forward(&[ids])?; // [1, tokens, width]
+            Ok(Rc::new(Encoded { states, pooled }))
+        };
+        let encoded =
+            prompts.iter().map(|prompt| recent.get((*prompt).to_owned(), &mut make)).collect();
+        clip.leave();
+        t5.leave();
+        encoded
     }
 }
