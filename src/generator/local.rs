@@ -15,9 +15,9 @@ use super::settings::Settings;
 use super::size::checked_size;
 use super::{GenerateRequest, Generator, Progress};
 use crate::conditioner::{ConditionImage, Conditioning, ConditioningKind};
-use crate::models::Device;
 use crate::models::common::worker::{Cancel, Worker};
 use crate::models::schedule::Scheduler;
+use crate::models::{DType, Device};
 use crate::{Error, Image, Result};
 
 /// How a family of models makes images of checked requests. It lives on the thread of its model.
@@ -33,17 +33,20 @@ pub(super) trait Program: fmt::Debug + Sized + 'static {
     fn start<'a>(&'a mut self, jobs: &'a [Arc<Job>], cancel: &Cancel) -> Result<Run<'a>>;
 }
 
+type Predict<'a> = Box<dyn Fn(usize, &Tensor) -> Tensor + 'a>;
+type Decode<'a> = Box<dyn Fn(&Tensor) -> Result<Image> + 'a>;
+
 /// A batch between its prompts and its images.
 pub(super) struct Run<'a> {
     pub(super) scheduler: Box<dyn Scheduler>,
     /// What the first step is given, `[n, ..]`.
     pub(super) latents: Tensor,
     /// What the network says at a step, from 0, of the sample that it is shown, `[n, ..]`.
-    pub(super) predict: Box<dyn Fn(usize, &Tensor) -> Tensor + 'a>,
+    pub(super) predict: Predict<'a>,
     /// A small image of one request's latents, `[1, ..]`.
-    pub(super) preview: Box<dyn Fn(&Tensor) -> Result<Image> + 'a>,
+    pub(super) preview: Decode<'a>,
     /// The image of one request's latents, `[1, ..]`.
-    pub(super) decode: Box<dyn Fn(&Tensor) -> Result<Image> + 'a>,
+    pub(super) decode: Decode<'a>,
 }
 
 /// A request with every value filled in and checked.
@@ -120,14 +123,15 @@ impl<P: Program> Local<P> {
     /// Starts the thread and lets it `load` the model's `parts`, as many as that.
     pub(super) fn load(
         config: LocalConfig<P::Config>,
-        Settings { device, dtype, listener, .. }: Settings,
+        Settings { device, dtype, listener, batch_pixels, .. }: Settings,
         parts: usize,
         load: impl FnOnce(&Loader) -> Result<P> + Send + 'static,
     ) -> Result<Self> {
         let worker = Worker::spawn(config.name.clone(), device, move |device| {
             load(&Loader::new(device, dtype.kind(), listener, parts))
         })?;
-        Ok(Self { config, worker, batch_pixels: AtomicU64::new(most_pixels(device)) })
+        let batch_pixels = batch_pixels.unwrap_or(default_batch_pixels(device, dtype));
+        Ok(Self { config, worker, batch_pixels: AtomicU64::new(batch_pixels) })
     }
 
     pub(super) const fn config(&self) -> &LocalConfig<P::Config> {
@@ -173,12 +177,13 @@ impl<P: Program> Local<P> {
     }
 }
 
-/// The most pixels of a batch on `device` to begin with.
-const fn most_pixels(device: Device) -> u64 {
-    match device {
+/// See `with_batch_pixels` of the builders.
+const fn default_batch_pixels(device: Device, dtype: DType) -> u64 {
+    match (dtype, device) {
         // Those of the largest image that is decoded whole: see `VaeTiling::Auto`.
-        Device::Cuda(_) => 2048 * 2048,
-        Device::Cpu => 512 * 512,
+        (DType::F32, Device::Cuda(_)) => 2048 * 2048,
+        (DType::F32, Device::Cpu) => 512 * 512,
+        (DType::F16 | DType::Bf16, _) => 0,
     }
 }
 

@@ -48,7 +48,7 @@ pub use sdxl::{Sdxl, SdxlBuilder};
 /// # Contract
 /// - One image a request, in the order of the requests; a slice of none gives none.
 /// - The same request gives the same image, whatever else is in the batch or runs beside it, to 1/255
-///   of a channel's range in f32: sums of a batch may run in another order.
+///   of a channel's range: sums of a batch may run in another order.
 /// - `request.progress` is told of every step, in order, once the step is done.
 /// - Dropping the future stops the work soon: within two steps at the latest.
 /// - A request with a [`Conditioning`](crate::conditioner::Conditioning) whose kind is not in

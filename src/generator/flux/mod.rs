@@ -32,8 +32,8 @@ pub use preset::FluxPreset;
 
 /// FLUX.1 on libtorch, schnell and dev. One model is resident, on a thread of its own. Requests of
 /// one call that agree in size, steps, guidance and all of their condition but its picture are drawn
-/// as one batch where memory allows, each as it would be alone: to 1/255 in f32, while 16 bits may
-/// round a sum in another order to another value.
+/// as one batch where memory allows, each as it would be alone to 1/255; see
+/// [`with_batch_pixels`](FluxBuilder::with_batch_pixels).
 ///
 /// In f32 on the CPU a seed gives the image that diffusers' `FluxPipeline` gives with
 /// `torch.Generator("cpu").manual_seed(seed)`.

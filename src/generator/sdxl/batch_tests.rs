@@ -1,11 +1,16 @@
 //! Batches against the same requests one by one.
 
-use super::tests::{fixture, space, tokens, wide};
+use super::tests::{fixture, space, tokens};
 use super::*;
 use crate::Image;
 use crate::conditioner::Conditioning;
 use crate::generator::GenerateRequest;
 use crate::generator::checks::*;
+
+/// One that draws batches in every type.
+fn wide() -> SdxlBuilder {
+    super::tests::wide().with_batch_pixels(1 << 18)
+}
 
 /// Three requests that differ in prompt, negative prompt and seed.
 fn three() -> [GenerateRequest; 3] {

@@ -30,8 +30,8 @@ const DEFAULTS: (usize, f64) = (50, 5.0);
 
 /// Stable Diffusion XL on libtorch. One model is resident, on a thread of its own: with references
 /// and without. Requests of one call that agree in size, steps, guidance and the strength of their
-/// references are drawn as one batch where memory allows, each as it would be alone: to 1/255 in f32,
-/// while 16 bits may round a sum in another order to another value.
+/// references are drawn as one batch where memory allows, each as it would be alone to 1/255; see
+/// [`with_batch_pixels`](SdxlBuilder::with_batch_pixels).
 ///
 /// In f32 on the CPU a seed gives the image that diffusers' `StableDiffusionXLPipeline` gives with
 /// `torch.Generator("cpu").manual_seed(seed)`. No watermark is added.
