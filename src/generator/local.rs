@@ -182,7 +182,9 @@ const fn default_batch_pixels(device: Device, dtype: DType) -> u64 {
     match (dtype, device) {
         // Those of the largest image that is decoded whole: see `VaeTiling::Auto`.
         (DType::F32, Device::Cuda(_)) => 2048 * 2048,
-        (DType::F32, Device::Cpu) => 512 * 512,
+        // Four images of the embedded world, 64 pixels a side, take 0.73 of the time that they take alone
+        // on two cores; of 128 pixels a side, 1.07.
+        (DType::F32, Device::Cpu) => 128 * 128,
         (DType::F16 | DType::Bf16, _) => 0,
     }
 }

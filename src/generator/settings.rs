@@ -78,7 +78,7 @@ macro_rules! shared_setters {
         }
 
         /// The most pixels of the images that are drawn as one batch, all together; 0 draws each alone.
-        /// Where nothing is said, 2,048 x 2,048 on a GPU and 512 x 512 on a CPU in f32, and 0 in 16
+        /// Where nothing is said, 2,048 x 2,048 on a GPU and 128 x 128 on a CPU in f32, and 0 in 16
         /// bits, which round the sums of a batch, that run in another order, to other values: an
         /// image would depend on those beside it.
         pub const fn with_batch_pixels(mut self, pixels: u64) -> Self {
