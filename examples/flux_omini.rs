@@ -101,7 +101,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 
     let began = Instant::now();
     let Picture { device, dtype, .. } = *picture;
-    let mut flux = Flux::builder(place(&options.model)?).device(device).dtype(dtype);
+    let mut flux = Flux::builder(place(&options.model)?).with_device(device).with_dtype(dtype);
     if let Some(tokens) = options.max_sequence_length {
         flux = flux.with_max_sequence_length(tokens);
     }

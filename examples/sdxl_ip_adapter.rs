@@ -87,7 +87,7 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
 
     let began = Instant::now();
     let Picture { device, dtype, .. } = *picture;
-    let mut sdxl = Sdxl::builder(place(&options.model)?).device(device).dtype(dtype);
+    let mut sdxl = Sdxl::builder(place(&options.model)?).with_device(device).with_dtype(dtype);
     if let Some(kind) = options.scheduler {
         sdxl = sdxl.with_scheduler(kind);
     }

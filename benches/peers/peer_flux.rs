@@ -19,8 +19,8 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let dtype: DType = given.number("--dtype")?;
     let start = Instant::now();
     let flux = Flux::builder(given.get("--model")?)
-        .device(device)
-        .dtype(dtype)
+        .with_device(device)
+        .with_dtype(dtype)
         .with_omini_control(given.get("--lora")?)
         .with_offload(offload(given.get("--offload").ok())?)
         .with_max_sequence_length(given.number("--max-sequence-length")?)

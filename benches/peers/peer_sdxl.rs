@@ -20,8 +20,8 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let (file, encoder) = (given.get("--ip-adapter")?, given.get("--image-encoder")?);
     let sdxl = Sdxl::builder(given.get("--model")?)
-        .device(device)
-        .dtype(dtype)
+        .with_device(device)
+        .with_dtype(dtype)
         .with_ip_adapter(file)
         .load()?;
     let adapter =

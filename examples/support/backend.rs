@@ -87,8 +87,8 @@ impl Backend {
             .with_capacity(self.capacity)
             .with_template(template);
         let mut generator = Sdxl::builder(place(&self.model)?)
-            .device(device)
-            .dtype(dtype)
+            .with_device(device)
+            .with_dtype(dtype)
             .with_ip_adapter(&adapter);
         if let Some(scheduler) = self.scheduler {
             generator = generator.with_scheduler(scheduler);
@@ -112,8 +112,8 @@ impl Backend {
             conditioner = conditioner.with_position_delta(rows, columns);
         }
         let generator = Flux::builder(place(&self.model)?)
-            .device(device)
-            .dtype(dtype)
+            .with_device(device)
+            .with_dtype(dtype)
             .with_omini_control(&lora)
             .load()?;
         let conditioner = conditioner.with_pixels_per_token(generator.size_multiple()).build()?;

@@ -71,8 +71,8 @@ impl World {
         let models = self.folder.join("models");
         let adapter = models.join("ip-adapter-plus_tinyworld.safetensors");
         let generator = Sdxl::builder(models.join("sdxl"))
-            .device(device)
-            .dtype(dtype)
+            .with_device(device)
+            .with_dtype(dtype)
             .with_ip_adapter(&adapter)
             .load()?;
         let template = match self.prompt_with_reference.as_str() {

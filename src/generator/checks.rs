@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use futures::executor::block_on;
 
-use super::{GenerateRequest, Generator, GeneratorExt, Progress};
-use crate::models::common::golden::place;
+use super::{GenerateRequest, Generator, GeneratorExt, Loading, Progress};
+use crate::models::common::golden::{dtype, place};
 use crate::models::{DType, Device};
 use crate::{Error, Image, Result};
 
@@ -40,6 +40,45 @@ pub(super) fn assert_near(name: &str, found: &Image, expected: &Image, dtype: DT
     assert!(largest <= most && mean <= on_average, "{name}: largest {largest}, mean {mean}");
 }
 
+/// Asserts that two images are the same for a caller: that of a batch and that of a request alone.
+#[track_caller]
+pub(super) fn assert_same(found: &Image, expected: &Image) {
+    match dtype() {
+        DType::F32 => {
+            assert!(difference(found, expected).0 <= 1, "{:?}", difference(found, expected))
+        }
+        // Sums of a batch run in another order.
+        dtype => assert_near("of a batch", found, expected, dtype),
+    }
+}
+
+/// Asserts that `requests` are drawn as one batch: each is told of its steps right beside the others,
+/// with previews where it asked for them, and has the image that it has alone.
+#[track_caller]
+pub(super) fn assert_one_batch(generator: &dyn Generator, requests: &[GenerateRequest]) {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let watched = requests.iter().enumerate().map(|(i, request)| {
+        let told = Arc::clone(&told);
+        let progress = Progress::new(move |step| {
+            told.lock().unwrap().push((step.index, i, step.preview.is_some()));
+        });
+        // None of the first, all of the second, every second of the third.
+        GenerateRequest { progress: progress.with_previews_every(i), ..request.clone() }
+    });
+    let watched: Vec<_> = watched.collect();
+    let together = block_on(generator.generate(&watched)).unwrap();
+    let told = std::mem::take(&mut *told.lock().unwrap());
+    let steps = 1..=told.len() / requests.len();
+    let expected = steps.flat_map(|step| {
+        (0..requests.len()).map(move |i| (step, i, i > 0 && step.is_multiple_of(i)))
+    });
+    assert_eq!(told, expected.collect::<Vec<_>>());
+    for (i, (request, image)) in requests.iter().zip(&together).enumerate() {
+        assert_same(image, &draw(generator, request.clone()).unwrap());
+        assert!(together[i + 1..].iter().all(|other| difference(other, image).0 > 8), "{i}");
+    }
+}
+
 /// Number and total of a step, and width and height of its preview.
 type Told = (usize, usize, Option<(u32, u32)>);
 
@@ -56,18 +95,18 @@ pub(super) fn told_steps(generator: &dyn Generator, mut request: GenerateRequest
     std::mem::take(&mut *steps.lock().unwrap())
 }
 
-/// Asserts that `long`, whose caller leaves after its first step, stops for `next` before its end.
+/// Asserts that the batch `requests`, whose caller leaves after its first step, stops for `next`
+/// before its end.
 pub(super) fn assert_stops_between_steps(
     generator: &dyn Generator,
-    mut long: GenerateRequest,
+    mut requests: Vec<GenerateRequest>,
     next: GenerateRequest,
 ) {
     let (told, steps) = std::sync::mpsc::channel();
-    let total = long.steps.unwrap();
-    long.progress = Progress::new(move |step| {
+    let total = requests[0].steps.unwrap();
+    requests[0].progress = Progress::new(move |step| {
         let _ = told.send(step.index);
     });
-    let requests = [long];
     let mut drawing = generator.generate(&requests);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(drawing.as_mut().poll(&mut context).is_pending());
@@ -96,8 +135,12 @@ pub(super) fn assert_undisturbed<G: Generator>(
     let [one, other] = &generators;
     let (one, other) =
         block_on(futures::future::join(one.generate(&requests), other.generate(&backwards)));
-    assert_eq!(one.unwrap(), alone);
-    assert!(other.unwrap().iter().rev().eq(&alone));
+    for (alone, drawn) in alone.iter().zip(one.unwrap()) {
+        assert_same(&drawn, alone);
+    }
+    for (alone, drawn) in alone.iter().rev().zip(other.unwrap()) {
+        assert_same(&drawn, alone);
+    }
 }
 
 /// The error of `request` with a `change`, before any step is taken.
@@ -166,4 +209,24 @@ pub(super) fn broken(folder: &Path, file: &str, change: &Change) -> tempfile::Te
         None => std::fs::remove_file(path).unwrap(),
     }
     copied
+}
+
+/// What a builder, told by `listen` of a listener, tells of its loading.
+pub(super) fn told_loading<G>(
+    load: impl FnOnce(Box<dyn Fn(Loading) + Send + Sync>) -> Result<G>,
+) -> Vec<(Option<String>, usize, usize)> {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let listener = Arc::clone(&told);
+    let listen = move |Loading { part, done, total }: Loading| {
+        listener.lock().unwrap().push((part, done, total));
+    };
+    assert!(load(Box::new(listen)).is_ok());
+    std::mem::take(&mut *told.lock().unwrap())
+}
+
+/// Those that are told of these `parts`.
+pub(super) fn loading_of(parts: &[&str]) -> Vec<(Option<String>, usize, usize)> {
+    let parts: Vec<_> = parts.iter().map(|part| Some((*part).to_owned())).chain([None]).collect();
+    let total = parts.len() - 1;
+    parts.into_iter().enumerate().map(|(done, part)| (part, done, total)).collect()
 }

@@ -17,20 +17,22 @@ const AHEAD: usize = 2;
 /// Who is told of a run's steps, and who may end it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watch<'a> {
-    pub(super) progress: &'a Progress,
+    /// One for each of the batch, in its order.
+    pub(super) progress: &'a [&'a Progress],
     pub(super) cancel: &'a Cancel,
 }
 
 /// A step that was given to the device.
-struct Given {
-    step: Step,
+struct Queued {
+    index: usize,
     end: Mark,
-    /// What its preview is made of, where one is asked for.
+    /// What previews are made of, where one is asked for.
     original: Option<Tensor>,
 }
 
-/// Takes `latents` through every step of `scheduler`. `predict` is what the network says at a step,
-/// numbered from 0, of the sample that it is shown; `preview` makes a small image of latents.
+/// Takes `latents`, `[n, ..]`, through every step of `scheduler`. `predict` is what the network says
+/// at a step, numbered from 0, of the sample that it is shown; `preview` makes a small image of the
+/// latents of one of the batch, `[1, ..]`.
 ///
 /// The host waits for no result here. It is at most two steps ahead of the device, so that a step is
 /// told once it is done, and a run that is cancelled ends within two steps.
@@ -42,32 +44,38 @@ pub(super) fn denoise(
     preview: impl Fn(&Tensor) -> Result<Image>,
 ) -> Result<Tensor> {
     let total = scheduler.timesteps().len();
-    let report = |Given { mut step, end, original }: Given| {
+    let report = |Queued { index, end, original }: Queued| {
         end.wait()?;
-        step.preview = original.map(|original| preview(&original)).transpose()?;
-        watch.progress.report(step);
+        for (i, progress) in watch.progress.iter().enumerate() {
+            let mut step = Step::new(index, total);
+            if let Some(original) = original.as_ref().filter(|_| progress.wants_preview(index)) {
+                step.preview = Some(preview(&original.narrow(0, i as i64, 1))?);
+            }
+            progress.report(step);
+        }
         Ok(())
     };
-    let mut given = VecDeque::with_capacity(AHEAD);
+    let mut queue = VecDeque::with_capacity(AHEAD);
     for index in 0..total {
         // 1. one more step
         watch.cancel.check()?;
         let output = predict(index, &scheduler.scale_model_input(&latents, index));
         let stepped = scheduler.step(&output, index, &latents);
         latents = stepped.sample;
-        let step = Step::new(index + 1, total);
-        let original = watch.progress.wants_preview(step.index).then_some(stepped.original);
-        given.push_back(Given { step, end: Mark::set(latents.device())?, original });
+        let index = index + 1;
+        let wanted = watch.progress.iter().any(|progress| progress.wants_preview(index));
+        let original = wanted.then_some(stepped.original);
+        queue.push_back(Queued { index, end: Mark::set(latents.device())?, original });
 
         // 2. those that are done, or have to be before the next
-        let is_due = |given: &VecDeque<Given>| {
-            given.front().is_some_and(|first| first.end.has_passed() || given.len() == AHEAD)
+        let is_due = |queue: &VecDeque<Queued>| {
+            queue.front().is_some_and(|first| first.end.has_passed() || queue.len() == AHEAD)
         };
-        while is_due(&given) {
-            given.pop_front().map_or(Ok(()), report)?;
+        while is_due(&queue) {
+            queue.pop_front().map_or(Ok(()), report)?;
         }
     }
-    given.into_iter().try_for_each(report)?;
+    queue.into_iter().try_for_each(report)?;
     Ok(latents)
 }
 
@@ -150,11 +158,11 @@ mod tests {
             given.set(index + 1);
             work.run() + sample * 0.0
         };
-        let watch = Watch { progress: &progress, cancel: &Cancel::default() };
-        let latents = Tensor::zeros([], (Kind::Float, device()));
+        let watch = Watch { progress: &[&progress], cancel: &Cancel::default() };
+        let latents = Tensor::zeros([1], (Kind::Float, device()));
         let mut scheduler = Sum(vec![0.0; steps]);
         let sum = denoise(&mut scheduler, latents, watch, predict, no_preview).unwrap();
-        assert!((sum.double_value(&[]) - steps as f64).abs() < 0.01);
+        assert!((sum.double_value(&[0]) - steps as f64).abs() < 0.01);
         for (i, &(number, at)) in told.lock().unwrap().iter().enumerate() {
             // A busy machine may have been slow when the work was measured.
             let least = work.takes * number as u32 / 4;
@@ -180,8 +188,8 @@ mod tests {
             given.set(index + 1);
             work.run()
         };
-        let watch = Watch { progress: &progress, cancel: &cancel };
-        let latents = Tensor::zeros([], (Kind::Float, device()));
+        let watch = Watch { progress: &[&progress], cancel: &cancel };
+        let latents = Tensor::zeros([1], (Kind::Float, device()));
         let ended = denoise(&mut Sum(vec![0.0; 100]), latents, watch, predict, no_preview);
         assert!(matches!(ended.unwrap_err(), Error::Cancelled));
         assert_eq!(told.load(Ordering::Relaxed), 3);
@@ -197,12 +205,12 @@ mod tests {
             listener.lock().unwrap().push((step.index, red));
         })
         .with_previews_every(2);
-        let watch = Watch { progress: &progress, cancel: &Cancel::default() };
-        let latents = Tensor::zeros([], (Kind::Float, device()));
+        let watch = Watch { progress: &[&progress], cancel: &Cancel::default() };
+        let latents = Tensor::zeros([1], (Kind::Float, device()));
         let predict = |index: usize, sample: &Tensor| sample * 0.0 + (10 * (index as i64 + 1));
-        let preview = |x: &Tensor| Image::new(1, 1, vec![x.double_value(&[]) as u8; 3]);
+        let preview = |x: &Tensor| Image::new(1, 1, vec![x.double_value(&[0]) as u8; 3]);
         let last = denoise(&mut Sum(vec![0.0; 5]), latents, watch, predict, preview).unwrap();
-        assert_eq!(last.double_value(&[]), 150.0);
+        assert_eq!(last.double_value(&[0]), 150.0);
         let expected = [(1, None), (2, Some(20)), (3, None), (4, Some(40)), (5, None)];
         assert_eq!(*told.lock().unwrap(), expected);
     }

@@ -5,15 +5,22 @@ mod checks;
 #[cfg(feature = "tch")]
 mod denoise;
 #[cfg(feature = "tch")]
-mod drawing;
-#[cfg(feature = "tch")]
 mod encoded;
 #[cfg(feature = "tch")]
 mod flux;
 #[cfg(feature = "tch")]
+mod loading;
+#[cfg(feature = "tch")]
+mod local;
+#[cfg(all(test, feature = "tch"))]
+mod local_tests;
+#[cfg(all(test, feature = "tch"))]
+mod one_layer;
 mod request;
 #[cfg(feature = "tch")]
 mod sdxl;
+#[cfg(feature = "tch")]
+mod settings;
 #[cfg(feature = "tch")]
 mod size;
 
@@ -29,6 +36,8 @@ use crate::image::Image;
 
 #[cfg(feature = "tch")]
 pub use flux::{Flux, FluxBuilder, FluxPreset, Offload};
+#[cfg(feature = "tch")]
+pub use loading::Loading;
 pub use request::{GenerateRequest, MAX_PROMPT_CHARS, Progress, Step};
 #[cfg(feature = "tch")]
 pub use sdxl::{Sdxl, SdxlBuilder};
@@ -37,7 +46,8 @@ pub use sdxl::{Sdxl, SdxlBuilder};
 ///
 /// # Contract
 /// - One image a request, in the order of the requests; a slice of none gives none.
-/// - The same request gives the same image, whatever else is in the batch or runs beside it.
+/// - The same request gives the same image, whatever else is in the batch or runs beside it, to 1/255
+///   of a channel's range: sums of a batch may run in another order.
 /// - `request.progress` is told of every step, in order, once the step is done.
 /// - Dropping the future stops the work soon: within two steps at the latest.
 /// - A request with a [`Conditioning`](crate::conditioner::Conditioning) whose kind is not in

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::sync::Arc;
+#[cfg(feature = "tch")]
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::conditioner::{Conditioning, ConditioningKind};
 use crate::image::Image;
@@ -126,10 +128,38 @@ impl Step {
     }
 }
 
+/// Somebody who is told, or nobody.
+#[derive(Clone)]
+pub(super) struct Listener<T>(Option<Arc<dyn Fn(T) + Send + Sync>>);
+
+impl<T> Listener<T> {
+    pub(super) fn new(listener: impl Fn(T) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(listener)))
+    }
+
+    pub(super) fn tell(&self, what: T) {
+        if let Some(listener) = &self.0 {
+            listener(what);
+        }
+    }
+}
+
+impl<T> Default for Listener<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T> fmt::Debug for Listener<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Listener({})", self.0.is_some())
+    }
+}
+
 /// A listener to the steps of a generation. The default one listens to nothing.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Progress {
-    listener: Option<Arc<dyn Fn(Step) + Send + Sync>>,
+    listener: Listener<Step>,
     preview_every: Option<usize>,
 }
 
@@ -137,7 +167,7 @@ impl Progress {
     /// Calls `listener` when a step is done, on the model's own thread: it should return soon. A GPU
     /// works on the next step meanwhile.
     pub fn new(listener: impl Fn(Step) + Send + Sync + 'static) -> Self {
-        Self { listener: Some(Arc::new(listener)), preview_every: None }
+        Self { listener: Listener::new(listener), preview_every: None }
     }
 
     /// Asks for a preview image with every `steps`-th step; 0 asks for none. The generation waits
@@ -148,26 +178,28 @@ impl Progress {
         self
     }
 
+    /// The same listener, told of a step once, however often the step is taken.
+    #[cfg(feature = "tch")]
+    pub(super) fn once(self) -> Self {
+        let preview_every = self.preview_every.filter(|_| self.listener.0.is_some());
+        let told = AtomicUsize::new(0);
+        let tell = move |step: Step| {
+            if told.fetch_max(step.index, Ordering::Relaxed) < step.index {
+                self.report(step);
+            }
+        };
+        Self { preview_every, ..Self::new(tell) }
+    }
+
     /// Whether a preview should be made for step `index` (from 1).
     pub fn wants_preview(&self, index: usize) -> bool {
-        self.listener.is_some()
+        self.listener.0.is_some()
             && self.preview_every.is_some_and(|every| index.is_multiple_of(every))
     }
 
     /// Tells the listener, if there is one.
     pub fn report(&self, step: Step) {
-        if let Some(listener) = &self.listener {
-            listener(step);
-        }
-    }
-}
-
-impl fmt::Debug for Progress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Progress")
-            .field("listens", &self.listener.is_some())
-            .field("preview_every", &self.preview_every)
-            .finish()
+        self.listener.tell(step);
     }
 }
 

@@ -1,21 +1,9 @@
-//! A request to the size of its image: asked for or the model's own, in whole patches, bounded.
+//! The size of an image to whether it is in whole patches, and bounded.
 
-use super::GenerateRequest;
 use crate::{Error, Result};
 
 /// The most pixels of an image: eight times the side that SDXL and FLUX are trained for, squared.
 const MAX_PIXELS: u64 = 8192 * 8192;
-
-/// Width and height in pixels, multiples of `multiple`; those of `default` where `request` asks for
-/// none.
-pub(super) fn image_size(
-    request: &GenerateRequest,
-    default: (u32, u32),
-    multiple: u32,
-) -> Result<(u32, u32)> {
-    let size = (request.width.unwrap_or(default.0), request.height.unwrap_or(default.1));
-    checked_size(size, multiple).map(|()| size)
-}
 
 /// Refuses sizes that are not in whole patches, or too large.
 pub(super) fn checked_size((width, height): (u32, u32), multiple: u32) -> Result<()> {

@@ -7,6 +7,7 @@ use tch::Tensor;
 
 use super::offload::Placing;
 use crate::conditioner::{ConditionImage, ConditionLatents, ConditioningKind, adapter_name};
+use crate::generator::loading::Loader;
 use crate::models::common::noise::Noise;
 use crate::models::common::weights::Weights;
 use crate::models::flux::condition::{Condition, Reference};
@@ -22,10 +23,10 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub(super) struct Adapters(Vec<(String, Lora)>);
 
-/// What a condition image is to the transformer.
+/// What condition images, one for each of a batch, are to the transformer.
 #[derive(Debug)]
-pub(super) struct Encoded<'a> {
-    /// Packed, `[1, tokens, in_channels]`.
+pub(super) struct EncodedCondition<'a> {
+    /// Packed, `[n, tokens, in_channels]`.
     latents: Tensor,
     positions: Vec<Position>,
     lora: &'a Lora,
@@ -48,14 +49,22 @@ pub(super) fn kinds(files: &[PathBuf]) -> Result<Vec<ConditioningKind>> {
 
 impl Adapters {
     /// Those in `files`, for a transformer of these settings.
-    pub(super) fn open(files: &[PathBuf], config: &FluxConfig, placing: Placing) -> Result<Self> {
+    pub(super) fn open(
+        files: &[PathBuf],
+        config: &FluxConfig,
+        placing: Placing,
+        loader: &Loader,
+    ) -> Result<Self> {
         if files.is_empty() {
             return Ok(Self(Vec::new()));
         }
         let transformer = FluxTransformer::new(&Weights::recording(), config)?;
         let open = |file: &PathBuf| {
-            let lora = Lora::open(file, transformer.sites(), placing.device, placing.kind)?;
-            Ok((adapter_name(file), lora))
+            let name = adapter_name(file);
+            let sites = transformer.sites();
+            let lora =
+                loader.part(&name, || Lora::open(file, sites, placing.device, placing.kind))?;
+            Ok((name, lora))
         };
         Ok(Self(files.iter().map(open).collect::<Result<_>>()?))
     }
@@ -64,39 +73,44 @@ impl Adapters {
         self.0.is_empty()
     }
 
-    /// Encodes `image` for its adapter. A sample takes the next values of `noise`.
+    /// Encodes `images` for their adapter. They differ in nothing but their pictures; where there are
+    /// none, neither is this. A sample takes the next values of its own `noise`.
     pub(super) fn encode(
         &self,
-        image: &ConditionImage,
+        images: &[&ConditionImage],
         vae: &Vae,
-        noise: &mut Noise,
+        noise: &mut [Noise],
         tiling: VaeTiling,
-    ) -> Result<Encoded<'_>> {
-        let found = self.0.iter().find(|(name, _)| *name == image.adapter);
+    ) -> Result<Option<EncodedCondition<'_>>> {
+        let Some(first) = images.first() else { return Ok(None) };
+        let found = self.0.iter().find(|(name, _)| *name == first.adapter);
         let (_, lora) =
-            found.ok_or(Error::invalid_input("adapter", "a known one", &image.adapter))?;
-        let noise = (image.latents == ConditionLatents::Sample).then_some(noise);
-        let latents = vae.latents(&image.image, noise, tiling)?; // [1, c, h, w]
+            found.ok_or(Error::invalid_input("adapter", "a known one", &first.adapter))?;
+        let latents = images.iter().zip(noise).map(|(image, noise)| {
+            let noise = (image.latents == ConditionLatents::Sample).then_some(noise);
+            vae.latents(&image.image, noise, tiling) // [1, c, h, w]
+        });
+        let latents = Tensor::cat(&latents.collect::<Result<Vec<_>>>()?, 0); // [n, c, h, w]
         let [rows, columns] = [2, 3].map(|side| latents.size()[side] / PATCH);
-        let delta = [image.position_delta.0, image.position_delta.1].map(f64::from);
-        Ok(Encoded {
-            positions: condition_positions(rows, columns, delta, image.position_scale),
+        let delta = [first.position_delta.0, first.position_delta.1].map(f64::from);
+        Ok(Some(EncodedCondition {
+            positions: condition_positions(rows, columns, delta, first.position_scale),
             latents: pack(&latents),
             lora,
-            strength: image.strength,
-            independent: image.independent,
-        })
+            strength: first.strength,
+            independent: first.independent,
+        }))
     }
 }
 
-impl Encoded<'_> {
+impl<'a> EncodedCondition<'a> {
     /// What every step reads of it beside `prompt` and `others` tokens of text and image.
     pub(super) fn condition(
         &self,
         transformer: &FluxTransformer,
         prompt: &Prompt,
         others: i64,
-    ) -> Condition<'_> {
+    ) -> Condition<'a> {
         let Self { latents, positions, lora, strength, independent } = self;
         let (strength, independent) = (*strength, *independent);
         let reference = Reference { latents, positions, strength, independent };

@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::adapters;
+use super::check::Checks;
 use super::checkpoint::Checkpoint;
-use super::job::{Abilities, Defaults};
-use super::model::Model;
-use super::offload::Placing;
-use super::{Flux, FluxPreset, Offload};
+use super::model::{Model, Options};
+use super::{Flux, FluxPreset, Offload, adapters};
 use crate::conditioner::ConditioningKind;
-use crate::models::common::worker::Worker;
-use crate::models::{DType, Device, VaeTiling};
+use crate::generator::local::{Local, LocalConfig};
+use crate::generator::settings::{Settings, shared_setters};
+use crate::models::flux::latents::PATCH;
 use crate::{Error, Result};
 
 /// The most tokens of a prompt that T5 is given. diffusers, `FluxPipeline.check_inputs`.
@@ -22,51 +21,32 @@ const DEFAULT_LATENTS: u32 = 128;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct FluxBuilder {
-    folder: PathBuf,
-    device: Device,
-    dtype: DType,
+    settings: Settings,
     preset: Option<FluxPreset>,
     size: Option<(u32, u32)>,
-    steps: Option<usize>,
-    guidance_scale: Option<f64>,
     adapters: Vec<PathBuf>,
     max_sequence_length: Option<usize>,
     true_cfg_scale: f64,
-    negative_prompt: Option<String>,
     offload: Offload,
-    tiling: VaeTiling,
 }
 
 impl FluxBuilder {
     pub(super) fn new(folder: &Path) -> Self {
         Self {
-            folder: folder.to_owned(),
-            device: Device::default(),
-            dtype: DType::default(),
+            settings: Settings::new(folder),
             preset: None,
             size: None,
-            steps: None,
-            guidance_scale: None,
             adapters: Vec::new(),
             max_sequence_length: None,
             true_cfg_scale: 1.0,
-            negative_prompt: None,
             offload: Offload::default(),
-            tiling: VaeTiling::default(),
         }
     }
 
-    /// Where to compute; the CPU where nothing is said.
-    pub const fn device(mut self, device: Device) -> Self {
-        self.device = device;
-        self
-    }
-
-    /// The format to compute in; f32 where nothing is said. The VAE is run in f32 in place of f16
-    /// where the checkpoint asks for it (`force_upcast`).
-    pub const fn dtype(mut self, dtype: DType) -> Self {
-        self.dtype = dtype;
-        self
+    shared_setters! {
+        steps: "the preset's where nothing is said.",
+        guidance: "the preset's where nothing is said.",
+        negative: "; counts with [`with_true_cfg_scale`](Self::with_true_cfg_scale) above 1."
     }
 
     /// Reads a reference through OminiControl's LoRA in `file`, such as `subject_512.safetensors`,
@@ -90,19 +70,6 @@ impl FluxBuilder {
         self
     }
 
-    /// Denoising steps where a request asks for none, at least 1; the preset's where nothing is
-    /// said.
-    pub const fn with_steps(mut self, steps: usize) -> Self {
-        self.steps = Some(steps);
-        self
-    }
-
-    /// Guidance where a request asks for none, at least 0; the preset's where nothing is said.
-    pub const fn with_guidance_scale(mut self, scale: f64) -> Self {
-        self.guidance_scale = Some(scale);
-        self
-    }
-
     /// Tokens of a prompt that T5 reads, its end included, 1 to 512; the preset's where nothing is
     /// said. Shorter prompts are filled up to it, so that the image depends on it: diffusers takes
     /// 512 for every checkpoint.
@@ -118,22 +85,9 @@ impl FluxBuilder {
         self
     }
 
-    /// The negative prompt where a request has none; counts with
-    /// [`with_true_cfg_scale`](Self::with_true_cfg_scale) above 1.
-    pub fn with_negative_prompt(mut self, prompt: impl Into<String>) -> Self {
-        self.negative_prompt = Some(prompt.into());
-        self
-    }
-
     /// Where the large networks are while they are not needed; on the device where nothing is said.
     pub const fn with_offload(mut self, offload: Offload) -> Self {
         self.offload = offload;
-        self
-    }
-
-    /// When to decode in tiles.
-    pub const fn with_vae_tiling(mut self, tiling: VaeTiling) -> Self {
-        self.tiling = tiling;
         self
     }
 
@@ -146,40 +100,41 @@ impl FluxBuilder {
     /// [`Error::Unavailable`](crate::Error::Unavailable) for a device that is not there, and
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
     pub fn load(self) -> Result<Flux> {
-        let Self { folder, device, dtype, adapters, offload, tiling, .. } = self;
+        let Self { settings, adapters, true_cfg_scale, offload, .. } = self;
         // 1. what is small, and the settings
-        let checkpoint = Checkpoint::open(&folder)?;
+        let checkpoint = Checkpoint::open(&settings.folder)?;
+        let guidance_embeds = checkpoint.transformer.guidance_embeds;
+        let preset = self.preset.unwrap_or(FluxPreset::of(guidance_embeds));
         let scale_factor = checkpoint.vae.scale_factor();
         let side = DEFAULT_LATENTS.saturating_mul(scale_factor);
-        let abilities = Abilities {
-            scale_factor,
+        let pixels_per_token = scale_factor * PATCH as u32;
+        let config = LocalConfig {
+            name: format!("FLUX({})", checkpoint.index.name()),
             default_size: self.size.unwrap_or((side, side)),
-            guidance_embeds: checkpoint.transformer.guidance_embeds,
+            size_multiple: pixels_per_token,
             accepts: [vec![ConditioningKind::None], adapters::kinds(&adapters)?].concat(),
-            scheduler: checkpoint.scheduler.clone(),
+            steps: settings.steps.unwrap_or(preset.steps()),
+            guidance_scale: settings.guidance_scale.or(preset.guidance_scale()),
+            negative_prompt: settings.negative_prompt.clone(),
+            family: Checks {
+                pixels_per_token,
+                guidance_embeds,
+                true_cfg_scale,
+                scheduler: checkpoint.scheduler.clone(),
+            },
         };
-        let preset = self.preset.unwrap_or(FluxPreset::of(abilities.guidance_embeds));
-        let defaults = Defaults {
-            steps: self.steps.unwrap_or(preset.steps()),
-            guidance_scale: self.guidance_scale.or(preset.guidance_scale()),
-            true_cfg_scale: self.true_cfg_scale,
-            negative_prompt: self.negative_prompt,
-        };
-        defaults.validate(&abilities)?;
-        let length = self.max_sequence_length.unwrap_or(preset.max_sequence_length());
-        if !(1..=MAX_SEQUENCE_LENGTH).contains(&length) {
+        Checks::check_config(&config)?;
+        let max_sequence_length = self.max_sequence_length.unwrap_or(preset.max_sequence_length());
+        if !(1..=MAX_SEQUENCE_LENGTH).contains(&max_sequence_length) {
             let expected = format!("1 to {MAX_SEQUENCE_LENGTH} tokens");
-            return Err(Error::invalid_input("max sequence length", expected, length));
+            return Err(Error::invalid_input("max sequence length", expected, max_sequence_length));
         }
 
         // 2. the networks
-        let named = folder.canonicalize().unwrap_or_else(|_| folder.clone());
-        let named = named.file_name().unwrap_or(named.as_os_str()).to_string_lossy();
-        let name = format!("FLUX({named})");
-        let worker = Worker::spawn(name.clone(), device, move |device| {
-            let placing = Placing { device, kind: dtype.kind(), offload };
-            Model::load(checkpoint, &adapters, length, tiling, placing)
-        })?;
-        Ok(Flux { name, worker, defaults, abilities })
+        let parts = adapters.len() + Model::PARTS;
+        let tiling = settings.tiling;
+        let options = Options { adapters, max_sequence_length, true_cfg_scale, offload, tiling };
+        let load = move |loader: &_| Model::load(checkpoint, &options, loader);
+        Local::load(config, settings, parts, load).map(Flux)
     }
 }

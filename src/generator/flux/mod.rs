@@ -2,9 +2,13 @@
 //! OminiControl.
 
 mod adapters;
+#[cfg(test)]
+mod batch_tests;
 mod builder;
+mod check;
 mod checkpoint;
-mod job;
+#[cfg(test)]
+mod checkpoint_tests;
 mod model;
 mod offload;
 #[cfg(test)]
@@ -14,27 +18,22 @@ mod preset;
 mod tests;
 mod text;
 
-use std::fmt;
 use std::path::Path;
 
-use async_trait::async_trait;
-
-use crate::conditioner::ConditioningKind;
-use crate::generator::drawing::draw_each;
-use crate::generator::{GenerateRequest, Generator};
-use crate::models::common::worker::Worker;
+use crate::Result;
+use crate::generator::local::{Local, local_generator};
 use crate::models::{DType, Device};
-use crate::{Image, Result};
 
-use job::{Abilities, Defaults, Job};
 use model::Model;
 
 pub use builder::FluxBuilder;
 pub use offload::Offload;
 pub use preset::FluxPreset;
 
-/// FLUX.1 on libtorch, schnell and dev. One model is resident, on a thread of its own, and draws
-/// one image at a time.
+/// FLUX.1 on libtorch, schnell and dev. One model is resident, on a thread of its own. Requests of
+/// one call that agree in size, steps, guidance and all of their condition but its picture are drawn
+/// as one batch where memory allows, each as it would be alone to 1/255; see
+/// [`with_batch_pixels`](FluxBuilder::with_batch_pixels).
 ///
 /// In f32 on the CPU a seed gives the image that diffusers' `FluxPipeline` gives with
 /// `torch.Generator("cpu").manual_seed(seed)`.
@@ -49,9 +48,9 @@ pub use preset::FluxPreset;
 /// out. The states of the latest prompts are kept.
 ///
 /// A checkpoint that is told its guidance (FLUX.1-dev) takes any
-/// [`guidance_scale`](GenerateRequest::guidance_scale) as the number it is, and one that is not
+/// [`guidance_scale`](crate::generator::GenerateRequest::guidance_scale) as the number it is, and one that is not
 /// (FLUX.1-schnell) refuses one above 1. A
-/// [`negative_prompt`](GenerateRequest::negative_prompt) is refused unless
+/// [`negative_prompt`](crate::generator::GenerateRequest::negative_prompt) is refused unless
 /// [`with_true_cfg_scale`](FluxBuilder::with_true_cfg_scale) says how much it counts.
 ///
 /// ```no_run
@@ -64,12 +63,10 @@ pub use preset::FluxPreset;
 /// images[0].save("cassowary.png")
 /// # }
 /// ```
-pub struct Flux {
-    name: String,
-    worker: Worker<Model>,
-    defaults: Defaults,
-    abilities: Abilities,
-}
+#[derive(Debug)]
+pub struct Flux(Local<Model>);
+
+local_generator!(Flux);
 
 impl Flux {
     /// The checkpoint in `folder`, a diffusers pipeline, with every setting at its default.
@@ -77,52 +74,11 @@ impl Flux {
     /// # Errors
     /// Those of [`FluxBuilder::load`].
     pub fn load(folder: impl AsRef<Path>, device: Device, dtype: DType) -> Result<Self> {
-        Self::builder(folder).device(device).dtype(dtype).load()
+        Self::builder(folder).with_device(device).with_dtype(dtype).load()
     }
 
     /// Settings to load the checkpoint in `folder` with.
     pub fn builder(folder: impl AsRef<Path>) -> FluxBuilder {
         FluxBuilder::new(folder.as_ref())
-    }
-
-    /// Width and height of an image where a request asks for none, in pixels.
-    pub const fn default_size(&self) -> (u32, u32) {
-        self.abilities.default_size
-    }
-
-    /// Sides of images are multiples of this many pixels.
-    pub const fn size_multiple(&self) -> u32 {
-        self.abilities.size_multiple()
-    }
-}
-
-#[async_trait]
-impl Generator for Flux {
-    fn accepts(&self) -> &[ConditioningKind] {
-        &self.abilities.accepts
-    }
-
-    async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Image>> {
-        let jobs = requests
-            .iter()
-            .map(|request| Job::new(request, &self.defaults, &self.abilities))
-            .collect::<Result<Vec<_>>>()?;
-        draw_each(&self.worker, jobs, Model::draw).await
-    }
-}
-
-impl fmt::Display for Flux {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
-    }
-}
-
-impl fmt::Debug for Flux {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Flux")
-            .field("name", &self.name)
-            .field("defaults", &self.defaults)
-            .field("abilities", &self.abilities)
-            .finish_non_exhaustive()
     }
 }

@@ -1,25 +1,30 @@
-//! A checked job to an image: the denoising loop of `FluxPipeline`, and of OminiControl's `generate`.
+//! Checked requests to the parts of a denoising run: `FluxPipeline`, and OminiControl's `generate`.
 
 use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
 use super::adapters::Adapters;
+use super::check::Checks;
 use super::checkpoint::Checkpoint;
-use super::job::Job;
 use super::offload::{Part, Placing};
 use super::text::TextEncoders;
-use crate::generator::denoise::{Watch, denoise};
+use crate::Result;
+use crate::conditioner::Conditioning;
+use crate::generator::encoded::Encoded;
+use crate::generator::loading::Loader;
+use crate::generator::local::{Job, Program, Run};
 use crate::models::common::noise::Noise;
 use crate::models::common::weights::Weights;
 use crate::models::common::worker::Cancel;
 use crate::models::flux::config::FluxConfig;
 use crate::models::flux::latents::{PATCH, pack, unpack};
 use crate::models::flux::rope::image_positions;
-use crate::models::flux::transformer::FluxTransformer;
+use crate::models::flux::transformer::{FluxTransformer, Prompt};
 use crate::models::schedule::{FlowMatchConfig, Scheduler};
 use crate::models::vae::{Vae, VaeTiling};
-use crate::{Image, Result};
 
 /// Everything that lives on the model's thread.
 #[derive(Debug)]
@@ -30,85 +35,143 @@ pub(super) struct Model {
     vae: Vae,
     tiling: VaeTiling,
     scheduler: FlowMatchConfig,
+    true_cfg_scale: f64,
     device: Device,
     kind: Kind,
 }
 
+/// What the model is loaded with beside its checkpoint.
+#[derive(Debug)]
+pub(super) struct Options {
+    /// Files of OminiControl's.
+    pub(super) adapters: Vec<PathBuf>,
+    /// Tokens of a prompt that T5 reads.
+    pub(super) max_sequence_length: usize,
+    pub(super) true_cfg_scale: f64,
+    pub(super) offload: super::Offload,
+    pub(super) tiling: VaeTiling,
+}
+
 impl Model {
-    /// The networks of `checkpoint`, with the adapters in `files`. Of a prompt, T5 reads `max_sequence_length` tokens.
-    pub(super) fn load(
-        checkpoint: Checkpoint,
-        files: &[PathBuf],
-        max_sequence_length: usize,
-        tiling: VaeTiling,
-        placing: Placing,
-    ) -> Result<Self> {
-        let adapters = Adapters::open(files, &checkpoint.transformer, placing)?;
-        let text = TextEncoders::open(&checkpoint, max_sequence_length, placing)?;
-        let Checkpoint { folder, scheduler, transformer, vae, .. } = checkpoint;
-        let place = folder.join("transformer");
-        let transformer = Part::open(place, transformer, FluxTransformer::new, placing)?;
-        let Placing { device, kind, .. } = placing;
-        let weights = Weights::open(&folder.join("vae"), device, kind)?;
-        // Only references are encoded.
-        let vae = if adapters.is_empty() { Vae::decoder } else { Vae::new }(vae, &weights)?;
-        Ok(Self { text, transformer, adapters, vae, tiling, scheduler, device, kind })
+    /// Parts of a checkpoint that are loaded: two text encoders, the transformer and the VAE.
+    pub(super) const PARTS: usize = 4;
+
+    /// The networks of `checkpoint`.
+    pub(super) fn load(checkpoint: Checkpoint, options: &Options, loader: &Loader) -> Result<Self> {
+        let &Loader { device, kind, .. } = loader;
+        let placing = Placing { device, kind, offload: options.offload };
+        let adapters = Adapters::open(&options.adapters, &checkpoint.transformer, placing, loader)?;
+        let text = TextEncoders::open(&checkpoint, options.max_sequence_length, placing, loader)?;
+        let Checkpoint { index, scheduler, transformer, vae, .. } = checkpoint;
+        let folder = |part: &str| index.part(part);
+        let transformer = loader.part("transformer", || {
+            Part::open(folder("transformer"), transformer, FluxTransformer::new, placing)
+        })?;
+        let vae = loader.part("vae", || {
+            let weights = Weights::open(&folder("vae"), device, kind)?;
+            // Only references are encoded.
+            if adapters.is_empty() { Vae::decoder(vae, &weights) } else { Vae::new(vae, &weights) }
+        })?;
+        let &Options { true_cfg_scale, tiling, .. } = options;
+        Ok(Self {
+            text,
+            transformer,
+            adapters,
+            vae,
+            tiling,
+            scheduler,
+            true_cfg_scale,
+            device,
+            kind,
+        })
     }
 
-    /// Draws `job`, asking `cancel` between steps.
-    pub(super) fn draw(&mut self, job: &Job, cancel: &Cancel) -> Result<Image> {
-        // 1. what the transformer reads at every step
-        let negative = job.negative.as_ref().map(|(prompt, _)| prompt.as_str());
-        let prompts: Vec<_> = [job.prompt.as_str()].into_iter().chain(negative).collect();
+    /// The prompts and, where there are any, the negative prompts of `jobs`, a batch each.
+    fn read(&mut self, jobs: &[Arc<Job>]) -> Result<Vec<[Tensor; 2]>> {
+        let positive: Vec<_> = jobs.iter().map(|job| job.prompt.as_str()).collect();
+        let negative: Vec<_> =
+            jobs.iter().filter_map(|job| job.negative_prompt.as_deref()).collect();
+        let prompts = [positive, negative].concat();
         if !prompts.iter().all(|prompt| self.text.knows(prompt)) {
             self.transformer.leave();
         }
-        let encoded = prompts.iter().map(|prompt| self.text.encode(prompt));
-        let encoded = encoded.collect::<Result<Vec<_>>>()?;
-        let Self { transformer, adapters, vae, tiling, device, kind, .. } = self;
+        let encoded = self.text.encode(&prompts)?;
+        let batch = |texts: &[Rc<Encoded>]| {
+            let cat = |of: fn(&Rc<Encoded>) -> &Tensor| {
+                Tensor::cat(&texts.iter().map(of).collect::<Vec<_>>(), 0) // [n, ..]
+            };
+            [cat(|text| &text.states), cat(|text| &text.pooled)]
+        };
+        Ok(encoded.chunks(jobs.len()).map(batch).collect())
+    }
+}
+
+impl Program for Model {
+    type Config = Checks;
+
+    fn check(config: &Checks, job: &mut Job) -> Result<()> {
+        config.check(job)
+    }
+
+    fn start<'a>(&'a mut self, jobs: &'a [Arc<Job>], cancel: &Cancel) -> Result<Run<'a>> {
+        // 1. what the transformer reads at every step
+        let first = &jobs[0];
+        let texts = self.read(jobs)?;
+        let Self { transformer, adapters, vae, tiling, true_cfg_scale, device, kind, .. } = self;
         let transformer = transformer.get()?;
-        let [rows, columns] = job.patches;
-        let text_tokens = encoded.first().map_or(0, |text| text.states().size()[1]);
+        let multiple = vae.config.scale_factor() * PATCH as u32;
+        let [rows, columns] = [first.size.1, first.size.0].map(|side| i64::from(side / multiple));
+        let text_tokens = texts[0][0].size()[1];
         let places = transformer.places(text_tokens, &image_positions(rows, columns));
-        let prompts: Vec<_> =
-            encoded.iter().map(|text| transformer.prompt(text.states(), text.pooled())).collect();
+        let prompt = |[states, pooled]: &[Tensor; 2]| transformer.prompt(states, pooled);
+        let prompts: Vec<Prompt> = texts.iter().map(prompt).collect();
 
         // 2. noise
         let shape = [1, vae.config.latent_channels, PATCH * rows, PATCH * columns];
-        let mut noise = Noise::new(job.seed);
-        let latents = pack(&noise.normal_of(&shape, *kind).to_device(*device)); // [1, rows · columns, 4 c]
+        let mut noise: Vec<_> = jobs.iter().map(|job| Noise::new(job.seed)).collect();
+        let latents: Vec<_> =
+            noise.iter_mut().map(|noise| noise.normal_of(&shape, *kind)).collect();
+        let latents = pack(&Tensor::cat(&latents, 0).to_device(*device)); // [n, rows · columns, 4 c]
 
-        // 3. the reference, which is the same at every step
+        // 3. the references, which are the same at every step
         cancel.check()?;
-        let encoded = job.condition.as_ref();
-        let encoded = encoded.map(|image| adapters.encode(image, vae, &mut noise, *tiling));
-        let encoded = encoded.transpose()?;
+        let images = jobs.iter().filter_map(|job| match &job.conditioning {
+            Conditioning::Condition(image) => Some(image),
+            _ => None,
+        });
+        let images: Vec<_> = images.collect();
+        let encoded = adapters.encode(&images, vae, &mut noise, *tiling)?;
         let others = text_tokens + rows * columns;
         let conditions: Vec<_> = prompts
             .iter()
             .filter_map(|prompt| Some(encoded.as_ref()?.condition(transformer, prompt, others)))
             .collect();
 
-        // 4. step by step to latents
-        let mut scheduler = self.scheduler.start(job.steps, rows * columns)?;
-        let times = |prompt| transformer.times(scheduler.timesteps(), job.guidance, prompt);
+        // 4. the flow of latents
+        let scheduler = self.scheduler.start(first.steps, rows * columns)?;
+        let guidance = first.guidance.unwrap_or(0.0);
+        let times = |prompt| transformer.times(scheduler.timesteps(), guidance, prompt);
         let times: Vec<_> = prompts.iter().map(times).collect();
-        let predict = |index: usize, latents: &Tensor| {
+        let scale = *true_cfg_scale;
+        let predict = move |index: usize, latents: &Tensor| {
             let flow = |i: usize| {
                 let (times, prompt, condition) = (&times[i], &prompts[i], conditions.get(i));
                 transformer.forward(latents, times, index, prompt, &places, condition)
             };
-            let positive = flow(0); // [1, rows · columns, 4 c]
-            let Some((_, scale)) = job.negative else { return positive };
+            let positive = flow(0); // [n, rows · columns, 4 c]
+            if prompts.len() == 1 {
+                return positive;
+            }
             let negative = flow(1);
             &negative + (positive - &negative) * scale
         };
-        let watch = Watch { progress: &job.progress, cancel };
-        let preview = |original: &Tensor| vae.preview(&unpack(original, rows, columns));
-        let latents = denoise(&mut scheduler, latents, watch, predict, preview)?;
-
-        // 5. pixels
-        cancel.check()?;
-        vae.image(&unpack(&latents, rows, columns), *tiling)
+        let (vae, tiling) = (&*vae, *tiling);
+        Ok(Run {
+            scheduler: Box::new(scheduler),
+            latents,
+            predict: Box::new(predict),
+            preview: Box::new(move |latents| vae.preview(&unpack(latents, rows, columns))),
+            decode: Box::new(move |latents| vae.image(&unpack(latents, rows, columns), tiling)),
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! Prompts to the states that FLUX's transformer reads: T5's, and CLIP's of the whole prompt.
 
 use std::num::NonZeroUsize;
+use std::rc::Rc;
 
 use lru::LruCache;
 
@@ -8,6 +9,7 @@ use super::checkpoint::Checkpoint;
 use super::offload::{Part, Placing};
 use crate::Result;
 use crate::generator::encoded::Encoded;
+use crate::generator::loading::Loader;
 use crate::models::clip::{TextConfig, TextModel};
 use crate::models::common::json::require;
 use crate::models::t5::{T5Config, T5Encoder};
@@ -28,7 +30,7 @@ pub(super) struct TextEncoders {
     /// Tokens of every prompt that T5 reads, end and padding included.
     length_2: usize,
     t5: Part<T5Encoder, T5Config>,
-    recent: LruCache<String, Encoded>,
+    recent: LruCache<String, Rc<Encoded>>,
 }
 
 impl TextEncoders {
@@ -37,8 +39,9 @@ impl TextEncoders {
         checkpoint: &Checkpoint,
         max_sequence_length: usize,
         placing: Placing,
+        loader: &Loader,
     ) -> Result<Self> {
-        let folder = |name: &str| checkpoint.folder.join(name);
+        let folder = |name: &str| checkpoint.index.part(name);
         let (config, config_2) = (&checkpoint.text_encoder, &checkpoint.text_encoder_2);
         let path = folder("tokenizer");
         let tokenizer = Tokenizer::open(&path)?;
@@ -50,8 +53,12 @@ impl TextEncoders {
             length,
             tokenizer_2: tokenizers::t5::Tokenizer::open(&folder("tokenizer_2"))?,
             length_2: max_sequence_length,
-            clip: Part::open(folder("text_encoder"), config.clone(), TextModel::new, placing)?,
-            t5: Part::open(folder("text_encoder_2"), config_2.clone(), T5Encoder::new, placing)?,
+            clip: loader.part("text_encoder", || {
+                Part::open(folder("text_encoder"), config.clone(), TextModel::new, placing)
+            })?,
+            t5: loader.part("text_encoder_2", || {
+                Part::open(folder("text_encoder_2"), config_2.clone(), T5Encoder::new, placing)
+            })?,
             recent: LruCache::new(REMEMBERED),
         })
     }
@@ -61,19 +68,23 @@ impl TextEncoders {
         self.recent.contains(prompt)
     }
 
-    /// The states of `prompt`, cut where it is longer than the encoders read.
-    pub(super) fn encode(&mut self, prompt: &str) -> Result<Encoded> {
+    /// The states of each of `prompts`, cut where it is longer than the encoders read. Encoders that
+    /// are not resident come once for all of them.
+    pub(super) fn encode(&mut self, prompts: &[&str]) -> Result<Vec<Rc<Encoded>>> {
         let Self { tokenizer, length, clip, tokenizer_2, length_2, t5, recent } = self;
-        let encoded = recent.try_get_or_insert(prompt.to_owned(), || {
+        let mut make = |prompt: &str| {
             let ids = tokenizer.encode_padded(prompt, *length)?;
-            let output = clip.get().and_then(|clip| clip.forward(&[ids]));
-            clip.leave();
-            let pooled = output?.pooled; // [1, width]
+            let pooled = clip.get()?.forward(&[ids])?.pooled; // [1, width]
             let ids = tokenizer_2.encode_padded(prompt, *length_2)?.ids;
-            let states = t5.get().and_then(|t5| t5.forward(&[ids])); // [1, tokens, width]
-            t5.leave();
-            Ok(Encoded::new(states?, pooled))
-        });
-        encoded.cloned()
+            let states = t5.get()?.forward(&[ids])?; // [1, tokens, width]
+            Ok(Rc::new(Encoded { states, pooled }))
+        };
+        let encoded = prompts
+            .iter()
+            .map(|prompt| recent.try_get_or_insert((*prompt).to_owned(), || make(prompt)).cloned())
+            .collect();
+        clip.leave();
+        t5.leave();
+        encoded
     }
 }

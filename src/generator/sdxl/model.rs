@@ -1,33 +1,50 @@
-//! A checked job to an image: the denoising loop of `StableDiffusionXLPipeline`.
+//! Checked requests to the parts of a denoising run: `StableDiffusionXLPipeline`.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use lru::LruCache;
 use tch::{Device, Kind, Tensor};
 
-use crate::generator::denoise::{Watch, denoise};
+use super::check::Checks;
+use super::checkpoint::Checkpoint;
+use super::text::TextEncoders;
+use crate::Result;
+use crate::conditioner::{Conditioning, ImageTokens};
 use crate::generator::encoded::Encoded;
-use crate::models::common::json::require;
+use crate::generator::loading::Loader;
+use crate::generator::local::{Job, Program, Run};
 use crate::models::common::noise::Noise;
 use crate::models::common::weights::Weights;
 use crate::models::common::worker::Cancel;
 use crate::models::ip_adapter::ImageAttention;
 use crate::models::schedule::SchedulerConfig;
-use crate::models::sdxl::config::UNetConfig;
 use crate::models::sdxl::unet::{ImageContext, TextContext, UNet};
-use crate::models::vae::{Vae, VaeConfig, VaeTiling};
-use crate::{Image, Result};
+use crate::models::vae::{Vae, VaeTiling};
 
-use super::index::ModelIndex;
-use super::job::Job;
-use super::text::TextEncoders;
-
-/// Sets of text keys and values that are kept: those of a draft and of its final image.
+/// Batches whose text keys and values are kept: those of a draft and of its final image.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(2).unwrap();
-/// Latents a side where a UNet's config names none. diffusers, `default_sample_size`.
-const DEFAULT_LATENTS: i64 = 128;
+
+/// The sizes that the network is told of, each (width, height) or (left, top) in pixels. `None` is
+/// the size of the image that is drawn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sizes {
+    pub(super) original: Option<(u32, u32)>,
+    pub(super) crop: (u32, u32),
+    pub(super) target: Option<(u32, u32)>,
+}
+
+impl Sizes {
+    /// Original height and width, top and left of the crop, target height and width, of an image of
+    /// `size`.
+    fn time_ids(self, size: (u32, u32)) -> [i64; 6] {
+        let (original, target) = (self.original.unwrap_or(size), self.target.unwrap_or(size));
+        let crop = self.crop;
+        [original.1, original.0, crop.1, crop.0, target.1, target.0].map(i64::from)
+    }
+}
 
 /// Everything that lives on the model's thread.
 #[derive(Debug)]
@@ -38,159 +55,147 @@ pub(super) struct Model {
     vae: Vae,
     tiling: VaeTiling,
     scheduler: SchedulerConfig,
+    sizes: Sizes,
+    /// Whether a request without a negative prompt is guided away from zeros, and not from "".
     force_zeros: bool,
-    contexts: LruCache<ContextKey, Rc<TextContext>>,
+    contexts: LruCache<Vec<Text>, Rc<TextContext>>,
     device: Device,
     kind: Kind,
 }
 
-/// Prompt, and the negative prompt (which may be none) where guidance is on.
-type ContextKey = (String, Option<Option<String>>);
-
-/// What the rest of the program must know of a loaded model.
-#[derive(Debug)]
-pub(super) struct Facts {
-    pub(super) scale_factor: u32,
-    /// Width and height in pixels.
-    pub(super) default_size: (u32, u32),
-    pub(super) token_dim: usize,
-    /// The space of the tokens that the adapter reads, where there is one.
-    pub(super) space: Option<String>,
+/// A row of the batch: a prompt, or what stands for none.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Text {
+    Prompt(String),
+    Zeros,
 }
 
 impl Model {
-    /// The checkpoint in `folder`, with the adapter in the file `adapter`. Small files are read and
-    /// compared before large ones.
+    /// The networks of `checkpoint`, with the adapter in the file `adapter`.
     pub(super) fn load(
-        folder: &Path,
-        adapter: Option<&PathBuf>,
-        scheduler: SchedulerConfig,
+        checkpoint: Checkpoint,
+        adapter: Option<PathBuf>,
+        sizes: Sizes,
         tiling: VaeTiling,
-        (device, kind): (Device, Kind),
+        loader: &Loader,
     ) -> Result<Self> {
-        let index = ModelIndex::open(folder)?;
-        let unet_path = folder.join("unet").join("config.json");
-        let unet = UNetConfig::read(&unet_path)?;
-        let vae = VaeConfig::open(&folder.join("vae").join("config.json"))?;
-        for (field, channels) in
-            [("in_channels", unet.in_channels), ("out_channels", unet.out_channels)]
-        {
-            let expected = format!("{}, the VAE's latent_channels", vae.latent_channels);
-            require(&unet_path, field, channels == vae.latent_channels, expected, channels)?;
-        }
-        let text = TextEncoders::open(&index, device, kind)?;
-        let width = unet.cross_attention_dim;
-        let expected = format!("{}, the text encoders' widths together", text.width());
-        require(&unet_path, "cross_attention_dim", width == text.width(), expected, width)?;
-        if let Some(added) = unet.added {
-            // Six numbers tell the sizes: see `Job::time_ids`.
-            let expected = text.pooled_width() + 6 * added.time_embed_dim;
-            let what = "projection_class_embeddings_input_dim";
-            let reason = format!("{expected}, as text_encoder_2's projection_dim asks for");
-            require(&unet_path, what, added.input_dim == expected, reason, added.input_dim)?;
-        }
-        let unet = UNet::load(&folder.join("unet"), device, kind)?;
-        let adapter =
-            adapter.map(|file| ImageAttention::open(file, &unet, device, kind)).transpose()?;
-        let vae = Vae::decoder(vae, &Weights::open(&folder.join("vae"), device, kind)?)?;
-        let force_zeros = index.force_zeros_for_empty_prompt;
-        let contexts = LruCache::new(REMEMBERED);
+        let &Loader { device, kind, .. } = loader;
+        let text = TextEncoders::open(&checkpoint, loader)?;
+        let Checkpoint { index, scheduler, unet, vae, .. } = checkpoint;
+        let weights = |part: &str| Weights::open(&index.part(part), device, kind);
+        let unet = loader.part("unet", || UNet::new(unet, &weights("unet")?))?;
+        let adapter = adapter.map(|file| {
+            let name = file.file_stem().unwrap_or_default().to_string_lossy();
+            loader.part(&name, || ImageAttention::open(&file, &unet, device, kind))
+        });
         Ok(Self {
             text,
+            adapter: adapter.transpose()?,
             unet,
-            adapter,
-            vae,
+            vae: loader.part("vae", || Vae::decoder(vae, &weights("vae")?))?,
             tiling,
             scheduler,
-            force_zeros,
-            contexts,
+            sizes,
+            force_zeros: index.flag("force_zeros_for_empty_prompt").unwrap_or(true),
+            contexts: LruCache::new(REMEMBERED),
             device,
             kind,
         })
     }
 
-    pub(super) fn facts(&self) -> Facts {
-        let scale_factor = self.vae.config.scale_factor();
-        let config = self.unet.config();
-        let [height, width] = config.sample_size.unwrap_or([DEFAULT_LATENTS; 2]);
-        let pixels =
-            |latents: i64| u32::try_from(latents).unwrap_or(u32::MAX).saturating_mul(scale_factor);
-        Facts {
-            scale_factor,
-            default_size: (pixels(width), pixels(height)),
-            token_dim: usize::try_from(config.cross_attention_dim).unwrap_or(0),
-            space: self.adapter.as_ref().map(|adapter| adapter.space().to_owned()),
-        }
-    }
-
-    /// Draws `job`, asking `cancel` between steps.
-    pub(super) fn draw(&mut self, job: &Job, cancel: &Cancel) -> Result<Image> {
-        // 1. what the UNet reads at every step
-        let mut scheduler = self.scheduler.start(job.steps)?;
-        let (text, pooled) = self.read(job)?;
-        let ids = Tensor::from_slice(&job.time_ids.map(i64::from)).to_kind(self.kind);
-        let added = self.unet.added(&pooled, &ids.unsqueeze(0).repeat([pooled.size()[0], 1]));
-        let times = self.unet.times(scheduler.timesteps(), &added);
-        let image = self.references(job);
-
-        // 2. noise
-        let [height, width] = job.latents;
-        let shape = [1, self.vae.config.latent_channels, height, width];
-        let noise = Noise::new(job.seed).normal_of(&shape, self.kind).to_device(self.device);
-        let latents = noise * scheduler.init_noise_sigma();
-
-        // 3. step by step to latents
-        let total = scheduler.timesteps().len();
-        let strength = job.references.as_ref().map(|tokens| &tokens.strength);
-        let predict = |index: usize, sample: &Tensor| {
-            let (time, image) = (times.at(index), image.as_ref());
-            let image = image.filter(|_| strength.is_some_and(|s| s.acts_in(index, total)));
-            let Some(scale) = job.guidance else {
-                return self.unet.forward(sample, time, &text, image);
-            };
-            let both = self.unet.forward(&sample.repeat([2, 1, 1, 1]), time, &text, image);
-            let parts = both.chunk(2, 0);
-            &parts[0] + (&parts[1] - &parts[0]) * scale // [1, latent_channels, h, w]
-        };
-        let watch = Watch { progress: &job.progress, cancel };
-        let preview = |original: &Tensor| self.vae.preview(original);
-        let latents = denoise(scheduler.as_mut(), latents, watch, predict, preview)?;
-
-        // 4. pixels
-        cancel.check()?;
-        self.vae.image(&latents, self.tiling)
-    }
-
     /// The prompts as the UNet reads them: keys and values of the states, and the pooled vectors
-    /// `[b, projection]`. With guidance the negative one comes first in the batch.
-    fn read(&mut self, job: &Job) -> Result<(Rc<TextContext>, Tensor)> {
-        let positive = self.text.encode(&job.prompt)?;
-        let negative = match (job.guidance, &job.negative_prompt) {
-            (None, _) => None,
-            (Some(_), None) if self.force_zeros => Some(positive.zeros_like()),
-            (Some(_), prompt) => Some(self.text.encode(prompt.as_deref().unwrap_or(""))?),
+    /// `[b, projection]`. With guidance the negative ones come first in the batch.
+    fn read(&mut self, jobs: &[Arc<Job>]) -> Result<(Rc<TextContext>, Tensor)> {
+        let positive = jobs.iter().map(|job| Text::Prompt(job.prompt.clone()));
+        let negative = jobs.iter().filter(|job| job.guidance.is_some()).map(|job| {
+            match &job.negative_prompt {
+                None if self.force_zeros => Text::Zeros,
+                prompt => Text::Prompt(prompt.clone().unwrap_or_default()),
+            }
+        });
+        let rows: Vec<_> = negative.chain(positive).collect();
+        let encode = |row: &Text| match row {
+            Text::Prompt(prompt) => self.text.encode(prompt),
+            Text::Zeros => {
+                let Encoded { states, pooled } = &*self.text.encode(&jobs[0].prompt)?;
+                Ok(Rc::new(Encoded { states: states.zeros_like(), pooled: pooled.zeros_like() }))
+            }
         };
-        let batch: Vec<&Encoded> = negative.iter().chain([&positive]).collect();
-        let negative_prompt = negative.is_some().then(|| job.negative_prompt.clone());
+        let encoded = rows.iter().map(encode).collect::<Result<Vec<_>>>()?;
+        let pooled: Vec<_> = encoded.iter().map(|row| &row.pooled).collect();
         let unet = &self.unet;
-        let text = self.contexts.get_or_insert((job.prompt.clone(), negative_prompt), || {
-            let states: Vec<_> = batch.iter().map(|encoded| encoded.states()).collect();
+        let text = self.contexts.get_or_insert(rows, || {
+            let states: Vec<_> = encoded.iter().map(|row| &row.states).collect();
             Rc::new(unet.text_context(&Tensor::cat(&states, 0))) // [b, tokens, width]
         });
-        let pooled: Vec<_> = batch.iter().map(|encoded| encoded.pooled()).collect();
         Ok((Rc::clone(text), Tensor::cat(&pooled, 0)))
     }
 
     /// Keys and values of the references; none where they have no weight.
-    fn references(&self, job: &Job) -> Option<ImageContext> {
-        let (adapter, references) = (self.adapter.as_ref()?, job.references.as_ref()?);
-        let shape = [1, references.tokens as i64, references.dim as i64];
-        let tokens = |data: &[f32]| Tensor::from_slice(data).reshape(shape); // [1, tokens, dim]
-        let positive = tokens(&references.data);
-        let batch = match job.guidance {
-            Some(_) => Tensor::cat(&[tokens(&references.negative), positive], 0), // [2, tokens, dim]
-            None => positive,
+    fn references(&self, jobs: &[Arc<Job>]) -> Option<ImageContext> {
+        let all: Vec<_> = jobs.iter().filter_map(|job| tokens(job)).collect();
+        let first = all.first()?;
+        let shape = [1, first.tokens as i64, first.dim as i64];
+        let rows = |of: fn(&ImageTokens) -> &[f32]| {
+            all.iter().map(move |one| Tensor::from_slice(of(one)).reshape(shape)) // [1, tokens, dim]
         };
-        adapter.context(&batch, |layer| references.strength.scale_of(layer))
+        let negative = rows(|one| &one.negative).filter(|_| jobs[0].guidance.is_some());
+        let batch: Vec<_> = negative.chain(rows(|one| &one.data)).collect();
+        let batch = Tensor::cat(&batch, 0); // [b, tokens, dim]
+        self.adapter.as_ref()?.context(&batch, |layer| first.strength.scale_of(layer))
+    }
+}
+
+/// The tokens of a job's references.
+fn tokens(job: &Job) -> Option<&ImageTokens> {
+    if let Conditioning::Tokens(tokens) = &job.conditioning { Some(tokens) } else { None }
+}
+
+impl Program for Model {
+    type Config = Checks;
+
+    fn check(config: &Checks, job: &mut Job) -> Result<()> {
+        config.check(job)
+    }
+
+    fn start<'a>(&'a mut self, jobs: &'a [Arc<Job>], _: &Cancel) -> Result<Run<'a>> {
+        // 1. what the UNet reads at every step
+        let first = &jobs[0];
+        let scheduler = self.scheduler.start(first.steps)?;
+        let (text, pooled) = self.read(jobs)?;
+        let Self { unet, vae, tiling, device, kind, .. } = &*self;
+        let ids = Tensor::from_slice(&self.sizes.time_ids(first.size)).to_kind(*kind);
+        let added = unet.added(&pooled, &ids.unsqueeze(0).repeat([pooled.size()[0], 1]));
+        let times = unet.times(scheduler.timesteps(), &added);
+        let image = self.references(jobs);
+
+        // 2. noise
+        let [height, width] =
+            [first.size.1, first.size.0].map(|side| i64::from(side / vae.config.scale_factor()));
+        let shape = [1, vae.config.latent_channels, height, width];
+        let noise = |job: &Arc<Job>| Noise::new(job.seed).normal_of(&shape, *kind);
+        let noise: Vec<_> = jobs.iter().map(noise).collect();
+        let latents = Tensor::cat(&noise, 0).to_device(*device) * scheduler.init_noise_sigma(); // [n, latent_channels, h, w]
+
+        // 3. the noise in a sample
+        let total = scheduler.timesteps().len();
+        let strength = tokens(first).map(|tokens| &tokens.strength);
+        let predict = move |index: usize, sample: &Tensor| {
+            let (time, image) = (times.at(index), image.as_ref());
+            let image = image.filter(|_| strength.is_some_and(|s| s.acts_in(index, total)));
+            let Some(scale) = first.guidance else {
+                return unet.forward(sample, time, &text, image);
+            };
+            let both = unet.forward(&sample.repeat([2, 1, 1, 1]), time, &text, image);
+            let parts = both.chunk(2, 0);
+            &parts[0] + (&parts[1] - &parts[0]) * scale // [n, latent_channels, h, w]
+        };
+        Ok(Run {
+            scheduler,
+            latents,
+            predict: Box::new(predict),
+            preview: Box::new(move |latents| vae.preview(latents)),
+            decode: Box::new(move |latents| vae.image(latents, *tiling)),
+        })
     }
 }

@@ -221,7 +221,6 @@ impl ResamplerLayer {
 #[derive(Debug)]
 pub(crate) struct ImageAttention {
     layers: Vec<Layer>,
-    space: String,
 }
 
 #[derive(Debug)]
@@ -249,7 +248,7 @@ impl ImageAttention {
             let found = format!("one more, ip_adapter.{beyond}");
             return Err(Error::invalid_file(file, "layers of the adapter", expected, found));
         }
-        Ok(Self { space: space(file, dim), ..Self::new(&weights, sites, dim)? })
+        Self::new(&weights, sites, dim)
     }
 
     fn new(weights: &Weights, sites: &[Site], dim: i64) -> Result<Self> {
@@ -262,12 +261,7 @@ impl ImageAttention {
             })
         };
         let layers = sites.iter().enumerate().map(layer).collect::<Result<_>>()?;
-        Ok(Self { layers, space: String::new() })
-    }
-
-    /// The tokens that it reads; see [`space`].
-    pub(crate) fn space(&self) -> &str {
-        &self.space
+        Ok(Self { layers })
     }
 
     /// Keys and values of `tokens`, `[b, tokens, cross_attention_dim]`, for every step.

@@ -110,7 +110,7 @@ fn in_a_new_process(name: &str, role: &str) {
     let present = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     paths.extend(std::env::split_paths(&present));
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("models::cuda::tests::{name}"), "--nocapture"])
+        .args(["--exact", &format!("models::common::cuda::tests::{name}"), "--nocapture"])
         .env(ROLE, role)
         .env("LD_LIBRARY_PATH", std::env::join_paths(paths).unwrap())
         .output()

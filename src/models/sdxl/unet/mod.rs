@@ -1,7 +1,5 @@
 //! Noisy latents, a timestep and what to draw to the noise in them: diffusers' `UNet2DConditionModel`.
 
-use std::path::Path;
-
 use tch::{Device, Kind, Tensor};
 
 use super::attention::{Conditions, KeyValue, Site};
@@ -39,7 +37,8 @@ pub(crate) struct UNet {
 
 impl UNet {
     /// From a folder with `config.json` and the weights.
-    pub(crate) fn load(folder: &Path, device: Device, kind: Kind) -> Result<Self> {
+    #[cfg(test)]
+    pub(crate) fn load(folder: &std::path::Path, device: Device, kind: Kind) -> Result<Self> {
         let config = UNetConfig::read(&folder.join("config.json"))?;
         Self::new(config, &Weights::open(folder, device, kind)?)
     }

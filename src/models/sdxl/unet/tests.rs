@@ -1,7 +1,7 @@
 //! The UNet against what diffusers makes of the same weights; see tests/fixtures/make_unet.py.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::models::common::golden::{assert_close, device, fixture, kind};

@@ -1,0 +1,51 @@
+//! A request to one that SDXL can draw, before any work begins.
+
+use std::sync::Arc;
+
+use crate::conditioner::{Conditioning, ImageTokens, Strength};
+use crate::generator::local::Job;
+use crate::models::schedule::SchedulerConfig;
+use crate::{Error, Result};
+
+/// What requests are checked with.
+#[derive(Debug)]
+pub(super) struct Checks {
+    /// Width of the tokens of references.
+    pub(super) token_dim: usize,
+    pub(super) scheduler: SchedulerConfig,
+}
+
+impl Checks {
+    pub(super) fn check(&self, job: &mut Job) -> Result<()> {
+        // 1. steps and guidance, which is off up to 1
+        self.scheduler.start(job.steps)?;
+        if let Some(guidance) = job.guidance.filter(|guidance| !guidance.is_finite()) {
+            return Err(Error::invalid_input("guidance scale", "a finite number", guidance));
+        }
+        job.guidance = job.guidance.filter(|&guidance| guidance > 1.0);
+        if job.guidance.is_none() {
+            job.negative_prompt = None;
+        }
+
+        // 2. references
+        let Conditioning::Tokens(tokens) = &mut job.conditioning else { return Ok(()) };
+        // The fields are public: what `ImageTokens::new` checked may have changed since.
+        let &mut ImageTokens { tokens: count, dim, .. } = tokens;
+        if dim != self.token_dim || count == 0 {
+            let expected = format!("at least 1 token of {} values", self.token_dim);
+            return Err(Error::invalid_input(
+                "image tokens",
+                expected,
+                format!("{count} of {dim}"),
+            ));
+        }
+        let (data, negative) = (Arc::clone(&tokens.data), Arc::clone(&tokens.negative));
+        ImageTokens::new(tokens.space.clone(), count, dim, data, negative)?;
+        let Strength { scale, per_block, .. } = &tokens.strength;
+        let weights = per_block.values().chain(per_block.is_empty().then_some(scale));
+        if weights.into_iter().all(|&weight| weight == 0.0) {
+            job.conditioning = Conditioning::None;
+        }
+        Ok(())
+    }
+}
