@@ -10,7 +10,6 @@ mod drawing;
 mod encoded;
 #[cfg(feature = "tch")]
 mod flux;
-#[cfg(feature = "tch")]
 mod request;
 #[cfg(feature = "tch")]
 mod sdxl;
