@@ -57,7 +57,7 @@ fn fill(folder: &Path, fingerprint: &Fingerprint) -> Result<()> {
 }
 
 /// Makes sure that the names of new files in `folder` survive the machine.
-pub(in crate::gallery) fn sync_folder(folder: &Path) -> Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     if cfg!(unix) {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
