@@ -143,9 +143,14 @@ def ours(arguments: argparse.Namespace, example: str) -> list:
     offload = ["--offload", arguments.offload] if arguments.offload else []
     if arguments.program:
         return [str(arguments.program), arguments.work, *offload]
-    cargo = ["cargo", "run", "--quiet", "--release", "--features", "tch", "--example", example, "--"]
+    return [*built(example, "tch"), *offload]
+
+
+def built(example: str, features: str) -> list:
+    """The command of an example, built."""
+    cargo = ["cargo", "run", "--quiet", "--release", "--features", features, "--example", example, "--"]
     subprocess.run(["cargo", "build", *cargo[3:-1]], cwd=ROOT, check=True)
-    return [*cargo, *offload]
+    return cargo
 
 
 def run(command: list, words: list, out: Path, arguments: argparse.Namespace) -> dict:
@@ -256,4 +261,5 @@ def version(module: str) -> str:
     return importlib.metadata.version(module)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,7 @@
 //! A request's words to images drawn one after the other, and what they took as one line of JSON.
 
-use std::collections::HashMap;
 use std::error::Error;
 use std::ffi::{CStr, c_char};
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
@@ -12,31 +10,10 @@ use imagerag::models::Device;
 use imagerag::reference::{Caption, Provenance, Reference, Source};
 use imagerag::{Conditioner, Generator, GeneratorExt, Image};
 
-/// Pairs of `--name value`.
-pub(crate) struct Arguments(HashMap<String, String>);
+#[path = "arguments.rs"]
+mod arguments;
 
-impl Arguments {
-    /// Those of this process, after the words that choose a program.
-    pub(crate) fn read() -> Self {
-        let words: Vec<String> =
-            std::env::args().skip(1).skip_while(|word| !word.starts_with("--")).collect();
-        let pairs = words.as_chunks().0.iter();
-        Self(pairs.map(|[name, value]| (name.clone(), value.clone())).collect())
-    }
-
-    /// The value of `name`.
-    pub(crate) fn get(&self, name: &str) -> Result<&str, Box<dyn Error>> {
-        Ok(self.0.get(name).ok_or(format!("{name} is missing"))?)
-    }
-
-    /// The number in `name`.
-    pub(crate) fn number<T: FromStr<Err: Error + 'static>>(
-        &self,
-        name: &str,
-    ) -> Result<T, Box<dyn Error>> {
-        Ok(self.get(name)?.parse()?)
-    }
-}
+pub(crate) use arguments::Arguments;
 
 /// Draws what is `given`: once to warm up, then as often as it says with few steps and with all, each
 /// time anew. Prints how long each image took, what one more step added to a whole call, how long

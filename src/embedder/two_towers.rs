@@ -6,6 +6,7 @@ use tch::Tensor;
 
 use super::Embedding;
 use crate::models::Device;
+use crate::models::common::passive_wait::PassiveWait;
 use crate::models::common::preprocess::Preprocessor;
 use crate::models::common::worker::{Cancel, Worker};
 use crate::{Error, Image, Result};
@@ -13,6 +14,9 @@ use crate::{Error, Image, Result};
 /// The most texts or images that go through the network at once: memory stays bounded, however many
 /// are asked for.
 pub(crate) const BATCH: usize = 32;
+
+/// Images at once from which on they are taken for some of many, whose next ones are decoded meanwhile.
+const MANY: usize = 4;
 
 /// A model with a tower for texts and one for images.
 pub(crate) trait Towers: 'static {
@@ -28,6 +32,7 @@ pub(crate) trait Towers: 'static {
 pub(crate) struct TwoTowers {
     worker: Worker<Box<dyn Towers>>,
     preprocessor: Arc<Preprocessor>,
+    device: Device,
     pub(crate) name: String,
     pub(crate) dim: usize,
 }
@@ -44,7 +49,7 @@ impl TwoTowers {
         let load = |device| Ok(Box::new(load(device)?) as Box<dyn Towers>);
         let worker = Worker::spawn(name.clone(), device, load)?;
         let dim = usize::try_from(dim).unwrap_or(0);
-        Ok(Self { worker, preprocessor: Arc::new(preprocessor), name, dim })
+        Ok(Self { worker, preprocessor: Arc::new(preprocessor), device, name, dim })
     }
 
     pub(crate) async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
@@ -54,8 +59,11 @@ impl TwoTowers {
 
     pub(crate) async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>> {
         let preprocessor = Arc::clone(&self.preprocessor);
-        let embed =
-            move |towers: &dyn Towers, batch: &[Image]| towers.images(&preprocessor.forward(batch));
+        let many = self.device == Device::Cpu && images.len() >= MANY;
+        let embed = move |towers: &dyn Towers, batch: &[Image]| {
+            let _wait = many.then(PassiveWait::begin);
+            towers.images(&preprocessor.forward(batch))
+        };
         self.embed(images.to_vec(), embed).await
     }
 

@@ -28,7 +28,7 @@ use lru::LruCache;
 
 use crate::embedder::Embedder;
 use crate::index::IdSet;
-use crate::{Error, Result};
+use crate::{Error, Result, pool};
 
 pub use maintain::{Depth, GalleryStats, Verification};
 pub use search::{Fetch, Found, GalleryRetriever, SearchOptions};
@@ -43,7 +43,7 @@ use store::snapshot::Snapshot;
 /// A gallery, open for reading. Clones share it.
 ///
 /// It always shows what was acknowledged last, by whichever process. Reading never waits for a
-/// writer.
+/// writer. Functions that are not async read files on the thread that calls them, and block it.
 ///
 /// ```
 /// # use futures::executor::block_on;
@@ -90,6 +90,7 @@ struct Reader {
 
 impl Gallery {
     /// Opens the gallery in `folder`: reads the whole catalog and compares it with its checksums.
+    /// It blocks meanwhile; [`open_or_create`](Self::open_or_create) does not.
     ///
     /// # Errors
     /// [`Error::Io`] when there is no gallery; [`Error::InvalidFile`] when one of its files is not
@@ -117,12 +118,17 @@ impl Gallery {
         embedder: &E,
     ) -> Result<Self> {
         let fingerprint = Fingerprint::of(embedder).await?;
-        let folder = folder.as_ref();
+        let folder = folder.as_ref().to_owned();
+        pool::run("opening a gallery", move || Self::provide(&folder, &fingerprint)).await
+    }
+
+    /// Opens the gallery in `folder`, which is of `fingerprint`; makes it where there is none.
+    fn provide(folder: &Path, fingerprint: &Fingerprint) -> Result<Self> {
         if !folder.join(manifest::FILE).exists() {
-            return Self::create(folder, &fingerprint);
+            return Self::create(folder, fingerprint);
         }
         let gallery = Self::open(folder)?;
-        gallery.fingerprint().check(&fingerprint)?;
+        gallery.fingerprint().check(fingerprint)?;
         Ok(gallery)
     }
 

@@ -84,12 +84,13 @@ const COMMANDS: [Command; 12] = [
     },
     Command {
         name: "peers",
-        arguments: "[sdxl|flux|retrieval] [--device cuda:0] [--dtype bf16] [ARGS…]",
+        arguments: "[sdxl|flux|retrieval|embed] [--device cuda:0] [--dtype bf16] [ARGS…]",
         about: "Runs the same generation in a peer and here, or search in faiss-cpu and here; prints ratios.",
         details: "Uses $PYTHON, python3 or python if they have what benches/peers/requirements.txt lists,\n\
                   else installs that under the target folder. ARGS go to benches/peers/compare.py.\n\
                   `peers retrieval` does the same with requirements-retrieval.txt and retrieval.py:\n\
-                  cargo xtask peers retrieval --quick --json figures.json",
+                  cargo xtask peers retrieval --quick --json figures.json\n\
+                  `peers embed` takes pictures into a gallery, beside transformers, with embed.py.",
         run: peers::run,
     },
     Command {

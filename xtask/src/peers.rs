@@ -44,6 +44,7 @@ const RETRIEVAL: Packages = Packages {
 pub fn run(arguments: &[String]) -> Result<()> {
     let (packages, script, rest) = match arguments {
         [first, rest @ ..] if first == "retrieval" => (&RETRIEVAL, "retrieval.py", rest),
+        [first, rest @ ..] if first == "embed" => (&DRAWING, "embed.py", rest),
         [first, ..] if first == "flux" => (&FLUX, "compare.py", arguments),
         all => (&DRAWING, "compare.py", all),
     };

@@ -1,6 +1,7 @@
 //! [`Batch`]: images that are ready to vectors and records of the gallery, durably.
 
 use super::workers::Outcome;
+use super::writer::Writer;
 use super::{IngestProgress, rejected};
 use crate::embedder::{Embedder, EmbedderExt, Embedding};
 use crate::gallery::{Added, Fingerprint, GalleryWriter, ImageRecord, Rejected};
@@ -20,16 +21,15 @@ const RECORDS: usize = 1024;
 
 impl Batch {
     /// Takes one more; says whether its pixels stay in memory.
-    pub(super) fn take(&mut self, outcome: Outcome) -> Result<bool> {
+    pub(super) fn take(&mut self, outcome: Outcome) -> bool {
         let images = self.images.len();
         match outcome {
             Outcome::Image(record, image) => self.images.push((record, image)),
             Outcome::Embedded(record, embedding) => self.embedded.push((record, embedding)),
             Outcome::Known(record) => self.known.push(record),
             Outcome::Rejected(rejected) => self.rejected.push(rejected),
-            Outcome::Failed(error) => return Err(error),
         }
-        Ok(self.images.len() > images)
+        self.images.len() > images
     }
 
     /// Images whose pixels are in memory.
@@ -47,24 +47,28 @@ impl Batch {
     pub(super) async fn finish(
         &mut self,
         embedder: Option<&dyn Embedder>,
-        writer: &mut GalleryWriter,
+        writer: &Writer,
         done: &mut IngestProgress,
     ) -> Result<()> {
         let Self { images, mut embedded, known, mut rejected } = std::mem::take(self);
         if let Some(embedder) = embedder {
             embed(embedder, images, &mut embedded, &mut rejected).await?;
         }
-        for added in writer.add(&embedded)? {
+        done.rejected += rejected.len() as u64;
+        done.known += known.len() as u64;
+        let write = move |writer: &mut GalleryWriter| {
+            let added = writer.add(&embedded)?;
+            writer.renew(&known)?;
+            writer.reject(&rejected)?;
+            Ok(added)
+        };
+        for added in writer.run(write).await? {
             match added {
                 Added::New(_) => done.added += 1,
                 Added::Updated { .. } => done.updated += 1,
                 Added::Known(_) => done.known += 1,
             }
         }
-        writer.renew(&known)?;
-        writer.reject(&rejected)?;
-        done.known += known.len() as u64;
-        done.rejected += rejected.len() as u64;
         Ok(())
     }
 }
@@ -84,8 +88,8 @@ async fn embed(
             return Ok(());
         }
         Ok(embeddings) => {
-            let found =
-                format!("expected {} embeddings, found {}", records.len(), embeddings.len());
+            let (expected, found) = (records.len(), embeddings.len());
+            let found = format!("expected {expected} embeddings, found {found}");
             return Err(Error::backend(embedder.to_string(), found));
         }
         Err(error) => error,

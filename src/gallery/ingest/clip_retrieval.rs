@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::fields::metadata;
 use super::npy::NpyRows;
 use super::table::TableRows;
-use super::{Content, Item, rejected, web_dataset};
+use super::{Content, Item, list, rejected, web_dataset};
 use crate::embedder::Embedding;
 use crate::gallery::{Pixels, Rejected};
 use crate::{Error, Result};
@@ -190,17 +190,9 @@ impl Iterator for ClipRetrieval {
 
 /// The files `prefixN.ending` of `folder` by what stands for `N`.
 fn numbered(folder: &Path, prefix: &str, ending: &str) -> Result<BTreeMap<String, PathBuf>> {
-    let io = |source| Error::io(folder, source);
-    let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        let stem = path.file_stem().and_then(|stem| stem.to_str());
-        let number = stem.and_then(|stem| stem.strip_prefix(prefix)).map(str::to_owned);
-        if let Some(number) = number
-            && path.extension().is_some_and(|found| found == ending)
-        {
-            files.insert(number, path);
-        }
-    }
-    Ok(files)
+    let numbered = |path: PathBuf| {
+        let number = path.file_stem()?.to_str()?.strip_prefix(prefix)?.to_owned();
+        path.extension().is_some_and(|found| found == ending).then_some((number, path))
+    };
+    Ok(list(folder)?.into_iter().filter_map(numbered).collect())
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::fields::metadata;
-use super::{Item, rejected};
+use super::{Item, list, rejected};
 use crate::gallery::Rejected;
 use crate::image::is_picture;
 use crate::{Error, Result};
@@ -41,28 +41,20 @@ impl Folder {
         let absolute = std::path::absolute(root).map_err(|source| Error::io(root, source))?;
         std::fs::read_dir(&absolute).map_err(|source| Error::io(root, source))?;
         let listed = read_catalog(&absolute)?;
-        let pending = vec![absolute.clone()];
-        Ok(Self { root: absolute, pending, entered: HashSet::new(), listed, left: None })
+        Ok(Self::new(absolute, listed))
     }
 
     /// Goes through the tree once to count its pictures, so that the time that is left can be
     /// foretold.
     #[must_use]
     pub fn counted(mut self) -> Self {
-        let walk = Self {
-            root: self.root.clone(),
-            pending: vec![self.root.clone()],
-            entered: HashSet::new(),
-            listed: HashMap::new(),
-            left: None,
-        };
-        self.left = Some(walk.paths().count());
+        let mut walk = Self::new(self.root.clone(), HashMap::new());
+        self.left = Some(std::iter::from_fn(|| walk.next_path()).count());
         self
     }
 
-    /// The paths alone: pictures, and what could not be read.
-    fn paths(mut self) -> impl Iterator<Item = Result<PathBuf>> {
-        std::iter::from_fn(move || self.next_path())
+    fn new(root: PathBuf, listed: HashMap<PathBuf, Map<String, Value>>) -> Self {
+        Self { pending: vec![root.clone()], root, entered: HashSet::new(), listed, left: None }
     }
 
     fn next_path(&mut self) -> Option<Result<PathBuf>> {
@@ -79,17 +71,10 @@ impl Folder {
     }
 
     fn enter(&mut self, folder: &Path) -> Result<()> {
-        let io = |source| Error::io(folder, source);
-        if !self.entered.insert(folder.canonicalize().map_err(io)?) {
-            return Ok(());
+        let real = folder.canonicalize().map_err(|source| Error::io(folder, source))?;
+        if self.entered.insert(real) {
+            self.pending.extend(list(folder)?.into_iter().rev());
         }
-        let entries = std::fs::read_dir(folder).map_err(io)?;
-        let mut paths: Vec<PathBuf> = entries
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<std::io::Result<_>>()
-            .map_err(io)?;
-        paths.sort_unstable_by(|a, b| b.cmp(a));
-        self.pending.append(&mut paths);
         Ok(())
     }
 

@@ -1,14 +1,14 @@
 //! An [`Item`] to its content hash, its size and, where it is to be embedded, its pixels.
 
-use std::fs::{self, File};
-use std::io::{Cursor, Read};
+use std::fs;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use image::ImageReader;
 
 use super::{Content, Item};
 use crate::atomic_file::write_bytes;
-use crate::gallery::store::pixels::read_member;
+use crate::gallery::store::pixels::{check_length, read};
 use crate::gallery::{ContentHash, ImageRecord, Pixels};
 use crate::{Error, Image, Result};
 
@@ -36,10 +36,9 @@ impl Loaded {
     pub(super) fn read(item: Item, limits: Limits) -> Result<Self> {
         let Item { source, content, mut metadata, .. } = item;
         let (pixels, bytes, keep) = match content {
-            Content::At(Pixels::Remote) => (Pixels::Remote, None, false),
             Content::At(pixels) => {
                 let bytes = read(&pixels, limits.bytes)?;
-                (pixels, Some(bytes), false)
+                (pixels, bytes, false)
             }
             Content::Bytes(bytes) => (Pixels::Remote, Some(bytes), true),
             Content::Image(image) => (Pixels::Remote, Some(image.encode_png()?), true),
@@ -77,34 +76,6 @@ impl Loaded {
         }
         Ok(self.record)
     }
-}
-
-/// Reads a picture file of at most `limit` bytes.
-fn read(pixels: &Pixels, limit: u64) -> Result<Vec<u8>> {
-    match pixels {
-        Pixels::File(path) => {
-            let io = |source| Error::io(path, source);
-            let file = File::open(path).map_err(io)?;
-            check_length(file.metadata().map_err(io)?.len(), limit)?;
-            let mut bytes = Vec::new();
-            // Not more than that, even where the file grows.
-            file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
-            Ok(bytes)
-        }
-        Pixels::Member { archive, offset, length } => {
-            check_length(*length, limit)?;
-            read_member(archive, *offset, *length).map_err(|source| Error::io(archive, source))
-        }
-        Pixels::Remote => Ok(Vec::new()),
-    }
-}
-
-fn check_length(length: u64, limit: u64) -> Result<()> {
-    if length <= limit {
-        return Ok(());
-    }
-    let (expected, found) = (format!("at most {limit} bytes"), format!("{length} bytes"));
-    Err(Error::invalid_input("picture file", expected, found))
 }
 
 /// Width and height, from the header alone.

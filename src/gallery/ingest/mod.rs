@@ -5,7 +5,6 @@ mod batch;
 mod clip_retrieval;
 mod fields;
 mod folder;
-mod gate;
 mod item;
 mod load;
 mod npy;
@@ -15,6 +14,7 @@ mod table;
 mod tar_table;
 mod web_dataset;
 mod workers;
+mod writer;
 
 pub use clip_retrieval::ClipRetrieval;
 pub use folder::Folder;
@@ -23,8 +23,20 @@ pub use pipeline::Ingest;
 pub use progress::IngestProgress;
 pub use web_dataset::WebDataset;
 
+use std::path::{Path, PathBuf};
+
 use super::Rejected;
-use crate::Error;
+use crate::{Error, Result};
+
+/// What is in `folder`, in the order of its names.
+fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let io = |source| Error::io(folder, source);
+    let entries = std::fs::read_dir(folder).map_err(io)?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    let mut paths: Vec<PathBuf> = paths.collect::<std::io::Result<_>>().map_err(io)?;
+    paths.sort_unstable();
+    Ok(paths)
+}
 
 /// What is from `source` is not taken in, for `reason`.
 fn rejected(source: impl Into<String>, reason: Error) -> Rejected {

@@ -1,17 +1,16 @@
 //! [`Ingest`]: items to images of a gallery, decoded and embedded side by side, in bounded memory.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Instant;
 
-use futures::StreamExt;
-
 use super::batch::Batch;
 use super::load::Limits;
 use super::workers::Workers;
+use super::writer::Writer;
 use super::{IngestProgress, Item};
 use crate::embedder::Embedder;
 use crate::gallery::{Fingerprint, Gallery, Rejected};
@@ -49,15 +48,17 @@ use crate::{Error, Result};
 /// ```
 #[derive(Clone)]
 pub struct Ingest {
-    gallery: Gallery,
-    embedder: Option<Arc<dyn Embedder>>,
+    pub(super) gallery: Gallery,
+    pub(super) embedder: Option<Arc<dyn Embedder>>,
     batch: usize,
-    threads: usize,
-    limits: Limits,
+    pub(super) threads: usize,
+    pub(super) limits: Limits,
 }
 
 /// Images that are embedded and acknowledged together.
 const BATCH: usize = 64;
+/// The most images that are asked for ahead of a batch of any size.
+const MAX_AHEAD: usize = 1024;
 /// Length of a file, in bytes.
 const MAX_BYTES: u64 = 64 << 20;
 /// Pillow's `Image.MAX_IMAGE_PIXELS`, from which on it warns of a decompression bomb.
@@ -118,8 +119,8 @@ impl Ingest {
     }
 
     /// Takes `items` in, in their order; `progress` hears of every batch that is acknowledged.
-    /// Dropping the future ends it: what was acknowledged stays, and the threads stop behind the
-    /// image they are at.
+    /// Dropping the future ends it, and waits for the change of the gallery that is under way: what
+    /// was acknowledged stays, and the threads stop behind the image they are at.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when the batch or the number of threads is 0;
@@ -146,42 +147,38 @@ impl Ingest {
             self.gallery.fingerprint().check(&Fingerprint::of(embedder).await?)?;
         }
         let began = Instant::now();
-        let mut writer = self.gallery.writer()?;
-        // 2. Threads that make images ready.
+        let writer = Writer::open(&self.gallery).await?;
+        // 2. Threads that make images ready, and who is asked for how many ahead.
         let items = items.into_iter().fuse();
-        let mut done = IngestProgress {
-            total: items.size_hint().1.map(|total| total as u64),
-            ..IngestProgress::default()
-        };
-        let (gallery, embedder) = (self.gallery.clone(), self.embedder.clone());
-        let bounds = (self.threads, self.in_flight());
-        let mut workers = Workers::start(items, gallery, embedder, self.limits, bounds)?;
-        // 3. What they make, put into order again, batch by batch into the gallery.
-        let mut waiting = BTreeMap::new();
-        let mut next = 0;
-        let mut batch = Batch::default();
-        while let Some((number, outcome)) = workers.outcomes().next().await {
-            waiting.insert(number, outcome);
-            while let Some(outcome) = waiting.remove(&next) {
-                next += 1;
-                if !batch.take(outcome)? {
-                    workers.gate.leave(1);
+        let total = items.size_hint().1.map(|total| total as u64);
+        let mut done = IngestProgress { total, ..IngestProgress::default() };
+        let workers = Workers::start(items, self)?;
+        let ahead = self.batch.min(MAX_AHEAD) + self.threads;
+        let mut outcomes: VecDeque<_> = (1..ahead).map(|_| workers.next()).collect();
+        // 3. What they make, in order, batch by batch into the gallery.
+        let (mut batch, mut settled, mut last) = (Batch::default(), 0, false);
+        while !last {
+            outcomes.push_back(workers.next());
+            let Some(outcome) = outcomes.pop_front() else { break };
+            let kept = match outcome.await? {
+                Some(outcome) => batch.take(outcome),
+                None => {
+                    last = true;
+                    true
                 }
-                if batch.is_full(self.batch) {
-                    let images = batch.images();
-                    batch.finish(self.embedder.as_deref(), &mut writer, &mut done).await?;
-                    workers.gate.leave(images);
-                    done.elapsed = began.elapsed();
-                    done.most_in_flight = workers.gate.most();
-                    progress(&done);
-                }
+            };
+            done.most_in_flight = done.most_in_flight.max(workers.taken() - settled);
+            settled += usize::from(!kept);
+            if last || batch.is_full(self.batch) {
+                let images = batch.images();
+                batch.finish(self.embedder.as_deref(), &writer, &mut done).await?;
+                done.most_in_flight = done.most_in_flight.max(workers.taken() - settled);
+                settled += images;
+                done.elapsed = began.elapsed();
+                progress(&done);
             }
         }
-        // 4. The rest, which fills no batch.
-        batch.finish(self.embedder.as_deref(), &mut writer, &mut done).await?;
-        done.elapsed = began.elapsed();
-        done.most_in_flight = workers.gate.most();
-        progress(&done);
+        writer.close().await?;
         Ok(done)
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::fields::metadata;
 use super::tar_table::{Member, TarTable};
-use super::{Content, Item, rejected};
+use super::{Content, Item, list, rejected};
 use crate::gallery::{Pixels, Rejected};
 use crate::image::EXTENSIONS;
 use crate::{Error, Result};
@@ -176,15 +176,12 @@ fn shards(path: &Path) -> Result<Vec<PathBuf>> {
     if !std::fs::metadata(path).map_err(io)?.is_dir() {
         return Ok(vec![absolute]);
     }
-    let entries = std::fs::read_dir(&absolute).map_err(io)?;
-    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-    let mut paths: Vec<PathBuf> = paths.collect::<std::io::Result<_>>().map_err(io)?;
+    let mut paths = list(&absolute)?;
     paths.retain(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("tar")));
     if paths.is_empty() {
         let found = format!("none in {}", path.display());
         return Err(Error::invalid_input("shards", "at least one .tar file", found));
     }
-    paths.sort();
     Ok(paths)
 }
 

@@ -1,15 +1,15 @@
-//! Threads that read, hash and decode items beside their embedding, in bounded memory.
+//! Threads that read, hash and decode items beside their embedding, as far ahead as they are asked.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
-use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::channel::oneshot;
 
-use super::gate::Gate;
-use super::load::{Limits, Loaded};
-use super::{Item, rejected};
-use crate::embedder::{Embedder, Embedding};
+use super::load::Loaded;
+use super::{Ingest, Item, rejected};
+use crate::embedder::Embedding;
 use crate::gallery::store::change::check;
 use crate::gallery::{Gallery, ImageRecord, Rejected};
 use crate::{Error, Image, Result};
@@ -24,144 +24,141 @@ pub(super) enum Outcome {
     /// Its content is in the gallery already.
     Known(ImageRecord),
     Rejected(Rejected),
-    /// Nothing more can be taken in.
-    Failed(Error),
 }
+
+/// What the next item became; none once there is no item left.
+type Reply = oneshot::Sender<Result<Option<Outcome>>>;
 
 /// Threads at work; dropping it ends them once they are through with the image they are at.
 #[derive(Debug)]
 pub(super) struct Workers {
-    pub(super) gate: Arc<Gate>,
-    outcomes: UnboundedReceiver<(u64, Outcome)>,
+    requests: mpsc::Sender<Reply>,
+    taken: Arc<AtomicUsize>,
 }
 
 /// What the threads share.
 struct Shared<I> {
-    /// Where items come from, with the number of the next.
-    items: Mutex<(I, u64)>,
-    gate: Arc<Gate>,
-    gallery: Gallery,
-    embedder: Option<Arc<dyn Embedder>>,
-    limits: Limits,
+    /// Where items come from, and who asks for the next one.
+    items: Mutex<(I, mpsc::Receiver<Reply>)>,
+    taken: Arc<AtomicUsize>,
+    ingest: Ingest,
 }
 
 impl Workers {
-    /// Starts `count` threads on `items`, of which at most `room` are in memory at a time.
-    pub(super) fn start<I>(
-        items: I,
-        gallery: Gallery,
-        embedder: Option<Arc<dyn Embedder>>,
-        limits: Limits,
-        (count, room): (usize, usize),
-    ) -> Result<Self>
+    /// Starts as many threads on `items` as `ingest` wants.
+    pub(super) fn start<I>(items: I, ingest: &Ingest) -> Result<Self>
     where
         I: Iterator<Item = Result<Item, Rejected>> + Send + 'static,
     {
-        let gate = Arc::new(Gate::new(room));
-        let (sender, outcomes) = unbounded();
-        let workers = Self { gate: Arc::clone(&gate), outcomes };
-        let shared = Shared { items: Mutex::new((items, 0)), gate, gallery, embedder, limits };
-        let shared = Arc::new(shared);
-        for number in 0..count {
-            let (shared, sender) = (Arc::clone(&shared), sender.clone());
+        let (requests, asked) = mpsc::channel();
+        let workers = Self { requests, taken: Arc::default() };
+        let (items, taken) = (Mutex::new((items, asked)), Arc::clone(&workers.taken));
+        let shared = Arc::new(Shared { items, taken, ingest: ingest.clone() });
+        for number in 0..ingest.threads {
+            let shared = Arc::clone(&shared);
             let name = format!("gallery reader {number}");
-            let spawned = thread::Builder::new().name(name).spawn(move || shared.work(&sender));
+            let spawned = thread::Builder::new().name(name).spawn(move || shared.work());
             spawned.map_err(|error| Error::backend("thread that reads images", error))?;
         }
         Ok(workers)
     }
 
-    /// What became of items, by their numbers, which come in any order.
-    pub(super) const fn outcomes(&mut self) -> &mut UnboundedReceiver<(u64, Outcome)> {
-        &mut self.outcomes
+    /// Asks for the next item: requests are served in the order of the reader. What it became is
+    /// none behind the last one, and an error when nothing more can be taken in.
+    pub(super) fn next(&self) -> impl Future<Output = Result<Option<Outcome>>> + use<> {
+        let (reply, outcome) = oneshot::channel();
+        // When all threads have ended, the reply is dropped.
+        let _ = self.requests.send(reply);
+        async {
+            let panicked = |_| Err(Error::backend("reader of images", "it panicked"));
+            outcome.await.unwrap_or_else(panicked)
+        }
     }
-}
 
-impl Drop for Workers {
-    fn drop(&mut self) {
-        self.gate.close();
+    /// Items that were taken from the reader so far.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
     }
 }
 
 impl<I: Iterator<Item = Result<Item, Rejected>>> Shared<I> {
-    fn work(&self, outcomes: &UnboundedSender<(u64, Outcome)>) {
-        while self.gate.enter() {
-            let (number, item) = self.next();
-            let outcome = match item {
-                Ok(Some(Ok(item))) => self.outcome(item),
-                Ok(Some(Err(rejected))) => Outcome::Rejected(rejected),
-                Ok(None) => return self.gate.leave(1),
-                Err(error) => Outcome::Failed(error),
-            };
-            let ends = matches!(outcome, Outcome::Failed(_));
-            if outcomes.unbounded_send((number, outcome)).is_err() || ends {
+    fn work(&self) {
+        loop {
+            // A reader that panics poisons the lock: the threads end, and every request fails.
+            let Ok(mut guard) = self.items.lock() else { return };
+            let (items, requests) = &mut *guard;
+            let Ok(reply) = requests.recv() else { return };
+            if reply.is_canceled() {
                 return;
             }
+            let item = items.next();
+            self.taken.fetch_add(usize::from(item.is_some()), Ordering::Relaxed);
+            drop(guard);
+            let outcome = match item {
+                Some(Ok(item)) => self.outcome(item).map(Some),
+                Some(Err(rejected)) => Ok(Some(Outcome::Rejected(rejected))),
+                None => Ok(None),
+            };
+            // Nobody takes it when the caller has left.
+            drop(reply.send(outcome));
         }
     }
 
-    /// The next item with its number, in the order of the reader.
-    fn next(&self) -> (u64, Result<Option<Result<Item, Rejected>>>) {
-        let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = items.1;
-        items.1 += 1;
-        let item = catch_unwind(AssertUnwindSafe(|| items.0.next()));
-        (number, item.map_err(|_| Error::backend("reader of images", "it panicked")))
-    }
-
-    fn outcome(&self, item: Item) -> Outcome {
+    fn outcome(&self, item: Item) -> Result<Outcome> {
         let source = item.source.clone();
         // A decoder that panics on one image is no reason to lose the others.
-        match catch_unwind(AssertUnwindSafe(|| self.prepare(item))) {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(Fault::Image(reason))) => Outcome::Rejected(rejected(source, reason)),
-            Ok(Err(Fault::Gallery(error))) => Outcome::Failed(error),
-            Err(_) => Outcome::Rejected(Rejected { source, reason: "its decoder panicked".into() }),
-        }
+        catch_unwind(AssertUnwindSafe(|| self.prepare(item))).unwrap_or_else(|_| {
+            let reason = "its decoder panicked".to_owned();
+            Ok(Outcome::Rejected(Rejected { source, reason }))
+        })
     }
 
-    fn prepare(&self, mut item: Item) -> Result<Outcome, Fault> {
-        let embedding = item.embedding.take();
-        let folder = self.gallery.folder();
+    /// What is wrong with the image itself rejects it; an error is the gallery's.
+    fn prepare(&self, mut item: Item) -> Result<Outcome> {
+        let (source, embedding) = (item.source.clone(), item.embedding.take());
+        let reject = |reason| Ok(Outcome::Rejected(rejected(source, reason)));
+        let Ingest { gallery, embedder, limits, .. } = &self.ingest;
+        let folder = gallery.folder();
         // 1. The file, of which the header alone is looked at.
-        let loaded = Loaded::read(item, self.limits).map_err(Fault::Image)?;
-        check(&loaded.record).map_err(Fault::Image)?;
+        let loaded = match Loaded::read(item, *limits) {
+            Ok(loaded) => loaded,
+            Err(reason) => return reject(reason),
+        };
+        if let Err(reason) = check(&loaded.record) {
+            return reject(reason);
+        }
         // 2. What is in the gallery needs no more.
-        if self.gallery.by_hash(&loaded.record.hash).map_err(Fault::Gallery)?.is_some() {
-            return Ok(Outcome::Known(loaded.kept(folder).map_err(Fault::Gallery)?));
+        if gallery.by_hash(&loaded.record.hash)?.is_some() {
+            return Ok(Outcome::Known(loaded.kept(folder)?));
         }
         if let Some(embedding) = embedding {
-            self.check_dim(&loaded.record, &embedding).map_err(Fault::Gallery)?;
-            let record = loaded.kept(folder).map_err(Fault::Gallery)?;
-            return Ok(Outcome::Embedded(record, embedding));
+            check_dim(gallery, &loaded.record, &embedding)?;
+            return Ok(Outcome::Embedded(loaded.kept(folder)?, embedding));
         }
         // 3. The pixels, as the network wants them.
-        let Some(embedder) = &self.embedder else {
+        let Some(embedder) = embedder else {
             let (what, reason) = ("an embedding".to_owned(), "there is no embedder".to_owned());
-            return Err(Fault::Image(Error::Unavailable { what, reason }));
+            return reject(Error::Unavailable { what, reason });
         };
-        let image = embedder.preprocess(&loaded.decode().map_err(Fault::Image)?);
-        Ok(Outcome::Image(loaded.kept(folder).map_err(Fault::Gallery)?, image))
-    }
-
-    fn check_dim(&self, record: &ImageRecord, embedding: &Embedding) -> Result<()> {
-        let (expected, found) = (self.gallery.fingerprint().dim(), embedding.dim());
-        if found == expected {
-            return Ok(());
+        match loaded.decode() {
+            Ok(image) => {
+                let image = embedder.preprocess(&image);
+                Ok(Outcome::Image(loaded.kept(folder)?, image))
+            }
+            Err(reason) => reject(reason),
         }
-        Err(Error::Incompatible {
-            left: self.gallery.to_string(),
-            right: format!("the embedding of {}", record.source),
-            expected: format!("{expected} values"),
-            found: format!("{found} values"),
-        })
     }
 }
 
-/// Whose fault it is that an image is not taken in.
-enum Fault {
-    /// The image's own: it alone is rejected.
-    Image(Error),
-    /// The gallery's, or the reader's as a whole: nothing more is taken in.
-    Gallery(Error),
+fn check_dim(gallery: &Gallery, record: &ImageRecord, embedding: &Embedding) -> Result<()> {
+    let (expected, found) = (gallery.fingerprint().dim(), embedding.dim());
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::Incompatible {
+        left: gallery.to_string(),
+        right: format!("the embedding of {}", record.source),
+        expected: format!("{expected} values"),
+        found: format!("{found} values"),
+    })
 }

@@ -7,11 +7,9 @@ use crate::atomic_file::sync_folder;
 use crate::gallery::GalleryWriter;
 use crate::gallery::search::index_note;
 use crate::gallery::store::record::Entry;
+use crate::gallery::store::snapshot::for_each_page;
 use crate::gallery::store::vectors::{self, Segment, Vectors};
 use crate::{Error, Result};
-
-/// Rows under one checksum. It is what is read to look at a single one.
-const SEGMENT: usize = 1024;
 
 impl GalleryWriter {
     /// Gives the space of removed images back; says how many vectors went. The images that are left
@@ -31,19 +29,18 @@ impl GalleryWriter {
         let old = Vectors::map(old, self.dim, self.catalog.segments(0)?)?;
         old.check()?;
         let mut file = BufWriter::new(File::create(&path).map_err(io)?);
+        // A page of rows under one checksum: it is what is read to look at a single one.
         let mut segments: Vec<Segment> = Vec::new();
-        let (mut from, mut rows) = (0, 0);
-        loop {
-            let page = self.catalog.entries(from, SEGMENT)?;
-            let Some(last) = page.last() else { break };
-            from = last.id + 1;
+        let mut rows = 0;
+        for_each_page(&self.catalog, 0, |page| {
             let bytes: Vec<u8> =
                 page.iter().flat_map(|entry| old.slice(entry.id, 1)).copied().collect();
             file.write_all(&bytes).map_err(io)?;
             let checksum = *blake3::hash(&bytes).as_bytes();
             segments.push(Segment { first: rows, rows: page.len() as u64, checksum });
             rows += page.len() as u64;
-        }
+            Ok(())
+        })?;
         let file = file.into_inner().map_err(|error| io(error.into_error()))?;
         let gone = self.rows - rows;
         if gone == 0 {
@@ -55,17 +52,15 @@ impl GalleryWriter {
         sync_folder(&self.folder)?;
         self.change(|change| {
             change.state.generation = generation;
-            let (mut from, mut new) = (0, 0);
-            loop {
-                let page = change.catalog.entries(from, SEGMENT)?;
-                let Some(last) = page.last() else { break };
-                from = last.id + 1;
-                for entry in page {
+            let (catalog, mut new) = (change.catalog, 0);
+            for_each_page(catalog, 0, |page| {
+                page.into_iter().try_for_each(|entry| {
                     change.touch("DELETE FROM images WHERE id = ?1", [entry.id])?;
-                    change.catalog.write(&Entry { id: new, ..entry })?;
+                    catalog.write(&Entry { id: new, ..entry })?;
                     new += 1;
-                }
-            }
+                    Ok(())
+                })
+            })?;
             change.touch("DELETE FROM removed", [])?;
             change.touch("DELETE FROM segments", [])?;
             segments.iter().try_for_each(|segment| change.note(segment))

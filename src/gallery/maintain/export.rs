@@ -4,9 +4,10 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::gallery::{Entry, Gallery, Pixels};
+use crate::gallery::store::vectors::le_bytes;
+use crate::gallery::{Entry, Gallery};
 use crate::{Error, Result};
 
 /// The names of the files.
@@ -44,9 +45,8 @@ impl Gallery {
         let mut count = 0;
         for image in self.iter()? {
             let (entry, embedding) = image?;
-            writeln!(images, "{}", line(&entry)).map_err(images_io)?;
-            let values: Vec<u8> =
-                embedding.values().iter().flat_map(|value| value.to_le_bytes()).collect();
+            writeln!(images, "{}", line(&entry)?).map_err(images_io)?;
+            let values: Vec<u8> = le_bytes(&embedding).collect();
             vectors.write_all(&values).map_err(vectors_io)?;
             count += 1;
         }
@@ -67,30 +67,22 @@ fn npy_header(rows: usize, dim: usize) -> Vec<u8> {
     header
 }
 
-fn line(entry: &Entry) -> Value {
+fn line(entry: &Entry) -> Result<Value> {
     let record = &entry.record;
-    let metadata = &record.metadata;
-    let json: Option<Map<String, Value>> =
-        metadata.json.as_ref().and_then(|text| serde_json::from_str(text).ok());
-    let mut line = json!({
-        "id": entry.id,
-        "hash": record.hash.to_string(),
-        "source": record.source,
-        "license": metadata.license,
-        "author": metadata.author,
-        "origin": metadata.origin,
-        "caption": metadata.caption,
-        "width": metadata.width,
-        "height": metadata.height,
-        "json": json,
-    });
-    match &record.pixels {
-        Pixels::File(path) => line["path"] = json!(path),
-        Pixels::Member { archive, offset, length } => {
-            (line["path"], line["offset"], line["length"]) =
-                (json!(archive), json!(offset), json!(length));
-        }
-        Pixels::Remote => {}
+    let failed = |error| Error::backend("export of a gallery", error);
+    let mut line = serde_json::to_value(&record.metadata).map_err(failed)?;
+    line["json"] = match &record.metadata.json {
+        Some(text) => serde_json::from_str(text).unwrap_or_default(),
+        None => Value::Null,
+    };
+    (line["id"], line["source"]) = (json!(entry.id), json!(record.source));
+    line["hash"] = json!(record.hash.to_string());
+    let (path, member) = record.pixels.parts();
+    if let Some(path) = path {
+        line["path"] = json!(path);
     }
-    line
+    if let Some((offset, length)) = member {
+        (line["offset"], line["length"]) = (json!(offset), json!(length));
+    }
+    Ok(line)
 }

@@ -94,13 +94,7 @@ impl Gallery {
         progress: impl Fn(usize, usize) + Send + Sync,
     ) -> Result<Self> {
         let (folder, fingerprint) = (folder.as_ref(), fingerprint(index)?);
-        let gallery = if folder.join(manifest::FILE).exists() {
-            let gallery = Self::open(folder)?;
-            gallery.fingerprint().check(&fingerprint)?;
-            gallery
-        } else {
-            Self::create(folder, &fingerprint)?
-        };
+        let gallery = Self::provide(folder, &fingerprint)?;
         let everything = Filter::all();
         let (mut moved, total) = (0, index.count_filtered(&everything).await?);
         let mut writer = gallery.writer()?;
@@ -145,11 +139,8 @@ fn fingerprint(index: &MilvusIndex) -> Result<Fingerprint> {
 
 fn outward(entry: Entry) -> Result<MilvusImage> {
     let ImageRecord { hash, source, pixels, metadata } = entry.record;
-    let (path, member) = match pixels {
-        Pixels::File(path) => (Some(path), None),
-        Pixels::Member { archive, offset, length } => (Some(archive), Some((offset, length))),
-        Pixels::Remote => (None, None),
-    };
+    let (path, member) = pixels.parts();
+    let path = path.map(Path::to_owned);
     let extra = Extra { hash: hash.to_string(), path, member };
     let extra = serde_json::to_string(&extra).map_err(|error| Error::backend("gallery", error))?;
     Ok(MilvusImage { id: entry.id, source, metadata, extra: Some(extra) })
@@ -163,12 +154,8 @@ fn inward(image: MilvusImage) -> Result<ImageRecord> {
     let text = image.extra.as_deref().unwrap_or_default();
     let extra: Extra = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
     let hash = blake3::Hash::from_hex(&extra.hash).map_err(|error| invalid(error.to_string()))?;
-    let pixels = match (extra.path, extra.member) {
-        (Some(archive), Some((offset, length))) => Pixels::Member { archive, offset, length },
-        (Some(path), None) => Pixels::File(path),
-        (None, None) => Pixels::Remote,
-        (None, Some(_)) => return Err(invalid("a place in no archive".to_owned())),
-    };
+    let pixels = Pixels::from_parts(extra.path, extra.member)
+        .ok_or_else(|| invalid("a place in no archive".to_owned()))?;
     let hash = ContentHash::from_bytes(*hash.as_bytes());
     Ok(ImageRecord { hash, source: image.source, pixels, metadata: image.metadata })
 }

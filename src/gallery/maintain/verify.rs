@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::gallery::Gallery;
 use crate::gallery::search::index_note::{self, IndexNote};
 use crate::gallery::store::catalog::Catalog;
-use crate::gallery::store::record::{ImageRecord, Pixels};
+use crate::gallery::store::record::ImageRecord;
 use crate::gallery::store::snapshot::{PAGE, Snapshot};
 use crate::gallery::store::vectors::{self, Vectors};
 use crate::gallery::store::{acknowledged, manifest};
@@ -108,13 +108,11 @@ impl Verification {
                 if !listed {
                     self.problems.push(error);
                 }
-                let state = catalog.state();
-                let segments = catalog.segments(0);
-                if let (Ok(state), Ok(segments)) = (state, segments) {
-                    let path = vectors::file(folder, state.generation);
-                    if let Ok(vectors) = Vectors::map(path, dim, segments) {
-                        self.segments(&vectors);
-                    }
+                if let (Ok(state), Ok(segments)) = (catalog.state(), catalog.segments(0))
+                    && let file = vectors::file(folder, state.generation)
+                    && let Ok(vectors) = Vectors::map(file, dim, segments)
+                {
+                    self.segments(&vectors);
                 }
             }
         }
@@ -129,11 +127,8 @@ impl Verification {
 
 /// That the pixels of `record` are where it says.
 fn picture(record: &ImageRecord, depth: Depth) -> Result<()> {
-    let (path, end) = match &record.pixels {
-        Pixels::File(path) => (path, 1),
-        Pixels::Member { archive, offset, length } => (archive, offset.saturating_add(*length)),
-        Pixels::Remote => return Ok(()),
-    };
+    let (Some(path), member) = record.pixels.parts() else { return Ok(()) };
+    let end = member.map_or(1, |(offset, length)| offset.saturating_add(length));
     if depth == Depth::Pictures {
         return record.bytes().map(|_| ());
     }

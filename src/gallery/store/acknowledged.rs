@@ -10,14 +10,14 @@ use std::path::Path;
 use super::catalog;
 use crate::{Error, Result};
 
-pub(in crate::gallery) const FILE: &str = "acknowledged";
+pub(crate) const FILE: &str = "acknowledged";
 
 /// The file's whole text: always of the same length, so that it is replaced in one write.
-pub(in crate::gallery) fn text(revision: u64) -> String {
+pub(crate) fn text(revision: u64) -> String {
     format!("{revision:020}\n")
 }
 
-pub(in crate::gallery) fn read(folder: &Path) -> Result<u64> {
+pub(crate) fn read(folder: &Path) -> Result<u64> {
     let path = folder.join(FILE);
     let read = || fs::read(&path).map_err(|source| Error::io(&path, source));
     let mut found = read()?;
@@ -36,13 +36,13 @@ pub(in crate::gallery) fn read(folder: &Path) -> Result<u64> {
     })
 }
 
-pub(in crate::gallery) fn write(mut file: &File, revision: u64) -> io::Result<()> {
+pub(crate) fn write(mut file: &File, revision: u64) -> io::Result<()> {
     file.seek(SeekFrom::Start(0))?;
     file.write_all(text(revision).as_bytes())
 }
 
 /// That a catalog at `revision` lacks nothing of what was `acknowledged`.
-pub(in crate::gallery) fn check(folder: &Path, acknowledged: u64, revision: u64) -> Result<()> {
+pub(crate) fn check(folder: &Path, acknowledged: u64, revision: u64) -> Result<()> {
     if revision >= acknowledged {
         return Ok(());
     }

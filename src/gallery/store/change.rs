@@ -11,20 +11,20 @@ use crate::reference::Metadata;
 use crate::{Error, Result};
 
 /// A transaction under way.
-pub(in crate::gallery) struct Change<'a> {
-    pub(in crate::gallery) folder: &'a Path,
-    pub(in crate::gallery) dim: usize,
-    pub(in crate::gallery) catalog: &'a Catalog,
+pub(crate) struct Change<'a> {
+    pub(crate) folder: &'a Path,
+    pub(crate) dim: usize,
+    pub(crate) catalog: &'a Catalog,
     /// What the state will be.
-    pub(in crate::gallery) state: State,
-    pub(in crate::gallery) vectors: &'a mut File,
+    pub(crate) state: State,
+    pub(crate) vectors: &'a mut File,
     /// Whether anything was.
-    pub(in crate::gallery) changed: bool,
+    pub(crate) changed: bool,
 }
 
 impl Change<'_> {
     /// Finds a place for `record`, whose vector would be row `row`.
-    pub(in crate::gallery) fn add(&mut self, row: u64, record: &ImageRecord) -> Result<Added> {
+    pub(crate) fn add(&mut self, row: u64, record: &ImageRecord) -> Result<Added> {
         if self.catalog.execute("DELETE FROM rejected WHERE source = ?1", [&record.source])? > 0 {
             self.changed = true;
         }
@@ -68,18 +68,18 @@ impl Change<'_> {
         Ok(())
     }
 
-    pub(in crate::gallery) fn existing(&self, id: u64) -> Result<Entry> {
+    pub(crate) fn existing(&self, id: u64) -> Result<Entry> {
         self.catalog
             .entry(id)?
             .ok_or_else(|| Error::invalid_input("number of an image", "one that is there", id))
     }
 
-    pub(in crate::gallery) fn rewrite(&mut self, entry: &Entry) -> Result<()> {
+    pub(crate) fn rewrite(&mut self, entry: &Entry) -> Result<()> {
         self.touch("DELETE FROM images WHERE id = ?1", [entry.id])?;
         self.catalog.write(entry)
     }
 
-    pub(in crate::gallery) fn remove(&mut self, id: u64) -> Result<bool> {
+    pub(crate) fn remove(&mut self, id: u64) -> Result<bool> {
         let there = self.touch("DELETE FROM images WHERE id = ?1", [id])? > 0;
         if there {
             let sql = "INSERT INTO removed VALUES (?1, ?2)";
@@ -89,18 +89,14 @@ impl Change<'_> {
     }
 
     /// Runs a statement that changes something where it finds something.
-    pub(in crate::gallery) fn touch(
-        &mut self,
-        sql: &str,
-        values: impl rusqlite::Params,
-    ) -> Result<usize> {
+    pub(crate) fn touch(&mut self, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
         let count = self.catalog.execute(sql, values)?;
         self.changed |= count > 0;
         Ok(count)
     }
 
     /// Writes `rows` rows behind the first `first`. They reach the disk before the commit does.
-    pub(in crate::gallery) fn append(&mut self, first: u64, rows: u64, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn append(&mut self, first: u64, rows: u64, bytes: &[u8]) -> Result<()> {
         let written = self
             .vectors
             .seek(SeekFrom::Start(vectors::bytes(self.dim, first)))
@@ -111,7 +107,7 @@ impl Change<'_> {
         self.note(&Segment { first, rows, checksum: *blake3::hash(bytes).as_bytes() })
     }
 
-    pub(in crate::gallery) fn note(&mut self, segment: &Segment) -> Result<()> {
+    pub(crate) fn note(&mut self, segment: &Segment) -> Result<()> {
         let Segment { first, rows, checksum } = segment;
         self.touch("INSERT INTO segments VALUES (?1, ?2, ?3)", (first, rows, checksum))?;
         Ok(())
@@ -119,7 +115,7 @@ impl Change<'_> {
 }
 
 /// That `record` can be written down.
-pub(in crate::gallery) fn check(record: &ImageRecord) -> Result<()> {
+pub(crate) fn check(record: &ImageRecord) -> Result<()> {
     let ImageRecord { source, pixels, metadata, .. } = record;
     if source.is_empty() {
         return Err(Error::invalid_input("source of an image", "a path or an address", "nothing"));
@@ -139,10 +135,5 @@ pub(in crate::gallery) fn check(record: &ImageRecord) -> Result<()> {
 
 /// Whether the file of these pixels is gone.
 fn is_gone(pixels: &Pixels) -> bool {
-    match pixels {
-        Pixels::File(path) | Pixels::Member { archive: path, .. } => {
-            fs::exists(path).is_ok_and(|there| !there)
-        }
-        Pixels::Remote => false,
-    }
+    pixels.parts().0.is_some_and(|path| fs::exists(path).is_ok_and(|there| !there))
 }

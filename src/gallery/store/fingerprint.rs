@@ -14,10 +14,10 @@ use crate::{Error, Image, Result};
 /// does.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fingerprint {
-    pub(in crate::gallery) encoder: String,
-    pub(in crate::gallery) dim: usize,
+    pub(crate) encoder: String,
+    pub(crate) dim: usize,
     /// Of [`TEXT`] and of [`picture`].
-    pub(in crate::gallery) probes: Option<[Embedding; 2]>,
+    pub(crate) probes: Option<[Embedding; 2]>,
 }
 
 const TEXT: &str = "A photograph of 2 Café-blue zebras, at dawn";

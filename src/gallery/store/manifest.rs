@@ -9,7 +9,7 @@ use super::fingerprint::Fingerprint;
 use crate::embedder::Embedding;
 use crate::{Error, Result};
 
-pub(in crate::gallery) const FILE: &str = "gallery.json";
+pub(crate) const FILE: &str = "gallery.json";
 const FORMAT: u32 = 1;
 
 /// The file, as a person reads it.
@@ -36,7 +36,7 @@ struct Probes {
 }
 
 /// The bytes of the manifest of `fingerprint`.
-pub(in crate::gallery) fn write(fingerprint: &Fingerprint) -> Result<Vec<u8>> {
+pub(crate) fn write(fingerprint: &Fingerprint) -> Result<Vec<u8>> {
     let manifest = Manifest {
         format: FORMAT,
         created_by: concat!("imagerag ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -55,7 +55,7 @@ pub(in crate::gallery) fn write(fingerprint: &Fingerprint) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// [`Error::InvalidFile`] when it is broken or of another format.
-pub(in crate::gallery) fn read(path: &Path, bytes: &[u8]) -> Result<Fingerprint> {
+pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Fingerprint> {
     let invalid = |what: &str, expected: &str, found: String| {
         Error::invalid_file(path, what, expected, found)
     };
@@ -83,7 +83,7 @@ pub(in crate::gallery) fn read(path: &Path, bytes: &[u8]) -> Result<Fingerprint>
 }
 
 /// That the manifest `bytes` are those that the catalog knows by their hash.
-pub(in crate::gallery) fn compare(path: &Path, bytes: &[u8], expected: [u8; 32]) -> Result<()> {
+pub(crate) fn compare(path: &Path, bytes: &[u8], expected: [u8; 32]) -> Result<()> {
     let (expected, found) = (blake3::Hash::from_bytes(expected), blake3::hash(bytes));
     if found == expected {
         return Ok(());

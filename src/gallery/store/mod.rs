@@ -1,16 +1,16 @@
 //! What a gallery keeps on disk: its catalog, its vectors, and what it acknowledged.
 
-pub(in crate::gallery) mod acknowledged;
-pub(in crate::gallery) mod catalog;
-pub(in crate::gallery) mod change;
-pub(in crate::gallery) mod create;
+pub(crate) mod acknowledged;
+pub(crate) mod catalog;
+pub(crate) mod change;
+pub(crate) mod create;
 mod fingerprint;
 mod iterate;
-pub(in crate::gallery) mod manifest;
-pub(in crate::gallery) mod pixels;
-pub(in crate::gallery) mod record;
-pub(in crate::gallery) mod snapshot;
-pub(in crate::gallery) mod vectors;
+pub(crate) mod manifest;
+pub(crate) mod pixels;
+pub(crate) mod record;
+pub(crate) mod snapshot;
+pub(crate) mod vectors;
 mod writer;
 
 pub use fingerprint::Fingerprint;

@@ -1,8 +1,7 @@
 //! A record of the catalog to the picture that it stands for.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
 
 use super::record::{ContentHash, ImageRecord, Pixels};
 use crate::{Error, Image, Result};
@@ -17,20 +16,12 @@ impl ImageRecord {
     /// [`Error::Io`] when it cannot be read; [`Error::InvalidFile`] when it is not the file that was
     /// added; [`Error::Unavailable`] when its pixels are remote.
     pub fn bytes(&self) -> Result<Vec<u8>> {
-        let (path, bytes) = match &self.pixels {
-            Pixels::File(path) => (path, fs::read(path)),
-            Pixels::Member { archive, offset, length } => {
-                (archive, read_member(archive, *offset, *length))
-            }
-            Pixels::Remote => {
-                return Err(Error::Unavailable {
-                    what: format!("picture {}", self.source),
-                    reason: "its pixels are not on this machine; give the retriever a `Fetch`"
-                        .to_owned(),
-                });
-            }
+        let (Some(path), Some(bytes)) = (self.pixels.parts().0, read(&self.pixels, u64::MAX)?)
+        else {
+            let reason = "its pixels are not on this machine; give the retriever a `Fetch`";
+            let (what, reason) = (format!("picture {}", self.source), reason.to_owned());
+            return Err(Error::Unavailable { what, reason });
         };
-        let bytes = bytes.map_err(|source| Error::io(path, source))?;
         let found = ContentHash::of(&bytes);
         if found != self.hash {
             let what = format!("content of {}", self.source);
@@ -48,14 +39,33 @@ impl ImageRecord {
     }
 }
 
-pub(in crate::gallery) fn read_member(
-    archive: &Path,
-    offset: u64,
-    length: u64,
-) -> std::io::Result<Vec<u8>> {
-    let mut file = File::open(archive)?;
-    file.seek(SeekFrom::Start(offset))?;
+/// The bytes of a picture file of at most `limit`; none where it is not on this machine.
+pub(crate) fn read(pixels: &Pixels, limit: u64) -> Result<Option<Vec<u8>>> {
+    let (Some(path), member) = pixels.parts() else { return Ok(None) };
+    let io = |source| Error::io(path, source);
+    let mut file = File::open(path).map_err(io)?;
+    let most = match member {
+        Some((offset, length)) => {
+            check_length(length, limit)?;
+            file.seek(SeekFrom::Start(offset)).map_err(io)?;
+            length.min(LONGEST)
+        }
+        None => {
+            check_length(file.metadata().map_err(io)?.len(), limit)?;
+            // Not more than that, even where the file grows.
+            limit.saturating_add(1)
+        }
+    };
     let mut bytes = Vec::new();
-    file.take(length.min(LONGEST)).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    file.take(most).read_to_end(&mut bytes).map_err(io)?;
+    Ok(Some(bytes))
+}
+
+/// That a picture file of `length` bytes is not longer than `limit`.
+pub(crate) fn check_length(length: u64, limit: u64) -> Result<()> {
+    if length <= limit {
+        return Ok(());
+    }
+    let (expected, found) = (format!("at most {limit} bytes"), format!("{length} bytes"));
+    Err(Error::invalid_input("picture file", expected, found))
 }

@@ -1,7 +1,7 @@
 //! [`ImageRecord`]: an image as the catalog knows it: its content, its source, its pixels' place.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::reference::Metadata;
@@ -69,6 +69,29 @@ pub enum Pixels {
     },
     /// Nowhere on this machine: the image's source is the address to fetch it from.
     Remote,
+}
+
+impl Pixels {
+    /// The file to read, and where in it: the first byte and how many there are.
+    pub(crate) fn parts(&self) -> (Option<&Path>, Option<(u64, u64)>) {
+        match self {
+            Self::File(path) => (Some(path), None),
+            Self::Member { archive, offset, length } => (Some(archive), Some((*offset, *length))),
+            Self::Remote => (None, None),
+        }
+    }
+
+    /// From what [`parts`](Self::parts) gives; a place in no file is none.
+    pub(crate) fn from_parts(path: Option<PathBuf>, member: Option<(u64, u64)>) -> Option<Self> {
+        match (path, member) {
+            (Some(archive), Some((offset, length))) => {
+                Some(Self::Member { archive, offset, length })
+            }
+            (Some(path), None) => Some(Self::File(path)),
+            (None, None) => Some(Self::Remote),
+            (None, Some(_)) => None,
+        }
+    }
 }
 
 /// An image as the catalog knows it.

@@ -13,20 +13,20 @@ use crate::{Error, Result};
 
 /// What was acknowledged at one moment.
 #[derive(Debug)]
-pub(in crate::gallery) struct Snapshot {
-    pub(in crate::gallery) state: State,
+pub(crate) struct Snapshot {
+    pub(crate) state: State,
     /// The rows whose image is there.
-    pub(in crate::gallery) live: Arc<IdSet>,
-    pub(in crate::gallery) vectors: Vectors,
+    pub(crate) live: Arc<IdSet>,
+    pub(crate) vectors: Vectors,
 }
 
 /// Images that are read from the catalog together.
-pub(in crate::gallery) const PAGE: usize = 1024;
+pub(crate) const PAGE: usize = 1024;
 
 impl Snapshot {
     /// Reads the whole catalog, compares every image with its checksum, and finds that each row of
     /// the vectors is either an image's or one that was removed.
-    pub(in crate::gallery) fn load(folder: &Path, dim: usize, catalog: &Catalog) -> Result<Self> {
+    pub(crate) fn load(folder: &Path, dim: usize, catalog: &Catalog) -> Result<Self> {
         loop {
             let before = catalog.state()?.generation;
             match Self::read(folder, dim, catalog) {
@@ -53,7 +53,7 @@ impl Snapshot {
 
     /// This snapshot where nothing has changed, else one of this moment; only what has changed is
     /// read.
-    pub(in crate::gallery) fn renewed(
+    pub(crate) fn renewed(
         self: &Arc<Self>,
         folder: &Path,
         dim: usize,
@@ -90,11 +90,7 @@ impl Snapshot {
     }
 
     /// The images that `filter` lets through.
-    pub(in crate::gallery) fn select(
-        &self,
-        catalog: &Catalog,
-        filter: &Filter,
-    ) -> Result<Arc<IdSet>> {
+    pub(crate) fn select(&self, catalog: &Catalog, filter: &Filter) -> Result<Arc<IdSet>> {
         if filter.is_all() {
             return Ok(Arc::clone(&self.live));
         }
@@ -131,16 +127,24 @@ fn accounted(catalog: &Catalog, first: u64, end: u64) -> Result<IdSet> {
 }
 
 /// Calls `visit` with every image from number `first` on, in order.
-pub(in crate::gallery) fn for_each(
+pub(crate) fn for_each(catalog: &Catalog, first: u64, mut visit: impl FnMut(Entry)) -> Result<()> {
+    for_each_page(catalog, first, |page| {
+        page.into_iter().for_each(&mut visit);
+        Ok(())
+    })
+}
+
+/// Calls `visit` with every [`PAGE`] images from number `first` on, in order.
+pub(crate) fn for_each_page(
     catalog: &Catalog,
     mut first: u64,
-    mut visit: impl FnMut(Entry),
+    mut visit: impl FnMut(Vec<Entry>) -> Result<()>,
 ) -> Result<()> {
     loop {
         let page = catalog.entries(first, PAGE)?;
         let Some(last) = page.last() else { return Ok(()) };
         first = last.id + 1;
-        page.into_iter().for_each(&mut visit);
+        visit(page)?;
     }
 }
 

@@ -2,13 +2,12 @@
 //! compared with its checksum before it is used.
 
 use std::fs::{self, File};
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use memmap2::Mmap;
+use rayon::prelude::*;
 
 use crate::embedder::Embedding;
 use crate::index::{FlatIndex, IdSet, Precision};
@@ -16,16 +15,16 @@ use crate::{Error, Result};
 
 /// Rows that were written together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::gallery) struct Segment {
-    pub(in crate::gallery) first: u64,
-    pub(in crate::gallery) rows: u64,
+pub(crate) struct Segment {
+    pub(crate) first: u64,
+    pub(crate) rows: u64,
     /// BLAKE3 of their bytes.
-    pub(in crate::gallery) checksum: [u8; 32],
+    pub(crate) checksum: [u8; 32],
 }
 
 /// The rows that were acknowledged at some moment.
 #[derive(Debug)]
-pub(in crate::gallery) struct Vectors {
+pub(crate) struct Vectors {
     path: PathBuf,
     dim: usize,
     memory: Arc<Memory>,
@@ -44,13 +43,18 @@ impl AsRef<[u8]> for Memory {
     }
 }
 
+/// The values of a row as they are in the file.
+pub(crate) fn le_bytes(row: &Embedding) -> impl Iterator<Item = u8> + '_ {
+    row.values().iter().flat_map(|value| value.to_le_bytes())
+}
+
 /// The file of `generation`.
-pub(in crate::gallery) fn file(folder: &Path, generation: u64) -> PathBuf {
+pub(crate) fn file(folder: &Path, generation: u64) -> PathBuf {
     folder.join(format!("vectors-{generation}.f32"))
 }
 
 /// Removes the files of all generations but `current`: what was left of compacting.
-pub(in crate::gallery) fn remove_others(folder: &Path, current: u64) -> Result<()> {
+pub(crate) fn remove_others(folder: &Path, current: u64) -> Result<()> {
     let entries = fs::read_dir(folder).map_err(|source| Error::io(folder, source))?;
     for entry in entries {
         let path = entry.map_err(|source| Error::io(folder, source))?.path();
@@ -66,7 +70,7 @@ pub(in crate::gallery) fn remove_others(folder: &Path, current: u64) -> Result<(
 }
 
 /// Bytes of `rows` rows.
-pub(in crate::gallery) fn bytes(dim: usize, rows: u64) -> u64 {
+pub(crate) fn bytes(dim: usize, rows: u64) -> u64 {
     rows.saturating_mul(dim as u64 * size_of::<f32>() as u64)
 }
 
@@ -76,11 +80,7 @@ impl Vectors {
     ///
     /// # Errors
     /// [`Error::InvalidFile`] when the file is too short; [`Error::Io`] when it cannot be mapped.
-    pub(in crate::gallery) fn map(
-        path: PathBuf,
-        dim: usize,
-        segments: Vec<Segment>,
-    ) -> Result<Self> {
+    pub(crate) fn map(path: PathBuf, dim: usize, segments: Vec<Segment>) -> Result<Self> {
         let rows = segments.last().map_or(0, |last| last.first + last.rows);
         let failed = |source| Error::io(&path, source);
         let file = File::open(&path).map_err(failed)?;
@@ -103,26 +103,26 @@ impl Vectors {
     }
 
     /// Takes over which segments `earlier` has compared; these rows begin with those.
-    pub(in crate::gallery) fn trust(&self, earlier: &Self) {
+    pub(crate) fn trust(&self, earlier: &Self) {
         for (ours, theirs) in self.checked.iter().zip(&earlier.checked) {
             ours.store(theirs.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }
 
-    pub(in crate::gallery) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(in crate::gallery) fn segments(&self) -> &[Segment] {
+    pub(crate) fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
-    pub(in crate::gallery) fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         self.segments.last().map_or(0, |last| last.first + last.rows)
     }
 
     /// The bytes of `rows` rows from `first` on.
-    pub(in crate::gallery) fn slice(&self, first: u64, rows: u64) -> &[u8] {
+    pub(crate) fn slice(&self, first: u64, rows: u64) -> &[u8] {
         let at = |row| bytes(self.dim, row) as usize;
         &(*self.memory).as_ref()[at(first)..at(first + rows)]
     }
@@ -131,18 +131,13 @@ impl Vectors {
     ///
     /// # Errors
     /// [`Error::InvalidFile`] when it is not as it was written.
-    pub(in crate::gallery) fn row(&self, id: u64) -> Result<Embedding> {
+    pub(crate) fn row(&self, id: u64) -> Result<Embedding> {
         if id >= self.rows() {
             return Err(Error::invalid_input("vector", format!("below {}", self.rows()), id));
         }
         self.check_segment(self.segment_of(id))?;
-        let values: Vec<f32> = self
-            .slice(id, 1)
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&value| f32::from_le_bytes(value))
-            .collect();
+        let bytes = self.slice(id, 1).as_chunks().0.iter();
+        let values: Vec<f32> = bytes.map(|&value| f32::from_le_bytes(value)).collect();
         Embedding::new(values)
             .map_err(|error| Error::invalid_file(&self.path, format!("row {id}"), "numbers", error))
     }
@@ -151,31 +146,12 @@ impl Vectors {
     ///
     /// # Errors
     /// [`Error::InvalidFile`], which names the first rows that are not as they were written.
-    pub(in crate::gallery) fn check(&self) -> Result<()> {
-        let open: Vec<usize> = (0..self.segments.len())
-            .filter(|&number| !self.checked[number].load(Ordering::Relaxed))
-            .collect();
-        let rows: u64 = open.iter().map(|&number| self.segments[number].rows).sum();
-        /// Bytes that are worth a thread.
-        const WORK: u64 = 1 << 22;
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let threads = (bytes(self.dim, rows) / WORK).clamp(1, cores as u64) as usize;
-        let share = open.len().div_ceil(threads).max(1);
-        thread::scope(|scope| {
-            let shares: Vec<_> = open
-                .chunks(share)
-                .map(|numbers| {
-                    scope
-                        .spawn(|| numbers.iter().try_for_each(|&number| self.check_segment(number)))
-                })
-                .collect();
-            shares.into_iter().try_for_each(|share| {
-                share.join().unwrap_or_else(|_| Err(Error::backend("checking vectors", "a panic")))
-            })
-        })
+    pub(crate) fn check(&self) -> Result<()> {
+        let wrong = |number| self.check_segment(number).err();
+        (0..self.segments.len()).into_par_iter().find_map_first(wrong).map_or(Ok(()), Err)
     }
 
-    pub(in crate::gallery) fn check_segment(&self, number: usize) -> Result<()> {
+    pub(crate) fn check_segment(&self, number: usize) -> Result<()> {
         if self.checked[number].load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -197,7 +173,7 @@ impl Vectors {
     ///
     /// # Errors
     /// Those of [`check`](Self::check).
-    pub(in crate::gallery) fn check_rows(&self, rows: &IdSet) -> Result<()> {
+    pub(crate) fn check_rows(&self, rows: &IdSet) -> Result<()> {
         rows.iter().try_for_each(|row| self.check_segment(self.segment_of(row)))
     }
 
@@ -211,7 +187,7 @@ impl Vectors {
     ///
     /// # Errors
     /// [`Error::Unavailable`] where numbers are not stored as in the file.
-    pub(in crate::gallery) fn index(&self) -> Result<FlatIndex> {
+    pub(crate) fn index(&self) -> Result<FlatIndex> {
         if cfg!(target_endian = "big") {
             return Err(Error::Unavailable {
                 what: format!("searching {}", self.path.display()),

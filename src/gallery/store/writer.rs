@@ -17,16 +17,16 @@ const LOCK: &str = "writer.lock";
 /// A gallery, open for writing; see [`Gallery::writer`](super::Gallery::writer).
 ///
 /// A call changes the gallery as a whole or, when it fails, not at all. What has returned is on the
-/// disk and is never lost.
+/// disk and is never lost: a call blocks until it is there, and belongs on a thread that may.
 #[derive(Debug)]
 pub struct GalleryWriter {
-    pub(in crate::gallery) folder: PathBuf,
-    pub(in crate::gallery) dim: usize,
-    pub(in crate::gallery) catalog: Catalog,
-    pub(in crate::gallery) state: State,
+    pub(crate) folder: PathBuf,
+    pub(crate) dim: usize,
+    pub(crate) catalog: Catalog,
+    pub(crate) state: State,
     /// Rows of vectors that are acknowledged.
-    pub(in crate::gallery) rows: u64,
-    pub(in crate::gallery) vectors: File,
+    pub(crate) rows: u64,
+    pub(crate) vectors: File,
     acknowledged: File,
     /// Whether a commit failed: whether it reached the disk is known when the catalog is opened
     /// again.
@@ -36,7 +36,7 @@ pub struct GalleryWriter {
 }
 
 impl GalleryWriter {
-    pub(in crate::gallery) fn open(folder: &Path, dim: usize) -> Result<Self> {
+    pub(crate) fn open(folder: &Path, dim: usize) -> Result<Self> {
         let lock = lock(folder)?;
         let catalog = Catalog::open_to_write(folder)?;
         let snapshot = Snapshot::load(folder, dim, &catalog)?;
@@ -90,7 +90,7 @@ impl GalleryWriter {
                 added.push(change.add(rows, record)?);
                 if !matches!(added.last(), Some(Added::Known(_))) {
                     rows += 1;
-                    bytes.extend(embedding.values().iter().flat_map(|value| value.to_le_bytes()));
+                    bytes.extend(vectors::le_bytes(embedding));
                 }
             }
             if rows > first {
@@ -103,7 +103,7 @@ impl GalleryWriter {
     }
 
     /// Takes over what `records` say of images whose content is there; leaves out the others.
-    pub(in crate::gallery) fn renew(&mut self, records: &[ImageRecord]) -> Result<()> {
+    pub(crate) fn renew(&mut self, records: &[ImageRecord]) -> Result<()> {
         self.change(|change| {
             for record in records {
                 if change.catalog.by_hash(&record.hash)?.is_some() {
@@ -172,7 +172,7 @@ impl GalleryWriter {
     }
 
     /// Runs `work` in a transaction and commits it; where nothing was changed, nothing is written.
-    pub(in crate::gallery) fn change<T>(
+    pub(crate) fn change<T>(
         &mut self,
         work: impl FnOnce(&mut Change<'_>) -> Result<T>,
     ) -> Result<T> {

@@ -17,6 +17,7 @@ pub(crate) mod mark;
 pub(crate) mod math;
 pub(crate) mod memory_format;
 pub(crate) mod noise;
+pub(crate) mod passive_wait;
 pub(crate) mod preprocess;
 pub(crate) mod product;
 mod stored;

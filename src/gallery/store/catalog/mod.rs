@@ -12,27 +12,27 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row};
 use super::vectors::Segment;
 use crate::{Error, Result};
 
-pub(in crate::gallery) use records::place;
+pub(crate) use records::place;
 
-pub(in crate::gallery) const FILE: &str = "catalog.sqlite";
+pub(crate) const FILE: &str = "catalog.sqlite";
 
 /// How long one process waits for another's transaction.
 const BUSY: Duration = Duration::from_secs(30);
 
 /// What all of the folder is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::gallery) struct State {
+pub(crate) struct State {
     /// Number of the file of vectors; rises when the gallery is compacted.
-    pub(in crate::gallery) generation: u64,
+    pub(crate) generation: u64,
     /// One more with every change.
-    pub(in crate::gallery) revision: u64,
+    pub(crate) revision: u64,
     /// BLAKE3 of the manifest.
-    pub(in crate::gallery) manifest: [u8; 32],
+    pub(crate) manifest: [u8; 32],
 }
 
 /// A connection to the catalog, with its place for messages.
 #[derive(Debug)]
-pub(in crate::gallery) struct Catalog {
+pub(crate) struct Catalog {
     path: PathBuf,
     connection: Connection,
     /// Whether SQLite's structures were found in order.
@@ -41,48 +41,44 @@ pub(in crate::gallery) struct Catalog {
 
 impl Catalog {
     /// A new catalog of an empty gallery.
-    pub(in crate::gallery) fn create(folder: &Path, state: State) -> Result<()> {
+    pub(crate) fn create(folder: &Path, state: State) -> Result<()> {
         let path = folder.join(FILE);
-        let catalog = Self::connect(path, OpenFlags::default())?;
+        let catalog = Self::connect(path.clone(), &path, OpenFlags::default())?;
         catalog.run(|c| c.execute_batch(include_str!("schema.sql")))?;
         catalog.execute(
             "INSERT INTO state VALUES (1, ?1, ?2, ?3, ?4)",
             (state.generation, state.revision, state.manifest, state.checksum()),
         )?;
-        let path = catalog.path;
         catalog.connection.close().map_err(|(_, error)| explain(&path, error))
     }
 
     /// Opens for reading, beside a writer or on a medium that cannot be written.
-    pub(in crate::gallery) fn open(folder: &Path) -> Result<Self> {
+    pub(crate) fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let catalog = Self::connect(path.clone(), flags)?;
+        let catalog = Self::connect(path.clone(), &path, flags)?;
         match catalog.run(|c| c.query_row("SELECT one FROM state", [], |_| Ok(()))) {
             // The log's shared memory cannot be made there. Without a log none is needed.
             Err(Error::Io { .. }) if !folder.join(format!("{FILE}-wal")).exists() => {
                 let address = format!("file:{}?immutable=1", uri_path(&path));
-                Self::connect_as(path, address.as_ref(), flags | OpenFlags::SQLITE_OPEN_URI)
+                Self::connect(path, address.as_ref(), flags | OpenFlags::SQLITE_OPEN_URI)
             }
             other => other.map(|()| catalog),
         }
     }
 
     /// Opens for reading and writing.
-    pub(in crate::gallery) fn open_to_write(folder: &Path) -> Result<Self> {
+    pub(crate) fn open_to_write(folder: &Path) -> Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let catalog = Self::connect(folder.join(FILE), flags)?;
+        let path = folder.join(FILE);
+        let catalog = Self::connect(path.clone(), &path, flags)?;
         // What is committed has reached the disk.
         catalog.run(|c| c.execute_batch("PRAGMA synchronous = FULL"))?;
         Ok(catalog)
     }
 
-    fn connect(path: PathBuf, flags: OpenFlags) -> Result<Self> {
-        let address = path.clone();
-        Self::connect_as(path, &address, flags)
-    }
-
-    fn connect_as(path: PathBuf, address: &Path, flags: OpenFlags) -> Result<Self> {
+    /// Connects to `path` under `address`, which may be a URI of SQLite's.
+    fn connect(path: PathBuf, address: &Path, flags: OpenFlags) -> Result<Self> {
         let connection =
             Connection::open_with_flags(address, flags).map_err(|error| explain(&path, error))?;
         let catalog = Self { path, connection, in_order: Cell::new(false) };
@@ -92,19 +88,19 @@ impl Catalog {
     }
 
     /// Runs `work` on the connection; its errors name the file.
-    pub(in crate::gallery) fn run<'a, T>(
+    pub(crate) fn run<'a, T>(
         &'a self,
         work: impl FnOnce(&'a Connection) -> rusqlite::Result<T>,
     ) -> Result<T> {
         work(&self.connection).map_err(|error| explain(&self.path, error))
     }
 
-    pub(in crate::gallery) fn execute(&self, sql: &str, values: impl Params) -> Result<usize> {
+    pub(crate) fn execute(&self, sql: &str, values: impl Params) -> Result<usize> {
         self.run(|c| c.prepare_cached(sql)?.execute(values))
     }
 
     /// What `read` makes of each row that `sql` finds, in order.
-    pub(in crate::gallery) fn query<T>(
+    pub(crate) fn query<T>(
         &self,
         sql: &str,
         values: impl Params,
@@ -114,14 +110,14 @@ impl Catalog {
     }
 
     /// Brings all that is in the log into the file, without waiting for readers.
-    pub(in crate::gallery) fn fold_log(&self) -> Result<()> {
+    pub(crate) fn fold_log(&self) -> Result<()> {
         self.run(|c| c.busy_timeout(Duration::ZERO))?;
         self.run(|c| c.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"))
     }
 
     /// That SQLite's structures are in order. It is asked once, before its indexes are used: what
     /// they do not list would be taken for absent.
-    pub(in crate::gallery) fn check_structure(&self) -> Result<()> {
+    pub(crate) fn check_structure(&self) -> Result<()> {
         if self.in_order.get() {
             return Ok(());
         }
@@ -135,17 +131,17 @@ impl Catalog {
     }
 
     /// Everything that is read until the guard is dropped is of one moment.
-    pub(in crate::gallery) fn moment(&self) -> Result<rusqlite::Transaction<'_>> {
+    pub(crate) fn moment(&self) -> Result<rusqlite::Transaction<'_>> {
         self.run(Connection::unchecked_transaction)
     }
 
     /// A change, which is undone unless it is committed.
-    pub(in crate::gallery) fn begin(&self) -> Result<rusqlite::Transaction<'_>> {
+    pub(crate) fn begin(&self) -> Result<rusqlite::Transaction<'_>> {
         let behavior = rusqlite::TransactionBehavior::Immediate;
         self.run(|c| rusqlite::Transaction::new_unchecked(c, behavior))
     }
 
-    pub(in crate::gallery) fn state(&self) -> Result<State> {
+    pub(crate) fn state(&self) -> Result<State> {
         let (state, checksum) = self.run(|c| {
             c.prepare_cached("SELECT generation, revision, manifest, checksum FROM state")?
                 .query_row([], |row| {
@@ -160,7 +156,7 @@ impl Catalog {
         Ok(state)
     }
 
-    pub(in crate::gallery) fn set_state(&self, state: State) -> Result<()> {
+    pub(crate) fn set_state(&self, state: State) -> Result<()> {
         self.execute(
             "UPDATE state SET generation = ?1, revision = ?2, manifest = ?3, checksum = ?4",
             (state.generation, state.revision, state.manifest, state.checksum()),
@@ -169,7 +165,7 @@ impl Catalog {
     }
 
     /// The pieces of the file of vectors from row `first` on.
-    pub(in crate::gallery) fn segments(&self, first: u64) -> Result<Vec<Segment>> {
+    pub(crate) fn segments(&self, first: u64) -> Result<Vec<Segment>> {
         self.query(
             "SELECT first, rows, checksum FROM segments WHERE first >= ?1 ORDER BY first",
             [first],
@@ -178,7 +174,7 @@ impl Catalog {
     }
 
     /// That the catalog is not as it was written.
-    pub(in crate::gallery) fn broken(&self, what: &str, expected: &str, found: &str) -> Error {
+    pub(crate) fn broken(&self, what: &str, expected: &str, found: &str) -> Error {
         Error::invalid_file(&self.path, what, expected, found)
     }
 }

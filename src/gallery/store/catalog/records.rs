@@ -1,6 +1,6 @@
 //! A record to its row in `catalog.sqlite` and back, compared with its checksum when it is read.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use blake3::Hasher;
 use rusqlite::{OptionalExtension, Row, ToSql};
@@ -18,34 +18,30 @@ const BELOW: &str = "<gallery>";
 
 impl Catalog {
     /// Up to `limit` images from number `first` on, in order.
-    pub(in crate::gallery) fn entries(&self, first: u64, limit: usize) -> Result<Vec<Entry>> {
+    pub(crate) fn entries(&self, first: u64, limit: usize) -> Result<Vec<Entry>> {
         self.rows(first, limit)?.into_iter().map(|row| self.intact(row)).collect()
     }
 
     /// As [`entries`](Self::entries); of one that is not as it was written, its number.
-    pub(in crate::gallery) fn rows(
-        &self,
-        first: u64,
-        limit: usize,
-    ) -> Result<Vec<Result<Entry, u64>>> {
+    pub(crate) fn rows(&self, first: u64, limit: usize) -> Result<Vec<Result<Entry, u64>>> {
         let sql = format!("SELECT {COLUMNS} FROM images WHERE id >= ?1 ORDER BY id LIMIT ?2");
         let rows = self.query(&sql, (first, limit), compared)?;
         Ok(rows.into_iter().map(|row| row.map(|entry| self.located(entry))).collect())
     }
 
     /// Image `id`, where there is one.
-    pub(in crate::gallery) fn entry(&self, id: u64) -> Result<Option<Entry>> {
+    pub(crate) fn entry(&self, id: u64) -> Result<Option<Entry>> {
         self.one("id", id)
     }
 
     /// The image with this content, where there is one.
-    pub(in crate::gallery) fn by_hash(&self, hash: &ContentHash) -> Result<Option<Entry>> {
+    pub(crate) fn by_hash(&self, hash: &ContentHash) -> Result<Option<Entry>> {
         self.check_structure()?;
         self.one("hash", hash.as_bytes())
     }
 
     /// The image from this source, where there is one.
-    pub(in crate::gallery) fn by_source(&self, source: &str) -> Result<Option<Entry>> {
+    pub(crate) fn by_source(&self, source: &str) -> Result<Option<Entry>> {
         self.check_structure()?;
         self.one("source", source)
     }
@@ -86,12 +82,12 @@ impl Catalog {
     }
 
     /// That image `id` is not as it was written.
-    pub(in crate::gallery) fn damaged(&self, id: u64) -> Error {
+    pub(crate) fn damaged(&self, id: u64) -> Error {
         self.broken(&format!("image {id}"), "a record that fits its checksum", "another")
     }
 
     /// The images that could not be added, by source.
-    pub(in crate::gallery) fn rejected(&self) -> Result<Vec<Rejected>> {
+    pub(crate) fn rejected(&self) -> Result<Vec<Rejected>> {
         let sql = "SELECT source, reason, checksum FROM rejected ORDER BY source";
         let rows = self.query(sql, [], |row| {
             let rejected = Rejected { source: row.get(0)?, reason: row.get(1)? };
@@ -105,14 +101,14 @@ impl Catalog {
     }
 
     /// Writes that an image could not be added.
-    pub(in crate::gallery) fn reject(&self, rejected: &Rejected) -> Result<()> {
+    pub(crate) fn reject(&self, rejected: &Rejected) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO rejected VALUES (?1, ?2, ?3)";
         self.execute(sql, (&rejected.source, &rejected.reason, checksum_of(rejected)))?;
         Ok(())
     }
 
     /// Writes `entry`, whose number, content and source are new.
-    pub(in crate::gallery) fn write(&self, entry: &Entry) -> Result<()> {
+    pub(crate) fn write(&self, entry: &Entry) -> Result<()> {
         let entry = &self.stored(entry);
         let ImageRecord { hash, source, pixels, metadata } = &entry.record;
         let (path, offset, length) = place(pixels)?;
@@ -157,13 +153,9 @@ fn compared(row: &Row<'_>) -> rusqlite::Result<Result<Entry, u64>> {
 }
 
 fn read(id: u64, row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let pixels = match (row.get::<_, Option<String>>(3)?, row.get(4)?, row.get(5)?) {
-        (Some(archive), Some(offset), Some(length)) => {
-            Pixels::Member { archive: archive.into(), offset, length }
-        }
-        (Some(path), ..) => Pixels::File(path.into()),
-        (None, ..) => Pixels::Remote,
-    };
+    let path = row.get::<_, Option<String>>(3)?.map(PathBuf::from);
+    let member = row.get::<_, Option<u64>>(4)?.zip(row.get(5)?);
+    let pixels = Pixels::from_parts(path, member).unwrap_or(Pixels::Remote);
     let metadata = Metadata {
         license: row.get(6)?,
         author: row.get(7)?,
@@ -209,18 +201,12 @@ fn half(hasher: &Hasher) -> [u8; 16] {
 }
 
 /// The columns `path`, `offset` and `length` of `pixels`.
-pub(in crate::gallery) fn place(
-    pixels: &Pixels,
-) -> Result<(Option<&str>, Option<u64>, Option<u64>)> {
+pub(crate) fn place(pixels: &Pixels) -> Result<(Option<&str>, Option<u64>, Option<u64>)> {
     let text = |path: &'_ Path| {
         Error::invalid_input("path of a picture", "a path in UTF-8", path.display())
     };
-    Ok(match pixels {
-        Pixels::File(path) => (Some(path.to_str().ok_or_else(|| text(path))?), None, None),
-        Pixels::Member { archive, offset, length } => {
-            let path = archive.to_str().ok_or_else(|| text(archive))?;
-            (Some(path), Some(*offset), Some(*length))
-        }
-        Pixels::Remote => (None, None, None),
-    })
+    let (path, member) = pixels.parts();
+    let path = path.map(|path| path.to_str().ok_or_else(|| text(path))).transpose()?;
+    let (offset, length) = member.unzip();
+    Ok((path, offset, length))
 }
