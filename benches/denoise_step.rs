@@ -54,12 +54,7 @@ fn denoise(criterion: &mut Criterion) {
     let model = path("IMAGERAG_BENCH_MODEL", "sdxl");
     let device: Device = named("IMAGERAG_BENCH_DEVICE");
     let dtype: DType = named("IMAGERAG_BENCH_DTYPE");
-    let sdxl = Sdxl::builder(model)
-        .with_device(device)
-        .with_dtype(dtype)
-        .with_ip_adapter(&file)
-        .load()
-        .unwrap();
+    let sdxl = Sdxl::builder(model).device(device).dtype(dtype).ip_adapter(&file).load().unwrap();
     let adapter = IpAdapter::load(&file, encoder, device, dtype).unwrap();
     let reference = Reference {
         picture: Image::new(64, 64, (0..64 * 64 * 3).map(|value| value as u8).collect::<Vec<_>>())

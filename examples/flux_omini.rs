@@ -101,12 +101,12 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 
     let began = Instant::now();
     let Picture { device, dtype, .. } = *picture;
-    let mut flux = Flux::builder(place(&options.model)?).with_device(device).with_dtype(dtype);
+    let mut flux = Flux::builder(place(&options.model)?).device(device).dtype(dtype);
     if let Some(tokens) = options.max_sequence_length {
-        flux = flux.with_max_sequence_length(tokens);
+        flux = flux.max_sequence_length(tokens);
     }
     if let Some(lora) = &lora {
-        flux = flux.with_omini_control(lora);
+        flux = flux.omini_control(lora);
     }
     let flux = flux.load()?;
     println!("loaded     {flux} on {device} in {dtype}, {:.1?}", began.elapsed());

@@ -87,9 +87,9 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
 
     let began = Instant::now();
     let Picture { device, dtype, .. } = *picture;
-    let mut sdxl = Sdxl::builder(place(&options.model)?).with_device(device).with_dtype(dtype);
+    let mut sdxl = Sdxl::builder(place(&options.model)?).device(device).dtype(dtype);
     if let Some(kind) = options.scheduler {
-        sdxl = sdxl.with_scheduler(kind);
+        sdxl = sdxl.scheduler(kind);
     }
     let mut request = drawing::request(picture);
     if let Some((adapter, encoder)) =
@@ -104,7 +104,7 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
             request.conditioning =
                 drawing::conditioning(&conditioner, &picture.prompt, references)?;
         }
-        sdxl = sdxl.with_ip_adapter(adapter);
+        sdxl = sdxl.ip_adapter(adapter);
     }
     let sdxl = sdxl.load()?;
     println!("loaded     {sdxl} on {device} in {dtype}, {:.1?}", began.elapsed());

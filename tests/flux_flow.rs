@@ -29,9 +29,9 @@ fn flux() -> Arc<Flux> {
     static FLUX: OnceLock<Arc<Flux>> = OnceLock::new();
     let load = || {
         let flux = Flux::builder(fixture("flux/schnell"))
-            .with_omini_control(fixture("omini/schnell_full.safetensors"))
-            .with_max_sequence_length(16)
-            .with_steps(2);
+            .omini_control(fixture("omini/schnell_full.safetensors"))
+            .max_sequence_length(16)
+            .steps(2);
         Arc::new(flux.load().unwrap())
     };
     Arc::clone(FLUX.get_or_init(load))

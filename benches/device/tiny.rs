@@ -17,8 +17,8 @@ pub(crate) fn models() -> PathBuf {
 
 /// The world's SDXL. It decodes whole images, whatever memory that takes.
 pub(crate) fn load(device: Device, dtype: DType) -> Result<Sdxl> {
-    let sdxl = Sdxl::builder(models().join("sdxl")).with_device(device).with_dtype(dtype);
-    Ok(sdxl.with_vae_tiling(VaeTiling::Never).load()?)
+    let sdxl = Sdxl::builder(models().join("sdxl")).device(device).dtype(dtype);
+    Ok(sdxl.vae_tiling(VaeTiling::Never).load()?)
 }
 
 /// A square image of `steps` steps.

@@ -19,11 +19,11 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let dtype: DType = given.number("--dtype")?;
     let start = Instant::now();
     let flux = Flux::builder(given.get("--model")?)
-        .with_device(device)
-        .with_dtype(dtype)
-        .with_omini_control(given.get("--lora")?)
-        .with_offload(offload(given.get("--offload").ok())?)
-        .with_max_sequence_length(given.number("--max-sequence-length")?)
+        .device(device)
+        .dtype(dtype)
+        .omini_control(given.get("--lora")?)
+        .offload(offload(given.get("--offload").ok())?)
+        .max_sequence_length(given.number("--max-sequence-length")?)
         .load()?;
     let adapter = OminiControl::builder(given.get("--lora")?)
         .with_condition_size(given.number("--condition-size")?)

@@ -81,13 +81,13 @@ fn faiss(
     let start = Instant::now();
     let mut builder = FaissIndex::builder(dim, factory);
     if let Some(sample) = given.get("--sample") {
-        builder = builder.with_sample(sample.parse()?);
+        builder = builder.sample(sample.parse()?);
     }
     if let Some(nprobe) = given.get("--nprobe") {
-        builder = builder.with_nprobe(nprobe.parse()?);
+        builder = builder.nprobe(nprobe.parse()?);
     }
     if let Some(ef) = given.get("--ef-search") {
-        builder = builder.with_ef_search(ef.parse()?);
+        builder = builder.ef_search(ef.parse()?);
     }
     let mut index = builder.train(&vectors)?;
     index.add(&vectors)?;

@@ -19,11 +19,8 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let dtype: DType = given.number("--dtype")?;
     let start = Instant::now();
     let (file, encoder) = (given.get("--ip-adapter")?, given.get("--image-encoder")?);
-    let sdxl = Sdxl::builder(given.get("--model")?)
-        .with_device(device)
-        .with_dtype(dtype)
-        .with_ip_adapter(file)
-        .load()?;
+    let sdxl =
+        Sdxl::builder(given.get("--model")?).device(device).dtype(dtype).ip_adapter(file).load()?;
     let adapter =
         IpAdapter::load(file, encoder, device, dtype)?.with_scale(given.number("--scale")?);
     measure(&given, loaded(start, device), &sdxl, &adapter)

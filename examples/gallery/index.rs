@@ -26,10 +26,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let gallery = Gallery::open(&options.place.folder)?;
     let mut builder = FaissIndex::builder(gallery.fingerprint().dim(), &options.factory);
     if let Some(nprobe) = options.nprobe {
-        builder = builder.with_nprobe(nprobe);
+        builder = builder.nprobe(nprobe);
     }
     if let Some(ef_search) = options.ef_search {
-        builder = builder.with_ef_search(ef_search);
+        builder = builder.ef_search(ef_search);
     }
     gallery.build_index(builder)?;
     let (factory, elapsed) = (&options.factory, began.elapsed());

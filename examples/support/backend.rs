@@ -86,12 +86,10 @@ impl Backend {
             .with_scale(self.scale.unwrap_or(0.5))
             .with_capacity(self.capacity)
             .with_template(template);
-        let mut generator = Sdxl::builder(place(&self.model)?)
-            .with_device(device)
-            .with_dtype(dtype)
-            .with_ip_adapter(&adapter);
+        let mut generator =
+            Sdxl::builder(place(&self.model)?).device(device).dtype(dtype).ip_adapter(&adapter);
         if let Some(scheduler) = self.scheduler {
-            generator = generator.with_scheduler(scheduler);
+            generator = generator.scheduler(scheduler);
         }
         Ok((Arc::new(generator.load()?), Arc::new(conditioner)))
     }
@@ -112,9 +110,9 @@ impl Backend {
             conditioner = conditioner.with_position_delta(rows, columns);
         }
         let generator = Flux::builder(place(&self.model)?)
-            .with_device(device)
-            .with_dtype(dtype)
-            .with_omini_control(&lora)
+            .device(device)
+            .dtype(dtype)
+            .omini_control(&lora)
             .load()?;
         let conditioner = conditioner.with_pixels_per_token(generator.size_multiple()).build()?;
         Ok((Arc::new(generator), Arc::new(conditioner)))

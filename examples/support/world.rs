@@ -71,9 +71,9 @@ impl World {
         let models = self.folder.join("models");
         let adapter = models.join("ip-adapter-plus_tinyworld.safetensors");
         let generator = Sdxl::builder(models.join("sdxl"))
-            .with_device(device)
-            .with_dtype(dtype)
-            .with_ip_adapter(&adapter)
+            .device(device)
+            .dtype(dtype)
+            .ip_adapter(&adapter)
             .load()?;
         let template = match self.prompt_with_reference.as_str() {
             "{prompt}" => PromptTemplate::Plain,

@@ -8,7 +8,7 @@ use super::request::Listener;
 use crate::Result;
 
 /// How far a generator's loading has come; see
-/// [`SdxlBuilder::with_load_listener`](super::SdxlBuilder::with_load_listener).
+/// [`SdxlBuilder::load_listener`](super::SdxlBuilder::load_listener).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loading {

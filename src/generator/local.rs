@@ -177,7 +177,7 @@ impl<P: Program> Local<P> {
     }
 }
 
-/// See `with_batch_pixels` of the builders.
+/// See `batch_pixels` of the builders.
 const fn default_batch_pixels(device: Device, dtype: DType) -> u64 {
     match (dtype, device) {
         // Those of the largest image that is decoded whole: see `VaeTiling::Auto`.

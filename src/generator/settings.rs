@@ -41,38 +41,38 @@ impl Settings {
 macro_rules! shared_setters {
     (steps: $steps:literal, guidance: $guidance:literal, negative: $negative:literal) => {
         /// Where to compute; the CPU where nothing is said.
-        pub const fn with_device(mut self, device: crate::models::Device) -> Self {
+        pub const fn device(mut self, device: crate::models::Device) -> Self {
             self.settings.device = device;
             self
         }
 
         /// The format to compute in; f32 where nothing is said. The VAE is run in f32 in place of
         /// f16 where the checkpoint asks for it (`force_upcast`).
-        pub const fn with_dtype(mut self, dtype: crate::models::DType) -> Self {
+        pub const fn dtype(mut self, dtype: crate::models::DType) -> Self {
             self.settings.dtype = dtype;
             self
         }
 
         #[doc = concat!("Denoising steps where a request asks for none, at least 1; ", $steps)]
-        pub const fn with_steps(mut self, steps: usize) -> Self {
+        pub const fn steps(mut self, steps: usize) -> Self {
             self.settings.steps = Some(steps);
             self
         }
 
         #[doc = concat!("Guidance where a request asks for none, at least 0; ", $guidance)]
-        pub const fn with_guidance_scale(mut self, scale: f64) -> Self {
+        pub const fn guidance_scale(mut self, scale: f64) -> Self {
             self.settings.guidance_scale = Some(scale);
             self
         }
 
         #[doc = concat!("The negative prompt where a request has none", $negative)]
-        pub fn with_negative_prompt(mut self, prompt: impl Into<String>) -> Self {
+        pub fn negative_prompt(mut self, prompt: impl Into<String>) -> Self {
             self.settings.negative_prompt = Some(prompt.into());
             self
         }
 
         /// When to decode in tiles.
-        pub const fn with_vae_tiling(mut self, tiling: crate::models::VaeTiling) -> Self {
+        pub const fn vae_tiling(mut self, tiling: crate::models::VaeTiling) -> Self {
             self.settings.tiling = tiling;
             self
         }
@@ -81,14 +81,14 @@ macro_rules! shared_setters {
         /// Where nothing is said, 2,048 x 2,048 on a GPU and 128 x 128 on a CPU in f32, and 0 in 16
         /// bits, which round the sums of a batch, that run in another order, to other values: an
         /// image would depend on those beside it.
-        pub const fn with_batch_pixels(mut self, pixels: u64) -> Self {
+        pub const fn batch_pixels(mut self, pixels: u64) -> Self {
             self.settings.batch_pixels = Some(pixels);
             self
         }
 
         /// Calls `listener` before each part of the checkpoint is loaded, and once all are, on the
         /// thread of the model.
-        pub fn with_load_listener(
+        pub fn load_listener(
             mut self,
             listener: impl Fn(crate::generator::Loading) + Send + Sync + 'static,
         ) -> Self {

@@ -27,8 +27,8 @@ fn a_saved_index_finds_what_the_vectors_do() {
     let queries: Vec<Embedding> = (0..100).map(|n| vector(20 * n)).collect();
     for factory in ["Flat", "IVF16,Flat", "HNSW16", "IVF16,PQ8np"] {
         let builder = match (FaissIndex::builder(DIM, factory), &factory[..3]) {
-            (builder, "IVF") => builder.with_nprobe(16),
-            (builder, "HNS") => builder.with_ef_search(128),
+            (builder, "IVF") => builder.nprobe(16),
+            (builder, "HNS") => builder.ef_search(128),
             (builder, _) => builder,
         };
         gallery.build_index(builder).unwrap();

@@ -72,7 +72,7 @@ impl Gallery {
     /// # use imagerag::{gallery::Gallery, index::FaissIndex};
     /// let gallery = Gallery::open("gallery")?;
     /// let builder = FaissIndex::builder(gallery.fingerprint().dim(), "IVF4096,Flat");
-    /// gallery.build_index(builder.with_nprobe(32))?;
+    /// gallery.build_index(builder.nprobe(32))?;
     /// // From then on, in any process:
     /// let gallery = gallery.with_faiss(gallery.saved_index()?)?;
     /// # Ok::<(), imagerag::Error>(())

@@ -22,20 +22,19 @@ fn guided() -> [GenerateRequest; 3] {
 #[test]
 fn a_batch_of_prompts_equals_each_alone() {
     for offload in [Offload::None, Offload::Disk] {
-        let builder = schnell().with_offload(offload).with_batch_pixels(1 << 18);
+        let builder = schnell().offload(offload).batch_pixels(1 << 18);
         assert_one_batch(&builder.clone().load().unwrap(), &three());
-        assert_one_batch(&builder.with_true_cfg_scale(3.0).load().unwrap(), &guided());
+        assert_one_batch(&builder.true_cfg_scale(3.0).load().unwrap(), &guided());
     }
     // One that is told its guidance.
-    let dev = Flux::builder(fixture("dev")).with_max_sequence_length(16).load().unwrap();
+    let dev = Flux::builder(fixture("dev")).max_sequence_length(16).load().unwrap();
     assert_one_batch(&dev, &three());
 }
 
 #[test]
 fn a_batch_with_conditions_equals_each_alone() {
-    let flux = flux("schnell", &["schnell_full.safetensors"])
-        .with_true_cfg_scale(3.0)
-        .with_batch_pixels(1 << 18);
+    let flux =
+        flux("schnell", &["schnell_full.safetensors"]).true_cfg_scale(3.0).batch_pixels(1 << 18);
     let flux = flux.load().unwrap();
     for (strength, independent, latents) in [
         (1.0, false, ConditionLatents::Sample),

@@ -46,26 +46,26 @@ impl FluxBuilder {
     shared_setters! {
         steps: "the preset's where nothing is said.",
         guidance: "the preset's where nothing is said.",
-        negative: "; counts with [`with_true_cfg_scale`](Self::with_true_cfg_scale) above 1."
+        negative: "; counts with [`true_cfg_scale`](Self::true_cfg_scale) above 1."
     }
 
     /// Reads a reference through OminiControl's LoRA in `file`, such as `subject_512.safetensors`,
     /// whose name is the adapter's. May be called for several; each request names one.
-    pub fn with_omini_control(mut self, file: impl AsRef<Path>) -> Self {
+    pub fn omini_control(mut self, file: impl AsRef<Path>) -> Self {
         self.adapters.push(file.as_ref().to_owned());
         self
     }
 
     /// Steps, guidance and prompt length of a use; where nothing is said, those of FLUX.1-dev for
     /// a checkpoint that is told its guidance, and those of FLUX.1-schnell for any other.
-    pub const fn with_preset(mut self, preset: FluxPreset) -> Self {
+    pub const fn preset(mut self, preset: FluxPreset) -> Self {
         self.preset = Some(preset);
         self
     }
 
     /// Width and height in pixels where a request asks for none; 1,024 each for FLUX.1 where nothing
     /// is said.
-    pub const fn with_size(mut self, width: u32, height: u32) -> Self {
+    pub const fn size(mut self, width: u32, height: u32) -> Self {
         self.size = Some((width, height));
         self
     }
@@ -73,20 +73,20 @@ impl FluxBuilder {
     /// Tokens of a prompt that T5 reads, its end included, 1 to 512; the preset's where nothing is
     /// said. Shorter prompts are filled up to it, so that the image depends on it: diffusers takes
     /// 512 for every checkpoint.
-    pub const fn with_max_sequence_length(mut self, tokens: usize) -> Self {
+    pub const fn max_sequence_length(mut self, tokens: usize) -> Self {
         self.max_sequence_length = Some(tokens);
         self
     }
 
     /// Classifier-free guidance away from the negative prompt, at the price of a second pass in
     /// every step: 1, which is off, where nothing is said; more than 1 strengthens.
-    pub const fn with_true_cfg_scale(mut self, scale: f64) -> Self {
+    pub const fn true_cfg_scale(mut self, scale: f64) -> Self {
         self.true_cfg_scale = scale;
         self
     }
 
     /// Where the large networks are while they are not needed; on the device where nothing is said.
-    pub const fn with_offload(mut self, offload: Offload) -> Self {
+    pub const fn offload(mut self, offload: Offload) -> Self {
         self.offload = offload;
         self
     }

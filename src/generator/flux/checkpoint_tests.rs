@@ -19,24 +19,24 @@ fn names_sizes_and_presets_come_from_the_checkpoint() {
     let flux = Flux::load(fixture("dev"), Device::Cpu, DType::F32).unwrap();
     assert_eq!((flux.default_size(), flux.size_multiple()), ((512, 512), 8));
     assert_eq!((flux.0.config().steps, flux.0.config().guidance_scale), (28, Some(3.5)));
-    let flux = schnell().with_size(32, 24).load().unwrap();
+    let flux = schnell().size(32, 24).load().unwrap();
     assert_eq!(flux.default_size(), (32, 24));
-    let error = schnell().with_size(32, 30).load().unwrap_err().to_string();
+    let error = schnell().size(32, 30).load().unwrap_err().to_string();
     assert_eq!(error, "height: expected a multiple of 4, found 30");
-    let flux = schnell().with_preset(FluxPreset::Paper).load().unwrap();
+    let flux = schnell().preset(FluxPreset::Paper).load().unwrap();
     assert_eq!(flux.0.config().steps, 2, "what is said counts before the preset");
 }
 
 #[test]
 fn guidance_must_fit_the_checkpoint() {
-    let error = schnell().with_preset(FluxPreset::Dev).load().unwrap_err();
+    let error = schnell().preset(FluxPreset::Dev).load().unwrap_err();
     assert!(error.to_string().contains("not told its guidance, found 3.5"), "{error}");
     let dev = || Flux::builder(fixture("dev"));
     for preset in [FluxPreset::Schnell, FluxPreset::Paper] {
-        let error = dev().with_preset(preset).load().unwrap_err();
+        let error = dev().preset(preset).load().unwrap_err();
         assert!(error.to_string().contains("is told its guidance, found none"), "{error}");
     }
-    assert!(dev().with_preset(FluxPreset::Paper).with_guidance_scale(2.0).load().is_ok());
+    assert!(dev().preset(FluxPreset::Paper).guidance_scale(2.0).load().is_ok());
     // Off, which it is in any case.
     let mut off = request("a bird");
     off.guidance_scale = Some(0.0);
@@ -92,13 +92,13 @@ fn checkpoints_that_do_not_fit_are_named() {
     for (file, change, words) in cases {
         let folder = broken(&fixture("dev"), file, &change);
         for offload in [Offload::None, Offload::Disk] {
-            let builder = Flux::builder(folder.path()).with_offload(offload);
+            let builder = Flux::builder(folder.path()).offload(offload);
             assert_unfit(&builder.load().unwrap_err(), words);
         }
     }
     let error = Flux::load("/no/such/folder", Device::Cpu, DType::F32).unwrap_err();
     assert!(matches!(error, Error::Io { .. }), "{error}");
-    let error = schnell().with_device(Device::Cuda(99)).load().unwrap_err();
+    let error = schnell().device(Device::Cuda(99)).load().unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error}");
 }
 
@@ -141,11 +141,11 @@ fn the_documented_memory_is_that_of_the_inventories() {
 fn loading_is_told_part_by_part() {
     let networks = ["text_encoder", "text_encoder_2", "transformer", "vae"];
     for offload in [Offload::None, Offload::Cpu, Offload::Disk] {
-        let builder = schnell().with_offload(offload);
-        let told = told_loading(|listener| builder.with_load_listener(listener).load());
+        let builder = schnell().offload(offload);
+        let told = told_loading(|listener| builder.load_listener(listener).load());
         assert_eq!(told, loading_of(&networks));
     }
-    let adapted = schnell().with_omini_control(golden("omini/schnell_full.safetensors"));
-    let told = told_loading(|listener| adapted.with_load_listener(listener).load());
+    let adapted = schnell().omini_control(golden("omini/schnell_full.safetensors"));
+    let told = told_loading(|listener| adapted.load_listener(listener).load());
     assert_eq!(told, loading_of(&[&["schnell_full"][..], &networks].concat()));
 }

@@ -33,25 +33,25 @@ pub use preset::FluxPreset;
 /// FLUX.1 on libtorch, schnell and dev. One model is resident, on a thread of its own. Requests of
 /// one call that agree in size, steps, guidance and all of their condition but its picture are drawn
 /// as one batch where memory allows, each as it would be alone to 1/255; see
-/// [`with_batch_pixels`](FluxBuilder::with_batch_pixels).
+/// [`batch_pixels`](FluxBuilder::batch_pixels).
 ///
 /// In f32 on the CPU a seed gives the image that diffusers' `FluxPipeline` gives with
 /// `torch.Generator("cpu").manual_seed(seed)`.
 ///
-/// With [`with_omini_control`](FluxBuilder::with_omini_control) it takes a
+/// With [`omini_control`](FluxBuilder::omini_control) it takes a
 /// [`ConditionImage`](crate::conditioner::ConditionImage). A seed then gives the image of
 /// OminiControl's own program after `torch.manual_seed(seed)`: the starting noise is drawn first, then
 /// the noise of the condition's latents, where a sample is asked for.
 ///
 /// Of a prompt that is longer than the text encoders read (77 tokens for CLIP,
-/// [`with_max_sequence_length`](FluxBuilder::with_max_sequence_length) for T5), the rest is left
+/// [`max_sequence_length`](FluxBuilder::max_sequence_length) for T5), the rest is left
 /// out. The states of the latest prompts are kept.
 ///
 /// A checkpoint that is told its guidance (FLUX.1-dev) takes any
 /// [`guidance_scale`](crate::generator::GenerateRequest::guidance_scale) as the number it is, and one that is not
 /// (FLUX.1-schnell) refuses one above 1. A
 /// [`negative_prompt`](crate::generator::GenerateRequest::negative_prompt) is refused unless
-/// [`with_true_cfg_scale`](FluxBuilder::with_true_cfg_scale) says how much it counts.
+/// [`true_cfg_scale`](FluxBuilder::true_cfg_scale) says how much it counts.
 ///
 /// ```no_run
 /// # async fn draw() -> imagerag::Result<()> {
@@ -74,7 +74,7 @@ impl Flux {
     /// # Errors
     /// Those of [`FluxBuilder::load`].
     pub fn load(folder: impl AsRef<Path>, device: Device, dtype: DType) -> Result<Self> {
-        Self::builder(folder).with_device(device).with_dtype(dtype).load()
+        Self::builder(folder).device(device).dtype(dtype).load()
     }
 
     /// Settings to load the checkpoint in `folder` with.

@@ -20,9 +20,8 @@ fn fixture(name: &str) -> PathBuf {
 
 pub(super) fn flux(checkpoint: &str, loras: &[&str]) -> FluxBuilder {
     let folder = golden("flux").join(checkpoint);
-    let builder =
-        Flux::builder(folder).with_device(place()).with_dtype(dtype()).with_max_sequence_length(32);
-    loras.iter().fold(builder, |builder, lora| builder.with_omini_control(fixture(lora)))
+    let builder = Flux::builder(folder).device(place()).dtype(dtype()).max_sequence_length(32);
+    loras.iter().fold(builder, |builder, lora| builder.omini_control(fixture(lora)))
 }
 
 /// A picture in the condition's size, as Pillow resizes it where it has another.
@@ -75,7 +74,7 @@ fn images_beside_a_reference_equal_the_program() {
         let expected = match dtype() {
             DType::F32 => Image::open(fixture(run["image"].as_str().unwrap())).unwrap(),
             // Noise of 16 bits is other noise: the CPU's image stands for the program's.
-            _ => draw(&builder.with_device(Device::Cpu).load().unwrap(), request.clone()).unwrap(),
+            _ => draw(&builder.device(Device::Cpu).load().unwrap(), request.clone()).unwrap(),
         };
         assert_near(&run.to_string(), &found, &expected, dtype());
 
@@ -142,14 +141,14 @@ fn a_condition_goes_with_every_offload_type_and_negative_prompt() {
     let kept = flux("schnell", &loras).load().unwrap();
     let expected = draw(&kept, conditioned(&kept, |_| {})).unwrap();
     for offload in [Offload::Cpu, Offload::Disk] {
-        let flux = flux("schnell", &loras).with_offload(offload).load().unwrap();
+        let flux = flux("schnell", &loras).offload(offload).load().unwrap();
         assert_eq!(draw(&flux, conditioned(&flux, |_| {})).unwrap(), expected, "{offload:?}");
     }
-    let guided = flux("schnell", &loras).with_true_cfg_scale(3.0).load().unwrap();
+    let guided = flux("schnell", &loras).true_cfg_scale(3.0).load().unwrap();
     let mut negative = conditioned(&guided, |_| {});
     negative.negative_prompt = Some("grey".into());
     assert_ne!(draw(&guided, negative).unwrap(), expected);
-    let half = flux("schnell", &loras).with_dtype(DType::Bf16).load().unwrap();
+    let half = flux("schnell", &loras).dtype(DType::Bf16).load().unwrap();
     let seen = draw(&half, conditioned(&half, |_| {})).unwrap();
     assert_ne!(seen, draw(&half, conditioned(&half, |c| c.strength = 0.0)).unwrap());
 }
@@ -157,7 +156,7 @@ fn a_condition_goes_with_every_offload_type_and_negative_prompt() {
 #[cfg(feature = "testing")]
 #[test]
 fn keeps_the_contract_of_every_generator() {
-    let flux = flux("schnell", &["schnell_full.safetensors"]).with_size(32, 24).load().unwrap();
+    let flux = flux("schnell", &["schnell_full.safetensors"]).size(32, 24).load().unwrap();
     assert_eq!(
         flux.accepts(),
         [ConditioningKind::None, ConditioningKind::Condition { adapter: "schnell_full".into() }]

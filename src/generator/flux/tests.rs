@@ -16,8 +16,8 @@ pub(super) fn fixture(name: &str) -> PathBuf {
 }
 
 pub(super) fn schnell() -> FluxBuilder {
-    let builder = Flux::builder(fixture("schnell")).with_device(place()).with_dtype(dtype());
-    builder.with_steps(2).with_max_sequence_length(16)
+    let builder = Flux::builder(fixture("schnell")).device(place()).dtype(dtype());
+    builder.steps(2).max_sequence_length(16)
 }
 
 /// A small image: the default size takes long.
@@ -31,9 +31,9 @@ pub(super) fn request(prompt: &str) -> GenerateRequest {
 fn recorded(run: &Value) -> (FluxBuilder, GenerateRequest) {
     let (text, number) = (|field: &str| run[field].as_str(), |field: &str| run[field].as_u64());
     let mut builder = Flux::builder(fixture(text("folder").unwrap()))
-        .with_max_sequence_length(number("max_sequence_length").unwrap() as usize);
+        .max_sequence_length(number("max_sequence_length").unwrap() as usize);
     if let Some(scale) = run["true_cfg_scale"].as_f64() {
-        builder = builder.with_true_cfg_scale(scale);
+        builder = builder.true_cfg_scale(scale);
     }
     let mut request = GenerateRequest::new(text("prompt").unwrap());
     request.negative_prompt = text("negative_prompt").map(str::to_owned);
@@ -42,7 +42,7 @@ fn recorded(run: &Value) -> (FluxBuilder, GenerateRequest) {
     request.width = number("width").map(|side| side as u32);
     request.height = number("height").map(|side| side as u32);
     request.guidance_scale = run["guidance_scale"].as_f64();
-    (builder.with_device(place()).with_dtype(dtype_of(run)), request)
+    (builder.device(place()).dtype(dtype_of(run)), request)
 }
 
 /// The format in which a run was recorded, or the one in which the tests run.
@@ -76,7 +76,7 @@ fn every_image_equals_diffusers() {
             assert_near(&name, &found, expected, dtype_of(run));
         } else {
             // Noise of 16 bits is other noise: the CPU's image stands for diffusers'.
-            let on_cpu = draw(&builder.with_device(Device::Cpu).load().unwrap(), request).unwrap();
+            let on_cpu = draw(&builder.device(Device::Cpu).load().unwrap(), request).unwrap();
             assert_near(&name, &found, &on_cpu, dtype());
         }
         assert!(runs[..i].iter().all(|(_, other)| other != expected), "{run} tells nothing new");
@@ -91,7 +91,7 @@ fn every_offload_draws_the_same() {
         }
         let images = [Offload::None, Offload::Cpu, Offload::Disk].map(|offload| {
             let (builder, request) = recorded(&run);
-            let flux = builder.with_offload(offload).load().unwrap();
+            let flux = builder.offload(offload).load().unwrap();
             let mut other = request.clone();
             other.prompt = "another".into();
             // The second and the fourth know their prompt.
@@ -145,7 +145,7 @@ fn an_image_depends_on_its_own_request_alone() {
 #[cfg(feature = "testing")]
 #[test]
 fn keeps_the_contract_of_every_generator() {
-    let flux = Flux::builder(fixture("schnell")).with_max_sequence_length(8).with_size(32, 24);
+    let flux = Flux::builder(fixture("schnell")).max_sequence_length(8).size(32, 24);
     let flux = flux.load().unwrap();
     block_on(crate::testing::conformance::generator(&flux));
 }
@@ -192,11 +192,11 @@ fn values_out_of_range_are_named_before_work_begins() {
         assert_invalid_input(&error, words);
     }
     for (builder, words) in [
-        (schnell().with_steps(0), "steps"),
-        (schnell().with_guidance_scale(-1.0), "guidance scale"),
-        (schnell().with_true_cfg_scale(f64::INFINITY), "true CFG scale"),
-        (schnell().with_max_sequence_length(0), "max sequence length: expected 1 to 512"),
-        (schnell().with_max_sequence_length(513), "max sequence length: expected 1 to 512"),
+        (schnell().steps(0), "steps"),
+        (schnell().guidance_scale(-1.0), "guidance scale"),
+        (schnell().true_cfg_scale(f64::INFINITY), "true CFG scale"),
+        (schnell().max_sequence_length(0), "max sequence length: expected 1 to 512"),
+        (schnell().max_sequence_length(513), "max sequence length: expected 1 to 512"),
     ] {
         assert_invalid_input(&builder.load().unwrap_err(), words);
     }
@@ -208,6 +208,6 @@ fn values_out_of_range_are_named_before_work_begins() {
 
 #[test]
 fn two_at_once_do_not_disturb_each_other() {
-    let load = |device| schnell().with_device(device).load().unwrap();
+    let load = |device| schnell().device(device).load().unwrap();
     assert_undisturbed(load, |seed| GenerateRequest { seed, ..request("a bird") });
 }

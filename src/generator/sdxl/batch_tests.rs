@@ -9,7 +9,7 @@ use crate::generator::checks::*;
 
 /// One that draws batches in every type.
 fn wide() -> SdxlBuilder {
-    super::tests::wide().with_batch_pixels(1 << 18)
+    super::tests::wide().batch_pixels(1 << 18)
 }
 
 /// Three requests that differ in prompt, negative prompt and seed.
@@ -29,7 +29,7 @@ fn three() -> [GenerateRequest; 3] {
 #[test]
 fn a_batch_of_prompts_equals_each_alone() {
     for scheduler in [SchedulerKind::Euler, SchedulerKind::Ddim, SchedulerKind::DpmSolver] {
-        let sdxl = wide().with_scheduler(scheduler).load().unwrap();
+        let sdxl = wide().scheduler(scheduler).load().unwrap();
         assert_one_batch(&sdxl, &three());
     }
     let sdxl = wide().load().unwrap();
@@ -41,7 +41,7 @@ fn a_batch_of_prompts_equals_each_alone() {
 
 #[test]
 fn a_batch_with_references_equals_each_alone() {
-    let sdxl = wide().with_ip_adapter(fixture("adapter.safetensors")).load().unwrap();
+    let sdxl = wide().ip_adapter(fixture("adapter.safetensors")).load().unwrap();
     let mut requests = three();
     for (i, request) in requests.iter_mut().enumerate() {
         let picture = Image::open(fixture(&format!("reference_{}.png", i % 2))).unwrap();

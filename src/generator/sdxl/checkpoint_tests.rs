@@ -54,19 +54,19 @@ fn checkpoints_that_do_not_fit_are_named() {
     }
     let error = Sdxl::load("/no/such/folder", Device::Cpu, DType::F32).unwrap_err();
     assert!(matches!(error, Error::Io { .. }), "{error}");
-    let error = wide().with_device(Device::Cuda(99)).load().unwrap_err();
+    let error = wide().device(Device::Cuda(99)).load().unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error}");
     let adapter = fixture("wide/unet/diffusion_pytorch_model.fp16.safetensors");
-    let error = wide().with_ip_adapter(adapter).load().unwrap_err();
+    let error = wide().ip_adapter(adapter).load().unwrap_err();
     assert!(matches!(error, Error::InvalidFile { .. }), "{error}");
 }
 
 #[test]
 fn loading_is_told_part_by_part() {
     let encoders = ["text_encoder", "text_encoder_2"];
-    let told = told_loading(|listener| wide().with_load_listener(listener).load());
+    let told = told_loading(|listener| wide().load_listener(listener).load());
     assert_eq!(told, loading_of(&[encoders[0], encoders[1], "unet", "vae"]));
-    let adapted = wide().with_ip_adapter(fixture("adapter.safetensors"));
-    let told = told_loading(|listener| adapted.with_load_listener(listener).load());
+    let adapted = wide().ip_adapter(fixture("adapter.safetensors"));
+    let told = told_loading(|listener| adapted.load_listener(listener).load());
     assert_eq!(told, loading_of(&[encoders[0], encoders[1], "unet", "adapter", "vae"]));
 }

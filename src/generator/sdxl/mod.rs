@@ -31,7 +31,7 @@ const DEFAULTS: (usize, f64) = (50, 5.0);
 /// Stable Diffusion XL on libtorch. One model is resident, on a thread of its own: with references
 /// and without. Requests of one call that agree in size, steps, guidance and the strength of their
 /// references are drawn as one batch where memory allows, each as it would be alone to 1/255; see
-/// [`with_batch_pixels`](SdxlBuilder::with_batch_pixels).
+/// [`batch_pixels`](SdxlBuilder::batch_pixels).
 ///
 /// In f32 on the CPU a seed gives the image that diffusers' `StableDiffusionXLPipeline` gives with
 /// `torch.Generator("cpu").manual_seed(seed)`. No watermark is added.
@@ -60,7 +60,7 @@ impl Sdxl {
     /// # Errors
     /// Those of [`SdxlBuilder::load`].
     pub fn load(folder: impl AsRef<Path>, device: Device, dtype: DType) -> Result<Self> {
-        Self::builder(folder).with_device(device).with_dtype(dtype).load()
+        Self::builder(folder).device(device).dtype(dtype).load()
     }
 
     /// Settings to load the checkpoint in `folder` with.
@@ -92,34 +92,34 @@ impl SdxlBuilder {
     }
 
     /// Reads references through the IP-Adapter-plus in `file`.
-    pub fn with_ip_adapter(mut self, file: impl AsRef<Path>) -> Self {
+    pub fn ip_adapter(mut self, file: impl AsRef<Path>) -> Self {
         self.ip_adapter = Some(file.as_ref().to_owned());
         self
     }
 
     /// Another scheduler than the checkpoint's own, with the checkpoint's settings.
-    pub const fn with_scheduler(mut self, kind: SchedulerKind) -> Self {
+    pub const fn scheduler(mut self, kind: SchedulerKind) -> Self {
         self.scheduler = Some(kind);
         self
     }
 
     /// Draws as if for a training image of this size in pixels, before it was scaled and cropped;
     /// the size of the image where nothing is said. Small ones make blurred images.
-    pub const fn with_original_size(mut self, width: u32, height: u32) -> Self {
+    pub const fn original_size(mut self, width: u32, height: u32) -> Self {
         self.sizes.original = Some((width, height));
         self
     }
 
     /// Draws as if this many pixels of the training image were cut off; 0 and 0, for objects in the
     /// middle, where nothing is said.
-    pub const fn with_crop(mut self, left: u32, top: u32) -> Self {
+    pub const fn crop(mut self, left: u32, top: u32) -> Self {
         self.sizes.crop = (left, top);
         self
     }
 
     /// The size in pixels that the network is told to draw; the size of the image where nothing is
     /// said.
-    pub const fn with_target_size(mut self, width: u32, height: u32) -> Self {
+    pub const fn target_size(mut self, width: u32, height: u32) -> Self {
         self.sizes.target = Some((width, height));
         self
     }

@@ -19,7 +19,7 @@ pub(super) fn fixture(name: &str) -> PathBuf {
 }
 
 pub(super) fn wide() -> SdxlBuilder {
-    Sdxl::builder(fixture("wide")).with_device(place()).with_dtype(dtype()).with_steps(2)
+    Sdxl::builder(fixture("wide")).device(place()).dtype(dtype()).steps(2)
 }
 
 /// The tokens of pictures, made with the networks alone.
@@ -80,21 +80,21 @@ fn every_image_equals_diffusers() {
         };
         // 1. the settings of the run
         let folder = fixture(text("folder").unwrap());
-        let mut builder = Sdxl::builder(folder).with_device(place()).with_dtype(dtype());
+        let mut builder = Sdxl::builder(folder).device(place()).dtype(dtype());
         if let Some(kind) = text("scheduler") {
-            builder = builder.with_scheduler(kind.parse().unwrap());
+            builder = builder.scheduler(kind.parse().unwrap());
         }
         if let Some((height, width)) = pair("original_size") {
-            builder = builder.with_original_size(width, height);
+            builder = builder.original_size(width, height);
         }
         if let Some((top, left)) = pair("crops_coords_top_left") {
-            builder = builder.with_crop(left, top);
+            builder = builder.crop(left, top);
         }
         if let Some((height, width)) = pair("target_size") {
-            builder = builder.with_target_size(width, height);
+            builder = builder.target_size(width, height);
         }
         if run["adapter"] == true {
-            builder = builder.with_ip_adapter(fixture("adapter.safetensors"));
+            builder = builder.ip_adapter(fixture("adapter.safetensors"));
         }
         let sdxl = builder.clone().load().unwrap();
 
@@ -121,7 +121,7 @@ fn every_image_equals_diffusers() {
         let expected = match dtype() {
             DType::F32 => Image::open(fixture(&format!("{name}.png"))).unwrap(),
             // Noise of 16 bits is other noise: the CPU's image stands for diffusers'.
-            _ => draw(&builder.with_device(Device::Cpu).load().unwrap(), request.clone()).unwrap(),
+            _ => draw(&builder.device(Device::Cpu).load().unwrap(), request.clone()).unwrap(),
         };
         assert_near(&name, &draw(&sdxl, request).unwrap(), &expected, dtype());
     }
@@ -129,7 +129,7 @@ fn every_image_equals_diffusers() {
 
 #[test]
 fn an_image_depends_on_its_own_request_alone() {
-    let sdxl = wide().with_ip_adapter(fixture("adapter.safetensors")).load().unwrap();
+    let sdxl = wide().ip_adapter(fixture("adapter.safetensors")).load().unwrap();
     let picture = Image::open(fixture("reference_0.png")).unwrap();
     let request = |seed, prompt: &str| {
         let mut request = GenerateRequest::new(prompt);
@@ -155,7 +155,7 @@ fn an_image_depends_on_its_own_request_alone() {
 
 #[test]
 fn references_act_in_the_steps_they_are_asked_for() {
-    let sdxl = wide().with_ip_adapter(fixture("adapter.safetensors")).load().unwrap();
+    let sdxl = wide().ip_adapter(fixture("adapter.safetensors")).load().unwrap();
     let picture = Image::open(fixture("reference_1.png")).unwrap();
     let tokens = tokens(&space(&sdxl), &[picture]);
     let image = |start, end| {
@@ -176,7 +176,7 @@ fn references_act_in_the_steps_they_are_asked_for() {
 #[cfg(feature = "testing")]
 #[test]
 fn keeps_the_contract_of_every_generator() {
-    let sdxl = wide().with_ip_adapter(fixture("adapter.safetensors")).load().unwrap();
+    let sdxl = wide().ip_adapter(fixture("adapter.safetensors")).load().unwrap();
     block_on(crate::testing::conformance::generator(&sdxl));
 }
 
@@ -200,7 +200,7 @@ fn dropping_the_future_stops_between_steps() {
 
 #[test]
 fn values_out_of_range_are_named_before_work_begins() {
-    let sdxl = wide().with_ip_adapter(fixture("adapter.safetensors")).load().unwrap();
+    let sdxl = wide().ip_adapter(fixture("adapter.safetensors")).load().unwrap();
     let changed = |change: &dyn Fn(&mut GenerateRequest)| {
         refused(&sdxl, GenerateRequest::new("a bird"), change)
     };
@@ -240,7 +240,7 @@ fn values_out_of_range_are_named_before_work_begins() {
 
 #[test]
 fn two_at_once_do_not_disturb_each_other() {
-    let load = |device| wide().with_device(device).load().unwrap();
+    let load = |device| wide().device(device).load().unwrap();
     assert_undisturbed(load, |seed| {
         let mut request = GenerateRequest::new("a bird");
         (request.seed, request.steps) = (seed, Some(6));

@@ -27,33 +27,33 @@ impl FaissBuilder {
     }
 
     /// Trains on `count` vectors drawn from all. Default: 256 a centroid, as many as FAISS uses.
-    pub const fn with_sample(mut self, count: usize) -> Self {
+    pub const fn sample(mut self, count: usize) -> Self {
         self.sample = Some(count);
         self
     }
 
     /// Draws the sample by `seed`. Default: 0.
-    pub const fn with_seed(mut self, seed: u64) -> Self {
+    pub const fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
     /// Inverted lists that a search visits, from 1 (FAISS' default) to all; more find more, slower.
-    pub fn with_nprobe(mut self, nprobe: usize) -> Self {
+    pub fn nprobe(mut self, nprobe: usize) -> Self {
         self.parameters.push(("nprobe", nprobe));
         self
     }
 
     /// Candidates that a search keeps while it walks HNSW's graph; more find more, slower. FAISS'
     /// default: 16.
-    pub fn with_ef_search(mut self, ef_search: usize) -> Self {
+    pub fn ef_search(mut self, ef_search: usize) -> Self {
         self.parameters.push(("efSearch", ef_search));
         self
     }
 
     /// Candidates kept while HNSW's graph is built; more make a better graph, slower. FAISS'
     /// default: 40.
-    pub fn with_ef_construction(mut self, ef_construction: usize) -> Self {
+    pub fn ef_construction(mut self, ef_construction: usize) -> Self {
         self.parameters.push(("efConstruction", ef_construction));
         self
     }

@@ -36,7 +36,7 @@ use handle::{Handle, Lists};
 /// # use futures::executor::block_on;
 /// # use imagerag::{embedder::Embedding, index::{FaissIndex, VectorIndex}};
 /// # let vectors = [Embedding::new([1.0, 0.0])?, Embedding::new([0.0, 1.0])?];
-/// let mut index = FaissIndex::builder(2, "HNSW32").with_ef_search(64).build()?;
+/// let mut index = FaissIndex::builder(2, "HNSW32").ef_search(64).build()?;
 /// index.add(&vectors)?;
 /// assert_eq!(block_on(index.search(&vectors[1..], 1))?[0][0].id, 1);
 /// # Ok::<(), imagerag::Error>(())
@@ -175,7 +175,7 @@ impl FaissIndex {
         &self.ids
     }
 
-    /// Inverted lists that a search visits; see [`FaissBuilder::with_nprobe`].
+    /// Inverted lists that a search visits; see [`FaissBuilder::nprobe`].
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when it is 0, when the index has no inverted lists, or when it is on
@@ -189,7 +189,7 @@ impl FaissIndex {
         self.set("nprobe", nprobe)
     }
 
-    /// Candidates that a search keeps in HNSW's graph; see [`FaissBuilder::with_ef_search`].
+    /// Candidates that a search keeps in HNSW's graph; see [`FaissBuilder::ef_search`].
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when it is 0, or the index has no such graph.

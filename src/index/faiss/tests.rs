@@ -107,12 +107,12 @@ fn more_probes_and_wider_searches_find_more() {
             .filter(|hit| *hit)
             .count()
     };
-    let mut lists = FaissIndex::builder(32, "IVF64,Flat").with_nprobe(1).train(&vectors).unwrap();
+    let mut lists = FaissIndex::builder(32, "IVF64,Flat").nprobe(1).train(&vectors).unwrap();
     lists.add(&vectors).unwrap();
     let few = hits(&lists);
     lists.set_nprobe(64).unwrap();
     assert!(few < 500 && hits(&lists) == 500, "{few} of 500 with one probe");
-    let mut graph = FaissIndex::builder(32, "HNSW4").with_ef_search(1).build().unwrap();
+    let mut graph = FaissIndex::builder(32, "HNSW4").ef_search(1).build().unwrap();
     graph.add(&vectors).unwrap();
     let few = hits(&graph);
     graph.set_ef_search(400).unwrap();
@@ -310,7 +310,7 @@ fn too_few_vectors_to_train_on_are_named_with_the_number_needed() {
         );
         assert_eq!(text, expected);
     }
-    let sampled = FaissIndex::builder(32, "IVF64,Flat").with_sample(63).train(&vectors);
+    let sampled = FaissIndex::builder(32, "IVF64,Flat").sample(63).train(&vectors);
     assert!(message(sampled).ends_with("expected at least 64, one a centroid, found 63"));
     assert!(message(FaissIndex::builder(32, "SQ8").build()).contains("at least 1"));
     let text = message(FaissIndex::builder(16, "IVF4,Flat").train(&vectors));
@@ -319,9 +319,9 @@ fn too_few_vectors_to_train_on_are_named_with_the_number_needed() {
 
 #[test]
 fn parameters_that_do_not_fit_are_named() {
-    let text = message(FaissIndex::builder(32, "Flat").with_nprobe(4).build());
+    let text = message(FaissIndex::builder(32, "Flat").nprobe(4).build());
     assert_eq!(text, "nprobe: expected an index with such a parameter, found Flat");
-    let text = message(FaissIndex::builder(32, "HNSW16").with_ef_search(0).build());
+    let text = message(FaissIndex::builder(32, "HNSW16").ef_search(0).build());
     assert_eq!(text, "efSearch: expected at least 1, found 0");
     let mut lists = index_of("IVF4,Flat", &vectors(40));
     assert!(lists.set_ef_search(16).is_err() && lists.set_nprobe(0).is_err());
