@@ -68,13 +68,14 @@ mod tests {
         let there = block_on(writer.run(|_| Ok(thread::current().id()))).unwrap();
         assert_ne!(there, thread::current().id());
         let (begun, begins) = mpsc::channel();
-        let slow = writer.run(move |_| {
+        let mut slow = Box::pin(writer.run(move |_| {
             begun.send(()).unwrap();
             thread::sleep(Duration::from_millis(50));
             Ok(())
-        });
-        assert!(Box::pin(slow).as_mut().now_or_never().is_none());
+        }));
+        assert!(slow.as_mut().now_or_never().is_none());
         begins.recv().unwrap();
+        drop(slow);
         assert!(gallery.writer().is_err());
         drop(writer);
         assert!(gallery.writer().is_ok());
