@@ -256,6 +256,3 @@ impl fmt::Display for FlatIndex {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
