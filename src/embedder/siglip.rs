@@ -1,4 +1,4 @@
-//! [`SiglipEmbedder`]: texts and images to the space of a SigLIP checkpoint.
+//! [`SiglipEmbedder`]: embeds texts and images with a SigLIP checkpoint.
 
 use std::path::Path;
 
@@ -17,8 +17,8 @@ use crate::models::{DType, Device};
 /// SigLIP 2 checkpoint of fixed resolution, such as `google/siglip2-base-patch16-224`.
 ///
 /// As in the training of these checkpoints, texts are lower-cased, punctuation is dropped, and
-/// texts are cut to 64 tokens. The model lives on a thread of its own. Calls queue up there,
-/// first come, first served; dropping a call's future stops it at the next batch of 32.
+/// texts are cut to 64 tokens. The model has a thread of its own, which serves calls in their
+/// order. Dropping the future of a call stops it after the current batch of 32.
 #[derive(Debug)]
 pub struct SiglipEmbedder {
     towers: TwoTowers,
