@@ -45,8 +45,8 @@ impl SearchOptions {
         self
     }
 
-    /// Leaves out an image whose cosine similarity to a better one is at least `threshold`, in (0,
-    /// 1]. clip-retrieval takes 0.94.
+    /// Leaves out an image whose cosine similarity to a better one is at least `threshold`,
+    /// in (0, 1]. clip-retrieval takes 0.94.
     #[must_use]
     pub const fn without_near_duplicates(mut self, threshold: f32) -> Self {
         self.near_duplicates = Some(threshold);

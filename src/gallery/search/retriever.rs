@@ -68,8 +68,8 @@ impl<E: Embedder> GalleryRetriever<E> {
         self
     }
 
-    /// Leaves out an image whose cosine similarity to a better one is at least `threshold`, in (0,
-    /// 1].
+    /// Leaves out an image whose cosine similarity to a better one is at least `threshold`,
+    /// in (0, 1].
     #[must_use]
     pub const fn without_near_duplicates(mut self, threshold: f32) -> Self {
         self.options.near_duplicates = Some(threshold);
