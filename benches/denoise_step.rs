@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask cargo -- bench --features tch --bench denoise_step`
 //!
-//! The model is the one of the embedded world; IMAGERAG_BENCH_MODEL names another diffusers folder,
+//! The model is the one of the tiny world; IMAGERAG_BENCH_MODEL names another diffusers folder,
 //! IMAGERAG_BENCH_ADAPTER its IP-Adapter file and IMAGERAG_BENCH_ENCODER its image encoder;
 //! IMAGERAG_BENCH_DEVICE (`cuda:0`) where, and IMAGERAG_BENCH_DTYPE (`bf16`) in what it computes.
 
@@ -21,7 +21,7 @@ use imagerag::{Conditioner, Generator, Image};
 /// Steps of one generation: fewer than the timesteps that the model was trained on.
 const LONGEST: u64 = 200;
 
-/// A path from the environment, or one in the embedded world.
+/// A path from the environment, or one in the tiny world.
 fn path(variable: &str, embedded: &str) -> PathBuf {
     let tinyworld = || {
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/tinyworld/models").join(embedded)

@@ -1,4 +1,4 @@
-//! The whole loop on a rare concept of the embedded world, offline.
+//! The whole loop on a rare concept of the tiny world, offline.
 //!
 //! ```text
 //! cargo xtask quickstart
@@ -26,7 +26,7 @@ use imagerag::models::{DType, Device};
 use sheet::{Row, contact_sheet, enlarged};
 use world::World;
 
-/// Runs the loop on the embedded world.
+/// Runs the loop on the tiny world.
 #[derive(Parser)]
 struct Options {
     /// What to draw: a species of the world on one of its backgrounds.

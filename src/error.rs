@@ -1,4 +1,4 @@
-//! Every failure as one [`Error`], sorted by what the caller can do about it.
+//! [`Error`]: every failure, with one variant for each thing that the caller can do about it.
 
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ pub enum Error {
         found: String,
     },
 
-    /// A device, library or network is not there on this machine.
+    /// A device, library or network is not available on this machine.
     #[error("{what} is not available: {reason}")]
     Unavailable {
         /// The device, library or host.
@@ -109,7 +109,7 @@ pub enum Error {
         limit: Duration,
     },
 
-    /// A reply arrived whole and makes no sense.
+    /// A reply is complete but cannot be understood.
     #[error("{service} gave a reply that makes no sense: expected {expected}, found {found}")]
     InvalidReply {
         /// The service, by the `Display` of its part.
@@ -120,14 +120,13 @@ pub enum Error {
         found: String,
     },
 
-    /// Memory ended while a backend worked. Ask for less: a smaller image, tiles, a 16-bit format,
-    /// networks that leave the device while they are not needed, another device. The part itself is
-    /// unharmed, and its next call works as ever.
+    /// A backend ran out of memory. Ask for less: a smaller image, VAE tiling, a 16-bit dtype,
+    /// offload of networks, another device. The part still works, and its next call may succeed.
     #[error("{what} ran out of memory: {source}")]
     OutOfMemory {
         /// The backend and what it was doing.
         what: String,
-        /// Bytes of the one piece that was not to be had, as exactly as the backend says.
+        /// Size of the allocation that failed, in bytes, as exactly as the backend says.
         requested: Option<u64>,
         /// What the backend said, with the size and what is free.
         source: BoxError,

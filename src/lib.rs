@@ -1,5 +1,6 @@
-//! Makes pretrained image generators draw what they do not know, without training: finds out what
-//! a draft is missing, retrieves reference images for exactly that, and generates again with them.
+//! Makes pretrained image generators draw what they do not know, without training. It draws a
+//! draft, asks a vision-language model what the draft is missing, retrieves reference images of
+//! exactly that, and draws again with them.
 //!
 //! ```text
 //!            prompt
@@ -22,8 +23,8 @@
 //! [`pipeline`] follow the paper's sections.
 //!
 //! # Quick start
-//! On fakes, so that it runs anywhere. The README has the same with `Sdxl`, `IpAdapter`, `OpenAiVlm` and
-//! a `Gallery` of one's own images.
+//! This example uses fakes, so that it runs anywhere. The README has the same with `Sdxl`,
+//! `IpAdapter`, `OpenAiVlm` and a `Gallery` of your own images.
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! use futures::executor::block_on;
@@ -49,18 +50,18 @@
 //! # Features
 //! | feature | adds |
 //! |---|---|
-//! | `image` (default) | picture files, conversions from and to the `image` crate |
+//! | `image` (default) | image files; conversions from and to the crate `image` |
 //! | `openai` (default) | `OpenAiVlm` for any chat-completions service |
-//! | `serde` | the trace as JSON |
+//! | `serde` | the trace of a request as JSON |
 //! | `tch` | SDXL with IP-Adapter-plus, FLUX.1 with OminiControl, CLIP and SigLIP on libtorch 2.11.0 |
-//! | `gallery` | a folder of images that are embedded once and found ever after |
-//! | `faiss` | approximate search with FAISS, built from source |
-//! | `faiss-gpu` | the same with CUDA |
-//! | `hub` | weights by repository name; needs Rust 1.95 |
-//! | `milvus` | search in Milvus, from one process to a cluster |
-//! | `testing` | fakes and conformance suites |
-//! | `download-libtorch` | libtorch at build time |
-//! | `doc-only` | documents and type-checks without libtorch |
+//! | `gallery` | `Gallery`: a folder of images that are embedded once |
+//! | `faiss` | search with FAISS, which is built from source |
+//! | `faiss-gpu` | FAISS on GPUs |
+//! | `hub` | weights by repository name from the Hugging Face Hub; needs Rust 1.95 |
+//! | `milvus` | search in Milvus |
+//! | `testing` | fakes of all parts, and suites that check your own parts |
+//! | `download-libtorch` | downloads libtorch at build time |
+//! | `doc-only` | type-checks and documents without libtorch |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_op_in_unsafe_fn)]
 

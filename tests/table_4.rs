@@ -1,4 +1,4 @@
-//! The paper's table 4 on the embedded world: how often the first reference shows the species that
+//! The paper's table 4 on the tiny world: how often the first reference shows the species that
 //! was asked for, with each way to retrieve. The table in `docs/retrieval.md` is printed by
 //!
 //! ```text
@@ -29,7 +29,7 @@ use imagerag::{RagPipeline, Result, Retriever, Vlm};
 use judge::Judge;
 use world::World;
 
-/// The embedded world's judge, which took no part in training the encoder, in the place of a VLM.
+/// The tiny world's judge, which took no part in training the encoder, in the place of a VLM.
 #[derive(Clone)]
 struct Eyes(Arc<Mutex<Judge>>, Arc<[String]>);
 

@@ -1,4 +1,4 @@
-//! The whole method on real networks: the embedded world through the real pipeline.
+//! The whole method on real networks: the tiny world through the real pipeline.
 
 #[path = "../examples/support/world.rs"]
 mod world;

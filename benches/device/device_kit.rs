@@ -39,7 +39,7 @@ struct Options {
 enum Part {
     /// Libraries that are loaded; products, convolutions and attention against the CPU; copies.
     Probe,
-    /// The embedded world through the whole pipeline, judged, beside the same on the CPU.
+    /// The tiny world through the whole pipeline, judged, beside the same on the CPU.
     World {
         /// How many species, 1 to 12.
         #[arg(long, default_value_t = 6)]

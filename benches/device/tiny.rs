@@ -1,4 +1,4 @@
-//! The embedded world's generator as the parts use it: small weights, any size of image.
+//! The tiny world's generator as the parts use it: small weights, any size of image.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The embedded world through the whole pipeline on a device: the right references, and images in
+//! The tiny world through the whole pipeline on a device: the right references, and images in
 //! which the judge sees what was asked for, as on the CPU.
 
 #[path = "../../examples/support/world.rs"]

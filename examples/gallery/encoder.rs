@@ -15,7 +15,7 @@ const EMBEDDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tinyworld/models/cl
 #[derive(clap::Args)]
 pub(crate) struct Encoder {
     /// The encoder, CLIP or SigLIP: a folder in transformers' layout, or the name of a repository; the small CLIP
-    /// of the embedded world by default.
+    /// of the tiny world by default.
     #[arg(long, value_name = "DIR_OR_REPO", default_value = EMBEDDED, hide_default_value = true)]
     encoder: String,
     /// cpu, cuda or cuda:1.

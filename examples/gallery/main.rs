@@ -23,8 +23,8 @@
 //! 0.679  CC0-1.0  examples/tinyworld/gallery/mibbo-2.png  a photo of a mibbo
 //! ```
 //!
-//! `--help` tells the other commands. Without `--encoder` the small CLIP of the embedded world
-//! embeds: it runs anywhere, and knows the embedded world alone.
+//! `--help` tells the other commands. Without `--encoder` the small CLIP of the tiny world
+//! embeds: it runs anywhere, and knows the tiny world alone.
 
 #[path = "../support/command.rs"]
 mod command;

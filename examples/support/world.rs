@@ -1,4 +1,4 @@
-//! The embedded world's files to the parts of a pipeline.
+//! The tiny world's files to the parts of a pipeline.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The paper's experiment in miniature: the real pipeline on the embedded world, judged by a
+//! The paper's experiment in miniature: the real pipeline on the tiny world, judged by a
 //! classifier that takes no part in it.
 //!
 //! ```text
@@ -33,7 +33,7 @@ use runs::{Case, RandomReference, Remembered, Run};
 use sheet::{Row, contact_sheet};
 use world::World;
 
-/// Runs the paper's experiment on the embedded world.
+/// Runs the paper's experiment on the tiny world.
 #[derive(Parser)]
 struct Options {
     /// Prints JSON in place of the table.

@@ -1,5 +1,5 @@
-//! [`ConditionImage`]: a reference that a generator reads as tokens of its own sequence, and where
-//! they stand there.
+//! [`ConditionImage`]: a reference that a generator encodes into its own token sequence, with the
+//! position of its tokens.
 
 use std::fmt;
 use std::ops::Range;
@@ -16,31 +16,33 @@ pub(crate) const PIXELS_PER_TOKEN: u32 = 16;
 /// The farthest that tokens are moved, in tokens: the side of the largest image.
 const MAX_DELTA: i32 = 1024;
 
-/// A reference image that enters the generator's own sequence (OminiControl).
+/// A reference image that the generator encodes into its own token sequence (OminiControl).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ConditionImage {
-    /// The adapter that reads it, by the name it was given in the generator.
+    /// The name of the adapter (LoRA) in the generator that reads it.
     pub adapter: String,
-    /// The picture, in the size that it is encoded in. Sides are whole tokens.
+    /// The picture, in the size in which it is encoded. Its sides are multiples of
+    /// `pixels_per_token`.
     pub image: Image,
-    /// Pixels a side of one token, at least 1; 16 in FLUX.1. The generator compares it with its own.
+    /// The side of one token in pixels, at least 1; 16 in FLUX.1. It must equal the generator's.
     pub pixels_per_token: u32,
-    /// Rows and columns that its tokens are moved by from the place of the generated image's, in
-    /// tokens, each in [-1024, 1024]: what the adapter was trained with.
+    /// The offset (rows, columns) of its position ids from those of the generated image, in tokens,
+    /// each in [-1024, 1024]. Use what the adapter was trained with: with (0, 32), the condition is
+    /// to the right of an image of 512 pixels.
     pub position_delta: (i32, i32),
-    /// Positions are stretched by this after they were moved: above 0, 1 as they are. A reference
-    /// of half the size that covers the same picture has 2.
+    /// The factor of its position ids, applied after the offset; above 0, 1 changes nothing. A
+    /// condition of half the size that covers the whole image has 2.
     pub position_scale: f64,
-    /// How strongly condition and image see each other: 0 means not at all, 1 as trained; more than
-    /// 1 strengthens. Its logarithm is added to the attention between the condition's tokens and
-    /// all others, in both directions.
+    /// How strongly condition and image attend to each other: 0 means not at all, 1 as trained;
+    /// more than 1 strengthens. Its logarithm is added to the attention logits between the
+    /// condition's tokens and all others, in both directions.
     pub strength: f64,
-    /// Which latents of the picture stand for it.
+    /// Which latents the VAE makes of the picture.
     pub latents: ConditionLatents,
-    /// Whether the condition attends to itself alone. Then its keys and values are computed once
-    /// and not at every step. Right only for adapters that were trained so
-    /// (`independent_condition`); the released subject adapters were not.
+    /// Whether the condition attends only to itself. Then its keys and values are computed once and
+    /// not at every step. Set it only for adapters that were trained so (`independent_condition`);
+    /// the released subject adapters were not.
     pub independent: bool,
 }
 
@@ -48,11 +50,11 @@ pub struct ConditionImage {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConditionLatents {
-    /// A sample of what the VAE finds likely, drawn from the request's seed right after the image's
-    /// starting noise: what the reference program takes.
+    /// A sample from the VAE's posterior, as in OminiControl's program. Its noise is drawn with the
+    /// request's seed, right after the image's starting noise.
     #[default]
     Sample,
-    /// What the VAE finds likeliest, whatever the seed.
+    /// The mean of the VAE's posterior, for every seed.
     Mean,
 }
 
@@ -85,7 +87,8 @@ impl FromStr for ConditionLatents {
 }
 
 impl ConditionImage {
-    /// `image` for `adapter`, where the generated image itself stands, with strength 1, sampled.
+    /// `image` for `adapter` at the position of the generated image, with strength 1 and sampled
+    /// latents.
     pub fn new(adapter: impl Into<String>, image: Image) -> Self {
         Self {
             adapter: adapter.into(),

@@ -1,4 +1,4 @@
-//! What passes from a [`Conditioner`](super::Conditioner) to a generator: host data only.
+//! [`Conditioning`]: what passes from a [`Conditioner`](super::Conditioner) to a generator.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +19,7 @@ pub enum Conditioning {
     Images(Vec<Image>),
     /// Tokens that an image encoder made of the references.
     Tokens(ImageTokens),
-    /// One reference that enters the generator's own sequence.
+    /// One reference that the generator encodes into its own token sequence.
     Condition(ConditionImage),
 }
 
@@ -48,7 +48,8 @@ impl Conditioning {
         }
     }
 
-    /// What may be meant otherwise in an image of `width` x `height` pixels, in words.
+    /// Warnings, in words, about what is probably a mistake in an image of `width` x `height`
+    /// pixels. The pipeline puts them into the trace.
     pub fn warnings(&self, width: u32, height: u32) -> Vec<String> {
         match self {
             Self::Condition(condition) => condition.collision(width, height).into_iter().collect(),
@@ -67,13 +68,13 @@ pub enum ConditioningKind {
     Images,
     /// Tokens of one embedding space.
     Tokens {
-        /// Names the encoder and adapter that the tokens belong to: two spaces fit when their
+        /// The name of the encoder and adapter that the tokens belong to. Two spaces fit if their
         /// names are equal.
         space: String,
     },
-    /// One image in the generator's own sequence.
+    /// One image in the generator's own token sequence.
     Condition {
-        /// The adapter that reads it: two fit when their names are equal.
+        /// The name of the adapter that reads it. Two kinds fit if these names are equal.
         adapter: String,
     },
 }
@@ -95,9 +96,9 @@ impl fmt::Display for ConditioningKind {
 pub struct ImageTokens {
     /// The embedding space; see [`ConditioningKind::Tokens`].
     pub space: String,
-    /// Number of tokens, all references' concatenated.
+    /// Number of tokens of all references, which are concatenated.
     pub tokens: usize,
-    /// Values a token.
+    /// Number of values of a token.
     pub dim: usize,
     /// `[tokens, dim]`, row by row.
     pub data: Arc<[f32]>,
@@ -108,7 +109,7 @@ pub struct ImageTokens {
 }
 
 impl ImageTokens {
-    /// Tokens `[tokens, dim]` of full strength, with those of the unconditional branch.
+    /// Tokens `[tokens, dim]` with the default [`Strength`], and those of the unconditional branch.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when a length is not `tokens · dim` or a value is not finite.
@@ -140,16 +141,17 @@ impl ImageTokens {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Strength {
-    /// Weight of the references' attention; 0 means none, 1 as trained. The paper uses 0.5.
+    /// Weight of the references' attention (diffusers' `ip_adapter_scale`): 0 means none, 1 as
+    /// trained. The paper uses 0.5.
     pub scale: f64,
     /// Weights of single blocks in place of `scale`, by the block's dotted name or a prefix of it:
     /// `down_blocks.2`, `up_blocks.0.attentions.1`, `mid_block`. The longest prefix that matches
     /// counts. Where the map is not empty, blocks that no entry names get 0, as diffusers'
     /// `set_ip_adapter_scale` does with a dictionary.
     pub per_block: BTreeMap<String, f64>,
-    /// The share of the steps after which the references begin to act, in [0, 1].
+    /// The fraction of the steps after which the references begin to act, in [0, 1].
     pub start: f64,
-    /// The share of the steps after which they stop acting, in [0, 1].
+    /// The fraction of the steps after which they stop acting, in [0, 1].
     pub end: f64,
 }
 

@@ -1,5 +1,4 @@
-//! [`InPrompt`]: references as images inside the prompt, for models that read both (OmniGen, hosted
-//! image models).
+//! [`InPrompt`]: passes references on as images that the prompt names, for models such as OmniGen.
 
 use std::fmt;
 
@@ -11,7 +10,7 @@ use super::{
 use crate::reference::{Reference, images};
 use crate::{Error, Result};
 
-/// Hands on the images as they are, and names each in the prompt where its caption stands.
+/// Passes the images on unchanged, and puts a mark for each behind its caption in the prompt.
 #[derive(Clone, Debug)]
 pub struct InPrompt {
     capacity: usize,
@@ -20,7 +19,7 @@ pub struct InPrompt {
 }
 
 impl InPrompt {
-    /// Up to `capacity` images, named `<img><|image_1|></img>` and so on as OmniGen reads them.
+    /// Up to `capacity` images, with OmniGen's marks: `<img><|image_1|></img>` and so on.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when `capacity` is 0.

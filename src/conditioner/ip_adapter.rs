@@ -1,4 +1,4 @@
-//! [`IpAdapter`]: references to the tokens that SDXL with IP-Adapter-plus reads beside the text.
+//! [`IpAdapter`]: encodes references into the image tokens of SDXL with IP-Adapter-plus.
 
 use std::fmt;
 use std::path::Path;
@@ -19,9 +19,9 @@ use crate::reference::{Reference, images};
 use crate::{Error, Image, Result};
 
 /// Encodes references with the adapter's image encoder and resampler. Each becomes a few tokens
-/// (16 in the released files); those of several references stand side by side.
+/// (16 in the released files); the tokens of several references are concatenated.
 ///
-/// References that are not square lose their edges: the encoder takes the middle.
+/// The encoder sees the center crop: references that are not square lose their edges.
 #[derive(Debug)]
 pub struct IpAdapter {
     worker: Worker<Encoder>,
@@ -35,8 +35,8 @@ pub struct IpAdapter {
 
 impl IpAdapter {
     /// The adapter in `file`, such as `ip-adapter-plus_sdxl_vit-h.safetensors`, with the image
-    /// encoder in the folder `image_encoder`. It takes one reference, as in the paper, with weight
-    /// 1 in every block and step, and the paper's template.
+    /// encoder in the folder `image_encoder`. By default it takes one reference per image, as in
+    /// the paper, with weight 1 in every block and step, and the paper's prompt template.
     ///
     /// # Errors
     /// [`Error::InvalidFile`] when a file is broken or no IP-Adapter-plus, [`Error::Incompatible`]

@@ -1,4 +1,4 @@
-//! [`Conditioner`]: references to what a generator consumes (section 3.2 of the paper).
+//! [`Conditioner`]: turns references into the input of a generator (section 3.2 of the paper).
 
 mod condition_image;
 mod conditioning;
@@ -28,11 +28,11 @@ pub use ip_adapter::IpAdapter;
 pub use omini_control::{ConditionFit, OminiControl, OminiControlBuilder};
 pub use template::PromptTemplate;
 
-/// Prepares references for a generator. It prepares, the generator consumes: what passes between
-/// them is host data that can be logged, tested and sent elsewhere.
+/// Prepares references for a generator. The result, a [`Conditioning`], is in host memory and
+/// belongs to no device, so that it can be logged, tested and sent elsewhere.
 ///
 /// # Contract
-/// - `references` holds 1 to [`capacity`](Self::capacity) references; more or none is
+/// - `references` holds 1 to [`capacity`](Self::capacity) references; more or none gives
 ///   [`Error::InvalidInput`].
 /// - The conditioning is of the kind that [`produces`](Self::produces) names.
 #[async_trait]
@@ -40,7 +40,7 @@ pub trait Conditioner: Display + Debug + Send + Sync + 'static {
     /// The kind of conditioning that [`condition`](Self::condition) gives.
     fn produces(&self) -> ConditioningKind;
 
-    /// How many references fit into one image, at least 1.
+    /// The most references that one image can be generated with, at least 1.
     fn capacity(&self) -> usize;
 
     /// Turns a prompt and its references into the prompt and the conditioning to generate with.
@@ -50,7 +50,7 @@ pub trait Conditioner: Display + Debug + Send + Sync + 'static {
 /// A prompt with its references prepared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conditioned {
-    /// The prompt to generate with, the template of section 3.2 applied.
+    /// The prompt to generate with, such as `According to these examples of …, generate …`.
     pub prompt: String,
     /// The references, prepared.
     pub conditioning: Conditioning,

@@ -1,4 +1,4 @@
-//! [`PromptTemplate`]: a prompt and the captions of its references to the prompt to generate with.
+//! [`PromptTemplate`]: how the captions of references get into the prompt.
 
 use crate::reference::Reference;
 
@@ -10,16 +10,16 @@ pub enum PromptTemplate {
     /// Section 3.2 of the paper: `According to these examples of {caption}, generate {prompt}`.
     #[default]
     Examples,
-    /// `This item is {concept}. {prompt}`: adapters such as OminiControl's are trained on prompts that
-    /// call the reference "this item", and a prompt may go on so.
+    /// `This item is {concept}. {prompt}`. OminiControl's adapters are trained on prompts that call
+    /// the reference "this item"; your prompt may use these words too.
     ThisItem,
-    /// The prompt as it is; the references speak for themselves.
+    /// The prompt without the captions.
     Plain,
 }
 
 impl PromptTemplate {
-    /// The prompt to generate with. `marks` stand for the images in the prompt, one a reference, for
-    /// models that read images there; no marks where the references take another way.
+    /// The prompt to generate with. `marks` name the images in the prompt, one per reference, for
+    /// models that read images there; pass none for other models.
     pub fn apply(self, prompt: &str, references: &[Reference], marks: &[String]) -> String {
         if self == Self::Plain || references.is_empty() {
             return marks.iter().map(|mark| format!("{mark} ")).collect::<String>() + prompt;

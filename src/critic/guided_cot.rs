@@ -14,11 +14,12 @@ use crate::{Error, Result};
 /// Temperatures of the first query and of its up to three repetitions (appendices A and D).
 const TEMPERATURES: [f64; 4] = [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0];
 
-/// Asks a [`Vlm`] in three steps: does the image match; which concepts are missing; which caption
-/// describes an image of each.
+/// Asks a [`Vlm`] three questions: does the image match the prompt; which concepts are missing;
+/// which caption describes an image of each.
 ///
-/// A reply that declines or cannot be read is asked for again at a higher temperature, up to three
-/// times; then the verdict is [`Verdict::Undetermined`].
+/// If the model refuses or its reply cannot be parsed, the question is repeated at a higher
+/// temperature, up to three times. After that, the verdict is [`Verdict::Undetermined`]; only if
+/// the captions fail, the names of the concepts serve as captions.
 #[derive(Clone, Debug)]
 pub struct GuidedCot<V> {
     vlm: V,
@@ -31,8 +32,8 @@ impl<V: Vlm> GuidedCot<V> {
         Self { vlm, temperatures: TEMPERATURES.to_vec() }
     }
 
-    /// Other temperatures for the first query and its repetitions: as many queries as numbers, each
-    /// at least 0.
+    /// Other temperatures for the first query and its repetitions, each at least 0. There are as
+    /// many queries as temperatures.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when there is none, or one is negative or not finite.

@@ -1,4 +1,4 @@
-//! [`Critic`]: a prompt and an image to what the image is missing (section 3.1 of the paper).
+//! [`Critic`]: says what an image lacks of its prompt (section 3.1 of the paper).
 
 mod guided_cot;
 mod zero_shot;
@@ -19,14 +19,14 @@ pub use zero_shot::ZeroShotCritic;
 /// Says whether an image shows what a prompt asks for and, where it does not, what to look for.
 ///
 /// # Contract
-/// - `request.image` of `None` asks for every concept of the prompt that a generator would have to
-///   know: the verdict is then never [`Verdict::Match`].
+/// - If `request.image` is `None`, the critic names the concepts of the prompt that a generator
+///   would have to know. The verdict is then never [`Verdict::Match`].
 /// - [`Verdict::Missing`] holds 1 to `request.max_concepts` captions, the most important first,
 ///   none of them blank.
-/// - A judgement that cannot be made is [`Verdict::Undetermined`], not an error; an error means
-///   that the critic itself failed.
-/// - What is said to a model is pushed to `request.log` as it happens, so that nothing is lost
-///   when a later question fails.
+/// - If the critic cannot judge, for example because the replies of its model make no sense, the
+///   verdict is [`Verdict::Undetermined`]. An error means that the critic itself failed.
+/// - A model is asked through [`request.log`](ExchangeLog::ask), so that the trace has all
+///   exchanges, even if a later question fails.
 #[async_trait]
 pub trait Critic: Display + Debug + Send + Sync + 'static {
     /// Judges one image.
@@ -45,9 +45,9 @@ pub struct CritiqueRequest {
     pub references: Vec<Image>,
     /// How many concepts to name, at least 1.
     pub max_concepts: usize,
-    /// What the captions should be.
+    /// What the captions should hold.
     pub query: Query,
-    /// Takes down every exchange with a model.
+    /// Records every exchange with a model.
     pub log: ExchangeLog,
 }
 
@@ -65,7 +65,7 @@ impl CritiqueRequest {
     }
 }
 
-/// What is compared with the images of the gallery (the paper's ablation, table 3).
+/// The text that images are retrieved by (the paper's ablation, table 3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -85,7 +85,7 @@ pub enum Query {
 pub struct Critique {
     /// The judgement itself.
     pub verdict: Verdict,
-    /// Why, in words, where the critic can say.
+    /// Why, in words, if the critic can say.
     pub reason: Option<String>,
 }
 
@@ -104,7 +104,7 @@ pub enum Verdict {
     Match,
     /// It does not: these concepts are missing. Never empty.
     Missing(Vec<Caption>),
-    /// It may not, and the critic cannot say what is missing.
+    /// The critic cannot tell, or cannot say what is missing.
     Undetermined,
 }
 

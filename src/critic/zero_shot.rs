@@ -1,5 +1,5 @@
-//! [`ZeroShotCritic`]: no VLM at all; an [`Embedder`] and a list of names tell which concept of the
-//! prompt an image does not show.
+//! [`ZeroShotCritic`]: finds the concepts that an image does not show with an [`Embedder`] and a
+//! list of names, without a VLM.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ use crate::reference::Caption;
 use crate::text::words;
 use crate::{Error, Result};
 
-/// Judges by zero-shot classification (Radford et al., 2021): of all the concepts in a list, those
-/// that the prompt names must be the closest to the image.
+/// Judges by zero-shot classification (Radford et al., 2021): the concepts that the prompt names
+/// must be closer to the image than all other concepts of a list.
 ///
-/// It knows what is on its list and nothing else: made for closed worlds such as birds, aircraft
-/// or the products of a shop.
+/// It only knows the concepts on its list, so it suits closed domains such as birds, aircraft or
+/// the products of a shop.
 #[derive(Clone, Debug)]
 pub struct ZeroShotCritic<E> {
     embedder: E,
@@ -83,16 +83,16 @@ impl<E: Embedder> ZeroShotCritic<E> {
     }
 
     /// By how much a concept of the prompt must be closer to the image than every other concept on
-    /// the list, as a difference of cosine similarities; 0 by default, negative is lenient.
+    /// the list, as a difference of cosine similarities. 0 by default; negative values are lenient.
     #[must_use]
     pub const fn with_margin(mut self, margin: f32) -> Self {
         self.margin = margin;
         self
     }
 
-    /// The least cosine similarity, in [-1, 1], of a concept that an image shows, whatever the
-    /// others are; -1, which is none, by default. It depends on the embedder: look at the
-    /// similarities of good images, which the reason of each critique tells.
+    /// The cosine similarity, in [-1, 1], that a concept must at least have to count as shown. By
+    /// default -1, which is no threshold. A good value depends on the embedder: the reason of each
+    /// critique has the similarities.
     #[must_use]
     pub const fn with_threshold(mut self, similarity: f32) -> Self {
         self.threshold = similarity;

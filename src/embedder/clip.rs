@@ -1,4 +1,4 @@
-//! [`ClipEmbedder`]: texts and images to the space of a CLIP checkpoint.
+//! [`ClipEmbedder`]: embeds texts and images with a CLIP checkpoint.
 
 use std::path::Path;
 
@@ -15,8 +15,8 @@ use crate::models::{DType, Device};
 
 /// Embeds with a CLIP checkpoint on libtorch, such as `openai/clip-vit-base-patch32`.
 ///
-/// The model lives on a thread of its own. Calls queue up there, first come, first served; dropping
-/// a call's future stops it at the next batch of 32.
+/// The model has a thread of its own, which serves calls in their order. Dropping the future of a
+/// call stops it after the current batch of 32.
 #[derive(Debug)]
 pub struct ClipEmbedder {
     towers: TwoTowers,

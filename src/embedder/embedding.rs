@@ -1,4 +1,4 @@
-//! [`Embedding`]: a direction in the space where texts and images are compared.
+//! [`Embedding`]: a unit vector in the space where texts and images are compared.
 
 use std::sync::Arc;
 
@@ -40,8 +40,8 @@ impl Embedding {
         &self.0
     }
 
-    /// Cosine similarity, in [-1, 1]; higher is closer. Vectors of different length share no
-    /// space: their similarity is 0.
+    /// Cosine similarity, in [-1, 1]; higher is closer. It is 0 if the two have different
+    /// dimensions, because they are not of one space.
     pub fn similarity(&self, other: &Self) -> f32 {
         if self.dim() != other.dim() {
             return 0.0;

@@ -1,4 +1,4 @@
-//! [`Embedder`]: texts and images to vectors of one space.
+//! [`Embedder`]: turns texts and images into vectors of one space.
 
 #[cfg(all(test, feature = "tch"))]
 mod checks;
@@ -29,26 +29,27 @@ pub use open::open_embedder;
 #[cfg(feature = "tch")]
 pub use siglip::SiglipEmbedder;
 
-/// Embeds texts and images into one space, where likeness is cosine similarity.
+/// Embeds texts and images into one space, in which cosine similarity says how well they match.
 ///
 /// # Contract
-/// - One embedding of [`dim`](Self::dim) values an input, in order; no input gives none.
+/// - One embedding of [`dim`](Self::dim) values per input, in the order of the inputs; no input
+///   gives none.
 /// - The same input gives the same embedding, whatever else is in the batch.
 #[async_trait]
 pub trait Embedder: Display + Debug + Send + Sync + 'static {
-    /// Values an embedding.
+    /// Number of values of an embedding.
     fn dim(&self) -> usize;
 
-    /// Embeds texts; over-long ones are cut.
+    /// Embeds texts. A text that is too long for the encoder is cut.
     async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>>;
 
     /// Embeds images of any size.
     async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>>;
 
-    /// What of `image` the embedder looks at: resized and cropped as its network wants it, and
-    /// embedded to the same vector. Runs on any thread, beside [`embed_images`](Self::embed_images);
-    /// whoever embeds many images keeps these instead of the whole pictures. By default the image
-    /// itself.
+    /// Resizes and crops `image` to the network's input. The result has the same embedding as
+    /// `image` and is usually much smaller: keep it instead of the image where many wait to be
+    /// embedded. It may run on any thread, while [`embed_images`](Self::embed_images) runs. By
+    /// default it returns the image itself.
     fn preprocess(&self, image: &Image) -> Image {
         image.clone()
     }
@@ -69,13 +70,13 @@ forward_part!(Embedder {
     }
 });
 
-/// Embeds one text or one image. Every [`Embedder`] has these methods; nobody implements them.
+/// Embeds one text or one image. Every [`Embedder`] implements this trait.
 pub trait EmbedderExt: Embedder {
     /// Embeds `text`.
     ///
     /// # Errors
-    /// Those of [`Embedder::embed_texts`]; [`Error::Backend`](crate::Error::Backend) when that gives
-    /// another number of embeddings than one.
+    /// Those of [`Embedder::embed_texts`]; [`Error::Backend`](crate::Error::Backend) when that does
+    /// not give exactly one embedding.
     fn embed_text(&self, text: &str) -> impl Future<Output = Result<Embedding>> + Send {
         async move { only(self, "embedding", self.embed_texts(&[text]).await?) }
     }
@@ -83,8 +84,8 @@ pub trait EmbedderExt: Embedder {
     /// Embeds `image`.
     ///
     /// # Errors
-    /// Those of [`Embedder::embed_images`]; [`Error::Backend`](crate::Error::Backend) when that gives
-    /// another number of embeddings than one.
+    /// Those of [`Embedder::embed_images`]; [`Error::Backend`](crate::Error::Backend) when that
+    /// does not give exactly one embedding.
     fn embed_image(&self, image: &Image) -> impl Future<Output = Result<Embedding>> + Send {
         async move { only(self, "embedding", self.embed_images(std::slice::from_ref(image)).await?) }
     }

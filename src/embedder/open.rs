@@ -1,4 +1,4 @@
-//! A checkpoint's folder to the [`Embedder`] that its `config.json` names.
+//! [`open_embedder`]: the [`Embedder`] of a checkpoint, by its `config.json`.
 
 use std::path::Path;
 

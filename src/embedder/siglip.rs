@@ -1,4 +1,4 @@
-//! [`SiglipEmbedder`]: texts and images to the space of a SigLIP checkpoint.
+//! [`SiglipEmbedder`]: embeds texts and images with a SigLIP checkpoint.
 
 use std::path::Path;
 
@@ -13,12 +13,12 @@ use crate::models::siglip::{Logits, SiglipConfig, SiglipModel};
 use crate::models::tokenizers::siglip::Tokenizer;
 use crate::models::{DType, Device};
 
-/// Embeds with a SigLIP checkpoint on libtorch, such as `google/siglip-so400m-patch14-384`, or with
-/// a SigLIP 2 of one resolution, such as `google/siglip2-base-patch16-224`.
+/// Embeds with a SigLIP checkpoint on libtorch, such as `google/siglip-so400m-patch14-384`, or a
+/// SigLIP 2 checkpoint of fixed resolution, such as `google/siglip2-base-patch16-224`.
 ///
-/// Texts are lower-cased, their punctuation is dropped, and what goes beyond 64 tokens is cut: so
-/// the checkpoints were trained. The model lives on a thread of its own. Calls queue up there,
-/// first come, first served; dropping a call's future stops it at the next batch of 32.
+/// As in the training of these checkpoints, texts are lower-cased, punctuation is dropped, and
+/// texts are cut to 64 tokens. The model has a thread of its own, which serves calls in their
+/// order. Dropping the future of a call stops it after the current batch of 32.
 #[derive(Debug)]
 pub struct SiglipEmbedder {
     towers: TwoTowers,
@@ -57,8 +57,8 @@ impl SiglipEmbedder {
         Ok(Self { towers, logits })
     }
 
-    /// The probability that a text and an image belong together, in [0, 1], by their embeddings:
-    /// SigLIP is trained to tell for each pair alone, whatever else there is to choose from.
+    /// The probability that a text and an image match, in [0, 1], from their embeddings. It depends
+    /// on this pair only: SigLIP is trained with a sigmoid loss, not with a softmax over a batch.
     pub fn probability(&self, text: &Embedding, image: &Embedding) -> f32 {
         self.logits.probability(text.similarity(image))
     }

@@ -1,18 +1,18 @@
-//! [`Gallery`]: a folder of images that are embedded once and found ever after.
+//! [`Gallery`]: a folder of images that are embedded once and can then be searched.
 //!
 //! ```text
 //! gallery.json      which encoder made the vectors
-//! catalog.sqlite    one record an image: hash, source, pixels' place, license, author, caption, …
-//! vectors-0.f32     their embeddings, row after row; an image's number is its row
+//! catalog.sqlite    one record per image: hash, source, place of its pixels, license, caption, …
+//! vectors-0.f32     their embeddings, row after row; an image's id is the number of its row
 //! acknowledged      number of the last change that was acknowledged
-//! writer.lock       locked by the one that writes
-//! index/            an approximate index, where one was built
+//! writer.lock       locked by the process that writes
+//! index/            an approximate index, if one was built
 //! ```
 //!
-//! What [`GalleryWriter`] has acknowledged survives the death of the process and, as far as disks
-//! keep their promises, of the machine: vectors reach the disk before the catalog's transaction
-//! commits, and what the catalog does not know of is cut off by the next writer. Every record and
-//! every piece of the vectors has a checksum and is compared with it before it is used.
+//! A change is *acknowledged* when the call of [`GalleryWriter`] returns. It is then on the disk,
+//! and survives a crash of the process or the machine. Vectors reach the disk before the catalog's
+//! transaction commits; the next writer cuts off vectors that the catalog does not know of. Every
+//! record and every piece of the vectors is compared with its checksum before it is used.
 
 pub mod ingest;
 mod maintain;
@@ -42,8 +42,8 @@ use store::snapshot::Snapshot;
 
 /// A gallery, open for reading. Clones share it.
 ///
-/// It always shows what was acknowledged last, by whichever process. Reading never waits for a
-/// writer. Functions that are not async read files on the thread that calls them, and block it.
+/// It always shows the last acknowledged change of any process. Reading never waits for a writer.
+/// Functions that are not async read files and block the calling thread.
 ///
 /// ```
 /// # use futures::executor::block_on;
@@ -90,11 +90,11 @@ struct Reader {
 
 impl Gallery {
     /// Opens the gallery in `folder`: reads the whole catalog and compares it with its checksums.
-    /// It blocks meanwhile; [`open_or_create`](Self::open_or_create) does not.
+    /// This blocks the thread; [`open_or_create`](Self::open_or_create) is async.
     ///
     /// # Errors
-    /// [`Error::Io`] when there is no gallery; [`Error::InvalidFile`] when one of its files is not
-    /// as it was written.
+    /// [`Error::Io`] when there is no gallery; [`Error::InvalidFile`] when one of its files is
+    /// damaged.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref().to_owned();
         let path = folder.join(manifest::FILE);
@@ -108,7 +108,7 @@ impl Gallery {
         Ok(Self { shared: Arc::new(shared), approximate: None })
     }
 
-    /// Opens the gallery in `folder` for use with `embedder`; makes it where there is none.
+    /// Opens the gallery in `folder` for use with `embedder`, or creates it if there is none.
     ///
     /// # Errors
     /// [`Error::Incompatible`] when another encoder, or another preprocessing, made its vectors;
@@ -151,22 +151,22 @@ impl Gallery {
         GalleryWriter::open(&self.shared.folder, self.shared.fingerprint.dim())
     }
 
-    /// How many images there are.
+    /// The number of images.
     pub fn count(&self) -> Result<usize> {
         Ok(self.reader()?.snapshot.live.len())
     }
 
-    /// Image `id`, where there is one.
+    /// Image `id`, if there is one.
     pub fn entry(&self, id: u64) -> Result<Option<Entry>> {
         self.reader()?.catalog.entry(id)
     }
 
-    /// The image with this content, where there is one.
+    /// The image with this content, if there is one.
     pub fn by_hash(&self, hash: &ContentHash) -> Result<Option<Entry>> {
         self.reader()?.catalog.by_hash(hash)
     }
 
-    /// The image from this source, where there is one.
+    /// The image from this source, if there is one.
     pub fn by_source(&self, source: &str) -> Result<Option<Entry>> {
         self.reader()?.catalog.by_source(source)
     }

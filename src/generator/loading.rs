@@ -1,4 +1,4 @@
-//! A checkpoint's parts to a loaded model, and each of them to a listener.
+//! Loads a checkpoint part by part, and tells a listener of each.
 
 use std::cell::Cell;
 
@@ -7,16 +7,16 @@ use tch::{Device, Kind};
 use super::request::Listener;
 use crate::Result;
 
-/// How far a generator's loading has come; see
+/// The progress of loading a generator; see
 /// [`SdxlBuilder::load_listener`](super::SdxlBuilder::load_listener).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loading {
-    /// What is loaded next, by the name of its folder or file: `unet`. `None` once all is loaded.
+    /// The folder or file of the part that is loaded next, such as `unet`; `None` at the end.
     pub part: Option<String>,
-    /// Parts that are loaded.
+    /// How many parts are loaded.
     pub done: usize,
-    /// Parts that there are.
+    /// How many parts there are.
     pub total: usize,
 }
 

@@ -259,7 +259,7 @@ macro_rules! local_generator {
         }
 
         impl $generator {
-            /// Width and height of an image where a request asks for none, in pixels.
+            /// Width and height of an image, in pixels, if the request names no size.
             pub const fn default_size(&self) -> (u32, u32) {
                 self.0.config().default_size
             }

@@ -1,4 +1,4 @@
-//! [`Generator`]: prompts, with or without references, to images.
+//! [`Generator`]: draws images from prompts, with or without references.
 
 #[cfg(all(test, feature = "tch"))]
 mod checks;
@@ -45,17 +45,18 @@ pub use sdxl::{Sdxl, SdxlBuilder};
 /// Draws images: a text-to-image model, possibly conditioned on reference images.
 ///
 /// # Contract
-/// - One image a request, in the order of the requests; a slice of none gives none.
-/// - The same request gives the same image, whatever else is in the batch or runs beside it, to 1/255
-///   of a channel's range: sums of a batch may run in another order.
-/// - `request.progress` is told of every step, in order, once the step is done.
-/// - Dropping the future stops the work soon: within two steps at the latest.
-/// - A request with a [`Conditioning`](crate::conditioner::Conditioning) whose kind is not in
-///   [`accepts`](Self::accepts) is [`Error::InvalidInput`](crate::Error::InvalidInput), and so is
-///   every value out of range, before any work begins.
+/// - One image per request, in the order of the requests. No requests give no images.
+/// - The same request gives the same image, whatever else is in the batch or runs at the same time.
+///   Pixels may differ by 1/255, because a batch may change the order of sums.
+/// - `request.progress` is called for every step, in order, after the step is done.
+/// - Dropping the future stops the work within two steps.
+/// - Before any work begins, [`Error::InvalidInput`](crate::Error::InvalidInput) is returned for
+///   every value out of range, and for a [`Conditioning`](crate::conditioner::Conditioning) whose
+///   kind is not in [`accepts`](Self::accepts).
 #[async_trait]
 pub trait Generator: Display + Debug + Send + Sync + 'static {
-    /// The kinds of conditioning that requests may carry. `ConditioningKind::None` is always one.
+    /// The kinds of conditioning that requests may have. `ConditioningKind::None` is always among
+    /// them.
     fn accepts(&self) -> &[ConditioningKind];
 
     /// Draws one image for each request.
@@ -71,13 +72,13 @@ forward_part!(Generator {
     }
 });
 
-/// Draws one image. Every [`Generator`] has this method; nobody implements it.
+/// Draws one image. Every [`Generator`] implements this trait.
 pub trait GeneratorExt: Generator {
     /// Draws the image for `request`.
     ///
     /// # Errors
-    /// Those of [`Generator::generate`]; [`Error::Backend`](crate::Error::Backend) when that gives
-    /// another number of images than one.
+    /// Those of [`Generator::generate`]; [`Error::Backend`](crate::Error::Backend) when that does
+    /// not give exactly one image.
     fn generate_one(
         &self,
         request: &GenerateRequest,

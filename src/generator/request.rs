@@ -1,4 +1,4 @@
-//! What a [`Generator`](super::Generator) is asked for, and how it tells of its progress.
+//! [`GenerateRequest`]: one image to draw, and [`Progress`], which reports the steps.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use crate::conditioner::{Conditioning, ConditioningKind};
 use crate::image::Image;
 use crate::{Error, Result};
 
-/// The longest prompt, in characters. Encoders read far less (77 tokens for CLIP): a longer text is
-/// no prompt but a mistake.
+/// The longest prompt, in characters. A longer text is a mistake and no prompt: encoders read far
+/// less (77 tokens for CLIP).
 pub const MAX_PROMPT_CHARS: usize = 8_000;
 /// The largest side of an image, in pixels.
 const MAX_SIDE: u32 = 16_384;
@@ -25,7 +25,8 @@ pub struct GenerateRequest {
     pub prompt: String,
     /// What not to draw; used only where guidance is on.
     pub negative_prompt: Option<String>,
-    /// What the references became; [`Conditioning::None`] draws from the prompt alone.
+    /// The references, as a conditioner prepared them; with [`Conditioning::None`] the generator
+    /// draws from the prompt alone.
     pub conditioning: Conditioning,
     /// Seed of the starting noise; the same seed gives the same image.
     pub seed: u64,
@@ -35,9 +36,10 @@ pub struct GenerateRequest {
     pub height: Option<u32>,
     /// Number of denoising steps, at least 1.
     pub steps: Option<usize>,
-    /// Strength of the prompt (classifier-free guidance); 1 and below turn guidance off.
+    /// Strength of the prompt (classifier-free guidance); 1 and below turn guidance off. FLUX.1-dev
+    /// takes it as its distilled guidance, a network input.
     pub guidance_scale: Option<f64>,
-    /// Is told of each step.
+    /// The listener to the steps.
     pub progress: Progress,
 }
 
@@ -109,7 +111,7 @@ impl GenerateRequest {
     }
 }
 
-/// One denoising step that has ended.
+/// A denoising step that is done.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Step {
@@ -156,7 +158,7 @@ impl<T> fmt::Debug for Listener<T> {
     }
 }
 
-/// A listener to the steps of a generation. The default one listens to nothing.
+/// A listener to the steps of a generation. The default does nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
     listener: Listener<Step>,
@@ -164,14 +166,14 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Calls `listener` when a step is done, on the model's own thread: it should return soon. A GPU
+    /// Calls `listener` after each step, on the model's thread, so it should return soon. A GPU
     /// works on the next step meanwhile.
     pub fn new(listener: impl Fn(Step) + Send + Sync + 'static) -> Self {
         Self { listener: Listener::new(listener), preview_every: None }
     }
 
-    /// Asks for a preview image with every `steps`-th step; 0 asks for none. The generation waits
-    /// for each.
+    /// Asks for a preview image with every `steps`-th step; 0 asks for none. Each preview holds up
+    /// the generation for a moment.
     #[must_use]
     pub fn with_previews_every(mut self, steps: usize) -> Self {
         self.preview_every = (steps > 0).then_some(steps);

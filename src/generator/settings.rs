@@ -40,14 +40,14 @@ impl Settings {
 /// where nothing is said.
 macro_rules! shared_setters {
     (steps: $steps:literal, guidance: $guidance:literal, negative: $negative:literal) => {
-        /// Where to compute; the CPU where nothing is said.
+        /// The device to compute on; the CPU by default.
         pub const fn device(mut self, device: crate::models::Device) -> Self {
             self.settings.device = device;
             self
         }
 
-        /// The format to compute in; f32 where nothing is said. The VAE is run in f32 in place of
-        /// f16 where the checkpoint asks for it (`force_upcast`).
+        /// The dtype to compute in; f32 by default. With f16, the VAE still computes in f32 if the
+        /// checkpoint asks for it (`force_upcast`).
         pub const fn dtype(mut self, dtype: crate::models::DType) -> Self {
             self.settings.dtype = dtype;
             self
@@ -71,23 +71,23 @@ macro_rules! shared_setters {
             self
         }
 
-        /// When to decode in tiles.
+        /// When the VAE decodes in tiles.
         pub const fn vae_tiling(mut self, tiling: crate::models::VaeTiling) -> Self {
             self.settings.tiling = tiling;
             self
         }
 
-        /// The most pixels of the images that are drawn as one batch, all together; 0 draws each alone.
-        /// Where nothing is said, 2,048 x 2,048 on a GPU and 128 x 128 on a CPU in f32, and 0 in 16
-        /// bits, which round the sums of a batch, that run in another order, to other values: an
-        /// image would depend on those beside it.
+        /// The most pixels of a batch, all its images together; 0 draws each image alone. The
+        /// default is 2,048 x 2,048 on a GPU and 128 x 128 on a CPU in f32, and 0 in f16 and bf16:
+        /// with 16 bits, an image would depend on the others of its batch, because a batch changes
+        /// the order of sums and so their rounding.
         pub const fn batch_pixels(mut self, pixels: u64) -> Self {
             self.settings.batch_pixels = Some(pixels);
             self
         }
 
-        /// Calls `listener` before each part of the checkpoint is loaded, and once all are, on the
-        /// thread of the model.
+        /// Calls `listener` before each part of the checkpoint is loaded and once more at the end,
+        /// on the model's thread.
         pub fn load_listener(
             mut self,
             listener: impl Fn(crate::generator::Loading) + Send + Sync + 'static,

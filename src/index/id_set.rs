@@ -1,9 +1,10 @@
-//! [`IdSet`]: ids of vectors as a bitmap, to search among.
+//! [`IdSet`]: a set of vectors' ids, as a bitmap.
 
 use std::collections::BTreeMap;
 use std::{fmt, iter};
 
-/// A set of vectors' ids. It takes one bit an id where ids are dense; far apart, 512 bytes an id.
+/// A set of vectors' ids, as [`search_among`](super::VectorIndex::search_among) takes it. Dense ids
+/// take one bit each; ids that are far apart take 512 bytes each.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct IdSet {
     /// 4,096 neighboring ids each, by the number of the page; none is empty.
@@ -21,7 +22,7 @@ impl IdSet {
         Self { pages: BTreeMap::new(), len: 0 }
     }
 
-    /// The ids from 0 to `count` - 1: every vector of an index that numbers them by place.
+    /// The ids from 0 to `count` - 1: all vectors of an index with the default ids.
     pub fn all(count: u64) -> Self {
         let mut set = Self::new();
         let whole = count / IDS_PER_PAGE;
@@ -41,7 +42,7 @@ impl IdSet {
         new
     }
 
-    /// Takes `id` out; says whether it was there.
+    /// Removes `id`; says whether it was there.
     pub fn remove(&mut self, id: u64) -> bool {
         let (number, word, bit) = place(id);
         let Some(page) = self.pages.get_mut(&number) else { return false };
@@ -65,7 +66,7 @@ impl IdSet {
         self.len
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -1,4 +1,4 @@
-//! [`VectorIndex`]: an embedding to its nearest neighbors.
+//! [`VectorIndex`]: finds the nearest neighbors of an embedding.
 
 #[cfg(feature = "faiss")]
 mod faiss;
@@ -26,7 +26,7 @@ pub use refine::Refine;
 /// A vector found by a search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Neighbor {
-    /// The vector's number: its place, from 0, unless it was added with another.
+    /// The vector's id: by default the number of vectors that were added before it.
     pub id: u64,
     /// Cosine similarity to the query, in [-1, 1]; higher is closer.
     pub score: f32,
@@ -42,25 +42,26 @@ impl Neighbor {
 /// Finds the nearest of many vectors.
 ///
 /// # Contract
-/// - One list a query, sorted by falling score, then by rising id, of at most `limit` neighbors.
-/// - A query of another dimension is [`Error::InvalidInput`](crate::Error::InvalidInput).
-/// - `limit` 0 and an empty index give empty lists; `limit` above [`count`](Self::count) gives all
-///   that the index can find.
+/// - One list per query, of at most `limit` neighbors, sorted by falling score, then by rising id.
+/// - A query of another dimension gives [`Error::InvalidInput`](crate::Error::InvalidInput).
+/// - If `limit` is 0 or the index is empty, the lists are empty. A `limit` above
+///   [`count`](Self::count) gives all vectors that the index can find.
 /// - The same call gives the same lists.
-/// - The thread that polls is not kept waiting: an index that computes does so on threads of its own.
+/// - A search does not block the polling thread: an index computes on threads of its own.
 #[async_trait]
 pub trait VectorIndex: Display + Debug + Send + Sync + 'static {
-    /// Values a vector.
+    /// Number of values of a vector.
     fn dim(&self) -> usize;
 
-    /// How many vectors there are. A remote index may fail to tell.
+    /// How many vectors there are. A remote index may fail to answer.
     async fn count(&self) -> Result<usize>;
 
     /// The `limit` nearest vectors of each query.
     async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>>;
 
-    /// The `limit` nearest of the vectors in `ids`; ids that the index does not hold are passed
-    /// over. Provided: searches wider until enough are among `ids`, at worst through all vectors.
+    /// The `limit` nearest of the vectors in `ids`; ids that the index does not hold are ignored.
+    /// The default implementation calls [`search`](Self::search) with rising limits until enough of
+    /// the results are in `ids`, at worst with the number of all vectors.
     async fn search_among(
         &self,
         queries: &[Embedding],

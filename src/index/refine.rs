@@ -1,4 +1,4 @@
-//! [`Refine`]: candidates of an approximate index to neighbors with exact scores.
+//! [`Refine`]: exact scores for the candidates of an approximate index.
 
 use std::fmt;
 
@@ -8,9 +8,8 @@ use crate::embedder::Embedding;
 use crate::index::{FlatIndex, IdSet, Neighbor, VectorIndex, check_dim};
 use crate::{Error, Result, pool};
 
-/// An index that proposes, and the vectors themselves that decide: each query's candidates are
-/// compared with it once more, exactly. The vectors may be a mapped file, which then is read only
-/// where candidates are.
+/// Takes candidates from an approximate index and ranks them by their exact scores, computed from
+/// the original vectors. The vectors may be in a mapped file: only the candidates' are read.
 #[derive(Clone, Debug)]
 pub struct Refine<I> {
     index: I,
@@ -19,10 +18,11 @@ pub struct Refine<I> {
 }
 
 impl<I: VectorIndex> Refine<I> {
-    /// Candidates of `index`, whose ids are their places in `vectors`.
+    /// Refines `index`, whose id `n` is the vector `n` of `vectors`.
     ///
     /// # Errors
-    /// [`Error::Incompatible`] when the dimensions differ, or `vectors` are fewer; those of `index`.
+    /// [`Error::Incompatible`] when the dimensions differ, or `vectors` has fewer vectors than
+    /// `index`; those of `index`.
     pub async fn new(index: I, vectors: FlatIndex) -> Result<Self> {
         let count = index.count().await?;
         let shape = |count, dim| format!("{count} x {dim} values");
@@ -37,13 +37,14 @@ impl<I: VectorIndex> Refine<I> {
         Ok(Self { index, vectors, factor: 4 })
     }
 
-    /// Candidates a neighbor that is wanted, at least 1; more find more, slower. Default: 4.
+    /// Candidates per wanted neighbor, at least 1: more give a better recall and take longer.
+    /// Default: 4.
     pub const fn with_factor(mut self, factor: usize) -> Self {
         self.factor = factor;
         self
     }
 
-    /// The index that proposes.
+    /// The approximate index.
     pub const fn index(&self) -> &I {
         &self.index
     }

@@ -1,4 +1,4 @@
-//! Parts and settings to a [`RagPipeline`] whose parts fit each other.
+//! [`RagPipelineBuilder`]: makes a [`RagPipeline`] from parts and settings that fit together.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl RagPipelineBuilder {
         self
     }
 
-    /// Who judges them.
+    /// What judges them.
     pub fn critic(mut self, critic: impl Critic) -> Self {
         self.critic = Some(Arc::new(critic));
         self
@@ -61,18 +61,18 @@ impl RagPipelineBuilder {
         self
     }
 
-    /// Who looks at each reference before it is used, and says whether it shows the concept that it
-    /// was found for. Only those are looked at that nothing else refuses, one after the other, until
-    /// there are enough; so [`RagConfig::candidates`] is the most questions a caption. Where the
-    /// prompt is all there is to look for, it is the concept.
+    /// A VLM that looks at each reference before it is used, and says whether it shows the concept
+    /// that it was found for. It sees references that passed all other checks, one after the other,
+    /// until there are enough; [`RagConfig::candidates`] bounds the questions per caption. If the
+    /// prompt itself is looked for ([`Fallback::RetrieveByPrompt`]), it is asked for the prompt.
     pub fn verifier(mut self, vlm: impl Vlm) -> Self {
         self.verifier = Some(Arc::new(vlm));
         self
     }
 
-    /// Refuses a reference that is not closer to its caption than the draft by at least `margin`,
-    /// as a difference of cosine similarities in [-2, 2]: it shows no more of the concept than the
-    /// generator knows already. Without a draft ([`Mode::AllConcepts`]) it refuses none.
+    /// Refuses a reference unless its cosine similarity to its caption exceeds that of the draft by
+    /// at least `margin`, in [-2, 2]. Other references show hardly more of the concept than what
+    /// the generator can draw already. Without a draft ([`Mode::AllConcepts`]) it refuses none.
     pub fn margin(mut self, embedder: impl Embedder, margin: f32) -> Self {
         self.margin_embedder = Some(Arc::new(embedder));
         self.config.margin = Some(margin);
@@ -91,7 +91,7 @@ impl RagPipelineBuilder {
         self
     }
 
-    /// What is compared with the gallery.
+    /// What images are retrieved by: caption, concept or prompt.
     pub const fn query(mut self, query: Query) -> Self {
         self.config.query = query;
         self
@@ -115,7 +115,7 @@ impl RagPipelineBuilder {
         self
     }
 
-    /// What becomes of a reference where the verifier says neither yes nor no.
+    /// Whether a reference is used if the verifier says neither yes nor no.
     pub const fn unclear(mut self, unclear: Unclear) -> Self {
         self.config.unclear = unclear;
         self

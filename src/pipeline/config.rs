@@ -1,4 +1,4 @@
-//! Every choice and number of the method, named; the defaults are the paper's.
+//! [`RagConfig`]: every setting of the loop, with the paper's values as defaults.
 
 use crate::critic::Query;
 use crate::{Error, Result};
@@ -14,34 +14,34 @@ const MAX_ROUNDS: usize = 100;
 pub struct RagConfig {
     /// When references are looked for.
     pub mode: Mode,
-    /// What is compared with the gallery: captions, or an ablation of the paper's table 3.
+    /// What images are retrieved by: captions, or an ablation of the paper's table 3.
     pub query: Query,
     /// What happens when the critic cannot say what is missing.
     pub fallback: Fallback,
-    /// How many times references are retrieved and an image is generated with them, 1 to 100. The
-    /// paper iterates once.
+    /// The most rounds of retrieval and generation, 1 to 100. The paper runs one.
     pub max_rounds: usize,
-    /// Whether the image of the last round is judged too. It costs one more critique and tells
-    /// whether the image matches; without it the last image is trusted to be the best. `None` does
-    /// so where there are several rounds.
+    /// Whether the critic also judges the image of the last round. Without that, the last image
+    /// counts as the best, and [`StopReason`](super::StopReason) does not tell whether it matches.
+    /// `None` judges it if there are several rounds.
     pub judge_last: Option<bool>,
-    /// The most concepts a round, at least 1. `None` takes as many as the conditioner has room for.
+    /// The most concepts per round, at least 1. `None` takes as many as the conditioner has
+    /// capacity for.
     pub max_concepts: Option<usize>,
     /// References taken for each caption, at least 1.
     pub references_per_caption: usize,
-    /// How many references are looked at for each caption before the ones that are too far off,
-    /// repeated or already tried are refused; at least `references_per_caption`.
+    /// How many references are retrieved for each caption, of which some may be refused; at least
+    /// `references_per_caption`.
     pub candidates: usize,
-    /// The lowest score of a reference that is used, in the retriever's unit (cosine similarity for
-    /// embeddings; all hits of the paper's experiments were above 0.26). `None` refuses none. The
-    /// unit is another one where the retriever re-ranks or fuses:
-    /// [`Threshold`](crate::retriever::Threshold) around the retrievers inside keeps theirs.
+    /// The lowest score of a reference that is used; `None` refuses none. It is compared with the
+    /// score of the outermost retriever. For embeddings that is cosine similarity (in the paper's
+    /// experiments, all references were above 0.26). If the retriever re-ranks or fuses, put a
+    /// [`Threshold`](crate::retriever::Threshold) around the inner retriever instead.
     pub threshold: Option<f32>,
-    /// By how much a reference must be closer to its caption than the draft is, as a difference of
-    /// cosine similarities in [-2, 2]; the embedder comes with
-    /// [`margin`](super::RagPipelineBuilder::margin). `None` compares nothing with the draft.
+    /// By how much a reference must be closer to its caption than the draft, as a difference of
+    /// cosine similarities in [-2, 2]. Set it with [`margin`](super::RagPipelineBuilder::margin),
+    /// which also takes the embedder. `None` does not compare references with the draft.
     pub margin: Option<f32>,
-    /// What becomes of a reference where the verifier says neither yes nor no.
+    /// Whether a reference is used if the verifier says neither yes nor no.
     pub unclear: Unclear,
 }
 
@@ -111,12 +111,12 @@ impl RagConfig {
     }
 }
 
-/// What becomes of a reference where the verifier says neither yes nor no, or declines.
+/// Whether a reference is used if the verifier says neither yes nor no, or refuses to answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Unclear {
-    /// It is not used: what is used was verified.
+    /// It is not used.
     #[default]
     Refuse,
     /// It is used, as it would be without a verifier.

@@ -1,14 +1,14 @@
-//! A candidate that was retrieved to what became of it: used, or refused and why.
+//! [`Hit`]: a retrieved reference that was used, or refused for a reason.
 
 use std::fmt;
 
 use crate::reference::{Caption, Provenance, Reference};
 
-/// A reference that was looked at.
+/// A retrieved reference, and whether it was used.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Hit {
-    /// What it was found for.
+    /// The caption that it was found for.
     pub caption: Caption,
     /// Where it comes from, its license and score.
     pub provenance: Provenance,
@@ -37,22 +37,23 @@ pub enum Refusal {
         /// The lowest score that is used.
         threshold: f32,
     },
-    /// Its score is no number.
+    /// Its score is NaN.
     NoScore,
     /// The same image already serves another caption, or the caller gave it.
     Duplicate,
     /// It was used in an earlier round, and did not help.
     AlreadyTried,
-    /// Better ones take every place there is.
+    /// References with better scores use up the capacity: the conditioner's, or
+    /// [`RagConfig::references_per_caption`](super::RagConfig::references_per_caption).
     NoRoom,
-    /// It is not closer to its caption than the draft by the margin: cosine similarities, in
-    /// [-1, 1].
+    /// It is not closer to its caption than the draft by the margin. The numbers are cosine
+    /// similarities, in [-1, 1].
     KnownAlready {
-        /// Of the caption and the reference.
+        /// Similarity of the caption and the reference.
         reference: f32,
-        /// Of the caption and the draft.
+        /// Similarity of the caption and the draft.
         draft: f32,
-        /// The least difference of a reference that is used.
+        /// The margin that the difference does not reach.
         margin: f32,
     },
     /// Its picture cannot be read or fetched, and

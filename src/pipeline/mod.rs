@@ -1,5 +1,5 @@
-//! [`RagPipeline`]: a prompt to an image that shows what the prompt asks for. One file a stage, in
-//! the order of the paper.
+//! [`RagPipeline`]: draws an image that shows what the prompt asks for. One file per stage of the
+//! paper.
 
 mod builder;
 mod caption;
@@ -39,8 +39,8 @@ pub use trace::{Parts, RagTrace, Record, Stage, StageTrace, StopReason, TracedIm
 
 use run::Run;
 
-/// The method: draft, critique, captions, retrieval, conditioned generation. Clones share the
-/// parts.
+/// The loop of the paper: draft, critique, captions, retrieval, conditioned generation. Clones
+/// share the parts.
 #[derive(Clone, Debug)]
 pub struct RagPipeline {
     generator: Arc<dyn Generator>,
@@ -54,12 +54,12 @@ pub struct RagPipeline {
 }
 
 impl RagPipeline {
-    /// Starts to collect parts.
+    /// Returns a builder, which collects the parts.
     pub fn builder() -> RagPipelineBuilder {
         RagPipelineBuilder::default()
     }
 
-    /// How the pipeline is set.
+    /// The settings.
     pub const fn config(&self) -> &RagConfig {
         &self.config
     }
@@ -128,20 +128,20 @@ impl Run<'_> {
     }
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RagOutcome {
-    /// The best image: one that matches, else the one that misses the fewest concepts, the later
-    /// one where two miss as many.
+    /// The best image: one that matches the prompt, or else the one that misses the fewest
+    /// concepts, or the latest of several such.
     pub image: Image,
-    /// The draft, where one was made.
+    /// The draft, if one was drawn.
     pub draft: Option<Image>,
-    /// The references that `image` was generated with; empty where it is the draft.
+    /// The references that `image` was generated with; empty if it is the draft.
     pub references: Vec<Reference>,
     /// Why the loop stopped.
     pub stop: StopReason,
-    /// Everything that happened.
+    /// The record of everything that happened.
     pub trace: RagTrace,
 }
 
@@ -154,8 +154,8 @@ pub struct RagError {
     pub stage: Stage,
     /// Why.
     pub source: Box<Error>,
-    /// Everything that happened up to there.
+    /// The record of everything that happened before the failure.
     pub trace: Box<RagTrace>,
-    /// The best image so far, where there is one.
+    /// The best image so far, if there is one.
     pub best: Option<Image>,
 }

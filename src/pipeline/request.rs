@@ -19,8 +19,8 @@ pub struct RagRequest {
     pub prompt: String,
     /// What it should not show.
     pub negative_prompt: Option<String>,
-    /// The caller's own images, each with its caption: they take slots before retrieved ones
-    /// (personalisation, appendix E.2).
+    /// The caller's own images, each with its caption (personalisation, appendix E.2). They count
+    /// towards the conditioner's capacity, before retrieved references.
     pub references: Vec<(Image, String)>,
     /// Seed of the draft and of every later image.
     pub seed: u64,

@@ -42,11 +42,12 @@ pub enum Event {
         /// The image.
         image: Image,
     },
-    /// The last event: what came of the request.
+    /// The last event: the result of the request.
     Done(Box<Result<RagOutcome, RagError>>),
 }
 
-/// The events of one request. It works while it is polled; dropping it cancels the request.
+/// The events of one request. The request is processed while the stream is polled; dropping the
+/// stream cancels it.
 #[must_use = "streams do nothing unless polled"]
 pub struct RagStream {
     events: UnboundedReceiver<Event>,
@@ -55,7 +56,7 @@ pub struct RagStream {
 }
 
 impl RagPipeline {
-    /// Makes one image and tells what happens on the way. The last event is [`Event::Done`].
+    /// Makes one image, as a stream of events. The last event is [`Event::Done`].
     pub fn stream(&self, request: impl Into<RagRequest>) -> RagStream {
         let (sender, events) = unbounded();
         let (pipeline, request) = (self.clone(), request.into());
@@ -68,8 +69,8 @@ impl RagPipeline {
     }
 
     /// Works through many requests, at most `concurrency` (at least 1) of them at a time, so that
-    /// the generator stays busy while a VLM thinks about other images. Results come as they finish,
-    /// each with the number of its request.
+    /// the generator stays busy while a VLM replies about other images. Results come in the order
+    /// in which they finish, each with the index of its request.
     pub fn run_many<R>(
         &self,
         requests: impl IntoIterator<Item = R, IntoIter: Send>,

@@ -1,4 +1,4 @@
-//! [`RagTrace`]: what each stage saw and returned, and how long it took; JSON behind `serde`.
+//! [`RagTrace`]: the record of one request: what each stage returned and how long it took.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub struct RagTrace {
     pub prompt: String,
     /// The seed of every image.
     pub seed: u64,
-    /// How the pipeline was set.
+    /// The settings of the pipeline.
     pub config: RagConfig,
     /// The parts, by their `Display`: each names what it wraps.
     pub parts: Parts,
@@ -28,7 +28,7 @@ pub struct RagTrace {
     pub stop: Option<StopReason>,
     /// The error that ended it.
     pub error: Option<String>,
-    /// From the request to its end.
+    /// The time from the request to its end.
     pub elapsed: Duration,
 }
 
@@ -60,9 +60,9 @@ pub struct StageTrace {
     pub round: usize,
     /// How long it took.
     pub elapsed: Duration,
-    /// What it saw and returned; `None` where it failed.
+    /// What it returned; `None` if it failed.
     pub record: Option<Record>,
-    /// What was said to a VLM in this stage, also where it failed.
+    /// The exchanges with a VLM in this stage, even if it failed.
     pub exchanges: Vec<Exchange>,
 }
 
@@ -105,7 +105,7 @@ impl fmt::Display for Stage {
     }
 }
 
-/// What one stage saw and returned.
+/// What one stage returned.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -121,12 +121,12 @@ pub enum Record {
     Captions {
         /// The retrieval captions.
         captions: Vec<Caption>,
-        /// Whether the critic could not say what is missing and the prompt stands in.
+        /// Whether the prompt is used because the critic could not say what is missing.
         fallback: bool,
     },
-    /// Every reference that was looked at, and what became of it.
+    /// Every reference that was considered, and whether it was used.
     Hits(Vec<Hit>),
-    /// The prompt with its references named.
+    /// The prompt with the captions of its references.
     Conditioned {
         /// The prompt to generate with.
         prompt: String,
@@ -139,13 +139,13 @@ pub enum Record {
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TracedImage {
-    /// What was asked for, the template applied.
+    /// The prompt of the generator, after the template was applied.
     pub prompt: String,
-    /// What was not wanted.
+    /// The negative prompt.
     pub negative_prompt: Option<String>,
     /// Seed of the starting noise.
     pub seed: u64,
-    /// What the references became, such as `tokens of …`.
+    /// The conditioning that was made of the references, such as `tokens of …`.
     pub conditioning: String,
     /// Denoising steps; `None` leaves them to the generator.
     pub steps: Option<usize>,
@@ -155,7 +155,7 @@ pub struct TracedImage {
     pub width: u32,
     /// In pixels.
     pub height: u32,
-    /// What may be meant otherwise, in words.
+    /// Warnings about settings that are probably a mistake.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub warnings: Vec<String>,
 }
@@ -191,7 +191,7 @@ pub enum StopReason {
     RoundLimit,
     /// Nothing was found, or every reference was refused.
     NoUsefulReference,
-    /// The caller's own references take every place: nothing can be added.
+    /// The caller's own references use up the conditioner's capacity: nothing can be added.
     NoRoom,
     /// The critic could not say what is missing, and [`Fallback::Stop`](super::Fallback::Stop)
     /// is set.
@@ -220,7 +220,7 @@ impl RagTrace {
         self.stages.iter().flat_map(|stage| &stage.exchanges)
     }
 
-    /// Every reference that was looked at, in order.
+    /// Every reference that was considered, in order.
     pub fn hits(&self) -> impl Iterator<Item = &Hit> {
         self.stages.iter().flat_map(|stage| match &stage.record {
             Some(Record::Hits(hits)) => hits.as_slice(),

@@ -1,12 +1,12 @@
-//! [`Caption`]: a missing concept to the words that it is looked for with.
+//! [`Caption`]: the words by which images of a missing concept are retrieved.
 
-/// What to look for: a stand-alone description of an image that shows one concept.
+/// What to look for: a description of an image that shows one concept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Caption {
-    /// The text that is compared with images.
+    /// The text that is compared with images, such as `a quetzal perched on a mossy branch`.
     pub text: String,
-    /// The missing concept that the caption explains.
+    /// The missing concept that the caption describes, such as `a quetzal`.
     pub concept: String,
 }
 

@@ -1,14 +1,14 @@
-//! [`Filter`]: the metadata of an image to whether it may be found.
+//! [`Filter`]: which images may be found, by their metadata.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 
 use crate::reference::Metadata;
 
-/// Which images may be found. Every clause must hold; without one, every image may.
+/// Which images may be found. Every clause must hold; without clauses, every image passes.
 ///
-/// What is not known of an image does not fulfil a clause: an image of unknown license is on no
-/// allow-list. Texts are compared exactly, upper and lower case included.
+/// Unknown metadata fulfils no clause: an image without a license does not pass
+/// [`licenses`](Self::licenses). Texts are compared exactly, including case.
 ///
 /// ```
 /// use imagerag::reference::{Filter, Metadata};
@@ -71,13 +71,13 @@ impl Filter {
         Self::default()
     }
 
-    /// Only images under one of `allowed`, such as `CC0-1.0`.
+    /// Only images under one of the licenses `allowed`, such as `CC0-1.0`.
     #[must_use]
     pub fn licenses<T: Into<String>>(self, allowed: impl IntoIterator<Item = T>) -> Self {
         self.with(Clause::License(allowed.into_iter().map(Into::into).collect()))
     }
 
-    /// Only images by one of `allowed`.
+    /// Only images by one of the authors `allowed`.
     #[must_use]
     pub fn authors<T: Into<String>>(self, allowed: impl IntoIterator<Item = T>) -> Self {
         self.with(Clause::Author(allowed.into_iter().map(Into::into).collect()))

@@ -1,7 +1,7 @@
 //! [`Metadata`]: what is known of an image besides its pixels.
 
-/// What is known of an image besides its pixels: what a [`Filter`](crate::reference::Filter)
-/// looks at.
+/// What is known of an image besides its pixels. A [`Filter`](crate::reference::Filter) compares
+/// it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -12,7 +12,7 @@ pub struct Metadata {
     pub author: Option<String>,
     /// Where it was first published.
     pub origin: Option<String>,
-    /// What it shows, as somebody or a VLM wrote it down.
+    /// What it shows, in the words of a person or a VLM.
     pub caption: Option<String>,
     /// Width in pixels, at least 1.
     pub width: Option<u32>,

@@ -45,11 +45,11 @@ impl Reference {
         })
     }
 
-    /// The pixels; `None` where they cannot be had and
-    /// [`Picture::skipping_unreadable`] says to go on without.
+    /// The pixels, or `None` if they cannot be read and the picture is marked with
+    /// [`Picture::skipping_unreadable`].
     ///
     /// # Errors
-    /// Those of [`image`](Self::image), where nothing says so.
+    /// Those of [`image`](Self::image), if the picture is not marked.
     pub async fn readable_image(&self) -> Result<Option<Image>> {
         match self.image().await {
             Err(_) if self.picture.skips_unreadable() => Ok(None),

@@ -1,4 +1,4 @@
-//! [`Picture`]: a file, the bytes of one, or an address to pixels, once somebody needs them.
+//! [`Picture`]: an image that is decoded when somebody needs its pixels.
 
 use std::fmt;
 #[cfg(feature = "image")]
@@ -15,11 +15,11 @@ use crate::pool;
 
 /// The picture of a reference: its pixels, or where to get them.
 ///
-/// Nothing is read or decoded before [`load`](Self::load) is called. Its clones then share the
-/// pixels, and no other picture does.
+/// Nothing is read or decoded before [`load`](Self::load) is called. Then all clones of the picture
+/// share the pixels.
 ///
-/// Two pictures are equal where both are decoded and their pixels are equal, and else where they
-/// come from one place: the same file, the same bytes, the same key.
+/// Two pictures are equal if both are decoded and their pixels are equal. Otherwise they are equal
+/// if they come from the same file, the same bytes or the same key.
 ///
 /// ```
 /// # use imagerag::{Image, reference::Picture};
@@ -81,8 +81,8 @@ impl Picture {
         Origin::Lazy(key.into(), Arc::new(move || load().boxed())).into()
     }
 
-    /// Marks a picture that may be missing: where it cannot be loaded, the next candidate is taken
-    /// in its place. Otherwise that is an error.
+    /// Marks a picture that may be missing. If it cannot be loaded, the pipeline takes the next
+    /// candidate instead; without the mark it returns an error.
     #[must_use]
     pub const fn skipping_unreadable(mut self) -> Self {
         self.skips_unreadable = true;
@@ -94,7 +94,7 @@ impl Picture {
         self.skips_unreadable
     }
 
-    /// The pixels, decoded beside the thread that polls and remembered. An error is not remembered.
+    /// The pixels. They are decoded on a thread of the crate and kept; an error is not kept.
     ///
     /// # Errors
     /// Those of [`Image::open`](crate::Image::open) and [`Image::decode`](crate::Image::decode), or
@@ -124,7 +124,7 @@ impl Picture {
         Ok(self.memory.image.get_or_init(|| image).clone())
     }
 
-    /// The pixels, where they are decoded already.
+    /// The pixels, if they are decoded already.
     pub fn loaded(&self) -> Option<&Image> {
         match &self.origin {
             Origin::Decoded(image) => Some(image),

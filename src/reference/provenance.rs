@@ -1,4 +1,4 @@
-//! [`Provenance`]: an image that was found to where it comes from, who found it and how well it fits.
+//! [`Provenance`]: where a retrieved image comes from, who found it and how well it fits.
 
 use std::fmt;
 
@@ -21,17 +21,16 @@ pub struct Provenance {
     pub score: f32,
     /// Place among the images found for the caption; 0 is the best.
     pub rank: usize,
-    /// What the retrievers inside `retriever` said of the image before its score and rank became
-    /// these, innermost first; empty where there is none inside.
+    /// The scores and ranks that the inner retrievers gave, if `retriever` wraps others; innermost
+    /// first. For `Rerank` around an `EmbeddingRetriever`, this has the cosine similarity.
     #[cfg_attr(feature = "serde", serde(default))]
     pub found_by: Vec<Finding>,
-    /// What else there is to know of how it was found, such as the reply of a model that
-    /// re-ranked.
+    /// Anything else about how it was found, such as the reply of a VLM that re-ranked.
     #[cfg_attr(feature = "serde", serde(default))]
     pub note: Option<String>,
 }
 
-/// What one retriever said of an image.
+/// The score and rank that one retriever gave an image.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Finding {
@@ -71,7 +70,7 @@ impl Finding {
 }
 
 impl Provenance {
-    /// An image from `source`, found by `retriever` at `rank` with `score`; nothing else is known.
+    /// An image from `source`, found by `retriever` at `rank` with `score`, without metadata.
     pub fn new(source: Source, retriever: impl ToString, score: f32, rank: usize) -> Self {
         Self {
             source,
@@ -84,7 +83,7 @@ impl Provenance {
         }
     }
 
-    /// The same with what is known of the image.
+    /// The same with this metadata.
     #[must_use]
     pub fn with_metadata(mut self, metadata: Metadata) -> Self {
         self.metadata = metadata;

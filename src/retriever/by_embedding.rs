@@ -1,4 +1,4 @@
-//! [`EmbeddingRetriever`]: captions to the images whose embeddings are the closest.
+//! [`EmbeddingRetriever`]: finds the images whose embeddings are closest to that of a caption.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub struct EmbeddingRetriever<E, I = FlatIndex> {
     catalog: Catalog,
 }
 
-/// A picture that could not be embedded, by its number in the catalog, and why.
+/// A picture that could not be embedded, and why.
 #[derive(Debug)]
 pub struct Skipped {
     /// The picture, by its source.
@@ -35,7 +35,8 @@ const BATCH: usize = 32;
 
 impl<E: Embedder> EmbeddingRetriever<E> {
     /// Embeds every picture of `catalog` into an exact index. Pictures that cannot be read are left
-    /// out and returned with the reason; `progress` hears how many of how many are done.
+    /// out and returned with the reason. `progress` is called with the number of pictures that are
+    /// done and that of all.
     ///
     /// # Errors
     /// Those of the embedder; [`Error::InvalidInput`] when no picture is left.

@@ -1,4 +1,4 @@
-//! [`Catalog`]: what a gallery holds, by number: the pictures with their origin and license.
+//! [`Catalog`]: a list of pictures with their metadata.
 
 #[cfg(all(feature = "image", feature = "serde"))]
 use crate::image::{EXTENSIONS, is_picture};
@@ -8,7 +8,7 @@ use crate::{Error, Result};
 #[cfg(all(feature = "image", feature = "serde"))]
 use std::path::{Path, PathBuf};
 
-/// One picture of a gallery.
+/// One picture of a catalog.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CatalogEntry {
@@ -33,13 +33,14 @@ impl CatalogEntry {
         Self::new(path.display().to_string(), Picture::file(path))
     }
 
-    /// The picture. What is decoded of it is not remembered in the catalog.
+    /// The picture. The catalog does not keep its pixels when it is decoded.
     pub fn picture(&self) -> Picture {
         self.picture.forgetful()
     }
 }
 
-/// The pictures of a gallery, numbered from 0.
+/// The pictures that an [`EmbeddingRetriever`](super::EmbeddingRetriever) searches, numbered from
+/// 0.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     entries: Vec<CatalogEntry>,

@@ -1,4 +1,4 @@
-//! [`Fuse`]: the lists of several retrievers to one list.
+//! [`Fuse`]: merges the lists of several retrievers into one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::{Error, Result};
 /// Cormack et al., 2009.
 const RRF_K: f32 = 60.0;
 
-/// Asks several retrievers at once and merges what they find; the paper takes the top 3 of CLIP and
-/// of SigLIP. An image that several find is one reference: images are the same where their sources
-/// or their pictures are equal, as far as that is known without decoding them. Equal scores stay in
+/// Asks several retrievers at once and merges their lists; the paper takes the top 3 of CLIP and of
+/// SigLIP. An image that several retrievers find becomes one reference. Two images are the same if
+/// their sources or their pictures are equal; nothing is decoded to find out. Equal scores stay in
 /// the order of the retrievers.
 ///
-/// Who found a reference, with which score and at which rank, is in
-/// [`Provenance::found_by`](super::Provenance::found_by).
+/// [`Provenance::found_by`](super::Provenance::found_by) says which retrievers found a reference,
+/// with which scores and ranks.
 #[derive(Clone, Debug)]
 pub struct Fuse {
     retrievers: Vec<Arc<dyn Retriever>>,
@@ -37,8 +37,8 @@ enum By {
 }
 
 impl Fuse {
-    /// Reciprocal rank fusion of the best `depth` of each retriever: the score is the sum over the
-    /// retrievers that found the image of weight / (60 + place), the first place being 1. With two
+    /// Reciprocal rank fusion of the best `depth` of each retriever. The score is the sum of weight
+    /// / (60 + rank) over the retrievers that found the image, ranks counted from 1. With two
     /// retrievers of weight 1 it is at most 2/61.
     ///
     /// # Errors
@@ -50,10 +50,10 @@ impl Fuse {
         Self::new(retrievers, depth, By::Rank)
     }
 
-    /// Fusion of the best `depth` of each retriever by score: the weighted mean over all retrievers
-    /// of the scores scaled to [0, 1] list by list, from the lowest of the list to the highest. An
-    /// image that was not found counts 0; in a list of one, or of equal scores, each counts 1. In
-    /// [0, 1].
+    /// Fusion of the best `depth` of each retriever by score. The scores of each list are scaled to
+    /// [0, 1], from its lowest to its highest score; if all are equal, to 1. The result is the
+    /// weighted mean over all retrievers, in [0, 1]; a retriever that did not find the image counts
+    /// as 0.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when there is no retriever or `depth` is 0.
@@ -100,9 +100,9 @@ impl Fuse {
         Ok(self)
     }
 
-    /// Goes on with the others where a retriever fails; which one and why is then in the note of
-    /// each reference. Where all of them fail, the error of the last one is returned. Without this
-    /// the first error is.
+    /// If a retriever fails, goes on with the others, and says which one failed and why in the note
+    /// of each reference. If all fail, the error of the last one is returned. Without this setting,
+    /// the first error is returned.
     #[must_use]
     pub const fn tolerating_failures(mut self) -> Self {
         self.tolerant = true;

@@ -1,4 +1,4 @@
-//! [`Retriever`]: captions to reference images.
+//! [`Retriever`]: finds reference images for captions.
 
 mod by_embedding;
 mod catalog;
@@ -32,13 +32,14 @@ pub use threshold::Threshold;
 /// Finds images that show what captions describe.
 ///
 /// # Contract
-/// - One list a caption, in the order of the captions.
-/// - Each list is sorted by falling score, holds at most `request.limit` references and no image twice;
-///   their `provenance.rank` counts from 0, their `caption` is the one they were found for.
+/// - One list per caption, in the order of the captions.
+/// - Each list is sorted by falling score. It holds at most `request.limit` references, and no
+///   image twice. `provenance.rank` counts from 0. `caption` is the one that the reference was
+///   found for.
 /// - The same call gives the same lists, ties included.
-/// - Nothing found is an empty list, not an error; `limit` 0 gives empty lists.
-/// - No picture is decoded for it, unless the order depends on what it shows: a reference is a
-///   candidate, and most candidates are refused unseen.
+/// - If nothing is found, the list is empty; that is no error. `limit` 0 gives empty lists.
+/// - Pictures are not decoded, unless the order depends on their pixels: the pipeline refuses most
+///   references without decoding them.
 #[async_trait]
 pub trait Retriever: Display + Debug + Send + Sync + 'static {
     /// The best references for each caption.
@@ -59,10 +60,10 @@ pub trait Retriever: Display + Debug + Send + Sync + 'static {
 pub struct RetrieveRequest {
     /// The captions, each looked for on its own.
     pub captions: Vec<Caption>,
-    /// The most references a caption.
+    /// The most references per caption.
     pub limit: usize,
-    /// Takes down every exchange with a model, such as a re-ranker's. A retriever that works on
-    /// another thread takes the request there.
+    /// Records every exchange with a VLM, such as a re-ranker's. If your retriever works on another
+    /// thread, move a clone of the request there.
     pub log: ExchangeLog,
 }
 
@@ -72,7 +73,7 @@ impl RetrieveRequest {
         Self { captions: captions.into(), limit, log: ExchangeLog::default() }
     }
 
-    /// Takes down exchanges in `log`.
+    /// Records exchanges in `log`.
     #[must_use]
     pub fn with_log(mut self, log: ExchangeLog) -> Self {
         self.log = log;

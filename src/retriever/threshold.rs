@@ -1,4 +1,4 @@
-//! [`Threshold`]: what a retriever finds to what it finds close enough.
+//! [`Threshold`]: leaves out references with a low score.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use crate::{Error, Result};
 
 /// A retriever whose references all have at least a given score.
 ///
-/// It states a threshold in the unit of the one retriever it is around, below a
-/// [`Rerank`](super::Rerank) or a [`Fuse`](super::Fuse) that gives scores of its own. What it leaves
-/// out is not seen by the pipeline; [`RagConfig::threshold`](crate::pipeline::RagConfig::threshold),
-/// in the unit of the outermost retriever, leaves a refusal in the trace.
+/// Use it inside a [`Rerank`](super::Rerank) or a [`Fuse`](super::Fuse), which give other scores,
+/// for a threshold on the scores of the inner retriever. The trace does not show what it leaves
+/// out. [`RagConfig::threshold`](crate::pipeline::RagConfig::threshold) compares the scores of the
+/// outermost retriever, and the trace shows its refusals.
 #[derive(Clone, Debug)]
 pub struct Threshold<R> {
     inner: R,
@@ -21,8 +21,7 @@ pub struct Threshold<R> {
 }
 
 impl<R: Retriever> Threshold<R> {
-    /// What `inner` finds with at least `score`, in its unit. A score that is no number is below
-    /// every threshold.
+    /// The references of `inner` whose score is at least `score`. NaN is below every threshold.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when `score` is not finite.

@@ -1,5 +1,5 @@
-//! For implementors: fakes of every part, and conformance suites that check a part of one's own
-//! against its contract.
+//! Fakes of every part for your tests, and conformance suites that check your own parts against the
+//! contracts of the traits.
 //!
 //! ```
 //! use futures::executor::block_on;

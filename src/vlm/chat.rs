@@ -1,10 +1,10 @@
-//! The conversation: messages with pictures, and the reply.
+//! The request to a VLM, a conversation with pictures, and the reply.
 
 use std::ops::Add;
 
 use crate::image::Image;
 
-/// A conversation that waits for the model's next message.
+/// A conversation, to which the model replies with the next message.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ChatRequest {
@@ -17,7 +17,7 @@ pub struct ChatRequest {
 }
 
 impl ChatRequest {
-    /// `messages` at temperature 0, with no limit of its own.
+    /// `messages` at temperature 0, without `max_tokens`.
     pub const fn new(messages: Vec<Message>) -> Self {
         Self { messages, temperature: 0.0, max_tokens: None }
     }
@@ -70,9 +70,10 @@ impl Message {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ChatReply {
-    /// The words; empty where the model declined.
+    /// The words; empty if the model refused.
     pub text: String,
-    /// Why the model declined, where it said so in a field of its own.
+    /// Why the model refused, if the service has a field for that. A refusal in plain words is in
+    /// `text`.
     pub refusal: Option<String>,
     /// The model that replied, where the service says.
     pub model: Option<String>,

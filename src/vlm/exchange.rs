@@ -1,4 +1,4 @@
-//! [`Exchange`]: one question to a model and its answer, taken down as it happens.
+//! [`Exchange`]: the record of one question to a model and its answer.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ pub struct Exchange {
     pub elapsed: Duration,
 }
 
-/// A message as it was said, its pictures counted.
+/// A message of an exchange, without its pictures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ExchangeMessage {
@@ -47,13 +47,13 @@ impl From<&Message> for ExchangeMessage {
     }
 }
 
-/// Takes down exchanges: what a part is asked with brings a log, and the part asks its model through
-/// [`ask`](Self::ask), on whichever thread. Clones write to the same log.
+/// Records exchanges. Requests to parts carry a log, and a part asks its model through
+/// [`ask`](Self::ask), on any thread. Clones write to the same log.
 #[derive(Clone, Debug, Default)]
 pub struct ExchangeLog(Arc<Mutex<Vec<Exchange>>>);
 
 impl ExchangeLog {
-    /// Asks `vlm`, and takes down the question and the answer, or why there was none. `purpose` says
+    /// Asks `vlm`, and records the question and the answer, or why there was none. `purpose` says
     /// what the question is for, such as `re-ranking`.
     ///
     /// # Errors
@@ -83,7 +83,7 @@ impl ExchangeLog {
         reply
     }
 
-    /// Hands out what was taken down so far, and starts anew.
+    /// Returns the exchanges that were recorded so far, and empties the log.
     pub fn take(&self) -> Vec<Exchange> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,4 +1,4 @@
-//! [`Limit`]: any [`Vlm`] to one that is asked a bounded number of things at once.
+//! [`Limit`]: bounds the number of concurrent calls of a [`Vlm`].
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use futures::lock::Mutex;
 use super::{ChatReply, ChatRequest, Vlm};
 use crate::{Error, Result};
 
-/// A model that answers at most so many calls at a time; further ones wait their turn. It keeps
-/// many prompts at once within what a service allows.
+/// A model that gets at most a given number of calls at the same time; further calls wait. Use it
+/// with [`run_many`](crate::RagPipeline::run_many) for a service with a limit of its own.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -31,7 +31,7 @@ pub struct Limit<V> {
 }
 
 impl<V: Vlm> Limit<V> {
-    /// Asks `inner` at most `calls` things at a time, at least 1.
+    /// At most `calls` calls of `inner` at the same time, at least 1.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when `calls` is 0.

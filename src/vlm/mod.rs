@@ -1,4 +1,4 @@
-//! [`Vlm`]: a conversation with pictures to the model's reply.
+//! [`Vlm`]: replies to a conversation with pictures.
 
 mod chat;
 mod exchange;
@@ -23,13 +23,13 @@ pub use limit::Limit;
 pub use openai::{OpenAiVlm, OpenAiVlmBuilder};
 pub use retry::Retry;
 
-/// A vision-language model that one can talk to.
+/// A vision-language model (VLM).
 ///
 /// # Contract
-/// - The reply answers the last message of the request; the conversation is in the request, the
-///   model keeps none of its own.
-/// - A model that declines gives an `Ok` reply with [`ChatReply::refusal`] set; an `Err` means that
-///   there was no reply.
+/// - The reply answers the last message of the request. The request holds the whole conversation;
+///   the model has no memory of earlier requests.
+/// - A model that refuses to answer gives an `Ok` reply with [`ChatReply::refusal`] set. `Err`
+///   means that there was no reply.
 #[async_trait]
 pub trait Vlm: Display + Debug + Send + Sync + 'static {
     /// Replies to a conversation.

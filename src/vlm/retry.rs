@@ -1,4 +1,4 @@
-//! [`Retry`]: any [`Vlm`] to one that asks again after a passing fault.
+//! [`Retry`]: repeats calls of a [`Vlm`] after transient errors.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use crate::net::retry::RetryPolicy;
 use crate::{Error, Result};
 
 /// A model that is asked again after a [transient](Error::is_transient) error: a time-out, a broken
-/// connection, too many requests, a server in trouble. Other errors are returned at once.
+/// connection, too many requests, an error of the server. Other errors are returned at once.
 ///
-/// Between two attempts it waits as long as the service asked ([`Error::Service::retry_after`]), or
-/// else `first_wait`, doubled with each attempt, of which a random half is left out so that many
-/// callers do not come back together. A service that asks for more than `max_wait` is not asked
-/// again: its error is returned at once, with the time in it.
+/// Between two attempts it waits as long as the service asked ([`Error::Service::retry_after`]). If
+/// the service did not say, it waits `first_wait`, doubled with each attempt up to `max_wait`, with
+/// jitter: a random share, at most half, is left out. If the service asks for more than `max_wait`,
+/// its error is returned at once, with the time in it.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]

@@ -37,7 +37,7 @@ struct Options {
     build: Build,
     /// Whether the search on a GPU is carried, which takes an hour to build.
     faiss: bool,
-    /// Whether fixtures and the embedded world are carried.
+    /// Whether fixtures and the tiny world are carried.
     checkout: bool,
 }
 

@@ -1,5 +1,4 @@
-//! [`OminiControl`]: a reference to the condition image that FLUX with OminiControl reads in its own
-//! sequence.
+//! [`OminiControl`]: prepares a reference as the condition image of FLUX with OminiControl.
 
 #[cfg(test)]
 mod tests;
@@ -24,38 +23,39 @@ const MAX_SIZE: u32 = 4096;
 const SIZE: u32 = 512;
 
 /// Prepares one reference for FLUX with an OminiControl adapter: the picture in the size that the
-/// adapter was trained with, and where its tokens stand. One concept and one reference for an image,
-/// as in the paper: the released adapters mix several subjects.
+/// adapter was trained with, and the position of its tokens. It takes one reference per image, as
+/// in the paper, because the released adapters mix up several subjects.
 ///
-/// FLUX itself encodes the picture; here it is cut and resized as the adapter's authors do, bit for
-/// bit as Pillow does it.
+/// The picture is cropped and resized as the adapter's authors do, with Pillow's results bit for
+/// bit. The generator encodes it.
 #[derive(Clone, Debug)]
 pub struct OminiControl {
     settings: OminiControlBuilder,
 }
 
-/// How a picture of any shape becomes the square condition.
+/// How a picture that is not square becomes the square condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConditionFit {
-    /// The square in its middle, resized: what the adapters' README asks for. Edges are lost.
+    /// Its center crop, resized, as the adapters' README asks for. Edges are lost.
     #[default]
     Crop,
-    /// All of it, resized to a square: what the adapters' notebooks do. Proportions are lost.
+    /// The whole picture, resized to a square, as the adapters' notebooks do. Proportions are lost.
     Stretch,
 }
 
 impl OminiControl {
-    /// For the `adapter` with its own settings, as [`builder`](Self::builder) tells them.
+    /// For `adapter`, with the defaults that [`builder`](Self::builder) describes.
     pub fn new(adapter: impl AsRef<Path>) -> Self {
         Self { settings: Self::builder(adapter) }
     }
 
-    /// Settings for the `adapter`: the file that the generator has, or its name without ending.
+    /// Settings for `adapter`: the file that the generator has loaded, or its name without
+    /// extension.
     ///
-    /// Known names have the position that they were trained with: `subject_512` stands to the right
-    /// of an image of 512 pixels (delta 0, 32). All others, and `subject_1024_beta`, stand to the
-    /// left of the image, as OminiControl's training does it: (0, -its tokens a side).
+    /// The default position is the one of the adapter's training. `subject_512` is to the right of
+    /// an image of 512 pixels: its position delta is (0, 32). All others, such as
+    /// `subject_1024_beta`, are to the left of the image: (0, -n) for a condition of n x n tokens.
     pub fn builder(adapter: impl AsRef<Path>) -> OminiControlBuilder {
         OminiControlBuilder {
             adapter: adapter_name(adapter.as_ref()),
@@ -73,7 +73,7 @@ impl OminiControl {
     }
 }
 
-/// Settings of [`OminiControl`]; [`build`](Self::build) ends them.
+/// Settings of [`OminiControl`]; [`build`](Self::build) makes it.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct OminiControlBuilder {
@@ -91,59 +91,60 @@ pub struct OminiControlBuilder {
 }
 
 impl OminiControlBuilder {
-    /// References for one image. Only 1 is right: [`build`](Self::build) refuses more.
+    /// References per image. Only 1 is possible: [`build`](Self::build) refuses other values.
     pub const fn with_capacity(mut self, references: usize) -> Self {
         self.capacity = references;
         self
     }
 
-    /// Width and height of the condition in pixels, whole tokens up to 4,096 pixels; 512 where
-    /// nothing is said. Its tokens grow with its square: 1,024 for 512 pixels.
+    /// Width and height of the condition in pixels, a multiple of the token's side, up to 4,096;
+    /// 512 by default. The number of tokens grows with the square: 1,024 for 512 pixels.
     pub const fn with_condition_size(mut self, pixels: u32) -> Self {
         self.size = pixels;
         self
     }
 
-    /// Pixels a side of one token, for checkpoints of another VAE than FLUX.1's, whose are 16.
+    /// The side of one token in pixels, for checkpoints with another VAE than FLUX.1's; 16 by
+    /// default.
     pub const fn with_pixels_per_token(mut self, pixels: u32) -> Self {
         self.pixels_per_token = pixels;
         self
     }
 
-    /// How a picture that is not square becomes so; its middle is cut out where nothing is said.
+    /// How a picture that is not square becomes the condition; [`ConditionFit`] names the default.
     pub const fn with_fit(mut self, fit: ConditionFit) -> Self {
         self.fit = fit;
         self
     }
 
-    /// Rows and columns that the condition's tokens are moved by, in tokens; see
+    /// The offset of the condition's position ids, in tokens; see
     /// [`ConditionImage::position_delta`].
     pub const fn with_position_delta(mut self, rows: i32, columns: i32) -> Self {
         self.position_delta = Some((rows, columns));
         self
     }
 
-    /// How far the condition's positions are stretched; see [`ConditionImage::position_scale`].
+    /// The factor of the condition's position ids; see [`ConditionImage::position_scale`].
     pub const fn with_position_scale(mut self, scale: f64) -> Self {
         self.position_scale = scale;
         self
     }
 
-    /// How strongly condition and image see each other: 0 means not at all, 1 as trained; see
+    /// How strongly condition and image attend to each other: 0 means not at all, 1 as trained; see
     /// [`ConditionImage::strength`].
     pub const fn with_strength(mut self, strength: f64) -> Self {
         self.strength = strength;
         self
     }
 
-    /// Which latents of the picture stand for it; a sample where nothing is said.
+    /// Which latents the VAE makes of the picture; a sample by default.
     pub const fn with_latents(mut self, latents: ConditionLatents) -> Self {
         self.latents = latents;
         self
     }
 
-    /// For an adapter that was trained with `independent_condition`: the condition attends to itself
-    /// alone, and is computed once for all steps. With any other adapter the images are others.
+    /// For an adapter that was trained with `independent_condition`: the condition attends only to
+    /// itself, and is computed once for all steps. Other adapters give wrong images with it.
     pub const fn with_independent_condition(mut self) -> Self {
         self.independent = true;
         self

@@ -25,11 +25,11 @@ pub struct Item {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Content {
-    /// They stay where they are, and are read from there.
+    /// They stay in this file or archive, and are read from there.
     At(Pixels),
-    /// The bytes of a picture file, which the gallery keeps.
+    /// The bytes of an image file, which the gallery stores.
     Bytes(Vec<u8>),
-    /// A picture, which the gallery keeps as PNG.
+    /// An image, which the gallery stores as PNG.
     Image(Image),
 }
 

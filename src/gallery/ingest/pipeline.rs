@@ -1,4 +1,4 @@
-//! [`Ingest`]: items to images of a gallery, decoded and embedded side by side, in bounded memory.
+//! [`Ingest`]: decodes and embeds images into a gallery, in parallel and in bounded memory.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,12 +16,12 @@ use crate::embedder::Embedder;
 use crate::gallery::{Fingerprint, Gallery, Rejected};
 use crate::{Error, Result};
 
-/// Takes images into a gallery, each once.
+/// Adds images to a gallery, each once.
 ///
 /// Threads read, hash, decode and resize images while earlier ones are embedded. An image whose
-/// content is in the gallery is neither decoded nor embedded, so that a build that was interrupted
-/// goes on where it stopped. What cannot be taken in is listed in the gallery with the reason, and
-/// costs nothing else.
+/// content is in the gallery is neither decoded nor embedded again, so that an interrupted build
+/// goes on where it stopped. An image that cannot be added is listed in the gallery with the
+/// reason, and the others are not affected.
 ///
 /// In memory are at most [`in_flight`](Self::in_flight) images at a time, each as the embedder's
 /// [`preprocess`](Embedder::preprocess) leaves it (150 KB for CLIP at 224 pixels), and on each thread one
@@ -65,8 +65,8 @@ const MAX_BYTES: u64 = 64 << 20;
 const MAX_PIXELS: u64 = 89_478_485;
 
 impl Ingest {
-    /// Takes images into `gallery`, in batches of 64, with a thread a core, and files of at most
-    /// 64 MiB and 89,478,485 pixels.
+    /// Adds images to `gallery`. By default in batches of 64, with one thread per core, and from
+    /// files of at most 64 MiB and 89,478,485 pixels (Pillow's limit).
     pub fn into(gallery: &Gallery) -> Self {
         Self {
             gallery: gallery.clone(),
@@ -77,7 +77,8 @@ impl Ingest {
         }
     }
 
-    /// Embeds with `embedder`, the gallery's own. Without one, every item must bring its embedding.
+    /// Embeds with `embedder`, which must be the gallery's. Without one, every item must have its
+    /// embedding.
     #[must_use]
     pub fn with_embedder(mut self, embedder: impl Embedder) -> Self {
         self.embedder = Some(Arc::new(embedder));
@@ -112,22 +113,22 @@ impl Ingest {
         self
     }
 
-    /// The most images that are in memory at a time: the batch that is embedded, the next one, and
-    /// one a thread.
+    /// The most images in memory at a time: the batch that is being embedded, the next one, and one
+    /// per thread.
     pub const fn in_flight(&self) -> usize {
         self.batch.saturating_mul(2).saturating_add(self.threads)
     }
 
-    /// Takes `items` in, in their order; `progress` hears of every batch that is acknowledged.
-    /// Dropping the future ends it, and waits for the change of the gallery that is under way: what
-    /// was acknowledged stays, and the threads stop behind the image they are at.
+    /// Adds `items`, in their order; `progress` is called after every acknowledged batch. Dropping
+    /// the future stops the work: it waits for the change of the gallery that is being written, and
+    /// each thread finishes its current image. Acknowledged images stay.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when the batch or the number of threads is 0;
     /// [`Error::Incompatible`] when the embedder is not the gallery's, or an item's embedding has
     /// another dimension; [`Error::Unavailable`] when the gallery has another writer; those of the
     /// embedder where it fails on every image of a batch; [`Error::Io`] when the disk is full.
-    /// What was acknowledged stays in any case.
+    /// Acknowledged images stay in any case.
     pub async fn run<I>(
         &self,
         items: I,

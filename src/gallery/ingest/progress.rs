@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// How far it is. What is counted here is acknowledged: it survives whatever happens next.
+/// The progress of [`Ingest::run`](super::Ingest::run). Only acknowledged images are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -16,17 +16,16 @@ pub struct IngestProgress {
     pub known: u64,
     /// Images that cannot be taken in; the gallery lists them with the reasons.
     pub rejected: u64,
-    /// Images in all, where the reader knows.
+    /// The number of all images, if the reader knows it.
     pub total: Option<u64>,
     /// The time since it began.
     pub elapsed: Duration,
-    /// The most images that were in memory at a time, with pixels that wait for their embedding to
-    /// be acknowledged.
+    /// The most images whose pixels were in memory at a time.
     pub most_in_flight: usize,
 }
 
 impl IngestProgress {
-    /// Images that are done with, whatever became of them.
+    /// The number of images that are done, whatever the result.
     pub const fn seen(&self) -> u64 {
         self.added + self.updated + self.known + self.rejected
     }

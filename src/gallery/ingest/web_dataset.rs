@@ -20,7 +20,7 @@ const MAX_TEXT: u64 = 4 << 20;
 /// The images of WebDataset shards: uncompressed `.tar` archives in which the members
 /// `000000123.jpg`, `000000123.txt` and `000000123.json`, one after the other, are one sample.
 ///
-/// The caption comes from `.txt`, everything else from `.json`. Nothing is unpacked: the pixels stay
+/// The caption comes from `.txt`, other metadata from `.json`. Nothing is unpacked: the pixels stay
 /// in the shard. A shard that is cut short loses what is behind the cut, and the image before it
 /// where its sample is not whole; links, devices, and names that lead out of the archive are
 /// refused; each is named. In memory is the table of one shard.

@@ -12,15 +12,16 @@ use crate::gallery::store::vectors::{self, Segment, Vectors};
 use crate::{Error, Result};
 
 impl GalleryWriter {
-    /// Gives the space of removed images back; says how many vectors went. The images that are left
-    /// are numbered anew, in their order. An index that was built is dropped.
+    /// Frees the disk space of removed images; returns how many vectors were removed. The other
+    /// images get new ids, in the same order. A saved index is deleted.
     ///
-    /// The new file is complete before the catalog changes over to it in one transaction. Searches
-    /// under way, in any process, end on the old file or begin again on the new one.
+    /// The catalog switches to the new file of vectors in one transaction, after that file is
+    /// complete. Searches that run meanwhile, in any process, finish on the old file or start again
+    /// on the new one.
     ///
     /// # Errors
-    /// [`Error::InvalidFile`] when a vector is not as it was written; [`Error::Io`] when the disk is
-    /// full. The gallery is then as before.
+    /// [`Error::InvalidFile`] when a vector is damaged; [`Error::Io`] when the disk is full. The
+    /// gallery is then unchanged.
     pub fn compact(&mut self) -> Result<u64> {
         let generation = self.state.generation + 1;
         let path = vectors::file(&self.folder, generation);

@@ -32,10 +32,10 @@ struct Extra {
 }
 
 impl Gallery {
-    /// Makes the collection `name` hold the images of this gallery under the same numbers: a new
-    /// one, with an index of the kind `index`, or the one of an earlier call, to which what is
-    /// missing is added and from which what is gone is removed. `progress` hears how many of how
-    /// many images are there.
+    /// Copies the images of this gallery, with their ids, to the collection `name`. A new
+    /// collection gets an index of the kind `index`. In the collection of an earlier call, missing
+    /// images are added and images that the gallery no longer has are removed. `progress` is called
+    /// with the number of images that are there and that of all.
     ///
     /// # Errors
     /// [`Error::Incompatible`] when the collection is of something else than a gallery of this
@@ -79,10 +79,10 @@ impl Gallery {
         Ok(index)
     }
 
-    /// Makes the gallery in `folder` hold the images of a collection that
-    /// [`to_milvus`](Self::to_milvus) made: a new one, or the one of an earlier call, to which what
-    /// is missing is added. Images are numbered anew, without gaps. `progress` hears how many of how
-    /// many images are there.
+    /// Copies the images of a collection that [`to_milvus`](Self::to_milvus) made to the gallery in
+    /// `folder`, which is created or, after an earlier call, gets the missing images. Images get
+    /// new ids, without gaps. `progress` is called with the number of images that are there and
+    /// that of all.
     ///
     /// # Errors
     /// [`Error::Incompatible`] when the collection, or the gallery in `folder`, is of something else;

@@ -14,9 +14,10 @@ const BATCH: usize = 256;
 const NEIGHBORS: usize = 16;
 
 impl Gallery {
-    /// The groups of images that are nearly the same: each is as close to another of its group as
-    /// `threshold`, a cosine similarity in (0, 1]. clip-retrieval takes 0.94. The largest picture
-    /// comes first in its group, then the earliest; the rest may be removed.
+    /// The groups of images that are nearly the same: the cosine similarity of each image to
+    /// another one of its group is at least `threshold`, in (0, 1]. clip-retrieval takes 0.94. In
+    /// each group the largest image comes first, and of equally large ones the earliest; keep the
+    /// first and remove the rest, for example.
     ///
     /// Every image is compared with every other: 350,000 of them take minutes.
     ///

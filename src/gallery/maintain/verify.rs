@@ -12,7 +12,7 @@ use crate::gallery::store::vectors::{self, Vectors};
 use crate::gallery::store::{acknowledged, manifest};
 use crate::{Error, Result};
 
-/// How closely a gallery is looked at.
+/// What [`Gallery::verify`] checks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Depth {
@@ -23,21 +23,21 @@ pub enum Depth {
     Pictures,
 }
 
-/// What was found out about a gallery.
+/// The result of [`Gallery::verify`].
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Verification {
-    /// Images whose record is as it was written.
+    /// The number of images with an undamaged record.
     pub images: usize,
-    /// Everything that is wrong; nothing, where the gallery is whole.
+    /// Everything that is wrong; empty if nothing is.
     pub problems: Vec<Error>,
 }
 
 impl Gallery {
     /// Compares everything in `folder` with its checksum, and looks for the pictures.
     ///
-    /// It goes on behind what is wrong, so that all of that is listed, and errs never: a gallery
-    /// that cannot be opened is one with a problem.
+    /// It does not stop at the first problem but lists all. It returns no error: that the gallery
+    /// cannot be opened is one of the problems.
     pub fn verify(folder: impl AsRef<Path>, depth: Depth) -> Verification {
         let mut found = Verification::default();
         let checked = found.check(folder.as_ref(), depth);

@@ -30,13 +30,13 @@ pub(in crate::gallery) struct Approximate {
 type Lacking = (Arc<IdSet>, Arc<IdSet>);
 
 impl Gallery {
-    /// This gallery, searched through `index`, which holds the vectors of the images `held` by their
-    /// numbers.
+    /// This gallery, searched through `index`, which holds the vectors of the images `held` by
+    /// their ids.
     ///
-    /// The index proposes, for each image that is wanted, four; the vectors themselves decide, so
-    /// that scores are exact. Images that it does not hold, such as those added since it was built,
-    /// are compared one by one; removed ones are passed over. Once the gallery is compacted, which
-    /// numbers the images anew, all are.
+    /// The index proposes four candidates for each image that is wanted; they are ranked by their
+    /// exact vectors, so that scores are exact. Images that are not in the index, such as those
+    /// added later, are searched exhaustively; removed ones are ignored. After the gallery was
+    /// compacted, which changes ids, all images are searched exhaustively.
     ///
     /// # Errors
     /// [`Error::Incompatible`] when `index` is of another dimension or holds images that never were.

@@ -1,4 +1,4 @@
-//! Queries to the images of a gallery that are the closest and may be found.
+//! [`Gallery::search`]: the images of a gallery that are closest to a query and pass a filter.
 
 pub(in crate::gallery) mod approximate;
 pub(in crate::gallery) mod index_note;
@@ -19,16 +19,16 @@ use crate::{Error, Result, pool};
 
 pub use retriever::{Fetch, GalleryRetriever};
 
-/// What to find.
+/// Options of [`Gallery::search`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SearchOptions {
-    /// The most images a query.
+    /// The most images per query.
     pub limit: usize,
     /// Which images may be found; every one by default.
     pub filter: Filter,
-    /// Cosine similarity, in (0, 1], from which on an image counts as the same as a better one and
-    /// is left out; no image is, by default.
+    /// Leaves out an image whose cosine similarity to a better one is at least this, in (0, 1]. By
+    /// default `None`, which leaves out none.
     pub near_duplicates: Option<f32>,
 }
 
@@ -45,8 +45,8 @@ impl SearchOptions {
         self
     }
 
-    /// No image whose cosine similarity to a better one is `threshold`, in (0, 1], or more.
-    /// clip-retrieval takes 0.94.
+    /// Leaves out an image whose cosine similarity to a better one is at least `threshold`,
+    /// in (0, 1]. clip-retrieval takes 0.94.
     #[must_use]
     pub const fn without_near_duplicates(mut self, threshold: f32) -> Self {
         self.near_duplicates = Some(threshold);
@@ -89,15 +89,15 @@ impl Reader {
 }
 
 impl Gallery {
-    /// The images whose embeddings are the closest to each query: sorted by falling score, then by
-    /// rising number.
+    /// The images whose embeddings are closest to each query, sorted by falling score, then by
+    /// rising id.
     ///
-    /// The first search compares the vectors with their checksums; so does one after vectors were
-    /// added, with those.
+    /// The first search takes longer, because it compares the vectors with their checksums. After
+    /// an addition, the next search checks the new vectors.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for a query of another dimension or a threshold outside its range;
-    /// [`Error::InvalidFile`] when a file of the gallery is not as it was written;
+    /// [`Error::InvalidFile`] when a file of the gallery is damaged;
     /// [`Error::Unavailable`] when the gallery changes faster than it can be searched.
     pub async fn search(
         &self,

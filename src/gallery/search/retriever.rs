@@ -1,4 +1,4 @@
-//! [`GalleryRetriever`]: captions to references from a gallery.
+//! [`GalleryRetriever`]: retrieves references from a gallery.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::reference::{Caption, Filter, Picture, Provenance, Reference, Source};
 use crate::retriever::{RetrieveRequest, Retriever};
 use crate::{Image, Result, pool};
 
-/// Gets the picture files that a gallery knows by their address alone.
+/// Downloads the images of which a gallery has only the address.
 #[async_trait]
 pub trait Fetch: fmt::Debug + Send + Sync + 'static {
-    /// The bytes of the picture file at `address`.
+    /// The bytes of the image file at `address`.
     async fn fetch(&self, address: &str) -> Result<Vec<u8>>;
 }
 
@@ -68,23 +68,24 @@ impl<E: Embedder> GalleryRetriever<E> {
         self
     }
 
-    /// Leaves out images whose cosine similarity to a better one is `threshold`, in (0, 1], or more.
+    /// Leaves out an image whose cosine similarity to a better one is at least `threshold`,
+    /// in (0, 1].
     #[must_use]
     pub const fn without_near_duplicates(mut self, threshold: f32) -> Self {
         self.options.near_duplicates = Some(threshold);
         self
     }
 
-    /// Gets pictures that are not on this machine through `fetch`.
+    /// Gets images that are not on this machine through `fetch`.
     #[must_use]
     pub fn with_fetch(mut self, fetch: impl Fetch) -> Self {
         self.fetch = Some(Arc::new(fetch));
         self
     }
 
-    /// Marks the pictures as [`Picture::skipping_unreadable`] does: a pipeline passes over those that
-    /// cannot be read or fetched, or are another by now, and takes the next best; otherwise they are
-    /// errors. Links die: galleries of addresses need this.
+    /// Marks the pictures as [`Picture::skipping_unreadable`] does. If one cannot be read or
+    /// fetched, or has changed since, the pipeline takes the next best; without this setting it
+    /// returns an error. Galleries of addresses need this, because links die.
     #[must_use]
     pub const fn skipping_unreadable(mut self) -> Self {
         self.skips_unreadable = true;

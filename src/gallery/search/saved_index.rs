@@ -15,10 +15,11 @@ use crate::{Error, Result};
 const BATCH: usize = 8192;
 
 impl Gallery {
-    /// Builds an index of all images and saves it in the gallery, in the place of one that was there
-    /// before. The index is mapped from its file.
+    /// Builds an index of all images and saves it in the gallery, replacing an earlier one. The
+    /// returned index is mapped from its file.
     ///
-    /// Images may come and go meanwhile and afterwards; see [`with_index`](Self::with_index).
+    /// Images may be added and removed meanwhile and afterwards; see
+    /// [`with_index`](Self::with_index).
     ///
     /// # Errors
     /// Those of [`FaissBuilder::train`] and [`search`](Self::search); [`Error::Io`] when the index
@@ -51,8 +52,8 @@ impl Gallery {
     /// The index that was saved last, mapped from its file.
     ///
     /// # Errors
-    /// [`Error::Io`] when there is none; [`Error::InvalidFile`] when it is not as it was written, or
-    /// when the gallery was compacted since: it is to be built anew.
+    /// [`Error::Io`] when there is none; [`Error::InvalidFile`] when it is damaged, or when the
+    /// gallery was compacted since: build it again.
     pub fn saved_index(&self) -> Result<FaissIndex> {
         let snapshot = Arc::clone(&self.reader()?.snapshot);
         let note = IndexNote::read(self.folder(), &snapshot)?;
@@ -65,7 +66,7 @@ impl Gallery {
         Ok(index)
     }
 
-    /// This gallery, searched through `index`, which is of its images; see
+    /// This gallery, searched through `index`, which was built from its images; see
     /// [`with_index`](Self::with_index).
     ///
     /// ```no_run

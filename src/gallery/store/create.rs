@@ -11,11 +11,11 @@ use crate::gallery::{Fingerprint, Gallery};
 use crate::{Error, Result};
 
 impl Gallery {
-    /// Makes an empty gallery of the vectors of one encoder in `folder`, which is not there yet or
-    /// empty.
+    /// Creates an empty gallery for the vectors of one encoder in `folder`, which must not exist or
+    /// be empty.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when there is something in `folder`; [`Error::Io`] when it cannot be
+    /// [`Error::InvalidInput`] when `folder` is not empty; [`Error::Io`] when it cannot be
     /// written.
     pub fn create(folder: impl AsRef<Path>, fingerprint: &Fingerprint) -> Result<Self> {
         let folder = folder.as_ref();

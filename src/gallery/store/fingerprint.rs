@@ -1,17 +1,16 @@
-//! [`Fingerprint`]: an encoder to what it makes of one text and one picture, by which another
-//! encoder is told from it.
+//! [`Fingerprint`]: identifies an encoder by its embeddings of one text and one picture.
 
 use std::fmt;
 
 use crate::embedder::{Embedder, EmbedderExt, Embedding};
 use crate::{Error, Image, Result};
 
-/// What tells the encoder of a gallery from another: not its name, which says nothing of weights,
-/// tokenizer and preprocessing, but how it embeds one text and one picture.
+/// Identifies the encoder of a gallery by its embeddings of one fixed text and one fixed picture. A
+/// name would say nothing of weights, tokenizer and preprocessing.
 ///
 /// The picture is fine-grained and not square, so that another resampling, cropping or
-/// normalisation shows; the text has capitals, an accent and digits, so that another tokenizer
-/// does.
+/// normalisation changes its embedding. The text has capitals, an accent and digits, so that
+/// another tokenizer changes its embedding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fingerprint {
     pub(crate) encoder: String,
@@ -30,8 +29,8 @@ impl Fingerprint {
     /// The fingerprint of `embedder`.
     ///
     /// # Errors
-    /// Those of the embedder; [`Error::Backend`] when it keeps its contract in number or dimension
-    /// of the embeddings not.
+    /// Those of the embedder; [`Error::Backend`] when it gives a wrong number of embeddings, or of
+    /// another dimension than it says.
     pub async fn of<E: Embedder + ?Sized>(embedder: &E) -> Result<Self> {
         let text = embedder.embed_text(TEXT).await?;
         let picture = embedder.embed_image(&picture()?).await?;
@@ -50,8 +49,8 @@ impl Fingerprint {
         })
     }
 
-    /// The fingerprint of vectors of `dim` values whose encoder is not at hand: its name alone is
-    /// compared, letter by letter.
+    /// The fingerprint of an encoder that is not at hand, for vectors of `dim` values. Only its
+    /// name is compared.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when `dim` is 0.
@@ -67,12 +66,12 @@ impl Fingerprint {
         &self.encoder
     }
 
-    /// Values an embedding.
+    /// Number of values of an embedding.
     pub const fn dim(&self) -> usize {
         self.dim
     }
 
-    /// Compares this fingerprint, a gallery's, with that of the encoder that is to be used on it.
+    /// Compares this fingerprint of a gallery with that of the encoder that you want to use on it.
     ///
     /// # Errors
     /// [`Error::Incompatible`] when they are not of one encoder; it names both.

@@ -8,12 +8,12 @@ use crate::gallery::{Entry, Gallery};
 use crate::{Error, Result};
 
 impl Gallery {
-    /// All images with their embeddings, in the order of their numbers, few of them in memory at a
-    /// time. Those added meanwhile may come or not.
+    /// All images with their embeddings, in the order of their ids, few of them in memory at a
+    /// time. Images that are added meanwhile may or may not come.
     ///
     /// # Errors
-    /// An item is [`Error::Unavailable`] when the gallery was compacted meanwhile: images have new
-    /// numbers, and the caller begins again; else those of [`open`](Self::open).
+    /// An item is [`Error::Unavailable`] when the gallery was compacted meanwhile, because images
+    /// then have new ids: begin again. Otherwise those of [`open`](Self::open).
     pub fn iter(&self) -> Result<impl Iterator<Item = Result<(Entry, Embedding)>> + use<>> {
         let gallery = self.clone();
         let snapshot = Arc::clone(&self.reader()?.snapshot);

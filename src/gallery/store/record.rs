@@ -1,4 +1,4 @@
-//! [`ImageRecord`]: an image as the catalog knows it: its content, its source, its pixels' place.
+//! [`ImageRecord`]: what the catalog stores of an image.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,18 +7,18 @@ use std::str::FromStr;
 use crate::reference::Metadata;
 use crate::{Error, Result};
 
-/// What an image is known by: the BLAKE3 hash of its file's bytes.
+/// The BLAKE3 hash of an image's file, which identifies the image.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContentHash([u8; 32]);
 
 impl ContentHash {
-    /// The hash of the bytes of a picture file, or of whatever else tells images apart where there
-    /// is no file, such as an address.
+    /// The hash of the bytes of an image file. If there is no file, hash something else that
+    /// identifies the image, such as its address.
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
-    /// A hash that was made before.
+    /// A hash from its bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -94,10 +94,10 @@ impl Pixels {
     }
 }
 
-/// An image as the catalog knows it.
+/// What the catalog stores of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageRecord {
-    /// What it is known by; no two images of a gallery have the same.
+    /// The hash of its content; no two images of a gallery have the same.
     pub hash: ContentHash,
     /// The path or address it was added from; no two images of a gallery have the same.
     pub source: String,
@@ -111,31 +111,31 @@ pub struct ImageRecord {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// The image's number: the row of its vector. It stays until the gallery is compacted.
+    /// The image's id: the row of its vector. It stays the same until the gallery is compacted.
     pub id: u64,
     /// What is known of it.
     pub record: ImageRecord,
 }
 
-/// What became of an image that was given to a gallery.
+/// The result of adding an image to a gallery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Added {
-    /// It is new, under this number.
+    /// It is new, with this id.
     New(u64),
-    /// Its content was there already, under this number. Where the source is the same too, what the
-    /// new record says of it is taken over.
+    /// Its content was there already, under this id. If the source is the same too, the metadata of
+    /// the new record is taken over.
     Known(u64),
-    /// Its source was there with other content, under `old`; that image is removed.
+    /// Its source was there with other content, as image `old`, which is now removed.
     Updated {
-        /// The new image's number.
+        /// The new image's id.
         id: u64,
-        /// The number of the one it replaces.
+        /// The id of the image that it replaces.
         old: u64,
     },
 }
 
 impl Added {
-    /// The number under which the image is found.
+    /// The id of the image.
     pub const fn id(self) -> u64 {
         match self {
             Self::New(id) | Self::Known(id) | Self::Updated { id, .. } => id,

@@ -16,8 +16,8 @@ const LOCK: &str = "writer.lock";
 
 /// A gallery, open for writing; see [`Gallery::writer`](super::Gallery::writer).
 ///
-/// A call changes the gallery as a whole or, when it fails, not at all. What has returned is on the
-/// disk and is never lost: a call blocks until it is there, and belongs on a thread that may.
+/// Each call is atomic: if it fails, nothing is changed. When it returns, the change is on the
+/// disk. A call blocks until then, so make it on a thread that may block.
 #[derive(Debug)]
 pub struct GalleryWriter {
     pub(crate) folder: PathBuf,
@@ -64,7 +64,7 @@ impl GalleryWriter {
         })
     }
 
-    /// Adds images with their embeddings; says of each what became of it.
+    /// Adds images with their embeddings; returns the result for each.
     ///
     /// # Errors
     /// [`Error::InvalidInput`], which names the image, for an embedding of another dimension, a
@@ -115,14 +115,14 @@ impl GalleryWriter {
         })
     }
 
-    /// Removes images; says how many there were of those numbers.
+    /// Removes images; returns how many of `ids` there were.
     pub fn remove(&mut self, ids: &[u64]) -> Result<usize> {
         self.change(|change| {
             ids.iter().try_fold(0, |count, &id| Ok(count + usize::from(change.remove(id)?)))
         })
     }
 
-    /// Replaces what is known of images. A caption that a VLM wrote later is kept so.
+    /// Replaces the metadata of images, for example to store captions that a VLM wrote.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when there is no such image, or as for [`add`](Self::add).
@@ -153,7 +153,8 @@ impl GalleryWriter {
         })
     }
 
-    /// Lists images that could not be added, until one of the same source is.
+    /// Puts images on the list of those that could not be added. An image is taken off the list
+    /// when one from the same source is added.
     pub fn reject(&mut self, rejected: &[Rejected]) -> Result<()> {
         self.change(|change| {
             change.changed |= !rejected.is_empty();
@@ -161,12 +162,12 @@ impl GalleryWriter {
         })
     }
 
-    /// The image with this content, where there is one: it need not be embedded again.
+    /// The image with this content, if there is one: it need not be embedded again.
     pub fn by_hash(&self, hash: &ContentHash) -> Result<Option<Entry>> {
         self.catalog.by_hash(hash)
     }
 
-    /// The image from this source, where there is one.
+    /// The image from this source, if there is one.
     pub fn by_source(&self, source: &str) -> Result<Option<Entry>> {
         self.catalog.by_source(source)
     }

@@ -17,7 +17,7 @@ const MAX_SEQUENCE_LENGTH: usize = 512;
 /// Latents a side where nobody asks for a size. diffusers, `FluxPipeline.default_sample_size`.
 const DEFAULT_LATENTS: u32 = 128;
 
-/// Settings of [`Flux`]; [`load`](Self::load) ends them.
+/// Settings of [`Flux`]; [`load`](Self::load) makes it.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct FluxBuilder {
@@ -49,43 +49,43 @@ impl FluxBuilder {
         negative: "; counts with [`true_cfg_scale`](Self::true_cfg_scale) above 1."
     }
 
-    /// Reads a reference through OminiControl's LoRA in `file`, such as `subject_512.safetensors`,
-    /// whose name is the adapter's. May be called for several; each request names one.
+    /// Loads OminiControl's LoRA in `file`, such as `subject_512.safetensors`, to read references.
+    /// The adapter's name is the file's without extension. You may load several; each request names
+    /// one.
     pub fn omini_control(mut self, file: impl AsRef<Path>) -> Self {
         self.adapters.push(file.as_ref().to_owned());
         self
     }
 
-    /// Steps, guidance and prompt length of a use; where nothing is said, those of FLUX.1-dev for
-    /// a checkpoint that is told its guidance, and those of FLUX.1-schnell for any other.
+    /// Steps, guidance and prompt length together. By default [`FluxPreset::Dev`] for a checkpoint
+    /// with `guidance_embeds` in its config, and [`FluxPreset::Schnell`] for any other.
     pub const fn preset(mut self, preset: FluxPreset) -> Self {
         self.preset = Some(preset);
         self
     }
 
-    /// Width and height in pixels where a request asks for none; 1,024 each for FLUX.1 where nothing
-    /// is said.
+    /// Width and height in pixels if a request names none; by default 1,024 each for FLUX.1.
     pub const fn size(mut self, width: u32, height: u32) -> Self {
         self.size = Some((width, height));
         self
     }
 
-    /// Tokens of a prompt that T5 reads, its end included, 1 to 512; the preset's where nothing is
-    /// said. Shorter prompts are filled up to it, so that the image depends on it: diffusers takes
-    /// 512 for every checkpoint.
+    /// Tokens of a prompt that T5 reads, end token included, 1 to 512; the preset's by default.
+    /// Shorter prompts are padded to this length, so the image depends on it. diffusers takes 512
+    /// for every checkpoint.
     pub const fn max_sequence_length(mut self, tokens: usize) -> Self {
         self.max_sequence_length = Some(tokens);
         self
     }
 
-    /// Classifier-free guidance away from the negative prompt, at the price of a second pass in
-    /// every step: 1, which is off, where nothing is said; more than 1 strengthens.
+    /// Classifier-free guidance with the negative prompt (diffusers' `true_cfg_scale`), which needs
+    /// a second pass in every step. 1, the default, is off; more than 1 strengthens.
     pub const fn true_cfg_scale(mut self, scale: f64) -> Self {
         self.true_cfg_scale = scale;
         self
     }
 
-    /// Where the large networks are while they are not needed; on the device where nothing is said.
+    /// Where the large networks are while they are not needed; on the device by default.
     pub const fn offload(mut self, offload: Offload) -> Self {
         self.offload = offload;
         self

@@ -30,28 +30,27 @@ pub use builder::FluxBuilder;
 pub use offload::Offload;
 pub use preset::FluxPreset;
 
-/// FLUX.1 on libtorch, schnell and dev. One model is resident, on a thread of its own. Requests of
-/// one call that agree in size, steps, guidance and all of their condition but its picture are drawn
-/// as one batch where memory allows, each as it would be alone to 1/255; see
-/// [`batch_pixels`](FluxBuilder::batch_pixels).
+/// FLUX.1 on libtorch, schnell and dev. The model has a thread of its own. Requests of one call
+/// that agree in size, steps, guidance and all of their condition except its picture are drawn as
+/// one batch; see [`batch_pixels`](FluxBuilder::batch_pixels).
 ///
 /// In f32 on the CPU a seed gives the image that diffusers' `FluxPipeline` gives with
 /// `torch.Generator("cpu").manual_seed(seed)`.
 ///
 /// With [`omini_control`](FluxBuilder::omini_control) it takes a
 /// [`ConditionImage`](crate::conditioner::ConditionImage). A seed then gives the image of
-/// OminiControl's own program after `torch.manual_seed(seed)`: the starting noise is drawn first, then
-/// the noise of the condition's latents, where a sample is asked for.
+/// OminiControl's own program after `torch.manual_seed(seed)`: the starting noise is drawn first,
+/// then the noise to sample the condition's latents.
 ///
-/// Of a prompt that is longer than the text encoders read (77 tokens for CLIP,
-/// [`max_sequence_length`](FluxBuilder::max_sequence_length) for T5), the rest is left
-/// out. The states of the latest prompts are kept.
+/// A prompt is cut to the tokens that the text encoders read: 77 for CLIP,
+/// [`max_sequence_length`](FluxBuilder::max_sequence_length) for T5. The encodings of the latest
+/// prompts are kept.
 ///
-/// A checkpoint that is told its guidance (FLUX.1-dev) takes any
-/// [`guidance_scale`](crate::generator::GenerateRequest::guidance_scale) as the number it is, and one that is not
-/// (FLUX.1-schnell) refuses one above 1. A
-/// [`negative_prompt`](crate::generator::GenerateRequest::negative_prompt) is refused unless
-/// [`true_cfg_scale`](FluxBuilder::true_cfg_scale) says how much it counts.
+/// FLUX.1-dev takes the request's
+/// [`guidance_scale`](crate::generator::GenerateRequest::guidance_scale) as an input of the network
+/// (`guidance_embeds` in its config). FLUX.1-schnell has no such input: a scale above 1 is an
+/// error. A [`negative_prompt`](crate::generator::GenerateRequest::negative_prompt) is an error
+/// unless [`true_cfg_scale`](FluxBuilder::true_cfg_scale) is above 1.
 ///
 /// ```no_run
 /// # async fn draw() -> imagerag::Result<()> {

@@ -7,24 +7,25 @@ use tch::{Device, Kind};
 use crate::Result;
 use crate::models::common::weights::Weights;
 
-/// Where FLUX's text encoders are while it draws, and its transformer while it reads a prompt it
-/// does not know: the large networks, which are never needed at the same time. The VAE, which is
-/// small, stays on the device. `docs/weights.md` has the memory of each.
+/// Where FLUX's large networks are while they are not needed: the text encoders while it draws, and
+/// the transformer while it encodes a new prompt. The VAE is small and stays on the device.
+/// `docs/weights.md` lists the memory of each.
 ///
-/// What leaves a GPU stays with libtorch's allocator, for its next tensors: other programs do not
-/// see it free. The environment variable `PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True` keeps
-/// such memory from being cut into pieces that are too small.
+/// GPU memory that a network frees stays in libtorch's caching allocator: other programs do not see
+/// it as free. The environment variable `PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True` reduces
+/// fragmentation of that memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Offload {
-    /// Everything stays on the device: the fastest, and the most memory there.
+    /// Everything stays on the device. This is fastest and needs the most device memory.
     #[default]
     None,
-    /// What is not needed leaves for host memory, which holds all of it: pinned for a GPU; on the
-    /// CPU in the memory-mapped files, which must not be written to while the generator lives.
+    /// The networks are kept in pinned host memory and copied to the GPU when they are needed. If
+    /// the device is the CPU, they are used from the memory-mapped files, which must not be written
+    /// to while the generator lives.
     Cpu,
-    /// What is not needed is dropped, and read again from its memory-mapped files. They must not
-    /// change while the generator lives.
+    /// A network that is not needed is dropped, and read again from its files. They must not change
+    /// while the generator lives.
     Disk,
 }
 

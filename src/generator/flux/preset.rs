@@ -1,4 +1,4 @@
-//! A use of FLUX to its number of steps, guidance and prompt length.
+//! [`FluxPreset`]: steps, guidance and prompt length that belong together.
 
 /// Settings that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +28,7 @@ impl FluxPreset {
         }
     }
 
-    /// What the network is told of how much the prompt counts; `None` where it is told nothing.
+    /// The guidance, an input of the network; `None` if the network has no such input.
     pub const fn guidance_scale(self) -> Option<f64> {
         match self {
             Self::Dev => Some(3.5),

@@ -28,16 +28,15 @@ use model::{Model, Sizes};
 /// Steps and guidance where nobody asks for any. diffusers, `StableDiffusionXLPipeline.__call__`.
 const DEFAULTS: (usize, f64) = (50, 5.0);
 
-/// Stable Diffusion XL on libtorch. One model is resident, on a thread of its own: with references
-/// and without. Requests of one call that agree in size, steps, guidance and the strength of their
-/// references are drawn as one batch where memory allows, each as it would be alone to 1/255; see
-/// [`batch_pixels`](SdxlBuilder::batch_pixels).
+/// Stable Diffusion XL on libtorch. One model on a thread of its own draws with references and
+/// without. Requests of one call that agree in size, steps, guidance and the strength of their
+/// references are drawn as one batch; see [`batch_pixels`](SdxlBuilder::batch_pixels).
 ///
 /// In f32 on the CPU a seed gives the image that diffusers' `StableDiffusionXLPipeline` gives with
 /// `torch.Generator("cpu").manual_seed(seed)`. No watermark is added.
 ///
-/// Of a prompt that is longer than the text encoders read (77 tokens), the rest is left out. The
-/// states of the latest prompts are kept, so that a draft and its final image share them.
+/// A prompt is cut to the 77 tokens that the text encoders read. The encodings of the latest
+/// prompts are kept, so that a draft and its final image share them.
 ///
 /// ```no_run
 /// # async fn draw() -> imagerag::Result<()> {
@@ -74,7 +73,7 @@ impl Sdxl {
     }
 }
 
-/// Settings of [`Sdxl`]; [`load`](Self::load) ends them.
+/// Settings of [`Sdxl`]; [`load`](Self::load) makes it.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SdxlBuilder {
@@ -97,28 +96,27 @@ impl SdxlBuilder {
         self
     }
 
-    /// Another scheduler than the checkpoint's own, with the checkpoint's settings.
+    /// Another scheduler than the checkpoint's, with the settings of the checkpoint's scheduler.
     pub const fn scheduler(mut self, kind: SchedulerKind) -> Self {
         self.scheduler = Some(kind);
         self
     }
 
-    /// Draws as if for a training image of this size in pixels, before it was scaled and cropped;
-    /// the size of the image where nothing is said. Small ones make blurred images.
+    /// SDXL's micro-conditioning `original_size`, in pixels: the size of a training image before it
+    /// was scaled. By default the size of the image. Small values make blurred images.
     pub const fn original_size(mut self, width: u32, height: u32) -> Self {
         self.sizes.original = Some((width, height));
         self
     }
 
-    /// Draws as if this many pixels of the training image were cut off; 0 and 0, for objects in the
-    /// middle, where nothing is said.
+    /// SDXL's micro-conditioning `crops_coords_top_left`, in pixels: how much of a training image
+    /// was cropped. By default 0 and 0, which gives centered objects.
     pub const fn crop(mut self, left: u32, top: u32) -> Self {
         self.sizes.crop = (left, top);
         self
     }
 
-    /// The size in pixels that the network is told to draw; the size of the image where nothing is
-    /// said.
+    /// SDXL's micro-conditioning `target_size`, in pixels. By default the size of the image.
     pub const fn target_size(mut self, width: u32, height: u32) -> Self {
         self.sizes.target = Some((width, height));
         self

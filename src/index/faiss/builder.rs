@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// (`ClusteringParameters::max_points_per_centroid`).
 const VECTORS_PER_CENTROID: usize = 256;
 
-/// Makes a [`FaissIndex`]; by [`FaissIndex::builder`].
+/// Makes a [`FaissIndex`]; [`FaissIndex::builder`] returns it.
 #[derive(Clone, Debug)]
 pub struct FaissBuilder {
     dim: usize,
@@ -26,39 +26,41 @@ impl FaissBuilder {
         Self { dim, factory: factory.to_owned(), sample: None, seed: 0, parameters: Vec::new() }
     }
 
-    /// Trains on `count` vectors drawn from all. Default: 256 a centroid, as many as FAISS uses.
+    /// Trains on a random sample of `count` vectors. Default: 256 per centroid, the most that FAISS
+    /// uses.
     pub const fn sample(mut self, count: usize) -> Self {
         self.sample = Some(count);
         self
     }
 
-    /// Draws the sample by `seed`. Default: 0.
+    /// The seed of the random sample. Default: 0.
     pub const fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Inverted lists that a search visits, from 1 (FAISS' default) to all; more find more, slower.
+    /// How many inverted lists a search visits, from 1 (FAISS' default) to all: more give a better
+    /// recall and take longer.
     pub fn nprobe(mut self, nprobe: usize) -> Self {
         self.parameters.push(("nprobe", nprobe));
         self
     }
 
-    /// Candidates that a search keeps while it walks HNSW's graph; more find more, slower. FAISS'
-    /// default: 16.
+    /// HNSW's `efSearch`, the number of candidates that a search keeps: more give a better recall
+    /// and take longer. FAISS' default: 16.
     pub fn ef_search(mut self, ef_search: usize) -> Self {
         self.parameters.push(("efSearch", ef_search));
         self
     }
 
-    /// Candidates kept while HNSW's graph is built; more make a better graph, slower. FAISS'
-    /// default: 40.
+    /// HNSW's `efConstruction`, the number of candidates while the graph is built: more give a
+    /// better graph and take longer. FAISS' default: 40.
     pub fn ef_construction(mut self, ef_construction: usize) -> Self {
         self.parameters.push(("efConstruction", ef_construction));
         self
     }
 
-    /// An empty index of a type that learns nothing from its vectors: `Flat`, `HNSW32`.
+    /// An empty index of a type that needs no training: `Flat`, `HNSW32`.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when the dimension, the factory string or a parameter is wrong, or

@@ -23,12 +23,12 @@ const MAGIC: &[u8; 16] = b"imagerag-faiss-1";
 const FOOTER: usize = 2 * 8 + 2 * 32 + MAGIC.len();
 
 impl FaissIndex {
-    /// Writes the index. The file takes its place when it is whole; until then one that was there
-    /// before stays. Python's `faiss.read_index` reads it too.
+    /// Writes the index. A file that was there before is replaced once the new one is complete.
+    /// Python's `faiss.read_index` reads the file too.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be written, also on a full disk; [`Error::Backend`] with
-    /// FAISS' words when it has no such file for this type of index.
+    /// FAISS' words when it cannot write this type of index.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         write_atomically(path, |file| self.write_to(file, path))
@@ -50,7 +50,7 @@ impl FaissIndex {
         file.write_all(&[state, footer].concat()).map_err(io)
     }
 
-    /// Reads an index into memory, once every byte of the file has proved to be as it was written.
+    /// Reads an index into memory, after it has compared the file with its checksum.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be read; [`Error::InvalidFile`] when it is cut short,
@@ -59,8 +59,9 @@ impl FaissIndex {
         read(path.as_ref(), false, true)
     }
 
-    /// Maps an index: vectors and graph stay in the file, which must not be changed, and are read as
-    /// searches need them. Every byte is checked first. It can be searched, not changed.
+    /// Maps an index into memory: vectors and graph stay in the file and are read as searches need
+    /// them. The file is compared with its checksum first, and must not be changed afterwards. The
+    /// index can be searched, but not changed.
     ///
     /// # Errors
     /// Those of [`open`](Self::open).
@@ -68,9 +69,9 @@ impl FaissIndex {
         read(path.as_ref(), true, true)
     }
 
-    /// Like [`open_mapped`](Self::open_mapped), but of FAISS' bytes only the number is checked: for
-    /// files too large to read. A bit that flipped among them may give wrong results or end the
-    /// process.
+    /// Like [`open_mapped`](Self::open_mapped), but checks only the length of FAISS' bytes and not
+    /// their checksum, for files that take too long to read. A damaged file may then give wrong
+    /// results or end the process.
     ///
     /// # Errors
     /// Those of [`open`](Self::open).

@@ -184,7 +184,7 @@ fn devices() -> (usize, Option<String>) {
 }
 
 impl FaissIndex {
-    /// GPUs that FAISS can use.
+    /// The number of GPUs that FAISS can use.
     pub fn gpu_count() -> usize {
         devices().0
     }
@@ -198,22 +198,22 @@ impl FaissIndex {
     }
 
     /// A copy of the index in the memory of GPUs, numbered from 0, for `Flat`, `IVF…,Flat`,
-    /// `IVF…,SQ8` and `IVF…,PQ…`, also behind `OPQ…` and `PCA…`.
+    /// `IVF…,SQ8` and `IVF…,PQ…`, also after `OPQ…` and `PCA…`.
     ///
-    /// It keeps the index on the CPU, which answers what GPUs cannot: more than 2,047 neighbors,
-    /// filters that leave too few vectors, lists that gave too few, equal scores where a list is cut.
-    /// So every search gives what it would give on the CPU, but for the last digits of scores; those of
-    /// product quantizers with more than 48 codes a vector differ in the fourth digit, because a GPU
-    /// keeps their tables in half precision.
+    /// The copy also keeps the index on the CPU, which answers what GPUs cannot: more than 2,047
+    /// neighbors, filters that leave too few vectors, inverted lists that hold too few, and equal
+    /// scores where a list is cut. So a search gives the results of the CPU, except for the last
+    /// digits of scores. With more than 48 codes per vector (`PQ64`), the fourth digit differs,
+    /// because a GPU keeps the lookup tables in half precision.
     ///
-    /// Searches take turns. The copy cannot be changed, but for
-    /// [`set_nprobe`](Self::set_nprobe), up to 2,048, which replicas on several GPUs do not take
-    /// either. FAISS reserves up to 1.5 GB of each GPU for each copy, to work with.
+    /// Searches run one after another. The copy cannot be changed. Only
+    /// [`set_nprobe`](Self::set_nprobe) works, up to 2,048, and not for replicas on several GPUs.
+    /// FAISS reserves up to 1.5 GB of working memory per copy on each GPU.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when there is no such GPU: `self` searches on, on the CPU;
-    /// [`Error::InvalidInput`] when there are no `devices`; [`Error::Backend`] when FAISS cannot bring
-    /// this type of index to a GPU, or not into its memory.
+    /// [`Error::Unavailable`] when there is no such GPU (`self` still works on the CPU);
+    /// [`Error::InvalidInput`] when there are no `devices`; [`Error::Backend`] when FAISS cannot
+    /// copy this type of index to a GPU, or the GPU's memory is too small.
     pub fn to_gpus(&self, devices: &[usize], sharding: Sharding) -> Result<Self> {
         if devices.is_empty() {
             return Err(Error::invalid_input("devices", "at least 1 GPU", 0));

@@ -42,18 +42,17 @@ use handle::{Handle, Lists};
 ///
 /// - Clones share the index; changing one of them copies it first, which FAISS cannot do with every
 ///   type.
-/// - Searches run at the same time on as many threads as call; FAISS splits each over
-///   `OMP_NUM_THREADS` more.
+/// - Any number of searches run in parallel; FAISS runs each on up to `OMP_NUM_THREADS` threads.
 /// - Equal scores are listed by rising id, also where the list is cut. The same call gives the same
 ///   scores; FAISS computes a batch of 20 or more in another way, which may change the last digit.
 /// - Scores of quantised vectors (PQ, SQ) are those of FAISS' approximation, cut to [-1, 1];
 ///   [`Refine`](crate::index::Refine) makes them exact.
-/// - A search gives as many neighbors as wanted and there: it looks wider where lists or graph gave
-///   too few, at worst at all vectors.
+/// - A search returns `limit` neighbors if the index has as many vectors: where the visited lists
+///   or the graph give too few, it searches wider, at worst all vectors.
 /// - [`search_among`](VectorIndex::search_among) filters while FAISS searches, or afterwards where
 ///   FAISS cannot; a filter that leaves few vectors is searched exhaustively.
-/// - A removed vector is not found any more. Where FAISS cannot take it out (HNSW, refined indexes)
-///   it stays in memory, and its id stays taken, until the index is built anew.
+/// - A removed vector is not found any more. Where FAISS cannot remove it (HNSW, refined indexes),
+///   it stays in memory and its id cannot be used again until the index is rebuilt.
 #[derive(Clone, Debug)]
 pub struct FaissIndex {
     /// On the CPU; shared with clones, and with the copies on GPUs.
@@ -76,10 +75,10 @@ pub struct FaissIndex {
 const BATCH: usize = 8_192;
 
 impl FaissIndex {
-    /// Sets out to make an index of vectors of `dim` values, by a
-    /// [factory string](https://github.com/facebookresearch/faiss/wiki/The-index-factory): `Flat`,
-    /// `IVF4096,Flat`, `HNSW32`, `IVF4096,PQ64np`, `OPQ64,IVF4096,PQ64np`, … Without the `np`, FAISS
-    /// spends minutes on training product quantizers for a kind of search that is not done here.
+    /// Builds an index of vectors of `dim` values from a [factory
+    /// string](https://github.com/facebookresearch/faiss/wiki/The-index-factory): `Flat`,
+    /// `IVF4096,Flat`, `HNSW32`, `IVF4096,PQ64np`, `OPQ64,IVF4096,PQ64np`, … Without the `np`,
+    /// FAISS spends minutes on polysemous training, which is of no use here.
     pub fn builder(dim: usize, factory: &str) -> FaissBuilder {
         FaissBuilder::new(dim, factory)
     }
@@ -110,7 +109,7 @@ impl FaissIndex {
         Ok(ids)
     }
 
-    /// Adds vectors by ids of the caller's, below 2^63.
+    /// Adds vectors with these ids, below 2^63.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when there are more or fewer ids than vectors, when an id is taken or
@@ -173,7 +172,7 @@ impl FaissIndex {
         &self.ids
     }
 
-    /// Inverted lists that a search visits; see [`FaissBuilder::nprobe`].
+    /// Sets how many inverted lists a search visits; see [`FaissBuilder::nprobe`].
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when it is 0, when the index has no inverted lists, or when it is on
@@ -187,7 +186,7 @@ impl FaissIndex {
         self.set("nprobe", nprobe)
     }
 
-    /// Candidates that a search keeps in HNSW's graph; see [`FaissBuilder::ef_search`].
+    /// Sets HNSW's `efSearch`; see [`FaissBuilder::ef_search`].
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when it is 0, or the index has no such graph.

@@ -22,13 +22,12 @@ use best::Best;
 pub use rows::{Precision, SharedRows};
 use rows::{Rows, Value, View};
 
-/// Vectors in memory, searched exhaustively on all cores: exact, and fast enough for the paper's
-/// 350,000 images.
+/// Exact search: compares the query with every vector, on all cores. It is fast enough for the
+/// paper's 350,000 images.
 ///
-/// Clones share the rows; adding to one of them copies them first.
-///
-/// The rows are its own, added one by one, or memory that it shares: a file of vectors that is
-/// mapped is searched without reading it first. In [`Precision::F16`] they need half the memory.
+/// The vectors are either added one by one, or in [shared memory](Self::over), such as a mapped
+/// file, which need not be read first. In [`Precision::F16`] they need half the memory. Clones
+/// share the vectors; adding to a clone copies them first.
 #[derive(Clone, Debug)]
 pub struct FlatIndex {
     dim: usize,
@@ -60,7 +59,7 @@ impl FlatIndex {
     }
 
     /// An index over `memory`, which holds vectors of `dim` values, of length 1, one after another,
-    /// in the machine's byte order. A vector with a value that is not a number is never found.
+    /// in the machine's byte order. A vector with a NaN is never found.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -80,8 +79,8 @@ impl FlatIndex {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when `dim` is 0, when `memory` is no whole number of rows, or when its
-    /// address is no multiple of the size of a value.
+    /// [`Error::InvalidInput`] when `dim` is 0, when `memory` is not a whole number of vectors, or
+    /// when it is not aligned to the size of a value.
     pub fn over(dim: usize, precision: Precision, memory: SharedRows) -> Result<Self> {
         at_least_one(dim)?;
         Ok(Self { dim, rows: Arc::new(Rows::share(dim, precision, memory)?), threads: None })
@@ -93,7 +92,7 @@ impl FlatIndex {
         Self { dim, rows: Arc::new(Rows::F32(rows)), threads: None }
     }
 
-    /// Searches on at most `threads` threads, instead of one a core.
+    /// Searches on at most `threads` threads, instead of one per core.
     pub const fn with_threads(mut self, threads: NonZero<usize>) -> Self {
         self.threads = Some(threads);
         self

@@ -12,14 +12,14 @@ use crate::{Error, Result};
 /// How a vector's values are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Precision {
-    /// 4 bytes a value.
+    /// 4 bytes per value.
     F32,
-    /// 2 bytes a value: half the memory, for scores that are off by up to about 0.0005.
+    /// 2 bytes per value: half the memory; scores are off by up to about 0.0005.
     F16,
 }
 
 impl Precision {
-    /// Bytes a value.
+    /// Bytes per value.
     pub const fn bytes(self) -> usize {
         match self {
             Self::F32 => size_of::<f32>(),
@@ -28,7 +28,7 @@ impl Precision {
     }
 }
 
-/// Memory that holds rows of vectors and outlives every search: a memory-mapped file, say.
+/// Memory that holds vectors, such as a memory-mapped file.
 pub type SharedRows = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
 /// `[count, dim]`, row by row.

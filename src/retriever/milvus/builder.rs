@@ -1,4 +1,4 @@
-//! [`MilvusBuilder`]: an address and how to go about it to a connection.
+//! [`MilvusBuilder`]: settings of a connection to Milvus.
 
 use std::fmt;
 use std::time::Duration;
@@ -65,15 +65,15 @@ impl MilvusBuilder {
         self
     }
 
-    /// For how long a call is tried again while the server cannot be reached, as when it restarts;
-    /// 10 seconds unless it is set. Zero tries once.
+    /// For how long a call is retried while the server cannot be reached, for example because it
+    /// restarts; 10 seconds by default. Zero tries once.
     #[must_use]
     pub const fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// How fresh what a search sees must be; everything that was written, unless it is set.
+    /// The consistency level of searches; [`Consistency`] names the default.
     #[must_use]
     pub const fn consistency(mut self, consistency: Consistency) -> Self {
         self.consistency = consistency;
@@ -84,8 +84,8 @@ impl MilvusBuilder {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when the address, the token or the database's name cannot be one;
-    /// [`Error::Connection`] when nobody listens there; [`Error::Timeout`] when whoever listens does
-    /// not answer; [`Error::Service`] when the login is refused.
+    /// [`Error::Connection`] when no server listens there; [`Error::Timeout`] when the server does not
+    /// answer; [`Error::Service`] when the login is refused.
     pub async fn connect(self) -> Result<Milvus> {
         let (address, host, port) = parse(&self.address)?;
         let limit = self.connect_timeout;

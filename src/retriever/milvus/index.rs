@@ -1,4 +1,4 @@
-//! [`MilvusIndex`]: a collection of Milvus as a [`VectorIndex`] that knows what its images are.
+//! [`MilvusIndex`]: a collection of Milvus as a [`VectorIndex`], with the images' metadata.
 
 use std::fmt;
 
@@ -19,9 +19,9 @@ const BYTES: usize = 8 << 20;
 
 /// A collection of Milvus. Clones share it.
 ///
-/// Scores are cosine similarities; ids are the caller's. Every call waits for the server, for as
-/// long as [`MilvusBuilder`](super::MilvusBuilder) says, and is [`Error::Connection`],
-/// [`Error::Timeout`] or [`Error::Service`] where that was in vain.
+/// Scores are cosine similarities; ids are the caller's. Every call waits for the server, as long
+/// as [`MilvusBuilder`](super::MilvusBuilder) says, and then returns [`Error::Connection`],
+/// [`Error::Timeout`] or [`Error::Service`].
 #[derive(Clone)]
 pub struct MilvusIndex {
     collection: Collection,
@@ -67,8 +67,9 @@ impl MilvusIndex {
         self.run(|collection| async move { collection.ids().await }).await
     }
 
-    /// Writes images with their embeddings, over those with the same ids. `progress` hears how many
-    /// of how many are written. When a call fails, those before it stay written.
+    /// Writes images with their embeddings, over those with the same ids. `progress` is called with
+    /// the number of images that are written and that of all. If a call to the server fails, the
+    /// images before it stay written.
     ///
     /// # Errors
     /// [`Error::InvalidInput`], before anything is written, when an embedding is of another
@@ -103,7 +104,7 @@ impl MilvusIndex {
         &images[..fitting.count().max(1)]
     }
 
-    /// Takes images out; ids that are not there are passed over.
+    /// Removes images; ids that are not there are ignored.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when an id is above 2^63 - 1; those of every call of a server.

@@ -1,5 +1,4 @@
-//! [`Milvus`]: a server's address to collections of images that are searched there, on one machine
-//! or on many.
+//! [`Milvus`]: collections of images that a Milvus server searches.
 #![allow(clippy::result_large_err, reason = "the SDK's errors are; each becomes ours at once")]
 
 mod builder;
@@ -30,9 +29,9 @@ pub use schema::MilvusIndexType;
 
 /// A connection to Milvus. Clones share it.
 ///
-/// It holds across restarts of the server: a call that finds it away is tried again for as long as
-/// [`MilvusBuilder::patience`] says. Any executor will do, and none: the network work runs on a
-/// thread of the crate's own.
+/// It survives restarts of the server: a call that cannot reach the server is retried for as long as
+/// [`MilvusBuilder::patience`] says. Any executor will do: network requests run on a thread of the
+/// crate.
 ///
 /// ```no_run
 /// use imagerag::embedder::Embedding;
@@ -60,7 +59,7 @@ pub struct Milvus {
     consistency: Consistency,
 }
 
-/// How fresh what a search sees must be.
+/// The consistency level of a search: which writes it must see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Consistency {
@@ -71,7 +70,7 @@ pub enum Consistency {
     Session,
     /// All but the last seconds; faster in a cluster.
     Bounded,
-    /// Whatever is at hand; the fastest.
+    /// Whatever the server has at hand; the fastest.
     Eventual,
 }
 
@@ -172,8 +171,7 @@ impl Milvus {
         MilvusIndex::load(self.clone(), name.to_owned(), dim, note).await
     }
 
-    /// Removes the collection called `name` with all that is in it; none is removed where there is
-    /// none.
+    /// Removes the collection called `name` with all that is in it, if there is one.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when `name` is no name for a collection; those of every call of a

@@ -1,4 +1,4 @@
-//! [`MilvusRetriever`]: captions to references whose vectors and descriptions are in Milvus.
+//! [`MilvusRetriever`]: retrieves references whose vectors and metadata are in Milvus.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::{Error, Image, Result, pool};
 /// Reads the pixels of an image.
 type Read = dyn Fn(&MilvusImage) -> Result<Image> + Send + Sync;
 
-/// Compares the embedding of a caption with those of a collection: the paper's retrieval, on as many
-/// machines as Milvus runs on.
+/// Compares the embedding of a caption with those of a collection: the paper's retrieval with a
+/// Milvus server.
 ///
-/// An image that was removed while it was found is left out.
+/// An image that is removed during the search is left out.
 #[derive(Clone)]
 pub struct MilvusRetriever<E> {
     embedder: E,
@@ -57,8 +57,8 @@ impl<E: Embedder> MilvusRetriever<E> {
         Ok(self)
     }
 
-    /// Gets pixels through `read`, on a thread that may wait for them: from an archive, from an
-    /// address, from wherever they are.
+    /// Gets pixels through `read`, for example from an archive or an address. `read` is called on a
+    /// thread that may block.
     #[must_use]
     pub fn with_pixels(
         mut self,

@@ -45,19 +45,20 @@ pub enum MilvusIndexType {
     /// Compares every vector: exact.
     #[default]
     Flat,
-    /// Compares the vectors of the nearest lists; `nprobe` is their number at search time.
+    /// Compares the vectors of the nearest inverted lists; a search's parameter `nprobe` is their
+    /// number.
     IvfFlat {
-        /// Lists into which the vectors are sorted, 1 to 65,536.
+        /// Number of inverted lists, 1 to 65,536.
         nlist: u32,
     },
-    /// Walks a graph of neighbors; `ef` is the breadth at search time.
+    /// Searches a graph of neighbors; a search's parameter `ef` is the number of candidates.
     Hnsw {
-        /// Neighbors a vector, 2 to 2,048.
+        /// Neighbors per vector, 2 to 2,048.
         m: u32,
-        /// Breadth while the graph is built, 1 or more.
+        /// Number of candidates while the graph is built, 1 or more.
         ef_construction: u32,
     },
-    /// What the server thinks best.
+    /// The server chooses.
     Auto,
 }
 

@@ -1,4 +1,4 @@
-//! [`Bm25`]: the words that a caption shares with the captions of the candidates to scores.
+//! [`Bm25`]: scores candidates by the words that their captions share with the retrieval caption.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,30 +19,30 @@ const B: f64 = 0.75;
 /// default.
 const EPSILON: f64 = 0.25;
 
-/// Okapi BM25 (Robertson et al., 2009) of the retrieval caption over the captions of the candidates,
-/// which are the whole corpus, as in the paper. Words are compared in lower case, without
+/// Okapi BM25 (Robertson et al., 2009). The query is the retrieval caption, and the corpus consists
+/// of the captions of the candidates, as in the paper. Words are compared in lower case, without
 /// punctuation.
 ///
-/// A score has no upper bound, and is 0 where no word is shared. By default the numbers are those of
-/// Python's `rank_bm25.BM25Okapi`, which the paper's release uses; [`Idf::Lucene`] serves better
-/// where the retriever inside is good.
+/// A score has no upper bound, and is 0 if no word is shared. By default the scores are those of
+/// Python's `rank_bm25.BM25Okapi`, which the paper's release uses. [`Idf::Lucene`] is better if
+/// most candidates of the inner retriever show the concept.
 ///
-/// A candidate without a caption counts as one of no words, unless a [`CaptionWriter`] writes it.
+/// A candidate without a caption has no words, unless a [`CaptionWriter`] writes a caption.
 #[derive(Clone, Debug, Default)]
 pub struct Bm25 {
     writer: Option<CaptionWriter>,
     idf: Idf,
 }
 
-/// How much a word weighs, by how many of the candidates' captions hold it.
+/// The inverse document frequency: a word's weight by the number of captions that contain it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Idf {
-    /// As `rank_bm25.BM25Okapi`: a word that is in more than half of the captions weighs a quarter
-    /// of the mean word, which can be less than nothing. Where most candidates show the concept its
-    /// name loses to any rarer word, such as that of a background.
+    /// As `rank_bm25.BM25Okapi`: a word that is in more than half of the captions gets a quarter of
+    /// the mean weight, which can be negative. So, if most candidates show the concept, its name
+    /// counts less than any rarer word, such as "background".
     #[default]
     Okapi,
-    /// As Lucene: a word that more captions hold weighs less, and always more than nothing.
+    /// As Lucene: the more captions contain a word, the lower its weight, which is always positive.
     Lucene,
 }
 
@@ -52,7 +52,7 @@ impl Bm25 {
         Self::default()
     }
 
-    /// Another weight of words.
+    /// Another inverse document frequency.
     #[must_use]
     pub const fn with_idf(mut self, idf: Idf) -> Self {
         self.idf = idf;

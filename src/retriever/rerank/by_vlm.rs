@@ -1,4 +1,4 @@
-//! [`VlmReranker`]: candidates that a VLM looks at, all in one question, to its order of them.
+//! [`VlmReranker`]: has a VLM order the candidates, in one question with all of them.
 
 use std::fmt;
 
@@ -13,16 +13,15 @@ use crate::vlm::ExchangeLog;
 use crate::vlm::{ChatReply, ChatRequest, Message, Vlm};
 use crate::vlm::{parse, prompts};
 
-/// Shows a VLM the candidates and has it name them by their numbers, the most relevant first: the
-/// paper's GPT re-rank.
+/// The paper's GPT re-rank: shows a VLM the candidates and asks for their numbers, the most
+/// relevant first.
 ///
-/// The score is one over the place, in (0, 1]: 1 for the best, 1/2 for the second, and so on.
-/// Candidates that the model does not name follow in the retriever's order. Where it declines, or
-/// its reply holds no number of a candidate, that order is the result; either way the reply is in
-/// the provenance's note.
+/// The score is one over the rank: 1 for the best, 1/2 for the second, and so on. Candidates that
+/// the model does not name follow in the retriever's order. If it refuses, or names no candidate,
+/// the retriever's order stays, and the reply is in the provenance's note.
 ///
-/// A question that was answered is not asked again: the same call gives the same order. Clones share
-/// the answers, the latest 100,000 of which are kept as long as one of them lives.
+/// Answers are cached, so that the same call gives the same order. Clones share the cache, which
+/// keeps the latest 100,000 answers.
 #[derive(Clone, Debug)]
 pub struct VlmReranker<V> {
     vlm: V,

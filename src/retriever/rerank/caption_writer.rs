@@ -1,4 +1,4 @@
-//! [`CaptionWriter`]: images without a caption to the captions that a VLM writes, each once.
+//! [`CaptionWriter`]: has a VLM write the captions that images lack, each once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -14,11 +14,12 @@ use crate::vlm::ExchangeLog;
 use crate::vlm::{ChatRequest, Message, Vlm};
 use crate::vlm::{parse, prompts};
 
-/// Has a VLM describe images, and remembers what it wrote by the image's source, for the 100,000
-/// images that were asked about last. Clones share the memory.
+/// Has a VLM describe images. It caches the captions of the latest 100,000 images, by their
+/// sources; clones share the cache.
 ///
-/// An image that the model declines to describe, or that cannot be read and may be passed over, has
-/// no caption; it is not asked about again.
+/// An image that the model declines to describe gets no caption, and is not asked about again. The
+/// same holds for an unreadable picture that is marked with
+/// [`Picture::skipping_unreadable`](crate::reference::Picture::skipping_unreadable).
 #[derive(Clone)]
 pub struct CaptionWriter {
     vlm: Arc<dyn Vlm>,
@@ -30,16 +31,16 @@ pub struct CaptionWriter {
 type Keep = dyn Fn(&[(Source, String)]) -> Result<()> + Send + Sync;
 
 impl CaptionWriter {
-    /// Captions by `vlm`. All that are missing are asked for at once: a service that allows few
-    /// calls needs [`Limit`](crate::vlm::Limit) around it.
+    /// Captions by `vlm`. All missing captions are asked for at the same time; put a
+    /// [`Limit`](crate::vlm::Limit) around `vlm` if its service allows only few calls.
     pub fn new(vlm: impl Vlm) -> Self {
         Self { vlm: Arc::new(vlm), written: Remembered::new(), keep: None }
     }
 
-    /// Hands the captions of each retrieval to `keep` once they are written, with the sources of
-    /// their images: what a gallery stores is not paid for twice.
+    /// Calls `keep` with the new captions of each retrieval and the sources of their images. If it
+    /// stores them, for example in a gallery, they need not be written again by another process.
     ///
-    /// An error of `keep` ends the retrieval; the captions are remembered all the same.
+    /// An error of `keep` ends the retrieval; the captions are cached nevertheless.
     #[cfg_attr(feature = "gallery", doc = "```")]
     #[cfg_attr(not(feature = "gallery"), doc = "```ignore")]
     /// # use imagerag::{Vlm, gallery::Gallery, retriever::CaptionWriter};

@@ -1,4 +1,4 @@
-//! [`Mmr`]: candidates that look alike to an order where each of the first ones adds something.
+//! [`Mmr`]: orders candidates so that the first ones differ from each other.
 
 use std::fmt;
 
@@ -14,12 +14,13 @@ use crate::{Error, Result};
 /// The score of a picture that cannot be read and may be passed over: the lowest there is.
 const UNREAD: f32 = -1.0;
 
-/// Maximal marginal relevance (Carbonell and Goldstein, 1998): the next reference is the one that is
-/// the closest to the caption and the least like those before it. For pipelines that take several
-/// references for a caption; the first one is the closest, as without it.
+/// Maximal marginal relevance (Carbonell and Goldstein, 1998): each next reference is close to the
+/// caption and unlike those before it. It is for pipelines that take several references per
+/// caption; the first reference is the closest one, as without it.
 ///
-/// The score is relevance · (cosine similarity to the caption) − (1 − relevance) · (the largest
-/// cosine similarity to a reference before it, at least 0), in [-1, 1].
+/// The score is λ · (cosine similarity to the caption) − (1 − λ) · (the largest cosine similarity
+/// to a reference before it, at least 0), in [-1, 1]. λ is the argument `relevance` of
+/// [`new`](Self::new).
 #[derive(Clone, Debug)]
 pub struct Mmr<E> {
     embedder: E,
@@ -27,8 +28,8 @@ pub struct Mmr<E> {
 }
 
 impl<E: Embedder> Mmr<E> {
-    /// An order by `embedder`. A `relevance` of 1 asks for closeness to the caption alone, 0 for
-    /// difference alone; 0.5 is usual.
+    /// Compares with `embedder`. `relevance` is λ: 1 looks only at the similarity to the caption, 0
+    /// only at the difference; 0.5 is usual.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when `relevance` is not in [0, 1].

@@ -1,5 +1,5 @@
-//! [`Rerank`]: the best candidates of a retriever to the same candidates in the order of a second,
-//! slower and more exact judgement (section 3.1, table 4).
+//! [`Rerank`]: puts the best candidates of a retriever into the order of a second, slower and more
+//! exact judgement (section 3.1, table 4).
 
 mod bm25;
 mod by_vlm;
@@ -25,12 +25,13 @@ pub use mmr::Mmr;
 /// Judges candidates that a retriever has found.
 ///
 /// # Contract
-/// - One [`Ranking`] a list, in the order of the lists; one score a candidate, in their order.
-/// - The candidates of a list are all for the caption at its place, the retriever's best first. A
-///   list may be empty.
-/// - Scores are finite; higher is better. Equal scores leave the retriever's order.
+/// - `request.lists[i]` has the candidates for `request.captions[i]`, the retriever's best first.
+///   It may be empty.
+/// - One [`Ranking`] per list, in the order of the lists, with one score per candidate, in the
+///   order of the candidates.
+/// - Scores are finite; higher is better. Candidates with equal scores stay in their order.
 /// - The same call gives the same rankings.
-/// - What is said to a model goes through `request.log`.
+/// - A model is asked through [`request.log`](ExchangeLog::ask).
 #[async_trait]
 pub trait Reranker: Display + Debug + Send + Sync + 'static {
     /// Scores every candidate of every list.
@@ -45,17 +46,17 @@ pub struct RerankRequest {
     pub captions: Vec<Caption>,
     /// The candidates of each caption.
     pub lists: Vec<Vec<Reference>>,
-    /// Takes down every exchange with a model.
+    /// Records every exchange with a model.
     pub log: ExchangeLog,
 }
 
 impl RerankRequest {
-    /// Asks for the order of the candidates in `lists`, one list a caption.
+    /// Asks for the order of the candidates in `lists`, one list per caption.
     pub fn new(captions: impl Into<Vec<Caption>>, lists: Vec<Vec<Reference>>) -> Self {
         Self { captions: captions.into(), lists, log: ExchangeLog::default() }
     }
 
-    /// Takes down exchanges in `log`.
+    /// Records exchanges in `log`.
     #[must_use]
     pub fn with_log(mut self, log: ExchangeLog) -> Self {
         self.log = log;
@@ -71,9 +72,9 @@ impl RerankRequest {
 /// What a [`Reranker`] says of the candidates of one caption.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ranking {
-    /// One score a candidate, in the re-ranker's unit; higher is better.
+    /// One score per candidate; higher is better.
     pub scores: Vec<f32>,
-    /// What else there is to know, such as the reply of a model; for the trace.
+    /// A note for the trace, such as the reply of a model.
     pub note: Option<String>,
 }
 
@@ -83,15 +84,15 @@ forward_part!(Reranker {
     }
 });
 
-/// A retriever over a retriever: takes the best candidates of the one inside and puts them into the
-/// order of a [`Reranker`].
+/// A retriever around another retriever: takes its best candidates and puts them into the order of
+/// a [`Reranker`].
 ///
-/// The score of a reference is then the re-ranker's; what it was before is in
-/// [`Provenance::found_by`](super::Provenance::found_by). A lowest score in the unit of the
-/// retriever inside belongs there: [`Threshold`](super::Threshold).
+/// The score of a reference is then the re-ranker's. The score before is in
+/// [`Provenance::found_by`](super::Provenance::found_by); for a threshold on it, put a
+/// [`Threshold`](super::Threshold) around the inner retriever.
 ///
-/// It never finds more than its candidates: a pipeline that tries several rounds, refuses poor
-/// references or has them verified needs more of them than it uses.
+/// It never returns more than its candidates. Give it more candidates than the pipeline uses, if
+/// the pipeline runs several rounds, refuses poor references or has them verified.
 ///
 /// The rows of the paper's table 4, on fakes:
 #[cfg_attr(feature = "testing", doc = "```")]

@@ -1,4 +1,4 @@
-//! Settings and the environment to an [`OpenAiVlm`], checked before anything is sent.
+//! [`OpenAiVlmBuilder`]: settings of an [`OpenAiVlm`], checked before anything is sent.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const API: Api = Api {
     max_reply: 8 << 20,
 };
 
-/// Settings of an [`OpenAiVlm`]; what is not set has the default that its setter names.
+/// Settings of an [`OpenAiVlm`]; each setter names its default.
 ///
 /// ```
 /// use std::time::Duration;
@@ -59,15 +59,15 @@ impl OpenAiVlmBuilder {
         }
     }
 
-    /// Where the service is, without `/chat/completions`. By default `OPENAI_BASE_URL` of the
-    /// environment, and else OpenAI itself.
+    /// The URL of the service, without `/chat/completions`. By default the environment variable
+    /// `OPENAI_BASE_URL`, or OpenAI itself if that is not set.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.client.base_url = Some(url.into());
         self
     }
 
-    /// The key, sent as `Authorization: Bearer …`; an empty one means that none is sent. By default
-    /// `OPENAI_API_KEY` of the environment, and else none.
+    /// The key, sent as `Authorization: Bearer …`; with an empty key nothing is sent. By default
+    /// the environment variable `OPENAI_API_KEY`, or no key if that is not set.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.client.api_key = Some(key.into());
         self
@@ -86,7 +86,7 @@ impl OpenAiVlmBuilder {
         self
     }
 
-    /// What the requests call themselves; `imagerag/` and the version by default.
+    /// The `User-Agent` of the requests; `imagerag/` and the version by default.
     pub fn user_agent(mut self, name: impl Into<String>) -> Self {
         self.client.user_agent = name.into();
         self
@@ -99,7 +99,7 @@ impl OpenAiVlmBuilder {
         self
     }
 
-    /// How often a passing fault is tried again; 2 times by default.
+    /// How often a call is repeated after a transient error; 2 times by default.
     pub const fn max_retries(mut self, retries: u32) -> Self {
         self.client.retry.max_retries = retries;
         self
@@ -118,8 +118,8 @@ impl OpenAiVlmBuilder {
         self
     }
 
-    /// The longest side of a picture that is sent, in pixels, at least 1; larger ones are made
-    /// smaller. 1024 by default, which is about one megapixel and 1,300 tokens of Qwen2.5-VL.
+    /// The longest side of a picture that is sent, in pixels, at least 1; larger pictures are
+    /// scaled down. 1024 by default, which is about one megapixel and 1,300 tokens of Qwen2.5-VL.
     pub const fn max_image_side(mut self, pixels: u32) -> Self {
         self.max_image_side = pixels;
         self
@@ -132,15 +132,16 @@ impl OpenAiVlmBuilder {
         self
     }
 
-    /// Sends the longest reply as `max_completion_tokens`, which OpenAI's reasoning models want,
-    /// rather than as `max_tokens`, which all others understand. Off by default.
+    /// Sends the limit of the reply's length as `max_completion_tokens`, which OpenAI's reasoning
+    /// models need, instead of `max_tokens`, which all others understand. Off by default.
     pub const fn max_completion_tokens(mut self, yes: bool) -> Self {
         self.max_completion_tokens = yes;
         self
     }
 
-    /// Whether the temperature is sent. On by default. Models that refuse any temperature but their
-    /// own need it off; repetitions at a rising temperature are then plain repetitions.
+    /// Whether the temperature is sent. On by default. Turn it off for models that accept only
+    /// their own temperature. The repetitions of [`GuidedCot`](crate::critic::GuidedCot) are then
+    /// all at that temperature.
     pub const fn send_temperature(mut self, yes: bool) -> Self {
         self.send_temperature = yes;
         self

@@ -1,4 +1,4 @@
-//! [`OpenAiVlm`]: a conversation to a call of any service that speaks OpenAI's chat completions.
+//! [`OpenAiVlm`]: any service with OpenAI's chat-completions interface.
 
 mod builder;
 mod reply;
@@ -31,16 +31,17 @@ const ENDPOINT: &str = "chat/completions";
 /// | Ollama | `http://localhost:11434/v1` | none |
 /// | mistral.rs | `http://localhost:1234/v1` | none |
 ///
-/// - Pictures travel as JPEG data URLs, made smaller where a side is too long, and are encoded once:
-///   a conversation that goes on about the same picture reuses them.
-/// - Passing faults (time-outs, broken connections, 408, 409, 425, 429, 5xx) are retried as
-///   [`Retry`](super::Retry) says; `Retry-After` is honoured.
-/// - The key comes from the caller or the environment alone. It is in no `Debug`, `Display` or
-///   error, even where the service echoes it. No redirect is followed, so that it goes nowhere else.
-/// - Any executor will do: the network work runs on a thread of the crate's own. Dropping the
-///   future ends the call.
+/// - Pictures are sent as JPEG data URLs, scaled down if a side is too long. Each is encoded once,
+///   even if several messages have it.
+/// - Transient errors (time-outs, broken connections, 408, 409, 425, 429, 5xx) are retried as
+///   [`Retry`](super::Retry) does; `Retry-After` is honoured.
+/// - The key comes only from the caller or the environment. It is in no `Debug`, `Display` or
+///   error, even if the service echoes it. Redirects are not followed, so that no other host gets
+///   the key.
+/// - Any executor will do: the network requests run on a thread of the crate. Dropping the future
+///   ends the call.
 ///
-/// `Display` is the model's name: what a trace needs to tell where a reply came from.
+/// `Display` is the model's name.
 ///
 /// ```no_run
 /// use imagerag::vlm::{ChatRequest, Message, OpenAiVlm, Vlm};
@@ -66,7 +67,7 @@ struct Shared {
 }
 
 impl OpenAiVlm {
-    /// The model called `model` at the endpoint and with the key of the environment:
+    /// The model called `model`, with the URL and the key in the environment variables
     /// `OPENAI_BASE_URL` and `OPENAI_API_KEY`.
     ///
     /// # Errors
