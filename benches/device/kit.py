@@ -72,7 +72,7 @@ class Kit:
         return folder
 
     def find_checkout(self) -> Path:
-        """Fixtures, the embedded world and the peers' programs: carried, or of the checkout around the kit."""
+        """Fixtures, the tiny world and the peers' programs: carried, or of the checkout around the kit."""
         if (HERE / "checkout.tar.xz").exists():
             checkout = self.unpacked("checkout.tar.xz")
         else:

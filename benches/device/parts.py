@@ -60,7 +60,7 @@ def goldens(dtype: str) -> Callable:
         if dtype == "f32":
             environment["NVIDIA_TF32_OVERRIDE"] = "0"
         threads = 2 if kit.cpu else 4
-        command = [kit.program("tests"), "models::", "generator::", "conditioner::", "retriever::", f"--test-threads={threads}"]
+        command = [kit.program("tests"), "models::", "embedder::", "generator::", "conditioner::", "retriever::", f"--test-threads={threads}"]
         code, printed = kit.run(command, env=environment, cwd=kit.checkout)
         sums = re.search(r"test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", printed)
         if not sums:

@@ -36,7 +36,7 @@ const COMMANDS: [Command; 12] = [
     Command {
         name: "quickstart",
         arguments: "[ARGS…]",
-        about: "Draws a rare concept of the embedded world: draft, critique, reference, image.",
+        about: "Draws a rare concept of the tiny world: draft, critique, reference, image.",
         details: "Sets up what is missing, builds, and runs the example `quickstart` with ARGS.\n\
                   A second run needs no set-up and takes seconds.",
         run: commands::quickstart,
@@ -53,7 +53,7 @@ const COMMANDS: [Command; 12] = [
     Command {
         name: "tinyworld",
         arguments: "[--json] [ARGS…]",
-        about: "Measures the method on the embedded world.",
+        about: "Measures the method on the tiny world.",
         details: "Sets up what is missing and runs the example `tinyworld` with ARGS.",
         run: commands::tinyworld,
     },
@@ -108,7 +108,7 @@ const COMMANDS: [Command; 12] = [
         about: "Packs the same for another machine, without Rust or a network there.",
         details: "DIR/run.sh [--cpu] [PART…] runs it; it needs Python 3.10 with torch 2.11.0 and an NVIDIA driver.\n\
                   --faiss adds the search on a GPU (an hour to build, sm_90 by CUDAARCHS=90-real).\n\
-                  --no-checkout leaves out fixtures and the embedded world: for a DIR that stays in its checkout.\n\
+                  --no-checkout leaves out fixtures and the tiny world: for a DIR that stays in its checkout.\n\
                   --dev packs what `cargo xtask test` has built, unoptimised, to try the kit itself.",
         run: device_kit::run,
     },
