@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::embedder::Embedding;
-use crate::index::{FlatIndex, IdSet, Neighbor, VectorIndex, check_dim};
+use crate::index::{FlatIndex, Hits, IdSet, Neighbor, VectorIndex};
 use crate::{Error, Result, pool};
 
 /// An index that proposes, and the vectors themselves that decide: each query's candidates are
@@ -27,12 +27,8 @@ impl<I: VectorIndex> Refine<I> {
         let count = index.count().await?;
         let shape = |count, dim| format!("{count} x {dim} values");
         if index.dim() != vectors.dim() || count > vectors.len() {
-            return Err(Error::Incompatible {
-                left: index.to_string(),
-                right: vectors.to_string(),
-                expected: shape(count, index.dim()),
-                found: shape(vectors.len(), vectors.dim()),
-            });
+            let found = shape(vectors.len(), vectors.dim());
+            return Err(Error::incompatible(&index, &vectors, shape(count, index.dim()), found));
         }
         Ok(Self { index, vectors, factor: 4 })
     }
@@ -48,13 +44,7 @@ impl<I: VectorIndex> Refine<I> {
         &self.index
     }
 
-    async fn refine(
-        &self,
-        queries: &[Embedding],
-        limit: usize,
-        candidates: Vec<Vec<Neighbor>>,
-    ) -> Result<Vec<Vec<Neighbor>>> {
-        check_dim(&self.vectors, queries)?;
+    async fn refine(&self, queries: &[Embedding], limit: usize, candidates: Hits) -> Result<Hits> {
         let (vectors, queries) = (self.vectors.clone(), queries.to_vec());
         let each = move |(query, candidates): (&[Embedding], Vec<Neighbor>)| {
             let ids: IdSet = candidates.iter().map(|candidate| candidate.id).collect();
@@ -80,17 +70,12 @@ impl<I: VectorIndex> VectorIndex for Refine<I> {
         self.index.count().await
     }
 
-    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
+    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Hits> {
         let candidates = self.index.search(queries, self.proposed(limit)).await?;
         self.refine(queries, limit, candidates).await
     }
 
-    async fn search_among(
-        &self,
-        queries: &[Embedding],
-        limit: usize,
-        ids: &IdSet,
-    ) -> Result<Vec<Vec<Neighbor>>> {
+    async fn search_among(&self, queries: &[Embedding], limit: usize, ids: &IdSet) -> Result<Hits> {
         let candidates = self.index.search_among(queries, self.proposed(limit), ids).await?;
         self.refine(queries, limit, candidates).await
     }
@@ -111,9 +96,7 @@ mod tests {
 
     fn index_of(vectors: &[Embedding], precision: Precision) -> FlatIndex {
         let mut index = FlatIndex::with_precision(vectors[0].dim(), precision).unwrap();
-        vectors.iter().for_each(|vector| {
-            index.add(vector).unwrap();
-        });
+        vectors.iter().for_each(|vector| drop(index.add(vector).unwrap()));
         index
     }
 

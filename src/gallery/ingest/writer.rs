@@ -29,11 +29,7 @@ impl Writer {
 
     pub(super) async fn close(self) -> Result<()> {
         let writer = Arc::clone(&self.0);
-        let close = move || {
-            *lock(&writer) = None;
-            Ok(())
-        };
-        pool::run("closing a gallery", close).await
+        pool::run("closing a gallery", move || Ok(drop(lock(&writer).take()))).await
     }
 }
 

@@ -4,6 +4,8 @@
 use std::fmt;
 
 use crate::embedder::{Embedder, EmbedderExt, Embedding};
+use crate::error::at_least_one;
+use crate::forward::check_count;
 use crate::{Error, Image, Result};
 
 /// What tells the encoder of a gallery from another: not its name, which says nothing of weights,
@@ -35,19 +37,10 @@ impl Fingerprint {
     pub async fn of<E: Embedder + ?Sized>(embedder: &E) -> Result<Self> {
         let text = embedder.embed_text(TEXT).await?;
         let picture = embedder.embed_image(&picture()?).await?;
-        for probe in [&text, &picture] {
-            if probe.dim() != embedder.dim() {
-                return Err(Error::backend(
-                    embedder.to_string(),
-                    format!("expected {} values, found {}", embedder.dim(), probe.dim()),
-                ));
-            }
-        }
-        Ok(Self {
-            encoder: embedder.to_string(),
-            dim: embedder.dim(),
-            probes: Some([text, picture]),
-        })
+        check_count(embedder, "values", embedder.dim(), text.dim())?;
+        check_count(embedder, "values", embedder.dim(), picture.dim())?;
+        let (encoder, dim) = (embedder.to_string(), embedder.dim());
+        Ok(Self { encoder, dim, probes: Some([text, picture]) })
     }
 
     /// The fingerprint of vectors of `dim` values whose encoder is not at hand: its name alone is
@@ -56,9 +49,7 @@ impl Fingerprint {
     /// # Errors
     /// [`Error::InvalidInput`] when `dim` is 0.
     pub fn named(encoder: impl Into<String>, dim: usize) -> Result<Self> {
-        if dim == 0 {
-            return Err(Error::invalid_input("dimension", "at least 1", dim));
-        }
+        at_least_one("dimension", dim)?;
         Ok(Self { encoder: encoder.into(), dim, probes: None })
     }
 
@@ -78,12 +69,8 @@ impl Fingerprint {
     /// [`Error::Incompatible`] when they are not of one encoder; it names both.
     pub fn check(&self, other: &Self) -> Result<()> {
         let differ = |expected: String, found: String| {
-            Err(Error::Incompatible {
-                left: format!("the gallery, embedded by {}", self.encoder),
-                right: other.encoder.clone(),
-                expected,
-                found,
-            })
+            let left = format!("the gallery, embedded by {}", self.encoder);
+            Err(Error::incompatible(left, &other.encoder, expected, found))
         };
         if self.dim != other.dim {
             return differ(format!("{} values an embedding", self.dim), other.dim.to_string());
@@ -94,9 +81,7 @@ impl Fingerprint {
             }
             return differ(self.encoder.clone(), other.encoder.clone());
         };
-        for (what, ours, theirs) in
-            [("text", &ours[0], &theirs[0]), ("picture", &ours[1], &theirs[1])]
-        {
+        for (what, (ours, theirs)) in ["text", "picture"].into_iter().zip(ours.iter().zip(theirs)) {
             let similarity = ours.similarity(theirs);
             if similarity < SAME {
                 return differ(
