@@ -9,8 +9,6 @@ mod nearest;
 #[cfg(any(test, feature = "faiss-gpu"))]
 mod over_fetch;
 mod sink;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::ops::Range;

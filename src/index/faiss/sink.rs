@@ -53,3 +53,18 @@ pub(crate) unsafe extern "C" fn write(items: *const c_void, size: usize, count: 
         }
     })
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::embedder::Embedding;
+    use crate::index::FaissIndex;
+
+    #[test]
+    fn a_disk_that_is_full_is_an_error() {
+        let vectors = [Embedding::new([0.6, 0.8]).unwrap()];
+        let index = FaissIndex::builder(2, "Flat").train(&vectors).unwrap();
+        let full = collect(File::create("/dev/full").unwrap(), || index.handle.write());
+        assert_eq!(full.unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+}

@@ -236,6 +236,3 @@ impl fmt::Display for FlatIndex {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,12 +1,14 @@
 //! [`FlatIndex`] against exhaustive search, and bad input.
 
-use futures::executor::block_on;
+use std::num::NonZero;
 use std::ops::Range;
 use std::sync::Arc;
 
+use futures::executor::block_on;
 use half::f16;
 
-use super::*;
+use imagerag::embedder::Embedding;
+use imagerag::index::{FlatIndex, IdSet, Precision, SharedRows, VectorIndex};
 
 /// `count` vectors of `dim` values from a small linear congruential generator.
 fn vectors(count: usize, dim: usize) -> Vec<Embedding> {
@@ -84,7 +86,7 @@ fn f16_bytes(vectors: &[Embedding]) -> Vec<u8> {
 #[cfg(feature = "testing")]
 #[test]
 fn keeps_the_contract_on_one_thread_and_on_many() {
-    use crate::testing::conformance::vector_index;
+    use imagerag::testing::conformance::vector_index;
     for (count, dim) in [(1, 3), (300, 19), (2_000, 48)] {
         let vectors = vectors(count, dim);
         block_on(vector_index(&index_of(&vectors), &vectors, 1.0));
@@ -167,7 +169,7 @@ fn shared_memory_that_holds_no_rows_is_refused() {
     let mut index = over(4, Memory::shared(&bytes)).unwrap();
     let error = index.add(&vectors(1, 4)[0]).unwrap_err().to_string();
     assert!(error.contains("expected one with rows of its own"), "{error}");
-    assert_eq!(over(4, Memory::shared(&[])).unwrap().len(), 0);
+    assert_eq!(block_on(over(4, Memory::shared(&[])).unwrap().count()).unwrap(), 0);
 }
 
 #[test]
