@@ -96,7 +96,8 @@ mod tests {
 
     fn index_of(vectors: &[Embedding], precision: Precision) -> FlatIndex {
         let mut index = FlatIndex::with_precision(vectors[0].dim(), precision).unwrap();
-        vectors.iter().for_each(|vector| drop(index.add(vector).unwrap()));
+        let added = vectors.iter().map(|vector| index.add(vector).unwrap());
+        assert!(added.eq(0..vectors.len() as u64));
         index
     }
 

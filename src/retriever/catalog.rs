@@ -79,9 +79,10 @@ impl Catalog {
         rank: usize,
     ) -> Result<Reference> {
         let entry = usize::try_from(id).ok().and_then(|id| self.entries.get(id));
-        let expected = || format!("less than {}", self.entries.len());
-        let entry =
-            entry.ok_or_else(|| Error::invalid_input("number of a picture", expected(), id))?;
+        let entry = entry.ok_or_else(|| {
+            let expected = format!("less than {}", self.entries.len());
+            Error::invalid_input("number of a picture", expected, id)
+        })?;
         let provenance = Provenance::new(entry.source.clone(), retriever, score, rank)
             .with_metadata(entry.metadata.clone());
         Ok(Reference { picture: entry.picture(), caption: caption.clone(), provenance })

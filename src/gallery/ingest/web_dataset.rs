@@ -53,13 +53,12 @@ impl WebDataset {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let shards = shards(path.as_ref())?;
         let left = shards.iter().map(|shard| successes(shard)).sum();
-        let (samples, rejected) = (VecDeque::new(), VecDeque::new());
         Ok(Self {
             shards: shards.into(),
             shard: PathBuf::new(),
             file: None,
-            samples,
-            rejected,
+            samples: VecDeque::new(),
+            rejected: VecDeque::new(),
             left,
         })
     }

@@ -29,7 +29,11 @@ impl Writer {
 
     pub(super) async fn close(self) -> Result<()> {
         let writer = Arc::clone(&self.0);
-        pool::run("closing a gallery", move || Ok(drop(lock(&writer).take()))).await
+        let close = move || {
+            *lock(&writer) = None;
+            Ok(())
+        };
+        pool::run("closing a gallery", close).await
     }
 }
 

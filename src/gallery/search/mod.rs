@@ -54,9 +54,9 @@ impl SearchOptions {
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        let wrong = self.near_duplicates.filter(|t| !(*t > 0.0 && *t <= 1.0));
-        let expected = "a cosine similarity in (0, 1]";
-        wrong.map_or(Ok(()), |t| Err(Error::invalid_input("near_duplicates", expected, t)))
+        let wrong = |threshold: &f32| !(*threshold > 0.0 && *threshold <= 1.0);
+        let Some(found) = self.near_duplicates.filter(wrong) else { return Ok(()) };
+        Err(Error::invalid_input("near_duplicates", "a cosine similarity in (0, 1]", found))
     }
 }
 

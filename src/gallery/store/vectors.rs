@@ -187,10 +187,8 @@ impl Vectors {
     pub(crate) fn index(&self) -> Result<FlatIndex> {
         if cfg!(target_endian = "big") {
             let what = format!("searching {}", self.path.display());
-            return Err(Error::unavailable(
-                what,
-                "this machine is big-endian, and the file is not",
-            ));
+            let reason = "this machine is big-endian, and the file is not";
+            return Err(Error::unavailable(what, reason));
         }
         FlatIndex::over(self.dim, Precision::F32, Arc::<Memory>::clone(&self.memory))
     }
