@@ -180,6 +180,23 @@ impl Error {
         }
     }
 
+    /// An [`Error::Incompatible`].
+    pub(crate) fn incompatible(
+        left: impl ToString,
+        right: impl ToString,
+        expected: impl Into<String>,
+        found: impl ToString,
+    ) -> Self {
+        let (left, right, found) = (left.to_string(), right.to_string(), found.to_string());
+        Self::Incompatible { left, right, expected: expected.into(), found }
+    }
+
+    /// An [`Error::Unavailable`].
+    #[cfg(any(feature = "gallery", feature = "faiss-gpu"))]
+    pub(crate) fn unavailable(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Unavailable { what: what.into(), reason: reason.into() }
+    }
+
     /// An [`Error::Backend`].
     pub fn backend(what: impl Into<String>, source: impl Into<BoxError>) -> Self {
         Self::Backend { what: what.into(), source: source.into() }
@@ -196,6 +213,12 @@ impl Error {
             _ => false,
         }
     }
+}
+
+/// # Errors
+/// [`Error::InvalidInput`] when `value` is 0.
+pub(crate) fn at_least_one(what: &str, value: usize) -> Result<()> {
+    if value == 0 { Err(Error::invalid_input(what, "at least 1", value)) } else { Ok(()) }
 }
 
 #[cfg(test)]

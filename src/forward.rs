@@ -1,5 +1,5 @@
-//! What the traits of all parts share: the forwarding impls for `Arc<T>` and `Box<T>`, and the check
-//! that one input gave one output.
+//! What the traits of all parts share: the forwarding impls for `Arc<T>` and `Box<T>`, and the
+//! checks that there are as many outputs as inputs.
 
 use std::fmt::Display;
 
@@ -15,6 +15,20 @@ pub(crate) fn only<T>(part: &(impl Display + ?Sized), what: &str, outputs: Vec<T
             Err(Error::backend(part.to_string(), error))
         }
     }
+}
+
+/// # Errors
+/// [`Error::Backend`] when `part` was to give `expected` of `what`, and `found` are there.
+pub(crate) fn check_count(
+    part: &(impl Display + ?Sized),
+    what: &str,
+    expected: usize,
+    found: usize,
+) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::backend(part.to_string(), format!("expected {expected} {what}, found {found}")))
 }
 
 /// Implements `$part` for `Arc<T>` and `Box<T>` with the methods of `T`.

@@ -39,6 +39,9 @@ impl Neighbor {
     }
 }
 
+/// What a search finds: the neighbors of each query.
+pub(crate) type Hits = Vec<Vec<Neighbor>>;
+
 /// Finds the nearest of many vectors.
 ///
 /// # Contract
@@ -57,17 +60,12 @@ pub trait VectorIndex: Display + Debug + Send + Sync + 'static {
     async fn count(&self) -> Result<usize>;
 
     /// The `limit` nearest vectors of each query.
-    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>>;
+    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Hits>;
 
     /// The `limit` nearest of the vectors in `ids`; ids that the index does not hold are ignored.
     /// The default implementation calls [`search`](Self::search) with rising limits until enough of
     /// the results are in `ids`, at worst with the number of all vectors.
-    async fn search_among(
-        &self,
-        queries: &[Embedding],
-        limit: usize,
-        ids: &IdSet,
-    ) -> Result<Vec<Vec<Neighbor>>> {
+    async fn search_among(&self, queries: &[Embedding], limit: usize, ids: &IdSet) -> Result<Hits> {
         let (wanted, count) = (limit.min(ids.len()), self.count().await?);
         let mut wide = wanted;
         loop {
@@ -87,14 +85,13 @@ pub trait VectorIndex: Display + Debug + Send + Sync + 'static {
 /// # Errors
 /// [`Error::InvalidInput`] when one of `embeddings` has not the dimension of `index`.
 pub(crate) fn check_dim(index: &impl VectorIndex, embeddings: &[Embedding]) -> Result<()> {
-    match embeddings.iter().find(|embedding| embedding.dim() != index.dim()) {
-        None => Ok(()),
-        Some(wrong) => Err(Error::invalid_input(
-            format!("embedding for {index}"),
-            format!("{} values", index.dim()),
-            format!("{} values", wrong.dim()),
-        )),
-    }
+    let wrong = embeddings.iter().map(Embedding::dim).find(|&dim| dim != index.dim());
+    wrong.map_or(Ok(()), |dim| Err(wrong_dim(format!("embedding for {index}"), index.dim(), dim)))
+}
+
+/// [`Error::InvalidInput`] for an embedding of `found` values instead of `expected`.
+pub(crate) fn wrong_dim(what: String, expected: usize, found: usize) -> Error {
+    Error::invalid_input(what, format!("{expected} values"), format!("{found} values"))
 }
 
 forward_part!(VectorIndex {
@@ -104,15 +101,10 @@ forward_part!(VectorIndex {
     async fn count(&self) -> Result<usize> {
         (**self).count().await
     }
-    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
+    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Hits> {
         (**self).search(queries, limit).await
     }
-    async fn search_among(
-        &self,
-        queries: &[Embedding],
-        limit: usize,
-        ids: &IdSet,
-    ) -> Result<Vec<Vec<Neighbor>>> {
+    async fn search_among(&self, queries: &[Embedding], limit: usize, ids: &IdSet) -> Result<Hits> {
         (**self).search_among(queries, limit, ids).await
     }
 });
@@ -142,7 +134,7 @@ mod tests {
         async fn count(&self) -> Result<usize> {
             self.0.count().await
         }
-        async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
+        async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Hits> {
             self.0.search(queries, limit).await
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::embedder::Embedding;
-use crate::index::{FlatIndex, IdSet, Neighbor, VectorIndex, check_dim};
+use crate::index::{FlatIndex, Hits, IdSet, Neighbor, VectorIndex};
 use crate::{Error, Result, pool};
 
 /// Takes candidates from an approximate index and ranks them by their exact scores, computed from
@@ -27,12 +27,8 @@ impl<I: VectorIndex> Refine<I> {
         let count = index.count().await?;
         let shape = |count, dim| format!("{count} x {dim} values");
         if index.dim() != vectors.dim() || count > vectors.len() {
-            return Err(Error::Incompatible {
-                left: index.to_string(),
-                right: vectors.to_string(),
-                expected: shape(count, index.dim()),
-                found: shape(vectors.len(), vectors.dim()),
-            });
+            let found = shape(vectors.len(), vectors.dim());
+            return Err(Error::incompatible(&index, &vectors, shape(count, index.dim()), found));
         }
         Ok(Self { index, vectors, factor: 4 })
     }
@@ -49,13 +45,7 @@ impl<I: VectorIndex> Refine<I> {
         &self.index
     }
 
-    async fn refine(
-        &self,
-        queries: &[Embedding],
-        limit: usize,
-        candidates: Vec<Vec<Neighbor>>,
-    ) -> Result<Vec<Vec<Neighbor>>> {
-        check_dim(&self.vectors, queries)?;
+    async fn refine(&self, queries: &[Embedding], limit: usize, candidates: Hits) -> Result<Hits> {
         let (vectors, queries) = (self.vectors.clone(), queries.to_vec());
         let each = move |(query, candidates): (&[Embedding], Vec<Neighbor>)| {
             let ids: IdSet = candidates.iter().map(|candidate| candidate.id).collect();
@@ -81,17 +71,12 @@ impl<I: VectorIndex> VectorIndex for Refine<I> {
         self.index.count().await
     }
 
-    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
+    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Hits> {
         let candidates = self.index.search(queries, self.proposed(limit)).await?;
         self.refine(queries, limit, candidates).await
     }
 
-    async fn search_among(
-        &self,
-        queries: &[Embedding],
-        limit: usize,
-        ids: &IdSet,
-    ) -> Result<Vec<Vec<Neighbor>>> {
+    async fn search_among(&self, queries: &[Embedding], limit: usize, ids: &IdSet) -> Result<Hits> {
         let candidates = self.index.search_among(queries, self.proposed(limit), ids).await?;
         self.refine(queries, limit, candidates).await
     }
@@ -112,9 +97,8 @@ mod tests {
 
     fn index_of(vectors: &[Embedding], precision: Precision) -> FlatIndex {
         let mut index = FlatIndex::with_precision(vectors[0].dim(), precision).unwrap();
-        vectors.iter().for_each(|vector| {
-            index.add(vector).unwrap();
-        });
+        let added = vectors.iter().map(|vector| index.add(vector).unwrap());
+        assert!(added.eq(0..vectors.len() as u64));
         index
     }
 

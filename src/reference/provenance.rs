@@ -43,6 +43,19 @@ pub struct Finding {
 }
 
 impl Provenance {
+    /// An image from `source`, found by `retriever` at `rank` with `score`; nothing else is known.
+    pub fn new(source: Source, retriever: impl ToString, score: f32, rank: usize) -> Self {
+        let (retriever, metadata) = (retriever.to_string(), Metadata::default());
+        Self { source, metadata, retriever, score, rank, found_by: Vec::new(), note: None }
+    }
+
+    /// The same with what is known of the image.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
     /// What an outer `retriever` says of the image; what was said before is in the findings.
     pub(crate) fn place(&mut self, retriever: &str, score: f32, rank: usize) {
         (self.score, self.rank) = (score, rank);
@@ -52,10 +65,7 @@ impl Provenance {
     /// Adds a note to those that are there.
     pub(crate) fn add_note(&mut self, note: Option<&str>) {
         match (&mut self.note, note) {
-            (Some(known), Some(note)) => {
-                known.push_str("; ");
-                known.push_str(note);
-            }
+            (Some(known), Some(note)) => known.extend(["; ", note]),
             (known, note) => *known = known.take().or(note.map(str::to_owned)),
         }
     }
@@ -66,28 +76,6 @@ impl Finding {
     pub(crate) fn of(provenance: &Provenance) -> Self {
         let Provenance { retriever, score, rank, .. } = provenance;
         Self { retriever: retriever.clone(), score: *score, rank: *rank }
-    }
-}
-
-impl Provenance {
-    /// An image from `source`, found by `retriever` at `rank` with `score`, without metadata.
-    pub fn new(source: Source, retriever: impl ToString, score: f32, rank: usize) -> Self {
-        Self {
-            source,
-            metadata: Metadata::default(),
-            retriever: retriever.to_string(),
-            score,
-            rank,
-            found_by: Vec::new(),
-            note: None,
-        }
-    }
-
-    /// The same with this metadata.
-    #[must_use]
-    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
-        self.metadata = metadata;
-        self
     }
 }
 

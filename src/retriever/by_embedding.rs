@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use futures::future::join_all;
 
 use crate::embedder::Embedder;
+use crate::forward::check_count;
 use crate::image::Image;
-use crate::index::{FlatIndex, VectorIndex};
-use crate::reference::{Picture, Reference};
+use crate::index::{FlatIndex, Neighbor, VectorIndex};
+use crate::reference::{Caption, Picture, Reference};
 use crate::retriever::{Catalog, CatalogEntry, RetrieveRequest, Retriever};
 use crate::{Error, Result};
 
@@ -64,23 +65,15 @@ impl<E: Embedder> EmbeddingRetriever<E> {
                 }
             }
             let embeddings = embedder.embed_images(&images).await?;
-            if embeddings.len() != images.len() {
-                return Err(Error::backend(
-                    embedder.to_string(),
-                    format!("expected {} embeddings, found {}", images.len(), embeddings.len()),
-                ));
-            }
+            check_count(&embedder, "embeddings", images.len(), embeddings.len())?;
             for embedding in &embeddings {
                 index.add(embedding)?;
             }
             progress(number * BATCH + batch.len(), total);
         }
         if kept.is_empty() {
-            return Err(Error::invalid_input(
-                "gallery",
-                "at least one picture that can be read",
-                format!("none of {total}"),
-            ));
+            let expected = "at least one picture that can be read";
+            return Err(Error::invalid_input("gallery", expected, format!("none of {total}")));
         }
         Ok((Self { embedder, index, catalog: Catalog::new(kept) }, skipped))
     }
@@ -93,26 +86,14 @@ impl<E: Embedder, I: VectorIndex> EmbeddingRetriever<E, I> {
     /// [`Error::Incompatible`] when the dimensions of embedder and index, or the numbers of vectors
     /// and pictures differ; [`Error::InvalidInput`] when there is no picture; those of the index.
     pub async fn new(embedder: E, index: I, catalog: Catalog) -> Result<Self> {
-        let differ = |right: String, expected: String, found: String| Error::Incompatible {
-            left: index.to_string(),
-            right,
-            expected,
-            found,
-        };
         if embedder.dim() != index.dim() {
-            return Err(differ(
-                embedder.to_string(),
-                format!("{} values an embedding", index.dim()),
-                embedder.dim().to_string(),
-            ));
+            let expected = format!("{} values an embedding", index.dim());
+            return Err(Error::incompatible(&index, &embedder, expected, embedder.dim()));
         }
         let count = index.count().await?;
         if count != catalog.len() {
-            return Err(differ(
-                "the catalog".to_owned(),
-                format!("{count} pictures"),
-                catalog.len().to_string(),
-            ));
+            let expected = format!("{count} pictures");
+            return Err(Error::incompatible(&index, "the catalog", expected, catalog.len()));
         }
         if catalog.is_empty() {
             return Err(Error::invalid_input("gallery", "at least one picture", "none"));
@@ -133,21 +114,14 @@ impl<E: Embedder, I: VectorIndex> Retriever for EmbeddingRetriever<E, I> {
         let queries = self.embedder.embed_texts(&request.texts()).await?;
         let found = self.index.search(&queries, request.limit).await?;
         let name = self.to_string();
-        request
-            .captions
-            .iter()
-            .zip(found)
-            .map(|(caption, neighbors)| {
-                neighbors
-                    .into_iter()
-                    .enumerate()
-                    .map(|(rank, neighbor)| {
-                        let (id, score) = (neighbor.id, neighbor.score);
-                        self.catalog.reference(id, caption, name.clone(), score, rank)
-                    })
-                    .collect()
+        let list = |(caption, neighbors): (&Caption, Vec<Neighbor>)| {
+            let each = neighbors.into_iter().enumerate();
+            each.map(|(rank, Neighbor { id, score })| {
+                self.catalog.reference(id, caption, name.clone(), score, rank)
             })
             .collect()
+        };
+        request.captions.iter().zip(found).map(list).collect()
     }
 }
 

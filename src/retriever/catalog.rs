@@ -79,14 +79,11 @@ impl Catalog {
         score: f32,
         rank: usize,
     ) -> Result<Reference> {
-        let entry =
-            usize::try_from(id).ok().and_then(|id| self.entries.get(id)).ok_or_else(|| {
-                Error::invalid_input(
-                    "number of a picture",
-                    format!("less than {}", self.entries.len()),
-                    id,
-                )
-            })?;
+        let entry = usize::try_from(id).ok().and_then(|id| self.entries.get(id));
+        let entry = entry.ok_or_else(|| {
+            let expected = format!("less than {}", self.entries.len());
+            Error::invalid_input("number of a picture", expected, id)
+        })?;
         let provenance = Provenance::new(entry.source.clone(), retriever, score, rank)
             .with_metadata(entry.metadata.clone());
         Ok(Reference { picture: entry.picture(), caption: caption.clone(), provenance })
@@ -106,16 +103,14 @@ impl Catalog {
         find_pictures(folder, &mut files)?;
         files.sort();
         if files.is_empty() {
-            return Err(Error::invalid_input(
-                "gallery",
-                format!("a folder with files of type {}", EXTENSIONS.join(", ")),
-                format!("none in {}", folder.display()),
-            ));
+            let expected = format!("a folder with files of type {}", EXTENSIONS.join(", "));
+            let found = format!("none in {}", folder.display());
+            return Err(Error::invalid_input("gallery", expected, found));
         }
         let mut entries: Vec<CatalogEntry> = files.iter().map(CatalogEntry::file).collect();
         let listed = folder.join("catalog.json");
         if listed.is_file() {
-            describe(&listed, folder, &files, &mut entries)?;
+            describe(&listed, &files, &mut entries)?;
         }
         Ok(Self { entries })
     }
@@ -123,9 +118,9 @@ impl Catalog {
 
 #[cfg(all(feature = "image", feature = "serde"))]
 fn find_pictures(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let entries = std::fs::read_dir(folder).map_err(|source| Error::io(folder, source))?;
-    for entry in entries {
-        let path = entry.map_err(|source| Error::io(folder, source))?.path();
+    let io = |source| Error::io(folder, source);
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let path = entry.map_err(io)?.path();
         // A link to a folder could lead back here: only real folders are entered.
         if path.is_dir() && !path.is_symlink() {
             find_pictures(&path, files)?;
@@ -138,12 +133,7 @@ fn find_pictures(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 
 /// Fills in what `catalog.json` says of the pictures.
 #[cfg(all(feature = "image", feature = "serde"))]
-fn describe(
-    listed: &Path,
-    folder: &Path,
-    files: &[PathBuf],
-    entries: &mut [CatalogEntry],
-) -> Result<()> {
+fn describe(listed: &Path, files: &[PathBuf], entries: &mut [CatalogEntry]) -> Result<()> {
     #[derive(serde::Deserialize)]
     struct Line {
         file: PathBuf,
@@ -157,7 +147,7 @@ fn describe(
     let lines: Vec<Line> = serde_json::from_str(&text)
         .map_err(|error| Error::invalid_file(listed, "catalog", "a list of pictures", error))?;
     for line in lines {
-        let path = folder.join(&line.file);
+        let path = listed.with_file_name(&line.file);
         let Ok(at) = files.binary_search(&path) else {
             let what = line.file.display().to_string();
             return Err(Error::invalid_file(listed, what, "a picture in the folder", "none"));
@@ -173,48 +163,41 @@ mod tests {
     use super::*;
     use crate::Image;
 
-    /// A folder of our own below the system's, emptied.
-    fn folder(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("imagerag-{}-{name}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(folder.join("deep")).unwrap();
-        folder
-    }
-
     fn picture(path: &Path) {
         Image::new(1, 1, vec![1, 2, 3]).unwrap().save(path).unwrap();
     }
 
     #[test]
     fn finds_every_picture_and_what_is_said_of_it() {
-        let folder = folder("catalog");
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        std::fs::create_dir(folder.join("deep")).unwrap();
         picture(&folder.join("b.png"));
         picture(&folder.join("deep/a.BMP"));
         std::fs::write(folder.join("notes.txt"), "no picture").unwrap();
         let line =
             r#"[{"file": "b.png", "caption": "a bee", "license": "CC0-1.0", "source": "x"}]"#;
         std::fs::write(folder.join("catalog.json"), line).unwrap();
-        let catalog = Catalog::from_folder(&folder).unwrap();
+        let catalog = Catalog::from_folder(folder).unwrap();
         assert_eq!(catalog.len(), 2);
         let Metadata { caption, license, origin, author, .. } = &catalog.entries()[0].metadata;
         assert_eq!((caption.as_deref(), license.as_deref()), (Some("a bee"), Some("CC0-1.0")));
         assert_eq!((origin.as_deref(), author.as_deref()), (Some("x"), None));
         assert!(futures::executor::block_on(catalog.entries()[0].picture().load()).is_ok());
-        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
     fn empty_and_broken_galleries_are_errors_that_name_them() {
-        let folder = folder("no-catalog");
-        let error = Catalog::from_folder(&folder).unwrap_err().to_string();
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let error = Catalog::from_folder(folder).unwrap_err().to_string();
         assert!(error.starts_with("gallery: expected a folder with files of type"), "{error}");
         assert!(matches!(Catalog::from_folder(folder.join("none")), Err(Error::Io { .. })));
         picture(&folder.join("b.png"));
         for (text, said) in [("{", "catalog"), (r#"[{"file": "c.png"}]"#, "c.png")] {
             std::fs::write(folder.join("catalog.json"), text).unwrap();
-            let error = Catalog::from_folder(&folder).unwrap_err().to_string();
+            let error = Catalog::from_folder(folder).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }
-        std::fs::remove_dir_all(folder).unwrap();
     }
 }

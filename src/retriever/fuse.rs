@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures::future::join_all;
 
 use super::{RetrieveRequest, Retriever, one_list_each};
+use crate::error::at_least_one;
 use crate::reference::{Finding, Reference};
 use crate::{Error, Result};
 
@@ -70,11 +71,8 @@ impl Fuse {
         by: By,
     ) -> Result<Self> {
         let retrievers: Vec<_> = retrievers.into_iter().collect();
-        for (what, count) in [("retrievers", retrievers.len()), ("depth", depth)] {
-            if count == 0 {
-                return Err(Error::invalid_input(what, "at least 1", count));
-            }
-        }
+        at_least_one("retrievers", retrievers.len())?;
+        at_least_one("depth", depth)?;
         let weights = vec![1.0; retrievers.len()];
         Ok(Self { retrievers, weights, depth, by, tolerant: false })
     }
@@ -91,11 +89,8 @@ impl Fuse {
             || !sum.is_finite()
             || self.weights.iter().any(|weight| *weight <= 0.0)
         {
-            return Err(Error::invalid_input(
-                "weights",
-                format!("{} finite numbers above 0", self.retrievers.len()),
-                format!("{:?}", self.weights),
-            ));
+            let expected = format!("{} finite numbers above 0", self.retrievers.len());
+            return Err(Error::invalid_input("weights", expected, format!("{:?}", self.weights)));
         }
         Ok(self)
     }

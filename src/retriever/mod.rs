@@ -12,10 +12,10 @@ use std::fmt::{Debug, Display};
 
 use async_trait::async_trait;
 
-use crate::forward::forward_part;
+use crate::Result;
+use crate::forward::{check_count, forward_part};
 use crate::reference::{Caption, Reference};
 use crate::vlm::ExchangeLog;
-use crate::{Error, Result};
 
 pub use by_embedding::{EmbeddingRetriever, Skipped};
 pub use catalog::{Catalog, CatalogEntry};
@@ -105,15 +105,6 @@ pub(crate) fn one_list_each(
     captions: &[Caption],
     found: Vec<Vec<Reference>>,
 ) -> Result<Vec<Vec<Reference>>> {
-    if found.len() != captions.len() {
-        return Err(Error::backend(
-            retriever.to_string(),
-            format!(
-                "expected {} lists for as many captions, found {}",
-                captions.len(),
-                found.len()
-            ),
-        ));
-    }
+    check_count(retriever, "lists for as many captions", captions.len(), found.len())?;
     Ok(found)
 }

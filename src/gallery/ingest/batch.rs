@@ -4,8 +4,9 @@ use super::workers::Outcome;
 use super::writer::Writer;
 use super::{IngestProgress, rejected};
 use crate::embedder::{Embedder, EmbedderExt, Embedding};
+use crate::forward::check_count;
 use crate::gallery::{Added, Fingerprint, GalleryWriter, ImageRecord, Rejected};
-use crate::{Error, Image, Result};
+use crate::{Image, Result};
 
 /// What is taken in together.
 #[derive(Debug, Default)]
@@ -83,14 +84,10 @@ async fn embed(
 ) -> Result<()> {
     let (records, pictures): (Vec<ImageRecord>, Vec<Image>) = images.into_iter().unzip();
     let failed = match embedder.embed_images(&pictures).await {
-        Ok(embeddings) if embeddings.len() == records.len() => {
+        Ok(embeddings) => {
+            check_count(embedder, "embeddings", records.len(), embeddings.len())?;
             embedded.extend(records.into_iter().zip(embeddings));
             return Ok(());
-        }
-        Ok(embeddings) => {
-            let (expected, found) = (records.len(), embeddings.len());
-            let found = format!("expected {expected} embeddings, found {found}");
-            return Err(Error::backend(embedder.to_string(), found));
         }
         Err(error) => error,
     };

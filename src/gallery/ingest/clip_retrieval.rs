@@ -20,18 +20,20 @@ use crate::{Error, Result};
 ///
 /// An image's pixels are at its `image_path` where there is such a file, or in
 /// [shards](Self::with_shards); else they are not on this machine, and its source is its `url`, or
-/// its `image_path` where it has none. Rows
-/// that are not finite are rejected one by one. In memory is one row group of the metadata.
+/// its `image_path` where it has none. Rows that are not finite are rejected one by one. In memory
+/// is one row group of the metadata.
 #[derive(Debug)]
 pub struct ClipRetrieval {
     /// Pairs of files that are still to be opened.
     parts: VecDeque<Part>,
     open: Option<(Part, NpyRows, TableRows)>,
-    /// Pictures in shards, by key.
-    pictures: HashMap<String, (String, Pixels)>,
+    pictures: Pictures,
     dim: usize,
     left: usize,
 }
+
+/// Pictures in shards, by key.
+type Pictures = HashMap<String, (String, Pixels)>;
 
 #[derive(Debug)]
 struct Part {
@@ -49,13 +51,14 @@ impl ClipRetrieval {
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let absolute = std::path::absolute(folder).map_err(|source| Error::io(folder, source))?;
+        let missing =
+            |file: String| Error::io(absolute.join(file), std::io::ErrorKind::NotFound.into());
         let embeddings = numbered(&absolute.join("img_emb"), "img_emb_", "npy")?;
         let mut metadata = numbered(&absolute.join("metadata"), "metadata_", "parquet")?;
         let (mut parts, mut left, mut dim) = (VecDeque::new(), 0_u64, None);
         for (number, embeddings) in embeddings {
             let Some(metadata) = metadata.remove(&number) else {
-                let missing = absolute.join(format!("metadata/metadata_{number}.parquet"));
-                return Err(Error::io(missing, std::io::ErrorKind::NotFound.into()));
+                return Err(missing(format!("metadata/metadata_{number}.parquet")));
             };
             let part = Part { embeddings, metadata };
             let (rows, table) = part.open()?;
@@ -68,8 +71,7 @@ impl ClipRetrieval {
             parts.push_back(part);
         }
         if let Some((number, _)) = metadata.pop_first() {
-            let missing = absolute.join(format!("img_emb/img_emb_{number}.npy"));
-            return Err(Error::io(missing, std::io::ErrorKind::NotFound.into()));
+            return Err(missing(format!("img_emb/img_emb_{number}.npy")));
         }
         let Some(dim) = dim else {
             let found = format!("none in {}", folder.display());
@@ -117,7 +119,7 @@ impl Part {
         &self,
         row: Vec<f32>,
         mut fields: Map<String, Value>,
-        pictures: &HashMap<String, (String, Pixels)>,
+        pictures: &Pictures,
     ) -> Result<Item, Rejected> {
         let path = fields.remove("image_path");
         let path = path.as_ref().and_then(Value::as_str).filter(|path| !path.is_empty());
@@ -133,18 +135,17 @@ impl Part {
             }
             (None, None, Some(url)) => (url, Pixels::Remote),
             (None, None, None) => {
-                let source = self.metadata.display().to_string();
                 let expected = "an image_path or a url";
                 let reason = Error::invalid_file(&self.metadata, "row", expected, "neither");
-                return Err(rejected(source, reason));
+                return Err(self.lost(reason));
             }
         };
-        match Embedding::new(row) {
-            Ok(row) => Ok(Item::new(source, Content::At(pixels))
-                .with_metadata(metadata)
-                .with_embedding(row)),
-            Err(reason) => Err(rejected(source, reason)),
-        }
+        let row = Embedding::new(row).map_err(|reason| rejected(&*source, reason))?;
+        Ok(Item::new(source, Content::At(pixels)).with_metadata(metadata).with_embedding(row))
+    }
+
+    fn lost(&self, reason: Error) -> Rejected {
+        rejected(self.metadata.display().to_string(), reason)
     }
 }
 
@@ -157,10 +158,7 @@ impl Iterator for ClipRetrieval {
                 let part = self.parts.pop_front()?;
                 match part.open() {
                     Ok((rows, table)) => self.open = Some((part, rows, table)),
-                    Err(reason) => {
-                        let source = part.metadata.display().to_string();
-                        return Some(Err(rejected(source, reason)));
-                    }
+                    Err(reason) => return Some(Err(part.lost(reason))),
                 }
                 continue;
             };
@@ -169,7 +167,7 @@ impl Iterator for ClipRetrieval {
                 continue;
             };
             self.left = self.left.saturating_sub(1);
-            let found = match (row, fields) {
+            return Some(match (row, fields) {
                 (Ok(row), Ok(fields)) => part.describe(row, fields, &self.pictures),
                 (Err(reason), _) | (_, Err(reason)) => {
                     // Which row belongs to which is no longer known: the rest of the pair is lost.
@@ -178,8 +176,7 @@ impl Iterator for ClipRetrieval {
                     self.open = None;
                     Err(rejected(source, reason))
                 }
-            };
-            return Some(found);
+            });
         }
     }
 

@@ -82,10 +82,8 @@ impl Folder {
         let source = path.display().to_string();
         let reject = |reason| rejected(source.clone(), reason);
         let beside = path.with_extension("json");
-        let mut fields = match beside == self.root.join("catalog.json") {
-            true => Map::new(),
-            false => read_fields(&beside).map_err(reject)?,
-        };
+        let listing = beside == self.root.join("catalog.json");
+        let mut fields = if listing { Map::new() } else { read_fields(&beside).map_err(reject)? };
         if let Some(caption) = read_text(&path.with_extension("txt")).map_err(reject)? {
             fields.insert("caption".to_owned(), caption.into());
         }
@@ -111,12 +109,8 @@ impl Iterator for Folder {
                 let path = self.listed.keys().min()?.clone();
                 self.listed.remove(&path);
                 let expected = format!("{} in the folder", path.display());
-                let reason = Error::invalid_file(
-                    self.root.join("catalog.json"),
-                    "picture",
-                    expected,
-                    "no such picture",
-                );
+                let (catalog, found) = (self.root.join("catalog.json"), "no such picture");
+                let reason = Error::invalid_file(catalog, "picture", expected, found);
                 Err(rejected(path.display().to_string(), reason))
             }
         };

@@ -60,13 +60,9 @@ impl Loaded {
 
     /// The picture.
     pub(super) fn decode(&self) -> Result<Image> {
-        match &self.bytes {
-            Some(bytes) => Image::decode(bytes),
-            None => Err(Error::Unavailable {
-                what: "its pixels".to_owned(),
-                reason: "they are not on this machine, and there is no embedding".to_owned(),
-            }),
-        }
+        let reason = "they are not on this machine, and there is no embedding";
+        let remote = || Error::unavailable("its pixels", reason);
+        Image::decode(self.bytes.as_ref().ok_or_else(remote)?)
     }
 
     /// The record, after the gallery in `folder` has the file where it is to keep it.

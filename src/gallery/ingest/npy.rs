@@ -116,12 +116,8 @@ fn read_header(path: &Path, reader: &mut impl Read) -> Result<Header> {
     }
     // 2. The text: a Python dict of three entries.
     let text = String::from_utf8_lossy(&read(length).map_err(cut)?).into_owned();
-    let entry = |name: &str| {
-        let (_, value) = text.split_once(&format!("'{name}':"))?;
-        Some(value.trim_start())
-    };
-    let (Some(dtype), Some(order), Some(shape)) =
-        (entry("descr"), entry("fortran_order"), entry("shape"))
+    let entry = |name| Some(text.split_once(&format!("'{name}':"))?.1.trim_start());
+    let [Some(dtype), Some(order), Some(shape)] = ["descr", "fortran_order", "shape"].map(entry)
     else {
         return invalid("header", "descr, fortran_order and shape", text);
     };

@@ -12,9 +12,10 @@ use super::load::Limits;
 use super::workers::Workers;
 use super::writer::Writer;
 use super::{IngestProgress, Item};
+use crate::Result;
 use crate::embedder::Embedder;
+use crate::error::at_least_one;
 use crate::gallery::{Fingerprint, Gallery, Rejected};
-use crate::{Error, Result};
 
 /// Adds images to a gallery, each once.
 ///
@@ -139,11 +140,8 @@ impl Ingest {
         I::IntoIter: Send + 'static,
     {
         // 1. Everything that can be wrong from the start.
-        for (what, number) in [("batch", self.batch), ("threads", self.threads)] {
-            if number == 0 {
-                return Err(Error::invalid_input(what, "at least 1", number));
-            }
-        }
+        at_least_one("batch", self.batch)?;
+        at_least_one("threads", self.threads)?;
         if let Some(embedder) = &self.embedder {
             self.gallery.fingerprint().check(&Fingerprint::of(embedder).await?)?;
         }
@@ -161,13 +159,9 @@ impl Ingest {
         while !last {
             outcomes.push_back(workers.next());
             let Some(outcome) = outcomes.pop_front() else { break };
-            let kept = match outcome.await? {
-                Some(outcome) => batch.take(outcome),
-                None => {
-                    last = true;
-                    true
-                }
-            };
+            let outcome = outcome.await?;
+            last = outcome.is_none();
+            let kept = outcome.is_none_or(|outcome| batch.take(outcome));
             done.most_in_flight = done.most_in_flight.max(workers.taken() - settled);
             settled += usize::from(!kept);
             if last || batch.is_full(self.batch) {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use crate::{Error, Result};
 
@@ -52,17 +52,10 @@ impl Iterator for TableRows {
         let rows = self.rows.as_mut()?;
         let row = guarded(&self.path, || rows.next().transpose());
         self.left = self.left.saturating_sub(1);
-        match row {
-            Ok(Some(row)) => Some(Ok(object(row))),
-            Ok(None) => {
-                self.rows = None;
-                None
-            }
-            Err(error) => {
-                (self.rows, self.left) = (None, 0);
-                Some(Err(error))
-            }
+        if !matches!(row, Ok(Some(_))) {
+            (self.rows, self.left) = (None, 0);
         }
+        row.transpose().map(|row| row.map(object))
     }
 }
 
@@ -92,31 +85,22 @@ fn json(field: Field) -> Value {
         Field::Byte(value) => value.into(),
         Field::Short(value) => value.into(),
         Field::Int(value) | Field::Date(value) | Field::TimeMillis(value) => value.into(),
-        Field::Long(value)
-        | Field::TimeMicros(value)
-        | Field::TimestampMillis(value)
-        | Field::TimestampMicros(value) => value.into(),
+        Field::Long(value) | Field::TimeMicros(value) => value.into(),
+        Field::TimestampMillis(value) | Field::TimestampMicros(value) => value.into(),
         Field::UByte(value) => value.into(),
         Field::UShort(value) => value.into(),
         Field::UInt(value) => value.into(),
         Field::ULong(value) => value.into(),
-        Field::Float16(value) => number(value.into()),
-        Field::Float(value) => number(value.into()),
-        Field::Double(value) => number(value),
+        // What is not finite is null.
+        Field::Float16(value) => f32::from(value).into(),
+        Field::Float(value) => value.into(),
+        Field::Double(value) => value.into(),
         Field::Str(value) => value.into(),
         // Older writers do not mark text as such.
-        Field::Bytes(value) => match std::str::from_utf8(value.data()) {
-            Ok(text) => text.into(),
-            Err(_) => Value::Null,
-        },
+        Field::Bytes(value) => std::str::from_utf8(value.data()).ok().into(),
         Field::Group(row) => Value::Object(object(row)),
         Field::ListInternal(list) => list.elements().iter().cloned().map(json).collect(),
         // Nothing that writes captions and licenses writes these.
         Field::Decimal(_) | Field::MapInternal(_) => Value::Null,
     }
-}
-
-/// A JSON number; what is not finite is null.
-fn number(value: f64) -> Value {
-    Number::from_f64(value).map_or(Value::Null, Value::Number)
 }

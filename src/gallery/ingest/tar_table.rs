@@ -57,21 +57,17 @@ impl TarTable {
             if kind.is_dir() || kind.is_pax_global_extensions() {
                 continue;
             }
-            let refusal = if !kind.is_file() {
-                Some(format!("{kind:?}"))
-            } else if !stays_inside(&name) {
-                Some("a path that leads out of it".to_owned())
-            } else {
-                None
-            };
-            match refusal {
-                None => table.members.push(Member { name, offset, length }),
-                Some(found) => {
-                    let what = format!("member {name:?}");
-                    let error = Error::invalid_file(path, what, "a file in the archive", found);
-                    table.refused.push((name, error));
-                }
+            if kind.is_file() && stays_inside(&name) {
+                table.members.push(Member { name, offset, length });
+                continue;
             }
+            let found = match kind.is_file() {
+                true => "a path that leads out of it".to_owned(),
+                false => format!("{kind:?}"),
+            };
+            let what = format!("member {name:?}");
+            let error = Error::invalid_file(path, what, "a file in the archive", found);
+            table.refused.push((name, error));
         }
         let mut reader = archive.into_inner();
         reader.seek(SeekFrom::Start(next)).map_err(io)?;
@@ -83,10 +79,8 @@ impl TarTable {
 }
 
 fn cut(path: &Path, members: &[Member], found: impl ToString) -> Error {
-    let what = match members.last() {
-        Some(last) => format!("what follows {}", last.name),
-        None => "its first member".to_owned(),
-    };
+    let what = members.last().map(|last| format!("what follows {}", last.name));
+    let what = what.unwrap_or_else(|| "its first member".to_owned());
     Error::invalid_file(path, what, "more of a tar archive", found)
 }
 

@@ -74,10 +74,8 @@ impl WebDataset {
         if let Some(reason) = table.cut {
             // The last sample may lack what came behind the cut: its license above all.
             let first = (self.samples.len() > 1).then(|| self.samples[0].members.len());
-            let partial = self
-                .samples
-                .back()
-                .is_some_and(|last| first.is_none_or(|first| last.members.len() < first));
+            let lacks = |last: &Sample| first.is_none_or(|first| last.members.len() < first);
+            let partial = self.samples.back().is_some_and(lacks);
             let last = if partial { self.samples.pop_back() } else { None };
             let name = last.map(|sample| source(&self.shard, &sample.key));
             let source = name.unwrap_or_else(|| self.shard.display().to_string());
@@ -88,15 +86,13 @@ impl WebDataset {
 
     /// The image of a sample; none where it has no picture.
     fn describe(&mut self, sample: Sample) -> Option<Result<Item, Rejected>> {
-        let picture = sample.picture()?;
-        let (offset, length) = (picture.offset, picture.length);
-        let source = source(&self.shard, &picture.name);
-        let fields = match self.read_fields(&sample) {
-            Ok(fields) => fields,
-            Err(reason) => return Some(Err(rejected(source, reason))),
-        };
-        let pixels = Pixels::Member { archive: self.shard.clone(), offset, length };
-        Some(Ok(Item::new(source, Content::At(pixels)).with_metadata(metadata(fields))))
+        let (source, pixels) = located(&self.shard, sample.picture()?);
+        Some(match self.read_fields(&sample) {
+            Ok(fields) => {
+                Ok(Item::new(source, Content::At(pixels)).with_metadata(metadata(fields)))
+            }
+            Err(reason) => Err(rejected(source, reason)),
+        })
     }
 
     fn read_fields(&mut self, sample: &Sample) -> Result<Map<String, Value>> {
@@ -104,15 +100,11 @@ impl WebDataset {
         for (ending, member) in &sample.members {
             match ending.as_str() {
                 "json" => {
-                    let text = self.read_text(member)?;
-                    let json: Map<String, Value> =
-                        serde_json::from_str(&text).map_err(|error| {
-                            let what = member.name.clone();
-                            Error::invalid_file(&self.shard, what, "a JSON object", error)
-                        })?;
                     // What the caption file said goes first.
                     let caption = fields.remove("caption");
-                    fields = json;
+                    fields = serde_json::from_str(&self.read_text(member)?).map_err(|error| {
+                        Error::invalid_file(&self.shard, &*member.name, "a JSON object", error)
+                    })?;
                     fields.extend(caption.map(|caption| ("caption".to_owned(), caption)));
                 }
                 "txt" => {
@@ -130,7 +122,7 @@ impl WebDataset {
     fn read_text(&mut self, member: &Member) -> Result<String> {
         let io = |source| Error::io(&self.shard, source);
         if member.length > MAX_TEXT {
-            let (what, expected) = (member.name.clone(), format!("at most {MAX_TEXT} bytes"));
+            let (what, expected) = (&*member.name, format!("at most {MAX_TEXT} bytes"));
             return Err(Error::invalid_file(&self.shard, what, expected, member.length));
         }
         let mut bytes = vec![0; member.length as usize];
@@ -191,14 +183,17 @@ pub(super) fn pictures(path: &Path) -> Result<HashMap<String, (String, Pixels)>>
     let mut pictures = HashMap::new();
     for shard in shards(path)? {
         for sample in group(TarTable::read(&shard)?.members) {
-            if let Some(member) = sample.picture() {
-                let (offset, length) = (member.offset, member.length);
-                let pixels = Pixels::Member { archive: shard.clone(), offset, length };
-                pictures.insert(sample.key.clone(), (source(&shard, &member.name), pixels));
-            }
+            let picture = sample.picture().map(|picture| located(&shard, picture));
+            pictures.extend(picture.map(|picture| (sample.key, picture)));
         }
     }
     Ok(pictures)
+}
+
+/// The source of a picture in `shard`, and where its pixels are.
+fn located(shard: &Path, picture: &Member) -> (String, Pixels) {
+    let (archive, offset, length) = (shard.to_owned(), picture.offset, picture.length);
+    (source(shard, &picture.name), Pixels::Member { archive, offset, length })
 }
 
 /// A member's source.
@@ -208,8 +203,8 @@ fn source(shard: &Path, member: &str) -> String {
 
 impl Sample {
     fn picture(&self) -> Option<&Member> {
-        let picture = self.members.iter().find(|(e, _)| EXTENSIONS.contains(&e.as_str()))?;
-        Some(&picture.1)
+        let picture = self.members.iter().find(|(e, _)| EXTENSIONS.contains(&e.as_str()));
+        picture.map(|(_, member)| member)
     }
 }
 

@@ -94,13 +94,12 @@ impl<I: Iterator<Item = Result<Item, Rejected>>> Shared<I> {
             let item = items.next();
             self.taken.fetch_add(usize::from(item.is_some()), Ordering::Relaxed);
             drop(guard);
-            let outcome = match item {
-                Some(Ok(item)) => self.outcome(item).map(Some),
-                Some(Err(rejected)) => Ok(Some(Outcome::Rejected(rejected))),
-                None => Ok(None),
-            };
+            let outcome = item.map(|item| match item {
+                Ok(item) => self.outcome(item),
+                Err(rejected) => Ok(Outcome::Rejected(rejected)),
+            });
             // Nobody takes it when the caller has left.
-            drop(reply.send(outcome));
+            drop(reply.send(outcome.transpose()));
         }
     }
 
@@ -137,14 +136,10 @@ impl<I: Iterator<Item = Result<Item, Rejected>>> Shared<I> {
         }
         // 3. The pixels, as the network wants them.
         let Some(embedder) = embedder else {
-            let (what, reason) = ("an embedding".to_owned(), "there is no embedder".to_owned());
-            return reject(Error::Unavailable { what, reason });
+            return reject(Error::unavailable("an embedding", "there is no embedder"));
         };
-        match loaded.decode() {
-            Ok(image) => {
-                let image = embedder.preprocess(&image);
-                Ok(Outcome::Image(loaded.kept(folder)?, image))
-            }
+        match loaded.decode().map(|image| embedder.preprocess(&image)) {
+            Ok(image) => Ok(Outcome::Image(loaded.kept(folder)?, image)),
             Err(reason) => reject(reason),
         }
     }
@@ -155,10 +150,7 @@ fn check_dim(gallery: &Gallery, record: &ImageRecord, embedding: &Embedding) -> 
     if found == expected {
         return Ok(());
     }
-    Err(Error::Incompatible {
-        left: gallery.to_string(),
-        right: format!("the embedding of {}", record.source),
-        expected: format!("{expected} values"),
-        found: format!("{found} values"),
-    })
+    let right = format!("the embedding of {}", record.source);
+    let (expected, found) = (format!("{expected} values"), format!("{found} values"));
+    Err(Error::incompatible(gallery, right, expected, found))
 }

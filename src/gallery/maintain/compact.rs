@@ -57,9 +57,8 @@ impl GalleryWriter {
             for_each_page(catalog, 0, |page| {
                 page.into_iter().try_for_each(|entry| {
                     change.touch("DELETE FROM images WHERE id = ?1", [entry.id])?;
-                    catalog.write(&Entry { id: new, ..entry })?;
                     new += 1;
-                    Ok(())
+                    catalog.write(&Entry { id: new - 1, ..entry })
                 })
             })?;
             change.touch("DELETE FROM removed", [])?;

@@ -71,10 +71,8 @@ fn line(entry: &Entry) -> Result<Value> {
     let record = &entry.record;
     let failed = |error| Error::backend("export of a gallery", error);
     let mut line = serde_json::to_value(&record.metadata).map_err(failed)?;
-    line["json"] = match &record.metadata.json {
-        Some(text) => serde_json::from_str(text).unwrap_or_default(),
-        None => Value::Null,
-    };
+    let json = record.metadata.json.as_deref();
+    line["json"] = json.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     (line["id"], line["source"]) = (json!(entry.id), json!(record.source));
     line["hash"] = json!(record.hash.to_string());
     let (path, member) = record.pixels.parts();

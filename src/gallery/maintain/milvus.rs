@@ -6,9 +6,9 @@ use std::pin::pin;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
-use crate::embedder::{Embedder, Embedding};
+use crate::embedder::Embedder;
 use crate::gallery::store::manifest;
-use crate::gallery::store::record::{ContentHash, Entry, ImageRecord, Pixels};
+use crate::gallery::store::record::{Entry, ImageRecord, Pixels};
 use crate::gallery::{Fingerprint, Gallery};
 use crate::index::IdSet;
 use crate::reference::Filter;
@@ -100,9 +100,8 @@ impl Gallery {
         let mut writer = gallery.writer()?;
         let mut batches = pin!(index.iter(&everything)?.ready_chunks(BATCH));
         while let Some(batch) = batches.next().await {
-            let inward = |image: Result<(MilvusImage, Embedding)>| {
-                image.and_then(|(image, embedding)| Ok((inward(image)?, embedding)))
-            };
+            let inward =
+                |image: Result<_>| image.and_then(|(image, row)| Ok((inward(image)?, row)));
             let batch = batch.into_iter().map(inward).collect::<Result<Vec<_>>>()?;
             writer.add(&batch)?;
             moved += batch.len();
@@ -128,13 +127,9 @@ impl<E: Embedder> MilvusRetriever<E> {
 
 /// The fingerprint of the gallery that `index` was made of.
 fn fingerprint(index: &MilvusIndex) -> Result<Fingerprint> {
-    let note = index.note().ok_or_else(|| Error::Incompatible {
-        left: "a gallery".to_owned(),
-        right: index.to_string(),
-        expected: "a collection that a gallery was moved to".to_owned(),
-        found: "another".to_owned(),
-    })?;
-    manifest::read(Path::new(index.name()), note.as_bytes())
+    let expected = "a collection that a gallery was moved to";
+    let other = || Error::incompatible("a gallery", index, expected, "another");
+    manifest::read(Path::new(index.name()), index.note().ok_or_else(other)?.as_bytes())
 }
 
 fn outward(entry: Entry) -> Result<MilvusImage> {
@@ -153,16 +148,16 @@ fn inward(image: MilvusImage) -> Result<ImageRecord> {
     };
     let text = image.extra.as_deref().unwrap_or_default();
     let extra: Extra = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
-    let hash = blake3::Hash::from_hex(&extra.hash).map_err(|error| invalid(error.to_string()))?;
+    let hash = extra.hash.parse().map_err(|error: Error| invalid(error.to_string()))?;
     let pixels = Pixels::from_parts(extra.path, extra.member)
         .ok_or_else(|| invalid("a place in no archive".to_owned()))?;
-    let hash = ContentHash::from_bytes(*hash.as_bytes());
     Ok(ImageRecord { hash, source: image.source, pixels, metadata: image.metadata })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gallery::ContentHash;
     use crate::reference::Metadata;
 
     #[test]

@@ -29,9 +29,8 @@ impl Gallery {
         let ids: Vec<u64> = snapshot.live.iter().collect();
         let mut groups = Groups::default();
         for ids in ids.chunks(BATCH) {
-            let rows: Vec<Embedding> =
-                ids.iter().map(|&id| snapshot.vectors.row(id)).collect::<Result<_>>()?;
-            let mut open: Vec<(u64, Embedding)> = ids.iter().copied().zip(rows).collect();
+            let row = |&id| snapshot.vectors.row(id).map(|row| (id, row));
+            let mut open: Vec<(u64, Embedding)> = ids.iter().map(row).collect::<Result<_>>()?;
             let mut wide = NEIGHBORS;
             while !open.is_empty() {
                 let queries: Vec<Embedding> = open.iter().map(|(_, row)| row.clone()).collect();

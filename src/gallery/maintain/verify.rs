@@ -104,8 +104,7 @@ impl Verification {
                 }
             }
             Err(error) => {
-                let listed = self.problems.iter().any(|p| p.to_string() == error.to_string());
-                if !listed {
+                if !self.problems.iter().any(|p| p.to_string() == error.to_string()) {
                     self.problems.push(error);
                 }
                 if let (Ok(state), Ok(segments)) = (catalog.state(), catalog.segments(0))

@@ -8,7 +8,7 @@ use super::{REMEMBERED, WORK};
 use crate::embedder::Embedding;
 use crate::gallery::Gallery;
 use crate::gallery::store::snapshot::Snapshot;
-use crate::index::{IdSet, Neighbor, VectorIndex, check_dim};
+use crate::index::{Hits, IdSet, Neighbor, VectorIndex};
 use crate::{Error, Result, pool};
 
 /// For each image that is wanted, the index proposes this many.
@@ -43,24 +43,17 @@ impl Gallery {
     pub fn with_index(&self, index: impl VectorIndex, held: IdSet) -> Result<Self> {
         let snapshot = Arc::clone(&self.reader()?.snapshot);
         let (dim, rows) = (self.fingerprint().dim(), snapshot.vectors.rows());
-        let differ = |expected: String, found: String| Error::Incompatible {
-            left: self.to_string(),
-            right: index.to_string(),
-            expected,
-            found,
-        };
         if index.dim() != dim {
-            return Err(differ(format!("{dim} values a vector"), index.dim().to_string()));
+            let expected = format!("{dim} values a vector");
+            return Err(Error::incompatible(self, &index, expected, index.dim()));
         }
         if let Some(beyond) = held.iter().find(|&id| id >= rows) {
-            return Err(differ(format!("numbers below {rows}"), beyond.to_string()));
+            let expected = format!("numbers below {rows}");
+            return Err(Error::incompatible(self, &index, expected, beyond));
         }
-        let approximate = Approximate {
-            index: Box::new(index),
-            held,
-            generation: snapshot.state.generation,
-            lacking: Mutex::new(LruCache::new(REMEMBERED)),
-        };
+        let lacking = Mutex::new(LruCache::new(REMEMBERED));
+        let (index, generation) = (Box::new(index), snapshot.state.generation);
+        let approximate = Approximate { index, held, generation, lacking };
         Ok(Self { shared: Arc::clone(&self.shared), approximate: Some(Arc::new(approximate)) })
     }
 
@@ -71,7 +64,7 @@ impl Gallery {
         queries: &[Embedding],
         ids: &Arc<IdSet>,
         limit: usize,
-    ) -> Result<Vec<Vec<Neighbor>>> {
+    ) -> Result<Hits> {
         let mut approximate = self.approximate.clone();
         approximate = approximate.filter(|a| a.generation == snapshot.state.generation);
         let proposed = match &approximate {
@@ -85,7 +78,6 @@ impl Gallery {
             }
             snapshot.vectors.check()?;
             let index = snapshot.vectors.index()?;
-            check_dim(&index, &queries)?;
             index.nearest(&queries, limit, (ids.len() != index.len()).then_some(&*ids))
         })
         .await
@@ -99,12 +91,7 @@ impl Gallery {
 
 impl Approximate {
     /// Candidates of the index for each query.
-    async fn propose(
-        &self,
-        queries: &[Embedding],
-        ids: &IdSet,
-        limit: usize,
-    ) -> Result<Vec<Vec<Neighbor>>> {
+    async fn propose(&self, queries: &[Embedding], ids: &IdSet, limit: usize) -> Result<Hits> {
         let wide = limit.saturating_mul(WIDER);
         if *ids == self.held {
             return self.index.search(queries, wide).await;
@@ -119,8 +106,8 @@ impl Approximate {
         queries: &[Embedding],
         ids: &Arc<IdSet>,
         limit: usize,
-        proposed: Vec<Vec<Neighbor>>,
-    ) -> Result<Vec<Vec<Neighbor>>> {
+        proposed: Hits,
+    ) -> Result<Hits> {
         let lacking = self.lacking(ids);
         let exact = snapshot.vectors.index()?;
         let decide = |(query, proposed): (&[Embedding], Vec<Neighbor>)| {

@@ -34,15 +34,9 @@ impl IndexNote {
     /// The note of the index in `file` that was built from `snapshot`.
     #[cfg(feature = "faiss")]
     pub(in crate::gallery) fn new(index: String, snapshot: &Snapshot, file: &Path) -> Result<Self> {
-        let rows = snapshot.vectors.rows();
-        Ok(Self {
-            format: FORMAT,
-            vectors: of_vectors(snapshot, rows, &index),
-            index,
-            generation: snapshot.state.generation,
-            rows,
-            file: hash(file)?,
-        })
+        let (rows, generation) = (snapshot.vectors.rows(), snapshot.state.generation);
+        let (vectors, file) = (of_vectors(snapshot, rows, &index), hash(file)?);
+        Ok(Self { format: FORMAT, index, generation, rows, vectors, file })
     }
 
     /// The note in `gallery`, of an index that is as it was written.

@@ -13,7 +13,7 @@ use super::store::record::Entry;
 use super::store::snapshot::Snapshot;
 use super::{Gallery, Reader};
 use crate::embedder::Embedding;
-use crate::index::{IdSet, Neighbor};
+use crate::index::{Hits, IdSet, Neighbor};
 use crate::reference::Filter;
 use crate::{Error, Result, pool};
 
@@ -54,14 +54,9 @@ impl SearchOptions {
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        match self.near_duplicates {
-            Some(threshold) if !(threshold > 0.0 && threshold <= 1.0) => Err(Error::invalid_input(
-                "near_duplicates",
-                "a cosine similarity in (0, 1]",
-                threshold,
-            )),
-            _ => Ok(()),
-        }
+        let wrong = |threshold: &f32| !(*threshold > 0.0 && *threshold <= 1.0);
+        let Some(found) = self.near_duplicates.filter(wrong) else { return Ok(()) };
+        Err(Error::invalid_input("near_duplicates", "a cosine similarity in (0, 1]", found))
     }
 }
 
@@ -131,10 +126,8 @@ impl Gallery {
                 return Ok(found);
             }
         }
-        Err(Error::Unavailable {
-            what: format!("searching {self}"),
-            reason: "the images found were changed each time; try again".to_owned(),
-        })
+        let reason = "the images found were changed each time; try again";
+        Err(Error::unavailable(format!("searching {self}"), reason))
     }
 
     /// The `limit` nearest of `ids`, none of which is as close to a better one as `threshold`.
@@ -173,7 +166,7 @@ impl Gallery {
     fn described(
         &self,
         snapshot: &Snapshot,
-        found: Vec<Vec<Neighbor>>,
+        found: Hits,
         filter: &Filter,
     ) -> Result<Option<Vec<Vec<Found>>>> {
         let reader = self.lock();
@@ -186,10 +179,8 @@ impl Gallery {
             let entry = entry.filter(|entry| filter.matches(&entry.record.metadata));
             Ok(entry.map(|entry| Found { entry, score }))
         };
-        let described = found
-            .into_iter()
-            .map(|list| list.into_iter().map(look_up).collect::<Result<Option<Vec<Found>>>>())
-            .collect();
+        let look_up_all = |list: Vec<Neighbor>| list.into_iter().map(look_up).collect();
+        let described = found.into_iter().map(look_up_all).collect();
         drop(moment);
         described
     }

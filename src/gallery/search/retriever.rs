@@ -99,9 +99,9 @@ impl<E: Embedder> GalleryRetriever<E> {
 
     fn reference(&self, found: Found, caption: &Caption, rank: usize) -> Reference {
         let record = Arc::new(found.entry.record);
+        let source = Source::Uri(record.source.clone());
         let provenance =
-            Provenance::new(Source::Uri(record.source.clone()), self, found.score, rank)
-                .with_metadata(record.metadata.clone());
+            Provenance::new(source, self, found.score, rank).with_metadata(record.metadata.clone());
         let (key, fetch) = (record.hash.to_string(), self.fetch.clone());
         let mut picture = Picture::lazy(key, move || read(Arc::clone(&record), fetch.clone()));
         if self.skips_unreadable {

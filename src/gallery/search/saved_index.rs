@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tempfile::NamedTempFile;
 
 use super::index_note::{FOLDER, IndexNote};
-use crate::embedder::Embedding;
 use crate::gallery::Gallery;
 use crate::index::{FaissBuilder, FaissIndex};
 use crate::{Error, Result};
@@ -32,14 +31,12 @@ impl Gallery {
         let mut index = builder.train(rows.filter_map(Result::ok))?;
         let ids: Vec<u64> = snapshot.live.iter().collect();
         for ids in ids.chunks(BATCH) {
-            let rows: Vec<Embedding> =
-                ids.iter().map(|&id| snapshot.vectors.row(id)).collect::<Result<_>>()?;
-            index.add_with_ids(ids, &rows)?;
+            let rows = ids.iter().map(|&id| snapshot.vectors.row(id));
+            index.add_with_ids(ids, &rows.collect::<Result<Vec<_>>>()?)?;
         }
         let folder = self.folder().join(FOLDER);
-        fs::create_dir_all(&folder).map_err(|source| Error::io(&folder, source))?;
-        let draft = NamedTempFile::new_in(&folder).map_err(|source| Error::io(&folder, source))?;
-        let draft = draft.into_temp_path();
+        let draft = fs::create_dir_all(&folder).and_then(|()| NamedTempFile::new_in(&folder));
+        let draft = draft.map_err(|source| Error::io(&folder, source))?.into_temp_path();
         index.write(&draft)?;
         let note = IndexNote::new(index.to_string(), &snapshot, &draft)?;
         drop(index);

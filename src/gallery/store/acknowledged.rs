@@ -20,14 +20,10 @@ pub(crate) fn text(revision: u64) -> String {
 pub(crate) fn read(folder: &Path) -> Result<u64> {
     let path = folder.join(FILE);
     let read = || fs::read(&path).map_err(|source| Error::io(&path, source));
-    let mut found = read()?;
     // What is read twice the same was not caught while it was written.
-    loop {
-        let again = read()?;
-        if again == found {
-            break;
-        }
-        found = again;
+    let (mut before, mut found) = (read()?, read()?);
+    while found != before {
+        (before, found) = (found, read()?);
     }
     let number = str::from_utf8(&found).ok().and_then(|text| text.trim_end().parse().ok());
     number.filter(|&revision| text(revision).as_bytes() == found).ok_or_else(|| {
@@ -46,10 +42,7 @@ pub(crate) fn check(folder: &Path, acknowledged: u64, revision: u64) -> Result<(
     if revision >= acknowledged {
         return Ok(());
     }
-    Err(Error::invalid_file(
-        folder.join(catalog::FILE),
-        "changes in the catalog and its log",
-        format!("{acknowledged} (by the file `{FILE}`)"),
-        revision,
-    ))
+    let (path, what) = (folder.join(catalog::FILE), "changes in the catalog and its log");
+    let expected = format!("{acknowledged} (by the file `{FILE}`)");
+    Err(Error::invalid_file(path, what, expected, revision))
 }

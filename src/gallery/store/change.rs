@@ -25,9 +25,7 @@ pub(crate) struct Change<'a> {
 impl Change<'_> {
     /// Finds a place for `record`, whose vector would be row `row`.
     pub(crate) fn add(&mut self, row: u64, record: &ImageRecord) -> Result<Added> {
-        if self.catalog.execute("DELETE FROM rejected WHERE source = ?1", [&record.source])? > 0 {
-            self.changed = true;
-        }
+        self.touch("DELETE FROM rejected WHERE source = ?1", [&record.source])?;
         let prior = self.catalog.by_source(&record.source)?;
         if let Some(known) = self.catalog.by_hash(&record.hash)? {
             let same_source = known.record.source == record.source;
@@ -62,16 +60,12 @@ impl Change<'_> {
             json: text(&new.json, &old.json),
         };
         let merged = Entry { id: known.id, record: ImageRecord { metadata, ..record.clone() } };
-        if merged != *known {
-            self.rewrite(&merged)?;
-        }
-        Ok(())
+        if merged == *known { Ok(()) } else { self.rewrite(&merged) }
     }
 
     pub(crate) fn existing(&self, id: u64) -> Result<Entry> {
-        self.catalog
-            .entry(id)?
-            .ok_or_else(|| Error::invalid_input("number of an image", "one that is there", id))
+        let lacks = || Error::invalid_input("number of an image", "one that is there", id);
+        self.catalog.entry(id)?.ok_or_else(lacks)
     }
 
     pub(crate) fn rewrite(&mut self, entry: &Entry) -> Result<()> {
@@ -82,8 +76,7 @@ impl Change<'_> {
     pub(crate) fn remove(&mut self, id: u64) -> Result<bool> {
         let there = self.touch("DELETE FROM images WHERE id = ?1", [id])? > 0;
         if there {
-            let sql = "INSERT INTO removed VALUES (?1, ?2)";
-            self.touch(sql, (id, self.state.revision))?;
+            self.touch("INSERT INTO removed VALUES (?1, ?2)", (id, self.state.revision))?;
         }
         Ok(there)
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use crate::embedder::{Embedder, EmbedderExt, Embedding};
+use crate::error::at_least_one;
+use crate::forward::check_count;
 use crate::{Error, Image, Result};
 
 /// Identifies the encoder of a gallery by its embeddings of one fixed text and one fixed picture. A
@@ -34,19 +36,10 @@ impl Fingerprint {
     pub async fn of<E: Embedder + ?Sized>(embedder: &E) -> Result<Self> {
         let text = embedder.embed_text(TEXT).await?;
         let picture = embedder.embed_image(&picture()?).await?;
-        for probe in [&text, &picture] {
-            if probe.dim() != embedder.dim() {
-                return Err(Error::backend(
-                    embedder.to_string(),
-                    format!("expected {} values, found {}", embedder.dim(), probe.dim()),
-                ));
-            }
-        }
-        Ok(Self {
-            encoder: embedder.to_string(),
-            dim: embedder.dim(),
-            probes: Some([text, picture]),
-        })
+        check_count(embedder, "values", embedder.dim(), text.dim())?;
+        check_count(embedder, "values", embedder.dim(), picture.dim())?;
+        let (encoder, dim) = (embedder.to_string(), embedder.dim());
+        Ok(Self { encoder, dim, probes: Some([text, picture]) })
     }
 
     /// The fingerprint of an encoder that is not at hand, for vectors of `dim` values. Only its
@@ -55,9 +48,7 @@ impl Fingerprint {
     /// # Errors
     /// [`Error::InvalidInput`] when `dim` is 0.
     pub fn named(encoder: impl Into<String>, dim: usize) -> Result<Self> {
-        if dim == 0 {
-            return Err(Error::invalid_input("dimension", "at least 1", dim));
-        }
+        at_least_one("dimension", dim)?;
         Ok(Self { encoder: encoder.into(), dim, probes: None })
     }
 
@@ -77,12 +68,8 @@ impl Fingerprint {
     /// [`Error::Incompatible`] when they are not of one encoder; it names both.
     pub fn check(&self, other: &Self) -> Result<()> {
         let differ = |expected: String, found: String| {
-            Err(Error::Incompatible {
-                left: format!("the gallery, embedded by {}", self.encoder),
-                right: other.encoder.clone(),
-                expected,
-                found,
-            })
+            let left = format!("the gallery, embedded by {}", self.encoder);
+            Err(Error::incompatible(left, &other.encoder, expected, found))
         };
         if self.dim != other.dim {
             return differ(format!("{} values an embedding", self.dim), other.dim.to_string());
@@ -93,9 +80,7 @@ impl Fingerprint {
             }
             return differ(self.encoder.clone(), other.encoder.clone());
         };
-        for (what, ours, theirs) in
-            [("text", &ours[0], &theirs[0]), ("picture", &ours[1], &theirs[1])]
-        {
+        for (what, (ours, theirs)) in ["text", "picture"].into_iter().zip(ours.iter().zip(theirs)) {
             let similarity = ours.similarity(theirs);
             if similarity < SAME {
                 return differ(

@@ -34,16 +34,13 @@ impl Gallery {
     fn page(&self, snapshot: &Snapshot, first: u64) -> Result<Vec<(Entry, Embedding)>> {
         let reader = self.reader()?;
         if reader.snapshot.state.generation != snapshot.state.generation {
-            return Err(Error::Unavailable {
-                what: format!("the rest of {self}"),
-                reason: "it was compacted while it was read; begin again".to_owned(),
-            });
+            let reason = "it was compacted while it was read; begin again";
+            return Err(Error::unavailable(format!("the rest of {self}"), reason));
         }
         let mut page = reader.catalog.entries(first, PAGE)?;
         drop(reader);
         page.retain(|entry| entry.id < snapshot.vectors.rows());
-        page.into_iter()
-            .map(|entry| snapshot.vectors.row(entry.id).map(|row| (entry, row)))
-            .collect()
+        let row = |entry: Entry| snapshot.vectors.row(entry.id).map(|row| (entry, row));
+        page.into_iter().map(row).collect()
     }
 }

@@ -97,13 +97,10 @@ fn to_hex(embedding: &Embedding) -> String {
 }
 
 fn from_hex(digits: &str) -> Option<Embedding> {
-    let values: Option<Vec<f32>> = digits
-        .as_bytes()
-        .chunks(4)
-        .map(|digits| {
-            let value = u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
-            (digits.len() == 4).then(|| f16::from_bits(value.swap_bytes()).to_f32())
-        })
-        .collect();
+    let value = |digits: &[u8]| {
+        let value = u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
+        (digits.len() == 4).then(|| f16::from_bits(value.swap_bytes()).to_f32())
+    };
+    let values: Option<Vec<f32>> = digits.as_bytes().chunks(4).map(value).collect();
     Embedding::new(values?).ok()
 }

@@ -19,8 +19,7 @@ impl ImageRecord {
         let (Some(path), Some(bytes)) = (self.pixels.parts().0, read(&self.pixels, u64::MAX)?)
         else {
             let reason = "its pixels are not on this machine; give the retriever a `Fetch`";
-            let (what, reason) = (format!("picture {}", self.source), reason.to_owned());
-            return Err(Error::Unavailable { what, reason });
+            return Err(Error::unavailable(format!("picture {}", self.source), reason));
         };
         let found = ContentHash::of(&bytes);
         if found != self.hash {

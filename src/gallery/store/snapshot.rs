@@ -107,23 +107,16 @@ impl Snapshot {
 /// The images with rows from `first` to before `end`, where every other row is a removed one.
 fn accounted(catalog: &Catalog, first: u64, end: u64) -> Result<IdSet> {
     let mut live = IdSet::new();
-    for_each(catalog, first, |entry| {
-        live.insert(entry.id);
-    })?;
-    let removed: IdSet = catalog
-        .query("SELECT id FROM removed WHERE id >= ?1", [first], |row| row.get(0))?
-        .into_iter()
-        .collect();
+    for_each(catalog, first, |entry| live.extend([entry.id]))?;
+    let gone = "SELECT id FROM removed WHERE id >= ?1";
+    let removed = IdSet::from_iter(catalog.query(gone, [first], |row| row.get(0))?);
     let accounted = (first..end).all(|id| live.contains(id) != removed.contains(id));
-    let total = live.len() + removed.len();
-    if !accounted || total as u64 != end - first {
-        return Err(catalog.broken(
-            "images and removed images",
-            &format!("one for each of {} vectors", end - first),
-            &format!("{} and {}", live.len(), removed.len()),
-        ));
+    if accounted && (live.len() + removed.len()) as u64 == end - first {
+        return Ok(live);
     }
-    Ok(live)
+    let expected = format!("one for each of {} vectors", end - first);
+    let found = format!("{} and {}", live.len(), removed.len());
+    Err(catalog.broken("images and removed images", &expected, &found))
 }
 
 /// Calls `visit` with every image from number `first` on, in order.

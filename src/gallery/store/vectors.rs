@@ -55,9 +55,9 @@ pub(crate) fn file(folder: &Path, generation: u64) -> PathBuf {
 
 /// Removes the files of all generations but `current`: what was left of compacting.
 pub(crate) fn remove_others(folder: &Path, current: u64) -> Result<()> {
-    let entries = fs::read_dir(folder).map_err(|source| Error::io(folder, source))?;
-    for entry in entries {
-        let path = entry.map_err(|source| Error::io(folder, source))?.path();
+    let io = |source| Error::io(folder, source);
+    for entry in fs::read_dir(folder).map_err(io)? {
+        let path = entry.map_err(io)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let number = name.strip_prefix("vectors-").and_then(|rest| rest.strip_suffix(".f32"));
         let generation = number.and_then(|number| number.parse::<u64>().ok());
@@ -158,12 +158,9 @@ impl Vectors {
         let Segment { first, rows, checksum } = self.segments[number];
         let found = blake3::hash(self.slice(first, rows));
         if found != checksum {
-            return Err(Error::invalid_file(
-                &self.path,
-                format!("rows {first} to {}", first + rows - 1),
-                format!("checksum {}", blake3::Hash::from_bytes(checksum).to_hex()),
-                found.to_hex(),
-            ));
+            let what = format!("rows {first} to {}", first + rows - 1);
+            let expected = format!("checksum {}", blake3::Hash::from_bytes(checksum).to_hex());
+            return Err(Error::invalid_file(&self.path, what, expected, found.to_hex()));
         }
         self.checked[number].store(true, Ordering::Relaxed);
         Ok(())
@@ -189,12 +186,10 @@ impl Vectors {
     /// [`Error::Unavailable`] where numbers are not stored as in the file.
     pub(crate) fn index(&self) -> Result<FlatIndex> {
         if cfg!(target_endian = "big") {
-            return Err(Error::Unavailable {
-                what: format!("searching {}", self.path.display()),
-                reason: "this machine is big-endian, and the file is not".to_owned(),
-            });
+            let what = format!("searching {}", self.path.display());
+            let reason = "this machine is big-endian, and the file is not";
+            return Err(Error::unavailable(what, reason));
         }
-        let memory: Arc<Memory> = Arc::clone(&self.memory);
-        FlatIndex::over(self.dim, Precision::F32, memory)
+        FlatIndex::over(self.dim, Precision::F32, Arc::<Memory>::clone(&self.memory))
     }
 }

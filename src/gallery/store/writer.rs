@@ -9,6 +9,7 @@ use super::record::{Added, ContentHash, Entry, ImageRecord, Rejected};
 use super::snapshot::Snapshot;
 use super::{acknowledged, vectors};
 use crate::embedder::Embedding;
+use crate::index::wrong_dim;
 use crate::reference::Metadata;
 use crate::{Error, Result};
 
@@ -51,17 +52,9 @@ impl GalleryWriter {
         let tail = vectors.set_len(vectors::bytes(dim, rows));
         tail.map_err(|source| Error::io(&path, source))?;
         vectors::remove_others(folder, state.generation)?;
-        Ok(Self {
-            folder: folder.to_owned(),
-            dim,
-            catalog,
-            state,
-            rows,
-            vectors,
-            acknowledged: open(&folder.join(acknowledged::FILE))?,
-            in_doubt: false,
-            _lock: lock,
-        })
+        let acknowledged = open(&folder.join(acknowledged::FILE))?;
+        let (folder, in_doubt) = (folder.to_owned(), false);
+        Ok(Self { folder, dim, catalog, state, rows, vectors, acknowledged, in_doubt, _lock: lock })
     }
 
     /// Adds images with their embeddings; returns the result for each.
@@ -74,11 +67,8 @@ impl GalleryWriter {
         for (record, embedding) in batch {
             check(record)?;
             if embedding.dim() != self.dim {
-                return Err(Error::invalid_input(
-                    format!("embedding of {}", record.source),
-                    format!("{} values", self.dim),
-                    format!("{} values", embedding.dim()),
-                ));
+                let what = format!("embedding of {}", record.source);
+                return Err(wrong_dim(what, self.dim, embedding.dim()));
             }
         }
         let first = self.rows;
@@ -178,10 +168,7 @@ impl GalleryWriter {
         work: impl FnOnce(&mut Change<'_>) -> Result<T>,
     ) -> Result<T> {
         if self.in_doubt {
-            return Err(Error::Unavailable {
-                what: "this writer".to_owned(),
-                reason: "a commit failed; open another".to_owned(),
-            });
+            return Err(Error::unavailable("this writer", "a commit failed; open another"));
         }
         let Self { folder, dim, catalog, state, vectors, .. } = self;
         let state = State { revision: state.revision + 1, ..*state };
@@ -216,10 +203,10 @@ fn lock(folder: &Path) -> Result<File> {
     let file = file.map_err(|source| Error::io(&path, source))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Unavailable {
-            what: format!("writing to gallery {}", folder.display()),
-            reason: "another writer has it open, in this process or in another".to_owned(),
-        }),
+        Err(TryLockError::WouldBlock) => {
+            let reason = "another writer has it open, in this process or in another";
+            Err(Error::unavailable(format!("writing to gallery {}", folder.display()), reason))
+        }
         Err(TryLockError::Error(source)) => Err(Error::io(path, source)),
     }
 }

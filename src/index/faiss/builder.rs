@@ -2,9 +2,11 @@
 
 use std::borrow::Borrow;
 
+use super::FaissIndex;
 use super::handle::Handle;
-use super::{FaissIndex, at_least_one};
 use crate::embedder::Embedding;
+use crate::error::at_least_one;
+use crate::index::wrong_dim;
 use crate::{Error, Result};
 
 /// Vectors a centroid that FAISS' k-means looks at; it leaves out those above
@@ -89,11 +91,8 @@ impl FaissBuilder {
         let sample = sample(vectors.into_iter(), self.dim, most, self.seed)?;
         let found = sample.len() / self.dim;
         if found < centroids {
-            return Err(Error::invalid_input(
-                format!("vectors to train {index}"),
-                format!("at least {centroids}, one a centroid"),
-                found,
-            ));
+            let expected = format!("at least {centroids}, one a centroid");
+            return Err(Error::invalid_input(format!("vectors to train {index}"), expected, found));
         }
         index.handle_mut()?.train(&sample)?;
         Ok(index)
@@ -116,17 +115,17 @@ impl FaissBuilder {
         if numbers(inner).any(|number| number.bytes().all(|digit| digit == b'0')) {
             return Err(wrong(format!("{factory:?}, where a number is 0")));
         }
-        let make = |factory: String| {
-            Handle::from_factory(dim, &factory).map_err(|error| match error {
+        let make = |factory: &str| {
+            Handle::from_factory(dim, factory).map_err(|error| match error {
                 Error::Backend { source, .. } => wrong(format!("{inner:?}: {source}")),
                 other => other,
             })
         };
-        let handle = make(inner.to_owned())?;
+        let handle = make(inner)?;
         if !handle.is_cosine() {
             return Err(wrong(format!("{factory:?}, which knows no inner product")));
         }
-        if handle.lists().is_some() { Ok(handle) } else { make(format!("IDMap,{inner}")) }
+        if handle.lists().is_some() { Ok(handle) } else { make(&format!("IDMap,{inner}")) }
     }
 }
 
@@ -158,11 +157,7 @@ fn sample(
     for (number, vector) in vectors.enumerate() {
         let values = vector.borrow().values();
         if values.len() != dim {
-            return Err(Error::invalid_input(
-                format!("vector {number} to train on"),
-                format!("{dim} values"),
-                format!("{} values", values.len()),
-            ));
+            return Err(wrong_dim(format!("vector {number} to train on"), dim, values.len()));
         }
         if number < most {
             rows.extend_from_slice(values);

@@ -13,8 +13,9 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::handle::Handle;
-use super::{FaissIndex, at_least_one, sink};
+use super::{FaissIndex, sink};
 use crate::atomic_file::write_atomically;
+use crate::error::at_least_one;
 use crate::index::IdSet;
 use crate::{Error, Result};
 

@@ -11,7 +11,7 @@ use super::handle::{Handle, Lists, Params, failed, made};
 use super::nearest::settle;
 use super::{BATCH, FaissIndex, over_fetch, values};
 use crate::embedder::Embedding;
-use crate::index::{IdSet, Neighbor};
+use crate::index::{Hits, IdSet};
 use crate::{Error, Result};
 
 unsafe extern "C" {
@@ -91,7 +91,7 @@ impl Gpu {
         wanted: usize,
         findable: &IdSet,
         held: usize,
-    ) -> Result<(Vec<Vec<Neighbor>>, Vec<usize>)> {
+    ) -> Result<(Hits, Vec<usize>)> {
         let (mut found, mut open) = (vec![Vec::new(); queries.len()], Vec::new());
         let Some(k) = over_fetch::candidates(wanted, findable.len(), held) else {
             return Ok((found, (0..queries.len()).collect()));
@@ -100,11 +100,9 @@ impl Gpu {
         let nprobe = self.lists.filter(|_| self.is_told()).map(|lists| lists.nprobe);
         let params = Params { among: None, nprobe };
         for (number, batch) in queries.chunks(BATCH).enumerate() {
-            let (scores, ids) = self.index.lock().unwrap_or_else(PoisonError::into_inner).search(
-                &values(batch.iter()),
-                k,
-                &params,
-            )?;
+            let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+            let (scores, ids) = index.search(&values(batch.iter()), k, &params)?;
+            drop(index);
             let rows = scores.chunks_exact(k).zip(ids.chunks_exact(k));
             for (query, (scores, ids)) in (number * BATCH..).zip(rows) {
                 let (list, is_tied) = settle(scores, ids, wanted, findable);
@@ -221,10 +219,8 @@ impl FaissIndex {
         let (count, problem) = self::devices();
         if let Some(missing) = devices.iter().find(|&&device| device >= count) {
             let problem = problem.map(|said| format!(" (CUDA says: {said})")).unwrap_or_default();
-            return Err(Error::Unavailable {
-                what: format!("GPU {missing}"),
-                reason: format!("FAISS finds {count} GPUs{problem}; {self} stays on the CPU"),
-            });
+            let reason = format!("FAISS finds {count} GPUs{problem}; {self} stays on the CPU");
+            return Err(Error::unavailable(format!("GPU {missing}"), reason));
         }
         let here = self.to_cpu()?;
         let gpu = Gpu::new(&here.handle, devices, sharding)?;
@@ -237,16 +233,7 @@ impl FaissIndex {
     /// [`Error::Backend`] when `nprobe` was set on the GPU, and FAISS cannot copy this type of index
     /// to set it here.
     pub fn to_cpu(&self) -> Result<Self> {
-        let mut here = Self {
-            handle: Arc::clone(&self.handle),
-            gpu: None,
-            dim: self.dim,
-            factory: self.factory.clone(),
-            ids: self.ids.clone(),
-            buried: self.buried.clone(),
-            mapped: self.mapped,
-            selects: Arc::new(true.into()),
-        };
+        let mut here = Self { gpu: None, selects: Arc::new(true.into()), ..self.clone() };
         let nprobe = |lists: Lists| lists.nprobe;
         match self.lists().map(nprobe) {
             Some(there) if here.lists().map(nprobe) != Some(there) => here.set_nprobe(there)?,

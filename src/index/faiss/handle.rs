@@ -58,9 +58,8 @@ impl Handle {
     }
 
     pub(crate) fn read(path: &Path, mapped: bool) -> Result<Self> {
-        let name = path.to_str().ok_or_else(|| {
-            Error::invalid_input("path of a FAISS index", "UTF-8", path.display())
-        })?;
+        let wrong = || Error::invalid_input("path of a FAISS index", "UTF-8", path.display());
+        let name = path.to_str().ok_or_else(wrong)?;
         let flags = IoFlags::from(if mapped { MAPPED } else { 0 });
         read_index_with_flags(name, flags).map(Self).map_err(failed("read_index"))
     }
@@ -148,9 +147,8 @@ impl Handle {
     /// The vector at a place of [`decodable`](Self::decodable), as far as the index has kept it.
     pub(crate) fn decode(&self, place: usize, vector: &mut [f32]) -> Result<()> {
         assert_eq!(vector.len(), self.dim(), "one vector");
-        let (index, _) = self
-            .mapped_ids()
-            .ok_or_else(|| Error::backend("FAISS' reconstruct", "it has no map of ids"))?;
+        let lacks = || Error::backend("FAISS' reconstruct", "it has no map of ids");
+        let (index, _) = self.mapped_ids().ok_or_else(lacks)?;
         // SAFETY: FAISS writes `dim` values.
         check("reconstruct", unsafe {
             sys::faiss_Index_reconstruct(index, place as i64, vector.as_mut_ptr())

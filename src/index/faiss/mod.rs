@@ -19,8 +19,8 @@ use async_trait::async_trait;
 use faiss::Idx;
 
 use crate::embedder::Embedding;
-use crate::index::check_dim;
-use crate::index::{IdSet, Neighbor, VectorIndex};
+use crate::error::at_least_one;
+use crate::index::{Hits, IdSet, VectorIndex, check_dim};
 use crate::{Error, Result, pool};
 
 pub use builder::FaissBuilder;
@@ -226,10 +226,8 @@ impl FaissIndex {
         };
         #[cfg(feature = "faiss-gpu")]
         if let Some(gpu) = &self.gpu {
-            return wrong(
-                "one on the CPU, moved again when it is changed",
-                format!("{self}, {gpu}"),
-            );
+            let expected = "one on the CPU, moved again when it is changed";
+            return wrong(expected, format!("{self}, {gpu}"));
         }
         if self.mapped {
             return wrong("one that is read into memory", format!("{self}, mapped"));
@@ -243,13 +241,6 @@ fn values<'a>(vectors: impl Iterator<Item = &'a Embedding>) -> Vec<f32> {
     vectors.flat_map(Embedding::values).copied().collect()
 }
 
-fn at_least_one(what: &str, value: usize) -> Result<()> {
-    if value == 0 {
-        return Err(Error::invalid_input(what, "at least 1", value));
-    }
-    Ok(())
-}
-
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl VectorIndex for FaissIndex {
@@ -261,19 +252,12 @@ impl VectorIndex for FaissIndex {
         Ok(self.ids.len())
     }
 
-    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
-        check_dim(self, queries)?;
+    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Hits> {
         let (index, queries) = (self.clone(), queries.to_vec());
         pool::run("FAISS", move || index.nearest(&queries, limit, None)).await
     }
 
-    async fn search_among(
-        &self,
-        queries: &[Embedding],
-        limit: usize,
-        ids: &IdSet,
-    ) -> Result<Vec<Vec<Neighbor>>> {
-        check_dim(self, queries)?;
+    async fn search_among(&self, queries: &[Embedding], limit: usize, ids: &IdSet) -> Result<Hits> {
         let (index, queries, ids) = (self.clone(), queries.to_vec(), ids.clone());
         pool::run("FAISS", move || index.nearest(&queries, limit, Some(&ids))).await
     }

@@ -6,8 +6,7 @@ use super::handle::{Params, Selector};
 use super::{FaissIndex, values};
 use crate::Result;
 use crate::embedder::Embedding;
-use crate::index::check_dim;
-use crate::index::{FlatIndex, IdSet, Neighbor, VectorIndex};
+use crate::index::{FlatIndex, Hits, IdSet, Neighbor, VectorIndex, check_dim};
 
 /// A filter that leaves fewer vectors than one in this many is faster, and better, to go through one
 /// by one than by a graph whose nodes it hides.
@@ -24,7 +23,7 @@ impl FaissIndex {
         queries: &[Embedding],
         limit: usize,
         among: Option<&IdSet>,
-    ) -> Result<Vec<Vec<Neighbor>>> {
+    ) -> Result<Hits> {
         check_dim(self, queries)?;
         let among = among.map(|among| among.intersection(&self.ids));
         let findable = among.as_ref().unwrap_or(&self.ids);
@@ -60,11 +59,8 @@ impl FaissIndex {
             }
             if let Some(places) = self.handle.decodable().filter(|_| !short.is_empty()) {
                 let queries: Vec<_> = short.iter().map(|&query| queries[query].clone()).collect();
-                for (query, list) in
-                    short.drain(..).zip(self.scan(&queries, wanted, findable, places)?)
-                {
-                    found[query] = list;
-                }
+                let lists = self.scan(&queries, wanted, findable, places)?;
+                short.drain(..).zip(lists).for_each(|(query, list)| found[query] = list);
             }
             k = k.saturating_mul(4).min(held);
             if !short.is_empty() {
@@ -82,7 +78,7 @@ impl FaissIndex {
         queries: &[Embedding],
         wanted: usize,
         findable: &IdSet,
-    ) -> Result<(Vec<Vec<Neighbor>>, Vec<usize>)> {
+    ) -> Result<(Hits, Vec<usize>)> {
         #[cfg(feature = "faiss-gpu")]
         if let Some(gpu) = &self.gpu {
             return gpu.nearest(queries, wanted, findable, self.handle.count());
@@ -118,7 +114,7 @@ impl FaissIndex {
         wanted: usize,
         findable: &IdSet,
         places: &[i64],
-    ) -> Result<Vec<Vec<Neighbor>>> {
+    ) -> Result<Hits> {
         let ids = places.iter().map(|id| id.unsigned_abs()).enumerate();
         let chosen: Vec<_> = ids.filter(|(_, id)| findable.contains(*id)).collect();
         let mut found = vec![Vec::new(); queries.len()];
@@ -127,8 +123,7 @@ impl FaissIndex {
             for (row, &(place, _)) in rows.chunks_exact_mut(self.dim()).zip(some) {
                 self.handle.decode(place, row)?;
             }
-            let best =
-                FlatIndex::of(self.dim(), rows).nearest(queries, some.len().min(wanted), None)?;
+            let best = FlatIndex::of(self.dim(), rows).nearest(queries, wanted, None)?;
             for (found, best) in found.iter_mut().zip(best) {
                 found.extend(best.iter().map(|n| Neighbor { id: some[n.id as usize].1, ..*n }));
                 found.sort_unstable_by(Neighbor::by_rank);

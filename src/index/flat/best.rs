@@ -33,11 +33,8 @@ pub(crate) struct Best {
 
 impl Best {
     pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            heap: BinaryHeap::with_capacity(limit.min(1 << 16)),
-            least: f32::NEG_INFINITY,
-        }
+        let heap = BinaryHeap::with_capacity(limit.min(1 << 16));
+        Self { limit, heap, least: f32::NEG_INFINITY }
     }
 
     /// Keeps the neighbor if it is among the best; one whose score is not a number never is.
@@ -49,9 +46,7 @@ impl Best {
 
     /// Keeps the best of `self` and `other`.
     pub(crate) fn merge(&mut self, other: Self) {
-        for ranked in other.heap {
-            self.take(ranked);
-        }
+        other.heap.into_iter().for_each(|ranked| self.take(ranked));
     }
 
     fn take(&mut self, ranked: Ranked) {

@@ -14,9 +14,9 @@ use std::thread;
 use async_trait::async_trait;
 
 use crate::embedder::Embedding;
-use crate::index::check_dim;
-use crate::index::{IdSet, Neighbor, VectorIndex};
-use crate::{Error, Result, pool};
+use crate::error::at_least_one;
+use crate::index::{Hits, IdSet, VectorIndex, check_dim};
+use crate::{Result, pool};
 
 use best::Best;
 pub use rows::{Precision, SharedRows};
@@ -54,7 +54,7 @@ impl FlatIndex {
     /// # Errors
     /// [`Error::InvalidInput`] when `dim` is 0.
     pub fn with_precision(dim: usize, precision: Precision) -> Result<Self> {
-        at_least_one(dim)?;
+        at_least_one("dimension", dim)?;
         Ok(Self { dim, rows: Arc::new(Rows::new(precision)), threads: None })
     }
 
@@ -82,7 +82,7 @@ impl FlatIndex {
     /// [`Error::InvalidInput`] when `dim` is 0, when `memory` is not a whole number of vectors, or
     /// when it is not aligned to the size of a value.
     pub fn over(dim: usize, precision: Precision, memory: SharedRows) -> Result<Self> {
-        at_least_one(dim)?;
+        at_least_one("dimension", dim)?;
         Ok(Self { dim, rows: Arc::new(Rows::share(dim, precision, memory)?), threads: None })
     }
 
@@ -125,7 +125,7 @@ impl FlatIndex {
         queries: &[Embedding],
         limit: usize,
         among: Option<&IdSet>,
-    ) -> Result<Vec<Vec<Neighbor>>> {
+    ) -> Result<Hits> {
         let count = self.len();
         let Some(ids) = among else {
             return self.best(queries, limit, count, |first, last| first as u64..last as u64);
@@ -141,7 +141,7 @@ impl FlatIndex {
         limit: usize,
         count: usize,
         share: impl Fn(usize, usize) -> I + Sync,
-    ) -> Result<Vec<Vec<Neighbor>>> {
+    ) -> Result<Hits> {
         check_dim(self, queries)?;
         let limit = limit.min(count);
         if limit == 0 || queries.is_empty() {
@@ -156,21 +156,17 @@ impl FlatIndex {
         let work = count.saturating_mul(self.dim).saturating_mul(queries.len());
         let threads = (work / WORK_PER_THREAD).clamp(1, self.threads().get());
         let bound = |n: usize| count * n / threads;
-        let mut parts = thread::scope(|scope| {
+        let best = thread::scope(|scope| {
             let scan = &scan;
-            let others: Vec<_> =
-                (1..threads).map(|n| scope.spawn(move || scan(bound(n), bound(n + 1)))).collect();
-            let own = scan(0, bound(1));
-            let others =
-                others.into_iter().map(|thread| thread.join().unwrap_or_else(|p| resume_unwind(p)));
-            std::iter::once(own).chain(others).collect::<Vec<_>>().into_iter()
-        });
-        let mut best = parts.next().unwrap_or_default();
-        for part in parts {
-            for (all, some) in best.iter_mut().zip(part) {
-                all.merge(some);
+            let others = (1..threads).map(|n| scope.spawn(move || scan(bound(n), bound(n + 1))));
+            let others: Vec<_> = others.collect();
+            let mut best = scan(0, bound(1));
+            for thread in others {
+                let part = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+                best.iter_mut().zip(part).for_each(|(all, some)| all.merge(some));
             }
-        }
+            best
+        });
         Ok(best.into_iter().map(Best::into_sorted).collect())
     }
 
@@ -178,13 +174,6 @@ impl FlatIndex {
         let cores = || thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
         self.threads.unwrap_or_else(cores)
     }
-}
-
-fn at_least_one(dim: usize) -> Result<()> {
-    if dim == 0 {
-        return Err(Error::invalid_input("dimension", "at least 1", dim));
-    }
-    Ok(())
 }
 
 /// The best `limit` of the rows numbered `ids`, for each query.
@@ -211,9 +200,7 @@ fn scan<T: Value>(
         }
         kernel::dot_products(queries, &block[..numbers.len()], &mut products);
         for (best, products) in best.iter_mut().zip(&products) {
-            for (&id, &score) in numbers.iter().zip(products) {
-                best.offer(id, score);
-            }
+            numbers.iter().zip(products).for_each(|(&id, &score)| best.offer(id, score));
         }
     }
 }
@@ -229,19 +216,12 @@ impl VectorIndex for FlatIndex {
         Ok(self.len())
     }
 
-    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
-        check_dim(self, queries)?;
+    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Hits> {
         let (index, queries) = (self.clone(), queries.to_vec());
         pool::run("exact search", move || index.nearest(&queries, limit, None)).await
     }
 
-    async fn search_among(
-        &self,
-        queries: &[Embedding],
-        limit: usize,
-        ids: &IdSet,
-    ) -> Result<Vec<Vec<Neighbor>>> {
-        check_dim(self, queries)?;
+    async fn search_among(&self, queries: &[Embedding], limit: usize, ids: &IdSet) -> Result<Hits> {
         let (index, queries, ids) = (self.clone(), queries.to_vec(), ids.clone());
         pool::run("exact search", move || index.nearest(&queries, limit, Some(&ids))).await
     }

@@ -58,22 +58,18 @@ impl Rows {
     /// [`Error::InvalidInput`] when the memory is no whole number of rows of `dim` values, or does
     /// not start where a value may.
     pub(crate) fn share(dim: usize, precision: Precision, memory: SharedRows) -> Result<Self> {
+        let wrong = |expected: String, found: String| {
+            Err(Error::invalid_input("memory of the rows", expected, found))
+        };
         let bytes = (*memory).as_ref();
         let row = dim.saturating_mul(precision.bytes());
         if !bytes.len().is_multiple_of(row) {
-            return Err(Error::invalid_input(
-                "memory of the rows",
-                format!("rows of {row} bytes each"),
-                format!("{} bytes", bytes.len()),
-            ));
+            return wrong(format!("rows of {row} bytes each"), format!("{} bytes", bytes.len()));
         }
         let address = bytes.as_ptr().addr();
         if !bytes.is_empty() && !address.is_multiple_of(precision.bytes()) {
-            return Err(Error::invalid_input(
-                "memory of the rows",
-                format!("an address that is a multiple of {}", precision.bytes()),
-                format!("{address:#x}"),
-            ));
+            let expected = format!("an address that is a multiple of {}", precision.bytes());
+            return wrong(expected, format!("{address:#x}"));
         }
         Ok(Self::Shared(precision, memory))
     }
@@ -95,11 +91,8 @@ impl Rows {
             Self::F32(rows) => rows.extend_from_slice(row),
             Self::F16(rows) => rows.extend(row.iter().copied().map(f16::from_f32)),
             Self::Shared(..) => {
-                return Err(Error::invalid_input(
-                    "index to add to",
-                    "one with rows of its own",
-                    "one over shared rows",
-                ));
+                let (expected, found) = ("one with rows of its own", "one over shared rows");
+                return Err(Error::invalid_input("index to add to", expected, found));
             }
         }
         Ok(())
@@ -124,7 +117,7 @@ impl View<'_> {
     }
 }
 
-/// A value that a row is made of.
+/// A value that a row is made of; every pattern of bits is one.
 pub(crate) trait Value: Copy + Send + Sync {
     /// The row in f32; `space`, of the same length, is there to put it.
     fn widen<'a>(row: &'a [Self], space: &'a mut [f32]) -> &'a [f32];
@@ -143,16 +136,9 @@ impl Value for f16 {
     }
 }
 
-mod plain {
-    /// Types for which every pattern of bits is a value.
-    pub(crate) trait Plain {}
-    impl Plain for f32 {}
-    impl Plain for half::f16 {}
-}
-
 /// The whole values among `bytes`.
-fn values<T: plain::Plain>(bytes: &[u8]) -> &[T] {
-    // SAFETY: `align_to` gives aligned values inside `bytes`, and `Plain` types take any bits.
+fn values<T: Value>(bytes: &[u8]) -> &[T] {
+    // SAFETY: `align_to` gives aligned values inside `bytes`, and a `Value` takes any bits.
     unsafe { bytes.align_to().1 }
 }
 

@@ -177,12 +177,7 @@ mod tests {
         for (given, address, host, port) in [
             ("http://localhost:19530", "http://localhost:19530", "localhost", 19_530),
             ("http://milvus/", "http://milvus:19530", "milvus", 19_530),
-            (
-                "https://x.zillizcloud.com",
-                "https://x.zillizcloud.com:443",
-                "x.zillizcloud.com",
-                443,
-            ),
+            ("https://zillizcloud.com", "https://zillizcloud.com:443", "zillizcloud.com", 443),
             ("http://[::1]:7", "http://[::1]:7", "::1", 7),
             ("http://[::1]", "http://[::1]:19530", "::1", 19_530),
         ] {

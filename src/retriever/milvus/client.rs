@@ -63,14 +63,10 @@ impl Client {
             ..RetryPolicy::new(u32::MAX)
         };
         let attempt = move || {
-            let call = tokio::time::timeout(
-                self.about.timeout,
-                operation(self.sdk.clone(), request.clone()),
-            );
+            let call = operation(self.sdk.clone(), request.clone());
             async move {
-                call.await
-                    .map_err(|_| self.about.timed_out())?
-                    .map_err(|error| self.about.error(error))
+                let answer = tokio::time::timeout(self.about.timeout, call).await;
+                answer.map_err(|_| self.about.timed_out())?.map_err(|error| self.about.error(error))
             }
         };
         retry.run(|error| matches!(error, Error::Connection { .. }), attempt).await
@@ -107,18 +103,13 @@ impl About {
     }
 
     pub(super) fn senseless(&self, expected: impl Into<String>, found: impl Into<String>) -> Error {
-        Error::InvalidReply {
-            service: self.to_string(),
-            expected: expected.into(),
-            found: found.into(),
-        }
+        let (service, expected, found) = (self.to_string(), expected.into(), found.into());
+        Error::InvalidReply { service, expected, found }
     }
 
     pub(super) fn error(&self, error: SdkError) -> Error {
         match error {
-            SdkError::Grpc(status) => {
-                self.grpc(status.code() as i32, status.message(), status.source())
-            }
+            SdkError::Grpc(s) => self.grpc(s.code() as i32, s.message(), s.source()),
             SdkError::Server(error) => {
                 let message = format!("{} (code {})", error.reason(), error.code());
                 self.refused(http_status(error.code()), &message)

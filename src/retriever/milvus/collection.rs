@@ -125,11 +125,7 @@ impl Collection {
     }
 
     /// The first images that `expression` lets through, by rising id; as many as are read at once.
-    pub(super) async fn page(
-        &self,
-        expression: &str,
-        fields: &[&str],
-    ) -> Result<Vec<(MilvusImage, Option<Embedding>)>> {
+    pub(super) async fn page(&self, expression: &str, fields: &[&str]) -> Result<Vec<image::Row>> {
         let mut rows = (PAGE / (4 * self.dim + 512)).clamp(1, ROWS);
         loop {
             let request = QueryRequest::builder()
@@ -144,10 +140,9 @@ impl Collection {
             let query = |sdk: ClientV2, request| async move { sdk.query(request).await };
             match self.call(request, query).await {
                 Ok(answer) => return image::rows(&self.client.about, answer.results()),
-                Err(error) if rows > 1 && is_too_long(&error) => rows /= 4,
+                Err(error) if rows > 1 && is_too_long(&error) => rows = (rows / 4).max(1),
                 Err(error) => return Err(error),
             }
-            rows = rows.max(1);
         }
     }
 }

@@ -34,16 +34,7 @@ impl MilvusImage {
     /// [`Error::InvalidInput`] when Milvus cannot store it.
     pub(super) fn check(&self) -> Result<()> {
         id(self.id)?;
-        let metadata = &self.metadata;
-        for (name, text) in [
-            (SOURCE, Some(&self.source)),
-            (LICENSE, metadata.license.as_ref()),
-            (AUTHOR, metadata.author.as_ref()),
-            (ORIGIN, metadata.origin.as_ref()),
-            (CAPTION, metadata.caption.as_ref()),
-            (JSON, metadata.json.as_ref()),
-            (EXTRA, self.extra.as_ref()),
-        ] {
+        for (name, text) in self.texts() {
             let length = text.map_or(0, String::len);
             if length > LONGEST_TEXT {
                 let what = format!("{name} of image {}", self.id);
@@ -56,10 +47,20 @@ impl MilvusImage {
 
     /// Bytes that it takes on the wire, about.
     pub(super) fn size(&self) -> usize {
-        let metadata = &self.metadata;
-        let texts = [&metadata.license, &metadata.author, &metadata.origin, &metadata.caption];
-        let texts = texts.into_iter().chain([&metadata.json, &self.extra]);
-        64 + self.source.len() + texts.flatten().map(String::len).sum::<usize>()
+        64 + self.texts().into_iter().filter_map(|(_, text)| text).map(String::len).sum::<usize>()
+    }
+
+    fn texts(&self) -> [(&str, Option<&String>); 7] {
+        let Metadata { license, author, origin, caption, json, .. } = &self.metadata;
+        [
+            (SOURCE, Some(&self.source)),
+            (LICENSE, license.as_ref()),
+            (AUTHOR, author.as_ref()),
+            (ORIGIN, origin.as_ref()),
+            (CAPTION, caption.as_ref()),
+            (JSON, json.as_ref()),
+            (EXTRA, self.extra.as_ref()),
+        ]
     }
 
     fn json(&self) -> Result<Option<Value>> {
@@ -121,24 +122,23 @@ fn nullable<T>(
     FieldData::Nullable { data: Box::new(column(present)), valid_data }
 }
 
-/// The rows of an answer, with their vectors where it has those.
+/// An image with its vector, where that was asked for.
+pub(super) type Row = (MilvusImage, Option<Embedding>);
+
+/// The rows of an answer.
 ///
 /// # Errors
 /// [`Error::InvalidReply`] when a column is missing or of another type.
-pub(super) fn rows(
-    about: &About,
-    answer: &QueryResults,
-) -> Result<Vec<(MilvusImage, Option<Embedding>)>> {
+pub(super) fn rows(about: &About, answer: &QueryResults) -> Result<Vec<Row>> {
     let rows = answer.rows().map_err(|error| about.error(error))?;
     rows.map(|row| {
-        let image = image(&row).map_err(|error| about.error(error))?;
+        let (id, image) = image(&row).map_err(|error| about.error(error))?;
         let vector = match row.get(VECTOR) {
             Ok(ResultValue::FloatVector(values)) => Some(Embedding::new(values)?),
             _ => None,
         };
-        let id = u64::try_from(image.0);
-        let id = id.map_err(|_| about.senseless("ids from 0", image.0.to_string()))?;
-        Ok((MilvusImage { id, ..image.1 }, vector))
+        let id = u64::try_from(id).map_err(|_| about.senseless("ids from 0", id.to_string()))?;
+        Ok((MilvusImage { id, ..image }, vector))
     })
     .collect()
 }
@@ -163,15 +163,9 @@ fn image(row: &ResultRow<'_>) -> SdkResult<(i64, MilvusImage)> {
 }
 
 fn text(row: &ResultRow<'_>, name: &str) -> SdkResult<Option<String>> {
-    if row.is_null(name)? {
-        return Ok(None);
-    }
-    Ok(Some(row.get_str(name)?.to_owned()))
+    Ok(if row.is_null(name)? { None } else { Some(row.get_str(name)?.to_owned()) })
 }
 
 fn number(row: &ResultRow<'_>, name: &str) -> SdkResult<Option<u32>> {
-    if row.is_null(name)? {
-        return Ok(None);
-    }
-    Ok(u32::try_from(row.get_i64(name)?).ok())
+    Ok(if row.is_null(name)? { None } else { u32::try_from(row.get_i64(name)?).ok() })
 }

@@ -1,6 +1,6 @@
 //! [`MilvusIndex`]: a collection of Milvus as a [`VectorIndex`], with the images' metadata.
 
-use std::fmt;
+use std::{fmt, slice};
 
 use async_trait::async_trait;
 use futures::stream::{self, Stream, TryStreamExt};
@@ -8,7 +8,7 @@ use futures::stream::{self, Stream, TryStreamExt};
 use super::collection::Collection;
 use super::{Milvus, MilvusImage, expression, schema};
 use crate::embedder::Embedding;
-use crate::index::{IdSet, Neighbor, VectorIndex};
+use crate::index::{Hits, IdSet, VectorIndex, check_dim};
 use crate::reference::Filter;
 use crate::{Error, Result, net};
 
@@ -82,7 +82,7 @@ impl MilvusIndex {
     ) -> Result<()> {
         for (image, embedding) in images {
             image.check()?;
-            self.check(embedding)?;
+            check_dim(self, slice::from_ref(embedding))?;
         }
         let mut written = 0;
         while written < images.len() {
@@ -133,8 +133,8 @@ impl MilvusIndex {
         queries: &[Embedding],
         limit: usize,
         filter: &Filter,
-    ) -> Result<Vec<Vec<Neighbor>>> {
-        queries.iter().try_for_each(|query| self.check(query))?;
+    ) -> Result<Hits> {
+        check_dim(self, queries)?;
         let (queries, expression) = (queries.to_vec(), expression::of(filter)?);
         self.run(|collection| async move { collection.search(&queries, limit, &expression).await })
             .await
@@ -159,17 +159,14 @@ impl MilvusIndex {
         filter: &Filter,
     ) -> Result<impl Stream<Item = Result<(MilvusImage, Embedding)>> + Send + use<>> {
         let (index, expression) = (self.clone(), expression::of(filter)?);
-        let page =
-            move |last: Option<u64>| {
-                let (index, asked) = (index.clone(), expression::after(&expression, last));
-                async move {
-                    let page = index.page(asked).await?;
-                    let last = page.last().map(|(image, _)| image.id);
-                    Ok::<_, Error>(last.map(|last| {
-                        (stream::iter(page.into_iter().map(Ok::<_, Error>)), Some(last))
-                    }))
-                }
-            };
+        let page = move |last: Option<u64>| {
+            let (index, asked) = (index.clone(), expression::after(&expression, last));
+            async move {
+                let page = index.page(asked).await?;
+                let last = page.last().map(|(image, _)| Some(image.id));
+                Ok::<_, Error>(last.map(|last| (stream::iter(page.into_iter().map(Ok)), last)))
+            }
+        };
         Ok(stream::try_unfold(None, page).try_flatten())
     }
 
@@ -194,17 +191,6 @@ impl MilvusIndex {
         self.run(|collection| async move { collection.flush().await }).await
     }
 
-    fn check(&self, embedding: &Embedding) -> Result<()> {
-        if embedding.dim() == self.collection.dim {
-            return Ok(());
-        }
-        Err(Error::invalid_input(
-            format!("embedding for {self}"),
-            format!("{} values", self.collection.dim),
-            format!("{} values", embedding.dim()),
-        ))
-    }
-
     /// What `work` gives, on the network's thread.
     async fn run<T, F>(&self, work: impl FnOnce(Collection) -> F) -> Result<T>
     where
@@ -226,17 +212,12 @@ impl VectorIndex for MilvusIndex {
         self.count_filtered(&Filter::all()).await
     }
 
-    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
+    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Hits> {
         self.search_filtered(queries, limit, &Filter::all()).await
     }
 
-    async fn search_among(
-        &self,
-        queries: &[Embedding],
-        limit: usize,
-        ids: &IdSet,
-    ) -> Result<Vec<Vec<Neighbor>>> {
-        queries.iter().try_for_each(|query| self.check(query))?;
+    async fn search_among(&self, queries: &[Embedding], limit: usize, ids: &IdSet) -> Result<Hits> {
+        check_dim(self, queries)?;
         // Milvus has none above.
         let ids: Vec<u64> = ids.iter().take_while(|&id| id <= i64::MAX as u64).collect();
         let queries = queries.to_vec();

@@ -156,17 +156,15 @@ impl Milvus {
     pub async fn open(&self, name: &str) -> Result<MilvusIndex> {
         schema::check_name(name)?;
         let request = DescribeCollectionRequest::builder().collection_name(name).build();
-        let describe =
-            |sdk: ClientV2, request| async move { sdk.describe_collection(request).await };
+        let describe = |sdk: ClientV2, name| async move { sdk.describe_collection(name).await };
         let described = self.client.ask(request, describe).await?;
         let dim = schema::dim(name, described.description())?;
         let note = described.description().get_properties().get(schema::NOTE).cloned();
 
         let request = DescribeIndexRequest::builder().collection_name(name);
-        let describe = |sdk: ClientV2, request| async move { sdk.describe_index(request).await };
-        let described =
-            self.client.ask(request.field_name(schema::VECTOR).build(), describe).await?;
-        schema::check_metric(name, described.indexes())?;
+        let request = request.field_name(schema::VECTOR).build();
+        let describe = |sdk: ClientV2, name| async move { sdk.describe_index(name).await };
+        schema::check_metric(name, self.client.ask(request, describe).await?.indexes())?;
 
         MilvusIndex::load(self.clone(), name.to_owned(), dim, note).await
     }

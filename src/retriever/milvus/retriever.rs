@@ -35,12 +35,8 @@ impl<E: Embedder> MilvusRetriever<E> {
     /// [`Error::Incompatible`] when the vectors of the two have different dimensions.
     pub fn new(embedder: E, index: MilvusIndex) -> Result<Self> {
         if embedder.dim() != index.dim() {
-            return Err(Error::Incompatible {
-                left: index.to_string(),
-                right: embedder.to_string(),
-                expected: format!("{} values an embedding", index.dim()),
-                found: embedder.dim().to_string(),
-            });
+            let expected = format!("{} values an embedding", index.dim());
+            return Err(Error::incompatible(&index, &embedder, expected, embedder.dim()));
         }
         let read = Arc::new(|image: &MilvusImage| Image::open(&image.source));
         Ok(Self { embedder, index, filter: Filter::all(), read })

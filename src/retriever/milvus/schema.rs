@@ -83,13 +83,9 @@ impl MilvusIndexType {
             }
             Self::Auto => (IndexType::AutoIndex, vec![]),
         };
-        let extra: HashMap<String, String> =
-            extra.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect();
-        IndexParam::new()
-            .field_name(VECTOR)
-            .index_type(index)
-            .metric_type(MetricType::Cosine)
-            .extra_params(extra)
+        let extra = extra.into_iter().map(|(name, value)| (name.to_owned(), value.to_string()));
+        let index = IndexParam::new().field_name(VECTOR).index_type(index);
+        index.metric_type(MetricType::Cosine).extra_params(extra.collect::<HashMap<_, _>>())
     }
 }
 
@@ -151,19 +147,16 @@ pub(super) fn request(
 pub(super) fn dim(collection: &str, found: &CollectionDesc) -> Result<usize> {
     let fields = found.get_schema().get_fields();
     let named = |name: &str| fields.iter().find(|field| field.get_name() == name);
-    let differs = |expected: String, found: String| Error::Incompatible {
-        left: "imagerag".to_owned(),
-        right: format!("the collection {collection}"),
-        expected,
-        found,
-    };
     for name in DESCRIPTION {
-        named(name).ok_or_else(|| differs(format!("a field {name}"), "none".to_owned()))?;
+        named(name).ok_or_else(|| differs(collection, format!("a field {name}"), "none"))?;
     }
     let vector = named(VECTOR).filter(|field| field.get_data_type() == DataType::FloatVector);
-    let vector = vector
-        .ok_or_else(|| differs(format!("a field {VECTOR} of f32 vectors"), "none".to_owned()))?;
-    Ok(vector.get_dimension() as usize)
+    let expected = || differs(collection, format!("a field {VECTOR} of f32 vectors"), "none");
+    Ok(vector.ok_or_else(expected)?.get_dimension() as usize)
+}
+
+fn differs(collection: &str, expected: impl Into<String>, found: impl ToString) -> Error {
+    Error::incompatible("imagerag", format!("the collection {collection}"), expected, found)
 }
 
 /// # Errors
@@ -174,12 +167,7 @@ pub(super) fn check_metric(collection: &str, indexes: &[IndexDesc]) -> Result<()
     if metrics.iter().any(|metric| matches!(metric, MetricType::Cosine | MetricType::Ip)) {
         return Ok(());
     }
-    Err(Error::Incompatible {
-        left: "imagerag".to_owned(),
-        right: format!("the collection {collection}"),
-        expected: "an index of cosine similarity".to_owned(),
-        found: format!("{metrics:?}"),
-    })
+    Err(differs(collection, "an index of cosine similarity", format!("{metrics:?}")))
 }
 
 #[cfg(test)]
@@ -204,11 +192,10 @@ mod tests {
 
     #[test]
     fn the_request_holds_every_field() {
-        let request =
-            request("birds", 8, MilvusIndexType::Hnsw { m: 16, ef_construction: 200 }, None);
-        let request = request.unwrap();
-        let names: Vec<_> =
-            request.schema().as_ref().unwrap().get_fields().iter().map(|f| f.get_name()).collect();
+        let index = MilvusIndexType::Hnsw { m: 16, ef_construction: 200 };
+        let request = request("birds", 8, index, None).unwrap();
+        let fields = request.schema().as_ref().unwrap().get_fields();
+        let names: Vec<_> = fields.iter().map(|field| field.get_name()).collect();
         assert!(DESCRIPTION.iter().all(|name| names.contains(name)), "{names:?}");
         assert_eq!(names.len(), DESCRIPTION.len() + 1);
     }

@@ -5,7 +5,7 @@ use milvus::v2::prelude::{ClientV2, Ids, SearchRequest, SearchVectors, SingleRes
 use super::collection::{Collection, IDS};
 use super::{expression, schema};
 use crate::embedder::Embedding;
-use crate::index::Neighbor;
+use crate::index::{Hits, Neighbor};
 use crate::{Error, Result};
 
 /// The most neighbors that Milvus gives for a query.
@@ -22,7 +22,7 @@ impl Collection {
         queries: &[Embedding],
         limit: usize,
         expression: &str,
-    ) -> Result<Vec<Vec<Neighbor>>> {
+    ) -> Result<Hits> {
         let limit = if limit > MOST { limit.min(self.count(expression).await?) } else { limit };
         if limit > MOST {
             let expected = format!("at most {MOST}, which is the most that Milvus gives");
@@ -54,24 +54,17 @@ impl Collection {
         queries: &[Embedding],
         limit: usize,
         ids: &[u64],
-    ) -> Result<Vec<Vec<Neighbor>>> {
+    ) -> Result<Hits> {
         let mut merged = vec![Vec::new(); queries.len()];
         for ids in ids.chunks(IDS) {
             let found = self.search(queries, limit, &expression::among("", ids)).await?;
-            for (all, some) in merged.iter_mut().zip(found) {
-                all.extend(some);
-            }
+            merged.iter_mut().zip(found).for_each(|(all, some)| all.extend(some));
         }
         Ok(merged.into_iter().map(|list| best(list, limit)).collect())
     }
 
     /// One search, as Milvus answers it: in its own order.
-    async fn ranked(
-        &self,
-        queries: &[Embedding],
-        wide: usize,
-        expression: &str,
-    ) -> Result<Vec<Vec<Neighbor>>> {
+    async fn ranked(&self, queries: &[Embedding], wide: usize, expression: &str) -> Result<Hits> {
         let vectors = queries.iter().map(|query| query.values().to_vec()).collect();
         let mut parameters = self.parameters.clone();
         // A graph is never walked in less breadth than there are neighbors to find.
@@ -104,13 +97,11 @@ impl Collection {
             ids if ids.is_empty() => return Ok(Vec::new()),
             _ => return Err(senseless()),
         };
-        let scored = ids.iter().zip(list.get_scores());
-        scored
-            .map(|(&id, score)| {
-                let id = u64::try_from(id).map_err(|_| senseless())?;
-                Ok(Neighbor { id, score: score.clamp(-1.0, 1.0) })
-            })
-            .collect()
+        let neighbor = |(&id, score): (&i64, &f32)| {
+            let id = u64::try_from(id).map_err(|_| senseless())?;
+            Ok(Neighbor { id, score: score.clamp(-1.0, 1.0) })
+        };
+        ids.iter().zip(list.get_scores()).map(neighbor).collect()
     }
 }
 
@@ -121,7 +112,7 @@ fn cuts_a_tie(list: &[Neighbor], limit: usize, wide: usize) -> bool {
 }
 
 fn best(mut list: Vec<Neighbor>, limit: usize) -> Vec<Neighbor> {
-    list.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.id.cmp(&b.id)));
+    list.sort_by(Neighbor::by_rank);
     list.truncate(limit);
     list
 }

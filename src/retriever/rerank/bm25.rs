@@ -77,16 +77,13 @@ impl Reranker for Bm25 {
         };
         let words_of = |candidate: &Reference| {
             let stored = candidate.provenance.metadata.caption.as_ref();
-            stored
-                .or_else(|| written.get(&candidate.provenance.source))
-                .map_or(vec![], |c| words(c))
+            let caption = stored.or_else(|| written.get(&candidate.provenance.source));
+            caption.map_or(vec![], |caption| words(caption))
         };
         let rank = |(caption, list): (&Caption, &Vec<Reference>)| {
             let corpus: Vec<Vec<String>> = list.iter().map(words_of).collect();
-            let query = words(&caption.text);
-            let scores =
-                bm25(&corpus, &query, self.idf).into_iter().map(|score| score as f32).collect();
-            Ranking { scores, note: None }
+            let scores = bm25(&corpus, &words(&caption.text), self.idf);
+            Ranking { scores: scores.into_iter().map(|score| score as f32).collect(), note: None }
         };
         Ok(request.each().map(rank).collect())
     }
@@ -138,13 +135,11 @@ fn bm25<W: Eq + Hash>(corpus: &[Vec<W>], query: &[W], idf: Idf) -> Vec<f64> {
     let mean_length = corpus.iter().map(Vec::len).sum::<usize>() as f64 / all;
     let score = |(document, counts): (&Vec<W>, &HashMap<&W, f64>)| {
         let length = K1 * (1.0 - B + B * document.len() as f64 / mean_length);
-        query
-            .iter()
-            .map(|word| {
-                let count = counts.get(word).copied().unwrap_or(0.0);
-                weight(word) * count * (K1 + 1.0) / (count + length)
-            })
-            .sum()
+        let share = |word| {
+            let count = counts.get(word).copied().unwrap_or(0.0);
+            weight(word) * count * (K1 + 1.0) / (count + length)
+        };
+        query.iter().map(share).sum()
     };
     corpus.iter().zip(&counts).map(score).collect()
 }

@@ -9,9 +9,7 @@ use super::remembered::Remembered;
 use super::{Ranking, RerankRequest, Reranker};
 use crate::Result;
 use crate::reference::{Reference, Source};
-use crate::vlm::ExchangeLog;
-use crate::vlm::{ChatReply, ChatRequest, Message, Vlm};
-use crate::vlm::{parse, prompts};
+use crate::vlm::{ChatReply, ChatRequest, ExchangeLog, Message, Vlm, parse, prompts};
 
 /// The paper's GPT re-rank: shows a VLM the candidates and asks for their numbers, the most
 /// relevant first.
@@ -73,9 +71,8 @@ impl<V: Vlm> VlmReranker<V> {
             false => format!("{}: {said}", self.vlm),
         };
         let others = (0..candidates.len()).filter(|n| !named.contains(n));
-        let order: Vec<usize> =
-            named.iter().copied().chain(others).map(|n| candidates[n]).collect();
-        in_order(&order, Some(note))
+        let order = named.iter().copied().chain(others).map(|n| candidates[n]);
+        in_order(&order.collect::<Vec<_>>(), Some(note))
     }
 }
 

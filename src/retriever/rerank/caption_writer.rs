@@ -10,9 +10,7 @@ use super::RerankRequest;
 use super::remembered::Remembered;
 use crate::Result;
 use crate::reference::{Reference, Source};
-use crate::vlm::ExchangeLog;
-use crate::vlm::{ChatRequest, Message, Vlm};
-use crate::vlm::{parse, prompts};
+use crate::vlm::{ChatRequest, ExchangeLog, Message, Vlm, parse, prompts};
 
 /// Has a VLM describe images. It caches the captions of the latest 100,000 images, by their
 /// sources; clones share the cache.
@@ -28,6 +26,8 @@ pub struct CaptionWriter {
     keep: Option<Arc<Keep>>,
 }
 
+/// Captions by their images' sources.
+type Captions = HashMap<Source, String>;
 type Keep = dyn Fn(&[(Source, String)]) -> Result<()> + Send + Sync;
 
 impl CaptionWriter {
@@ -68,10 +68,7 @@ impl CaptionWriter {
     ///
     /// # Errors
     /// Those of the model and of `keep`, after every other caption of the call is remembered.
-    pub(super) async fn captions(
-        &self,
-        request: &RerankRequest,
-    ) -> Result<HashMap<Source, String>> {
+    pub(super) async fn captions(&self, request: &RerankRequest) -> Result<Captions> {
         let candidates = request.lists.iter().flatten();
         let bare: BTreeMap<&Source, &Reference> = candidates
             .filter(|candidate| candidate.provenance.metadata.caption.is_none())

@@ -72,29 +72,22 @@ impl<E: Embedder> Reranker for Mmr<E> {
         let images: Vec<Image> = read.iter().flatten().cloned().collect();
         let captions = self.embedder.embed_texts(&texts).await?;
         let embedded = self.embedder.embed_images(&images).await?;
-        if (captions.len(), embedded.len()) != (texts.len(), images.len()) {
-            return Err(Error::backend(
-                self.embedder.to_string(),
-                format!(
-                    "expected {} and {} embeddings, found {} and {}",
-                    texts.len(),
-                    images.len(),
-                    captions.len(),
-                    embedded.len()
-                ),
-            ));
+        let (expected, found) = ((texts.len(), images.len()), (captions.len(), embedded.len()));
+        if found != expected {
+            let expected = format!("expected {} and {} embeddings", expected.0, expected.1);
+            let problem = format!("{expected}, found {} and {}", found.0, found.1);
+            return Err(Error::backend(self.embedder.to_string(), problem));
         }
 
         // 2. List by list.
-        let (mut captions, mut embedded, mut read) =
-            (captions.iter(), embedded.into_iter(), read.iter());
+        let (mut captions, mut embedded) = (captions.iter(), embedded.into_iter());
+        let mut read = read.iter();
         let rank = |list: &Vec<Reference>| {
             let read: Vec<bool> = read.by_ref().take(list.len()).map(Option::is_some).collect();
             let there = read.iter().filter(|is_read| **is_read).count();
             let images: Vec<Embedding> = embedded.by_ref().take(there).collect();
             let caption = if list.is_empty() { None } else { captions.next() };
-            let scores = caption.map_or(vec![], |caption| self.scores(caption, &images));
-            let mut scores = scores.into_iter();
+            let mut scores = caption.map_or(vec![], |c| self.scores(c, &images)).into_iter();
             let score = |is_read| if is_read { scores.next() } else { None };
             let scores = read.into_iter().map(score).map(|s| s.unwrap_or(UNREAD)).collect();
             Ranking { scores, note: None }

@@ -12,7 +12,8 @@ use std::fmt::{self, Debug, Display};
 use async_trait::async_trait;
 
 use super::{RetrieveRequest, Retriever, one_list_each};
-use crate::forward::forward_part;
+use crate::error::at_least_one;
+use crate::forward::{check_count, forward_part};
 use crate::reference::{Caption, Finding, Reference};
 use crate::vlm::ExchangeLog;
 use crate::{Error, Result};
@@ -138,9 +139,7 @@ impl<R: Retriever, K: Reranker> Rerank<R, K> {
     /// # Errors
     /// [`Error::InvalidInput`] when `candidates` is 0.
     pub fn new(inner: R, reranker: K, candidates: usize) -> Result<Self> {
-        if candidates == 0 {
-            return Err(Error::invalid_input("candidates to re-rank", "at least 1", candidates));
-        }
+        at_least_one("candidates to re-rank", candidates)?;
         Ok(Self { inner, reranker, candidates })
     }
 
@@ -153,10 +152,8 @@ impl<R: Retriever, K: Reranker> Rerank<R, K> {
     ) -> Result<Vec<Reference>> {
         let (scores, note) = (ranking.scores, ranking.note);
         if scores.len() != candidates.len() || !scores.iter().all(|score| score.is_finite()) {
-            return Err(Error::backend(
-                self.reranker.to_string(),
-                format!("expected {} finite scores, found {scores:?}", candidates.len()),
-            ));
+            let problem = format!("expected {} finite scores, found {scores:?}", candidates.len());
+            return Err(Error::backend(self.reranker.to_string(), problem));
         }
         // −0 and 0 are equal scores: adding 0 makes them one.
         let scores = scores.into_iter().map(|score| score + 0.0);
@@ -189,12 +186,7 @@ impl<R: Retriever, K: Reranker> Retriever for Rerank<R, K> {
         found.iter_mut().for_each(|list| list.truncate(self.candidates));
         let judged = RerankRequest::new(captions.as_slice(), found).with_log(request.log.clone());
         let rankings = self.reranker.rank(&judged).await?;
-        if rankings.len() != judged.lists.len() {
-            return Err(Error::backend(
-                self.reranker.to_string(),
-                format!("expected {} rankings, found {}", judged.lists.len(), rankings.len()),
-            ));
-        }
+        check_count(&self.reranker, "rankings", judged.lists.len(), rankings.len())?;
         let lists = judged.lists.into_iter().zip(rankings);
         lists.map(|(list, ranking)| self.reorder(list, ranking, request.limit)).collect()
     }

@@ -45,10 +45,7 @@ impl Catalog {
         let path = folder.join(FILE);
         let catalog = Self::connect(path.clone(), &path, OpenFlags::default())?;
         catalog.run(|c| c.execute_batch(include_str!("schema.sql")))?;
-        catalog.execute(
-            "INSERT INTO state VALUES (1, ?1, ?2, ?3, ?4)",
-            (state.generation, state.revision, state.manifest, state.checksum()),
-        )?;
+        catalog.execute("INSERT INTO state VALUES (1, ?1, ?2, ?3, ?4)", state.columns())?;
         catalog.connection.close().map_err(|(_, error)| explain(&path, error))
     }
 
@@ -79,8 +76,8 @@ impl Catalog {
 
     /// Connects to `path` under `address`, which may be a URI of SQLite's.
     fn connect(path: PathBuf, address: &Path, flags: OpenFlags) -> Result<Self> {
-        let connection =
-            Connection::open_with_flags(address, flags).map_err(|error| explain(&path, error))?;
+        let connection = Connection::open_with_flags(address, flags);
+        let connection = connection.map_err(|error| explain(&path, error))?;
         let catalog = Self { path, connection, in_order: Cell::new(false) };
         catalog.run(|c| c.busy_timeout(BUSY))?;
         catalog.run(|c| c.execute_batch("PRAGMA cell_size_check = ON"))?;
@@ -142,14 +139,12 @@ impl Catalog {
     }
 
     pub(crate) fn state(&self) -> Result<State> {
-        let (state, checksum) = self.run(|c| {
-            c.prepare_cached("SELECT generation, revision, manifest, checksum FROM state")?
-                .query_row([], |row| {
-                    let (generation, revision) = (row.get(0)?, row.get(1)?);
-                    let manifest = row.get(2)?;
-                    Ok((State { generation, revision, manifest }, row.get::<_, [u8; 32]>(3)?))
-                })
-        })?;
+        let sql = "SELECT generation, revision, manifest, checksum FROM state";
+        let read = |row: &Row<'_>| {
+            let (generation, revision, manifest) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok((State { generation, revision, manifest }, row.get::<_, [u8; 32]>(3)?))
+        };
+        let (state, checksum) = self.run(|c| c.prepare_cached(sql)?.query_row([], read))?;
         if checksum != state.checksum() {
             return Err(self.broken("state", "its checksum", "another"));
         }
@@ -157,20 +152,16 @@ impl Catalog {
     }
 
     pub(crate) fn set_state(&self, state: State) -> Result<()> {
-        self.execute(
-            "UPDATE state SET generation = ?1, revision = ?2, manifest = ?3, checksum = ?4",
-            (state.generation, state.revision, state.manifest, state.checksum()),
-        )?;
-        Ok(())
+        let sql = "UPDATE state SET generation = ?1, revision = ?2, manifest = ?3, checksum = ?4";
+        self.execute(sql, state.columns()).map(|_| ())
     }
 
     /// The pieces of the file of vectors from row `first` on.
     pub(crate) fn segments(&self, first: u64) -> Result<Vec<Segment>> {
-        self.query(
-            "SELECT first, rows, checksum FROM segments WHERE first >= ?1 ORDER BY first",
-            [first],
-            |row| Ok(Segment { first: row.get(0)?, rows: row.get(1)?, checksum: row.get(2)? }),
-        )
+        let sql = "SELECT first, rows, checksum FROM segments WHERE first >= ?1 ORDER BY first";
+        self.query(sql, [first], |row| {
+            Ok(Segment { first: row.get(0)?, rows: row.get(1)?, checksum: row.get(2)? })
+        })
     }
 
     /// That the catalog is not as it was written.
@@ -180,6 +171,10 @@ impl Catalog {
 }
 
 impl State {
+    fn columns(&self) -> (u64, u64, [u8; 32], [u8; 32]) {
+        (self.generation, self.revision, self.manifest, self.checksum())
+    }
+
     fn checksum(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.generation.to_le_bytes()).update(&self.revision.to_le_bytes());
@@ -202,10 +197,10 @@ fn explain(path: &Path, error: rusqlite::Error) -> Error {
         Some(ErrorCode::ReadOnly) => system(io::ErrorKind::ReadOnlyFilesystem),
         Some(ErrorCode::CannotOpen) if !path.exists() => system(io::ErrorKind::NotFound),
         Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) => system(io::ErrorKind::Other),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Unavailable {
-            what: path.display().to_string(),
-            reason: format!("another process has kept it for {BUSY:?}: {error}"),
-        },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            let reason = format!("another process has kept it for {BUSY:?}: {error}");
+            Error::unavailable(path.display().to_string(), reason)
+        }
         Some(ErrorCode::OutOfMemory) => Error::backend(path.display().to_string(), error),
         _ => Error::invalid_file(path, "catalog", "an intact catalog", error),
     }

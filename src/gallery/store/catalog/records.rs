@@ -19,7 +19,8 @@ const BELOW: &str = "<gallery>";
 impl Catalog {
     /// Up to `limit` images from number `first` on, in order.
     pub(crate) fn entries(&self, first: u64, limit: usize) -> Result<Vec<Entry>> {
-        self.rows(first, limit)?.into_iter().map(|row| self.intact(row)).collect()
+        let rows = self.rows(first, limit)?.into_iter();
+        rows.map(|row| row.map_err(|id| self.damaged(id))).collect()
     }
 
     /// As [`entries`](Self::entries); of one that is not as it was written, its number.
@@ -49,7 +50,8 @@ impl Catalog {
     fn one(&self, column: &str, value: impl ToSql) -> Result<Option<Entry>> {
         let sql = format!("SELECT {COLUMNS} FROM images WHERE {column} = ?1");
         let row = self.run(|c| c.prepare_cached(&sql)?.query_row([value], compared).optional())?;
-        row.map(|row| self.intact(row.map(|entry| self.located(entry)))).transpose()
+        let intact = |row: Result<_, _>| row.map_err(|id| self.damaged(id));
+        Ok(row.map(intact).transpose()?.map(|entry| self.located(entry)))
     }
 
     /// `entry` as it is written down: a picture below the gallery's folder goes where that goes.
@@ -77,10 +79,6 @@ impl Catalog {
         self.path.parent().unwrap_or(Path::new(""))
     }
 
-    fn intact(&self, row: Result<Entry, u64>) -> Result<Entry> {
-        row.map_err(|id| self.damaged(id))
-    }
-
     /// That image `id` is not as it was written.
     pub(crate) fn damaged(&self, id: u64) -> Error {
         self.broken(&format!("image {id}"), "a record that fits its checksum", "another")
@@ -103,8 +101,7 @@ impl Catalog {
     /// Writes that an image could not be added.
     pub(crate) fn reject(&self, rejected: &Rejected) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO rejected VALUES (?1, ?2, ?3)";
-        self.execute(sql, (&rejected.source, &rejected.reason, checksum_of(rejected)))?;
-        Ok(())
+        self.execute(sql, (&rejected.source, &rejected.reason, checksum_of(rejected))).map(|_| ())
     }
 
     /// Writes `entry`, whose number, content and source are new.
@@ -132,8 +129,7 @@ impl Catalog {
             metadata.json,
             checksum(entry)?
         ];
-        self.execute(&sql, values)?;
-        Ok(())
+        self.execute(&sql, values).map(|_| ())
     }
 }
 
@@ -196,17 +192,16 @@ fn add_text<'a>(hasher: &'a mut Hasher, text: Option<&str>) -> &'a mut Hasher {
 
 fn half(hasher: &Hasher) -> [u8; 16] {
     let mut half = [0; 16];
-    half.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    hasher.finalize_xof().fill(&mut half);
     half
 }
 
 /// The columns `path`, `offset` and `length` of `pixels`.
 pub(crate) fn place(pixels: &Pixels) -> Result<(Option<&str>, Option<u64>, Option<u64>)> {
-    let text = |path: &'_ Path| {
-        Error::invalid_input("path of a picture", "a path in UTF-8", path.display())
-    };
+    let wrong =
+        |path: &Path| Error::invalid_input("path of a picture", "a path in UTF-8", path.display());
     let (path, member) = pixels.parts();
-    let path = path.map(|path| path.to_str().ok_or_else(|| text(path))).transpose()?;
+    let path = path.map(|path| path.to_str().ok_or_else(|| wrong(path))).transpose()?;
     let (offset, length) = member.unzip();
     Ok((path, offset, length))
 }
