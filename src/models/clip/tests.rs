@@ -208,9 +208,11 @@ fn tokenizers_that_make_no_sense_are_errors() {
         (r#"{"a": 0}"#, "", r#"{"added_tokens_decoder": {"x": {"content": "y"}}}"#),
     ] {
         let config = if config.is_empty() { "{}" } else { config };
-        let files =
-            [("vocab.json", vocab), ("merges.txt", merges), ("tokenizer_config.json", config)];
-        files.map(|(name, text)| std::fs::write(temp.path().join(name), text).unwrap());
+        for (name, text) in
+            [("vocab.json", vocab), ("merges.txt", merges), ("tokenizer_config.json", config)]
+        {
+            std::fs::write(temp.path().join(name), text).unwrap();
+        }
         let error = Tokenizer::open(temp.path()).unwrap_err();
         assert!(matches!(error, Error::InvalidFile { .. }), "{vocab} {merges} {config}: {error}");
     }

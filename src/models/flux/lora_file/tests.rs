@@ -78,12 +78,11 @@ fn files_that_do_not_fit_are_named() {
     let both = |layer: &str, first: [usize; 2], second: [usize; 2]| {
         vec![(a(layer), first), (b(layer), second)]
     };
+    let halves = "layer transformer_blocks.0.attn.to_q: expected lora_A and lora_B, \
+                  found lora_A without lora_B";
     for (tensors, words) in [
         (vec![], "LoRA: expected at least one layer, found none"),
-        (
-            vec![(a(q), [2, 16])],
-            "layer transformer_blocks.0.attn.to_q: expected lora_A and lora_B, found lora_A without lora_B",
-        ),
+        (vec![(a(q), [2, 16])], halves),
         (vec![(b(q), [16, 2])], "found lora_B without lora_A"),
         (both(q, [2, 16], [16, 3]), "ranks of layer transformer_blocks.0.attn.to_q"),
         (both(q, [2, 12], [16, 2]), "to_q.lora_A.weight: expected shape [2, 16], found [2, 12]"),
