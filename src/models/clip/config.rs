@@ -129,12 +129,8 @@ impl ClipConfig {
             None => fields.required_object(field),
         };
         let (text, vision) = (tower("text_config")?, tower("vision_config")?);
-        Ok(Self {
-            text: TextConfig::new(&text)?,
-            vision: VisionConfig::new(&vision)?,
-            projection_dim: fields
-                .optional_count("projection_dim", MAX_WIDTH)?
-                .unwrap_or(PROJECTION),
-        })
+        let (text, vision) = (TextConfig::new(&text)?, VisionConfig::new(&vision)?);
+        let found = fields.optional_count("projection_dim", MAX_WIDTH)?;
+        Ok(Self { text, vision, projection_dim: found.unwrap_or(PROJECTION) })
     }
 }

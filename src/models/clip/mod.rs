@@ -22,22 +22,16 @@ pub(crate) struct ClipModel {
 
 impl ClipModel {
     pub(crate) fn new(weights: &Weights, config: &ClipConfig) -> Result<Self> {
-        let dim = config.projection_dim;
+        let ClipConfig { text, vision, projection_dim } = config;
+        let [text_tower, vision_tower, text_projection, visual_projection] =
+            ["text_model", "vision_model", "text_projection", "visual_projection"]
+                .map(|name| weights.sub(name));
+        let dim = Some(*projection_dim);
         // Cosine similarity needs no scale; a checkpoint without it is no CLIP.
         drop(weights.get("logit_scale", &[])?);
         Ok(Self {
-            text: TextModel::with_projection(
-                &weights.sub("text_model"),
-                &config.text,
-                &weights.sub("text_projection"),
-                Some(dim),
-            )?,
-            vision: VisionModel::with_projection(
-                &weights.sub("vision_model"),
-                &config.vision,
-                &weights.sub("visual_projection"),
-                Some(dim),
-            )?,
+            text: TextModel::with_projection(&text_tower, text, &text_projection, dim)?,
+            vision: VisionModel::with_projection(&vision_tower, vision, &visual_projection, dim)?,
         })
     }
 

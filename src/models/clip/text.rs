@@ -36,11 +36,12 @@ pub(crate) struct TextOutput {
 impl TextModel {
     /// The text encoder that is the whole of `weights`; its names may begin with `text_model.`.
     pub(crate) fn new(weights: &Weights, config: &TextConfig) -> Result<Self> {
-        let projects = weights.contains("text_projection.weight");
+        let projecting = weights.sub("text_projection");
+        let projects = projecting.contains("weight");
         let projection = config.projection().or(config.projection_dim.filter(|_| projects));
         let plain = weights.contains("embeddings.token_embedding.weight");
         let tower = if plain { weights.clone() } else { weights.sub("text_model") };
-        Self::with_projection(&tower, config, &weights.sub("text_projection"), projection)
+        Self::with_projection(&tower, config, &projecting, projection)
     }
 
     /// The tower at `weights`, with a `projection` to that width.
@@ -52,13 +53,12 @@ impl TextModel {
     ) -> Result<Self> {
         let encoder = config.sizes.encoder;
         let final_norm = weights.sub("final_layer_norm");
+        let project = |outputs| Linear::no_bias(projecting, encoder.width, outputs);
         Ok(Self {
             embeddings: TextEmbeddings::new(&weights.sub("embeddings"), config.sizes)?,
             encoder: Encoder::new(&weights.sub("encoder"), encoder)?,
             final_norm: LayerNorm::new(&final_norm, encoder.width, encoder.eps)?,
-            projection: projection
-                .map(|outputs| Linear::no_bias(projecting, encoder.width, outputs))
-                .transpose()?,
+            projection: projection.map(project).transpose()?,
             config: config.clone(),
         })
     }
@@ -82,11 +82,9 @@ impl TextModel {
         let (penultimate, last) = self.encoder.forward(&x);
         let last = self.final_norm.forward(&last); // [b, tokens, width]
         // 3. The state of the token that ends each prompt.
-        let ends: Vec<i64> =
-            ids.iter().zip(0..).map(|(ids, row)| row * tokens + self.end(ids)).collect();
-        let pooled = last
-            .view([b * tokens, self.width()])
-            .index_select(0, &Tensor::from_slice(&ends).to_device(last.device())); // [b, width]
+        let ends = ids.iter().zip(0..).map(|(ids, row)| row * tokens + self.end(ids));
+        let ends = Tensor::from_slice(&ends.collect::<Vec<_>>()).to_device(last.device()); // [b]
+        let pooled = last.view([b * tokens, self.width()]).index_select(0, &ends); // [b, width]
         let projected = self.projection.as_ref().map(|linear| linear.forward(&pooled));
         Ok(TextOutput { penultimate, last, pooled, projected })
     }

@@ -45,11 +45,12 @@ impl VisionModel {
 
     /// The image encoder that is the whole of `weights`; its names may begin with `vision_model.`.
     pub(crate) fn new(weights: &Weights, config: &VisionConfig) -> Result<Self> {
-        let projects = weights.contains("visual_projection.weight");
+        let projecting = weights.sub("visual_projection");
+        let projects = projecting.contains("weight");
         let projection = config.projection().or(config.projection_dim.filter(|_| projects));
         let plain = weights.contains("embeddings.class_embedding");
         let tower = if plain { weights.clone() } else { weights.sub("vision_model") };
-        Self::with_projection(&tower, config, &weights.sub("visual_projection"), projection)
+        Self::with_projection(&tower, config, &projecting, projection)
     }
 
     /// The tower at `weights`, with a `projection` to that width.
@@ -63,6 +64,7 @@ impl VisionModel {
         let (width, eps) = (encoder.width, encoder.eps);
         let embeddings = weights.sub("embeddings");
         let positions = embeddings.sub("position_embedding");
+        let project = |outputs| Linear::no_bias(projecting, width, outputs);
         Ok(Self {
             class: embeddings.get("class_embedding", &[width])?,
             patches: Patches::new(&embeddings.sub("patch_embedding"), sizes, false)?,
@@ -71,9 +73,7 @@ impl VisionModel {
             pre_norm: LayerNorm::new(&weights.sub("pre_layrnorm"), width, eps)?,
             encoder: Encoder::new(&weights.sub("encoder"), encoder)?,
             post_norm: LayerNorm::new(&weights.sub("post_layernorm"), width, eps)?,
-            projection: projection
-                .map(|outputs| Linear::no_bias(projecting, width, outputs))
-                .transpose()?,
+            projection: projection.map(project).transpose()?,
             config: config.clone(),
         })
     }

@@ -63,11 +63,9 @@ struct Layer {
 
 impl Encoder {
     pub(crate) fn new(weights: &Weights, config: EncoderConfig) -> Result<Self> {
-        let layers = weights.sub("layers");
-        let layers = (0..config.layers)
-            .map(|i| Layer::new(&layers.sub(i), config))
-            .collect::<Result<_>>()?;
-        Ok(Self { layers })
+        let weights = weights.sub("layers");
+        let layers = (0..config.layers).map(|i| Layer::new(&weights.sub(i), config));
+        Ok(Self { layers: layers.collect::<Result<_>>()? })
     }
 
     /// What goes into the last layer, and what comes out of it.

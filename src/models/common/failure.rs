@@ -27,14 +27,10 @@ const STICKY: [&str; 15] = [
 /// The failure of `what` that a backend tells in `text`.
 pub(crate) fn failure(what: impl Into<String>, text: impl Into<String>) -> Error {
     let text = text.into();
-    match OUT_OF_MEMORY.iter().any(|words| text.contains(words)) {
-        true => Error::OutOfMemory {
-            what: what.into(),
-            requested: requested(&text),
-            source: text.into(),
-        },
-        false => Error::backend(what, text),
+    if !OUT_OF_MEMORY.iter().any(|words| text.contains(words)) {
+        return Error::backend(what, text);
     }
+    Error::OutOfMemory { what: what.into(), requested: requested(&text), source: text.into() }
 }
 
 /// The same error, a lack of memory as one.
@@ -92,10 +88,8 @@ mod tests {
             let Error::OutOfMemory { what, requested, source } = failure("SDXL", text) else {
                 panic!("{text}")
             };
-            assert_eq!(
-                (what.as_str(), requested, source.to_string().as_str()),
-                ("SDXL", bytes, text)
-            );
+            let found = (what.as_str(), requested, source.to_string());
+            assert_eq!(found, ("SDXL", bytes, text.to_owned()));
             let backend = Error::backend("reading a tensor", text);
             assert!(matches!(recognised(backend), Error::OutOfMemory { .. }), "{text}");
             assert!(!is_sticky(text), "{text}");

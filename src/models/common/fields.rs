@@ -283,14 +283,9 @@ impl Fields {
         names.iter().map(attends).collect()
     }
 
-    /// The value that the field names among `choices`.
-    pub(crate) fn choice<T: Copy>(
-        &self,
-        field: &str,
-        default: T,
-        choices: &[(&str, T)],
-    ) -> Result<T> {
-        let Some(value) = self.map.get(field) else { return Ok(default) };
+    /// The value that the field names among `choices`, of which the first is the default.
+    pub(crate) fn choice<T: Copy>(&self, field: &str, choices: &[(&str, T)]) -> Result<T> {
+        let Some(value) = self.map.get(field) else { return Ok(choices[0].1) };
         let found = choices.iter().find(|(name, _)| value.as_str() == Some(name));
         found.map(|(_, choice)| *choice).ok_or_else(|| {
             let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();

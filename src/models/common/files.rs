@@ -13,7 +13,7 @@ use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 
-use super::json::read_json;
+use super::json::{read_json, require};
 use crate::{Error, Result};
 
 /// What a folder may hold, in order of preference: diffusers' name before transformers', whole
@@ -82,16 +82,9 @@ impl TensorFiles {
         let mut files = Vec::with_capacity(names.len());
         let mut position = HashMap::new();
         for name in names {
-            let plain =
-                Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-            if !plain {
-                return Err(Error::invalid_file(
-                    index,
-                    "name of a shard",
-                    "a file beside the index",
-                    name,
-                ));
-            }
+            let mut parts = Path::new(name).components();
+            let plain = parts.all(|part| matches!(part, Component::Normal(_)));
+            require(index, "name of a shard", plain, "a file beside the index", name)?;
             position.insert(name.as_str(), files.len());
             files.push(MappedFile::open(&folder.join(name))?);
         }
@@ -99,11 +92,8 @@ impl TensorFiles {
         for (name, shard) in &weight_map {
             let at = position[shard.as_str()];
             if files[at].header.info(name).is_none() {
-                return Err(missing(
-                    &files[at].path,
-                    name,
-                    &format!("listed in {}", index.display()),
-                ));
+                let expected = format!("listed in {}", index.display());
+                return Err(missing(&files[at].path, name, &expected));
             }
             shards.insert(name.clone(), at);
         }
@@ -112,12 +102,9 @@ impl TensorFiles {
         for file in &files {
             for name in file.header.offset_keys() {
                 if let Some(first) = seen.insert(name.clone(), &file.path) {
-                    return Err(Error::invalid_file(
-                        index,
-                        format!("tensor {name}"),
-                        "in one shard",
-                        format!("in {} and in {}", first.display(), file.path.display()),
-                    ));
+                    let found = format!("in {} and in {}", first.display(), file.path.display());
+                    let what = format!("tensor {name}");
+                    return Err(Error::invalid_file(index, what, "in one shard", found));
                 }
             }
         }
@@ -192,9 +179,8 @@ impl MappedFile {
     fn open(path: &Path) -> Result<Self> {
         let io = |source| Error::io(path, source);
         let file = File::open(path).map_err(io)?;
-        if file.metadata().map_err(io)?.is_dir() {
-            return Err(Error::invalid_file(path, "file", "a safetensors file", "a folder"));
-        }
+        let is_file = !file.metadata().map_err(io)?.is_dir();
+        require(path, "file", is_file, "a safetensors file", "a folder")?;
         // SAFETY: a checkpoint is not written to while it is loaded; the map is dropped after.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
         let (length, header) = SafeTensors::read_metadata(&map).map_err(|error| {
@@ -223,15 +209,13 @@ fn choose(folder: &Path) -> Result<PathBuf> {
     if let Some(path) = NAMES.iter().map(|name| folder.join(name)).find(|path| path.exists()) {
         return Ok(path);
     }
-    let pickled = ["pytorch_model.bin", "diffusion_pytorch_model.bin"]
-        .into_iter()
-        .find(|name| folder.join(name).exists());
-    Err(Error::invalid_file(
-        folder,
-        "weights",
-        format!("one of {}", NAMES.join(", ")),
-        pickled.map_or("none of them".to_owned(), |name| {
+    let mut pickled = ["pytorch_model.bin", "diffusion_pytorch_model.bin"].into_iter();
+    let found = match pickled.find(|name| folder.join(name).exists()) {
+        Some(name) => {
             format!("{name}, which can run code when it is read; convert it to safetensors")
-        }),
-    ))
+        }
+        None => "none of them".to_owned(),
+    };
+    let expected = format!("one of {}", NAMES.join(", "));
+    Err(Error::invalid_file(folder, "weights", expected, found))
 }

@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 use super::json::read_json;
 use super::weights::Weights;
 use crate::models::{DType, Device};
-use crate::{Error, Image};
+use crate::{Error, Image, Result};
 
 /// The file or folder `name` of `tests/fixtures/`.
 pub(crate) fn fixture(name: &str) -> PathBuf {
@@ -64,11 +64,8 @@ pub(crate) fn rows(ids: &Tensor) -> Vec<Vec<i64>> {
 
 /// The texts that `io.json` in `folder` says something was recorded of.
 pub(crate) fn texts(folder: &Path) -> Vec<String> {
-    #[derive(serde::Deserialize)]
-    struct Io {
-        texts: Vec<String>,
-    }
-    read_json::<Io>(&folder.join("io.json")).unwrap().texts
+    let io: serde_json::Value = read_json(&folder.join("io.json")).unwrap();
+    serde_json::from_value(io["texts"].clone()).unwrap()
 }
 
 /// The three pictures that `io.safetensors` in `folder` says something was recorded of.
@@ -96,19 +93,31 @@ pub(crate) fn copy(folder: &Path) -> tempfile::TempDir {
 
 /// The largest difference in proportion to the largest expected value.
 pub(crate) fn relative_error(found: &Tensor, expected: &Tensor) -> f64 {
-    assert_eq!(found.size(), expected.size());
-    let [found, expected] =
-        [found, expected].map(|x| x.to_device(tch::Device::Cpu).to_kind(Kind::Double));
-    let difference = (found - &expected).abs().max().double_value(&[]);
-    difference / expected.abs().max().double_value(&[])
+    relative(found, expected, |x| x.abs().max())
 }
 
-/// The length of the difference in proportion to the length of what is expected.
-fn relative_length(found: &Tensor, expected: &Tensor) -> f64 {
+/// The difference in proportion to what is expected, both as `size` tells it.
+fn relative(found: &Tensor, expected: &Tensor, size: impl Fn(&Tensor) -> Tensor) -> f64 {
     assert_eq!(found.size(), expected.size());
     let [found, expected] =
         [found, expected].map(|x| x.to_device(tch::Device::Cpu).to_kind(Kind::Double));
-    (found - &expected).norm().double_value(&[]) / expected.norm().double_value(&[])
+    size(&(found - &expected)).double_value(&[]) / size(&expected).double_value(&[])
+}
+
+/// Asserts that reading a file failed for what is in it, in these `words`.
+#[track_caller]
+pub(crate) fn assert_invalid_file<T>(read: Result<T>, words: &str) {
+    let error = read.err().unwrap();
+    assert!(matches!(error, Error::InvalidFile { .. }), "{words}: {error}");
+    assert!(error.to_string().contains(words), "{words}: {error}");
+}
+
+/// Asserts that an input was refused, in these `words`.
+#[track_caller]
+pub(crate) fn assert_invalid_input<T>(found: Result<T>, words: &str) {
+    let error = found.err().unwrap();
+    assert!(matches!(error, Error::InvalidInput { .. }), "{words}: {error}");
+    assert!(error.to_string().contains(words), "{words}: {error}");
 }
 
 /// Asserts that the error is at most [`tolerance`] of what is `allowed` in f32 on the CPU: the largest
@@ -117,7 +126,7 @@ fn relative_length(found: &Tensor, expected: &Tensor) -> f64 {
 pub(crate) fn assert_close(what: &str, found: &Tensor, expected: &Tensor, allowed: f64) {
     let error = match dtype() {
         DType::F32 => relative_error(found, expected),
-        DType::F16 | DType::Bf16 => relative_length(found, expected),
+        DType::F16 | DType::Bf16 => relative(found, expected, Tensor::norm),
     };
     let allowed = tolerance(allowed);
     println!("{what}: relative error {error:.1e}");

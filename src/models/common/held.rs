@@ -3,11 +3,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::cuda::{self, Registered, Stream};
 use super::files::TensorFiles;
-use super::stored::{check, copied, read, sides};
+use super::stored::{Called, check, copied, read, sides};
 use super::upload::Uploads;
 use crate::{Error, Result};
 
@@ -40,12 +40,7 @@ impl Held {
     }
 
     /// The tensor `name` in the format `kind`, on `device`; `None` where nobody asked for it before.
-    pub(crate) fn get(
-        &self,
-        name: &str,
-        kind: Kind,
-        device: Device,
-    ) -> std::result::Result<Option<Tensor>, TchError> {
+    pub(crate) fn get(&self, name: &str, kind: Kind, device: Device) -> Called<Option<Tensor>> {
         let tensor = self.tensors.get(&(name.to_owned(), kind));
         // The host need not wait: nothing is written to what is held, and it stays until `Pin` has
         // waited.
@@ -78,9 +73,9 @@ fn copies(files: &TensorFiles, asked: &Asked, in_one_piece: bool) -> Result<(Ten
         let stored_kind = check(name, stored, &shape)?;
         let tensor = if in_one_piece {
             let bytes = bytes(&shape, *kind);
-            let place = place(&piece, used, bytes, *kind, &shape);
+            let place = piece.f_narrow(0, used, bytes).and_then(|piece| piece.f_view_dtype(*kind));
             used += room(bytes);
-            place.and_then(|mut place| {
+            place.and_then(|place| place.f_view(shape.as_slice())).and_then(|mut place| {
                 copied(stored, stored_kind, &shape, |view| place.f_copy_(view).map(|()| place))
             })
         } else {
@@ -91,17 +86,6 @@ fn copies(files: &TensorFiles, asked: &Asked, in_one_piece: bool) -> Result<(Ten
         tensors.insert((*key).clone(), tensor.map_err(failed)?);
     }
     Ok((tensors, piece))
-}
-
-/// A tensor in `bytes` bytes of `piece` from `start` on.
-fn place(
-    piece: &Tensor,
-    start: i64,
-    bytes: i64,
-    kind: Kind,
-    shape: &[i64],
-) -> std::result::Result<Tensor, TchError> {
-    piece.f_narrow(0, start, bytes)?.f_view_dtype(kind)?.f_view(shape)
 }
 
 /// Memory that a GPU reads from directly, until this is dropped.
@@ -145,10 +129,8 @@ mod tests {
         Tensor::write_safetensors(&named, &path).unwrap();
         let files = TensorFiles::open(&path).unwrap();
         let kinds = [Kind::Float, Kind::Half];
-        let asked: Asked = named
-            .iter()
-            .flat_map(|(name, _)| kinds.map(|kind| ((*name).to_owned(), kind)))
-            .collect();
+        let keys = |name: &str| kinds.map(|kind| (name.to_owned(), kind));
+        let asked: Asked = named.iter().flat_map(|(name, _)| keys(name)).collect();
         let (tensors, piece) = copies(&files, &asked, true).unwrap();
         // In bytes: 148 and 74, 16 and 8, and nothing, each to the next 64.
         assert_eq!((tensors.len(), piece.numel()), (6, 192 + 128 + 64 + 64));

@@ -19,10 +19,9 @@ impl Inventory {
 
     /// Number of values in all tensors together.
     pub fn values(&self) -> u64 {
-        self.0
-            .values()
-            .map(|shape| shape.iter().map(|&side| side.unsigned_abs()).product::<u64>())
-            .sum()
+        let values =
+            |shape: &Vec<i64>| shape.iter().map(|side| side.unsigned_abs()).product::<u64>();
+        self.0.values().map(values).sum()
     }
 
     /// The shape of the tensor `name`; a number is a shape of no sides.
@@ -38,13 +37,10 @@ impl Inventory {
 
 impl fmt::Display for Inventory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("{")?;
-        for (i, (name, shape)) in self.iter().enumerate() {
-            let comma = if i == 0 { "\n" } else { ",\n" };
-            // A name or a shape in Debug is the same in JSON: names here are plain ASCII.
-            write!(f, "{comma}{name:?}: {shape:?}")?;
-        }
-        f.write_str("\n}")
+        // A name or a shape in Debug is the same in JSON: names here are plain ASCII.
+        let entries: Vec<_> =
+            self.iter().map(|(name, shape)| format!("\n{name:?}: {shape:?}")).collect();
+        write!(f, "{{{}\n}}", entries.join(","))
     }
 }
 
@@ -62,9 +58,7 @@ mod tests {
         let read: Shapes = serde_json::from_str(&inventory.to_string()).unwrap();
         assert_eq!(read, inventory.0);
         assert_eq!((inventory.tensors(), inventory.values()), (2, 7));
-        assert_eq!(
-            serde_json::from_str::<Shapes>(&Inventory::default().to_string()).unwrap(),
-            Shapes::new()
-        );
+        let empty: Shapes = serde_json::from_str(&Inventory::default().to_string()).unwrap();
+        assert_eq!(empty, Shapes::new());
     }
 }

@@ -66,12 +66,12 @@ mod tests {
     #[test]
     fn errors_name_the_file_the_field_and_the_line() {
         let path = Path::new("unet/config.json");
-        let error = parse_json::<Settings>(path, "{\n}").unwrap_err().to_string();
+        let parse = |text| parse_json::<Settings>(path, text).unwrap_err().to_string();
+        let error = parse("{\n}");
         assert!(error.contains("unet/config.json") && error.contains("`layers`"), "{error}");
-        let error =
-            parse_json::<Settings>(path, "{\n\"layers\": \"two\"}").unwrap_err().to_string();
+        let error = parse("{\n\"layers\": \"two\"}");
         assert!(error.contains("line 2") && error.contains("\"two\""), "{error}");
-        let error = parse_json::<Settings>(path, "{").unwrap_err().to_string();
+        let error = parse("{");
         assert!(error.contains("JSON"), "{error}");
     }
 

@@ -92,18 +92,12 @@ struct Precision {
 
 impl Precision {
     fn of(kind: Kind) -> Self {
-        match kind {
-            Kind::Half => {
-                Self { digits: 11, tau: TAU, round: |value| f16::from_f64(value).to_f64() }
-            }
-            Kind::BFloat16 => {
-                Self { digits: 8, tau: TAU, round: |value| bf16::from_f64(value).to_f64() }
-            }
-            _ => {
-                let round = |value| f64::from(value as f32);
-                Self { digits: 24, tau: round(TAU), round }
-            }
-        }
+        let (digits, tau, round): (_, _, fn(f64) -> f64) = match kind {
+            Kind::Half => (11, TAU, |value| f16::from_f64(value).to_f64()),
+            Kind::BFloat16 => (8, TAU, |value| bf16::from_f64(value).to_f64()),
+            _ => (24, f64::from(TAU as f32), |value| f64::from(value as f32)),
+        };
+        Self { digits, tau, round }
     }
 }
 
@@ -165,16 +159,12 @@ impl MersenneTwister {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn recorded() -> Vec<(String, Tensor)> {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/noise.safetensors");
-        Tensor::read_safetensors(path).unwrap()
-    }
+    use crate::models::common::golden::fixture;
 
     /// Names are `seed/kind/first,second,…`: the sizes of successive draws, joined in the tensor.
     #[test]
     fn every_draw_equals_pytorch() {
-        let recorded = recorded();
+        let recorded = Tensor::read_safetensors(fixture("noise.safetensors")).unwrap();
         assert!(recorded.len() > 100);
         for (name, expected) in recorded {
             let [seed, kind, sizes] = name.split('/').collect::<Vec<_>>()[..] else {
@@ -186,13 +176,11 @@ mod tests {
                 _ => (Kind::Float, 1e-6),
             };
             let mut noise = Noise::new(seed.parse().unwrap());
-            let drawn: Vec<_> = sizes
-                .split(',')
-                .map(|size| noise.normal_of(&[size.parse().unwrap()], kind))
-                .collect();
-            let difference =
-                (Tensor::cat(&drawn, 0).to_kind(Kind::Float) - expected.to_kind(Kind::Float)).abs()
-                    / expected.to_kind(Kind::Float).abs().clamp_min(1.0);
+            let mut draw = |size: &str| noise.normal_of(&[size.parse().unwrap()], kind);
+            let drawn: Vec<_> = sizes.split(',').map(&mut draw).collect();
+            let [drawn, expected] =
+                [Tensor::cat(&drawn, 0), expected].map(|values| values.to_kind(Kind::Float));
+            let difference = (drawn - &expected).abs() / expected.abs().clamp_min(1.0);
             assert!(difference.max().double_value(&[]) <= bound, "{name}: {difference:?}");
         }
     }

@@ -7,6 +7,9 @@ use super::files::StoredTensor;
 use super::upload::Uploads;
 use crate::{Error, Result};
 
+/// What libtorch makes of a call.
+pub(crate) type Called<T> = std::result::Result<T, TchError>;
+
 /// Refuses a tensor of another shape than `shape`; the format that it is stored in.
 pub(crate) fn check(name: &str, stored: &StoredTensor<'_>, shape: &[i64]) -> Result<Kind> {
     let found = sides(stored);
@@ -40,7 +43,7 @@ pub(crate) fn read(
     shape: &[i64],
     (kind, device): (Kind, Device),
     uploads: &Uploads,
-) -> std::result::Result<Tensor, TchError> {
+) -> Called<Tensor> {
     let found = match device {
         Device::Cpu if kind == stored_kind => stored.in_place(kind, shape),
         Device::Cuda(number) => uploads.tensor(stored, stored_kind, shape, number),
@@ -61,8 +64,8 @@ pub(crate) fn copied(
     stored: &StoredTensor<'_>,
     kind: Kind,
     shape: &[i64],
-    copy: impl FnOnce(&Tensor) -> std::result::Result<Tensor, TchError>,
-) -> std::result::Result<Tensor, TchError> {
+    copy: impl FnOnce(&Tensor) -> Called<Tensor>,
+) -> Called<Tensor> {
     let aligned = stored.bytes.as_ptr().align_offset(kind.elt_size_in_bytes()) == 0;
     let view = if aligned {
         // SAFETY: the bytes are as long as shape and kind say, which the header's check made sure

@@ -110,9 +110,9 @@ impl<S: 'static> Worker<S> {
             // Nobody takes the result when the caller has left.
             drop(reply.send(result));
         });
-        match &self.jobs {
-            Some(jobs) => jobs.send(job).map_err(|_| ended(&self.name))?,
-            None => return Err(ended(&self.name)),
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        if !sent {
+            return Err(ended(&self.name));
         }
         let result = result.await.unwrap_or_else(|_| Err(ended(&self.name)));
         drop(guard);
@@ -207,9 +207,8 @@ mod tests {
                 Ok(seen.len())
             })
         });
-        let lengths: Vec<usize> =
-            block_on(join_all(jobs)).into_iter().map(Result::unwrap).collect();
-        assert_eq!(lengths, (1..=50).collect::<Vec<_>>());
+        let lengths = block_on(join_all(jobs)).into_iter().map(Result::unwrap);
+        assert!(lengths.eq(1..=50));
         let seen = block_on(worker.run(|seen, _| Ok(seen.clone()))).unwrap();
         assert_eq!(seen, (0..50).collect::<Vec<_>>());
     }
@@ -217,16 +216,13 @@ mod tests {
     #[test]
     fn a_panic_is_an_error_and_the_worker_lives_on() {
         let worker = Worker::spawn("model", Device::Cpu, |_| Ok(1)).unwrap();
-        let error =
-            block_on(worker.run(|_, _| -> Result<()> { panic!("shape [2, 3]") })).unwrap_err();
-        assert_eq!(error.to_string(), "model failed: shape [2, 3]");
+        let error = block_on(worker.run(|_, _| -> Result<()> { panic!("shape [2, 3]") }));
+        assert_eq!(error.unwrap_err().to_string(), "model failed: shape [2, 3]");
         let error = block_on(worker.run(|_, _| {
-            let sum = tch::Tensor::zeros([2], tch::kind::FLOAT_CPU)
-                + tch::Tensor::zeros([3], tch::kind::FLOAT_CPU);
-            Ok(sum.size())
-        }))
-        .unwrap_err()
-        .to_string();
+            let [two, three] = [2, 3].map(|n| tch::Tensor::zeros([n], tch::kind::FLOAT_CPU));
+            Ok((two + three).size())
+        }));
+        let error = error.unwrap_err().to_string();
         assert!(error.contains("must match the size") && !error.contains("frame #"), "{error}");
         assert_eq!(block_on(worker.run(|state, _| Ok(*state))).unwrap(), 1);
     }
@@ -242,10 +238,8 @@ mod tests {
         let error = error.unwrap_err();
         println!("{error}");
         assert!(error.to_string().starts_with("model ran out of memory: "), "{error}");
-        assert!(
-            matches!(&error, Error::OutOfMemory { requested: Some(found), .. } if *found == bytes),
-            "{error:?}"
-        );
+        let Error::OutOfMemory { requested, .. } = error else { panic!("{error:?}") };
+        assert_eq!(requested, Some(bytes));
         let sum = block_on(worker.run(|device, _| {
             Ok(tch::Tensor::ones([64], (tch::Kind::Float, *device)).sum(None).double_value(&[]))
         }));
@@ -291,9 +285,8 @@ mod tests {
 
     #[test]
     fn a_load_that_fails_or_panics_is_an_error() {
-        let error =
-            Worker::<()>::spawn("model", Device::Cpu, |_| Err(Error::Cancelled)).unwrap_err();
-        assert!(matches!(error, Error::Cancelled));
+        let failed = Worker::<()>::spawn("model", Device::Cpu, |_| Err(Error::Cancelled));
+        assert!(matches!(failed, Err(Error::Cancelled)));
         let error = Worker::<()>::spawn("model", Device::Cpu, |_| panic!("no memory")).unwrap_err();
         assert_eq!(error.to_string(), "loading model failed: no memory");
     }

@@ -68,9 +68,8 @@ impl<'a> Sequence<'a> {
         output: Tensor,
         of: impl Fn(&Modulations) -> &Modulation,
     ) -> Tensor {
-        for ((branch, x), (_, output)) in
-            parts(&self.branches, x).zip(parts(&self.branches, &output))
-        {
+        let [inputs, outputs] = [x, &output].map(|part| parts(&self.branches, part));
+        for ((branch, x), (_, output)) in inputs.zip(outputs) {
             of(branch.modulations).after(&x, &output);
         }
         output // [b, tokens, width]

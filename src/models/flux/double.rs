@@ -29,21 +29,22 @@ impl DoubleBlock {
         index: usize,
         sites: &mut Vec<Site>,
     ) -> Result<Self> {
-        let text = SideNames {
-            norm: "norm1_context",
-            qkv: ["add_q_proj", "add_k_proj", "add_v_proj", "norm_added_q", "norm_added_k"],
-            out: "to_add_out",
-            ff: "ff_context",
+        let mut side = |norm: &str, qkv, out: &str, ff: &str| -> Result<Side> {
+            let (width, attn) = (config.width(), &weights.sub("attn"));
+            let norm = &weights.sub(norm).sub("linear");
+            Ok(Side {
+                // Shift, scale and gate, of attention and of the feed-forward layer.
+                norm: Projection::new(norm, width, 6 * width, sites)?,
+                qkv: QkvProjection::new(attn, config, qkv, sites)?,
+                to_out: Projection::new(&attn.sub(out), width, width, sites)?,
+                ff: FeedForward::new(&weights.sub(ff), width, sites)?,
+            })
         };
-        let image = SideNames {
-            norm: "norm1",
-            qkv: ["to_q", "to_k", "to_v", "norm_q", "norm_k"],
-            out: "to_out.0",
-            ff: "ff",
-        };
+        let image = ["to_q", "to_k", "to_v", "norm_q", "norm_k"];
+        let text = ["add_q_proj", "add_k_proj", "add_v_proj", "norm_added_q", "norm_added_k"];
         Ok(Self {
-            image: Side::new(weights, config, &image, sites)?,
-            text: Side::new(weights, config, &text, sites)?,
+            image: side("norm1", image, "to_out.0", "ff")?,
+            text: side("norm1_context", text, "to_add_out", "ff_context")?,
             index,
         })
     }
@@ -100,31 +101,7 @@ struct Side {
     ff: FeedForward,
 }
 
-struct SideNames {
-    norm: &'static str,
-    qkv: [&'static str; 5],
-    out: &'static str,
-    ff: &'static str,
-}
-
 impl Side {
-    fn new(
-        weights: &Weights,
-        config: &FluxConfig,
-        names: &SideNames,
-        sites: &mut Vec<Site>,
-    ) -> Result<Self> {
-        let (width, attn) = (config.width(), &weights.sub("attn"));
-        let norm = &weights.sub(names.norm).sub("linear");
-        Ok(Self {
-            // Shift, scale and gate, of attention and of the feed-forward layer.
-            norm: Projection::new(norm, width, 6 * width, sites)?,
-            qkv: QkvProjection::new(attn, config, names.qkv, sites)?,
-            to_out: Projection::new(&attn.sub(names.out), width, width, sites)?,
-            ff: FeedForward::new(&weights.sub(names.ff), width, sites)?,
-        })
-    }
-
     /// Queries, keys and values of `sequence` in block `index`.
     fn ask(&self, index: usize, sequence: &Sequence<'_>) -> Qkv {
         let normed = sequence.before(&sequence.tokens, |of| &of.double[index][0]); // [b, tokens, width]

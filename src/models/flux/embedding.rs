@@ -26,12 +26,10 @@ impl TimeTextEmbedding {
         let embed = |name: &str, inputs| {
             TimestepEmbedding::new(&weights.sub(name), inputs, config.width(), Activation::Silu)
         };
+        let guidance = config.guidance_embeds.then(|| embed("guidance_embedder", WAVES));
         Ok(Self {
             timestep: embed("timestep_embedder", WAVES)?,
-            guidance: match config.guidance_embeds {
-                true => Some(embed("guidance_embedder", WAVES)?),
-                false => None,
-            },
+            guidance: guidance.transpose()?,
             text: embed("text_embedder", config.pooled_projection_dim)?,
             device: weights.device(),
             kind: weights.kind(),

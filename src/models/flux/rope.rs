@@ -12,14 +12,13 @@ pub(crate) type Position = [f64; AXES];
 
 /// The positions of text: all at the origin.
 pub(crate) fn text_positions(tokens: i64) -> Vec<Position> {
-    (0..tokens).map(|_| [0.0; AXES]).collect()
+    vec![[0.0; AXES]; usize::try_from(tokens).unwrap_or(0)]
 }
 
 /// The positions of an image of `rows` by `columns` patches, row by row.
 pub(crate) fn image_positions(rows: i64, columns: i64) -> Vec<Position> {
-    (0..rows)
-        .flat_map(|row| (0..columns).map(move |column| [0.0, row as f64, column as f64]))
-        .collect()
+    let row = |row| (0..columns).map(move |column| [0.0, row as f64, column as f64]);
+    (0..rows).flat_map(row).collect()
 }
 
 /// The positions of a condition: those of an image moved by `delta` rows and columns, then stretched
@@ -48,15 +47,13 @@ impl Rope {
     pub(crate) fn new(positions: &[Position], dims: [i64; AXES], device: Device) -> Self {
         // Angles are found in f64, on the CPU, so that every device turns alike.
         let options = (Kind::Double, Device::Cpu);
-        let angles: Vec<_> = (0..AXES)
-            .map(|axis| {
-                let exponents =
-                    Tensor::arange_start_step(0, dims[axis], 2, options) / dims[axis].max(1);
-                let frequencies = (exponents * THETA.ln()).exp().reciprocal(); // [dim / 2]
-                let places: Vec<_> = positions.iter().map(|place| place[axis]).collect();
-                Tensor::from_slice(&places).outer(&frequencies) // [tokens, dim / 2]
-            })
-            .collect();
+        let angles: [Tensor; AXES] = std::array::from_fn(|axis| {
+            let dim = dims[axis];
+            let exponents = Tensor::arange_start_step(0, dim, 2, options) / dim.max(1);
+            let frequencies = (exponents * THETA.ln()).exp().reciprocal(); // [dim / 2]
+            let places: Vec<_> = positions.iter().map(|place| place[axis]).collect();
+            Tensor::from_slice(&places).outer(&frequencies) // [tokens, dim / 2]
+        });
         let angles = Tensor::cat(&angles, 1).unsqueeze(1); // [tokens, 1, head_dim / 2]
         let [cos, sin] = [angles.cos(), angles.sin()].map(|waves| waves.to_kind(Kind::Float));
         Self(Tensor::complex(&cos, &sin).to_device(device))

@@ -74,20 +74,19 @@ impl FluxTransformer {
         let (c, width, sites) = (config, config.width(), &mut Vec::new());
         let linear = |name: &str, inputs, outputs| Linear::new(&weights.sub(name), inputs, outputs);
         let x_embedder = Projection::new(&weights.sub("x_embedder"), c.in_channels, width, sites)?;
-        let places = |way: &str, count: i64| {
-            let list: Vec<_> = (0..count).map(|i| weights.sub(format!("{way}.{i}"))).collect();
-            list.into_iter().enumerate()
-        };
+        let place = |way: &str, i: usize| weights.sub(format!("{way}.{i}"));
+        let double = (0..c.num_layers as usize)
+            .map(|i| DoubleBlock::new(&place("transformer_blocks", i), c, i, sites))
+            .collect::<Result<_>>()?;
+        let single = (0..c.num_single_layers as usize)
+            .map(|i| SingleBlock::new(&place("single_transformer_blocks", i), c, i, sites))
+            .collect::<Result<_>>()?;
         Ok(Self {
             time_text_embed: TimeTextEmbedding::new(&weights.sub("time_text_embed"), c)?,
             context_embedder: linear("context_embedder", c.joint_attention_dim, width)?,
             x_embedder,
-            double: places("transformer_blocks", c.num_layers)
-                .map(|(i, place)| DoubleBlock::new(&place, c, i, sites))
-                .collect::<Result<_>>()?,
-            single: places("single_transformer_blocks", c.num_single_layers)
-                .map(|(i, place)| SingleBlock::new(&place, c, i, sites))
-                .collect::<Result<_>>()?,
+            double,
+            single,
             norm_out: linear("norm_out.linear", width, 2 * width)?,
             proj_out: linear("proj_out", width, c.out_channels)?,
             sites: std::mem::take(sites),

@@ -6,6 +6,7 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use super::common::inventory::Inventory;
+use super::common::json::require;
 use super::common::layers::{LayerNorm, Linear};
 use super::common::math::{attention, join_heads, split_heads};
 use super::common::weights::Weights;
@@ -76,11 +77,9 @@ impl ResamplerDims {
         }
         let latents = sides("latents", 3)?;
         let inner = sides("layers.0.0.to_q.weight", 2)?[0];
-        if inner % HEAD_DIM != 0 {
-            let expected = format!("a multiple of {HEAD_DIM}, the width of a head");
-            let what = "rows of image_proj.layers.0.0.to_q.weight";
-            return Err(Error::invalid_file(file, what, expected, inner));
-        }
+        let expected = format!("a multiple of {HEAD_DIM}, the width of a head");
+        let what = "rows of image_proj.layers.0.0.to_q.weight";
+        require(file, what, inner % HEAD_DIM == 0, expected, inner)?;
         let is_layer = |i: &usize| weights.contains(&format!("layers.{i}.0.to_q.weight"));
         Ok(Self {
             queries: latents[1],
@@ -236,18 +235,14 @@ impl ImageAttention {
         let (sites, dim) = (unet.sites(), unet.config().cross_attention_dim);
         let weights = Weights::open(file, device, kind)?;
         let found = ResamplerDims::of(file, &weights.sub("image_proj"))?.output_dim;
-        if found != dim {
-            let expected = format!("{dim}, the UNet's cross_attention_dim");
-            return Err(Error::invalid_file(file, "width of the tokens", expected, found));
-        }
+        let expected = format!("{dim}, the UNet's cross_attention_dim");
+        require(file, "width of the tokens", found == dim, expected, found)?;
         let weights = weights.sub("ip_adapter");
         let beyond = layer_number(sites.len());
-        if weights.contains(&format!("{beyond}.to_k_ip.weight")) {
-            let expected =
-                format!("{} layers, as many as the UNet's cross-attentions", sites.len());
-            let found = format!("one more, ip_adapter.{beyond}");
-            return Err(Error::invalid_file(file, "layers of the adapter", expected, found));
-        }
+        let ends = !weights.contains(&format!("{beyond}.to_k_ip.weight"));
+        let expected = format!("{} layers, as many as the UNet's cross-attentions", sites.len());
+        let found = format!("one more, ip_adapter.{beyond}");
+        require(file, "layers of the adapter", ends, expected, found)?;
         Self::new(&weights, sites, dim)
     }
 

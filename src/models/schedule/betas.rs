@@ -16,30 +16,29 @@ pub(super) struct Alphas {
     pub(super) zero_snr: bool,
 }
 
-#[derive(Clone, Copy)]
-enum BetaSchedule {
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum BetaSchedule {
     Linear,
     ScaledLinear,
     SquaredCosine,
+}
+
+impl BetaSchedule {
+    pub(super) fn read(settings: &Fields) -> Result<Self> {
+        let (linear, scaled) = (("linear", Self::Linear), ("scaled_linear", Self::ScaledLinear));
+        let cosine = ("squaredcos_cap_v2", Self::SquaredCosine);
+        settings.choice("beta_schedule", &[linear, scaled, cosine])
+    }
 }
 
 impl Alphas {
     pub(super) fn read(settings: &Fields) -> Result<Self> {
         // 1. β of each training step.
         let steps = settings.integer("num_train_timesteps", 1000, 1..=1_000_000)?;
-        let (start, end) =
-            (settings.number("beta_start", 0.0001)?, settings.number("beta_end", 0.02)?);
-        let schedule = settings.choice(
-            "beta_schedule",
-            BetaSchedule::Linear,
-            &[
-                ("linear", BetaSchedule::Linear),
-                ("scaled_linear", BetaSchedule::ScaledLinear),
-                ("squaredcos_cap_v2", BetaSchedule::SquaredCosine),
-            ],
-        )?;
+        let start = settings.number("beta_start", 0.0001)?;
+        let end = settings.number("beta_end", 0.02)?;
         let floats = (Kind::Float, Device::Cpu);
-        let mut betas = match (settings.numbers("trained_betas")?, schedule) {
+        let mut betas = match (settings.numbers("trained_betas")?, BetaSchedule::read(settings)?) {
             (Some(betas), _) => Tensor::from_slice(&betas).to_kind(Kind::Float),
             (None, BetaSchedule::Linear) => Tensor::linspace(start, end, steps, floats),
             (None, BetaSchedule::ScaledLinear) => {
@@ -94,11 +93,8 @@ impl Alphas {
 /// Nichol and Dhariwal, "Improved Denoising Diffusion Probabilistic Models", 2021, equation 17.
 fn squared_cosine(steps: i64) -> Vec<f32> {
     let alpha = |time: f64| ((time + 0.008) / 1.008 * FRAC_PI_2).cos().powi(2);
-    let steps = steps as f64;
-    std::iter::successors(Some(0.0), |step| Some(step + 1.0))
-        .take_while(|&step| step < steps)
-        .map(|step| (1.0 - alpha((step + 1.0) / steps) / alpha(step / steps)).min(0.999) as f32)
-        .collect()
+    let of = |step: i64| alpha(step as f64 / steps as f64);
+    (0..steps).map(|step| (1.0 - of(step + 1) / of(step)).min(0.999) as f32).collect()
 }
 
 /// Lin et al., "Common Diffusion Noise Schedules and Sample Steps are Flawed", 2023, algorithm 1.

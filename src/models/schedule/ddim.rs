@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::betas::Alphas;
-use super::sigmas::{Spacing, leading_ratio, linspace, trailing};
+use super::sigmas::Spacing;
 use super::{Prediction, Scheduler, Stepped};
 use crate::models::common::fields::Fields;
 use crate::{Error, Result};
@@ -16,7 +16,6 @@ pub(crate) struct DdimConfig {
     final_alpha: f32,
     prediction: Prediction,
     spacing: Spacing,
-    steps_offset: i64,
     /// The largest value of a sample without noise.
     clip: Option<f64>,
 }
@@ -30,8 +29,7 @@ impl DdimConfig {
         Ok(Self {
             final_alpha: if to_one { 1.0 } else { alphas.cumprod[0] },
             prediction: Prediction::read(settings)?,
-            spacing: Spacing::read(settings, Spacing::Leading)?,
-            steps_offset: settings.integer("steps_offset", 0, 0..=1_000_000)?,
+            spacing: Spacing::read(settings, "leading")?,
             clip: settings.flag("clip_sample", true)?.then_some(range),
             alphas,
         })
@@ -39,33 +37,22 @@ impl DdimConfig {
 
     pub(super) fn start(&self, steps: usize) -> Result<Ddim> {
         let train = self.alphas.steps();
-        let times: Vec<f64> = match self.spacing {
-            _ if steps > train => {
-                let expected = format!("at most {train}, the number the model is trained with");
-                return Err(Error::invalid_input("steps", expected, steps));
-            }
-            Spacing::Linspace => {
-                linspace(0.0, train as f64 - 1.0, steps).rev().map(f64::round_ties_even).collect()
-            }
-            Spacing::Leading => {
-                let ratio = leading_ratio(train, steps)?;
-                (0..steps).rev().map(|i| (i * ratio) as f64 + self.steps_offset as f64).collect()
-            }
-            Spacing::Trailing => trailing(train, train, steps),
-        };
+        if steps > train {
+            let expected = format!("at most {train}, the number the model is trained with");
+            return Err(Error::invalid_input("steps", expected, steps));
+        }
+        let mut times = self.spacing.times(train, train, steps, 0)?;
+        times.iter_mut().for_each(|time| *time = time.round_ties_even());
         let stride = (train / steps) as i64;
-        let levels = times
-            .iter()
-            .map(|&time| {
-                let before = time as i64 - stride;
-                let next = if before < 0 { Some(self.final_alpha) } else { self.alpha(before) };
-                Some((self.alpha(time as i64)?, next?))
-            })
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| {
-                let expected = format!("times below {train} (steps_offset counts too)");
-                Error::invalid_input("steps", expected, times[0])
-            })?;
+        let levels = times.iter().map(|&time| {
+            let before = time as i64 - stride;
+            let next = if before < 0 { Some(self.final_alpha) } else { self.alpha(before) };
+            Some((self.alpha(time as i64)?, next?))
+        });
+        let levels = levels.collect::<Option<_>>().ok_or_else(|| {
+            let expected = format!("times below {train} (steps_offset counts too)");
+            Error::invalid_input("steps", expected, times[0])
+        })?;
         Ok(Ddim { timesteps: times, levels, prediction: self.prediction, clip: self.clip })
     }
 

@@ -4,10 +4,8 @@ use std::collections::VecDeque;
 
 use tch::{Kind, Tensor};
 
-use super::betas::Alphas;
-use super::sigmas::{
-    Levels, Spacing, final_sigma, interpolate, leading_ratio, linspace, time_of, trailing,
-};
+use super::betas::{Alphas, BetaSchedule};
+use super::sigmas::{Levels, Spacing, final_sigma, interpolate, time_of};
 use super::{Prediction, Scheduler, Stepped};
 use crate::Result;
 use crate::models::common::fields::Fields;
@@ -23,7 +21,6 @@ pub(crate) struct DpmSolverConfig {
     /// The training steps before those that `lambda_min_clipped` cuts off.
     last_timestep: usize,
     spacing: Spacing,
-    steps_offset: i64,
     levels: Levels,
     /// Whether times found from noise levels are rounded before they are cut to whole numbers.
     round_times: bool,
@@ -44,20 +41,12 @@ struct Solver {
 impl DpmSolverConfig {
     pub(super) fn new(settings: &Fields) -> Result<Self> {
         settings.refuse(&["thresholding", "use_dynamic_shifting"])?;
-        settings.choice("algorithm_type", (), &[("dpmsolver++", ()), ("deis", ())])?;
-        let learned = settings.choice(
-            "variance_type",
-            false,
-            &[
-                ("fixed_small", false),
-                ("fixed_small_log", false),
-                ("fixed_large", false),
-                ("fixed_large_log", false),
-                ("learned", true),
-                ("learned_range", true),
-            ],
-        )?;
-        if learned {
+        settings.choice("algorithm_type", &[("dpmsolver++", ()), ("deis", ())])?;
+        let fixed = ["fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log"];
+        let variances = fixed.map(|name| (name, false)).into_iter();
+        let variances: Vec<_> =
+            variances.chain([("learned", true), ("learned_range", true)]).collect();
+        if settings.choice("variance_type", &variances)? {
             return Err(settings.invalid("variance_type", "no learned variance", "a learned one"));
         }
         let alphas = Alphas::read(settings)?.never_zero();
@@ -74,33 +63,20 @@ impl DpmSolverConfig {
             Levels::Timesteps | Levels::Exponential if lu => Levels::Exponential,
             levels => levels,
         };
-        let cosine = settings.choice(
-            "beta_schedule",
-            false,
-            &[("linear", false), ("scaled_linear", false), ("squaredcos_cap_v2", true)],
-        )?;
+        let cosine = BetaSchedule::read(settings)? == BetaSchedule::SquaredCosine;
         let final_sigma = final_sigma(settings, &train_sigmas)?;
+        // Other classes name three solvers of theirs; diffusers takes the midpoint for them.
+        let solvers =
+            ["midpoint", "heun", "logrho", "bh1", "bh2"].map(|name| (name, name == "heun"));
         Ok(Self {
             last_timestep: alphas.steps() - clipped,
-            spacing: Spacing::read(settings, Spacing::Linspace)?,
-            steps_offset: settings.integer("steps_offset", 0, 0..=1_000_000)?,
+            spacing: Spacing::read(settings, "linspace")?,
             round_times: (levels == Levels::Karras || lu) && !cosine,
             levels,
             solver: Solver {
                 prediction: Prediction::read(settings)?,
                 order: settings.integer("solver_order", 2, 1..=3)? as usize,
-                heun: settings.choice(
-                    "solver_type",
-                    false,
-                    &[
-                        ("midpoint", false),
-                        ("heun", true),
-                        // What other classes call theirs; diffusers takes the midpoint for them.
-                        ("logrho", false),
-                        ("bh1", false),
-                        ("bh2", false),
-                    ],
-                )?,
+                heun: settings.choice("solver_type", &solvers)?,
                 lower_order_final: settings.flag("lower_order_final", true)?,
                 euler_at_final: settings.flag("euler_at_final", false)?,
                 ends_at_zero: final_sigma == 0.0,
@@ -113,19 +89,8 @@ impl DpmSolverConfig {
     pub(super) fn start(&self, steps: usize) -> Result<DpmSolver> {
         // 1. Times, the noisiest first; of `steps + 1` the last one is left out.
         let (train, last) = (self.train_sigmas.len(), self.last_timestep);
-        let mut timesteps: Vec<f64> = match self.spacing {
-            Spacing::Linspace => linspace(0.0, last as f64 - 1.0, steps + 1)
-                .skip(1)
-                .rev()
-                .map(f64::round_ties_even)
-                .collect(),
-            Spacing::Leading => {
-                let ratio = leading_ratio(last, steps + 1)?;
-                let offset = self.steps_offset as f64;
-                (1..=steps).rev().map(|i| (i * ratio) as f64 + offset).collect()
-            }
-            Spacing::Trailing => trailing(last, train, steps),
-        };
+        let mut timesteps = self.spacing.times(last, train, steps, 1)?;
+        timesteps.iter_mut().for_each(|time| *time = time.round_ties_even());
 
         // 2. Their noise levels.
         let [min, max] = [0, train - 1].map(|i| f64::from(self.train_sigmas[i]));

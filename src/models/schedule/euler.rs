@@ -3,9 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::betas::Alphas;
-use super::sigmas::{
-    Levels, Spacing, final_sigma, interpolate, leading_ratio, linspace, time_of, trailing,
-};
+use super::sigmas::{Levels, Spacing, final_sigma, interpolate, time_of};
 use super::{Prediction, Scheduler, Stepped};
 use crate::Result;
 use crate::models::common::fields::Fields;
@@ -16,7 +14,6 @@ pub(crate) struct EulerConfig {
     train_sigmas: Vec<f32>,
     prediction: Prediction,
     spacing: Spacing,
-    steps_offset: i64,
     levels: Levels,
     /// Whether the levels between the first and the last are spread evenly in their logarithms.
     log_linear: bool,
@@ -31,26 +28,17 @@ impl EulerConfig {
         settings.refuse(&["use_dynamic_shifting"])?;
         let train_sigmas = Alphas::read(settings)?.never_zero().sigmas();
         let prediction = Prediction::read(settings)?;
-        let continuous = settings.choice(
-            "timestep_type",
-            false,
-            &[("discrete", false), ("continuous", true)],
-        )?;
+        let times = [("discrete", false), ("continuous", true)];
+        let continuous = settings.choice("timestep_type", &times)?;
+        let interpolations = [("linear", false), ("log_linear", true)];
+        let (min, max) = ("sigma_min", "sigma_max");
         Ok(Self {
             prediction,
-            spacing: Spacing::read(settings, Spacing::Linspace)?,
-            steps_offset: settings.integer("steps_offset", 0, 0..=1_000_000)?,
+            spacing: Spacing::read(settings, "linspace")?,
             levels: Levels::read(settings)?,
-            log_linear: settings.choice(
-                "interpolation_type",
-                false,
-                &[("linear", false), ("log_linear", true)],
-            )?,
+            log_linear: settings.choice("interpolation_type", &interpolations)?,
             continuous: continuous && prediction == Prediction::Velocity,
-            sigma_range: (
-                settings.optional_number("sigma_min")?,
-                settings.optional_number("sigma_max")?,
-            ),
+            sigma_range: (settings.optional_number(min)?, settings.optional_number(max)?),
             final_sigma: final_sigma(settings, &train_sigmas)?,
             train_sigmas,
         })
@@ -59,15 +47,7 @@ impl EulerConfig {
     pub(super) fn start(&self, steps: usize) -> Result<Euler> {
         // 1. Times, the noisiest first.
         let train = self.train_sigmas.len();
-        let mut timesteps: Vec<f64> = match self.spacing {
-            Spacing::Linspace => linspace(0.0, train as f64 - 1.0, steps).rev().collect(),
-            Spacing::Leading => {
-                let ratio = leading_ratio(train, steps)?;
-                let offset = self.steps_offset as f64;
-                (0..steps).rev().map(|i| (i * ratio) as f64 + offset).collect()
-            }
-            Spacing::Trailing => trailing(train, train, steps),
-        };
+        let mut timesteps = self.spacing.times(train, train, steps, 0)?;
         round_to_f32(&mut timesteps);
 
         // 2. Their noise levels.
@@ -88,15 +68,12 @@ impl EulerConfig {
             sigmas = levels;
         }
         let mut sigmas: Vec<f32> = sigmas.into_iter().map(|sigma| sigma as f32).collect();
-        sigmas.push(self.final_sigma);
         if self.continuous {
-            timesteps = sigmas[..sigmas.len() - 1]
-                .iter()
-                .map(|sigma| f64::from(0.25 * sigma.ln()))
-                .collect();
+            timesteps = sigmas.iter().map(|sigma| f64::from(0.25 * sigma.ln())).collect();
         }
+        sigmas.push(self.final_sigma);
         round_to_f32(&mut timesteps);
-        let leading = self.spacing == Spacing::Leading;
+        let leading = matches!(self.spacing, Spacing::Leading { .. });
         Ok(Euler { sigmas, timesteps, prediction: self.prediction, leading })
     }
 }

@@ -36,16 +36,11 @@ impl FlowMatchConfig {
 
     pub(super) fn read(settings: &Fields, class: Option<&str>) -> Result<Self> {
         let class = class.map_or_else(|| settings.name("_class_name"), Ok)?;
-        if class != "FlowMatchEulerDiscreteScheduler" {
-            let expected = "FlowMatchEulerDiscreteScheduler";
-            return Err(settings.invalid("_class_name", expected, class));
-        }
+        let expected = "FlowMatchEulerDiscreteScheduler";
+        settings.require("_class_name", class == expected, expected, class)?;
         settings.refuse(&["invert_sigmas", "stochastic_sampling"])?;
-        let exponential = settings.choice(
-            "time_shift_type",
-            true,
-            &[("exponential", true), ("linear", false)],
-        )?;
+        let shifts = [("exponential", true), ("linear", false)];
+        let exponential = settings.choice("time_shift_type", &shifts)?;
         // 0 is as good as none, as in diffusers.
         let terminal = settings.optional_number("shift_terminal")?.filter(|&last| last != 0.0);
         if let Some(last) = terminal.filter(|last| !(0.0..1.0).contains(last)) {
@@ -54,7 +49,7 @@ impl FlowMatchConfig {
         Ok(Self {
             train_steps: settings.integer("num_train_timesteps", 1000, 1..=1_000_000)?,
             shift: match settings.flag("use_dynamic_shifting", false)? {
-                false => Shift::Fixed(positive(settings, "shift", 1.0)?),
+                false => Shift::fixed(settings)?,
                 true => Shift::dynamic(settings, exponential)?,
             },
             terminal: terminal.map(|last| last as f32),
@@ -105,13 +100,16 @@ impl FlowMatchConfig {
 }
 
 impl Shift {
+    fn fixed(settings: &Fields) -> Result<Self> {
+        let shift = settings.number("shift", 1.0)?;
+        settings.require("shift", shift > 0.0, "above 0", shift).map(|()| Self::Fixed(shift))
+    }
+
     fn dynamic(settings: &Fields, exponential: bool) -> Result<Self> {
         let tokens = [("base_image_seq_len", 256), ("max_image_seq_len", 4096)];
         let [base, max] = tokens.map(|(key, default)| settings.integer(key, default, 1..=1 << 32));
         let (base, max) = (base?, max?);
-        if base == max {
-            return Err(settings.invalid("max_image_seq_len", "not base_image_seq_len", max));
-        }
+        settings.require("max_image_seq_len", base != max, "not base_image_seq_len", max)?;
         let shift = [settings.number("base_shift", 0.5)?, settings.number("max_shift", 1.15)?];
         Ok(Self::Dynamic { exponential, tokens: [base as f64, max as f64], shift })
     }
@@ -126,11 +124,6 @@ impl Shift {
             }
         }
     }
-}
-
-fn positive(settings: &Fields, key: &str, default: f64) -> Result<f64> {
-    let found = settings.number(key, default)?;
-    if found > 0.0 { Ok(found) } else { Err(settings.invalid(key, "above 0", found)) }
 }
 
 /// One run of `FlowMatchEulerDiscreteScheduler`.

@@ -101,18 +101,11 @@ impl SchedulerConfig {
         let kind = match kind {
             Some(kind) => kind,
             None => {
-                let class = match class {
-                    Some(class) => class.to_owned(),
-                    None => settings.name("_class_name")?.to_owned(),
-                };
-                SchedulerKind::of_class(&class).ok_or_else(|| {
-                    settings.invalid(
-                        "_class_name",
-                        "EulerDiscreteScheduler, DDIMScheduler or DPMSolverMultistepScheduler \
-                         (or choose a scheduler)",
-                        &class,
-                    )
-                })?
+                let class = class.map_or_else(|| settings.name("_class_name"), Ok)?;
+                let expected = "EulerDiscreteScheduler, DDIMScheduler or \
+                                DPMSolverMultistepScheduler (or choose a scheduler)";
+                let unknown = || settings.invalid("_class_name", expected, class);
+                SchedulerKind::of_class(class).ok_or_else(unknown)?
             }
         };
         Ok(match kind {
@@ -186,14 +179,7 @@ enum Prediction {
 
 impl Prediction {
     fn read(settings: &Fields) -> Result<Self> {
-        settings.choice(
-            "prediction_type",
-            Self::Epsilon,
-            &[
-                ("epsilon", Self::Epsilon),
-                ("sample", Self::Sample),
-                ("v_prediction", Self::Velocity),
-            ],
-        )
+        let (epsilon, sample) = (("epsilon", Self::Epsilon), ("sample", Self::Sample));
+        settings.choice("prediction_type", &[epsilon, sample, ("v_prediction", Self::Velocity)])
     }
 }

@@ -7,21 +7,52 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spacing {
     Linspace,
-    Leading,
+    /// `offset` is added to every time.
+    Leading {
+        offset: i64,
+    },
     Trailing,
 }
 
 impl Spacing {
-    pub(super) fn read(settings: &Fields, default: Self) -> Result<Self> {
-        settings.choice(
-            "timestep_spacing",
-            default,
-            &[
-                ("linspace", Self::Linspace),
-                ("leading", Self::Leading),
-                ("trailing", Self::Trailing),
-            ],
-        )
+    pub(super) fn read(settings: &Fields, default: &str) -> Result<Self> {
+        let offset = settings.integer("steps_offset", 0, 0..=1_000_000)?;
+        let (even, leading) = (("linspace", Self::Linspace), ("leading", Self::Leading { offset }));
+        let mut choices = [even, leading, ("trailing", Self::Trailing)];
+        // The first is the default.
+        choices.sort_by_key(|(name, _)| *name != default);
+        settings.choice("timestep_spacing", &choices)
+    }
+
+    /// The times of `steps` steps, the noisiest first, below `last` of the `train` steps of the
+    /// training. The `skipped` least noisy of `steps + skipped` are left out, but for trailing ones.
+    pub(super) fn times(
+        self,
+        last: usize,
+        train: usize,
+        steps: usize,
+        skipped: usize,
+    ) -> Result<Vec<f64>> {
+        let count = steps + skipped;
+        Ok(match self {
+            Self::Linspace => linspace(0.0, last as f64 - 1.0, count).skip(skipped).rev().collect(),
+            Self::Leading { offset } => {
+                let ratio = last / count;
+                if ratio == 0 {
+                    let expected = format!("fewer than the {last} that the model is trained with");
+                    return Err(Error::invalid_input("steps", expected, count));
+                }
+                (skipped..count).rev().map(|i| (i * ratio) as f64 + offset as f64).collect()
+            }
+            // `numpy.arange(last, 0, -train / steps).round() - 1`. Rounding may give one time more
+            // than `steps`, as it does in diffusers (1,000 over 49).
+            Self::Trailing => {
+                let (last, ratio) = (last as f64, train as f64 / steps as f64);
+                let count = (-last / -ratio).ceil() as usize;
+                let delta = (last - ratio) - last;
+                (0..count).map(|i| (last + i as f64 * delta).round_ties_even() - 1.0).collect()
+            }
+        })
     }
 }
 
@@ -39,15 +70,9 @@ pub(super) enum Levels {
 impl Levels {
     pub(super) fn read(settings: &Fields) -> Result<Self> {
         settings.refuse(&["use_beta_sigmas", "use_flow_sigmas"])?;
-        match (
-            settings.flag("use_karras_sigmas", false)?,
-            settings.flag("use_exponential_sigmas", false)?,
-        ) {
-            (true, true) => Err(settings.invalid(
-                "use_exponential_sigmas",
-                "false with use_karras_sigmas",
-                true,
-            )),
+        let field = "use_exponential_sigmas";
+        match (settings.flag("use_karras_sigmas", false)?, settings.flag(field, false)?) {
+            (true, true) => Err(settings.invalid(field, "false with use_karras_sigmas", true)),
             (true, false) => Ok(Self::Karras),
             (false, true) => Ok(Self::Exponential),
             (false, false) => Ok(Self::Timesteps),
@@ -72,7 +97,7 @@ impl Levels {
 /// The final noise level.
 pub(super) fn final_sigma(settings: &Fields, sigmas: &[f32]) -> Result<f32> {
     let smallest = sigmas.first().copied().unwrap_or(0.0);
-    settings.choice("final_sigmas_type", 0.0, &[("zero", 0.0), ("sigma_min", smallest)])
+    settings.choice("final_sigmas_type", &[("zero", 0.0), ("sigma_min", smallest)])
 }
 
 /// `numpy.linspace(start, stop, count)`.
@@ -84,27 +109,6 @@ pub(super) fn linspace(
     let last = count.saturating_sub(1);
     let step = (stop - start) / last.max(1) as f64;
     (0..count).map(move |i| if i == last && i > 0 { stop } else { i as f64 * step + start })
-}
-
-/// `numpy.arange(last, 0, -train / steps).round() - 1`. Rounding may give one time more than
-/// `steps`, as it does in diffusers (1,000 over 49).
-pub(super) fn trailing(last: usize, train: usize, steps: usize) -> Vec<f64> {
-    let (last, ratio) = (last as f64, train as f64 / steps as f64);
-    let count = (-last / -ratio).ceil() as usize;
-    let delta = (last - ratio) - last;
-    (0..count).map(|i| (last + i as f64 * delta).round_ties_even() - 1.0).collect()
-}
-
-/// The distance of the times of leading spacing.
-pub(super) fn leading_ratio(train: usize, times: usize) -> Result<usize> {
-    match train / times {
-        0 => Err(Error::invalid_input(
-            "steps",
-            format!("fewer than the {train} that the model is trained with"),
-            times,
-        )),
-        ratio => Ok(ratio),
-    }
 }
 
 /// `numpy.interp` of `values` at the indices `at`.

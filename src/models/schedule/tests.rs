@@ -3,10 +3,8 @@
 use std::collections::HashMap;
 
 use super::*;
-
-fn fixture(name: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
+use crate::models::common::golden::{assert_invalid_file, assert_invalid_input, fixture};
+use crate::models::common::json::read_json;
 
 fn parse(text: &str, kind: Option<SchedulerKind>) -> Result<SchedulerConfig> {
     SchedulerConfig::read(&settings::parse(Path::new("scheduler_config.json"), text)?, None, kind)
@@ -25,8 +23,7 @@ fn network(sample: &Tensor, time: f64) -> Tensor {
 
 #[test]
 fn every_run_equals_diffusers() {
-    let cases = std::fs::read_to_string(fixture("schedule.json")).unwrap();
-    let cases: Vec<serde_json::Value> = serde_json::from_str(&cases).unwrap();
+    let cases: Vec<serde_json::Value> = read_json(&fixture("schedule.json")).unwrap();
     let recorded: HashMap<String, Tensor> =
         Tensor::read_safetensors(fixture("schedule.safetensors")).unwrap().into_iter().collect();
     let (mut runs, mut worst) = (0, 0_f64);
@@ -73,8 +70,7 @@ fn flow_match(text: &str) -> Result<FlowMatchConfig> {
 /// As `FluxPipeline` calls it; see tests/fixtures/make_flux.py.
 #[test]
 fn every_flow_equals_diffusers() {
-    let cases = std::fs::read_to_string(fixture("flux/flow_match.json")).unwrap();
-    let cases: Vec<serde_json::Value> = serde_json::from_str(&cases).unwrap();
+    let cases: Vec<serde_json::Value> = read_json(&fixture("flux/flow_match.json")).unwrap();
     assert!(cases.len() > 50);
     for case in cases {
         let numbers = |what: &str| {
@@ -110,17 +106,14 @@ fn flows_that_cannot_be_are_errors_that_name_the_field() {
         ("max_image_seq_len", r#"{"use_dynamic_shifting": true, "max_image_seq_len": 256}"#),
         ("num_train_timesteps", r#"{"num_train_timesteps": 0}"#),
     ] {
-        let error = flow_match(text).unwrap_err();
-        assert!(matches!(error, Error::InvalidFile { .. }), "{field}: {error}");
-        assert!(error.to_string().contains(field), "{field}: {error}");
+        assert_invalid_file(flow_match(text), field);
     }
     let settings = settings::parse(Path::new("s.json"), "{}").unwrap();
     let error = FlowMatchConfig::read(&settings, Some("EulerDiscreteScheduler")).unwrap_err();
     assert!(error.to_string().contains("FlowMatchEulerDiscreteScheduler"), "{error}");
     let config = flow_match(r#"{"shift_terminal": 0.1}"#).unwrap();
     for steps in [0, 1, usize::MAX] {
-        let error = config.start(steps, 64).unwrap_err();
-        assert!(matches!(error, Error::InvalidInput { .. }), "{error}");
+        assert_invalid_input(config.start(steps, 64), "steps");
     }
     assert!(config.start(2, 64).is_ok());
 }
@@ -146,9 +139,7 @@ fn unknown_values_are_errors_that_name_the_field() {
         ("clip_sample", "3", "ddim"),
     ] {
         let text = format!(r#"{{"{field}": {value}}}"#);
-        let error = parse(&text, Some(kind.parse().unwrap())).unwrap_err();
-        assert!(matches!(error, Error::InvalidFile { .. }), "{field}: {error}");
-        assert!(error.to_string().contains(field), "{field}: {error}");
+        assert_invalid_file(parse(&text, Some(kind.parse().unwrap())), field);
     }
     assert!(parse(r#"{"beta_end": 7.0}"#, Some(SchedulerKind::Euler)).is_err());
     assert!(parse("[]", Some(SchedulerKind::Euler)).is_err());
@@ -170,8 +161,7 @@ fn numbers_of_steps_out_of_range_are_errors() {
     for kind in [SchedulerKind::Euler, SchedulerKind::Ddim, SchedulerKind::DpmSolver] {
         let config = parse(r#"{"timestep_spacing": "leading"}"#, Some(kind)).unwrap();
         for steps in [0, 1001, usize::MAX] {
-            let error = config.start(steps).err().unwrap();
-            assert!(matches!(error, Error::InvalidInput { .. }), "{kind}: {error}");
+            assert_invalid_input(config.start(steps), "steps");
         }
     }
     // Leading spacing with an offset would ask for time 1,000 of 0 to 999.

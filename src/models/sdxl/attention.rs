@@ -74,13 +74,12 @@ pub(crate) struct Transformer2D {
 }
 
 impl Transformer2D {
-    /// `place` is the dotted name of the transformer; its sites are appended to `sites`.
+    /// The transformer at `weights`, whose sites are appended to `sites`.
     pub(crate) fn new(
         config: &UNetConfig,
         block: &BlockConfig,
         depth: i64,
         weights: &Weights,
-        place: &str,
         sites: &mut Vec<Site>,
     ) -> Result<Self> {
         let channels = block.channels;
@@ -95,17 +94,13 @@ impl Transformer2D {
             Ok(Linear { w, b: Some(weights.get("bias", &[outputs])?) })
         };
         let blocks = (0..depth).map(|i| {
-            let name = format!("transformer_blocks.{i}");
-            let site = Site { name: format!("{place}.{name}.attn2"), heads: block.heads, width };
-            TransformerBlock::new(config, &weights.sub(name), site, sites)
+            let weights = weights.sub(format!("transformer_blocks.{i}"));
+            let name = format!("{}.attn2", weights.place());
+            TransformerBlock::new(config, &weights, Site { name, heads: block.heads, width }, sites)
         });
+        let (norm, groups) = (&weights.sub("norm"), config.norm_num_groups);
         Ok(Self {
-            norm: GroupNorm::new(
-                &weights.sub("norm"),
-                config.norm_num_groups,
-                channels,
-                GROUP_NORM_EPS,
-            )?,
+            norm: GroupNorm::new(norm, groups, channels, GROUP_NORM_EPS)?,
             proj_in: project("proj_in", channels, width)?,
             blocks: blocks.collect::<Result<_>>()?,
             proj_out: project("proj_out", width, channels)?,
@@ -162,18 +157,13 @@ impl TransformerBlock {
         site: Site,
         sites: &mut Vec<Site>,
     ) -> Result<Self> {
-        let width = site.width;
+        let (width, attn2) = (site.width, &weights.sub("attn2"));
         let norm = |name: &str| LayerNorm::new(&weights.sub(name), width, LAYER_NORM_EPS);
         Ok(Self {
             norm1: norm("norm1")?,
             attn1: SelfAttention::new(&weights.sub("attn1"), width, site.heads)?,
             norm2: norm("norm2")?,
-            attn2: CrossAttention::new(
-                &weights.sub("attn2"),
-                config.cross_attention_dim,
-                site,
-                sites,
-            )?,
+            attn2: CrossAttention::new(attn2, config.cross_attention_dim, site, sites)?,
             norm3: norm("norm3")?,
             ff: FeedForward::new(&weights.sub("ff.net"), width)?,
         })
@@ -281,9 +271,8 @@ impl CrossAttention {
         let mut read = attention(&q, k, v, None); // [b, heads, tokens, head_dim]
 
         // 2. the references, weighed already
-        if let Some(KeyValue { k, v }) =
-            conditions.image.and_then(|image| image.0[self.site].as_ref())
-        {
+        let image = conditions.image.and_then(|image| image.0[self.site].as_ref());
+        if let Some(KeyValue { k, v }) = image {
             read = add_(read, &attention(&q, k, v, None)); // [b, heads, tokens, head_dim]
         }
 

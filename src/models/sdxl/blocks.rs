@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::attention::{Conditions, CrossAttention, Site, Transformer2D};
 use super::config::UNetConfig;
-use super::layout::BlockConfig;
+use super::layout::{BlockConfig, Way};
 use super::resnet::Resnet;
 use crate::Result;
 use crate::models::common::layers::Conv2d;
@@ -22,81 +22,47 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// `DownBlock2D` or `CrossAttnDownBlock2D`.
-    pub(crate) fn down(
+    /// The block at `weights`, whose sites are appended to `sites`.
+    pub(crate) fn new(
         config: &UNetConfig,
         block: &BlockConfig,
         weights: &Weights,
-        place: &str,
         sites: &mut Vec<Site>,
     ) -> Result<Self> {
         let padding = config.downsample_padding;
-        let resample = (weights.sub("downsamplers.0.conv"), 2, padding);
-        Self::new(config, block, weights, place, 1.0, Some(resample), sites)
-            .map(|built| Self { pad: 1 - padding.min(1), ..built })
-    }
-
-    /// `UNetMidBlock2DCrossAttn` or `UNetMidBlock2D`.
-    pub(crate) fn mid(
-        config: &UNetConfig,
-        block: &BlockConfig,
-        weights: &Weights,
-        place: &str,
-        sites: &mut Vec<Site>,
-    ) -> Result<Self> {
-        Self::new(config, block, weights, place, config.mid_block_scale_factor, None, sites)
-    }
-
-    /// `UpBlock2D` or `CrossAttnUpBlock2D`.
-    pub(crate) fn up(
-        config: &UNetConfig,
-        block: &BlockConfig,
-        weights: &Weights,
-        place: &str,
-        sites: &mut Vec<Site>,
-    ) -> Result<Self> {
-        let resample = (weights.sub("upsamplers.0.conv"), 1, 1);
-        Self::new(config, block, weights, place, 1.0, Some(resample), sites)
-    }
-
-    fn new(
-        config: &UNetConfig,
-        block: &BlockConfig,
-        weights: &Weights,
-        place: &str,
-        scale_factor: f64,
-        resample: Option<(Weights, i64, i64)>,
-        sites: &mut Vec<Site>,
-    ) -> Result<Self> {
+        let (scale_factor, resample, pad) = match block.way {
+            Way::Down => (1.0, Some(("downsamplers", 2, padding)), 1 - padding.min(1)),
+            Way::Mid => (config.mid_block_scale_factor, None, 0),
+            Way::Up => (1.0, Some(("upsamplers", 1, 1)), 0),
+        };
         let channels = block.channels;
         let resnets = block.inputs.iter().enumerate().map(|(i, &inputs)| {
             let weights = weights.sub(format!("resnets.{i}"));
             Resnet::new(config, &weights, [inputs, channels], scale_factor)
         });
         let transformers = block.transformers.iter().enumerate().map(|(i, &depth)| {
-            let name = format!("attentions.{i}");
-            let place = format!("{place}.{name}");
-            Transformer2D::new(config, block, depth, &weights.sub(name), &place, sites)
+            let weights = weights.sub(format!("attentions.{i}"));
+            Transformer2D::new(config, block, depth, &weights, sites)
         });
-        let resample = resample.filter(|_| block.resamples).map(|(weights, stride, padding)| {
+        let resample = resample.filter(|_| block.resamples).map(|(name, stride, padding)| {
+            let weights = weights.sub(format!("{name}.0.conv"));
             Conv2d::new(&weights, channels, channels, 3, stride, padding)
         });
         Ok(Self {
             resnets: resnets.collect::<Result<_>>()?,
             transformers: transformers.collect::<Result<_>>()?,
             resample: resample.transpose()?,
-            pad: 0,
+            pad,
         })
     }
 
     /// The way down: what each layer gives is also pushed onto `skips`.
     pub(crate) fn forward_down(
         &self,
-        x: Tensor,
+        mut x: Tensor,
         conditions: Conditions<'_>,
         skips: &mut Vec<Tensor>,
     ) -> Tensor {
-        let mut x = x;
         for (i, resnet) in self.resnets.iter().enumerate() {
             x = resnet.forward(&x, conditions.time);
             if let Some(transformer) = self.transformers.get(i) {
@@ -127,16 +93,14 @@ impl Block {
     /// The way up: each layer also takes what is popped from `skips`.
     pub(crate) fn forward_up(
         &self,
-        x: Tensor,
+        mut x: Tensor,
         conditions: Conditions<'_>,
         skips: &mut Vec<Tensor>,
     ) -> Tensor {
-        let mut x = x;
         for (i, resnet) in self.resnets.iter().enumerate() {
-            x = match skips.pop() {
-                Some(skip) => Tensor::cat(&[x, skip], 1), // [b, inputs, h, w]
-                None => x,
-            };
+            if let Some(skip) = skips.pop() {
+                x = Tensor::cat(&[x, skip], 1); // [b, inputs, h, w]
+            }
             x = resnet.forward(&x, conditions.time);
             if let Some(transformer) = self.transformers.get(i) {
                 x = transformer.forward(&x, conditions);

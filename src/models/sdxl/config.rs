@@ -77,6 +77,7 @@ impl UNetConfig {
         let channels = fields.channels(&[320, 640, 1280, 1280], 16, norm_num_groups)?;
         let first = channels[0];
         let Blocks { down, mid, up } = layout::blocks(fields, &channels)?;
+        let embed_dim = fields.optional_count("time_embedding_dim", MAX_WIDTH)?;
         let padding = fields.value("downsample_padding");
         let padding = if padding.is_null() { &json!(1) } else { padding };
         Ok(Self {
@@ -93,9 +94,7 @@ impl UNetConfig {
             use_linear_projection: fields.flag("use_linear_projection", false)?,
             time: TimeConfig {
                 input_dim: first,
-                embed_dim: fields
-                    .optional_count("time_embedding_dim", MAX_WIDTH)?
-                    .unwrap_or(4 * first),
+                embed_dim: embed_dim.unwrap_or(4 * first),
                 flip_sin_to_cos: fields.flag("flip_sin_to_cos", true)?,
                 freq_shift: fields.number("freq_shift", 0.0)?,
             },
@@ -112,7 +111,6 @@ impl UNetConfig {
 /// Settings of diffusers' other UNets. `upcast_attention` is not among them: diffusers' attention
 /// on torch 2 does not look at it, and `dropout` does nothing after training.
 fn refuse_unknown(fields: &Fields) -> Result<()> {
-    fields.only("num_attention_heads", Value::Null)?; // diffusers raises
     fields.only("only_cross_attention", false)?;
     fields.only("dual_cross_attention", false)?;
     fields.only("mid_block_only_cross_attention", false)?;
@@ -120,7 +118,8 @@ fn refuse_unknown(fields: &Fields) -> Result<()> {
     fields.only("attention_type", "default")?;
     fields.only("time_embedding_type", "positional")?;
     fields.only("resnet_time_scale_shift", "default")?;
-    for field in [
+    let unset = [
+        "num_attention_heads", // diffusers raises
         "class_embed_type",
         "num_class_embeds",
         "encoder_hid_dim",
@@ -129,10 +128,8 @@ fn refuse_unknown(fields: &Fields) -> Result<()> {
         "time_embedding_act_fn",
         "timestep_post_act",
         "cross_attention_norm",
-    ] {
-        fields.only(field, Value::Null)?;
-    }
-    Ok(())
+    ];
+    unset.iter().try_for_each(|field| fields.only(field, Value::Null))
 }
 
 fn kernel(fields: &Fields, field: &str) -> Result<i64> {
@@ -158,10 +155,9 @@ fn sample_size(fields: &Fields) -> Result<Option<[i64; 2]>> {
 fn cross_attention_dim(fields: &Fields, blocks: usize) -> Result<i64> {
     let field = "cross_attention_dim";
     let widths = fields.counts(field, 1280, blocks, MAX_WIDTH)?;
-    if widths.windows(2).any(|pair| pair[0] != pair[1]) {
-        return Err(fields.invalid(field, "the same width for all blocks", format!("{widths:?}")));
-    }
-    Ok(widths[0])
+    let same = widths.iter().all(|width| *width == widths[0]);
+    let (expected, found) = ("the same width for all blocks", format!("{widths:?}"));
+    fields.require(field, same, expected, found).map(|()| widths[0])
 }
 
 fn added(fields: &Fields) -> Result<Option<AddedConfig>> {
@@ -205,62 +201,42 @@ mod tests {
 
     #[test]
     fn settings_that_are_not_done_are_named() {
-        let three = json!([320, 640, 1280]);
-        for (field, settings, expected, found) in [
-            ("act_fn", json!({"act_fn": "snake"}), "silu", "snake"),
-            (
-                "time_embedding_type",
-                json!({"time_embedding_type": "fourier"}),
-                "positional",
-                "fourier",
-            ),
-            ("class_embed_type", json!({"class_embed_type": "timestep"}), "null", "timestep"),
-            ("num_attention_heads", json!({"num_attention_heads": [5]}), "null", "[5]"),
-            ("only_cross_attention", json!({"only_cross_attention": [true]}), "false", "[true]"),
-            ("addition_embed_type", json!({"addition_embed_type": "image"}), "text_time", "image"),
-            (
-                "addition_time_embed_dim",
-                json!({"addition_embed_type": "text_time"}),
-                "width",
-                "null",
-            ),
-            ("mid_block_type", json!({"mid_block_type": null}), "UNetMidBlock2DCrossAttn", "null"),
-            ("down_block_types", json!({"block_out_channels": three}), "3 names", "4 names"),
-            ("up_block_types", json!({"up_block_types": ["A", "B", "C", "D"]}), "UpBlock2D", "A"),
-            ("block_out_channels", json!({"block_out_channels": [32, 40, 32, 32]}), "32", "40"),
-            ("block_out_channels", json!({"block_out_channels": []}), "1 to 16", "[]"),
-            ("norm_num_groups", json!({"norm_num_groups": null}), "1 to 65536", "null"),
-            (
-                "layers_per_block",
-                json!({"layers_per_block": 1_000_000_000}),
-                "1 to 1024",
-                "1000000000",
-            ),
-            ("layers_per_block", json!({"layers_per_block": [2, 2]}), "4 blocks", "[2,2]"),
-            ("attention_head_dim", json!({"attention_head_dim": 0}), "1 to", "0"),
-            ("attention_head_dim", json!({"attention_head_dim": 641}), "at most 320 heads", "641"),
-            (
-                "cross_attention_dim",
-                json!({"cross_attention_dim": [1, 2, 3, 4]}),
-                "same",
-                "[1, 2, 3, 4]",
-            ),
-            (
-                "transformer_layers_per_block",
-                json!({"transformer_layers_per_block": [[1, 1], 1, 1, 1]}),
-                "reverse",
-                "[1,1]",
-            ),
-            ("conv_in_kernel", json!({"conv_in_kernel": 4}), "odd", "4"),
-            ("downsample_padding", json!({"downsample_padding": 2}), "0 to 1", "2"),
-            ("sample_size", json!({"sample_size": "big"}), "1 to", "big"),
-            ("norm_eps", json!({"norm_eps": "small"}), "number", "small"),
-        ] {
-            let error = parse(&settings).unwrap_err().to_string();
+        let check = |field: &str, settings: &Value, expected: &str, found: &str| {
+            let error = parse(settings).unwrap_err().to_string();
             let (at, rest) = error.split_once(&format!(": {field}: expected ")).expect(&error);
             let (wanted, got) = rest.split_once(", found ").expect(&error);
             assert_eq!(at, "unet/config.json");
             assert!(wanted.contains(expected) && got.contains(found), "{error}");
+        };
+        for (field, value, expected, found) in [
+            ("act_fn", json!("snake"), "silu", "snake"),
+            ("time_embedding_type", json!("fourier"), "positional", "fourier"),
+            ("class_embed_type", json!("timestep"), "null", "timestep"),
+            ("num_attention_heads", json!([5]), "null", "[5]"),
+            ("only_cross_attention", json!([true]), "false", "[true]"),
+            ("addition_embed_type", json!("image"), "text_time", "image"),
+            ("mid_block_type", Value::Null, "UNetMidBlock2DCrossAttn", "null"),
+            ("up_block_types", json!(["A", "B", "C", "D"]), "UpBlock2D", "A"),
+            ("block_out_channels", json!([32, 40, 32, 32]), "32", "40"),
+            ("block_out_channels", json!([]), "1 to 16", "[]"),
+            ("norm_num_groups", Value::Null, "1 to 65536", "null"),
+            ("layers_per_block", json!(1_000_000_000), "1 to 1024", "1000000000"),
+            ("layers_per_block", json!([2, 2]), "4 blocks", "[2,2]"),
+            ("attention_head_dim", json!(0), "1 to", "0"),
+            ("attention_head_dim", json!(641), "at most 320 heads", "641"),
+            ("cross_attention_dim", json!([1, 2, 3, 4]), "same", "[1, 2, 3, 4]"),
+            ("transformer_layers_per_block", json!([[1, 1], 1, 1, 1]), "reverse", "[1,1]"),
+            ("conv_in_kernel", json!(4), "odd", "4"),
+            ("downsample_padding", json!(2), "0 to 1", "2"),
+            ("sample_size", json!("big"), "1 to", "big"),
+            ("norm_eps", json!("small"), "number", "small"),
+        ] {
+            check(field, &json!({field: value}), expected, found);
         }
+        // Of one field, what another one asks for.
+        let three = json!({"block_out_channels": [320, 640, 1280]});
+        check("down_block_types", &three, "3 names", "4 names");
+        let added = json!({"addition_embed_type": "text_time"});
+        check("addition_time_embed_dim", &added, "width", "null");
     }
 }

@@ -10,9 +10,21 @@ const DEPTHS: &str = "transformer_layers_per_block";
 /// The field with those of the way up, where they are not the same reversed.
 const UP_DEPTHS: &str = "reverse_transformer_layers_per_block";
 
+/// Where a block stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Way {
+    /// `DownBlock2D` or `CrossAttnDownBlock2D`.
+    Down,
+    /// `UNetMidBlock2DCrossAttn` or `UNetMidBlock2D`.
+    Mid,
+    /// `UpBlock2D` or `CrossAttnUpBlock2D`.
+    Up,
+}
+
 /// One block: its residual layers, and the transformers after them where it has any.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BlockConfig {
+    pub(crate) way: Way,
     /// Channels that come into each residual layer, skipped ones included.
     pub(crate) inputs: Vec<i64>,
     pub(crate) channels: i64,
@@ -40,13 +52,13 @@ pub(super) fn blocks(fields: &Fields, channels: &[i64]) -> Result<Blocks> {
     let layers = fields.counts("layers_per_block", 2, count, MAX_LAYERS)?;
     let down_depths = fields.each(DEPTHS, 1, count)?;
     let up_depths = up_depths(fields, &down_depths)?;
-    let block = |at: usize, inputs, transformers: Vec<i64>, resamples| {
+    let block = |way, at: usize, inputs, transformers: Vec<i64>, resamples| {
         let (channels, heads) = (channels[at], heads[at]);
         if !transformers.is_empty() && heads > channels {
             let expected = format!("at most {channels} heads in a block of {channels} channels");
             return Err(fields.invalid("attention_head_dim", expected, heads));
         }
-        Ok(BlockConfig { inputs, channels, heads, transformers, resamples })
+        Ok(BlockConfig { way, inputs, channels, heads, transformers, resamples })
     };
 
     // 1. down: each layer takes what the one before it gives
@@ -58,7 +70,7 @@ pub(super) fn blocks(fields: &Fields, channels: &[i64]) -> Result<Blocks> {
         let mut inputs = vec![channels[at]; layers[at] as usize];
         inputs[0] = channels[at.saturating_sub(1)];
         let transformers = depths(fields, DEPTHS, &down_depths[at], attends[at], inputs.len())?;
-        down.push(block(at, inputs, transformers, at < last)?);
+        down.push(block(Way::Down, at, inputs, transformers, at < last)?);
     }
 
     // 2. mid: a residual layer before and after one transformer, or one residual layer alone
@@ -73,7 +85,7 @@ pub(super) fn blocks(fields: &Fields, channels: &[i64]) -> Result<Blocks> {
     };
     let inputs = vec![channels[last]; 1 + usize::from(attends)];
     let transformers = depths(fields, DEPTHS, &down_depths[last], attends, 1)?;
-    let mid = block(last, inputs, transformers, false)?;
+    let mid = block(Way::Mid, last, inputs, transformers, false)?;
 
     // 3. up: one layer more, each with what the same layer of the way down gave
     let names @ [with, without] = ["CrossAttnUpBlock2D", "UpBlock2D"];
@@ -85,7 +97,7 @@ pub(super) fn blocks(fields: &Fields, channels: &[i64]) -> Result<Blocks> {
         inputs[0] = channels[(at + 1).min(last)] + channels[at];
         inputs[layers[at] as usize] = channels[at] + channels[at.saturating_sub(1)];
         let transformers = depths(fields, DEPTHS, &up_depths[i], attends[i], inputs.len())?;
-        up.push(block(at, inputs, transformers, at > 0)?);
+        up.push(block(Way::Up, at, inputs, transformers, at > 0)?);
     }
     Ok(Blocks { down, mid, up })
 }

@@ -22,9 +22,9 @@ pub(crate) struct T5Config {
     pub(crate) num_layers: i64,
     pub(crate) num_heads: i64,
     /// Sets of distances that share a bias, those of both directions together.
-    pub(crate) relative_attention_num_buckets: i64,
+    pub(crate) num_buckets: i64,
     /// The distance in tokens from which on all share one bias.
-    pub(crate) relative_attention_max_distance: i64,
+    pub(crate) max_distance: i64,
     pub(crate) layer_norm_epsilon: f64,
     pub(crate) feed_forward_proj: FeedForward,
 }
@@ -81,8 +81,8 @@ impl T5Config {
             d_ff: fields.count("d_ff", 2048, MAX_WIDTH)?,
             num_layers: fields.count("num_layers", 6, MAX_LAYERS)?,
             num_heads: fields.count("num_heads", 8, MAX_WIDTH)?,
-            relative_attention_num_buckets: buckets,
-            relative_attention_max_distance: farthest,
+            num_buckets: buckets,
+            max_distance: farthest,
             layer_norm_epsilon: fields.eps("layer_norm_epsilon", 1e-6)?,
             feed_forward_proj: fields.typed("feed_forward_proj", plain, "an activation")?,
         })

@@ -55,19 +55,14 @@ impl T5Encoder {
         let named_own = own.contains("weight") && !shared.contains("weight");
         let table = if named_own { own } else { shared };
         let blocks = encoder.sub("block");
-        let first = blocks.sub(0).sub("layer.0.SelfAttention");
+        let biases = blocks.sub("0.layer.0.SelfAttention.relative_attention_bias");
         let final_norm = encoder.sub("final_layer_norm");
+        let blocks = (0..config.num_layers).map(|i| Block::new(&blocks.sub(i), config));
         Ok(Self {
             tokens: Embedding::new(&table, config.vocab_size, width)?,
-            blocks: (0..config.num_layers)
-                .map(|i| Block::new(&blocks.sub(i), config))
-                .collect::<Result<_>>()?,
+            blocks: blocks.collect::<Result<_>>()?,
             final_norm: Norm::new(&final_norm, config)?,
-            biases: Embedding::new(
-                &first.sub("relative_attention_bias"),
-                config.relative_attention_num_buckets,
-                config.num_heads,
-            )?,
+            biases: Embedding::new(&biases, config.num_buckets, config.num_heads)?,
             config: config.clone(),
         })
     }
@@ -101,11 +96,8 @@ impl T5Encoder {
     /// What is added to the score of a query and a key, by head and distance:
     /// `[1, heads, tokens, tokens]`.
     pub(super) fn bias(&self, tokens: i64) -> Tensor {
-        let sets = buckets(
-            tokens,
-            self.config.relative_attention_num_buckets,
-            self.config.relative_attention_max_distance,
-        );
+        let T5Config { num_buckets, max_distance, .. } = self.config;
+        let sets = buckets(tokens, num_buckets, max_distance);
         let bias = self.biases.forward(&sets.to_device(self.biases.w.device())); // [q, k, heads]
         bias.permute([2, 0, 1]).unsqueeze(0).contiguous() // [1, heads, q, k]
     }
@@ -177,16 +169,8 @@ impl Block {
         let split = |linear: &Linear| split_heads(&linear.forward(x), self.heads);
         let (q, k, v) = (split(&self.q), split(&self.k), split(&self.v)); // [b, heads, tokens, d_kv]
         // Scores are not divided by the root of the heads' width: the weights are trained so.
-        let h = Tensor::scaled_dot_product_attention(
-            &q,
-            &k,
-            &v,
-            Some(bias),
-            0.0,
-            false,
-            Some(1.0),
-            false,
-        ); // [b, heads, tokens, d_kv]
+        let (mask, scale) = (Some(bias), Some(1.0));
+        let h = Tensor::scaled_dot_product_attention(&q, &k, &v, mask, 0.0, false, scale, false); // [b, heads, tokens, d_kv]
         self.o.forward(&join_heads(&h)) // [b, tokens, width]
     }
 }

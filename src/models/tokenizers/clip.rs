@@ -129,8 +129,7 @@ fn whole_file(path: &Path) -> Result<Bpe> {
         vocab: HashMap<String, u32>,
         merges: Value,
     }
-    let whole: Whole = read_json(path)?;
-    let Whole { model, added_tokens } = whole;
+    let Whole { model, added_tokens } = read_json(path)?;
     Ok(Bpe { vocab: json!(model.vocab), merges: model.merges, added: added_tokens })
 }
 

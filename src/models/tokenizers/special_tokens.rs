@@ -48,7 +48,7 @@ pub(crate) enum Special {
 }
 
 /// `tokenizers.AddedToken` as files hold it.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 pub(crate) struct Token {
     content: String,
     #[serde(default)]
@@ -121,30 +121,23 @@ impl TokenizerConfig {
                 for (content, id) in read_json::<HashMap<String, u32>>(&old)? {
                     let special = special.contains(&content);
                     let normalized = Some(!special);
-                    numbered.insert(id, Token { normalized, special, ..Token::of(content) });
+                    numbered.insert(id, Token { content, normalized, special, ..Token::default() });
                 }
             }
             numbered.extend(listed.into_iter().map(|Numbered { id, token }| (id, token)));
         }
-        for role in self.roles() {
-            if let Some(token) = role
-                .as_ref()
-                .and_then(|role| numbered.values().find(|token| token.content == role.text()))
-            {
-                *role = Some(Special::Token(token.clone()));
+        for role in self.roles().into_iter().flatten() {
+            if let Some(token) = numbered.values().find(|token| token.content == role.text()) {
+                *role = Special::Token(token.clone());
             }
         }
         let named = self.named(defaults);
         let known: Vec<String> = numbered.values().map(|token| token.content.clone()).collect();
         let mut all: Vec<Special> = numbered.into_values().map(Special::Token).collect();
-        let roles: Vec<Special> = self
-            .roles()
-            .into_iter()
-            .zip(defaults)
-            .filter_map(|(role, default)| {
-                role.clone().or_else(|| Some(Special::Text(default?.to_owned())))
-            })
-            .collect();
+        let roles = self.roles().into_iter().zip(defaults).filter_map(|(role, default)| {
+            role.clone().or_else(|| Some(Special::Text(default?.to_owned())))
+        });
+        let roles: Vec<_> = roles.collect();
         let extra = self.extra_special_tokens.take();
         for special in roles.into_iter().chain(extra.into_iter().flatten()) {
             if !known.iter().any(|known| known == special.text()) && !all.contains(&special) {
@@ -181,8 +174,7 @@ impl TokenizerConfig {
 
     /// The texts of the tokens with a role.
     fn named(&mut self, defaults: Defaults) -> Vec<String> {
-        let roles =
-            self.roles().into_iter().filter_map(|role| role.as_ref().map(|r| r.text().to_owned()));
+        let roles = self.roles().into_iter().flatten().map(|role| role.text().to_owned());
         roles.chain(defaults.into_iter().flatten().map(str::to_owned)).collect()
     }
 }
@@ -195,7 +187,8 @@ fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Special
 impl Special {
     /// A token that is found as it is written, before a text is rewritten.
     pub(crate) fn found(text: &str, special: bool) -> Self {
-        Self::Token(Token { normalized: Some(false), special, ..Token::of(text.to_owned()) })
+        let (content, normalized) = (text.to_owned(), Some(false));
+        Self::Token(Token { content, normalized, special, ..Token::default() })
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -213,7 +206,7 @@ impl Special {
     /// As the tokenizer wants it; every token with a role is special.
     fn added(self, named: &[String]) -> AddedToken {
         let token = match self {
-            Self::Text(text) => Token { special: true, ..Token::of(text) },
+            Self::Text(content) => Token { content, special: true, ..Token::default() },
             Self::Token(token) => token,
         };
         let special = token.special || named.contains(&token.content);
@@ -224,19 +217,6 @@ impl Special {
             rstrip: token.rstrip,
             normalized: token.normalized.unwrap_or(!special),
             special,
-        }
-    }
-}
-
-impl Token {
-    const fn of(content: String) -> Self {
-        Self {
-            content,
-            single_word: false,
-            lstrip: false,
-            rstrip: false,
-            normalized: None,
-            special: false,
         }
     }
 }

@@ -5,6 +5,7 @@ use tch::Tensor;
 use super::config::VaeConfig;
 use crate::Result;
 use crate::models::common::layers::{Activation, Conv2d, GroupNorm, Linear};
+use crate::models::common::math::attention;
 use crate::models::common::weights::Weights;
 
 /// diffusers' `resnet_eps` in `Encoder` and `Decoder`.
@@ -83,10 +84,7 @@ impl Attention {
         // 2. one head
         let [q, k, v] =
             [&self.query, &self.key, &self.value].map(|l| l.forward(&places).unsqueeze(1)); // [b, 1, h · w, channels]
-        let h = Tensor::scaled_dot_product_attention::<Tensor>(
-            &q, &k, &v, None, 0.0, false, None, false,
-        );
-        let h = self.out.forward(&h.squeeze_dim(1)); // [b, h · w, channels]
+        let h = self.out.forward(&attention(&q, &k, &v, None).squeeze_dim(1)); // [b, h · w, channels]
 
         // 3. beside the identity
         h.transpose(1, 2).reshape_as(x) + x // [b, channels, h, w]
@@ -133,32 +131,26 @@ impl Stage {
     pub(super) fn new(
         w: &Weights,
         config: &VaeConfig,
-        widths: [i64; 2],
+        [inputs, outputs]: [i64; 2],
         layers: i64,
         attends: bool,
     ) -> Result<Self> {
-        let [inputs, outputs] = widths;
-        let resnets = (0..layers)
-            .map(|i| {
-                let inputs = if i == 0 { inputs } else { outputs };
-                Resnet::new(&w.sub("resnets").sub(i), config, inputs, outputs)
-            })
-            .collect::<Result<_>>()?;
+        let resnets = (0..layers).map(|i| {
+            let inputs = if i == 0 { inputs } else { outputs };
+            Resnet::new(&w.sub("resnets").sub(i), config, inputs, outputs)
+        });
         let attentions = (0..if attends { layers } else { 0 })
-            .map(|i| Attention::new(&w.sub("attentions").sub(i), config, outputs))
-            .collect::<Result<_>>()?;
+            .map(|i| Attention::new(&w.sub("attentions").sub(i), config, outputs));
+        let (resnets, attentions) =
+            (resnets.collect::<Result<_>>()?, attentions.collect::<Result<_>>()?);
         Ok(Self { resnets, attentions })
     }
 
     pub(super) fn forward(&self, x: &Tensor) -> Tensor {
-        let mut x = x.shallow_clone();
-        for (i, resnet) in self.resnets.iter().enumerate() {
-            x = resnet.forward(&x);
-            if let Some(attention) = self.attentions.get(i) {
-                x = attention.forward(&x);
-            }
-        }
-        x
+        self.resnets.iter().enumerate().fold(x.shallow_clone(), |x, (i, resnet)| {
+            let x = resnet.forward(&x);
+            self.attentions.get(i).map(|attention| attention.forward(&x)).unwrap_or(x)
+        })
     }
 }
 

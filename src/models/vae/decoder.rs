@@ -27,19 +27,11 @@ impl Decoder {
         let (first, last) = (widths[0], widths[widths.len() - 1]);
         let latents = config.latent_channels;
         let (blocks, layers) = (&decoder.sub("up_blocks"), config.layers_per_block + 1);
-        let stages = stages(
-            blocks,
-            config,
-            &widths,
-            layers,
-            &config.up_attends,
-            ("upsamplers.0.conv", 1, 1),
-        )?;
+        let (attends, conv) = (&config.up_attends, ("upsamplers.0.conv", 1, 1));
+        let stages = stages(blocks, config, &widths, layers, attends, conv)?;
+        let quant = || Conv2d::new(&w.sub("post_quant_conv"), latents, latents, 1, 1, 0);
         Ok(Self {
-            post_quant: config
-                .use_post_quant_conv
-                .then(|| Conv2d::new(&w.sub("post_quant_conv"), latents, latents, 1, 1, 0))
-                .transpose()?,
+            post_quant: config.use_post_quant_conv.then(quant).transpose()?,
             conv_in: Conv2d::new(&decoder.sub("conv_in"), latents, first, 3, 1, 1)?,
             mid: MidBlock::new(&decoder.sub("mid_block"), config, first)?,
             stages,

@@ -23,17 +23,14 @@ impl Vae {
 
         // 2. To the scale of the VAE.
         let each = |values: &[f64]| {
-            let options = (latents.kind(), latents.device());
-            Tensor::from_slice(values).to_kind(options.0).to_device(options.1).view([1, -1, 1, 1]) // [1, c, 1, 1]
+            let values = Tensor::from_slice(values).to_kind(latents.kind());
+            values.to_device(latents.device()).view([1, -1, 1, 1]) // [1, c, 1, 1]
         };
         let latents = match (&config.latents_mean, &config.latents_std) {
             (Some(mean), Some(std)) => &latents * each(std) / config.scaling_factor + each(mean),
             _ => &latents / config.scaling_factor,
         };
-        let latents = match config.shift_factor {
-            Some(shift) => latents + shift,
-            None => latents,
-        };
+        let latents = config.shift_factor.map(|shift| &latents + shift).unwrap_or(latents);
 
         // 3. To pixels.
         let pixels = self.decode(&latents, tiling);

@@ -28,24 +28,16 @@ impl Encoder {
         let (first, last) = (widths[0], widths[widths.len() - 1]);
         let moments = 2 * config.latent_channels;
         let (blocks, layers) = (&encoder.sub("down_blocks"), config.layers_per_block);
-        let stages = stages(
-            blocks,
-            config,
-            widths,
-            layers,
-            &config.down_attends,
-            ("downsamplers.0.conv", 2, 0),
-        )?;
+        let (attends, conv) = (&config.down_attends, ("downsamplers.0.conv", 2, 0));
+        let stages = stages(blocks, config, widths, layers, attends, conv)?;
+        let quant = || Conv2d::new(&w.sub("quant_conv"), moments, moments, 1, 1, 0);
         Ok(Self {
             conv_in: Conv2d::new(&encoder.sub("conv_in"), config.in_channels, first, 3, 1, 1)?,
             stages,
             mid: MidBlock::new(&encoder.sub("mid_block"), config, last)?,
             norm_out: norm(&encoder.sub("conv_norm_out"), config, last)?,
             conv_out: Conv2d::new(&encoder.sub("conv_out"), last, moments, 3, 1, 1)?,
-            quant: config
-                .use_quant_conv
-                .then(|| Conv2d::new(&w.sub("quant_conv"), moments, moments, 1, 1, 0))
-                .transpose()?,
+            quant: config.use_quant_conv.then(quant).transpose()?,
         })
     }
 

@@ -1,20 +1,20 @@
 //! The autoencoder against diffusers' over several configs, and against the real checkpoint's list.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tch::Device;
 
 use super::*;
-use crate::models::common::golden::{assert_close, device, kind, recorded};
+use crate::models::common::golden::{
+    assert_close, assert_invalid_file, device, fixture, kind, recorded,
+};
 use crate::models::common::inventory::Inventory;
+use crate::models::common::json::read_json;
+use crate::models::common::memory_format::MemoryFormat;
 use crate::models::common::noise::Noise;
 
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/vae")
-}
-
 fn open(case: &str, device: Device, kind: Kind) -> Vae {
-    let folder = fixtures().join(case);
+    let folder = fixture("vae").join(case);
     let config = VaeConfig::open(&folder.join("config.json")).unwrap();
     Vae::new(config, &Weights::open(&folder, device, kind).unwrap()).unwrap()
 }
@@ -26,7 +26,7 @@ fn encoding_and_decoding_equal_diffusers() {
     let _guard = tch::no_grad_guard();
     for case in CASES {
         let vae = open(case, device(), kind());
-        let file = fixtures().join(format!("{case}.safetensors"));
+        let file = fixture("vae").join(format!("{case}.safetensors"));
         let get = |name: &str| recorded(&file, name).to_device(device());
         let check = |what: &str, found: &Tensor| {
             assert_close(&format!("{case} {what}"), found, &get(what), 1e-4);
@@ -41,10 +41,9 @@ fn encoding_and_decoding_equal_diffusers() {
             }
             check(&format!("{prefix}decoded"), &vae.decode(&get("latents"), tiling));
         }
-        assert_eq!(
-            vae.decode(&get("latents"), VaeTiling::Auto),
-            vae.decode(&get("latents"), VaeTiling::Never),
-        );
+        let [auto, never] =
+            [VaeTiling::Auto, VaeTiling::Never].map(|tiling| vae.decode(&get("latents"), tiling));
+        assert_eq!(auto, never);
     }
 }
 
@@ -65,11 +64,10 @@ fn asked_for(config: VaeConfig) -> Result<Inventory> {
 
 #[test]
 fn the_real_config_asks_for_the_real_tensors() {
-    let config = VaeConfig::open(&fixtures().join("sdxl.json")).unwrap();
+    let config = VaeConfig::open(&fixture("vae").join("sdxl.json")).unwrap();
     let found = asked_for(config).unwrap();
-    let expected = std::fs::read_to_string(fixtures().join("sdxl-vae.json")).unwrap();
-    let parsed: serde_json::Value = serde_json::from_str(&found.to_string()).unwrap();
-    assert_eq!(parsed, serde_json::from_str::<serde_json::Value>(&expected).unwrap());
+    let expected: serde_json::Value = read_json(&fixture("vae/sdxl-vae.json")).unwrap();
+    assert_eq!(expected, serde_json::from_str::<serde_json::Value>(&found.to_string()).unwrap());
     assert_eq!(found.tensors(), 248);
 }
 
@@ -88,9 +86,7 @@ fn settings_that_cannot_be_are_errors_that_name_the_field() {
         ("squish", r#"{"act_fn": "squish"}"#),
     ] {
         let parsed = VaeConfig::parse(Path::new("config.json"), json);
-        let error = parsed.and_then(asked_for).unwrap_err();
-        assert!(matches!(error, crate::Error::InvalidFile { .. }), "{json}: {error}");
-        assert!(error.to_string().contains(field), "{json}: {error}");
+        assert_invalid_file(parsed.and_then(asked_for), field);
     }
 }
 
@@ -104,12 +100,9 @@ fn pixels_become_bytes_and_back() {
 
 #[test]
 fn channels_side_by_side_give_the_same() {
-    use crate::models::common::golden::{assert_close, device};
-    use crate::models::common::memory_format::MemoryFormat;
-
     let _guard = tch::no_grad_guard();
     for case in CASES {
-        let folder = fixtures().join(case);
+        let folder = fixture("vae").join(case);
         let weights = Weights::open(&folder, device(), Kind::Float).unwrap();
         let [one, other] = [MemoryFormat::Contiguous, MemoryFormat::ChannelsLast].map(|format| {
             let config = VaeConfig::open(&folder.join("config.json")).unwrap();

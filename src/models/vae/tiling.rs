@@ -43,11 +43,8 @@ impl Tiles {
                 row.push(tile);
             }
             // 2. what the next tiles do not cover
-            let cut: Vec<_> = row
-                .iter()
-                .map(|tile| part(&part(tile, 2, 0, self.limit()), 3, 0, self.limit()))
-                .collect();
-            rows.push(Tensor::cat(&cut, 3));
+            let cut = |tile| part(&part(tile, 2, 0, self.limit()), 3, 0, self.limit());
+            rows.push(Tensor::cat(&row.iter().map(cut).collect::<Vec<_>>(), 3));
             above = row;
         }
         Tensor::cat(&rows, 2) // [b, channels, height, width]

@@ -44,10 +44,8 @@ pub(crate) enum LoadError {
 /// The CUDA of this process, loaded at the first call. It says nothing of how many GPUs there are.
 pub(crate) fn load() -> Result<&'static Cuda, LoadError> {
     static LOADED: OnceLock<Result<Cuda, LoadError>> = OnceLock::new();
-    LOADED
-        .get_or_init(|| open().map_err(|error| explain(error, has_driver())))
-        .as_ref()
-        .map_err(Clone::clone)
+    let open = || open().map_err(|error| explain(error, has_driver()));
+    LOADED.get_or_init(open).as_ref().map_err(Clone::clone)
 }
 
 /// The CUDA of this process, if [`load`] has found it.
@@ -115,18 +113,12 @@ fn nvidia_folders(libtorch: &Path) -> Vec<PathBuf> {
 /// `libNAME.so` with any number behind it.
 fn library_in(folder: &Path, name: &str) -> Option<PathBuf> {
     let prefix = format!("lib{name}.so");
-    let mut found: Vec<_> = std::fs::read_dir(folder)
-        .ok()?
-        .flatten()
-        .filter(|entry| {
-            let name = entry.file_name();
-            let rest = name.to_str().and_then(|name| name.strip_prefix(&prefix));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
-        .map(|entry| entry.path())
-        .collect();
-    found.sort();
-    found.pop()
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let rest = name.and_then(|name| name.strip_prefix(&prefix));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).filter(is_one).max()
 }
 
 /// Loads a library; what the system said where it could not.

@@ -1,7 +1,6 @@
 //! CUDA's runtime behind plain calls: what libtorch's own interface leaves out.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use std::fmt;
 use std::ptr::{self, NonNull};
 
 use libloading::Library;
@@ -255,11 +254,5 @@ impl Drop for Registered<'_> {
     fn drop(&mut self) {
         // SAFETY: `register` pinned it, once.
         unsafe { (self.cuda.functions.cudaHostUnregister)(self.start) };
-    }
-}
-
-impl fmt::Debug for Cuda {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Cuda")
     }
 }

@@ -55,11 +55,10 @@ fn a_question_that_came_too_early_is_told() {
 
 #[test]
 fn reasons_differ() {
-    let missing_cudnn = "libcudnn.so.9: cannot open shared object file: No such file or directory";
-    assert_eq!(missing(missing_cudnn).as_deref(), Some("libcudnn.so.9"));
-    let not_there =
-        "/x/libtorch_cuda.so: cannot open shared object file: No such file or directory";
-    assert_eq!(missing(not_there), None);
+    let absent = "cannot open shared object file: No such file or directory";
+    let cudnn = missing(&format!("libcudnn.so.9: {absent}"));
+    assert_eq!(cudnn.as_deref(), Some("libcudnn.so.9"));
+    assert_eq!(missing(&format!("/x/libtorch_cuda.so: {absent}")), None);
     assert_eq!(missing("/x/libtorch_cuda.so: undefined symbol: cublasCreate_v2"), None);
 
     let library = LoadError::MissingLibrary("libcudnn.so.9".to_owned());
@@ -126,21 +125,13 @@ fn cuda_half(libtorch: &Path) -> PathBuf {
 
 /// Libraries in `folder` for those that libtorch's CUDA half needs and the system does not have.
 fn make_stubs(libtorch: &Path, folder: &Path) {
-    let halves: Vec<PathBuf> = fs::read_dir(libtorch)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            ["libtorch_cuda.so", "libtorch_nvshmem.so", "libc10_cuda.so"]
-                .iter()
-                .any(|name| path.ends_with(name))
-        })
-        .collect();
-    let missing: BTreeSet<String> = halves
-        .iter()
-        .flat_map(|half| {
-            tool("ldd", &[half.as_os_str()]).lines().filter_map(not_found).collect::<Vec<_>>()
-        })
-        .collect();
+    let mut halves = ["libc10_cuda.so", "libtorch_cuda.so", "libtorch_nvshmem.so"]
+        .map(|name| libtorch.join(name))
+        .to_vec();
+    halves.retain(|half| half.exists());
+    let needed: Vec<_> = halves.iter().map(|half| tool("ldd", &[half.as_os_str()])).collect();
+    let missing: BTreeSet<String> =
+        needed.iter().flat_map(|text| text.lines()).filter_map(not_found).collect();
     let mut wanted: BTreeMap<String, (String, BTreeSet<String>)> =
         missing.iter().map(|library| (library.clone(), Default::default())).collect();
     for half in &halves {
@@ -184,15 +175,9 @@ fn make_stub(folder: &Path, library: &str, version: &str, names: &BTreeSet<Strin
     });
     fs::write(&source, text).unwrap();
     let mut compiler = Command::new("cc");
-    compiler.args([
-        "-shared",
-        "-fPIC",
-        "-w",
-        "-fno-builtin",
-        &format!("-Wl,-soname,{library}"),
-        "-o",
-    ]);
-    compiler.arg(folder.join(library)).arg(&source);
+    compiler.args(["-shared", "-fPIC", "-w", "-fno-builtin"]);
+    compiler.arg(format!("-Wl,-soname,{library}"));
+    compiler.arg("-o").arg(folder.join(library)).arg(&source);
     if !version.is_empty() {
         fs::write(&script, format!("{version} {{ global: *; }};\n")).unwrap();
         compiler.arg(format!("-Wl,--version-script={}", script.display()));
@@ -203,9 +188,7 @@ fn make_stub(folder: &Path, library: &str, version: &str, names: &BTreeSet<Strin
 
 /// What a tool prints.
 fn tool(name: &str, arguments: &[&std::ffi::OsStr]) -> String {
-    let output = Command::new(name)
-        .args(arguments)
-        .output()
-        .unwrap_or_else(|error| panic!("`{name}`: {error}"));
+    let output = Command::new(name).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("`{name}`: {error}"));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -222,20 +222,19 @@ fn parse_size(
         let side = value.as_i64().filter(|side| (1..=MAX_SIDE).contains(side))?;
         usize::try_from(side).ok()
     };
+    let exact = |height, width| Some(Size::Exact(side(height)?, side(width)?));
     let value = fields.value(field);
     let size = match value {
         Value::Null => return Ok(None),
         Value::Number(_) => side(value).map(number),
         Value::Array(sides) => match sides.as_slice() {
-            [height, width] => side(height).zip(side(width)).map(|(h, w)| Size::Exact(h, w)),
+            [height, width] => exact(height, width),
             _ => None,
         },
         Value::Object(fields) => {
             match (fields.get("shortest_edge"), fields.get("height"), fields.get("width")) {
                 (Some(short), None, None) if fields.len() == 1 => side(short).map(Size::Shortest),
-                (None, Some(height), Some(width)) if fields.len() == 2 => {
-                    side(height).zip(side(width)).map(|(h, w)| Size::Exact(h, w))
-                }
+                (None, Some(height), Some(width)) if fields.len() == 2 => exact(height, width),
                 _ => None,
             }
         }

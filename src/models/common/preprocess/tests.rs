@@ -75,9 +75,7 @@ fn settings_that_make_no_sense_are_errors_that_name_them() {
         (serde_json::json!({"do_center_crop": false}), "any size"),
     ] {
         let error = parse(&json, 16).unwrap_err().to_string();
-        assert!(
-            error.contains("preprocessor_config.json") && error.contains(named),
-            "{json}: {error}"
-        );
+        let words = ["preprocessor_config.json", named];
+        assert!(words.iter().all(|words| error.contains(words)), "{json}: {error}");
     }
 }

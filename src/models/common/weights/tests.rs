@@ -5,30 +5,15 @@ use std::path::PathBuf;
 
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
+use serde_json::json;
+use tempfile::{TempDir, tempdir};
 
 use super::*;
 
-/// A folder that goes when the test ends.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("imagerag-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, bytes).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
-    }
+fn write(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    path
 }
 
 fn file(tensors: &[(&str, &[f32])]) -> Vec<u8> {
@@ -56,28 +41,21 @@ fn open(path: &Path) -> Result<Weights> {
 
 #[test]
 fn every_source_format_becomes_the_kind_asked_for() {
-    let folder = Folder::new("formats");
+    let folder = tempdir().unwrap();
     let source = Tensor::from_slice(&[1f32, -2.5, 0.125]);
-    let named: Vec<(String, Tensor)> =
-        [Kind::Float, Kind::Half, Kind::BFloat16, Kind::Double, Kind::Int64]
-            .map(|kind| (format!("deep.{kind:?}"), source.to_kind(kind)))
-            .into();
-    let path = folder.0.join("model.safetensors");
+    let kinds = [Kind::Float, Kind::Half, Kind::BFloat16, Kind::Double, Kind::Int64];
+    let named = kinds.map(|kind| (format!("deep.{kind:?}"), source.to_kind(kind)));
+    let path = folder.path().join("model.safetensors");
     Tensor::write_safetensors(&named, &path).unwrap();
-    for path in [&path, &folder.0] {
+    for path in [path.as_path(), folder.path()] {
         let weights = open(path).unwrap().sub("deep");
         for name in ["Float", "Half", "BFloat16", "Double"] {
             let read = weights.get(name, &[3]).unwrap();
             assert_eq!((read.kind(), &read), (Kind::Float, &source), "{name}");
         }
-        assert_eq!(
-            weights.get_kind("Int64", &[3], Kind::Int64).unwrap(),
-            source.to_kind(Kind::Int64)
-        );
-        assert_eq!(
-            weights.with_kind(Kind::BFloat16).get("Half", &[3]).unwrap().kind(),
-            Kind::BFloat16
-        );
+        let (whole, brain) = (Kind::Int64, Kind::BFloat16);
+        assert_eq!(weights.get_kind("Int64", &[3], whole).unwrap(), source.to_kind(whole));
+        assert_eq!(weights.with_kind(brain).get("Half", &[3]).unwrap().kind(), brain);
         assert!(weights.contains("Half") && !weights.contains("half"));
         assert_eq!(weights.shape("Half"), Some(vec![3]));
     }
@@ -85,16 +63,16 @@ fn every_source_format_becomes_the_kind_asked_for() {
 
 #[test]
 fn a_tensor_outlives_its_file() {
-    let folder = Folder::new("outlives");
-    let path = folder.write("x.safetensors", file(&[("a", &[1.0, 2.0])]));
+    let folder = tempdir().unwrap();
+    let path = write(&folder, "x.safetensors", file(&[("a", &[1.0, 2.0])]));
     let a = open(&path).unwrap().get("a", &[2]).unwrap();
     assert_eq!(a, Tensor::from_slice(&[1f32, 2.0]));
 }
 
 #[test]
 fn what_is_stored_as_asked_for_is_used_in_place_and_the_file_stays_as_it_is() {
-    let folder = Folder::new("in_place");
-    let path = folder.0.join("x.safetensors");
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
     let source = Tensor::from_slice(&[1f32, -2.5, 0.125, 7.0]);
     let kinds = [Kind::Float, Kind::Half, Kind::BFloat16, Kind::Double, Kind::Int64, Kind::Uint8];
     let named = kinds.map(|kind| (format!("{kind:?}"), source.abs().to_kind(kind)));
@@ -118,13 +96,13 @@ fn what_is_stored_as_asked_for_is_used_in_place_and_the_file_stays_as_it_is() {
 
 #[test]
 fn misaligned_data_is_copied() {
-    let folder = Folder::new("misaligned");
+    let folder = tempdir().unwrap();
     let header = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
     let values = [1.5f32, -3.0];
     let aligned = (0..4).filter(|&pad| {
         let mut bytes = raw(&format!("{header}{}", " ".repeat(pad)), 0);
         bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        let weights = open(&folder.write("x.safetensors", bytes)).unwrap();
+        let weights = open(&write(&folder, "x.safetensors", bytes)).unwrap();
         let [first, second] = [(); 2].map(|()| weights.get("a", &[2]).unwrap());
         assert_eq!(first, Tensor::from_slice(&values), "{pad}");
         first.data_ptr() == second.data_ptr()
@@ -134,8 +112,8 @@ fn misaligned_data_is_copied() {
 
 #[test]
 fn a_wrong_shape_names_file_tensor_and_both_shapes() {
-    let folder = Folder::new("shape");
-    let path = folder.write("x.safetensors", file(&[("a.weight", &[1.0, 2.0])]));
+    let folder = tempdir().unwrap();
+    let path = write(&folder, "x.safetensors", file(&[("a.weight", &[1.0, 2.0])]));
     let weights = open(&path).unwrap().sub("a");
     let error = weights.get("weight", &[2, 1]).unwrap_err().to_string();
     let file = path.display();
@@ -146,12 +124,12 @@ fn a_wrong_shape_names_file_tensor_and_both_shapes() {
 
 #[test]
 fn the_fp16_variant_is_taken_where_it_is_alone() {
-    let folder = Folder::new("variant");
-    folder.write("model.fp16.safetensors", file(&[("a", &[16.0])]));
+    let folder = tempdir().unwrap();
+    write(&folder, "model.fp16.safetensors", file(&[("a", &[16.0])]));
     let first =
-        |folder: &Folder| open(&folder.0).unwrap().get("a", &[1]).unwrap().double_value(&[0]);
+        |folder: &TempDir| open(folder.path()).unwrap().get("a", &[1]).unwrap().double_value(&[0]);
     assert_eq!(first(&folder), 16.0);
-    folder.write("diffusion_pytorch_model.safetensors", file(&[("a", &[32.0])]));
+    write(&folder, "diffusion_pytorch_model.safetensors", file(&[("a", &[32.0])]));
     assert_eq!(first(&folder), 32.0);
 }
 
@@ -160,43 +138,43 @@ fn shards_are_one_checkpoint() {
     for index in
         ["diffusion_pytorch_model.safetensors.index.json", "model.safetensors.index.fp16.json"]
     {
-        let folder = Folder::new("shards");
-        folder.write("m-1-of-2.safetensors", file(&[("a", &[1.0])]));
-        folder.write("m-2-of-2.safetensors", file(&[("b", &[2.0]), ("c", &[3.0])]));
+        let folder = tempdir().unwrap();
+        write(&folder, "m-1-of-2.safetensors", file(&[("a", &[1.0])]));
+        write(&folder, "m-2-of-2.safetensors", file(&[("b", &[2.0]), ("c", &[3.0])]));
+        let (first, second) = ("m-1-of-2.safetensors", "m-2-of-2.safetensors");
         let map = |c: &str| {
-            format!(
-                r#"{{"metadata":{{"total_size":12}},"weight_map":{{"a":"m-1-of-2.safetensors","b":"m-2-of-2.safetensors","c":"{c}"}}}}"#
-            )
+            let map = json!({"a": first, "b": second, "c": c});
+            json!({"metadata": {"total_size": 12}, "weight_map": map}).to_string()
         };
-        folder.write(index, map("m-2-of-2.safetensors"));
-        let weights = open(&folder.0).unwrap();
+        write(&folder, index, map(second));
+        let weights = open(folder.path()).unwrap();
         for (name, value) in [("a", 1.0), ("b", 2.0), ("c", 3.0)] {
             assert_eq!(weights.get(name, &[1]).unwrap().double_value(&[0]), value);
         }
         for (c, expected) in [
-            ("m-1-of-2.safetensors", "tensor c"),
+            (first, "tensor c"),
             ("m-3-of-2.safetensors", "m-3-of-2.safetensors"),
             ("../x.safetensors", "beside the index"),
             ("/etc/passwd", "beside the index"),
         ] {
-            folder.write(index, map(c));
-            let error = open(&folder.0).unwrap_err().to_string();
+            write(&folder, index, map(c));
+            let error = open(folder.path()).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
-        folder.write(index, map("m-2-of-2.safetensors"));
-        folder.write("m-1-of-2.safetensors", file(&[("a", &[1.0]), ("b", &[1.0])]));
-        let error = open(&folder.0).unwrap_err().to_string();
-        assert!(
-            error.contains("tensor b") && error.contains("m-1-of-2") && error.contains("m-2-of-2"),
-            "{error}"
-        );
+        write(&folder, index, map(second));
+        write(&folder, first, file(&[("a", &[1.0]), ("b", &[1.0])]));
+        let error = open(folder.path()).unwrap_err().to_string();
+        let words = ["tensor b", "m-1-of-2", "m-2-of-2"];
+        assert!(words.iter().all(|words| error.contains(words)), "{error}");
     }
 }
 
 #[test]
 fn broken_and_hostile_files_are_errors() {
-    let folder = Folder::new("hostile");
+    let folder = tempdir().unwrap();
     let whole = file(&[("a", &[1.0, 2.0, 3.0])]);
+    let one = json!({"dtype": "F32", "shape": [1], "data_offsets": [0, 4]});
+    let (most, beyond) = (i64::MAX, (1u64 << 63) + 3);
     let cases: Vec<Vec<u8>> = vec![
         vec![],
         vec![1, 2, 3],
@@ -210,38 +188,38 @@ fn broken_and_hostile_files_are_errors() {
         raw(r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, 0),
         raw(r#"{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}"#, 4),
         raw(r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296,4],"data_offsets":[0,0]}}"#, 0),
+        raw(&json!({"a": one, "b": one}).to_string(), 4),
         raw(
-            r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,
-            4,
-        ),
-        raw(
-            r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[9223372036854775807,9223372036854775811]}}"#,
+            &format!(r#"{{"a":{{"dtype":"F32","shape":[1],"data_offsets":[{most},{beyond}]}}}}"#),
             4,
         ),
         raw(&"[".repeat(100_000), 0),
     ];
     for bytes in cases.into_iter().chain((0..whole.len()).map(|length| whole[..length].to_vec())) {
-        let path = folder.write("x.safetensors", &bytes);
+        let path = write(&folder, "x.safetensors", &bytes);
         let error = open(&path).unwrap_err();
         assert!(matches!(error, Error::InvalidFile { .. }), "{error}");
     }
-    let path = folder
-        .write("x.safetensors", raw(r#"{"a":{"dtype":"I8","shape":[4],"data_offsets":[0,4]}}"#, 4));
+    let path = write(
+        &folder,
+        "x.safetensors",
+        raw(r#"{"a":{"dtype":"I8","shape":[4],"data_offsets":[0,4]}}"#, 4),
+    );
     let error = open(&path).unwrap().get("a", &[4]).unwrap_err().to_string();
     assert!(error.contains("tensor a") && error.contains("found I8"), "{error}");
 }
 
 #[test]
 fn what_is_not_there_is_named() {
-    let folder = Folder::new("absent");
-    assert!(matches!(open(&folder.0.join("no.safetensors")), Err(Error::Io { .. })));
-    let error = open(&folder.0).unwrap_err().to_string();
+    let folder = tempdir().unwrap();
+    assert!(matches!(open(&folder.path().join("no.safetensors")), Err(Error::Io { .. })));
+    let error = open(folder.path()).unwrap_err().to_string();
     assert!(error.contains("model.safetensors") && error.contains("none of them"), "{error}");
-    folder.write("pytorch_model.bin", "");
-    let error = open(&folder.0).unwrap_err().to_string();
+    write(&folder, "pytorch_model.bin", "");
+    let error = open(folder.path()).unwrap_err().to_string();
     assert!(error.contains("pytorch_model.bin") && error.contains("convert"), "{error}");
-    folder.write("model.safetensors.index.json", r#"{"weight_map": 3}"#);
-    assert!(matches!(open(&folder.0), Err(Error::InvalidFile { .. })));
+    write(&folder, "model.safetensors.index.json", r#"{"weight_map": 3}"#);
+    assert!(matches!(open(folder.path()), Err(Error::InvalidFile { .. })));
 }
 
 #[test]
@@ -260,9 +238,9 @@ fn recording_lists_what_was_asked_and_takes_no_memory() {
 
 #[test]
 fn what_is_held_outlives_its_file_and_what_is_checked_is_not_read() {
-    let folder = Folder::new("held");
+    let folder = tempdir().unwrap();
     let values = [1f32, 2.0, -3.5];
-    let path = folder.write("weights.safetensors", file(&[("w", &values)]));
+    let path = write(&folder, "weights.safetensors", file(&[("w", &values)]));
     let weights = open(&path).unwrap();
     let checked = weights.checked();
     let both = |weights: &Weights| {
@@ -292,8 +270,8 @@ fn what_is_held_outlives_its_file_and_what_is_checked_is_not_read() {
 #[test]
 fn tensors_on_a_device_are_those_of_the_file_however_they_come() {
     let device = crate::models::common::golden::device();
-    let folder = Folder::new("device");
-    let path = folder.0.join("x.safetensors");
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
     let values = if device.is_cuda() { 60 << 20 } else { 1 << 20 };
     // Whole numbers that every format holds.
     let large = Tensor::arange(values, (Kind::Int, Device::Cpu)).remainder(251).to_kind(Kind::Half);

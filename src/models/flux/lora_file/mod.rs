@@ -11,6 +11,7 @@ use tch::{Device, Kind};
 use super::lora::{Delta, Lora, Site};
 use crate::models::common::files::TensorFiles;
 use crate::models::common::inventory::Inventory;
+use crate::models::common::json::require;
 use crate::models::common::weights::Weights;
 use crate::{Error, Result};
 
@@ -44,20 +45,15 @@ impl Lora {
         let weights = Weights::open(path, device, kind)?.sub("transformer");
         let mut deltas: Vec<Option<Delta>> = sites.iter().map(|_| None).collect();
         for (name, [a, b]) in &layers {
-            let found = sites.iter().position(|site| site.name == *name);
-            let Some(at) = found else {
+            let Some(at) = sites.iter().position(|site| site.name == *name) else {
                 let what = format!("layer {name}");
                 return Err(Error::invalid_file(path, what, "a layer of the transformer", "none"));
             };
-            let rank = a[0];
-            for (factor, found, expected) in
-                [("lora_A", a, [rank, sites[at].inputs]), ("lora_B", b, [sites[at].outputs, rank])]
-            {
-                if *found != expected {
-                    let what = format!("tensor transformer.{name}.{factor}.weight");
-                    let expected = format!("shape {expected:?}");
-                    return Err(Error::invalid_file(path, what, expected, format!("{found:?}")));
-                }
+            let expected = [[a[0], sites[at].inputs], [sites[at].outputs, a[0]]];
+            for ((found, expected), ending) in [a, b].into_iter().zip(expected).zip(ENDINGS) {
+                let what = format!("tensor transformer.{name}{ending}");
+                let shape = format!("shape {expected:?}");
+                require(path, &what, *found == expected, shape, format!("{found:?}"))?;
             }
             let layer = weights.sub(name);
             deltas[at] = Some(Delta {
@@ -113,8 +109,11 @@ fn layers(path: &Path) -> Result<BTreeMap<String, [[i64; 2]; 2]>> {
         }
         let (a, b) = match factors {
             [Some(a), Some(b)] => (a, b),
-            [Some(_), None] => return Err(missing_half("lora_B", "lora_A", invalid)),
-            _ => return Err(missing_half("lora_A", "lora_B", invalid)),
+            [a, _] => {
+                let halves = if a.is_some() { ["lora_A", "lora_B"] } else { ["lora_B", "lora_A"] };
+                let found = halves.join(" without ");
+                return Err(invalid("layer", "lora_A and lora_B".to_owned(), found));
+            }
         };
         match (<[i64; 2]>::try_from(a.as_slice()), <[i64; 2]>::try_from(b.as_slice())) {
             (Ok(a), Ok(b)) if a[0] == b[1] => Ok((layer.to_owned(), [a, b])),
@@ -125,14 +124,6 @@ fn layers(path: &Path) -> Result<BTreeMap<String, [[i64; 2]; 2]>> {
         }
     });
     checked.collect()
-}
-
-fn missing_half(
-    missing: &str,
-    present: &str,
-    invalid: impl Fn(&str, String, String) -> Error,
-) -> Error {
-    invalid("layer", "lora_A and lora_B".to_owned(), format!("{present} without {missing}"))
 }
 
 /// Whether OminiControl adapts the layer called `name`.

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::attention::{Conditions, KeyValue, Site};
+use super::attention::{Conditions, Site};
 pub(crate) use super::attention::{ImageContext, TextContext};
 use super::blocks::Block;
 use super::config::{TimeConfig, UNetConfig};
@@ -51,21 +51,18 @@ impl UNet {
     }
 
     pub(crate) fn new(config: UNetConfig, weights: &Weights) -> Result<Self> {
-        let first = config.time.input_dim;
-        let embed_dim = config.time.embed_dim;
+        let TimeConfig { input_dim: first, embed_dim, .. } = config.time;
+        let (groups, eps, act) = (config.norm_num_groups, config.norm_eps, config.act_fn);
         let (c, sites) = (&config, &mut Vec::new());
 
         // The order of diffusers' registration, which numbers the sites: down, up, mid.
-        let mut blocks = |way: &str, list: &[_], build: BuildBlock| {
-            let block = |(i, block)| {
-                let place = format!("{way}.{i}");
-                build(c, block, &weights.sub(&place), &place, sites)
-            };
-            list.iter().enumerate().map(block).collect::<Result<Vec<_>>>()
+        let mut blocks = |way: &str, list: &[_]| {
+            let places = (0..).map(|i| weights.sub(format!("{way}.{i}")));
+            let blocks = list.iter().zip(places);
+            blocks.map(|(block, place)| Block::new(c, block, &place, sites)).collect::<Result<_>>()
         };
-        let down = blocks("down_blocks", &config.down, Block::down)?;
-        let up = blocks("up_blocks", &config.up, Block::up)?;
-        let mid = Block::mid(c, &config.mid, &weights.sub("mid_block"), "mid_block", sites)?;
+        let (down, up) = (blocks("down_blocks", &config.down)?, blocks("up_blocks", &config.up)?);
+        let mid = Block::new(c, &config.mid, &weights.sub("mid_block"), sites)?;
 
         let add_embedding = config.added.map(|added| {
             // Its activation is `TimestepEmbedding`'s default, whatever `act_fn` says.
@@ -75,22 +72,12 @@ impl UNet {
         let conv = |name: &str, inputs, outputs, kernel| {
             Conv2d::new(&weights.sub(name), inputs, outputs, kernel, 1, (kernel - 1) / 2)
         };
-        let norm_out = &weights.sub("conv_norm_out");
+        let (norm_out, time) = (&weights.sub("conv_norm_out"), &weights.sub("time_embedding"));
         let mut unet = Self {
             conv_in: conv("conv_in", config.in_channels, first, config.conv_in_kernel)?,
-            time_embedding: TimestepEmbedding::new(
-                &weights.sub("time_embedding"),
-                config.time.input_dim,
-                embed_dim,
-                config.act_fn,
-            )?,
+            time_embedding: TimestepEmbedding::new(time, first, embed_dim, act)?,
             add_embedding: add_embedding.transpose()?,
-            conv_norm_out: GroupNorm::new(
-                norm_out,
-                config.norm_num_groups,
-                first,
-                config.norm_eps,
-            )?,
+            conv_norm_out: GroupNorm::new(norm_out, groups, first, eps)?,
             conv_out: conv("conv_out", first, config.out_channels, config.conv_out_kernel)?,
             sites: std::mem::take(sites),
             device: weights.device(),
@@ -117,10 +104,8 @@ impl UNet {
     pub(crate) fn text_context(&self, text: &Tensor) -> TextContext {
         let text = text.to_device(self.device).to_kind(self.kind);
         let blocks = self.down.iter().chain(&self.up).chain([&self.mid]);
-        let mut read: Vec<(usize, KeyValue)> = blocks
-            .flat_map(Block::cross_attentions)
-            .map(|attention| attention.read(&text))
-            .collect();
+        let attentions = blocks.flat_map(Block::cross_attentions);
+        let mut read: Vec<_> = attentions.map(|attention| attention.read(&text)).collect();
         read.sort_by_key(|(site, _)| *site);
         TextContext(read.into_iter().map(|(_, read)| read).collect())
     }
@@ -207,9 +192,6 @@ impl UNet {
         blocks.flat_map(|block| &mut block.resnets)
     }
 }
-
-type BuildBlock =
-    fn(&UNetConfig, &super::layout::BlockConfig, &Weights, &str, &mut Vec<Site>) -> Result<Block>;
 
 impl TimeConfig {
     /// Sines and cosines of `steps`, `[n]`, as `[n, input_dim]` in f32.

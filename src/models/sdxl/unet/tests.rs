@@ -120,18 +120,16 @@ fn layers_of_sdxl_equal_diffusers() {
     let (time, text) = (times.at(0), &unet.text_context(&get("text")));
     let conditions = Conditions { time, text, image: None };
     let resnet = |at: usize| &unet.down[at].resnets[0];
+    let check = |name: &str, layer: &dyn Fn(Tensor) -> Tensor| {
+        golden.check(&format!("{name}.out"), &layer(get(&format!("{name}.in"))));
+    };
     for at in 0..2 {
-        let name = format!("down_blocks.{at}.resnets.0");
-        golden
-            .check(&format!("{name}.out"), &resnet(at).forward(&get(&format!("{name}.in")), time));
+        check(&format!("down_blocks.{at}.resnets.0"), &|x| resnet(at).forward(&x, time));
     }
-    let name = "down_blocks.2.attentions.1";
-    let transformer = &unet.down[2].transformers[1];
-    let found = transformer.forward(&get(&format!("{name}.in")), conditions);
-    golden.check(&format!("{name}.out"), &found);
-    let name = "down_blocks.2.attentions.1.transformer_blocks.1";
-    let found = transformer.blocks[1].forward(get(&format!("{name}.in")), conditions);
-    golden.check(&format!("{name}.out"), &found);
+    let (name, transformer) = ("down_blocks.2.attentions.1", &unet.down[2].transformers[1]);
+    check(name, &|x| transformer.forward(&x, conditions));
+    let block = &transformer.blocks[1];
+    check(&format!("{name}.transformer_blocks.1"), &|x| block.forward(x, conditions));
     check_blocks(&unet, &golden, conditions, &[0, 2], &[0, 2]);
 }
 
