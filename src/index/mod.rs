@@ -60,12 +60,17 @@ pub trait VectorIndex: Display + Debug + Send + Sync + 'static {
     async fn count(&self) -> Result<usize>;
 
     /// The `limit` nearest vectors of each query.
-    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Hits>;
+    async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>>;
 
     /// The `limit` nearest of the vectors in `ids`; ids that the index does not hold are ignored.
     /// The default implementation calls [`search`](Self::search) with rising limits until enough of
     /// the results are in `ids`, at worst with the number of all vectors.
-    async fn search_among(&self, queries: &[Embedding], limit: usize, ids: &IdSet) -> Result<Hits> {
+    async fn search_among(
+        &self,
+        queries: &[Embedding],
+        limit: usize,
+        ids: &IdSet,
+    ) -> Result<Vec<Vec<Neighbor>>> {
         let (wanted, count) = (limit.min(ids.len()), self.count().await?);
         let mut wide = wanted;
         loop {
