@@ -45,7 +45,7 @@ pub(super) fn assert_near(name: &str, found: &Image, expected: &Image, dtype: DT
 pub(super) fn assert_same(found: &Image, expected: &Image) {
     match dtype() {
         DType::F32 => {
-            assert!(difference(found, expected).0 <= 1, "{:?}", difference(found, expected))
+            assert!(difference(found, expected).0 <= 1, "{:?}", difference(found, expected));
         }
         // Sums of a batch run in another order.
         dtype => assert_near("of a batch", found, expected, dtype),
