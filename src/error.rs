@@ -199,6 +199,16 @@ impl Error {
     }
 }
 
+/// Refuses what is not valid as [`Error::InvalidInput`].
+pub(crate) fn require(
+    is_valid: bool,
+    what: impl Into<String>,
+    expected: impl Into<String>,
+    found: impl ToString,
+) -> Result<()> {
+    if is_valid { Ok(()) } else { Err(Error::invalid_input(what, expected, found)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

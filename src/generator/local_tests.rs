@@ -14,11 +14,7 @@ fn request(seed: u64) -> GenerateRequest {
 #[test]
 fn requests_that_agree_are_one_batch() {
     let (generator, batches) = OneLayer::load(99);
-    let change = |seed, change: fn(&mut GenerateRequest)| {
-        let mut request = request(seed);
-        change(&mut request);
-        request
-    };
+    let change = |seed, change: fn(&mut GenerateRequest)| changed(request(seed), change);
     let requests = [
         request(1),
         change(2, |request| request.steps = Some(2)),
@@ -42,8 +38,7 @@ fn requests_that_agree_are_one_batch() {
 #[test]
 fn a_broken_request_fails_all_before_work_begins() {
     let (generator, batches) = OneLayer::load(99);
-    let mut broken = request(2);
-    broken.width = Some(25);
+    let broken = GenerateRequest { width: Some(25), ..request(2) };
     let error = block_on(generator.generate(&[request(1), broken, request(3)])).unwrap_err();
     assert_invalid_input(&error, "width: expected a multiple of 8, found 25");
     assert_eq!(*batches.lock().unwrap(), [] as [usize; 0]);

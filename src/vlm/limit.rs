@@ -8,7 +8,8 @@ use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::lock::Mutex;
 
 use super::{ChatReply, ChatRequest, Vlm};
-use crate::{Error, Result};
+use crate::Result;
+use crate::error::require;
 
 /// A model that answers at most so many calls at a time; further ones wait their turn. It keeps
 /// many prompts at once within what a service allows.
@@ -34,11 +35,9 @@ impl<V: Vlm> Limit<V> {
     /// Asks `inner` at most `calls` things at a time, at least 1.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when `calls` is 0.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) when `calls` is 0.
     pub fn new(inner: V, calls: usize) -> Result<Self> {
-        if calls == 0 {
-            return Err(Error::invalid_input("calls at once", "at least 1", calls));
-        }
+        require(calls > 0, "calls at once", "at least 1", calls)?;
         let (back, idle) = unbounded();
         for _ in 0..calls {
             let _ = back.unbounded_send(());

@@ -7,6 +7,7 @@ use tch::Tensor;
 
 use super::offload::Placing;
 use crate::conditioner::{ConditionImage, ConditionLatents, ConditioningKind, adapter_name};
+use crate::error::require;
 use crate::generator::loading::Loader;
 use crate::models::common::noise::Noise;
 use crate::models::common::weights::Weights;
@@ -39,9 +40,8 @@ pub(super) fn kinds(files: &[PathBuf]) -> Result<Vec<ConditioningKind>> {
     let mut kinds = Vec::new();
     for adapter in files.iter().map(|file| adapter_name(file)) {
         let kind = ConditioningKind::Condition { adapter };
-        if kinds.contains(&kind) {
-            return Err(Error::invalid_input("adapters", "one of each name", format!("2: {kind}")));
-        }
+        let is_new = !kinds.contains(&kind);
+        require(is_new, "adapters", "one of each name", format!("2: {kind}"))?;
         kinds.push(kind);
     }
     Ok(kinds)

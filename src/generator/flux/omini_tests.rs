@@ -7,11 +7,11 @@ use futures::executor::block_on;
 use serde_json::Value;
 
 use super::*;
-use crate::conditioner::ConditioningKind;
-use crate::conditioner::{ConditionImage, ConditionLatents, Conditioning};
+use crate::conditioner::{ConditionImage, ConditionLatents, Conditioning, ConditioningKind};
 use crate::generator::checks::*;
 use crate::generator::{GenerateRequest, Generator};
 use crate::models::common::golden::{dtype, fixture as golden, place};
+use crate::models::common::json::read_json;
 use crate::{Error, Image};
 
 fn fixture(name: &str) -> PathBuf {
@@ -36,7 +36,7 @@ pub(super) fn picture(name: &str, size: Option<(u32, u32)>) -> Image {
 }
 
 /// The request of a recorded run.
-fn request(prompt: &str, run: &Value, flux: &Flux) -> GenerateRequest {
+fn request(prompt: &Value, run: &Value, flux: &Flux) -> GenerateRequest {
     let number = |value: &Value| u32::try_from(value.as_u64().unwrap()).unwrap();
     let size = run["size"].as_array().map(|size| (number(&size[0]), number(&size[1])));
     let name = format!("{}.png", run["picture"].as_str().unwrap());
@@ -50,26 +50,20 @@ fn request(prompt: &str, run: &Value, flux: &Flux) -> GenerateRequest {
     if run["latents"] == "mean" {
         condition.latents = ConditionLatents::Mean;
     }
-    let mut request = GenerateRequest::new(prompt);
-    request.conditioning = Conditioning::Condition(condition);
-    request.seed = run["seed"].as_u64().unwrap();
-    request.steps = Some(number(&run["num_inference_steps"]) as usize);
-    request.guidance_scale = run["guidance_scale"].as_f64();
-    (request.width, request.height) = (Some(number(&run["width"])), Some(number(&run["height"])));
-    request
+    let conditioning = Conditioning::Condition(condition);
+    GenerateRequest { conditioning, ..recorded_request(prompt, run) }
 }
 
 #[test]
 fn images_beside_a_reference_equal_the_program() {
-    let text = std::fs::read_to_string(fixture("runs.json")).unwrap();
-    let recorded: Value = serde_json::from_str(&text).unwrap();
+    let recorded: Value = read_json(&fixture("runs.json")).unwrap();
     let runs = recorded["runs"].as_array().unwrap();
     assert_eq!(runs.len(), 7);
     for run in runs {
         let (checkpoint, lora) = (run["checkpoint"].as_str(), run["lora"].as_str());
         let builder = flux(checkpoint.unwrap(), &[lora.unwrap()]);
         let flux = builder.clone().load().unwrap();
-        let request = request(recorded["prompt"].as_str().unwrap(), run, &flux);
+        let request = request(&recorded["prompt"], run, &flux);
         let found = draw(&flux, request.clone()).unwrap();
         let expected = match dtype() {
             DType::F32 => Image::open(fixture(run["image"].as_str().unwrap())).unwrap(),
@@ -78,8 +72,7 @@ fn images_beside_a_reference_equal_the_program() {
         };
         assert_near(&run.to_string(), &found, &expected, dtype());
 
-        let mut plain = request;
-        plain.conditioning = Conditioning::None;
+        let plain = GenerateRequest { conditioning: Conditioning::None, ..request };
         let (largest, _) = difference(&draw(&flux, plain).unwrap(), &expected);
         assert!(largest > 8, "{run}: without the reference {largest}");
     }
@@ -94,10 +87,9 @@ pub(super) fn conditioned(
     condition.pixels_per_token = flux.size_multiple();
     condition.position_delta = (0, 8);
     change(&mut condition);
-    let mut request = GenerateRequest::new("this item in the snow");
-    request.conditioning = Conditioning::Condition(condition);
-    (request.width, request.height, request.steps) = (Some(32), Some(32), Some(2));
-    request
+    let (conditioning, side) = (Conditioning::Condition(condition), Some(32));
+    let request = GenerateRequest::new("this item in the snow");
+    GenerateRequest { conditioning, width: side, height: side, steps: Some(2), ..request }
 }
 
 #[test]
@@ -106,8 +98,7 @@ fn an_image_depends_on_everything_of_its_condition() {
     let flux = flux("schnell", &["schnell_full.safetensors", "schnell_reduced.safetensors"]);
     let flux = flux.load().unwrap();
     let request = |change: fn(&mut ConditionImage)| conditioned(&flux, change);
-    let mut plain = request(|_| {});
-    plain.conditioning = Conditioning::None;
+    let plain = GenerateRequest { conditioning: Conditioning::None, ..request(|_| {}) };
     let requests = [
         request(|_| {}),
         request(|c| c.adapter = "schnell_reduced".into()),
@@ -145,8 +136,8 @@ fn a_condition_goes_with_every_offload_type_and_negative_prompt() {
         assert_eq!(draw(&flux, conditioned(&flux, |_| {})).unwrap(), expected, "{offload:?}");
     }
     let guided = flux("schnell", &loras).true_cfg_scale(3.0).load().unwrap();
-    let mut negative = conditioned(&guided, |_| {});
-    negative.negative_prompt = Some("grey".into());
+    let negative =
+        changed(conditioned(&guided, |_| {}), |r| r.negative_prompt = Some("grey".into()));
     assert_ne!(draw(&guided, negative).unwrap(), expected);
     let half = flux("schnell", &loras).dtype(DType::Bf16).load().unwrap();
     let seen = draw(&half, conditioned(&half, |_| {})).unwrap();
@@ -180,8 +171,7 @@ fn conditions_out_of_range_are_named_before_work_begins() {
         (|c| c.position_delta = (0, 4000), "position delta"),
     ];
     for (change, words) in cases {
-        let error = refused(&flux, conditioned(&flux, change), &|_| ());
-        assert_invalid_input(&error, words);
+        assert_refused(&flux, conditioned(&flux, change), words);
     }
 }
 

@@ -14,16 +14,15 @@ fn wide() -> SdxlBuilder {
 
 /// Three requests that differ in prompt, negative prompt and seed.
 fn three() -> [GenerateRequest; 3] {
-    let request = |seed, prompt: &str, negative: &str| {
-        let mut request = GenerateRequest::new(prompt);
-        request.negative_prompt = Some(negative.into());
-        GenerateRequest { seed, steps: Some(3), ..request }
-    };
-    [
-        request(1, "a bird", "grey"),
-        request(2, "a house by the sea", "blurred, text"),
-        request(3, "a bird", "people"),
-    ]
+    let each = [
+        (1, "a bird", "grey"),
+        (2, "a house by the sea", "blurred, text"),
+        (3, "a bird", "people"),
+    ];
+    each.map(|(seed, prompt, negative)| {
+        let (steps, negative_prompt) = (Some(3), Some(negative.into()));
+        GenerateRequest { seed, steps, negative_prompt, ..GenerateRequest::new(prompt) }
+    })
 }
 
 #[test]

@@ -10,12 +10,13 @@ use crate::conditioner::{Conditioning, ImageTokens, Strength};
 use crate::generator::checks::*;
 use crate::generator::{GenerateRequest, Generator};
 use crate::models::clip::{VisionConfig, VisionModel};
-use crate::models::common::golden::{dtype, place};
+use crate::models::common::golden::{dtype, fixture as golden, place};
+use crate::models::common::json::read_json;
 use crate::models::common::preprocess::{Family, Preprocessor};
 use crate::models::ip_adapter::Resampler;
 
 pub(super) fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sdxl").join(name)
+    golden("sdxl").join(name)
 }
 
 pub(super) fn wide() -> SdxlBuilder {
@@ -68,8 +69,7 @@ fn strength(scale: &Value) -> Strength {
 
 #[test]
 fn every_image_equals_diffusers() {
-    let runs = std::fs::read_to_string(fixture("runs.json")).unwrap();
-    let runs: Vec<Value> = serde_json::from_str(&runs).unwrap();
+    let runs: Vec<Value> = read_json(&fixture("runs.json")).unwrap();
     assert!(runs.len() >= 15);
     for run in runs {
         let text = |field: &str| run[field].as_str();
@@ -99,13 +99,7 @@ fn every_image_equals_diffusers() {
         let sdxl = builder.clone().load().unwrap();
 
         // 2. the request
-        let size = |field: &str| run[field].as_u64().map(|side| u32::try_from(side).unwrap());
-        let mut request = GenerateRequest::new(text("prompt").unwrap());
-        request.negative_prompt = text("negative_prompt").map(str::to_owned);
-        request.seed = run["seed"].as_u64().unwrap();
-        (request.width, request.height) = (size("width"), size("height"));
-        request.steps = run["num_inference_steps"].as_u64().map(|steps| steps as usize);
-        request.guidance_scale = run["guidance_scale"].as_f64();
+        let mut request = recorded_request(&run["prompt"], &run);
         if let Some(references) = run["references"].as_array() {
             let pictures: Vec<_> = references
                 .iter()
@@ -131,17 +125,13 @@ fn every_image_equals_diffusers() {
 fn an_image_depends_on_its_own_request_alone() {
     let sdxl = wide().ip_adapter(fixture("adapter.safetensors")).load().unwrap();
     let picture = Image::open(fixture("reference_0.png")).unwrap();
-    let request = |seed, prompt: &str| {
-        let mut request = GenerateRequest::new(prompt);
-        request.seed = seed;
-        request
-    };
-    let mut conditioned = request(1, "a bird");
-    conditioned.conditioning = Conditioning::Tokens(tokens(&space(&sdxl), &[picture]));
-    let mut weightless = conditioned.clone();
-    if let Conditioning::Tokens(tokens) = &mut weightless.conditioning {
-        tokens.strength.scale = 0.0;
-    }
+    let request = |seed, prompt: &str| GenerateRequest { seed, ..GenerateRequest::new(prompt) };
+    let tokens = tokens(&space(&sdxl), &[picture]);
+    let weightless = ImageTokens { strength: Strength::new(0.0), ..tokens.clone() };
+    let [conditioned, weightless] = [tokens, weightless].map(|tokens| GenerateRequest {
+        conditioning: Conditioning::Tokens(tokens),
+        ..request(1, "a bird")
+    });
     let requests = [request(1, "a bird"), conditioned, request(2, "a house"), weightless];
     let together = block_on(sdxl.generate(&requests)).unwrap();
     for (request, image) in requests.into_iter().zip(&together).rev() {
@@ -161,8 +151,8 @@ fn references_act_in_the_steps_they_are_asked_for() {
     let image = |start, end| {
         let mut tokens = tokens.clone();
         (tokens.strength.start, tokens.strength.end) = (start, end);
-        let mut request = GenerateRequest::new("a bird");
-        request.conditioning = Conditioning::Tokens(tokens);
+        let conditioning = Conditioning::Tokens(tokens);
+        let request = GenerateRequest { conditioning, ..GenerateRequest::new("a bird") };
         draw(&sdxl, request).unwrap()
     };
     let plain = draw(&sdxl, GenerateRequest::new("a bird")).unwrap();
@@ -183,8 +173,8 @@ fn keeps_the_contract_of_every_generator() {
 #[test]
 fn every_step_is_told_and_previews_come_when_asked_for() {
     let sdxl = wide().load().unwrap();
-    let mut request = GenerateRequest::new("a bird");
-    (request.steps, request.width) = (Some(5), Some(160));
+    let request = GenerateRequest::new("a bird");
+    let request = GenerateRequest { steps: Some(5), width: Some(160), ..request };
     let preview = Some((52, 10)); // 80 x 16 latents, by 3
     let expected = [(1, 5, None), (2, 5, preview), (3, 5, None), (4, 5, preview), (5, 5, None)];
     assert_eq!(told_steps(&sdxl, request), expected);
@@ -192,36 +182,29 @@ fn every_step_is_told_and_previews_come_when_asked_for() {
 
 #[test]
 fn dropping_the_future_stops_between_steps() {
-    let mut long = GenerateRequest::new("a bird");
-    long.steps = Some(900);
     let next = GenerateRequest::new("a bird");
+    let long = GenerateRequest { steps: Some(900), ..next.clone() };
     assert_stops_between_steps(&wide().load().unwrap(), vec![long], next);
 }
 
 #[test]
 fn values_out_of_range_are_named_before_work_begins() {
     let sdxl = wide().ip_adapter(fixture("adapter.safetensors")).load().unwrap();
-    let changed = |change: &dyn Fn(&mut GenerateRequest)| {
-        refused(&sdxl, GenerateRequest::new("a bird"), change)
-    };
+    let plain = GenerateRequest::new("a bird");
+    assert_bounded(&sdxl, &plain);
     let tokens = ImageTokens::new(space(&sdxl), 1, 40, vec![0.0; 40], vec![0.0; 40]).unwrap();
     let with = |change: &dyn Fn(&mut ImageTokens)| {
         let mut tokens = tokens.clone();
         change(&mut tokens);
-        changed(&|request| request.conditioning = Conditioning::Tokens(tokens.clone()))
+        GenerateRequest { conditioning: Conditioning::Tokens(tokens), ..plain.clone() }
     };
-    for (error, words) in [
-        (changed(&|request| request.width = Some(33)), "width: expected a multiple of 2, found 33"),
-        (changed(&|request| request.height = Some(0)), "height: expected 1 to"),
+    let infinite = Some(f64::INFINITY);
+    for (request, words) in [
         (
-            changed(&|request| (request.width, request.height) = (Some(16_000), Some(16_000))),
-            "image size",
+            changed(plain.clone(), |r| r.width = Some(33)),
+            "width: expected a multiple of 2, found 33",
         ),
-        (changed(&|request| request.prompt = "x".repeat(10_000)), "10000 characters"),
-        (changed(&|request| request.steps = Some(0)), "steps: expected 1 to"),
-        (changed(&|request| request.guidance_scale = Some(f64::NAN)), "guidance scale"),
-        (changed(&|request| request.guidance_scale = Some(f64::INFINITY)), "guidance scale"),
-        (changed(&|request| request.conditioning = Conditioning::Images(vec![])), "found images"),
+        (changed(plain.clone(), |r| r.guidance_scale = infinite), "guidance scale"),
         (with(&|tokens| tokens.space = "another".into()), "found tokens of another"),
         (with(&|tokens| tokens.dim = 39), "1 token of 40 values"),
         (with(&|tokens| tokens.tokens = 0), "0 of 40"),
@@ -230,20 +213,13 @@ fn values_out_of_range_are_named_before_work_begins() {
         (with(&|tokens| tokens.strength.scale = f64::NAN), "conditioning scale"),
         (with(&|tokens| tokens.strength.end = 2.0), "start and end"),
     ] {
-        assert_invalid_input(&error, words);
-    }
-    // Any prompt will do: none, a very long one.
-    for prompt in [String::new(), "word ".repeat(1_600)] {
-        assert!(draw(&sdxl, GenerateRequest::new(prompt)).is_ok());
+        assert_refused(&sdxl, request, words);
     }
 }
 
 #[test]
 fn two_at_once_do_not_disturb_each_other() {
     let load = |device| wide().device(device).load().unwrap();
-    assert_undisturbed(load, |seed| {
-        let mut request = GenerateRequest::new("a bird");
-        (request.seed, request.steps) = (seed, Some(6));
-        request
-    });
+    let request = GenerateRequest { steps: Some(6), ..GenerateRequest::new("a bird") };
+    assert_undisturbed(load, |seed| GenerateRequest { seed, ..request.clone() });
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::request::Dialect;
 use super::{ENDPOINT, OpenAiVlm, Shared};
+use crate::error::require;
 use crate::net::config::{Api, ClientConfig};
 use crate::net::pictures::Pictures;
 use crate::{Error, Result};
@@ -153,7 +154,10 @@ impl OpenAiVlmBuilder {
     /// or header that HTTP cannot carry, a field that is no JSON, or a number out of its range;
     /// [`Error::Unavailable`] when the machine has no certificates to check `https` with.
     pub fn build(self) -> Result<OpenAiVlm> {
-        self.check_numbers()?;
+        let (model, quality) = (&self.model, self.jpeg_quality);
+        require(!model.trim().is_empty(), "model", "a name", format!("{model:?}"))?;
+        require(self.max_image_side > 0, "longest image side", "at least 1 pixel", 0)?;
+        require((1..=100).contains(&quality), "JPEG quality", "1 to 100", quality)?;
         Ok(OpenAiVlm(Arc::new(Shared {
             client: self.client.build(&API, &self.model)?,
             pictures: Pictures::new(self.max_image_side, self.jpeg_quality),
@@ -164,19 +168,6 @@ impl OpenAiVlmBuilder {
                 send_temperature: self.send_temperature,
             },
         })))
-    }
-
-    fn check_numbers(&self) -> Result<()> {
-        if self.model.trim().is_empty() {
-            return Err(Error::invalid_input("model", "a name", format!("{:?}", self.model)));
-        }
-        if self.max_image_side == 0 {
-            return Err(Error::invalid_input("longest image side", "at least 1 pixel", 0));
-        }
-        if !(1..=100).contains(&self.jpeg_quality) {
-            return Err(Error::invalid_input("JPEG quality", "1 to 100", self.jpeg_quality));
-        }
-        Ok(())
     }
 
     fn fields(&self) -> Result<Map<String, Value>> {
