@@ -19,6 +19,29 @@ pub(super) fn draw(generator: &dyn Generator, request: GenerateRequest) -> Resul
     block_on(generator.generate_one(&request))
 }
 
+/// The images of `requests`, drawn together; each is the same that it is alone.
+#[track_caller]
+pub(super) fn draw_together(generator: &dyn Generator, requests: &[GenerateRequest]) -> Vec<Image> {
+    let together = block_on(generator.generate(requests)).unwrap();
+    for (request, image) in requests.iter().zip(&together).rev() {
+        assert_same(&draw(generator, request.clone()).unwrap(), image);
+    }
+    together
+}
+
+/// Three requests like `request` that differ in prompt, negative prompt and seed.
+pub(super) fn three(request: &GenerateRequest) -> [GenerateRequest; 3] {
+    let each = [
+        (1, "a bird", "grey"),
+        (2, "a house by the sea", "blurred, text"),
+        (3, "a bird", "people"),
+    ];
+    each.map(|(seed, prompt, negative)| {
+        let (prompt, negative_prompt) = (prompt.into(), Some(negative.into()));
+        GenerateRequest { seed, prompt, negative_prompt, steps: Some(3), ..request.clone() }
+    })
+}
+
 /// Largest and mean difference of two images, in 1/255.
 pub(super) fn difference(found: &Image, expected: &Image) -> (u8, f64) {
     assert_eq!((found.width(), found.height()), (expected.width(), expected.height()));

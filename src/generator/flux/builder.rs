@@ -31,10 +31,11 @@ pub struct FluxBuilder {
     offload: Offload,
 }
 
-impl FluxBuilder {
-    pub(super) fn new(folder: &Path) -> Self {
-        Self {
-            settings: Settings::new(folder),
+impl Flux {
+    /// Settings to load the checkpoint in `folder` with.
+    pub fn builder(folder: impl AsRef<Path>) -> FluxBuilder {
+        FluxBuilder {
+            settings: Settings::new(folder.as_ref()),
             preset: None,
             size: None,
             adapters: Vec::new(),
@@ -43,7 +44,9 @@ impl FluxBuilder {
             offload: Offload::default(),
         }
     }
+}
 
+impl FluxBuilder {
     shared_setters! {
         steps: "the preset's where nothing is said.",
         guidance: "the preset's where nothing is said.",

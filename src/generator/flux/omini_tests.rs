@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use futures::executor::block_on;
 use serde_json::Value;
 
+use super::tests::plain_and_guided;
 use super::*;
 use crate::conditioner::{ConditionImage, ConditionLatents, Conditioning, ConditioningKind};
 use crate::generator::checks::*;
@@ -18,14 +19,14 @@ fn fixture(name: &str) -> PathBuf {
     golden("omini").join(name)
 }
 
-pub(super) fn flux(checkpoint: &str, loras: &[&str]) -> FluxBuilder {
+fn flux(checkpoint: &str, loras: &[&str]) -> FluxBuilder {
     let folder = golden("flux").join(checkpoint);
     let builder = Flux::builder(folder).device(place()).dtype(dtype()).max_sequence_length(32);
     loras.iter().fold(builder, |builder, lora| builder.omini_control(fixture(lora)))
 }
 
 /// A picture in the condition's size, as Pillow resizes it where it has another.
-pub(super) fn picture(name: &str, size: Option<(u32, u32)>) -> Image {
+fn picture(name: &str, size: Option<(u32, u32)>) -> Image {
     use crate::image::resample::{Filter, resize};
     let image = Image::open(fixture(name)).unwrap();
     let Some((width, height)) = size else { return image };
@@ -79,10 +80,7 @@ fn images_beside_a_reference_equal_the_program() {
 }
 
 /// A small request with the condition that `change` makes.
-pub(super) fn conditioned(
-    flux: &Flux,
-    change: impl FnOnce(&mut ConditionImage),
-) -> GenerateRequest {
+fn conditioned(flux: &Flux, change: impl FnOnce(&mut ConditionImage)) -> GenerateRequest {
     let mut condition = ConditionImage::new("schnell_full", picture("wide_crop.png", None));
     condition.pixels_per_token = flux.size_multiple();
     condition.position_delta = (0, 8);
@@ -127,6 +125,31 @@ fn an_image_depends_on_everything_of_its_condition() {
 }
 
 #[test]
+fn a_batch_with_conditions_equals_each_alone() {
+    let flux = flux("schnell", &["schnell_full.safetensors"]).true_cfg_scale(3.0);
+    let flux = flux.batch_pixels(1 << 18).load().unwrap();
+    for (strength, independent, latents) in [
+        (1.0, false, ConditionLatents::Sample),
+        (0.4, false, ConditionLatents::Mean),
+        (1.0, true, ConditionLatents::Sample),
+        (1.7, true, ConditionLatents::Sample),
+    ] {
+        for mut requests in plain_and_guided() {
+            let pictures = ["wide.png", "high.png", "wide_crop.png"];
+            for (request, name) in requests.iter_mut().zip(pictures) {
+                let conditioned = conditioned(&flux, |condition| {
+                    condition.image = picture(name, Some((32, 24)));
+                    (condition.strength, condition.independent) = (strength, independent);
+                    condition.latents = latents;
+                });
+                request.conditioning = conditioned.conditioning;
+            }
+            assert_one_batch(&flux, &requests);
+        }
+    }
+}
+
+#[test]
 fn a_condition_goes_with_every_offload_type_and_negative_prompt() {
     let loras = ["schnell_full.safetensors"];
     let kept = flux("schnell", &loras).load().unwrap();
@@ -136,8 +159,8 @@ fn a_condition_goes_with_every_offload_type_and_negative_prompt() {
         assert_eq!(draw(&flux, conditioned(&flux, |_| {})).unwrap(), expected, "{offload:?}");
     }
     let guided = flux("schnell", &loras).true_cfg_scale(3.0).load().unwrap();
-    let negative =
-        changed(conditioned(&guided, |_| {}), |r| r.negative_prompt = Some("grey".into()));
+    let negative_prompt = Some("grey".into());
+    let negative = GenerateRequest { negative_prompt, ..conditioned(&guided, |_| {}) };
     assert_ne!(draw(&guided, negative).unwrap(), expected);
     let half = flux("schnell", &loras).dtype(DType::Bf16).load().unwrap();
     let seen = draw(&half, conditioned(&half, |_| {})).unwrap();
@@ -148,10 +171,8 @@ fn a_condition_goes_with_every_offload_type_and_negative_prompt() {
 #[test]
 fn keeps_the_contract_of_every_generator() {
     let flux = flux("schnell", &["schnell_full.safetensors"]).size(32, 24).load().unwrap();
-    assert_eq!(
-        flux.accepts(),
-        [ConditioningKind::None, ConditioningKind::Condition { adapter: "schnell_full".into() }]
-    );
+    let reads = ConditioningKind::Condition { adapter: "schnell_full".into() };
+    assert_eq!(flux.accepts(), [ConditioningKind::None, reads]);
     block_on(crate::testing::conformance::generator(&flux));
 }
 
@@ -185,8 +206,6 @@ fn adapters_that_do_not_fit_are_named_before_the_weights_are_read() {
     assert!(matches!(error, Error::Io { .. }), "{error}");
     let twice = ["schnell_full.safetensors"; 2];
     let error = flux("schnell", &twice).load().unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "adapters: expected one of each name, found 2: a condition image for schnell_full"
-    );
+    let words = "expected one of each name, found 2: a condition image for schnell_full";
+    assert_eq!(error, format!("adapters: {words}"));
 }

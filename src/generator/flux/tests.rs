@@ -119,12 +119,28 @@ fn an_image_depends_on_its_own_request_alone() {
     let flux = schnell().load().unwrap();
     let seeded = |seed, prompt| GenerateRequest { seed, ..request(prompt) };
     let requests = [seeded(1, "a bird"), seeded(2, "a bird"), seeded(1, "a house")];
-    let together = block_on(flux.generate(&requests)).unwrap();
-    for (request, image) in requests.into_iter().zip(&together).rev() {
-        assert_same(&draw(&flux, request).unwrap(), image);
-    }
+    let together = draw_together(&flux, &requests);
     assert!(together[0] != together[1] && together[0] != together[2]);
     assert_eq!(block_on(flux.generate(&[])).unwrap(), []);
+}
+
+/// Three requests of a batch, without and with a negative prompt each.
+pub(super) fn plain_and_guided() -> [[GenerateRequest; 3]; 2] {
+    let guided = three(&request(""));
+    [guided.clone().map(|one| GenerateRequest { negative_prompt: None, ..one }), guided]
+}
+
+#[test]
+fn a_batch_of_prompts_equals_each_alone() {
+    let [plain, guided] = plain_and_guided();
+    for offload in [Offload::None, Offload::Disk] {
+        let builder = schnell().offload(offload).batch_pixels(1 << 18);
+        assert_one_batch(&builder.clone().load().unwrap(), &plain);
+        assert_one_batch(&builder.true_cfg_scale(3.0).load().unwrap(), &guided);
+    }
+    // One that is told its guidance.
+    let dev = Flux::builder(fixture("dev")).max_sequence_length(16).load().unwrap();
+    assert_one_batch(&dev, &plain);
 }
 
 #[cfg(feature = "testing")]

@@ -2,18 +2,15 @@
 
 use futures::executor::block_on;
 use serde_json::Value;
-use tch::Kind;
 
 use super::*;
 use crate::Image;
-use crate::conditioner::{Conditioning, ImageTokens, Strength};
+use crate::conditioner::{Conditioner, Conditioning, ImageTokens, IpAdapter, Strength};
 use crate::generator::checks::*;
 use crate::generator::{GenerateRequest, Generator};
-use crate::models::clip::{VisionConfig, VisionModel};
 use crate::models::common::golden::{dtype, fixture as golden, place};
 use crate::models::common::json::read_json;
-use crate::models::common::preprocess::{Family, Preprocessor};
-use crate::models::ip_adapter::Resampler;
+use crate::reference::{Caption, Provenance, Reference, Source};
 
 pub(super) fn fixture(name: &str) -> PathBuf {
     golden("sdxl").join(name)
@@ -23,29 +20,19 @@ pub(super) fn wide() -> SdxlBuilder {
     Sdxl::builder(fixture("wide")).device(place()).dtype(dtype()).steps(2)
 }
 
-/// The tokens of pictures, made with the networks alone.
-pub(super) fn tokens(space: &str, pictures: &[Image]) -> ImageTokens {
-    let _guard = tch::no_grad_guard();
-    let (folder, device) = (fixture("image_encoder"), tch::Device::Cpu);
-    let config = VisionConfig::open(&folder).unwrap();
-    let side = usize::try_from(config.sizes.image_size).unwrap();
-    let pixels = Preprocessor::of(Family::CLIP, side).forward(pictures);
-    let vision = VisionModel::open(&folder, device, Kind::Float).unwrap();
-    let resampler = Resampler::open(&fixture("adapter.safetensors"), device, Kind::Float).unwrap();
-    let read = |pixels: &tch::Tensor| {
-        let tokens = resampler.forward(&vision.forward(pixels).unwrap().penultimate);
-        let (n, each, dim) = tokens.size3().unwrap();
-        let data = Vec::<f32>::try_from(tokens.reshape([-1])).unwrap();
-        (usize::try_from(n * each).unwrap(), usize::try_from(dim).unwrap(), data)
+/// The tokens of the pictures of these `numbers`.
+fn tokens(numbers: &[usize]) -> ImageTokens {
+    let reference = |&n: &usize| Reference {
+        picture: Image::open(fixture(&format!("reference_{n}.png"))).unwrap().into(),
+        caption: Caption::concept("a bird"),
+        provenance: Provenance::new(Source::Caller(n), "test", 1.0, n),
     };
-    let (count, dim, data) = read(&pixels);
-    let (_, _, negative) = read(&pixels.zeros_like());
-    ImageTokens::new(space, count, dim, data, negative).unwrap()
-}
-
-pub(super) fn space(sdxl: &Sdxl) -> String {
-    match sdxl.accepts() {
-        [ConditioningKind::None, ConditioningKind::Tokens { space }] => space.clone(),
+    let references: Vec<_> = numbers.iter().map(reference).collect();
+    let (file, encoder) = (fixture("adapter.safetensors"), fixture("image_encoder"));
+    let adapter = IpAdapter::load(file, encoder, Device::Cpu, DType::F32).unwrap();
+    let adapter = adapter.with_capacity(numbers.len());
+    match block_on(adapter.condition("a bird", &references)).unwrap().conditioning {
+        Conditioning::Tokens(tokens) => tokens,
         other => panic!("{other:?}"),
     }
 }
@@ -101,11 +88,8 @@ fn every_image_equals_diffusers() {
         // 2. the request
         let mut request = recorded_request(&run["prompt"], &run);
         if let Some(references) = run["references"].as_array() {
-            let pictures: Vec<_> = references
-                .iter()
-                .map(|number| Image::open(fixture(&format!("reference_{number}.png"))).unwrap())
-                .collect();
-            let mut tokens = tokens(&space(&sdxl), &pictures);
+            let numbers = references.iter().map(|number| number.as_u64().unwrap() as usize);
+            let mut tokens = tokens(&numbers.collect::<Vec<_>>());
             tokens.strength = strength(&run["scale"]);
             request.conditioning = Conditioning::Tokens(tokens);
         }
@@ -124,19 +108,15 @@ fn every_image_equals_diffusers() {
 #[test]
 fn an_image_depends_on_its_own_request_alone() {
     let sdxl = wide().ip_adapter(fixture("adapter.safetensors")).load().unwrap();
-    let picture = Image::open(fixture("reference_0.png")).unwrap();
     let request = |seed, prompt: &str| GenerateRequest { seed, ..GenerateRequest::new(prompt) };
-    let tokens = tokens(&space(&sdxl), &[picture]);
+    let tokens = tokens(&[0]);
     let weightless = ImageTokens { strength: Strength::new(0.0), ..tokens.clone() };
     let [conditioned, weightless] = [tokens, weightless].map(|tokens| GenerateRequest {
         conditioning: Conditioning::Tokens(tokens),
         ..request(1, "a bird")
     });
     let requests = [request(1, "a bird"), conditioned, request(2, "a house"), weightless];
-    let together = block_on(sdxl.generate(&requests)).unwrap();
-    for (request, image) in requests.into_iter().zip(&together).rev() {
-        assert_same(&draw(&sdxl, request).unwrap(), image);
-    }
+    let together = draw_together(&sdxl, &requests);
     assert_ne!(together[0], together[1]);
     assert_ne!(together[0], together[2]);
     assert_eq!(together[0], together[3], "a scale of 0 means none");
@@ -146,8 +126,7 @@ fn an_image_depends_on_its_own_request_alone() {
 #[test]
 fn references_act_in_the_steps_they_are_asked_for() {
     let sdxl = wide().ip_adapter(fixture("adapter.safetensors")).load().unwrap();
-    let picture = Image::open(fixture("reference_1.png")).unwrap();
-    let tokens = tokens(&space(&sdxl), &[picture]);
+    let tokens = tokens(&[1]);
     let image = |start, end| {
         let mut tokens = tokens.clone();
         (tokens.strength.start, tokens.strength.end) = (start, end);
@@ -161,6 +140,35 @@ fn references_act_in_the_steps_they_are_asked_for() {
     for (i, one) in images.iter().enumerate() {
         assert!(images[i + 1..].iter().all(|other| other != one), "{i}");
     }
+}
+
+#[test]
+fn a_batch_of_prompts_equals_each_alone() {
+    let (wide, three) = (wide().batch_pixels(1 << 18), three(&GenerateRequest::new("")));
+    for scheduler in [SchedulerKind::Euler, SchedulerKind::Ddim, SchedulerKind::DpmSolver] {
+        assert_one_batch(&wide.clone().scheduler(scheduler).load().unwrap(), &three);
+    }
+    let sdxl = wide.load().unwrap();
+    // Without a negative prompt, which is zeros, and without guidance.
+    let plain = three.clone().map(|one| GenerateRequest { negative_prompt: None, ..one });
+    assert_one_batch(&sdxl, &plain);
+    let off = three.map(|one| GenerateRequest { guidance_scale: Some(1.0), ..one });
+    assert_one_batch(&sdxl, &off);
+}
+
+#[test]
+fn a_batch_with_references_equals_each_alone() {
+    let sdxl = wide().batch_pixels(1 << 18).ip_adapter(fixture("adapter.safetensors"));
+    let sdxl = sdxl.load().unwrap();
+    let mut requests = three(&GenerateRequest::new(""));
+    for (i, request) in requests.iter_mut().enumerate() {
+        let mut tokens = tokens(&[i % 2]);
+        (tokens.strength.scale, tokens.strength.end) = (0.8, 0.7);
+        request.conditioning = Conditioning::Tokens(tokens);
+    }
+    assert_one_batch(&sdxl, &requests);
+    let off = requests.map(|one| GenerateRequest { guidance_scale: Some(1.0), ..one });
+    assert_one_batch(&sdxl, &off);
 }
 
 #[cfg(feature = "testing")]
@@ -192,7 +200,8 @@ fn values_out_of_range_are_named_before_work_begins() {
     let sdxl = wide().ip_adapter(fixture("adapter.safetensors")).load().unwrap();
     let plain = GenerateRequest::new("a bird");
     assert_bounded(&sdxl, &plain);
-    let tokens = ImageTokens::new(space(&sdxl), 1, 40, vec![0.0; 40], vec![0.0; 40]).unwrap();
+    let space = tokens(&[0]).space;
+    let tokens = ImageTokens::new(space, 1, 40, vec![0.0; 40], vec![0.0; 40]).unwrap();
     let with = |change: &dyn Fn(&mut ImageTokens)| {
         let mut tokens = tokens.clone();
         change(&mut tokens);
