@@ -71,7 +71,7 @@ pub(super) fn assert_near(name: &str, found: &Image, expected: &Image, dtype: DT
 pub(super) fn assert_same(found: &Image, expected: &Image) {
     match dtype() {
         DType::F32 => {
-            assert!(difference(found, expected).0 <= 1, "{:?}", difference(found, expected))
+            assert!(difference(found, expected).0 <= 1, "{:?}", difference(found, expected));
         }
         // Sums of a batch run in another order.
         dtype => assert_near("of a batch", found, expected, dtype),
@@ -184,7 +184,8 @@ pub(super) fn assert_refused(generator: &dyn Generator, request: GenerateRequest
 
 /// Asserts that `request` is refused with what no generator draws, and drawn with any prompt.
 pub(super) fn assert_bounded(generator: &dyn Generator, request: &GenerateRequest) {
-    let cases: [(fn(&mut GenerateRequest), &str); 6] = [
+    type Edit = fn(&mut GenerateRequest);
+    let cases: [(Edit, &str); 6] = [
         (|request| request.height = Some(0), "height: expected 1 to"),
         (|request| (request.width, request.height) = (Some(16_000), Some(16_000)), "image size"),
         (|request| request.prompt = "x".repeat(10_000), "10000 characters"),

@@ -115,15 +115,9 @@ mod files {
         /// [`Error::InvalidInput`] when the bytes are no picture, are broken, or are larger than
         /// 16,384 pixels a side or 512 MiB decoded.
         pub fn decode(bytes: &[u8]) -> Result<Self> {
-            let invalid = |found: String| {
-                Error::invalid_input(
-                    "picture",
-                    format!(
-                        "PNG, JPEG, WebP, GIF, BMP or TIFF of at most {MAX_SIDE} pixels a side"
-                    ),
-                    found,
-                )
-            };
+            let expected =
+                format!("PNG, JPEG, WebP, GIF, BMP or TIFF of at most {MAX_SIDE} pixels a side");
+            let invalid = |found: String| Error::invalid_input("picture", &expected, found);
             let mut limits = Limits::default();
             limits.max_image_width = Some(MAX_SIDE);
             limits.max_image_height = Some(MAX_SIDE);
@@ -143,13 +137,9 @@ mod files {
         /// [`Error::InvalidInput`] for an unknown extension; [`Error::Io`] when writing fails.
         pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
             let path = path.as_ref();
-            let format = ImageFormat::from_path(path).map_err(|_| {
-                Error::invalid_input(
-                    "picture file",
-                    "extension png, jpg, webp, gif, bmp or tiff",
-                    path.display(),
-                )
-            })?;
+            let expected = "extension png, jpg, webp, gif, bmp or tiff";
+            let invalid = |_| Error::invalid_input("picture file", expected, path.display());
+            let format = ImageFormat::from_path(path).map_err(invalid)?;
             let bytes = self.encode(format);
             write_bytes(path, &bytes.map_err(|e| Error::io(path, std::io::Error::other(e)))?)
         }

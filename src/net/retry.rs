@@ -46,7 +46,7 @@ impl RetryPolicy {
             };
             match self.wait(failed, &error) {
                 Some(wait) if start.elapsed().saturating_add(wait) <= self.time_limit => {
-                    Delay::new(wait).await
+                    Delay::new(wait).await;
                 }
                 _ => return Err(error),
             }

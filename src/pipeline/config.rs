@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn every_number_out_of_range_is_named() {
-        let wrong: [(&str, fn(&mut RagConfig)); 8] = [
+        type Change = fn(&mut RagConfig);
+        let wrong: [(&str, Change); 8] = [
             ("max_rounds", |config| config.max_rounds = 0),
             ("max_rounds", |config| config.max_rounds = 101),
             ("max_concepts", |config| config.max_concepts = Some(0)),

@@ -141,11 +141,8 @@ pub async fn retriever(part: &dyn Retriever, captions: &[Caption]) {
     assert_eq!(again, found, "{part}: the same call gives the same lists");
     let one = expect(part, part.retrieve(&RetrieveRequest::new(&captions[..1], 1)).await);
     let source = |list: &[Reference]| list.first().map(|r| r.provenance.source.clone());
-    assert_eq!(
-        source(&one[0]),
-        source(&found[0]),
-        "{part}: a smaller limit gives the best of them"
-    );
+    let (best, first) = (source(&one[0]), source(&found[0]));
+    assert_eq!(best, first, "{part}: a smaller limit gives the best of them");
 }
 
 /// Checks a [`Reranker`] with lists of candidates, each for one caption.
@@ -186,11 +183,8 @@ pub async fn conditioner(part: &dyn Conditioner) {
     for count in [1, capacity.min(8)] {
         let conditioned =
             expect(part, part.condition("a prompt of its own", &too_many[..count]).await);
-        assert_eq!(
-            conditioned.conditioning.kind(),
-            part.produces(),
-            "{part}: gives the kind that it names"
-        );
+        let kind = conditioned.conditioning.kind();
+        assert_eq!(kind, part.produces(), "{part}: gives the kind that it names");
         expect(part, conditioned.conditioning.validate());
         assert!(
             conditioned.prompt.contains("a prompt of its own"),

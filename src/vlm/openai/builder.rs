@@ -47,10 +47,11 @@ pub struct OpenAiVlmBuilder {
     send_temperature: bool,
 }
 
-impl OpenAiVlmBuilder {
-    pub(super) fn new(model: String) -> Self {
-        Self {
-            model,
+impl OpenAiVlm {
+    /// Settings for the model called `model`, such as `gpt-4o-2024-08-06`.
+    pub fn builder(model: impl Into<String>) -> OpenAiVlmBuilder {
+        OpenAiVlmBuilder {
+            model: model.into(),
             client: ClientConfig::default(),
             fields: Vec::new(),
             max_image_side: 1024,
@@ -59,7 +60,9 @@ impl OpenAiVlmBuilder {
             send_temperature: true,
         }
     }
+}
 
+impl OpenAiVlmBuilder {
     /// Where the service is, without `/chat/completions`. By default `OPENAI_BASE_URL` of the
     /// environment, and else OpenAI itself.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
