@@ -218,7 +218,17 @@ impl Error {
 /// # Errors
 /// [`Error::InvalidInput`] when `value` is 0.
 pub(crate) fn at_least_one(what: &str, value: usize) -> Result<()> {
-    if value == 0 { Err(Error::invalid_input(what, "at least 1", value)) } else { Ok(()) }
+    require(value > 0, what, "at least 1", value)
+}
+
+/// Refuses what is not valid as [`Error::InvalidInput`].
+pub(crate) fn require(
+    is_valid: bool,
+    what: impl Into<String>,
+    expected: impl Into<String>,
+    found: impl ToString,
+) -> Result<()> {
+    if is_valid { Ok(()) } else { Err(Error::invalid_input(what, expected, found)) }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
 
+use crate::error::require;
 use crate::image::Image;
 use crate::{Error, Result};
 
@@ -110,35 +111,21 @@ impl ConditionImage {
     /// negative, or one of both that is not finite.
     pub fn validate(&self) -> Result<()> {
         let pixels = self.pixels_per_token;
-        if pixels == 0 {
-            return Err(Error::invalid_input("pixels of a token", "at least 1", pixels));
-        }
-        let (width, height) = (self.image.width(), self.image.height());
-        for (what, side) in [("width", width), ("height", height)] {
-            if !side.is_multiple_of(pixels) {
-                let what = format!("{what} of the condition image");
-                let expected = format!("a multiple of {pixels}");
-                return Err(Error::invalid_input(what, expected, side));
-            }
+        require(pixels > 0, "pixels of a token", "at least 1", pixels)?;
+        for (what, side) in [("width", self.image.width()), ("height", self.image.height())] {
+            let what = format!("{what} of the condition image");
+            require(side.is_multiple_of(pixels), what, format!("a multiple of {pixels}"), side)?;
         }
         let (rows, columns) = self.position_delta;
-        if [rows, columns].iter().any(|delta| !(-MAX_DELTA..=MAX_DELTA).contains(delta)) {
-            let expected = format!("rows and columns of -{MAX_DELTA} to {MAX_DELTA} tokens");
-            return Err(Error::invalid_input(
-                "position delta",
-                expected,
-                format!("{rows},{columns}"),
-            ));
-        }
+        let fits = [rows, columns].iter().all(|delta| (-MAX_DELTA..=MAX_DELTA).contains(delta));
+        let expected = format!("rows and columns of -{MAX_DELTA} to {MAX_DELTA} tokens");
+        require(fits, "position delta", expected, format!("{rows},{columns}"))?;
         let scale = self.position_scale;
-        if !scale.is_finite() || scale <= 0.0 {
-            return Err(Error::invalid_input("position scale", "a finite number above 0", scale));
-        }
-        if !self.strength.is_finite() || self.strength < 0.0 {
-            let expected = "a finite number of at least 0";
-            return Err(Error::invalid_input("strength of the condition", expected, self.strength));
-        }
-        Ok(())
+        let fits = scale.is_finite() && scale > 0.0;
+        require(fits, "position scale", "a finite number above 0", scale)?;
+        let fits = (0.0..f64::INFINITY).contains(&self.strength);
+        let expected = "a finite number of at least 0";
+        require(fits, "strength of the condition", expected, self.strength)
     }
 
     /// A warning where tokens of this image stand at positions of the generated image of `width` x

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::ConditionImage;
+use crate::error::require;
 use crate::image::Image;
 use crate::{Error, Result};
 
@@ -122,13 +123,9 @@ impl ImageTokens {
     ) -> Result<Self> {
         let (data, negative) = (data.into(), negative.into());
         for (what, values) in [("image tokens", &data), ("negative image tokens", &negative)] {
-            if values.len() != tokens * dim {
-                return Err(Error::invalid_input(
-                    what,
-                    format!("{tokens} x {dim} = {} values", tokens * dim),
-                    format!("{} values", values.len()),
-                ));
-            }
+            let expected = format!("{tokens} x {dim} = {} values", tokens * dim);
+            let fits = values.len() == tokens * dim;
+            require(fits, what, expected, format!("{} values", values.len()))?;
             if let Some(value) = values.iter().find(|value| !value.is_finite()) {
                 return Err(Error::invalid_input(what, "finite values", value));
             }
@@ -177,18 +174,12 @@ impl Strength {
             self.per_block.iter().map(|(block, scale)| (format!("scale of {block}"), *scale)),
         );
         for (what, scale) in weights {
-            if !scale.is_finite() {
-                return Err(Error::invalid_input(what, "a finite number", scale));
-            }
+            require(scale.is_finite(), what, "a finite number", scale)?;
         }
-        if !(0.0 <= self.start && self.start <= self.end && self.end <= 1.0) {
-            return Err(Error::invalid_input(
-                "start and end of the conditioning",
-                "0 <= start <= end <= 1",
-                format!("{} and {}", self.start, self.end),
-            ));
-        }
-        Ok(())
+        let (start, end) = (self.start, self.end);
+        let (fits, what) =
+            (0.0 <= start && start <= end && end <= 1.0, "start and end of the conditioning");
+        require(fits, what, "0 <= start <= end <= 1", format!("{start} and {end}"))
     }
 
     /// The weight of the attention layer called `layer`, such as
@@ -197,15 +188,12 @@ impl Strength {
         if self.per_block.is_empty() {
             return self.scale;
         }
-        self.per_block
-            .iter()
-            .filter(|(block, _)| {
-                layer
-                    .strip_prefix(block.as_str())
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            })
-            .max_by_key(|(block, _)| block.len())
-            .map_or(0.0, |(_, scale)| *scale)
+        let matches = |block: &str| {
+            let rest = layer.strip_prefix(block);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let matching = self.per_block.iter().filter(|(block, _)| matches(block));
+        matching.max_by_key(|(block, _)| block.len()).map_or(0.0, |(_, scale)| *scale)
     }
 
     /// Whether the references act in step `index` (from 0) of `total`.

@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use super::{
     Conditioned, Conditioner, Conditioning, ConditioningKind, PromptTemplate, check_references,
 };
+use crate::Result;
+use crate::error::require;
 use crate::reference::{Reference, images};
-use crate::{Error, Result};
 
 /// Passes the images on unchanged, and puts a mark for each behind its caption in the prompt.
 #[derive(Clone, Debug)]
@@ -22,11 +23,9 @@ impl InPrompt {
     /// Up to `capacity` images, with OmniGen's marks: `<img><|image_1|></img>` and so on.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when `capacity` is 0.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) when `capacity` is 0.
     pub fn new(capacity: usize) -> Result<Self> {
-        if capacity == 0 {
-            return Err(Error::invalid_input("capacity", "at least 1", capacity));
-        }
+        require(capacity > 0, "capacity", "at least 1", capacity)?;
         let mark = "<img><|image_{n}|></img>".to_owned();
         Ok(Self { capacity, template: PromptTemplate::default(), mark })
     }
@@ -59,12 +58,9 @@ impl Conditioner for InPrompt {
 
     async fn condition(&self, prompt: &str, references: &[Reference]) -> Result<Conditioned> {
         check_references(self, references)?;
-        let marks: Vec<String> = match self.mark.is_empty() {
-            true => Vec::new(),
-            false => {
-                (1..=references.len()).map(|n| self.mark.replace("{n}", &n.to_string())).collect()
-            }
-        };
+        let marked = if self.mark.is_empty() { 0 } else { references.len() };
+        let marks: Vec<String> =
+            (1..=marked).map(|n| self.mark.replace("{n}", &n.to_string())).collect();
         Ok(Conditioned {
             prompt: self.template.apply(prompt, references, &marks),
             conditioning: Conditioning::Images(images(references).await?),

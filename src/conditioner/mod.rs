@@ -13,9 +13,10 @@ use std::fmt::{Debug, Display};
 
 use async_trait::async_trait;
 
+use crate::Result;
+use crate::error::require;
 use crate::forward::forward_part;
 use crate::reference::Reference;
-use crate::{Error, Result};
 
 #[cfg(feature = "tch")]
 pub(crate) use condition_image::adapter_name;
@@ -33,7 +34,7 @@ pub use template::PromptTemplate;
 ///
 /// # Contract
 /// - `references` holds 1 to [`capacity`](Self::capacity) references; more or none gives
-///   [`Error::InvalidInput`].
+///   [`Error::InvalidInput`](crate::Error::InvalidInput).
 /// - The conditioning is of the kind that [`produces`](Self::produces) names.
 #[async_trait]
 pub trait Conditioner: Display + Debug + Send + Sync + 'static {
@@ -73,12 +74,7 @@ pub(crate) fn check_references(
     conditioner: &dyn Conditioner,
     references: &[Reference],
 ) -> Result<()> {
-    if references.is_empty() || references.len() > conditioner.capacity() {
-        return Err(Error::invalid_input(
-            format!("references for {conditioner}"),
-            format!("1 to {}", conditioner.capacity()),
-            references.len(),
-        ));
-    }
-    Ok(())
+    let (found, most) = (references.len(), conditioner.capacity());
+    let fits = (1..=most).contains(&found);
+    require(fits, format!("references for {conditioner}"), format!("1 to {most}"), found)
 }

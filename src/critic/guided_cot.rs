@@ -6,10 +6,10 @@ use std::fmt;
 use async_trait::async_trait;
 
 use super::{Critic, Critique, CritiqueRequest, Query, Verdict};
+use crate::Result;
+use crate::error::require;
 use crate::reference::Caption;
-use crate::vlm::{ChatRequest, Message, Vlm};
-use crate::vlm::{parse, prompts};
-use crate::{Error, Result};
+use crate::vlm::{ChatRequest, Message, Vlm, parse, prompts};
 
 /// Temperatures of the first query and of its up to three repetitions (appendices A and D).
 const TEMPERATURES: [f64; 4] = [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0];
@@ -36,18 +36,14 @@ impl<V: Vlm> GuidedCot<V> {
     /// many queries as temperatures.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when there is none, or one is negative or not finite.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) when there is none, or one is negative or
+    /// not finite.
     pub fn with_temperatures(mut self, temperatures: impl Into<Vec<f64>>) -> Result<Self> {
         self.temperatures = temperatures.into();
-        if self.temperatures.is_empty()
-            || self.temperatures.iter().any(|t| !t.is_finite() || *t < 0.0)
-        {
-            return Err(Error::invalid_input(
-                "temperatures",
-                "one or more finite numbers of at least 0",
-                format!("{:?}", self.temperatures),
-            ));
-        }
+        let all = &self.temperatures;
+        let fit = !all.is_empty() && all.iter().all(|one| (0.0..f64::INFINITY).contains(one));
+        let expected = "one or more finite numbers of at least 0";
+        require(fit, "temperatures", expected, format!("{all:?}"))?;
         Ok(self)
     }
 
@@ -116,30 +112,26 @@ impl<V: Vlm> Critic for GuidedCot<V> {
         }
 
         // 2. Missing concepts.
-        let question = (concepts_question, "missing concepts");
-        let asked = self.ask(request, question.1, &mut conversation, question.0, items);
+        let (what, question) = ("missing concepts", concepts_question);
+        let asked = self.ask(request, what, &mut conversation, question, items);
         let Some(mut concepts) = asked.await? else {
-            return undetermined("missing concepts");
+            return undetermined(what);
         };
         concepts.truncate(request.max_concepts);
         if request.query == Query::Concept {
-            return Ok(
-                Verdict::Missing(concepts.into_iter().map(Caption::concept).collect()).into()
-            );
+            let missing = concepts.into_iter().map(Caption::concept).collect();
+            return Ok(Verdict::Missing(missing).into());
         }
 
         // 3. Captions, one a concept in the same order; a concept left without one stands for itself.
         let question = Message::user(prompts::CAPTIONS);
         let asked = self.ask(request, "captions", &mut conversation, question, items);
         let mut captions = asked.await?.unwrap_or_default().into_iter();
-        let missing = concepts
-            .into_iter()
-            .map(|concept| match captions.next() {
-                Some(text) => Caption::new(text, concept),
-                None => Caption::concept(concept),
-            })
-            .collect();
-        Ok(Verdict::Missing(missing).into())
+        let missing = concepts.into_iter().map(|concept| match captions.next() {
+            Some(text) => Caption::new(text, concept),
+            None => Caption::concept(concept),
+        });
+        Ok(Verdict::Missing(missing.collect()).into())
     }
 }
 

@@ -6,11 +6,12 @@ use std::fmt;
 use async_trait::async_trait;
 
 use super::{Critic, Critique, CritiqueRequest, Query, Verdict};
+use crate::Result;
 use crate::embedder::{Embedder, EmbedderExt, Embedding};
+use crate::error::require;
 use crate::image::Image;
 use crate::reference::Caption;
 use crate::text::words;
-use crate::{Error, Result};
 
 /// Judges by zero-shot classification (Radford et al., 2021): the concepts that the prompt names
 /// must be closer to the image than all other concepts of a list.
@@ -38,8 +39,8 @@ impl<E: Embedder> ZeroShotCritic<E> {
     /// A critic that knows `concepts`, described to the embedder as `a photo of a {concept}`.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when there are fewer than two concepts, one is blank, or two are the
-    /// same; errors of the embedder.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) when there are fewer than two concepts, one
+    /// is blank, or two are the same; errors of the embedder.
     pub async fn new<S: AsRef<str> + Sync>(embedder: E, concepts: &[S]) -> Result<Self> {
         Self::with_template(embedder, concepts, "a photo of a {concept}").await
     }
@@ -53,30 +54,21 @@ impl<E: Embedder> ZeroShotCritic<E> {
         concepts: &[S],
         template: &str,
     ) -> Result<Self> {
-        if !template.contains("{concept}") {
-            return Err(Error::invalid_input("template", "a text with {concept}", template));
-        }
+        let is_template = template.contains("{concept}");
+        require(is_template, "template", "a text with {concept}", template)?;
         let names: Vec<&str> = concepts.iter().map(|name| name.as_ref().trim()).collect();
         let all_words: Vec<Vec<String>> = names.iter().map(|name| words(name)).collect();
-        if names.len() < 2 {
-            return Err(Error::invalid_input("concepts", "at least 2 names", names.len()));
-        }
+        require(names.len() > 1, "concepts", "at least 2 names", names.len())?;
         for (n, words) in all_words.iter().enumerate() {
-            if words.is_empty() {
-                return Err(Error::invalid_input("concept", "a name", format!("{:?}", names[n])));
-            }
-            if all_words[..n].contains(words) {
-                return Err(Error::invalid_input("concept", "each name once", names[n]));
-            }
+            require(!words.is_empty(), "concept", "a name", format!("{:?}", names[n]))?;
+            require(!all_words[..n].contains(words), "concept", "each name once", names[n])?;
         }
         let texts: Vec<String> =
             names.iter().map(|name| template.replace("{concept}", name)).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let embeddings = embedder.embed_texts(&texts).await?;
-        let concepts = names
-            .into_iter()
-            .zip(all_words)
-            .zip(embeddings)
+        let each = names.into_iter().zip(all_words).zip(embeddings);
+        let concepts = each
             .map(|((name, words), text)| Concept { name: name.to_owned(), words, text })
             .collect();
         Ok(Self { embedder, concepts, template: template.to_owned(), margin: 0.0, threshold: -1.0 })
@@ -143,10 +135,8 @@ impl<E: Embedder> ZeroShotCritic<E> {
         for concept in named {
             let similarity = concept.text.similarity(image);
             let shown = similarity >= self.threshold.max(rival.0 + self.margin);
-            reasons.push(format!(
-                "{} {similarity:.3} against {} {:.3}",
-                concept.name, rival.1, rival.0
-            ));
+            let (rivals, other) = rival;
+            reasons.push(format!("{} {similarity:.3} against {other} {rivals:.3}", concept.name));
             if !shown {
                 missing.push(concept);
             }

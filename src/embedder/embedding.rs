@@ -18,11 +18,9 @@ impl Embedding {
         let mut values = values.into();
         let norm = values.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt();
         if !norm.is_finite() || norm == 0.0 {
-            return Err(Error::invalid_input(
-                "embedding",
-                "finite values that are not all 0",
-                format!("{} values of norm {norm}", values.len()),
-            ));
+            let found = format!("{} values of norm {norm}", values.len());
+            let expected = "finite values that are not all 0";
+            return Err(Error::invalid_input("embedding", expected, found));
         }
         for value in &mut values {
             *value = (f64::from(*value) / norm) as f32;

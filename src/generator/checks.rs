@@ -1,19 +1,45 @@
 //! A generator to what its tests ask of every one: how far images are apart, what is told of steps,
 //! what becomes of a damaged checkpoint.
 
+use std::fmt::Display;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::channel;
 
 use futures::executor::block_on;
+use serde_json::Value;
 
 use super::{GenerateRequest, Generator, GeneratorExt, Loading, Progress};
-use crate::models::common::golden::{dtype, place};
+use crate::conditioner::Conditioning;
+use crate::models::common::golden::{copy, dtype, place};
 use crate::models::{DType, Device};
 use crate::{Error, Image, Result};
 
 /// One image.
 pub(super) fn draw(generator: &dyn Generator, request: GenerateRequest) -> Result<Image> {
     block_on(generator.generate_one(&request))
+}
+
+/// The images of `requests`, drawn together; each is the same that it is alone.
+#[track_caller]
+pub(super) fn draw_together(generator: &dyn Generator, requests: &[GenerateRequest]) -> Vec<Image> {
+    let together = block_on(generator.generate(requests)).unwrap();
+    for (request, image) in requests.iter().zip(&together).rev() {
+        assert_same(&draw(generator, request.clone()).unwrap(), image);
+    }
+    together
+}
+
+/// Three requests like `request` that differ in prompt, negative prompt and seed.
+pub(super) fn three(request: &GenerateRequest) -> [GenerateRequest; 3] {
+    let each = [
+        (1, "a bird", "grey"),
+        (2, "a house by the sea", "blurred, text"),
+        (3, "a bird", "people"),
+    ];
+    each.map(|(seed, prompt, negative)| {
+        let (prompt, negative_prompt) = (prompt.into(), Some(negative.into()));
+        GenerateRequest { seed, prompt, negative_prompt, steps: Some(3), ..request.clone() }
+    })
 }
 
 /// Largest and mean difference of two images, in 1/255.
@@ -56,18 +82,18 @@ pub(super) fn assert_same(found: &Image, expected: &Image) {
 /// with previews where it asked for them, and has the image that it has alone.
 #[track_caller]
 pub(super) fn assert_one_batch(generator: &dyn Generator, requests: &[GenerateRequest]) {
-    let told = Arc::new(Mutex::new(Vec::new()));
+    let (tell, told) = channel();
     let watched = requests.iter().enumerate().map(|(i, request)| {
-        let told = Arc::clone(&told);
+        let tell = tell.clone();
         let progress = Progress::new(move |step| {
-            told.lock().unwrap().push((step.index, i, step.preview.is_some()));
+            tell.send((step.index, i, step.preview.is_some())).unwrap();
         });
         // None of the first, all of the second, every second of the third.
         GenerateRequest { progress: progress.with_previews_every(i), ..request.clone() }
     });
     let watched: Vec<_> = watched.collect();
     let together = block_on(generator.generate(&watched)).unwrap();
-    let told = std::mem::take(&mut *told.lock().unwrap());
+    let told: Vec<_> = told.try_iter().collect();
     let steps = 1..=told.len() / requests.len();
     let expected = steps.flat_map(|step| {
         (0..requests.len()).map(move |i| (step, i, i > 0 && step.is_multiple_of(i)))
@@ -84,15 +110,14 @@ type Told = (usize, usize, Option<(u32, u32)>);
 
 /// What `request` is told of each step, with a preview every second step.
 pub(super) fn told_steps(generator: &dyn Generator, mut request: GenerateRequest) -> Vec<Told> {
-    let steps = Arc::new(Mutex::new(Vec::new()));
-    let listener = Arc::clone(&steps);
+    let (tell, steps) = channel();
     request.progress = Progress::new(move |step| {
         let preview = step.preview.map(|image| (image.width(), image.height()));
-        listener.lock().unwrap().push((step.index, step.total, preview));
+        tell.send((step.index, step.total, preview)).unwrap();
     })
     .with_previews_every(2);
     draw(generator, request).unwrap();
-    std::mem::take(&mut *steps.lock().unwrap())
+    steps.try_iter().collect()
 }
 
 /// Asserts that the batch `requests`, whose caller leaves after its first step, stops for `next`
@@ -102,7 +127,7 @@ pub(super) fn assert_stops_between_steps(
     mut requests: Vec<GenerateRequest>,
     next: GenerateRequest,
 ) {
-    let (told, steps) = std::sync::mpsc::channel();
+    let (told, steps) = channel();
     let total = requests[0].steps.unwrap();
     requests[0].progress = Progress::new(move |step| {
         let _ = told.send(step.index);
@@ -127,31 +152,69 @@ pub(super) fn assert_undisturbed<G: Generator>(
         Device::Cuda(number) => Device::Cuda(number + 1),
     };
     let second = if second.open().is_ok() { second } else { place() };
-    let generators = [load(place()), load(second)];
+    let [one, other] = [load(place()), load(second)];
     let requests: Vec<_> = (0..4).map(request).collect();
     let backwards: Vec<_> = requests.iter().rev().cloned().collect();
-    let alone: Vec<_> =
-        requests.iter().map(|request| draw(&generators[0], request.clone()).unwrap()).collect();
-    let [one, other] = &generators;
+    let alone = requests.iter().map(|request| draw(&one, request.clone()).unwrap());
+    let alone: Vec<_> = alone.collect();
     let (one, other) =
         block_on(futures::future::join(one.generate(&requests), other.generate(&backwards)));
-    for (alone, drawn) in alone.iter().zip(one.unwrap()) {
-        assert_same(&drawn, alone);
-    }
-    for (alone, drawn) in alone.iter().rev().zip(other.unwrap()) {
+    let drawn = one.unwrap().into_iter().chain(other.unwrap());
+    for (alone, drawn) in alone.iter().chain(alone.iter().rev()).zip(drawn) {
         assert_same(&drawn, alone);
     }
 }
 
-/// The error of `request` with a `change`, before any step is taken.
-pub(super) fn refused(
-    generator: &dyn Generator,
+/// `request` with a `change`.
+pub(super) fn changed(
     mut request: GenerateRequest,
-    change: &dyn Fn(&mut GenerateRequest),
-) -> Error {
-    request.progress = Progress::new(|_| panic!("a step was taken"));
+    change: impl FnOnce(&mut GenerateRequest),
+) -> GenerateRequest {
     change(&mut request);
-    draw(generator, request).unwrap_err()
+    request
+}
+
+/// Asserts that `request` is refused in these `words` before any step is taken.
+#[track_caller]
+pub(super) fn assert_refused(generator: &dyn Generator, request: GenerateRequest, words: &str) {
+    let progress = Progress::new(|_| panic!("a step was taken"));
+    let error = draw(generator, GenerateRequest { progress, ..request }).unwrap_err();
+    assert_invalid_input(&error, words);
+}
+
+/// Asserts that `request` is refused with what no generator draws, and drawn with any prompt.
+pub(super) fn assert_bounded(generator: &dyn Generator, request: &GenerateRequest) {
+    type Edit = fn(&mut GenerateRequest);
+    let cases: [(Edit, &str); 6] = [
+        (|request| request.height = Some(0), "height: expected 1 to"),
+        (|request| (request.width, request.height) = (Some(16_000), Some(16_000)), "image size"),
+        (|request| request.prompt = "x".repeat(10_000), "10000 characters"),
+        (|request| request.steps = Some(0), "steps: expected 1 to"),
+        (|request| request.guidance_scale = Some(f64::NAN), "guidance scale"),
+        (|request| request.conditioning = Conditioning::Images(vec![]), "found images"),
+    ];
+    for (change, words) in cases {
+        assert_refused(generator, changed(request.clone(), change), words);
+    }
+    // Any prompt will do: none, a very long one.
+    for prompt in [String::new(), "word ".repeat(1_600)] {
+        assert!(draw(generator, GenerateRequest { prompt, ..request.clone() }).is_ok());
+    }
+}
+
+/// The request for `prompt` with the settings of a recorded `run` of diffusers.
+pub(super) fn recorded_request(prompt: &Value, run: &Value) -> GenerateRequest {
+    let number = |field: &str| run[field].as_u64();
+    let side = |field: &str| number(field).map(|side| u32::try_from(side).unwrap());
+    GenerateRequest {
+        negative_prompt: run["negative_prompt"].as_str().map(str::to_owned),
+        seed: number("seed").unwrap(),
+        width: side("width"),
+        height: side("height"),
+        steps: number("num_inference_steps").map(|steps| steps as usize),
+        guidance_scale: run["guidance_scale"].as_f64(),
+        ..GenerateRequest::new(prompt.as_str().unwrap())
+    }
 }
 
 /// Asserts that `error` is about an input, and says `words`.
@@ -177,11 +240,17 @@ pub(super) fn gone() -> Change {
 }
 
 /// `from`, which is there, becomes `to`.
-pub(super) fn replace(from: &'static str, to: &'static str) -> Change {
+pub(super) fn replace(from: impl Into<String>, to: impl Into<String>) -> Change {
+    let (from, to) = (from.into(), to.into());
     Box::new(move |text| {
-        assert!(text.contains(from), "{from}");
-        Some(text.replace(from, to))
+        assert!(text.contains(&from), "{from}");
+        Some(text.replace(&from, &to))
     })
+}
+
+/// The field `name` of JSON, which is `from`, becomes `to`.
+pub(super) fn set(name: &str, from: impl Display, to: impl Display) -> Change {
+    replace(format!("\"{name}\": {from}"), format!("\"{name}\": {to}"))
 }
 
 /// The file holds this text alone.
@@ -191,18 +260,7 @@ pub(super) fn overwrite(text: &'static str) -> Change {
 
 /// A copy of the checkpoint in `folder` with one file changed.
 pub(super) fn broken(folder: &Path, file: &str, change: &Change) -> tempfile::TempDir {
-    fn copy(from: &Path, to: &Path) {
-        std::fs::create_dir_all(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap().map(std::result::Result::unwrap) {
-            let to = to.join(entry.file_name());
-            match entry.file_type().unwrap().is_dir() {
-                true => copy(&entry.path(), &to),
-                false => drop(std::fs::copy(entry.path(), to).unwrap()),
-            }
-        }
-    }
-    let copied = tempfile::tempdir().unwrap();
-    copy(folder, copied.path());
+    let copied = copy(folder);
     let path = copied.path().join(file);
     match change(&String::from_utf8_lossy(&std::fs::read(&path).unwrap())) {
         Some(text) => std::fs::write(path, text).unwrap(),
@@ -215,13 +273,11 @@ pub(super) fn broken(folder: &Path, file: &str, change: &Change) -> tempfile::Te
 pub(super) fn told_loading<G>(
     load: impl FnOnce(Box<dyn Fn(Loading) + Send + Sync>) -> Result<G>,
 ) -> Vec<(Option<String>, usize, usize)> {
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let listener = Arc::clone(&told);
-    let listen = move |Loading { part, done, total }: Loading| {
-        listener.lock().unwrap().push((part, done, total));
-    };
+    let (tell, told) = channel();
+    let listen =
+        move |Loading { part, done, total }: Loading| tell.send((part, done, total)).unwrap();
     assert!(load(Box::new(listen)).is_ok());
-    std::mem::take(&mut *told.lock().unwrap())
+    told.try_iter().collect()
 }
 
 /// Those that are told of these `parts`.

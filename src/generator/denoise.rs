@@ -14,14 +14,6 @@ use crate::{Image, Result};
 /// that it never waits for the host.
 const AHEAD: usize = 2;
 
-/// Who is told of a run's steps, and who may end it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Watch<'a> {
-    /// One for each of the batch, in its order.
-    pub(super) progress: &'a [&'a Progress],
-    pub(super) cancel: &'a Cancel,
-}
-
 /// A step that was given to the device.
 struct Queued {
     index: usize,
@@ -30,23 +22,24 @@ struct Queued {
     original: Option<Tensor>,
 }
 
-/// Takes `latents`, `[n, ..]`, through every step of `scheduler`. `predict` is what the network says
-/// at a step, numbered from 0, of the sample that it is shown; `preview` makes a small image of the
-/// latents of one of the batch, `[1, ..]`.
+/// Takes `latents`, `[n, ..]`, through every step of `scheduler`, and tells the `progress` of each of
+/// the batch. `predict` is what the network says at a step, numbered from 0, of the sample that it is
+/// shown; `preview` makes a small image of the latents of one of the batch, `[1, ..]`.
 ///
 /// The host waits for no result here. It is at most two steps ahead of the device, so that a step is
 /// told once it is done, and a run that is cancelled ends within two steps.
 pub(super) fn denoise(
     scheduler: &mut dyn Scheduler,
     mut latents: Tensor,
-    watch: Watch<'_>,
+    progress: &[&Progress],
+    cancel: &Cancel,
     predict: impl Fn(usize, &Tensor) -> Tensor,
     preview: impl Fn(&Tensor) -> Result<Image>,
 ) -> Result<Tensor> {
     let total = scheduler.timesteps().len();
     let report = |Queued { index, end, original }: Queued| {
         end.wait()?;
-        for (i, progress) in watch.progress.iter().enumerate() {
+        for (i, progress) in progress.iter().enumerate() {
             let mut step = Step::new(index, total);
             if let Some(original) = original.as_ref().filter(|_| progress.wants_preview(index)) {
                 step.preview = Some(preview(&original.narrow(0, i as i64, 1))?);
@@ -58,12 +51,12 @@ pub(super) fn denoise(
     let mut queue = VecDeque::with_capacity(AHEAD);
     for index in 0..total {
         // 1. one more step
-        watch.cancel.check()?;
+        cancel.check()?;
         let output = predict(index, &scheduler.scale_model_input(&latents, index));
         let stepped = scheduler.step(&output, index, &latents);
         latents = stepped.sample;
         let index = index + 1;
-        let wanted = watch.progress.iter().any(|progress| progress.wants_preview(index));
+        let wanted = progress.iter().any(|progress| progress.wants_preview(index));
         let original = wanted.then_some(stepped.original);
         queue.push_back(Queued { index, end: Mark::set(latents.device())?, original });
 
@@ -83,6 +76,7 @@ pub(super) fn denoise(
 mod tests {
     use std::cell::Cell;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::channel;
     use std::sync::{Arc, Mutex};
     use std::time::{Duration, Instant};
 
@@ -104,6 +98,18 @@ mod tests {
         fn step(&mut self, output: &Tensor, _index: usize, sample: &Tensor) -> Stepped {
             Stepped { sample: sample + output, original: output.shallow_clone() }
         }
+    }
+
+    /// [`denoise`] of one number, 0, in `steps`.
+    fn run(
+        steps: usize,
+        progress: &Progress,
+        cancel: &Cancel,
+        predict: impl Fn(usize, &Tensor) -> Tensor,
+        preview: impl Fn(&Tensor) -> Result<Image>,
+    ) -> Result<Tensor> {
+        let (mut sum, zero) = (Sum(vec![0.0; steps]), Tensor::zeros([1], (Kind::Float, device())));
+        denoise(&mut sum, zero, &[progress], cancel, predict, preview)
     }
 
     fn no_preview(_: &Tensor) -> Result<Image> {
@@ -158,10 +164,7 @@ mod tests {
             given.set(index + 1);
             work.run() + sample * 0.0
         };
-        let watch = Watch { progress: &[&progress], cancel: &Cancel::default() };
-        let latents = Tensor::zeros([1], (Kind::Float, device()));
-        let mut scheduler = Sum(vec![0.0; steps]);
-        let sum = denoise(&mut scheduler, latents, watch, predict, no_preview).unwrap();
+        let sum = run(steps, &progress, &Cancel::default(), predict, no_preview).unwrap();
         assert!((sum.double_value(&[0]) - steps as f64).abs() < 0.01);
         for (i, &(number, at)) in told.lock().unwrap().iter().enumerate() {
             // A busy machine may have been slow when the work was measured.
@@ -188,9 +191,7 @@ mod tests {
             given.set(index + 1);
             work.run()
         };
-        let watch = Watch { progress: &[&progress], cancel: &cancel };
-        let latents = Tensor::zeros([1], (Kind::Float, device()));
-        let ended = denoise(&mut Sum(vec![0.0; 100]), latents, watch, predict, no_preview);
+        let ended = run(100, &progress, &cancel, predict, no_preview);
         assert!(matches!(ended.unwrap_err(), Error::Cancelled));
         assert_eq!(told.load(Ordering::Relaxed), 3);
         assert!((3..3 + AHEAD).contains(&given.get()), "{} steps", given.get());
@@ -198,20 +199,17 @@ mod tests {
 
     #[test]
     fn previews_are_of_the_steps_that_want_them() {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let listener = Arc::clone(&told);
+        let (tell, told) = channel();
         let progress = Progress::new(move |step| {
             let red = step.preview.map(|preview| preview.pixels()[0]);
-            listener.lock().unwrap().push((step.index, red));
+            tell.send((step.index, red)).unwrap();
         })
         .with_previews_every(2);
-        let watch = Watch { progress: &[&progress], cancel: &Cancel::default() };
-        let latents = Tensor::zeros([1], (Kind::Float, device()));
         let predict = |index: usize, sample: &Tensor| sample * 0.0 + (10 * (index as i64 + 1));
         let preview = |x: &Tensor| Image::new(1, 1, vec![x.double_value(&[0]) as u8; 3]);
-        let last = denoise(&mut Sum(vec![0.0; 5]), latents, watch, predict, preview).unwrap();
+        let last = run(5, &progress, &Cancel::default(), predict, preview).unwrap();
         assert_eq!(last.double_value(&[0]), 150.0);
         let expected = [(1, None), (2, Some(20)), (3, None), (4, Some(40)), (5, None)];
-        assert_eq!(*told.lock().unwrap(), expected);
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), expected);
     }
 }

@@ -25,21 +25,12 @@ pub struct Loading {
 pub(super) struct Loader {
     pub(super) device: Device,
     pub(super) kind: Kind,
-    listener: Listener<Loading>,
-    done: Cell<usize>,
-    total: usize,
+    pub(super) listener: Listener<Loading>,
+    pub(super) done: Cell<usize>,
+    pub(super) total: usize,
 }
 
 impl Loader {
-    pub(super) fn new(
-        device: Device,
-        kind: Kind,
-        listener: Listener<Loading>,
-        total: usize,
-    ) -> Self {
-        Self { device, kind, listener, done: Cell::new(0), total }
-    }
-
     /// Loads the next part, called `name`.
     pub(super) fn part<T>(&self, name: &str, load: impl FnOnce() -> Result<T>) -> Result<T> {
         self.tell(Some(name));

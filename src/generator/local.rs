@@ -1,6 +1,7 @@
 //! What every generator on this machine shares: a model on a thread of its own, requests checked
 //! and filled in, and those that agree drawn as one batch.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use tch::Tensor;
 
-use super::denoise::{Watch, denoise};
+use super::denoise::denoise;
 use super::loading::Loader;
 use super::settings::Settings;
 use super::size::checked_size;
@@ -113,7 +114,7 @@ pub(super) struct LocalConfig<C> {
 /// A model of any family, on a thread of its own.
 #[derive(Debug)]
 pub(super) struct Local<P: Program> {
-    config: LocalConfig<P::Config>,
+    pub(super) config: LocalConfig<P::Config>,
     worker: Worker<P>,
     /// The most pixels of a batch, all its images together.
     batch_pixels: AtomicU64,
@@ -128,14 +129,11 @@ impl<P: Program> Local<P> {
         load: impl FnOnce(&Loader) -> Result<P> + Send + 'static,
     ) -> Result<Self> {
         let worker = Worker::spawn(config.name.clone(), device, move |device| {
-            load(&Loader::new(device, dtype.kind(), listener, parts))
+            let (kind, done) = (dtype.kind(), Cell::new(0));
+            load(&Loader { device, kind, listener, done, total: parts })
         })?;
         let batch_pixels = batch_pixels.unwrap_or(default_batch_pixels(device, dtype));
         Ok(Self { config, worker, batch_pixels: AtomicU64::new(batch_pixels) })
-    }
-
-    pub(super) const fn config(&self) -> &LocalConfig<P::Config> {
-        &self.config
     }
 
     fn job(&self, request: &GenerateRequest) -> Result<Arc<Job>> {
@@ -226,8 +224,7 @@ impl<P: Program> Generator for Local<P> {
 fn draw<P: Program>(program: &mut P, jobs: &[Arc<Job>], cancel: &Cancel) -> Result<Vec<Image>> {
     let Run { mut scheduler, latents, predict, preview, decode } = program.start(jobs, cancel)?;
     let progress: Vec<_> = jobs.iter().map(|job| &job.progress).collect();
-    let watch = Watch { progress: &progress, cancel };
-    let latents = denoise(scheduler.as_mut(), latents, watch, predict, preview)?;
+    let latents = denoise(scheduler.as_mut(), latents, &progress, cancel, predict, preview)?;
     let image = |i| {
         cancel.check()?;
         decode(&latents.narrow(0, i, 1))
@@ -261,12 +258,12 @@ macro_rules! local_generator {
         impl $generator {
             /// Width and height of an image, in pixels, if the request names no size.
             pub const fn default_size(&self) -> (u32, u32) {
-                self.0.config().default_size
+                self.0.config.default_size
             }
 
             /// Sides of images are multiples of this many pixels.
             pub const fn size_multiple(&self) -> u32 {
-                self.0.config().size_multiple
+                self.0.config.size_multiple
             }
         }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 #[cfg(feature = "tch")]
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::Result;
 use crate::conditioner::{Conditioning, ConditioningKind};
+use crate::error::require;
 use crate::image::Image;
-use crate::{Error, Result};
 
 /// The longest prompt, in characters. A longer text is a mistake and no prompt: encoders read far
 /// less (77 tokens for CLIP).
@@ -63,36 +64,30 @@ impl GenerateRequest {
     /// before they begin.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] that names the field: a prompt of more than 8,000 characters, 0 or
-    /// more than 10,000 steps, a guidance that is negative or not finite, a side of 0 or more than
-    /// 16,384 pixels, a conditioning with a number out of range.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) that names the field: a prompt of more than
+    /// 8,000 characters, 0 or more than 10,000 steps, a guidance that is negative or not finite, a
+    /// side of 0 or more than 16,384 pixels, a conditioning with a number out of range.
     pub fn validate(&self) -> Result<()> {
         for (what, text) in
             [("prompt", Some(&self.prompt)), ("negative prompt", self.negative_prompt.as_ref())]
         {
             let chars = text.map_or(0, |text| text.chars().count());
-            if chars > MAX_PROMPT_CHARS {
-                return Err(Error::invalid_input(
-                    what,
-                    format!("at most {MAX_PROMPT_CHARS} characters"),
-                    format!("{chars} characters"),
-                ));
-            }
+            let (expected, found) =
+                (format!("at most {MAX_PROMPT_CHARS} characters"), format!("{chars} characters"));
+            require(chars <= MAX_PROMPT_CHARS, what, expected, found)?;
         }
-        if let Some(steps) = self.steps.filter(|steps| !(1..=MAX_STEPS).contains(steps)) {
-            return Err(Error::invalid_input("steps", format!("1 to {MAX_STEPS}"), steps));
+        if let Some(steps) = self.steps {
+            let fits = (1..=MAX_STEPS).contains(&steps);
+            require(fits, "steps", format!("1 to {MAX_STEPS}"), steps)?;
         }
-        if let Some(guidance) = self.guidance_scale.filter(|g| !g.is_finite() || *g < 0.0) {
-            return Err(Error::invalid_input(
-                "guidance scale",
-                "a finite number of at least 0",
-                guidance,
-            ));
+        if let Some(guidance) = self.guidance_scale {
+            let fits = (0.0..f64::INFINITY).contains(&guidance);
+            require(fits, "guidance scale", "a finite number of at least 0", guidance)?;
         }
         for (what, side) in [("width", self.width), ("height", self.height)] {
-            if let Some(side) = side.filter(|side| !(1..=MAX_SIDE).contains(side)) {
-                return Err(Error::invalid_input(what, format!("1 to {MAX_SIDE} pixels"), side));
-            }
+            let Some(side) = side else { continue };
+            let fits = (1..=MAX_SIDE).contains(&side);
+            require(fits, what, format!("1 to {MAX_SIDE} pixels"), side)?;
         }
         self.conditioning.validate()
     }
@@ -100,14 +95,12 @@ impl GenerateRequest {
     /// Checks that a generator which `accepts` these kinds can take the conditioning.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] that names the kinds that are accepted and the one that was found.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) that names the kinds that are accepted and
+    /// the one that was found.
     pub fn validate_conditioning(&self, accepts: &[ConditioningKind]) -> Result<()> {
         let kind = self.conditioning.kind();
-        if accepts.contains(&kind) {
-            return Ok(());
-        }
         let accepted: Vec<String> = accepts.iter().map(ToString::to_string).collect();
-        Err(Error::invalid_input("conditioning", accepted.join(" or "), kind))
+        require(accepts.contains(&kind), "conditioning", accepted.join(" or "), kind)
     }
 }
 

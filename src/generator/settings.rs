@@ -7,7 +7,7 @@ use super::request::Listener;
 use crate::models::{DType, Device, VaeTiling};
 
 /// Settings that do not depend on the family; `None` leaves one to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Settings {
     pub(super) folder: PathBuf,
     pub(super) device: Device,
@@ -22,17 +22,7 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn new(folder: &Path) -> Self {
-        Self {
-            folder: folder.to_owned(),
-            device: Device::default(),
-            dtype: DType::default(),
-            steps: None,
-            guidance_scale: None,
-            negative_prompt: None,
-            tiling: VaeTiling::default(),
-            batch_pixels: None,
-            listener: Listener::default(),
-        }
+        Self { folder: folder.to_owned(), ..Self::default() }
     }
 }
 

@@ -10,6 +10,7 @@ use hf_hub::{HFClient, HFError};
 use super::Hub;
 use super::fetch::Fetch;
 use super::progress::{DownloadProgress, Listener};
+use crate::error::require;
 use crate::net::secrets::Secrets;
 use crate::{Error, Result};
 
@@ -88,9 +89,7 @@ impl HubBuilder {
     pub fn build(self) -> Result<Hub> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let stall = self.stall.unwrap_or(Duration::from_secs(60));
-        if stall.is_zero() {
-            return Err(Error::invalid_input("stall timeout", "more than 0 s", "0 s"));
-        }
+        require(!stall.is_zero(), "stall timeout", "more than 0 s", "0 s")?;
         let token = self.token.filter(|token| !token.is_empty());
         // The client finds the token by itself; what is known here is kept out of errors.
         let stored = || std::fs::read_to_string(hf_hub::hf_home().join("token")).ok();

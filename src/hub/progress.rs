@@ -39,17 +39,11 @@ struct State {
 }
 
 impl Tally {
-    pub(super) fn new(listener: Option<Listener>, files: usize, bytes: u64) -> Arc<Self> {
-        let progress = DownloadProgress {
-            files_total: files,
-            bytes_total: bytes,
-            ..DownloadProgress::default()
-        };
-        let (under_way, moved) = (HashMap::new(), Instant::now());
-        Arc::new(Self {
-            listener,
-            state: Mutex::new(State { progress, under_way, done: 0, moved }),
-        })
+    pub(super) fn new(listener: Option<Listener>, files: usize, bytes_total: u64) -> Arc<Self> {
+        let none = DownloadProgress::default();
+        let progress = DownloadProgress { files_total: files, bytes_total, ..none };
+        let state = State { progress, under_way: HashMap::new(), done: 0, moved: Instant::now() };
+        Arc::new(Self { listener, state: Mutex::new(state) })
     }
 
     /// A file of `size` bytes is here.

@@ -6,7 +6,8 @@ pub(crate) mod resample;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Error, Result};
+use crate::Result;
+use crate::error::require;
 
 /// An 8-bit sRGB picture. Cloning shares the pixels.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,24 +21,16 @@ impl Image {
     /// A picture of `width` × `height` from rows of `r g b` bytes, top row first.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when a side is 0 or `pixels` is not `3 · width · height` long.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) when a side is 0 or `pixels` is not
+    /// `3 · width · height` long.
     pub fn new(width: u32, height: u32, pixels: impl Into<Arc<[u8]>>) -> Result<Self> {
         let pixels = pixels.into();
-        if width == 0 || height == 0 {
-            return Err(Error::invalid_input(
-                "image size",
-                "sides of at least 1 pixel",
-                format!("{width}x{height}"),
-            ));
-        }
+        let size = format!("{width}x{height}");
+        require(width > 0 && height > 0, "image size", "sides of at least 1 pixel", &size)?;
+        let (what, found) = (format!("pixels of a {size} image"), pixels.len() as u64);
         let expected = u64::from(width) * u64::from(height) * 3;
-        if pixels.len() as u64 != expected {
-            return Err(Error::invalid_input(
-                format!("pixels of a {width}x{height} image"),
-                format!("{expected} bytes"),
-                format!("{} bytes", pixels.len()),
-            ));
-        }
+        let (fits, expected) = (found == expected, format!("{expected} bytes"));
+        require(fits, what, expected, format!("{found} bytes"))?;
         Ok(Self { width, height, pixels })
     }
 
@@ -122,15 +115,9 @@ mod files {
         /// [`Error::InvalidInput`] when the bytes are no picture, are broken, or are larger than
         /// 16,384 pixels a side or 512 MiB decoded.
         pub fn decode(bytes: &[u8]) -> Result<Self> {
-            let invalid = |found: String| {
-                Error::invalid_input(
-                    "picture",
-                    format!(
-                        "PNG, JPEG, WebP, GIF, BMP or TIFF of at most {MAX_SIDE} pixels a side"
-                    ),
-                    found,
-                )
-            };
+            let expected =
+                format!("PNG, JPEG, WebP, GIF, BMP or TIFF of at most {MAX_SIDE} pixels a side");
+            let invalid = |found: String| Error::invalid_input("picture", &expected, found);
             let mut limits = Limits::default();
             limits.max_image_width = Some(MAX_SIDE);
             limits.max_image_height = Some(MAX_SIDE);
@@ -150,13 +137,9 @@ mod files {
         /// [`Error::InvalidInput`] for an unknown extension; [`Error::Io`] when writing fails.
         pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
             let path = path.as_ref();
-            let format = ImageFormat::from_path(path).map_err(|_| {
-                Error::invalid_input(
-                    "picture file",
-                    "extension png, jpg, webp, gif, bmp or tiff",
-                    path.display(),
-                )
-            })?;
+            let expected = "extension png, jpg, webp, gif, bmp or tiff";
+            let invalid = |_| Error::invalid_input("picture file", expected, path.display());
+            let format = ImageFormat::from_path(path).map_err(invalid)?;
             let bytes = self.encode(format);
             write_bytes(path, &bytes.map_err(|e| Error::io(path, std::io::Error::other(e)))?)
         }
@@ -228,11 +211,11 @@ mod tests {
     #[cfg(feature = "image")]
     #[test]
     fn broken_and_huge_pictures_are_errors() {
-        assert!(matches!(Image::decode(b"no picture"), Err(Error::InvalidInput { .. })));
+        assert!(matches!(Image::decode(b"no picture"), Err(crate::Error::InvalidInput { .. })));
         // A PNG header that claims 100,000 x 100,000 pixels.
         let mut huge = Image::new(1, 1, vec![0; 3]).unwrap().encode_png().unwrap();
         huge[16..24].copy_from_slice(&[0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0]);
-        assert!(matches!(Image::decode(&huge), Err(Error::InvalidInput { .. })));
+        assert!(matches!(Image::decode(&huge), Err(crate::Error::InvalidInput { .. })));
     }
 
     /// References come in every colour model: what Pillow's `convert("RGB")` makes of them.

@@ -13,6 +13,7 @@ use super::client::Client;
 use super::reply::Service;
 use super::retry::RetryPolicy;
 use super::secrets::Secrets;
+use crate::error::require;
 use crate::{Error, Result};
 
 /// The longest that opening a connection may take, whatever the whole may.
@@ -60,9 +61,7 @@ impl ClientConfig {
     /// The client of a service of the kind `api`, which errors call `name` and where it is. What is
     /// not set comes from the environment.
     pub(crate) fn build(&self, api: &Api, name: &str) -> Result<Client> {
-        if self.timeout.is_zero() {
-            return Err(Error::invalid_input("timeout", "more than 0 s", "0 s"));
-        }
+        require(!self.timeout.is_zero(), "timeout", "more than 0 s", "0 s")?;
         let mut secrets = Secrets::default();
         let (base, login) = self.base(api, &mut secrets)?;
         let headers = self.headers(api, login, &mut secrets)?;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Fallback, Mode, RagConfig, RagPipeline, Unclear};
+use super::{Fallback, Mode, RagConfig, RagPipeline, Unclear, missing};
 use crate::conditioner::Conditioner;
 use crate::critic::{Critic, GuidedCot, Query};
 use crate::embedder::Embedder;
+use crate::error::require;
 use crate::generator::Generator;
 use crate::retriever::Retriever;
 use crate::vlm::Vlm;
@@ -130,35 +131,22 @@ impl RagPipelineBuilder {
     pub fn build(self) -> Result<RagPipeline> {
         let config = self.config;
         config.validate()?;
-        let missing = |part, hint| Error::MissingPart { part, hint };
         let generator =
             self.generator.ok_or(missing("generator", "call .generator(…) on the builder"))?;
+        let need = |is_there, part, hint| if is_there { Ok(()) } else { Err(missing(part, hint)) };
         if config.mode == Mode::RephraseOnly {
-            if self.vlm.is_none() {
-                return Err(missing("VLM to rephrase with", "call .vlm(…) on the builder"));
-            }
+            need(self.vlm.is_some(), "VLM to rephrase with", "call .vlm(…) on the builder")?;
         } else {
-            if config.needs_critic() && self.critic.is_none() {
-                return Err(missing("critic", "call .critic(…) or .vlm(…) on the builder"));
-            }
-            if self.retriever.is_none() {
-                return Err(missing("retriever", "call .retriever(…) on the builder"));
-            }
-            if self.conditioner.is_none() {
-                return Err(missing("conditioner", "call .conditioner(…) on the builder"));
-            }
-            if config.margin.is_some() && self.margin_embedder.is_none() {
-                return Err(missing("margin embedder", "call .margin(…) on the builder"));
-            }
+            let is_judged = !config.needs_critic() || self.critic.is_some();
+            need(is_judged, "critic", "call .critic(…) or .vlm(…) on the builder")?;
+            need(self.retriever.is_some(), "retriever", "call .retriever(…) on the builder")?;
+            need(self.conditioner.is_some(), "conditioner", "call .conditioner(…) on the builder")?;
+            let is_compared = config.margin.is_none() || self.margin_embedder.is_some();
+            need(is_compared, "margin embedder", "call .margin(…) on the builder")?;
         }
         if let Some(conditioner) = &self.conditioner {
-            if conditioner.capacity() == 0 {
-                return Err(Error::invalid_input(
-                    format!("capacity of {conditioner}"),
-                    "at least 1",
-                    0,
-                ));
-            }
+            let what = format!("capacity of {conditioner}");
+            require(conditioner.capacity() > 0, what, "at least 1", 0)?;
             let produced = conditioner.produces();
             if !generator.accepts().contains(&produced) {
                 let accepted: Vec<String> =

@@ -1,10 +1,10 @@
 //! Stage 5: references to a conditioned request (section 3.2).
 
 use super::run::Run;
-use super::{Hit, Record, Stage};
+use super::{Hit, Record, Stage, missing};
+use crate::Result;
 use crate::conditioner::Conditioned;
 use crate::reference::Reference;
-use crate::{Error, Result};
 
 impl Run<'_> {
     /// Prepares the caller's own references and then `retrieved` for the generator.
@@ -14,10 +14,7 @@ impl Run<'_> {
         references.extend_from_slice(retrieved);
         let conditioned = match &self.pipeline.conditioner {
             Some(conditioner) => conditioner.condition(&self.request.prompt, &references).await,
-            None => Err(Error::MissingPart {
-                part: "conditioner",
-                hint: "call .conditioner(…) on the builder",
-            }),
+            None => Err(missing("conditioner", "call .conditioner(…) on the builder")),
         };
         self.end(begun, conditioned, |conditioned| Record::Conditioned {
             prompt: conditioned.prompt.clone(),

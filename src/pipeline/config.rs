@@ -1,7 +1,8 @@
 //! [`RagConfig`]: every setting of the loop, with the paper's values as defaults.
 
+use crate::Result;
 use crate::critic::Query;
-use crate::{Error, Result};
+use crate::error::require;
 
 /// The most rounds that a pipeline may be asked for.
 const MAX_ROUNDS: usize = 100;
@@ -67,7 +68,7 @@ impl RagConfig {
     /// Checks every number.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] that names the field.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) that names the field.
     pub fn validate(&self) -> Result<()> {
         let counts = [
             ("max_rounds", self.max_rounds, 1, MAX_ROUNDS),
@@ -76,23 +77,15 @@ impl RagConfig {
             ("candidates", self.candidates, self.references_per_caption, usize::MAX),
         ];
         for (what, value, least, most) in counts {
-            if value < least || value > most {
-                let expected = match most {
-                    usize::MAX => format!("at least {least}"),
-                    most => format!("{least} to {most}"),
-                };
-                return Err(Error::invalid_input(what, expected, value));
-            }
+            let expected = match most {
+                usize::MAX => format!("at least {least}"),
+                most => format!("{least} to {most}"),
+            };
+            require((least..=most).contains(&value), what, expected, value)?;
         }
-        match (self.threshold, self.margin) {
-            (Some(threshold), _) if !threshold.is_finite() => {
-                Err(Error::invalid_input("threshold", "a finite number", threshold))
-            }
-            (_, Some(margin)) if !(-2.0..=2.0).contains(&margin) => {
-                Err(Error::invalid_input("margin", "-2 to 2", margin))
-            }
-            _ => Ok(()),
-        }
+        let (threshold, margin) = (self.threshold.unwrap_or(0.0), self.margin.unwrap_or(0.0));
+        require(threshold.is_finite(), "threshold", "a finite number", threshold)?;
+        require((-2.0..=2.0).contains(&margin), "margin", "-2 to 2", margin)
     }
 
     /// Whether the image of the last round is judged.
@@ -164,20 +157,20 @@ mod tests {
 
     #[test]
     fn every_number_out_of_range_is_named() {
-        let wrong = [
-            ("max_rounds", RagConfig { max_rounds: 0, ..RagConfig::default() }),
-            ("max_rounds", RagConfig { max_rounds: 101, ..RagConfig::default() }),
-            ("max_concepts", RagConfig { max_concepts: Some(0), ..RagConfig::default() }),
-            (
-                "references_per_caption",
-                RagConfig { references_per_caption: 0, ..RagConfig::default() },
-            ),
-            ("candidates", RagConfig { candidates: 0, ..RagConfig::default() }),
-            ("threshold", RagConfig { threshold: Some(f32::NAN), ..RagConfig::default() }),
-            ("margin", RagConfig { margin: Some(f32::NAN), ..RagConfig::default() }),
-            ("margin", RagConfig { margin: Some(2.1), ..RagConfig::default() }),
+        type Change = fn(&mut RagConfig);
+        let wrong: [(&str, Change); 8] = [
+            ("max_rounds", |config| config.max_rounds = 0),
+            ("max_rounds", |config| config.max_rounds = 101),
+            ("max_concepts", |config| config.max_concepts = Some(0)),
+            ("references_per_caption", |config| config.references_per_caption = 0),
+            ("candidates", |config| config.candidates = 0),
+            ("threshold", |config| config.threshold = Some(f32::NAN)),
+            ("margin", |config| config.margin = Some(f32::NAN)),
+            ("margin", |config| config.margin = Some(2.1)),
         ];
-        for (field, config) in wrong {
+        for (field, change) in wrong {
+            let mut config = RagConfig::default();
+            change(&mut config);
             let error = config.validate().unwrap_err().to_string();
             assert!(error.starts_with(field), "{error}");
         }

@@ -1,10 +1,10 @@
 //! Stage 2: an image to a match, or to the concepts that it is missing (section 3.1).
 
 use super::run::Run;
-use super::{Record, Stage};
+use super::{Record, Stage, missing};
+use crate::Result;
 use crate::critic::{Critique, CritiqueRequest, Query, Verdict};
 use crate::reference::Caption;
-use crate::{Error, Result};
 
 impl Run<'_> {
     /// Has the last image judged; where there is none yet, asks for every concept of the prompt.
@@ -18,9 +18,7 @@ impl Run<'_> {
             _ if image.is_none() && config.query == Query::Prompt => {
                 Ok(Verdict::Missing(vec![Caption::concept(prompt)]).into())
             }
-            None => {
-                Err(Error::MissingPart { part: "critic", hint: "call .critic(…) on the builder" })
-            }
+            None => Err(missing("critic", "call .critic(…) on the builder")),
             Some(critic) => {
                 let mut request = CritiqueRequest::new(prompt, image);
                 request.references =

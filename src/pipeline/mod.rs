@@ -76,6 +76,11 @@ impl RagPipeline {
     }
 }
 
+/// The error of a pipeline without `part`; the `hint` says what to call for one.
+const fn missing(part: &'static str, hint: &'static str) -> Error {
+    Error::MissingPart { part, hint }
+}
+
 impl Run<'_> {
     /// The whole loop.
     async fn drive(&mut self) -> Result<StopReason> {

@@ -1,10 +1,9 @@
 //! The ablation "rephrased prompt": a draft to a clearer prompt, without references.
 
 use super::run::Run;
-use super::{Record, Stage};
-use crate::vlm::{ChatRequest, Message};
-use crate::vlm::{parse, prompts};
-use crate::{Error, Result};
+use super::{Record, Stage, missing};
+use crate::Result;
+use crate::vlm::{ChatRequest, Message, parse, prompts};
 
 impl Run<'_> {
     /// Has the VLM rephrase the prompt. A refusal leaves the prompt as it is, as the paper's words
@@ -15,7 +14,7 @@ impl Run<'_> {
         let question = Message::user(prompts::rephrase(prompt)).with_images(self.image().cloned());
         let reply = match &self.pipeline.vlm {
             Some(vlm) => begun.log.ask(vlm, "rephrase", &ChatRequest::new(vec![question])).await,
-            None => Err(Error::MissingPart { part: "VLM", hint: "call .vlm(…) on the builder" }),
+            None => Err(missing("VLM", "call .vlm(…) on the builder")),
         };
         let rephrased = reply.map(|reply| {
             let refused = reply.refusal.is_some() || parse::is_refusal(&reply.text);

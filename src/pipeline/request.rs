@@ -1,9 +1,10 @@
 //! [`RagRequest`]: what a caller asks of the pipeline.
 
+use crate::Result;
+use crate::error::require;
 use crate::generator::{GenerateRequest, MAX_PROMPT_CHARS, Progress};
 use crate::image::Image;
 use crate::reference::{Caption, Provenance, Reference, Source};
-use crate::{Error, Result};
 
 /// An image to make. `None` leaves a setting to the generator's own default.
 ///
@@ -104,19 +105,12 @@ impl RagRequest {
     /// Checks what can be checked before any part is asked.
     pub(crate) fn validate(&self) -> Result<()> {
         let chars = self.prompt.trim().chars().count();
-        if chars == 0 || chars > MAX_PROMPT_CHARS {
-            return Err(Error::invalid_input(
-                "prompt",
-                format!("1 to {MAX_PROMPT_CHARS} characters"),
-                format!("{chars} characters"),
-            ));
-        }
-        if let Some(n) = self.references.iter().position(|(_, caption)| caption.trim().is_empty()) {
-            return Err(Error::invalid_input(
-                format!("caption of the caller's image {}", n + 1),
-                "what the image shows",
-                "nothing",
-            ));
+        let (expected, found) =
+            (format!("1 to {MAX_PROMPT_CHARS} characters"), format!("{chars} characters"));
+        require((1..=MAX_PROMPT_CHARS).contains(&chars), "prompt", expected, found)?;
+        for (n, (_, caption)) in self.references.iter().enumerate() {
+            let what = format!("caption of the caller's image {}", n + 1);
+            require(!caption.trim().is_empty(), what, "what the image shows", "nothing")?;
         }
         self.generate(&self.prompt, Progress::default()).validate()
     }

@@ -1,11 +1,11 @@
 //! Stage 4: captions to the references that are admitted (section 3.2).
 
 use super::run::Run;
-use super::{Hit, Record, Refusal, Stage};
+use super::{Hit, Record, Refusal, Stage, missing};
+use crate::Result;
 use crate::reference::{Caption, Reference};
 use crate::retriever::{RetrieveRequest, one_list_each};
 use crate::vlm::ExchangeLog;
-use crate::{Error, Result};
 
 impl Run<'_> {
     /// Looks for every caption and admits, caption by caption, the best references that are close
@@ -60,12 +60,9 @@ impl Run<'_> {
         limit: usize,
         log: &ExchangeLog,
     ) -> Result<Vec<Vec<Reference>>> {
-        let Some(retriever) = &self.pipeline.retriever else {
-            return Err(Error::MissingPart {
-                part: "retriever",
-                hint: "call .retriever(…) on the builder",
-            });
-        };
+        let retriever = self.pipeline.retriever.as_ref();
+        let retriever =
+            retriever.ok_or(missing("retriever", "call .retriever(…) on the builder"))?;
         let request = RetrieveRequest::new(captions, limit).with_log(log.clone());
         one_list_each(retriever, captions, retriever.retrieve(&request).await?)
     }

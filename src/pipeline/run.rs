@@ -11,6 +11,7 @@ use super::{
 };
 use crate::critic::Verdict;
 use crate::embedder::Embedding;
+use crate::error::require;
 use crate::generator::Progress;
 use crate::image::Image;
 use crate::reference::{Reference, Source};
@@ -94,24 +95,20 @@ impl<'a> Run<'a> {
         &self.pipeline.config
     }
 
+    fn capacity(&self) -> usize {
+        self.pipeline.conditioner.as_ref().map_or(0, |c| c.capacity())
+    }
+
     /// How many references fit beside the caller's own.
     pub(super) fn room(&self) -> usize {
-        let capacity = self.pipeline.conditioner.as_ref().map_or(0, |c| c.capacity());
-        capacity.saturating_sub(self.request.references.len())
+        self.capacity().saturating_sub(self.request.references.len())
     }
 
     /// Checks the request before any part is asked.
     pub(super) fn validate(&self) -> Result<()> {
         self.request.validate()?;
-        let capacity = self.pipeline.conditioner.as_ref().map_or(0, |c| c.capacity());
-        if self.request.references.len() > capacity {
-            return Err(Error::invalid_input(
-                "the caller's references",
-                format!("at most {capacity}"),
-                self.request.references.len(),
-            ));
-        }
-        Ok(())
+        let (capacity, found) = (self.capacity(), self.request.references.len());
+        require(found <= capacity, "the caller's references", format!("at most {capacity}"), found)
     }
 
     /// Begins a stage.

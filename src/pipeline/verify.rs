@@ -5,9 +5,7 @@ use super::{Refusal, Unclear};
 use crate::Result;
 use crate::image::Image;
 use crate::reference::Reference;
-use crate::vlm::ExchangeLog;
-use crate::vlm::{ChatRequest, Message};
-use crate::vlm::{parse, prompts};
+use crate::vlm::{ChatRequest, ExchangeLog, Message, parse, prompts};
 
 impl Run<'_> {
     /// Why the verifier refuses `candidate`; `None` where it sees the concept, or there is no

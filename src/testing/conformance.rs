@@ -1,21 +1,20 @@
 //! A suite for each trait: it calls the part and panics, with the rule in words, where the part
 //! breaks its contract.
 
-use crate::conditioner::{
-    ConditionImage, Conditioner, Conditioning, ConditioningKind, ImageTokens,
-};
+use crate::conditioner::ImageTokens;
+use crate::conditioner::{ConditionImage, Conditioner, Conditioning, ConditioningKind};
 use crate::critic::{Critic, CritiqueRequest, Query, Verdict};
 use crate::embedder::{Embedder, Embedding};
 use crate::generator::{GenerateRequest, Generator, Progress};
-use crate::index::{IdSet, VectorIndex};
+use crate::index::{IdSet, Neighbor, VectorIndex};
 use crate::reference::{Caption, Provenance, Reference, Source};
 use crate::retriever::{RerankRequest, Reranker, RetrieveRequest, Retriever};
 use crate::testing::solid;
 use crate::vlm::{ChatRequest, Message, Vlm};
 use crate::{Error, Image};
 
-use std::fmt::Display;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt::{Debug, Display};
+use std::sync::mpsc::channel;
 
 /// Fails unless a part names itself: its `Display` is its provenance.
 fn names_itself(part: &(impl Display + ?Sized)) {
@@ -30,28 +29,22 @@ pub async fn generator(part: &dyn Generator) {
         "{part}: every generator draws from a prompt alone"
     );
     let request = |prompt: &str, seed| {
-        let mut request = GenerateRequest::new(prompt);
-        request.steps = Some(2);
-        request.seed = seed;
-        request
+        let request = GenerateRequest::new(prompt);
+        GenerateRequest { steps: Some(2), seed, ..request }
     };
-    assert_eq!(
-        part.generate(&[]).await.map(|images| images.len()).ok(),
-        Some(0),
-        "{part}: no request gives no image"
-    );
+    let none = part.generate(&[]).await.map(|images| images.len());
+    assert_eq!(none.ok(), Some(0), "{part}: no request gives no image");
 
-    let steps = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&steps);
-    let mut first = request("a red circle", 1);
-    first.progress = Progress::new(move |step| {
-        heard.lock().unwrap_or_else(PoisonError::into_inner).push((step.index, step.total));
+    let (tell, told) = channel();
+    let progress = Progress::new(move |step| {
+        let _ = tell.send((step.index, step.total));
     });
+    let first = GenerateRequest { progress, ..request("a red circle", 1) };
     let both = [first, request("a blue square", 2)];
     let images = expect(part, part.generate(&both).await);
     assert_eq!(images.len(), 2, "{part}: one image a request");
     assert_eq!(
-        *steps.lock().unwrap_or_else(PoisonError::into_inner),
+        told.try_iter().collect::<Vec<_>>(),
         [(1, 2), (2, 2)],
         "{part}: every step is reported once, in order, numbered from 1"
     );
@@ -62,36 +55,25 @@ pub async fn generator(part: &dyn Generator) {
     );
     assert!(!alike(&images[0], &images[1]), "{part}: prompt and seed make the image");
 
-    let mut no_steps = request("a red circle", 1);
-    no_steps.steps = Some(0);
-    let mut nan = request("a red circle", 1);
-    nan.guidance_scale = Some(f64::NAN);
-    let stranger = |conditioning| {
-        let mut request = request("a red circle", 1);
-        request.conditioning = conditioning;
-        request
-    };
+    let circle = || request("a red circle", 1);
+    let no_steps = GenerateRequest { steps: Some(0), ..circle() };
+    let nan = GenerateRequest { guidance_scale: Some(f64::NAN), ..circle() };
+    let stranger = |conditioning| GenerateRequest { conditioning, ..circle() };
     let tokens = ImageTokens::new("no such space", 1, 1, [0.0], [0.0]);
     let tokens = stranger(Conditioning::Tokens(expect(part, tokens)));
     let condition = ConditionImage::new("no such adapter", solid(16, 16, [255, 0, 0]));
     let condition = stranger(Conditioning::Condition(condition));
     for wrong in [no_steps, nan, tokens, condition] {
         let result = part.generate(std::slice::from_ref(&wrong)).await;
-        assert!(
-            matches!(result, Err(Error::InvalidInput { .. })),
-            "{part}: {wrong:?} is InvalidInput, found {result:?}"
-        );
+        refuses(part, &format!("{wrong:?}"), &result);
     }
 }
 
 /// Checks a [`Vlm`] that is ready to answer two questions.
 pub async fn vlm(part: &dyn Vlm) {
     names_itself(part);
-    let question = Message::user("Is this red? Only answer yes or no.").with_images([solid(
-        16,
-        8,
-        [255, 0, 0],
-    )]);
+    let question = Message::user("Is this red? Only answer yes or no.");
+    let question = question.with_images([solid(16, 8, [255, 0, 0])]);
     let first = expect(part, part.chat(&ChatRequest::new(vec![question.clone()])).await);
     assert!(
         !first.text.is_empty() || first.refusal.is_some(),
@@ -159,11 +141,8 @@ pub async fn retriever(part: &dyn Retriever, captions: &[Caption]) {
     assert_eq!(again, found, "{part}: the same call gives the same lists");
     let one = expect(part, part.retrieve(&RetrieveRequest::new(&captions[..1], 1)).await);
     let source = |list: &[Reference]| list.first().map(|r| r.provenance.source.clone());
-    assert_eq!(
-        source(&one[0]),
-        source(&found[0]),
-        "{part}: a smaller limit gives the best of them"
-    );
+    let (best, first) = (source(&one[0]), source(&found[0]));
+    assert_eq!(best, first, "{part}: a smaller limit gives the best of them");
 }
 
 /// Checks a [`Reranker`] with lists of candidates, each for one caption.
@@ -172,13 +151,12 @@ pub async fn reranker(part: &dyn Reranker, lists: &[Vec<Reference>]) {
     assert!(lists.iter().any(|list| list.len() > 1), "the suite needs candidates");
     let none = expect(part, part.rank(&RerankRequest::new([], Vec::new())).await);
     assert!(none.is_empty(), "{part}: no list gives no ranking");
-    let caption = |list: &Vec<Reference>| list.first().map(|first| first.caption.clone());
-    let mut lists = lists.to_vec();
-    lists.push(Vec::new());
-    let captions: Vec<Caption> = lists
-        .iter()
-        .map(|list| caption(list).unwrap_or_else(|| Caption::concept("nothing")))
-        .collect();
+    let caption = |list: &Vec<Reference>| match list.first() {
+        Some(first) => first.caption.clone(),
+        None => Caption::concept("nothing"),
+    };
+    let lists = [lists, &[Vec::new()]].concat();
+    let captions: Vec<Caption> = lists.iter().map(caption).collect();
     let request = RerankRequest::new(captions, lists);
     let lists = &request.lists;
     let rankings = expect(part, part.rank(&request).await);
@@ -205,11 +183,8 @@ pub async fn conditioner(part: &dyn Conditioner) {
     for count in [1, capacity.min(8)] {
         let conditioned =
             expect(part, part.condition("a prompt of its own", &too_many[..count]).await);
-        assert_eq!(
-            conditioned.conditioning.kind(),
-            part.produces(),
-            "{part}: gives the kind that it names"
-        );
+        let kind = conditioned.conditioning.kind();
+        assert_eq!(kind, part.produces(), "{part}: gives the kind that it names");
         expect(part, conditioned.conditioning.validate());
         assert!(
             conditioned.prompt.contains("a prompt of its own"),
@@ -223,11 +198,7 @@ pub async fn conditioner(part: &dyn Conditioner) {
     }
     for references in wrong {
         let result = part.condition("a prompt", &references).await;
-        assert!(
-            matches!(result, Err(Error::InvalidInput { .. })),
-            "{part}: {} references are InvalidInput, found {result:?}",
-            references.len()
-        );
+        refuses(part, &format!("{} references", references.len()), &result);
     }
 }
 
@@ -274,14 +245,7 @@ pub async fn vector_index(part: &dyn VectorIndex, vectors: &[Embedding], recall:
     let queries = &vectors[..vectors.len().min(50)];
     let found = expect(part, part.search(queries, limit).await);
     assert_eq!(found.len(), queries.len(), "{part}: one list a query");
-    let mut hits = 0;
     for (query, list) in queries.iter().zip(&found) {
-        assert!(list.len() <= limit, "{part}: at most limit neighbors");
-        assert!(
-            list.is_sorted_by(|a, b| a.score > b.score || (a.score == b.score && a.id < b.id)),
-            "{part}: falling scores, ties by rising id: {list:?}"
-        );
-        let mut scores: Vec<f32> = vectors.iter().map(|v| query.similarity(v)).collect();
         for neighbor in list {
             let Some(vector) = vectors.get(neighbor.id as usize) else {
                 panic!("{part}: id {} of {} vectors", neighbor.id, vectors.len())
@@ -291,11 +255,9 @@ pub async fn vector_index(part: &dyn VectorIndex, vectors: &[Embedding], recall:
                 assert!((neighbor.score - exact).abs() < 1e-4, "{part}: scores are cosines");
             }
         }
-        scores.sort_by(|a, b| b.total_cmp(a));
-        let worst = scores[limit - 1] - 1e-4;
-        hits += list.iter().filter(|n| query.similarity(&vectors[n.id as usize]) >= worst).count();
     }
-    let share = hits as f64 / (limit * queries.len()) as f64;
+    let share =
+        true_share(part, (queries, &found), limit, vectors, &IdSet::all(vectors.len() as u64));
     assert!(share >= recall, "{part}: recall {share:.3} is below {recall}");
     let nothing = expect(part, part.search(queries, 0).await);
     assert!(nothing.iter().all(Vec::is_empty), "{part}: limit 0 gives empty lists");
@@ -308,10 +270,7 @@ pub async fn vector_index(part: &dyn VectorIndex, vectors: &[Embedding], recall:
     let stranger = [expect(part, Embedding::new(vec![1.0; part.dim() + 1]))];
     let among = part.search_among(&stranger, 1, &IdSet::all(1)).await;
     for result in [part.search(&stranger, 1).await, among] {
-        assert!(
-            matches!(result, Err(Error::InvalidInput { .. })),
-            "{part}: a query of another dimension is InvalidInput, found {result:?}"
-        );
+        refuses(part, "a query of another dimension", &result);
     }
 }
 
@@ -326,26 +285,44 @@ async fn vector_index_among(part: &dyn VectorIndex, vectors: &[Embedding], recal
     for ids in [third, few, IdSet::all(count)] {
         let none = expect(part, part.search_among(queries, 0, &ids).await);
         assert!(none.iter().all(Vec::is_empty), "{part}: limit 0 gives empty lists");
-        let members: Vec<_> = ids.iter().filter(|&id| id < count).collect();
-        let limit = 10.min(members.len());
-        let mut hits = 0;
+        let limit = 10.min(ids.iter().filter(|&id| id < count).count());
         let found = expect(part, part.search_among(queries, limit, &ids).await);
-        for (query, list) in queries.iter().zip(found) {
-            assert!(list.len() <= limit, "{part}: at most limit neighbors");
-            assert!(
-                list.is_sorted_by(|a, b| a.score > b.score || (a.score == b.score && a.id < b.id)),
-                "{part}: falling scores, ties by rising id: {list:?}"
-            );
-            assert!(list.iter().all(|n| ids.contains(n.id)), "{part}: only ids of the set");
-            let similarity = |id: u64| query.similarity(&vectors[id as usize]);
-            let mut scores: Vec<f32> = members.iter().map(|&id| similarity(id)).collect();
-            scores.sort_by(|a, b| b.total_cmp(a));
-            let worst = scores[limit - 1] - 1e-4;
-            hits += list.iter().filter(|n| similarity(n.id) >= worst).count();
-        }
-        let share = hits as f64 / (limit * queries.len()) as f64;
+        let share = true_share(part, (queries, &found), limit, vectors, &ids);
         assert!(share >= recall, "{part}: recall {share:.3} among {ids:?} is below {recall}");
     }
+}
+
+/// The share of the true `limit` neighbors of `queries` among those of `vectors` whose ids are in
+/// `ids` that the lists hold. Fails where one of them is not in order, or holds another id.
+fn true_share(
+    part: &dyn VectorIndex,
+    (queries, lists): (&[Embedding], &[Vec<Neighbor>]),
+    limit: usize,
+    vectors: &[Embedding],
+    ids: &IdSet,
+) -> f64 {
+    let mut hits = 0;
+    for (query, list) in queries.iter().zip(lists) {
+        assert!(list.len() <= limit, "{part}: at most limit neighbors");
+        assert!(
+            list.is_sorted_by(|a, b| a.score > b.score || (a.score == b.score && a.id < b.id)),
+            "{part}: falling scores, ties by rising id: {list:?}"
+        );
+        assert!(list.iter().all(|n| ids.contains(n.id)), "{part}: only ids of the set");
+        let similarity = |id: u64| query.similarity(&vectors[id as usize]);
+        let members = ids.iter().filter(|&id| id < vectors.len() as u64);
+        let mut scores: Vec<f32> = members.map(similarity).collect();
+        scores.sort_by(|a, b| b.total_cmp(a));
+        let worst = scores[limit - 1] - 1e-4;
+        hits += list.iter().filter(|n| similarity(n.id) >= worst).count();
+    }
+    hits as f64 / (limit * queries.len()) as f64
+}
+
+/// Fails unless `result`, of an input that is called `what`, is [`Error::InvalidInput`].
+fn refuses<T: Debug>(part: &(impl Display + ?Sized), what: &str, result: &crate::Result<T>) {
+    let refused = matches!(result, Err(Error::InvalidInput { .. }));
+    assert!(refused, "{part}: InvalidInput for {what}, found {result:?}");
 }
 
 fn expect<T>(part: &(impl Display + ?Sized), result: crate::Result<T>) -> T {

@@ -1,7 +1,6 @@
 //! [`FakeCritic`]: verdicts that were passed before.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -56,11 +55,5 @@ impl Critic for FakeCritic {
             None if request.image.is_some() => Verdict::Match.into(),
             None => Verdict::Undetermined.into(),
         })
-    }
-}
-
-impl fmt::Display for FakeCritic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FakeCritic")
     }
 }

@@ -1,7 +1,5 @@
 //! [`FakeEmbedder`]: a space of colours, where "red" is close to red pictures.
 
-use std::fmt;
-
 use async_trait::async_trait;
 
 use super::fake_conditioner::mean_colour;
@@ -63,11 +61,5 @@ impl Embedder for FakeEmbedder {
 
     fn preprocess(&self, image: &Image) -> Image {
         image.clone()
-    }
-}
-
-impl fmt::Display for FakeEmbedder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FakeEmbedder")
     }
 }

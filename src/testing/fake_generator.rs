@@ -1,6 +1,5 @@
 //! [`FakeGenerator`]: an image of one colour that depends on the request.
 
-use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -98,11 +97,5 @@ impl Generator for FakeGenerator {
             images.push(image);
         }
         Ok(images)
-    }
-}
-
-impl fmt::Display for FakeGenerator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FakeGenerator")
     }
 }

@@ -1,7 +1,6 @@
 //! [`FakeVlm`]: replies that were written before.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -46,11 +45,5 @@ impl Vlm for FakeVlm {
         pause().await;
         let reply = lock(&self.replies).pop_front();
         reply.unwrap_or_else(|| Err(Error::backend(self.to_string(), "no reply is left")))
-    }
-}
-
-impl fmt::Display for FakeVlm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FakeVlm")
     }
 }

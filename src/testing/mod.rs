@@ -28,6 +28,19 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
+/// Has a fake called by its type.
+macro_rules! named {
+    ($($fake:ident)*) => {
+        $(impl std::fmt::Display for $fake {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(stringify!($fake))
+            }
+        })*
+    };
+}
+
+named!(FakeCritic FakeEmbedder FakeGenerator FakeVlm);
+
 /// An image of one colour.
 pub fn solid(width: u32, height: u32, rgb: [u8; 3]) -> crate::Image {
     let pixels = rgb.repeat((width * height) as usize);

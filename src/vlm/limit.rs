@@ -8,7 +8,8 @@ use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::lock::Mutex;
 
 use super::{ChatReply, ChatRequest, Vlm};
-use crate::{Error, Result};
+use crate::Result;
+use crate::error::require;
 
 /// A model that gets at most a given number of calls at the same time; further calls wait. Use it
 /// with [`run_many`](crate::RagPipeline::run_many) for a service with a limit of its own.
@@ -34,11 +35,9 @@ impl<V: Vlm> Limit<V> {
     /// At most `calls` calls of `inner` at the same time, at least 1.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when `calls` is 0.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) when `calls` is 0.
     pub fn new(inner: V, calls: usize) -> Result<Self> {
-        if calls == 0 {
-            return Err(Error::invalid_input("calls at once", "at least 1", calls));
-        }
+        require(calls > 0, "calls at once", "at least 1", calls)?;
         let (back, idle) = unbounded();
         for _ in 0..calls {
             let _ = back.unbounded_send(());

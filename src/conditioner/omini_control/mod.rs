@@ -13,9 +13,10 @@ use super::{
     ConditionImage, ConditionLatents, Conditioned, Conditioner, Conditioning, ConditioningKind,
     PromptTemplate, check_references,
 };
+use crate::error::require;
 use crate::image::resample::{Filter, resize};
 use crate::reference::Reference;
-use crate::{Error, Image, Result, pool};
+use crate::{Image, Result, pool};
 
 /// The largest condition, in pixels a side.
 const MAX_SIZE: u32 = 4096;
@@ -159,19 +160,17 @@ impl OminiControlBuilder {
     /// The conditioner.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] that names what is out of range: a capacity other than 1, a size that
-    /// is not of whole tokens or above 4,096 pixels, and what [`ConditionImage::validate`] refuses.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) that names what is out of range: a capacity
+    /// other than 1, a size that is not of whole tokens or above 4,096 pixels, and what
+    /// [`ConditionImage::validate`] refuses.
     pub fn build(self) -> Result<OminiControl> {
-        if self.capacity != 1 {
-            let what = format!("capacity of OminiControl({})", self.adapter);
-            let expected = "1, for the adapters read one subject and mix several";
-            return Err(Error::invalid_input(what, expected, self.capacity));
-        }
+        let what = format!("capacity of OminiControl({})", self.adapter);
+        let expected = "1, for the adapters read one subject and mix several";
+        require(self.capacity == 1, what, expected, self.capacity)?;
         let (size, pixels) = (self.size, self.pixels_per_token);
-        if !(1..=MAX_SIZE).contains(&size) || (pixels > 0 && !size.is_multiple_of(pixels)) {
-            let expected = format!("a multiple of {pixels} up to {MAX_SIZE} pixels");
-            return Err(Error::invalid_input("condition size", expected, size));
-        }
+        let fits = (1..=MAX_SIZE).contains(&size) && (pixels == 0 || size.is_multiple_of(pixels));
+        let expected = format!("a multiple of {pixels} up to {MAX_SIZE} pixels");
+        require(fits, "condition size", expected, size)?;
         let blank = Image::new(size, size, vec![0; 3 * size.pow(2) as usize])?;
         self.condition(blank).validate()?;
         Ok(OminiControl { settings: self })

@@ -7,6 +7,7 @@ use tch::Tensor;
 
 use super::offload::Placing;
 use crate::conditioner::{ConditionImage, ConditionLatents, ConditioningKind, adapter_name};
+use crate::error::require;
 use crate::generator::loading::Loader;
 use crate::models::common::noise::Noise;
 use crate::models::common::weights::Weights;
@@ -30,8 +31,7 @@ pub(super) struct EncodedCondition<'a> {
     latents: Tensor,
     positions: Vec<Position>,
     lora: &'a Lora,
-    strength: f64,
-    independent: bool,
+    image: &'a ConditionImage,
 }
 
 /// What the adapters in `files` read.
@@ -39,9 +39,8 @@ pub(super) fn kinds(files: &[PathBuf]) -> Result<Vec<ConditioningKind>> {
     let mut kinds = Vec::new();
     for adapter in files.iter().map(|file| adapter_name(file)) {
         let kind = ConditioningKind::Condition { adapter };
-        if kinds.contains(&kind) {
-            return Err(Error::invalid_input("adapters", "one of each name", format!("2: {kind}")));
-        }
+        let is_new = !kinds.contains(&kind);
+        require(is_new, "adapters", "one of each name", format!("2: {kind}"))?;
         kinds.push(kind);
     }
     Ok(kinds)
@@ -61,9 +60,9 @@ impl Adapters {
         let transformer = FluxTransformer::new(&Weights::recording(), config)?;
         let open = |file: &PathBuf| {
             let name = adapter_name(file);
-            let sites = transformer.sites();
+            let Placing { device, kind, .. } = placing;
             let lora =
-                loader.part(&name, || Lora::open(file, sites, placing.device, placing.kind))?;
+                loader.part(&name, || Lora::open(file, transformer.sites(), device, kind))?;
             Ok((name, lora))
         };
         Ok(Self(files.iter().map(open).collect::<Result<_>>()?))
@@ -75,13 +74,13 @@ impl Adapters {
 
     /// Encodes `images` for their adapter. They differ in nothing but their pictures; where there are
     /// none, neither is this. A sample takes the next values of its own `noise`.
-    pub(super) fn encode(
-        &self,
-        images: &[&ConditionImage],
+    pub(super) fn encode<'a>(
+        &'a self,
+        images: &[&'a ConditionImage],
         vae: &Vae,
         noise: &mut [Noise],
         tiling: VaeTiling,
-    ) -> Result<Option<EncodedCondition<'_>>> {
+    ) -> Result<Option<EncodedCondition<'a>>> {
         let Some(first) = images.first() else { return Ok(None) };
         let found = self.0.iter().find(|(name, _)| *name == first.adapter);
         let (_, lora) =
@@ -97,8 +96,7 @@ impl Adapters {
             positions: condition_positions(rows, columns, delta, first.position_scale),
             latents: pack(&latents),
             lora,
-            strength: first.strength,
-            independent: first.independent,
+            image: first,
         }))
     }
 }
@@ -111,8 +109,8 @@ impl<'a> EncodedCondition<'a> {
         prompt: &Prompt,
         others: i64,
     ) -> Condition<'a> {
-        let Self { latents, positions, lora, strength, independent } = self;
-        let (strength, independent) = (*strength, *independent);
+        let Self { latents, positions, lora, image } = self;
+        let &ConditionImage { strength, independent, .. } = *image;
         let reference = Reference { latents, positions, strength, independent };
         transformer.condition(&reference, lora, prompt, others)
     }

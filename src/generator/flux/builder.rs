@@ -6,11 +6,12 @@ use super::check::Checks;
 use super::checkpoint::Checkpoint;
 use super::model::{Model, Options};
 use super::{Flux, FluxPreset, Offload, adapters};
+use crate::Result;
 use crate::conditioner::ConditioningKind;
+use crate::error::require;
 use crate::generator::local::{Local, LocalConfig};
 use crate::generator::settings::{Settings, shared_setters};
 use crate::models::flux::latents::PATCH;
-use crate::{Error, Result};
 
 /// The most tokens of a prompt that T5 is given. diffusers, `FluxPipeline.check_inputs`.
 const MAX_SEQUENCE_LENGTH: usize = 512;
@@ -30,10 +31,11 @@ pub struct FluxBuilder {
     offload: Offload,
 }
 
-impl FluxBuilder {
-    pub(super) fn new(folder: &Path) -> Self {
-        Self {
-            settings: Settings::new(folder),
+impl Flux {
+    /// Settings to load the checkpoint in `folder` with.
+    pub fn builder(folder: impl AsRef<Path>) -> FluxBuilder {
+        FluxBuilder {
+            settings: Settings::new(folder.as_ref()),
             preset: None,
             size: None,
             adapters: Vec::new(),
@@ -42,7 +44,9 @@ impl FluxBuilder {
             offload: Offload::default(),
         }
     }
+}
 
+impl FluxBuilder {
     shared_setters! {
         steps: "the preset's where nothing is said.",
         guidance: "the preset's where nothing is said.",
@@ -125,16 +129,15 @@ impl FluxBuilder {
         };
         Checks::check_config(&config)?;
         let max_sequence_length = self.max_sequence_length.unwrap_or(preset.max_sequence_length());
-        if !(1..=MAX_SEQUENCE_LENGTH).contains(&max_sequence_length) {
-            let expected = format!("1 to {MAX_SEQUENCE_LENGTH} tokens");
-            return Err(Error::invalid_input("max sequence length", expected, max_sequence_length));
-        }
+        let fits = (1..=MAX_SEQUENCE_LENGTH).contains(&max_sequence_length);
+        let expected = format!("1 to {MAX_SEQUENCE_LENGTH} tokens");
+        require(fits, "max sequence length", expected, max_sequence_length)?;
 
         // 2. the networks
         let parts = adapters.len() + Model::PARTS;
         let tiling = settings.tiling;
         let options = Options { adapters, max_sequence_length, true_cfg_scale, offload, tiling };
-        let load = move |loader: &_| Model::load(checkpoint, &options, loader);
+        let load = move |loader: &_| Model::load(checkpoint, options, loader);
         Local::load(config, settings, parts, load).map(Flux)
     }
 }

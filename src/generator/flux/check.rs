@@ -1,6 +1,7 @@
 //! A request to one that FLUX can draw, before any work begins.
 
 use crate::conditioner::Conditioning;
+use crate::error::require;
 use crate::generator::local::{Job, LocalConfig};
 use crate::generator::size::{bounded, checked_size};
 use crate::models::schedule::FlowMatchConfig;
@@ -23,15 +24,12 @@ impl Checks {
         let checks = &config.family;
         checked_size(config.default_size, config.size_multiple)?;
         checks.check_guidance(config.guidance_scale)?;
-        if checks.guidance_embeds && config.guidance_scale.is_none() {
-            let expected = "a number: the checkpoint is told its guidance";
-            return Err(Error::invalid_input("guidance scale", expected, "none"));
-        }
+        let is_told = !checks.guidance_embeds || config.guidance_scale.is_some();
+        let expected = "a number: the checkpoint is told its guidance";
+        require(is_told, "guidance scale", expected, "none")?;
         let scale = checks.true_cfg_scale;
-        if !scale.is_finite() || scale < 0.0 {
-            let expected = "a finite number of at least 0";
-            return Err(Error::invalid_input("true CFG scale", expected, scale));
-        }
+        let fits = (0.0..f64::INFINITY).contains(&scale);
+        require(fits, "true CFG scale", "a finite number of at least 0", scale)?;
         checks.scheduler.start(config.steps, 1).map(drop)
     }
 
@@ -40,19 +38,16 @@ impl Checks {
         let [rows, columns] = self.patches(job.size);
         self.scheduler.start(job.steps, rows * columns)?;
         self.check_guidance(job.guidance)?;
-        if job.negative_prompt.is_some() && self.true_cfg_scale <= 1.0 {
-            let expected = "none, or a true CFG scale above 1 on the builder";
-            return Err(Error::invalid_input("negative prompt", expected, "one"));
-        }
+        let counts = job.negative_prompt.is_none() || self.true_cfg_scale > 1.0;
+        let expected = "none, or a true CFG scale above 1 on the builder";
+        require(counts, "negative prompt", expected, "one")?;
 
         // 2. references
         let Conditioning::Condition(condition) = &job.conditioning else { return Ok(()) };
-        if condition.pixels_per_token != self.pixels_per_token {
-            let (what, found) =
-                ("pixels of a token of the condition image", condition.pixels_per_token);
-            let expected = format!("{}, the generator's", self.pixels_per_token);
-            return Err(Error::invalid_input(what, expected, found));
-        }
+        let (what, found) =
+            ("pixels of a token of the condition image", condition.pixels_per_token);
+        let expected = format!("{}, the generator's", self.pixels_per_token);
+        require(found == self.pixels_per_token, what, expected, found)?;
         bounded("size of the condition image", condition.image.width(), condition.image.height())?;
         if condition.strength == 0.0 {
             job.conditioning = Conditioning::None;

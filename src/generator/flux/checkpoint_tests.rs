@@ -5,8 +5,8 @@ use super::tests::{fixture, request, schnell};
 use super::*;
 use crate::Error;
 use crate::conditioner::ConditioningKind;
-use crate::generator::Generator;
 use crate::generator::checks::*;
+use crate::generator::{GenerateRequest, Generator};
 use crate::models::common::golden::fixture as golden;
 
 #[test]
@@ -15,16 +15,16 @@ fn names_sizes_and_presets_come_from_the_checkpoint() {
     assert_eq!(flux.to_string(), "FLUX(schnell)");
     assert_eq!((flux.default_size(), flux.size_multiple()), ((256, 256), 4));
     assert_eq!(flux.accepts(), [ConditioningKind::None]);
-    assert_eq!((flux.0.config().steps, flux.0.config().guidance_scale), (4, None));
+    assert_eq!((flux.0.config.steps, flux.0.config.guidance_scale), (4, None));
     let flux = Flux::load(fixture("dev"), Device::Cpu, DType::F32).unwrap();
     assert_eq!((flux.default_size(), flux.size_multiple()), ((512, 512), 8));
-    assert_eq!((flux.0.config().steps, flux.0.config().guidance_scale), (28, Some(3.5)));
+    assert_eq!((flux.0.config.steps, flux.0.config.guidance_scale), (28, Some(3.5)));
     let flux = schnell().size(32, 24).load().unwrap();
     assert_eq!(flux.default_size(), (32, 24));
     let error = schnell().size(32, 30).load().unwrap_err().to_string();
     assert_eq!(error, "height: expected a multiple of 4, found 30");
     let flux = schnell().preset(FluxPreset::Paper).load().unwrap();
-    assert_eq!(flux.0.config().steps, 2, "what is said counts before the preset");
+    assert_eq!(flux.0.config.steps, 2, "what is said counts before the preset");
 }
 
 #[test]
@@ -38,47 +38,27 @@ fn guidance_must_fit_the_checkpoint() {
     }
     assert!(dev().preset(FluxPreset::Paper).guidance_scale(2.0).load().is_ok());
     // Off, which it is in any case.
-    let mut off = request("a bird");
-    off.guidance_scale = Some(0.0);
+    let off = GenerateRequest { guidance_scale: Some(0.0), ..request("a bird") };
     let flux = schnell().load().unwrap();
     assert_eq!(draw(&flux, off).unwrap(), draw(&flux, request("a bird")).unwrap());
 }
 
 #[test]
 fn checkpoints_that_do_not_fit_are_named() {
+    let (scheduler, transformer) = ("scheduler/scheduler_config.json", "transformer/config.json");
     let weights = "transformer/diffusion_pytorch_model-00001-of-00002.safetensors";
     let cases: Vec<(&str, Change, &str)> = vec![
         ("model_index.json", gone(), "model_index.json"),
         ("model_index.json", replace("FluxPipeline", "FluxFillPipeline"), "_class_name"),
         ("model_index.json", replace("T5EncoderModel", "UMT5EncoderModel"), "UMT5"),
         ("model_index.json", replace("FlowMatchEuler", "Euler"), "EulerDiscrete"),
-        ("scheduler/scheduler_config.json", gone(), "scheduler_config.json"),
-        (
-            "scheduler/scheduler_config.json",
-            replace("\"invert_sigmas\": false", "\"invert_sigmas\": true"),
-            "invert_sigmas",
-        ),
-        ("transformer/config.json", gone(), "transformer"),
-        (
-            "transformer/config.json",
-            replace("\"in_channels\": 12", "\"in_channels\": 16"),
-            "in_channels: expected 12",
-        ),
-        (
-            "transformer/config.json",
-            replace("\"joint_attention_dim\": 8", "\"joint_attention_dim\": 9"),
-            "joint_attention_dim: expected 8",
-        ),
-        (
-            "transformer/config.json",
-            replace("\"pooled_projection_dim\": 8", "\"pooled_projection_dim\": 9"),
-            "pooled_projection_dim: expected 8",
-        ),
-        (
-            "transformer/config.json",
-            replace("\"num_layers\": 1", "\"num_layers\": 2"),
-            "transformer_blocks.1",
-        ),
+        (scheduler, gone(), "scheduler_config.json"),
+        (scheduler, set("invert_sigmas", false, true), "invert_sigmas"),
+        (transformer, gone(), "transformer"),
+        (transformer, set("in_channels", 12, 16), "in_channels: expected 12"),
+        (transformer, set("joint_attention_dim", 8, 9), "joint_attention_dim: expected 8"),
+        (transformer, set("pooled_projection_dim", 8, 9), "pooled_projection_dim: expected 8"),
+        (transformer, set("num_layers", 1, 2), "transformer_blocks.1"),
         (weights, gone(), weights),
         (weights, overwrite("not tensors"), "header"),
         ("vae/config.json", replace("0.6", "0"), "scaling_factor"),

@@ -2,8 +2,6 @@
 //! OminiControl.
 
 mod adapters;
-#[cfg(test)]
-mod batch_tests;
 mod builder;
 mod check;
 mod checkpoint;
@@ -74,10 +72,5 @@ impl Flux {
     /// Those of [`FluxBuilder::load`].
     pub fn load(folder: impl AsRef<Path>, device: Device, dtype: DType) -> Result<Self> {
         Self::builder(folder).device(device).dtype(dtype).load()
-    }
-
-    /// Settings to load the checkpoint in `folder` with.
-    pub fn builder(folder: impl AsRef<Path>) -> FluxBuilder {
-        FluxBuilder::new(folder.as_ref())
     }
 }

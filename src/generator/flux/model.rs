@@ -33,9 +33,8 @@ pub(super) struct Model {
     transformer: Part<FluxTransformer, FluxConfig>,
     adapters: Adapters,
     vae: Vae,
-    tiling: VaeTiling,
     scheduler: FlowMatchConfig,
-    true_cfg_scale: f64,
+    options: Options,
     device: Device,
     kind: Kind,
 }
@@ -57,33 +56,21 @@ impl Model {
     pub(super) const PARTS: usize = 4;
 
     /// The networks of `checkpoint`.
-    pub(super) fn load(checkpoint: Checkpoint, options: &Options, loader: &Loader) -> Result<Self> {
+    pub(super) fn load(checkpoint: Checkpoint, options: Options, loader: &Loader) -> Result<Self> {
         let &Loader { device, kind, .. } = loader;
         let placing = Placing { device, kind, offload: options.offload };
         let adapters = Adapters::open(&options.adapters, &checkpoint.transformer, placing, loader)?;
         let text = TextEncoders::open(&checkpoint, options.max_sequence_length, placing, loader)?;
         let Checkpoint { index, scheduler, transformer, vae, .. } = checkpoint;
-        let folder = |part: &str| index.part(part);
         let transformer = loader.part("transformer", || {
-            Part::open(folder("transformer"), transformer, FluxTransformer::new, placing)
+            Part::open(index.part("transformer"), transformer, FluxTransformer::new, placing)
         })?;
         let vae = loader.part("vae", || {
-            let weights = Weights::open(&folder("vae"), device, kind)?;
+            let weights = Weights::open(&index.part("vae"), device, kind)?;
             // Only references are encoded.
             if adapters.is_empty() { Vae::decoder(vae, &weights) } else { Vae::new(vae, &weights) }
         })?;
-        let &Options { true_cfg_scale, tiling, .. } = options;
-        Ok(Self {
-            text,
-            transformer,
-            adapters,
-            vae,
-            tiling,
-            scheduler,
-            true_cfg_scale,
-            device,
-            kind,
-        })
+        Ok(Self { text, transformer, adapters, vae, scheduler, options, device, kind })
     }
 
     /// The prompts and, where there are any, the negative prompts of `jobs`, a batch each.
@@ -117,7 +104,8 @@ impl Program for Model {
         // 1. what the transformer reads at every step
         let first = &jobs[0];
         let texts = self.read(jobs)?;
-        let Self { transformer, adapters, vae, tiling, true_cfg_scale, device, kind, .. } = self;
+        let Self { transformer, adapters, vae, options, device, kind, .. } = self;
+        let &mut Options { true_cfg_scale, tiling, .. } = options;
         let transformer = transformer.get()?;
         let multiple = vae.config.scale_factor() * PATCH as u32;
         let [rows, columns] = [first.size.1, first.size.0].map(|side| i64::from(side / multiple));
@@ -140,7 +128,7 @@ impl Program for Model {
             _ => None,
         });
         let images: Vec<_> = images.collect();
-        let encoded = adapters.encode(&images, vae, &mut noise, *tiling)?;
+        let encoded = adapters.encode(&images, vae, &mut noise, tiling)?;
         let others = text_tokens + rows * columns;
         let conditions: Vec<_> = prompts
             .iter()
@@ -152,7 +140,6 @@ impl Program for Model {
         let guidance = first.guidance.unwrap_or(0.0);
         let times = |prompt| transformer.times(scheduler.timesteps(), guidance, prompt);
         let times: Vec<_> = prompts.iter().map(times).collect();
-        let scale = *true_cfg_scale;
         let predict = move |index: usize, latents: &Tensor| {
             let flow = |i: usize| {
                 let (times, prompt, condition) = (&times[i], &prompts[i], conditions.get(i));
@@ -163,9 +150,9 @@ impl Program for Model {
                 return positive;
             }
             let negative = flow(1);
-            &negative + (positive - &negative) * scale
+            &negative + (positive - &negative) * true_cfg_scale
         };
-        let (vae, tiling) = (&*vae, *tiling);
+        let vae = &*vae;
         Ok(Run {
             scheduler: Box::new(scheduler),
             latents,

@@ -6,26 +6,27 @@ use std::path::PathBuf;
 use futures::executor::block_on;
 use serde_json::Value;
 
+use super::tests::plain_and_guided;
 use super::*;
-use crate::conditioner::ConditioningKind;
-use crate::conditioner::{ConditionImage, ConditionLatents, Conditioning};
+use crate::conditioner::{ConditionImage, ConditionLatents, Conditioning, ConditioningKind};
 use crate::generator::checks::*;
 use crate::generator::{GenerateRequest, Generator};
 use crate::models::common::golden::{dtype, fixture as golden, place};
+use crate::models::common::json::read_json;
 use crate::{Error, Image};
 
 fn fixture(name: &str) -> PathBuf {
     golden("omini").join(name)
 }
 
-pub(super) fn flux(checkpoint: &str, loras: &[&str]) -> FluxBuilder {
+fn flux(checkpoint: &str, loras: &[&str]) -> FluxBuilder {
     let folder = golden("flux").join(checkpoint);
     let builder = Flux::builder(folder).device(place()).dtype(dtype()).max_sequence_length(32);
     loras.iter().fold(builder, |builder, lora| builder.omini_control(fixture(lora)))
 }
 
 /// A picture in the condition's size, as Pillow resizes it where it has another.
-pub(super) fn picture(name: &str, size: Option<(u32, u32)>) -> Image {
+fn picture(name: &str, size: Option<(u32, u32)>) -> Image {
     use crate::image::resample::{Filter, resize};
     let image = Image::open(fixture(name)).unwrap();
     let Some((width, height)) = size else { return image };
@@ -36,7 +37,7 @@ pub(super) fn picture(name: &str, size: Option<(u32, u32)>) -> Image {
 }
 
 /// The request of a recorded run.
-fn request(prompt: &str, run: &Value, flux: &Flux) -> GenerateRequest {
+fn request(prompt: &Value, run: &Value, flux: &Flux) -> GenerateRequest {
     let number = |value: &Value| u32::try_from(value.as_u64().unwrap()).unwrap();
     let size = run["size"].as_array().map(|size| (number(&size[0]), number(&size[1])));
     let name = format!("{}.png", run["picture"].as_str().unwrap());
@@ -50,26 +51,20 @@ fn request(prompt: &str, run: &Value, flux: &Flux) -> GenerateRequest {
     if run["latents"] == "mean" {
         condition.latents = ConditionLatents::Mean;
     }
-    let mut request = GenerateRequest::new(prompt);
-    request.conditioning = Conditioning::Condition(condition);
-    request.seed = run["seed"].as_u64().unwrap();
-    request.steps = Some(number(&run["num_inference_steps"]) as usize);
-    request.guidance_scale = run["guidance_scale"].as_f64();
-    (request.width, request.height) = (Some(number(&run["width"])), Some(number(&run["height"])));
-    request
+    let conditioning = Conditioning::Condition(condition);
+    GenerateRequest { conditioning, ..recorded_request(prompt, run) }
 }
 
 #[test]
 fn images_beside_a_reference_equal_the_program() {
-    let text = std::fs::read_to_string(fixture("runs.json")).unwrap();
-    let recorded: Value = serde_json::from_str(&text).unwrap();
+    let recorded: Value = read_json(&fixture("runs.json")).unwrap();
     let runs = recorded["runs"].as_array().unwrap();
     assert_eq!(runs.len(), 7);
     for run in runs {
         let (checkpoint, lora) = (run["checkpoint"].as_str(), run["lora"].as_str());
         let builder = flux(checkpoint.unwrap(), &[lora.unwrap()]);
         let flux = builder.clone().load().unwrap();
-        let request = request(recorded["prompt"].as_str().unwrap(), run, &flux);
+        let request = request(&recorded["prompt"], run, &flux);
         let found = draw(&flux, request.clone()).unwrap();
         let expected = match dtype() {
             DType::F32 => Image::open(fixture(run["image"].as_str().unwrap())).unwrap(),
@@ -78,26 +73,21 @@ fn images_beside_a_reference_equal_the_program() {
         };
         assert_near(&run.to_string(), &found, &expected, dtype());
 
-        let mut plain = request;
-        plain.conditioning = Conditioning::None;
+        let plain = GenerateRequest { conditioning: Conditioning::None, ..request };
         let (largest, _) = difference(&draw(&flux, plain).unwrap(), &expected);
         assert!(largest > 8, "{run}: without the reference {largest}");
     }
 }
 
 /// A small request with the condition that `change` makes.
-pub(super) fn conditioned(
-    flux: &Flux,
-    change: impl FnOnce(&mut ConditionImage),
-) -> GenerateRequest {
+fn conditioned(flux: &Flux, change: impl FnOnce(&mut ConditionImage)) -> GenerateRequest {
     let mut condition = ConditionImage::new("schnell_full", picture("wide_crop.png", None));
     condition.pixels_per_token = flux.size_multiple();
     condition.position_delta = (0, 8);
     change(&mut condition);
-    let mut request = GenerateRequest::new("this item in the snow");
-    request.conditioning = Conditioning::Condition(condition);
-    (request.width, request.height, request.steps) = (Some(32), Some(32), Some(2));
-    request
+    let (conditioning, side) = (Conditioning::Condition(condition), Some(32));
+    let request = GenerateRequest::new("this item in the snow");
+    GenerateRequest { conditioning, width: side, height: side, steps: Some(2), ..request }
 }
 
 #[test]
@@ -106,8 +96,7 @@ fn an_image_depends_on_everything_of_its_condition() {
     let flux = flux("schnell", &["schnell_full.safetensors", "schnell_reduced.safetensors"]);
     let flux = flux.load().unwrap();
     let request = |change: fn(&mut ConditionImage)| conditioned(&flux, change);
-    let mut plain = request(|_| {});
-    plain.conditioning = Conditioning::None;
+    let plain = GenerateRequest { conditioning: Conditioning::None, ..request(|_| {}) };
     let requests = [
         request(|_| {}),
         request(|c| c.adapter = "schnell_reduced".into()),
@@ -136,6 +125,31 @@ fn an_image_depends_on_everything_of_its_condition() {
 }
 
 #[test]
+fn a_batch_with_conditions_equals_each_alone() {
+    let flux = flux("schnell", &["schnell_full.safetensors"]).true_cfg_scale(3.0);
+    let flux = flux.batch_pixels(1 << 18).load().unwrap();
+    for (strength, independent, latents) in [
+        (1.0, false, ConditionLatents::Sample),
+        (0.4, false, ConditionLatents::Mean),
+        (1.0, true, ConditionLatents::Sample),
+        (1.7, true, ConditionLatents::Sample),
+    ] {
+        for mut requests in plain_and_guided() {
+            let pictures = ["wide.png", "high.png", "wide_crop.png"];
+            for (request, name) in requests.iter_mut().zip(pictures) {
+                let conditioned = conditioned(&flux, |condition| {
+                    condition.image = picture(name, Some((32, 24)));
+                    (condition.strength, condition.independent) = (strength, independent);
+                    condition.latents = latents;
+                });
+                request.conditioning = conditioned.conditioning;
+            }
+            assert_one_batch(&flux, &requests);
+        }
+    }
+}
+
+#[test]
 fn a_condition_goes_with_every_offload_type_and_negative_prompt() {
     let loras = ["schnell_full.safetensors"];
     let kept = flux("schnell", &loras).load().unwrap();
@@ -145,8 +159,8 @@ fn a_condition_goes_with_every_offload_type_and_negative_prompt() {
         assert_eq!(draw(&flux, conditioned(&flux, |_| {})).unwrap(), expected, "{offload:?}");
     }
     let guided = flux("schnell", &loras).true_cfg_scale(3.0).load().unwrap();
-    let mut negative = conditioned(&guided, |_| {});
-    negative.negative_prompt = Some("grey".into());
+    let negative_prompt = Some("grey".into());
+    let negative = GenerateRequest { negative_prompt, ..conditioned(&guided, |_| {}) };
     assert_ne!(draw(&guided, negative).unwrap(), expected);
     let half = flux("schnell", &loras).dtype(DType::Bf16).load().unwrap();
     let seen = draw(&half, conditioned(&half, |_| {})).unwrap();
@@ -157,10 +171,8 @@ fn a_condition_goes_with_every_offload_type_and_negative_prompt() {
 #[test]
 fn keeps_the_contract_of_every_generator() {
     let flux = flux("schnell", &["schnell_full.safetensors"]).size(32, 24).load().unwrap();
-    assert_eq!(
-        flux.accepts(),
-        [ConditioningKind::None, ConditioningKind::Condition { adapter: "schnell_full".into() }]
-    );
+    let reads = ConditioningKind::Condition { adapter: "schnell_full".into() };
+    assert_eq!(flux.accepts(), [ConditioningKind::None, reads]);
     block_on(crate::testing::conformance::generator(&flux));
 }
 
@@ -180,8 +192,7 @@ fn conditions_out_of_range_are_named_before_work_begins() {
         (|c| c.position_delta = (0, 4000), "position delta"),
     ];
     for (change, words) in cases {
-        let error = refused(&flux, conditioned(&flux, change), &|_| ());
-        assert_invalid_input(&error, words);
+        assert_refused(&flux, conditioned(&flux, change), words);
     }
 }
 
@@ -195,8 +206,6 @@ fn adapters_that_do_not_fit_are_named_before_the_weights_are_read() {
     assert!(matches!(error, Error::Io { .. }), "{error}");
     let twice = ["schnell_full.safetensors"; 2];
     let error = flux("schnell", &twice).load().unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "adapters: expected one of each name, found 2: a condition image for schnell_full"
-    );
+    let words = "expected one of each name, found 2: a condition image for schnell_full";
+    assert_eq!(error, format!("adapters: {words}"));
 }

@@ -9,6 +9,7 @@ use crate::conditioner::{Conditioning, ImageTokens};
 use crate::generator::checks::*;
 use crate::generator::{GenerateRequest, Generator};
 use crate::models::common::golden::{dtype, fixture as golden, place};
+use crate::models::common::json::read_json;
 use crate::{Error, Image};
 
 pub(super) fn fixture(name: &str) -> PathBuf {
@@ -22,27 +23,17 @@ pub(super) fn schnell() -> FluxBuilder {
 
 /// A small image: the default size takes long.
 pub(super) fn request(prompt: &str) -> GenerateRequest {
-    let mut request = GenerateRequest::new(prompt);
-    (request.width, request.height) = (Some(32), Some(32));
-    request
+    GenerateRequest { width: Some(32), height: Some(32), ..GenerateRequest::new(prompt) }
 }
 
 /// The builder and the request of a recorded run.
 fn recorded(run: &Value) -> (FluxBuilder, GenerateRequest) {
-    let (text, number) = (|field: &str| run[field].as_str(), |field: &str| run[field].as_u64());
-    let mut builder = Flux::builder(fixture(text("folder").unwrap()))
-        .max_sequence_length(number("max_sequence_length").unwrap() as usize);
+    let mut builder = Flux::builder(fixture(run["folder"].as_str().unwrap()))
+        .max_sequence_length(run["max_sequence_length"].as_u64().unwrap() as usize);
     if let Some(scale) = run["true_cfg_scale"].as_f64() {
         builder = builder.true_cfg_scale(scale);
     }
-    let mut request = GenerateRequest::new(text("prompt").unwrap());
-    request.negative_prompt = text("negative_prompt").map(str::to_owned);
-    request.seed = number("seed").unwrap();
-    request.steps = number("num_inference_steps").map(|steps| steps as usize);
-    request.width = number("width").map(|side| side as u32);
-    request.height = number("height").map(|side| side as u32);
-    request.guidance_scale = run["guidance_scale"].as_f64();
-    (builder.device(place()).dtype(dtype_of(run)), request)
+    (builder.device(place()).dtype(dtype_of(run)), recorded_request(&run["prompt"], run))
 }
 
 /// The format in which a run was recorded, or the one in which the tests run.
@@ -55,8 +46,7 @@ fn dtype_of(run: &Value) -> DType {
 }
 
 fn runs() -> Vec<(Value, Image)> {
-    let runs = std::fs::read_to_string(fixture("runs.json")).unwrap();
-    let runs: Vec<Value> = serde_json::from_str(&runs).unwrap();
+    let runs: Vec<Value> = read_json(&fixture("runs.json")).unwrap();
     let image = |run: &Value| {
         let name = format!("{}_{}.png", run["folder"], run["name"]).replace('"', "");
         Image::open(fixture(&name)).unwrap()
@@ -92,8 +82,7 @@ fn every_offload_draws_the_same() {
         let images = [Offload::None, Offload::Cpu, Offload::Disk].map(|offload| {
             let (builder, request) = recorded(&run);
             let flux = builder.offload(offload).load().unwrap();
-            let mut other = request.clone();
-            other.prompt = "another".into();
+            let other = GenerateRequest { prompt: "another".into(), ..request.clone() };
             // The second and the fourth know their prompt.
             [request.clone(), request.clone(), other, request].map(|one| draw(&flux, one).unwrap())
         });
@@ -128,18 +117,30 @@ fn the_pipeline_refuses_an_ip_adapter_and_says_what_is_accepted() {
 #[test]
 fn an_image_depends_on_its_own_request_alone() {
     let flux = schnell().load().unwrap();
-    let seeded = |seed, prompt| {
-        let mut request = request(prompt);
-        request.seed = seed;
-        request
-    };
+    let seeded = |seed, prompt| GenerateRequest { seed, ..request(prompt) };
     let requests = [seeded(1, "a bird"), seeded(2, "a bird"), seeded(1, "a house")];
-    let together = block_on(flux.generate(&requests)).unwrap();
-    for (request, image) in requests.into_iter().zip(&together).rev() {
-        assert_same(&draw(&flux, request).unwrap(), image);
-    }
+    let together = draw_together(&flux, &requests);
     assert!(together[0] != together[1] && together[0] != together[2]);
     assert_eq!(block_on(flux.generate(&[])).unwrap(), []);
+}
+
+/// Three requests of a batch, without and with a negative prompt each.
+pub(super) fn plain_and_guided() -> [[GenerateRequest; 3]; 2] {
+    let guided = three(&request(""));
+    [guided.clone().map(|one| GenerateRequest { negative_prompt: None, ..one }), guided]
+}
+
+#[test]
+fn a_batch_of_prompts_equals_each_alone() {
+    let [plain, guided] = plain_and_guided();
+    for offload in [Offload::None, Offload::Disk] {
+        let builder = schnell().offload(offload).batch_pixels(1 << 18);
+        assert_one_batch(&builder.clone().load().unwrap(), &plain);
+        assert_one_batch(&builder.true_cfg_scale(3.0).load().unwrap(), &guided);
+    }
+    // One that is told its guidance.
+    let dev = Flux::builder(fixture("dev")).max_sequence_length(16).load().unwrap();
+    assert_one_batch(&dev, &plain);
 }
 
 #[cfg(feature = "testing")]
@@ -153,43 +154,35 @@ fn keeps_the_contract_of_every_generator() {
 #[test]
 fn every_step_is_told_and_previews_come_when_asked_for() {
     let flux = schnell().load().unwrap();
-    let mut request = request("a bird");
-    (request.steps, request.width) = (Some(3), Some(160));
+    let request = GenerateRequest { steps: Some(3), width: Some(160), ..request("a bird") };
     let preview = Some((52, 10)); // 80 x 16 latents, by 3
     assert_eq!(told_steps(&flux, request), [(1, 3, None), (2, 3, preview), (3, 3, None)]);
 }
 
 #[test]
 fn dropping_the_future_stops_between_steps() {
-    let mut long = request("a bird");
-    long.steps = Some(9_000);
+    let long = GenerateRequest { steps: Some(9_000), ..request("a bird") };
     assert_stops_between_steps(&schnell().load().unwrap(), vec![long], request("a bird"));
 }
 
 #[test]
 fn values_out_of_range_are_named_before_work_begins() {
     let flux = schnell().load().unwrap();
-    let changed = |change: &dyn Fn(&mut GenerateRequest)| refused(&flux, request("a bird"), change);
+    let plain = request("a bird");
+    assert_bounded(&flux, &plain);
     let tokens = ImageTokens::new("another", 1, 40, vec![0.0; 40], vec![0.0; 40]).unwrap();
-    for (error, words) in [
-        (changed(&|request| request.width = Some(34)), "width: expected a multiple of 4, found 34"),
-        (changed(&|request| request.height = Some(0)), "height: expected 1 to"),
+    let tokens = Conditioning::Tokens(tokens);
+    let unknown = "expected no conditioning, found tokens of another";
+    for (request, words) in [
         (
-            changed(&|request| (request.width, request.height) = (Some(16_000), Some(16_000))),
-            "image size",
+            changed(plain.clone(), |r| r.width = Some(34)),
+            "width: expected a multiple of 4, found 34",
         ),
-        (changed(&|request| request.prompt = "x".repeat(10_000)), "10000 characters"),
-        (changed(&|request| request.steps = Some(0)), "steps: expected 1 to"),
-        (changed(&|request| request.guidance_scale = Some(f64::NAN)), "guidance scale"),
-        (changed(&|request| request.guidance_scale = Some(3.5)), "not told its guidance"),
-        (changed(&|request| request.negative_prompt = Some("grey".into())), "true CFG scale"),
-        (changed(&|request| request.conditioning = Conditioning::Images(vec![])), "found images"),
-        (
-            changed(&|request| request.conditioning = Conditioning::Tokens(tokens.clone())),
-            "expected no conditioning, found tokens of another",
-        ),
+        (changed(plain.clone(), |r| r.guidance_scale = Some(3.5)), "not told its guidance"),
+        (changed(plain.clone(), |r| r.negative_prompt = Some("grey".into())), "true CFG scale"),
+        (changed(plain, |r| r.conditioning = tokens), unknown),
     ] {
-        assert_invalid_input(&error, words);
+        assert_refused(&flux, request, words);
     }
     for (builder, words) in [
         (schnell().steps(0), "steps"),
@@ -199,10 +192,6 @@ fn values_out_of_range_are_named_before_work_begins() {
         (schnell().max_sequence_length(513), "max sequence length: expected 1 to 512"),
     ] {
         assert_invalid_input(&builder.load().unwrap_err(), words);
-    }
-    // Any prompt will do: none, a very long one.
-    for prompt in [String::new(), "word ".repeat(1_600)] {
-        assert!(draw(&flux, request(&prompt)).is_ok());
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::Result;
 use crate::conditioner::{Conditioning, ImageTokens, Strength};
+use crate::error::require;
 use crate::generator::local::Job;
 use crate::models::schedule::SchedulerConfig;
-use crate::{Error, Result};
 
 /// What requests are checked with.
 #[derive(Debug)]
@@ -19,9 +20,8 @@ impl Checks {
     pub(super) fn check(&self, job: &mut Job) -> Result<()> {
         // 1. steps and guidance, which is off up to 1
         self.scheduler.start(job.steps)?;
-        if let Some(guidance) = job.guidance.filter(|guidance| !guidance.is_finite()) {
-            return Err(Error::invalid_input("guidance scale", "a finite number", guidance));
-        }
+        let guidance = job.guidance.unwrap_or(0.0);
+        require(guidance.is_finite(), "guidance scale", "a finite number", guidance)?;
         job.guidance = job.guidance.filter(|&guidance| guidance > 1.0);
         if job.guidance.is_none() {
             job.negative_prompt = None;
@@ -31,14 +31,9 @@ impl Checks {
         let Conditioning::Tokens(tokens) = &mut job.conditioning else { return Ok(()) };
         // The fields are public: what `ImageTokens::new` checked may have changed since.
         let &mut ImageTokens { tokens: count, dim, .. } = tokens;
-        if dim != self.token_dim || count == 0 {
-            let expected = format!("at least 1 token of {} values", self.token_dim);
-            return Err(Error::invalid_input(
-                "image tokens",
-                expected,
-                format!("{count} of {dim}"),
-            ));
-        }
+        let expected = format!("at least 1 token of {} values", self.token_dim);
+        let fits = dim == self.token_dim && count > 0;
+        require(fits, "image tokens", expected, format!("{count} of {dim}"))?;
         let (data, negative) = (Arc::clone(&tokens.data), Arc::clone(&tokens.negative));
         ImageTokens::new(tokens.space.clone(), count, dim, data, negative)?;
         let Strength { scale, per_block, .. } = &tokens.strength;

@@ -19,30 +19,29 @@ fn names_itself_and_tells_sizes() {
 
 #[test]
 fn checkpoints_that_do_not_fit_are_named() {
+    let (scheduler, vae) =
+        ("scheduler/scheduler_config.json", "vae/diffusion_pytorch_model.fp16.safetensors");
+    let added = "projection_class_embeddings_input_dim";
     let cases: Vec<(&str, Change, &str)> = vec![
         ("model_index.json", gone(), "model_index.json"),
         ("model_index.json", replace("XLPipeline", "Pipeline"), "_class_name"),
         ("model_index.json", replace("EulerDiscrete", "Heun"), "HeunScheduler"),
-        ("scheduler/scheduler_config.json", gone(), "scheduler_config.json"),
-        ("scheduler/scheduler_config.json", replace("scaled_linear", "sigmoid"), "beta_schedule"),
+        (scheduler, gone(), "scheduler_config.json"),
+        (scheduler, replace("scaled_linear", "sigmoid"), "beta_schedule"),
         ("unet/config.json", gone(), "unet"),
         (
             "unet/config.json",
-            replace("\"cross_attention_dim\": 40", "\"cross_attention_dim\": 41"),
+            set("cross_attention_dim", 40, 41),
             "cross_attention_dim: expected 40",
         ),
         (
             "unet/config.json",
-            replace("input_dim\": 68", "input_dim\": 69"),
+            set(added, 68, 69),
             "projection_class_embeddings_input_dim: expected 68",
         ),
-        (
-            "vae/config.json",
-            replace("\"latent_channels\": 4", "\"latent_channels\": 3"),
-            "latents_mean",
-        ),
-        ("vae/diffusion_pytorch_model.fp16.safetensors", gone(), "vae"),
-        ("vae/diffusion_pytorch_model.fp16.safetensors", overwrite("not tensors"), "vae"),
+        ("vae/config.json", set("latent_channels", 4, 3), "latents_mean"),
+        (vae, gone(), "vae"),
+        (vae, overwrite("not tensors"), "vae"),
         ("text_encoder_2/config.json", gone(), "text_encoder_2"),
         ("model_index.json", replace("CLIPTextModelWithProjection", "CLIPTextModel"), "projection"),
         ("tokenizer/vocab.json", gone(), "tokenizer"),
@@ -63,10 +62,10 @@ fn checkpoints_that_do_not_fit_are_named() {
 
 #[test]
 fn loading_is_told_part_by_part() {
-    let encoders = ["text_encoder", "text_encoder_2"];
     let told = told_loading(|listener| wide().load_listener(listener).load());
-    assert_eq!(told, loading_of(&[encoders[0], encoders[1], "unet", "vae"]));
+    assert_eq!(told, loading_of(&["text_encoder", "text_encoder_2", "unet", "vae"]));
     let adapted = wide().ip_adapter(fixture("adapter.safetensors"));
     let told = told_loading(|listener| adapted.load_listener(listener).load());
-    assert_eq!(told, loading_of(&[encoders[0], encoders[1], "unet", "adapter", "vae"]));
+    let parts = ["text_encoder", "text_encoder_2", "unet", "adapter", "vae"];
+    assert_eq!(told, loading_of(&parts));
 }

@@ -1,8 +1,6 @@
 //! Prompts, with or without reference tokens, to images: SDXL from a diffusers folder, with
 //! IP-Adapter-plus.
 
-#[cfg(test)]
-mod batch_tests;
 mod check;
 mod checkpoint;
 #[cfg(test)]

@@ -2,49 +2,37 @@
 
 use futures::executor::block_on;
 use serde_json::Value;
-use tch::Kind;
 
 use super::*;
 use crate::Image;
-use crate::conditioner::{Conditioning, ImageTokens, Strength};
+use crate::conditioner::{Conditioner, Conditioning, ImageTokens, IpAdapter, Strength};
 use crate::generator::checks::*;
 use crate::generator::{GenerateRequest, Generator};
-use crate::models::clip::{VisionConfig, VisionModel};
-use crate::models::common::golden::{dtype, place};
-use crate::models::common::preprocess::{Family, Preprocessor};
-use crate::models::ip_adapter::Resampler;
+use crate::models::common::golden::{dtype, fixture as golden, place};
+use crate::models::common::json::read_json;
+use crate::reference::{Caption, Provenance, Reference, Source};
 
 pub(super) fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sdxl").join(name)
+    golden("sdxl").join(name)
 }
 
 pub(super) fn wide() -> SdxlBuilder {
     Sdxl::builder(fixture("wide")).device(place()).dtype(dtype()).steps(2)
 }
 
-/// The tokens of pictures, made with the networks alone.
-pub(super) fn tokens(space: &str, pictures: &[Image]) -> ImageTokens {
-    let _guard = tch::no_grad_guard();
-    let (folder, device) = (fixture("image_encoder"), tch::Device::Cpu);
-    let config = VisionConfig::open(&folder).unwrap();
-    let side = usize::try_from(config.sizes.image_size).unwrap();
-    let pixels = Preprocessor::of(Family::CLIP, side).forward(pictures);
-    let vision = VisionModel::open(&folder, device, Kind::Float).unwrap();
-    let resampler = Resampler::open(&fixture("adapter.safetensors"), device, Kind::Float).unwrap();
-    let read = |pixels: &tch::Tensor| {
-        let tokens = resampler.forward(&vision.forward(pixels).unwrap().penultimate);
-        let (n, each, dim) = tokens.size3().unwrap();
-        let data = Vec::<f32>::try_from(tokens.reshape([-1])).unwrap();
-        (usize::try_from(n * each).unwrap(), usize::try_from(dim).unwrap(), data)
+/// The tokens of the pictures of these `numbers`.
+fn tokens(numbers: &[usize]) -> ImageTokens {
+    let reference = |&n: &usize| Reference {
+        picture: Image::open(fixture(&format!("reference_{n}.png"))).unwrap().into(),
+        caption: Caption::concept("a bird"),
+        provenance: Provenance::new(Source::Caller(n), "test", 1.0, n),
     };
-    let (count, dim, data) = read(&pixels);
-    let (_, _, negative) = read(&pixels.zeros_like());
-    ImageTokens::new(space, count, dim, data, negative).unwrap()
-}
-
-pub(super) fn space(sdxl: &Sdxl) -> String {
-    match sdxl.accepts() {
-        [ConditioningKind::None, ConditioningKind::Tokens { space }] => space.clone(),
+    let references: Vec<_> = numbers.iter().map(reference).collect();
+    let (file, encoder) = (fixture("adapter.safetensors"), fixture("image_encoder"));
+    let adapter = IpAdapter::load(file, encoder, Device::Cpu, DType::F32).unwrap();
+    let adapter = adapter.with_capacity(numbers.len());
+    match block_on(adapter.condition("a bird", &references)).unwrap().conditioning {
+        Conditioning::Tokens(tokens) => tokens,
         other => panic!("{other:?}"),
     }
 }
@@ -68,8 +56,7 @@ fn strength(scale: &Value) -> Strength {
 
 #[test]
 fn every_image_equals_diffusers() {
-    let runs = std::fs::read_to_string(fixture("runs.json")).unwrap();
-    let runs: Vec<Value> = serde_json::from_str(&runs).unwrap();
+    let runs: Vec<Value> = read_json(&fixture("runs.json")).unwrap();
     assert!(runs.len() >= 15);
     for run in runs {
         let text = |field: &str| run[field].as_str();
@@ -99,19 +86,10 @@ fn every_image_equals_diffusers() {
         let sdxl = builder.clone().load().unwrap();
 
         // 2. the request
-        let size = |field: &str| run[field].as_u64().map(|side| u32::try_from(side).unwrap());
-        let mut request = GenerateRequest::new(text("prompt").unwrap());
-        request.negative_prompt = text("negative_prompt").map(str::to_owned);
-        request.seed = run["seed"].as_u64().unwrap();
-        (request.width, request.height) = (size("width"), size("height"));
-        request.steps = run["num_inference_steps"].as_u64().map(|steps| steps as usize);
-        request.guidance_scale = run["guidance_scale"].as_f64();
+        let mut request = recorded_request(&run["prompt"], &run);
         if let Some(references) = run["references"].as_array() {
-            let pictures: Vec<_> = references
-                .iter()
-                .map(|number| Image::open(fixture(&format!("reference_{number}.png"))).unwrap())
-                .collect();
-            let mut tokens = tokens(&space(&sdxl), &pictures);
+            let numbers = references.iter().map(|number| number.as_u64().unwrap() as usize);
+            let mut tokens = tokens(&numbers.collect::<Vec<_>>());
             tokens.strength = strength(&run["scale"]);
             request.conditioning = Conditioning::Tokens(tokens);
         }
@@ -130,23 +108,15 @@ fn every_image_equals_diffusers() {
 #[test]
 fn an_image_depends_on_its_own_request_alone() {
     let sdxl = wide().ip_adapter(fixture("adapter.safetensors")).load().unwrap();
-    let picture = Image::open(fixture("reference_0.png")).unwrap();
-    let request = |seed, prompt: &str| {
-        let mut request = GenerateRequest::new(prompt);
-        request.seed = seed;
-        request
-    };
-    let mut conditioned = request(1, "a bird");
-    conditioned.conditioning = Conditioning::Tokens(tokens(&space(&sdxl), &[picture]));
-    let mut weightless = conditioned.clone();
-    if let Conditioning::Tokens(tokens) = &mut weightless.conditioning {
-        tokens.strength.scale = 0.0;
-    }
+    let request = |seed, prompt: &str| GenerateRequest { seed, ..GenerateRequest::new(prompt) };
+    let tokens = tokens(&[0]);
+    let weightless = ImageTokens { strength: Strength::new(0.0), ..tokens.clone() };
+    let [conditioned, weightless] = [tokens, weightless].map(|tokens| GenerateRequest {
+        conditioning: Conditioning::Tokens(tokens),
+        ..request(1, "a bird")
+    });
     let requests = [request(1, "a bird"), conditioned, request(2, "a house"), weightless];
-    let together = block_on(sdxl.generate(&requests)).unwrap();
-    for (request, image) in requests.into_iter().zip(&together).rev() {
-        assert_same(&draw(&sdxl, request).unwrap(), image);
-    }
+    let together = draw_together(&sdxl, &requests);
     assert_ne!(together[0], together[1]);
     assert_ne!(together[0], together[2]);
     assert_eq!(together[0], together[3], "a scale of 0 means none");
@@ -156,13 +126,12 @@ fn an_image_depends_on_its_own_request_alone() {
 #[test]
 fn references_act_in_the_steps_they_are_asked_for() {
     let sdxl = wide().ip_adapter(fixture("adapter.safetensors")).load().unwrap();
-    let picture = Image::open(fixture("reference_1.png")).unwrap();
-    let tokens = tokens(&space(&sdxl), &[picture]);
+    let tokens = tokens(&[1]);
     let image = |start, end| {
         let mut tokens = tokens.clone();
         (tokens.strength.start, tokens.strength.end) = (start, end);
-        let mut request = GenerateRequest::new("a bird");
-        request.conditioning = Conditioning::Tokens(tokens);
+        let conditioning = Conditioning::Tokens(tokens);
+        let request = GenerateRequest { conditioning, ..GenerateRequest::new("a bird") };
         draw(&sdxl, request).unwrap()
     };
     let plain = draw(&sdxl, GenerateRequest::new("a bird")).unwrap();
@@ -171,6 +140,35 @@ fn references_act_in_the_steps_they_are_asked_for() {
     for (i, one) in images.iter().enumerate() {
         assert!(images[i + 1..].iter().all(|other| other != one), "{i}");
     }
+}
+
+#[test]
+fn a_batch_of_prompts_equals_each_alone() {
+    let (wide, three) = (wide().batch_pixels(1 << 18), three(&GenerateRequest::new("")));
+    for scheduler in [SchedulerKind::Euler, SchedulerKind::Ddim, SchedulerKind::DpmSolver] {
+        assert_one_batch(&wide.clone().scheduler(scheduler).load().unwrap(), &three);
+    }
+    let sdxl = wide.load().unwrap();
+    // Without a negative prompt, which is zeros, and without guidance.
+    let plain = three.clone().map(|one| GenerateRequest { negative_prompt: None, ..one });
+    assert_one_batch(&sdxl, &plain);
+    let off = three.map(|one| GenerateRequest { guidance_scale: Some(1.0), ..one });
+    assert_one_batch(&sdxl, &off);
+}
+
+#[test]
+fn a_batch_with_references_equals_each_alone() {
+    let sdxl = wide().batch_pixels(1 << 18).ip_adapter(fixture("adapter.safetensors"));
+    let sdxl = sdxl.load().unwrap();
+    let mut requests = three(&GenerateRequest::new(""));
+    for (i, request) in requests.iter_mut().enumerate() {
+        let mut tokens = tokens(&[i % 2]);
+        (tokens.strength.scale, tokens.strength.end) = (0.8, 0.7);
+        request.conditioning = Conditioning::Tokens(tokens);
+    }
+    assert_one_batch(&sdxl, &requests);
+    let off = requests.map(|one| GenerateRequest { guidance_scale: Some(1.0), ..one });
+    assert_one_batch(&sdxl, &off);
 }
 
 #[cfg(feature = "testing")]
@@ -183,8 +181,8 @@ fn keeps_the_contract_of_every_generator() {
 #[test]
 fn every_step_is_told_and_previews_come_when_asked_for() {
     let sdxl = wide().load().unwrap();
-    let mut request = GenerateRequest::new("a bird");
-    (request.steps, request.width) = (Some(5), Some(160));
+    let request = GenerateRequest::new("a bird");
+    let request = GenerateRequest { steps: Some(5), width: Some(160), ..request };
     let preview = Some((52, 10)); // 80 x 16 latents, by 3
     let expected = [(1, 5, None), (2, 5, preview), (3, 5, None), (4, 5, preview), (5, 5, None)];
     assert_eq!(told_steps(&sdxl, request), expected);
@@ -192,36 +190,30 @@ fn every_step_is_told_and_previews_come_when_asked_for() {
 
 #[test]
 fn dropping_the_future_stops_between_steps() {
-    let mut long = GenerateRequest::new("a bird");
-    long.steps = Some(900);
     let next = GenerateRequest::new("a bird");
+    let long = GenerateRequest { steps: Some(900), ..next.clone() };
     assert_stops_between_steps(&wide().load().unwrap(), vec![long], next);
 }
 
 #[test]
 fn values_out_of_range_are_named_before_work_begins() {
     let sdxl = wide().ip_adapter(fixture("adapter.safetensors")).load().unwrap();
-    let changed = |change: &dyn Fn(&mut GenerateRequest)| {
-        refused(&sdxl, GenerateRequest::new("a bird"), change)
-    };
-    let tokens = ImageTokens::new(space(&sdxl), 1, 40, vec![0.0; 40], vec![0.0; 40]).unwrap();
+    let plain = GenerateRequest::new("a bird");
+    assert_bounded(&sdxl, &plain);
+    let space = tokens(&[0]).space;
+    let tokens = ImageTokens::new(space, 1, 40, vec![0.0; 40], vec![0.0; 40]).unwrap();
     let with = |change: &dyn Fn(&mut ImageTokens)| {
         let mut tokens = tokens.clone();
         change(&mut tokens);
-        changed(&|request| request.conditioning = Conditioning::Tokens(tokens.clone()))
+        GenerateRequest { conditioning: Conditioning::Tokens(tokens), ..plain.clone() }
     };
-    for (error, words) in [
-        (changed(&|request| request.width = Some(33)), "width: expected a multiple of 2, found 33"),
-        (changed(&|request| request.height = Some(0)), "height: expected 1 to"),
+    let infinite = Some(f64::INFINITY);
+    for (request, words) in [
         (
-            changed(&|request| (request.width, request.height) = (Some(16_000), Some(16_000))),
-            "image size",
+            changed(plain.clone(), |r| r.width = Some(33)),
+            "width: expected a multiple of 2, found 33",
         ),
-        (changed(&|request| request.prompt = "x".repeat(10_000)), "10000 characters"),
-        (changed(&|request| request.steps = Some(0)), "steps: expected 1 to"),
-        (changed(&|request| request.guidance_scale = Some(f64::NAN)), "guidance scale"),
-        (changed(&|request| request.guidance_scale = Some(f64::INFINITY)), "guidance scale"),
-        (changed(&|request| request.conditioning = Conditioning::Images(vec![])), "found images"),
+        (changed(plain.clone(), |r| r.guidance_scale = infinite), "guidance scale"),
         (with(&|tokens| tokens.space = "another".into()), "found tokens of another"),
         (with(&|tokens| tokens.dim = 39), "1 token of 40 values"),
         (with(&|tokens| tokens.tokens = 0), "0 of 40"),
@@ -230,20 +222,13 @@ fn values_out_of_range_are_named_before_work_begins() {
         (with(&|tokens| tokens.strength.scale = f64::NAN), "conditioning scale"),
         (with(&|tokens| tokens.strength.end = 2.0), "start and end"),
     ] {
-        assert_invalid_input(&error, words);
-    }
-    // Any prompt will do: none, a very long one.
-    for prompt in [String::new(), "word ".repeat(1_600)] {
-        assert!(draw(&sdxl, GenerateRequest::new(prompt)).is_ok());
+        assert_refused(&sdxl, request, words);
     }
 }
 
 #[test]
 fn two_at_once_do_not_disturb_each_other() {
     let load = |device| wide().device(device).load().unwrap();
-    assert_undisturbed(load, |seed| {
-        let mut request = GenerateRequest::new("a bird");
-        (request.seed, request.steps) = (seed, Some(6));
-        request
-    });
+    let request = GenerateRequest { steps: Some(6), ..GenerateRequest::new("a bird") };
+    assert_undisturbed(load, |seed| GenerateRequest { seed, ..request.clone() });
 }

@@ -83,11 +83,19 @@ pub(crate) fn picture(path: &Path, name: &str) -> Image {
 
 /// A folder with the files of `folder`, to change.
 pub(crate) fn copy(folder: &Path) -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let from = entry.unwrap().path();
-        std::fs::copy(&from, copy.path().join(from.file_name().unwrap())).unwrap();
+    fn fill(to: &Path, from: &Path) {
+        for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+            let to = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                std::fs::create_dir(&to).unwrap();
+                fill(&to, &entry.path());
+            } else {
+                std::fs::copy(entry.path(), to).unwrap();
+            }
+        }
     }
+    let copy = tempfile::tempdir().unwrap();
+    fill(copy.path(), folder);
     copy
 }
 

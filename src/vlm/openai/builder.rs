@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::request::Dialect;
 use super::{ENDPOINT, OpenAiVlm, Shared};
+use crate::error::require;
 use crate::net::config::{Api, ClientConfig};
 use crate::net::pictures::Pictures;
 use crate::{Error, Result};
@@ -46,10 +47,11 @@ pub struct OpenAiVlmBuilder {
     send_temperature: bool,
 }
 
-impl OpenAiVlmBuilder {
-    pub(super) fn new(model: String) -> Self {
-        Self {
-            model,
+impl OpenAiVlm {
+    /// Settings for the model called `model`, such as `gpt-4o-2024-08-06`.
+    pub fn builder(model: impl Into<String>) -> OpenAiVlmBuilder {
+        OpenAiVlmBuilder {
+            model: model.into(),
             client: ClientConfig::default(),
             fields: Vec::new(),
             max_image_side: 1024,
@@ -58,7 +60,9 @@ impl OpenAiVlmBuilder {
             send_temperature: true,
         }
     }
+}
 
+impl OpenAiVlmBuilder {
     /// The URL of the service, without `/chat/completions`. By default the environment variable
     /// `OPENAI_BASE_URL`, or OpenAI itself if that is not set.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
@@ -154,7 +158,10 @@ impl OpenAiVlmBuilder {
     /// or header that HTTP cannot carry, a field that is no JSON, or a number out of its range;
     /// [`Error::Unavailable`] when the machine has no certificates to check `https` with.
     pub fn build(self) -> Result<OpenAiVlm> {
-        self.check_numbers()?;
+        let (model, quality) = (&self.model, self.jpeg_quality);
+        require(!model.trim().is_empty(), "model", "a name", format!("{model:?}"))?;
+        require(self.max_image_side > 0, "longest image side", "at least 1 pixel", 0)?;
+        require((1..=100).contains(&quality), "JPEG quality", "1 to 100", quality)?;
         Ok(OpenAiVlm(Arc::new(Shared {
             client: self.client.build(&API, &self.model)?,
             pictures: Pictures::new(self.max_image_side, self.jpeg_quality),
@@ -165,19 +172,6 @@ impl OpenAiVlmBuilder {
                 send_temperature: self.send_temperature,
             },
         })))
-    }
-
-    fn check_numbers(&self) -> Result<()> {
-        if self.model.trim().is_empty() {
-            return Err(Error::invalid_input("model", "a name", format!("{:?}", self.model)));
-        }
-        if self.max_image_side == 0 {
-            return Err(Error::invalid_input("longest image side", "at least 1 pixel", 0));
-        }
-        if !(1..=100).contains(&self.jpeg_quality) {
-            return Err(Error::invalid_input("JPEG quality", "1 to 100", self.jpeg_quality));
-        }
-        Ok(())
     }
 
     fn fields(&self) -> Result<Map<String, Value>> {

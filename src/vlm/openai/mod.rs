@@ -75,11 +75,6 @@ impl OpenAiVlm {
     pub fn new(model: impl Into<String>) -> Result<Self> {
         Self::builder(model).build()
     }
-
-    /// Settings for the model called `model`, such as `gpt-4o-2024-08-06`.
-    pub fn builder(model: impl Into<String>) -> OpenAiVlmBuilder {
-        OpenAiVlmBuilder::new(model.into())
-    }
 }
 
 impl fmt::Display for OpenAiVlm {

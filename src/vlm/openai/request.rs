@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::Result;
+use crate::error::require;
 use crate::net::pictures::Pictures;
 use crate::vlm::{ChatRequest, Message, Role};
-use crate::{Error, Result};
 
 /// How a service wants its requests.
 #[derive(Debug)]
@@ -19,17 +20,10 @@ pub(super) struct Dialect {
 
 /// Refuses a conversation that no service could answer, before anything is sent.
 pub(super) fn check(request: &ChatRequest) -> Result<()> {
-    if request.messages.is_empty() {
-        return Err(Error::invalid_input("messages of a conversation", "at least 1", 0));
-    }
-    if !(request.temperature.is_finite() && request.temperature >= 0.0) {
-        let found = request.temperature;
-        return Err(Error::invalid_input("temperature", "a number of at least 0", found));
-    }
-    if request.max_tokens == Some(0) {
-        return Err(Error::invalid_input("longest reply in tokens", "at least 1", 0));
-    }
-    Ok(())
+    require(!request.messages.is_empty(), "messages of a conversation", "at least 1", 0)?;
+    let fits = (0.0..f64::INFINITY).contains(&request.temperature);
+    require(fits, "temperature", "a number of at least 0", request.temperature)?;
+    require(request.max_tokens != Some(0), "longest reply in tokens", "at least 1", 0)
 }
 
 /// The body of the request. Encodes pictures, so it may take a while.

@@ -92,49 +92,20 @@ pub(crate) fn text(reply: &str) -> Option<String> {
 /// Whether the model declines to answer (appendix D): "I'm unable to respond", "I can't help with
 /// that". A listed concept that merely holds such a word is no refusal.
 pub(crate) fn is_refusal(reply: &str) -> bool {
-    const BEGINNINGS: [&str; 16] = [
-        "sorry",
-        "i'm sorry",
-        "i am sorry",
-        "i apologize",
-        "i apologise",
-        "unfortunately",
-        "i'm unable",
-        "i am unable",
-        "unable to",
-        "i can't",
-        "i cannot",
-        "i can not",
-        "i'm not able",
-        "i am not able",
-        "i won't",
-        "as an ai",
-    ];
+    const BEGINNINGS: &str = "sorry|i'm sorry|i am sorry|i apologize|i apologise|unfortunately|\
+        i'm unable|i am unable|unable to|i can't|i cannot|i can not|i'm not able|i am not able|\
+        i won't|as an ai";
     const INABILITIES: [&str; 6] =
         ["unable to ", "can't ", "cannot ", "can not ", "not able to ", "couldn't "];
-    const TASKS: [&str; 14] = [
-        "respond",
-        "identify",
-        "determine",
-        "answer",
-        "provide",
-        "assist",
-        "help",
-        "see",
-        "view",
-        "process",
-        "comply",
-        "analyze",
-        "analyse",
-        "tell",
-    ];
+    const TASKS: &str = "respond|identify|determine|answer|provide|assist|help|see|view|process|\
+        comply|analyze|analyse|tell";
     let reply = without_thoughts(reply).to_lowercase().replace(['\u{2019}', '\u{2bc}'], "'");
     let reply = reply.trim_start_matches(|c: char| !c.is_alphanumeric());
-    BEGINNINGS.iter().any(|beginning| reply.starts_with(beginning))
+    BEGINNINGS.split('|').any(|beginning| reply.starts_with(beginning))
         || INABILITIES.iter().any(|inability| {
             reply.match_indices(inability).any(|(at, _)| {
                 let rest = &reply[at + inability.len()..];
-                TASKS.iter().any(|task| rest.starts_with(task))
+                TASKS.split('|').any(|task| rest.starts_with(task))
             })
         })
 }
@@ -185,20 +156,10 @@ fn unquoted(text: &str) -> &str {
 
 /// Whether an item is blank or says that nothing is missing.
 fn says_nothing(item: &str) -> bool {
+    const NOTHING: &str = "none|n/a|nothing|no|yes|nothing is missing|no missing concepts|\
+        there are no missing concepts|no differences";
     let plain = item.trim_end_matches(['.', '!']).to_lowercase();
-    !item.chars().any(char::is_alphanumeric)
-        || matches!(
-            plain.as_str(),
-            "none"
-                | "n/a"
-                | "nothing"
-                | "no"
-                | "yes"
-                | "nothing is missing"
-                | "no missing concepts"
-                | "there are no missing concepts"
-                | "no differences"
-        )
+    !item.chars().any(char::is_alphanumeric) || NOTHING.split('|').any(|nothing| plain == nothing)
 }
 
 #[cfg(test)]
