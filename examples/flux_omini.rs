@@ -115,13 +115,13 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     (request.steps, request.guidance_scale) = (options.steps, options.guidance);
     if let Some((lora, image)) = lora.zip(reference) {
         let mut conditioner = OminiControl::builder(lora)
-            .with_pixels_per_token(flux.size_multiple())
-            .with_condition_size(options.condition_size)
+            .pixels_per_token(flux.size_multiple())
+            .condition_size(options.condition_size)
             .with_strength(options.strength)
-            .with_latents(options.condition_latents)
+            .latents(options.condition_latents)
             .with_template(PromptTemplate::Plain);
         if let Some((rows, columns)) = options.position_delta {
-            conditioner = conditioner.with_position_delta(rows, columns);
+            conditioner = conditioner.position_delta(rows, columns);
         }
         let conditioner = conditioner.build()?;
         request.conditioning = drawing::conditioning(&conditioner, &picture.prompt, vec![image])?;

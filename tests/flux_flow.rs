@@ -40,9 +40,9 @@ fn flux() -> Arc<Flux> {
 /// A condition beside the image.
 fn omini() -> OminiControlBuilder {
     OminiControl::builder(ADAPTER)
-        .with_pixels_per_token(flux().size_multiple())
-        .with_condition_size(SIDE)
-        .with_position_delta(0, 8)
+        .pixels_per_token(flux().size_multiple())
+        .condition_size(SIDE)
+        .position_delta(0, 8)
 }
 
 /// Pictures that are not square, with edges.
@@ -221,7 +221,7 @@ fn the_callers_image_takes_the_only_place() {
 
 #[test]
 fn a_condition_on_the_place_of_the_image_is_a_warning_in_the_trace() {
-    let conditioner = omini().with_position_delta(0, 3).with_template(PromptTemplate::ThisItem);
+    let conditioner = omini().position_delta(0, 3).template(PromptTemplate::ThisItem);
     let builder = parts()
         .conditioner(conditioner.build().unwrap())
         .critic(FakeCritic::new().missing(["a quetzal"]));
@@ -240,7 +240,7 @@ fn a_condition_on_the_place_of_the_image_is_a_warning_in_the_trace() {
 #[test]
 fn an_error_keeps_the_trace_and_the_draft() {
     // Tokens of FLUX.1's own size, which this checkpoint does not have.
-    let conditioner = OminiControl::builder(ADAPTER).with_condition_size(SIDE).build().unwrap();
+    let conditioner = OminiControl::builder(ADAPTER).condition_size(SIDE).build().unwrap();
     let critic = FakeCritic::new().missing(["a quetzal"]);
     let pipeline = parts().conditioner(conditioner).critic(critic).build().unwrap();
     let error = block_on(pipeline.run(request("a bird"))).unwrap_err();
@@ -294,7 +294,7 @@ fn parts_that_do_not_fit_are_named_with_what_each_takes() {
     let other = refused(parts().generator(FakeGenerator::new()));
     assert!(other.contains("expected no conditioning or images"), "{other}");
     // More than one reference is refused with the reason, before there is a pipeline.
-    let error = omini().with_capacity(2).build().unwrap_err().to_string();
+    let error = omini().capacity(2).build().unwrap_err().to_string();
     assert!(error.contains("read one subject and mix several"), "{error}");
     assert_eq!(omini().build().unwrap().capacity(), 1);
 }

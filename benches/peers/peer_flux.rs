@@ -26,11 +26,11 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
         .max_sequence_length(given.number("--max-sequence-length")?)
         .load()?;
     let adapter = OminiControl::builder(given.get("--lora")?)
-        .with_condition_size(given.number("--condition-size")?)
-        .with_position_delta(0, given.number("--position-delta")?)
-        .with_pixels_per_token(flux.size_multiple())
-        .with_fit(ConditionFit::Stretch)
-        .with_latents(ConditionLatents::Mean)
+        .condition_size(given.number("--condition-size")?)
+        .position_delta(0, given.number("--position-delta")?)
+        .pixels_per_token(flux.size_multiple())
+        .fit(ConditionFit::Stretch)
+        .latents(ConditionLatents::Mean)
         .build()?;
     measure(&given, loaded(start, device), &flux, &adapter)
 }

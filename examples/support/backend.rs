@@ -102,19 +102,19 @@ impl Backend {
     ) -> Result<Parts, Box<dyn Error>> {
         let lora = place(needed("--lora", &self.lora)?)?;
         let mut conditioner = OminiControl::builder(&lora)
-            .with_condition_size(self.condition_size)
+            .condition_size(self.condition_size)
             .with_strength(self.scale.unwrap_or(1.0))
             .with_capacity(self.capacity)
             .with_template(template);
         if let Some((rows, columns)) = self.position_delta {
-            conditioner = conditioner.with_position_delta(rows, columns);
+            conditioner = conditioner.position_delta(rows, columns);
         }
         let generator = Flux::builder(place(&self.model)?)
             .device(device)
             .dtype(dtype)
             .omini_control(&lora)
             .load()?;
-        let conditioner = conditioner.with_pixels_per_token(generator.size_multiple()).build()?;
+        let conditioner = conditioner.pixels_per_token(generator.size_multiple()).build()?;
         Ok((Arc::new(generator), Arc::new(conditioner)))
     }
 }

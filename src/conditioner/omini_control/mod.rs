@@ -93,66 +93,66 @@ pub struct OminiControlBuilder {
 
 impl OminiControlBuilder {
     /// References per image. Only 1 is possible: [`build`](Self::build) refuses other values.
-    pub const fn with_capacity(mut self, references: usize) -> Self {
+    pub const fn capacity(mut self, references: usize) -> Self {
         self.capacity = references;
         self
     }
 
     /// Width and height of the condition in pixels, a multiple of the token's side, up to 4,096;
     /// 512 by default. The number of tokens grows with the square: 1,024 for 512 pixels.
-    pub const fn with_condition_size(mut self, pixels: u32) -> Self {
+    pub const fn condition_size(mut self, pixels: u32) -> Self {
         self.size = pixels;
         self
     }
 
     /// The side of one token in pixels, for checkpoints with another VAE than FLUX.1's; 16 by
     /// default.
-    pub const fn with_pixels_per_token(mut self, pixels: u32) -> Self {
+    pub const fn pixels_per_token(mut self, pixels: u32) -> Self {
         self.pixels_per_token = pixels;
         self
     }
 
     /// How a picture that is not square becomes the condition; [`ConditionFit`] names the default.
-    pub const fn with_fit(mut self, fit: ConditionFit) -> Self {
+    pub const fn fit(mut self, fit: ConditionFit) -> Self {
         self.fit = fit;
         self
     }
 
     /// The offset of the condition's position ids, in tokens; see
     /// [`ConditionImage::position_delta`].
-    pub const fn with_position_delta(mut self, rows: i32, columns: i32) -> Self {
+    pub const fn position_delta(mut self, rows: i32, columns: i32) -> Self {
         self.position_delta = Some((rows, columns));
         self
     }
 
     /// The factor of the condition's position ids; see [`ConditionImage::position_scale`].
-    pub const fn with_position_scale(mut self, scale: f64) -> Self {
+    pub const fn position_scale(mut self, scale: f64) -> Self {
         self.position_scale = scale;
         self
     }
 
     /// How strongly condition and image attend to each other: 0 means not at all, 1 as trained; see
     /// [`ConditionImage::strength`].
-    pub const fn with_strength(mut self, strength: f64) -> Self {
+    pub const fn strength(mut self, strength: f64) -> Self {
         self.strength = strength;
         self
     }
 
     /// Which latents the VAE makes of the picture; a sample by default.
-    pub const fn with_latents(mut self, latents: ConditionLatents) -> Self {
+    pub const fn latents(mut self, latents: ConditionLatents) -> Self {
         self.latents = latents;
         self
     }
 
     /// For an adapter that was trained with `independent_condition`: the condition attends only to
     /// itself, and is computed once for all steps. Other adapters give wrong images with it.
-    pub const fn with_independent_condition(mut self) -> Self {
+    pub const fn independent_condition(mut self) -> Self {
         self.independent = true;
         self
     }
 
     /// Another way to put the caption into the prompt.
-    pub const fn with_template(mut self, template: PromptTemplate) -> Self {
+    pub const fn template(mut self, template: PromptTemplate) -> Self {
         self.template = template;
         self
     }
@@ -192,7 +192,7 @@ impl OminiControlBuilder {
     }
 
     /// `image` as a square of the condition's size.
-    fn fit(&self, image: &Image) -> Result<Image> {
+    fn fitted(&self, image: &Image) -> Result<Image> {
         let (width, height) = (image.width() as usize, image.height() as usize);
         let side = self.size as usize;
         let resized = |pixels: &[u8], from| {
@@ -227,7 +227,7 @@ impl Conditioner for OminiControl {
     async fn condition(&self, prompt: &str, references: &[Reference]) -> Result<Conditioned> {
         check_references(self, references)?;
         let (image, part) = (references[0].image().await?, self.clone());
-        let fit = move || part.settings.fit(&image);
+        let fit = move || part.settings.fitted(&image);
         let condition = self.settings.condition(pool::run("resampling a reference", fit).await?);
         Ok(Conditioned {
             prompt: self.settings.template.apply(prompt, &references[..1], &[]),

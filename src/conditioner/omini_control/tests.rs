@@ -30,7 +30,7 @@ fn known_adapters_stand_where_they_were_trained() {
         ("subject_1024_beta", 512, (0, -32)),
         ("mine", 256, (0, -16)),
     ] {
-        let built = OminiControl::builder(adapter).with_condition_size(size).build().unwrap();
+        let built = OminiControl::builder(adapter).condition_size(size).build().unwrap();
         let (prompt, condition) = condition(&built, image.clone());
         assert_eq!(condition.position_delta, delta, "{adapter}");
         assert_eq!((condition.image.width(), condition.image.height()), (size, size));
@@ -44,7 +44,7 @@ fn pictures_are_cut_and_resized_as_pillow_does_it() {
     for name in ["wide", "high"] {
         let image = Image::open(fixture(&format!("omini/{name}.png"))).unwrap();
         for (fit, way) in [(ConditionFit::Crop, "crop"), (ConditionFit::Stretch, "stretch")] {
-            let built = OminiControl::builder("subject").with_condition_size(32).with_fit(fit);
+            let built = OminiControl::builder("subject").condition_size(32).fit(fit);
             let (_, condition) = condition(&built.build().unwrap(), image.clone());
             let expected = Image::open(fixture(&format!("omini/{name}_{way}.png"))).unwrap();
             assert_eq!(condition.image, expected, "{name}, {way}");
@@ -55,22 +55,22 @@ fn pictures_are_cut_and_resized_as_pillow_does_it() {
 #[test]
 fn settings_out_of_range_are_named() {
     let builder = || OminiControl::builder("subject_512");
-    let small = builder().with_condition_size(24).with_pixels_per_token(8).build().unwrap();
+    let small = builder().condition_size(24).pixels_per_token(8).build().unwrap();
     let (_, condition) = condition(&small, Image::open(fixture("omini/wide.png")).unwrap());
     assert_eq!((condition.image.width(), condition.pixels_per_token), (24, 8));
     let words = "capacity of OminiControl(subject_512): expected 1, for the adapters read one \
                  subject and mix several, found 2";
     for (builder, words) in [
-        (builder().with_capacity(2), words),
-        (builder().with_capacity(0), "found 0"),
-        (builder().with_condition_size(500), "condition size: expected a multiple of 16"),
-        (builder().with_condition_size(0), "condition size"),
-        (builder().with_pixels_per_token(0), "pixels of a token"),
-        (builder().with_pixels_per_token(24), "condition size"),
-        (builder().with_condition_size(8192), "condition size"),
-        (builder().with_strength(-1.0), "strength of the condition"),
-        (builder().with_position_scale(f64::NAN), "position scale"),
-        (builder().with_position_delta(0, 100_000), "position delta"),
+        (builder().capacity(2), words),
+        (builder().capacity(0), "found 0"),
+        (builder().condition_size(500), "condition size: expected a multiple of 16"),
+        (builder().condition_size(0), "condition size"),
+        (builder().pixels_per_token(0), "pixels of a token"),
+        (builder().pixels_per_token(24), "condition size"),
+        (builder().condition_size(8192), "condition size"),
+        (builder().strength(-1.0), "strength of the condition"),
+        (builder().position_scale(f64::NAN), "position scale"),
+        (builder().position_delta(0, 100_000), "position delta"),
     ] {
         let error = builder.build().unwrap_err().to_string();
         assert!(error.contains(words), "{words}: {error}");
@@ -80,7 +80,7 @@ fn settings_out_of_range_are_named() {
 #[test]
 fn the_item_may_be_named() {
     let image = Image::open(fixture("omini/wide.png")).unwrap();
-    let built = OminiControl::builder("subject_512").with_template(PromptTemplate::ThisItem);
+    let built = OminiControl::builder("subject_512").template(PromptTemplate::ThisItem);
     let (prompt, _) = condition(&built.build().unwrap(), image);
     assert_eq!(prompt, "This item is a quetzal. a zoo");
 }
