@@ -1,6 +1,5 @@
 //! [`FlatIndex`] against exhaustive search, and bad input.
 
-use std::num::NonZero;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -91,7 +90,7 @@ fn keeps_the_contract_on_one_thread_and_on_many() {
         let vectors = vectors(count, dim);
         block_on(vector_index(&index_of(&vectors), &vectors, 1.0));
         block_on(vector_index(
-            &index_of(&vectors).with_threads(NonZero::<usize>::MIN),
+            &index_of(&vectors).with_threads(std::num::NonZero::<usize>::MIN),
             &vectors,
             1.0,
         ));
