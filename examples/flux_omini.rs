@@ -117,9 +117,9 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         let mut conditioner = OminiControl::builder(lora)
             .pixels_per_token(flux.size_multiple())
             .condition_size(options.condition_size)
-            .with_strength(options.strength)
+            .strength(options.strength)
             .latents(options.condition_latents)
-            .with_template(PromptTemplate::Plain);
+            .template(PromptTemplate::Plain);
         if let Some((rows, columns)) = options.position_delta {
             conditioner = conditioner.position_delta(rows, columns);
         }

@@ -103,9 +103,9 @@ impl Backend {
         let lora = place(needed("--lora", &self.lora)?)?;
         let mut conditioner = OminiControl::builder(&lora)
             .condition_size(self.condition_size)
-            .with_strength(self.scale.unwrap_or(1.0))
-            .with_capacity(self.capacity)
-            .with_template(template);
+            .strength(self.scale.unwrap_or(1.0))
+            .capacity(self.capacity)
+            .template(template);
         if let Some((rows, columns)) = self.position_delta {
             conditioner = conditioner.position_delta(rows, columns);
         }
