@@ -46,7 +46,7 @@ pub(crate) type Hits = Vec<Vec<Neighbor>>;
 ///
 /// # Contract
 /// - One list per query, of at most `limit` neighbors, sorted by falling score, then by rising id.
-/// - A query of another dimension gives [`Error::InvalidInput`](crate::Error::InvalidInput).
+/// - A query of another dimension gives [`Error::InvalidInput`].
 /// - If `limit` is 0 or the index is empty, the lists are empty. A `limit` above
 ///   [`count`](Self::count) gives all vectors that the index can find.
 /// - The same call gives the same lists.

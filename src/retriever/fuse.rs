@@ -20,7 +20,7 @@ const RRF_K: f32 = 60.0;
 /// their sources or their pictures are equal; nothing is decoded to find out. Equal scores stay in
 /// the order of the retrievers.
 ///
-/// [`Provenance::found_by`](super::Provenance::found_by) says which retrievers found a reference,
+/// [`Provenance::found_by`](crate::reference::Provenance::found_by) says which retrievers found a reference,
 /// with which scores and ranks.
 #[derive(Clone, Debug)]
 pub struct Fuse {

@@ -87,7 +87,7 @@ impl Gallery {
     /// # Errors
     /// [`Error::Incompatible`] when the collection, or the gallery in `folder`, is of something else;
     /// those of [`create`](Self::create), [`open`](Self::open) and
-    /// [`GalleryWriter::add`](super::GalleryWriter::add), and of every call of a server.
+    /// [`GalleryWriter::add`](crate::gallery::GalleryWriter::add), and of every call of a server.
     pub async fn from_milvus(
         folder: impl AsRef<Path> + Send,
         index: &MilvusIndex,

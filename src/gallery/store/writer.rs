@@ -15,7 +15,7 @@ use crate::{Error, Result};
 
 const LOCK: &str = "writer.lock";
 
-/// A gallery, open for writing; see [`Gallery::writer`](super::Gallery::writer).
+/// A gallery, open for writing; see [`Gallery::writer`](crate::gallery::Gallery::writer).
 ///
 /// Each call is atomic: if it fails, nothing is changed. When it returns, the change is on the
 /// disk. A call blocks until then, so make it on a thread that may block.

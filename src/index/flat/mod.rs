@@ -44,7 +44,7 @@ impl FlatIndex {
     /// An empty index of vectors of `dim` values in f32.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when `dim` is 0.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) when `dim` is 0.
     pub fn new(dim: usize) -> Result<Self> {
         Self::with_precision(dim, Precision::F32)
     }
@@ -52,7 +52,7 @@ impl FlatIndex {
     /// An empty index of vectors of `dim` values.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when `dim` is 0.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) when `dim` is 0.
     pub fn with_precision(dim: usize, precision: Precision) -> Result<Self> {
         at_least_one("dimension", dim)?;
         Ok(Self { dim, rows: Arc::new(Rows::new(precision)), threads: None })
@@ -79,7 +79,7 @@ impl FlatIndex {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when `dim` is 0, when `memory` is not a whole number of vectors, or
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) when `dim` is 0, when `memory` is not a whole number of vectors, or
     /// when it is not aligned to the size of a value.
     pub fn over(dim: usize, precision: Precision, memory: SharedRows) -> Result<Self> {
         at_least_one("dimension", dim)?;
@@ -106,7 +106,7 @@ impl FlatIndex {
     /// Adds a vector; its id is the number of vectors before it.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when the embedding is of another dimension, or the memory is shared.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) when the embedding is of another dimension, or the memory is shared.
     pub fn add(&mut self, embedding: &Embedding) -> Result<u64> {
         check_dim(self, std::slice::from_ref(embedding))?;
         let id = self.len() as u64;

@@ -89,7 +89,7 @@ forward_part!(Reranker {
 /// a [`Reranker`].
 ///
 /// The score of a reference is then the re-ranker's. The score before is in
-/// [`Provenance::found_by`](super::Provenance::found_by); for a threshold on it, put a
+/// [`Provenance::found_by`](crate::reference::Provenance::found_by); for a threshold on it, put a
 /// [`Threshold`](super::Threshold) around the inner retriever.
 ///
 /// It never returns more than its candidates. Give it more candidates than the pipeline uses, if
