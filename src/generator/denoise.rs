@@ -167,10 +167,14 @@ mod tests {
         let sum = run(steps, &progress, &Cancel::default(), predict, no_preview).unwrap();
         assert!((sum.double_value(&[0]) - steps as f64).abs() < 0.01);
         for (i, &(number, at)) in told.lock().unwrap().iter().enumerate() {
-            // A busy machine may have been slow when the work was measured.
+            // A busy machine may have been slow when the work was measured. A CPU works while it is
+            // called, so that there is nothing to wait for.
             let least = work.takes * number as u32 / 4;
             assert_eq!(number, i + 1);
-            assert!(at >= least, "step {number} told after {at:?}, which it takes {least:?} to do");
+            assert!(
+                !device().is_cuda() || at >= least,
+                "step {number} told after {at:?}, which it takes {least:?} to do"
+            );
         }
         assert_eq!(told.lock().unwrap().len(), steps);
     }

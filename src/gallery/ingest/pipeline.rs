@@ -125,10 +125,12 @@ impl Ingest {
     /// each thread finishes its current image. Acknowledged images stay.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) when the batch or the number of threads is 0;
-    /// [`Error::Incompatible`](crate::Error::Incompatible) when the embedder is not the gallery's, or an item's embedding has
-    /// another dimension; [`Error::Unavailable`](crate::Error::Unavailable) when the gallery has another writer; those of the
-    /// embedder where it fails on every image of a batch; [`Error::Io`](crate::Error::Io) when the disk is full.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) when the batch or the number of threads
+    /// is 0; [`Error::Incompatible`](crate::Error::Incompatible) when the embedder is not the
+    /// gallery's, or an item's embedding has another dimension;
+    /// [`Error::Unavailable`](crate::Error::Unavailable) when the gallery has another writer; those
+    /// of the embedder where it fails on every image of a batch;
+    /// [`Error::Io`](crate::Error::Io) when the disk is full.
     /// Acknowledged images stay in any case.
     pub async fn run<I>(
         &self,
