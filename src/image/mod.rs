@@ -27,8 +27,8 @@ impl Image {
         let pixels = pixels.into();
         let size = format!("{width}x{height}");
         require(width > 0 && height > 0, "image size", "sides of at least 1 pixel", &size)?;
-        let (what, found) = (format!("pixels of a {size} image"), pixels.len() as u64);
-        let expected = u64::from(width) * u64::from(height) * 3;
+        let (what, found) = (format!("pixels of a {size} image"), pixels.len() as u128);
+        let expected = u128::from(width) * u128::from(height) * 3;
         let (fits, expected) = (found == expected, format!("{expected} bytes"));
         require(fits, what, expected, format!("{found} bytes"))?;
         Ok(Self { width, height, pixels })
@@ -199,6 +199,8 @@ mod tests {
         let error = Image::new(2, 2, vec![0; 11]).unwrap_err();
         assert_eq!(error.to_string(), "pixels of a 2x2 image: expected 12 bytes, found 11 bytes");
         assert!(Image::new(0, 2, vec![]).is_err());
+        // Three times the product is 17,879 beyond what 64 bits hold.
+        assert!(Image::new(3_309_942_865, 1_857_710_221, vec![0; 17_879]).is_err());
     }
 
     #[cfg(feature = "image")]

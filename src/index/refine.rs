@@ -5,6 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::embedder::Embedding;
+use crate::forward::check_count;
 use crate::index::{FlatIndex, Hits, IdSet, Neighbor, VectorIndex};
 use crate::{Error, Result, pool};
 
@@ -46,6 +47,7 @@ impl<I: VectorIndex> Refine<I> {
     }
 
     async fn refine(&self, queries: &[Embedding], limit: usize, candidates: Hits) -> Result<Hits> {
+        check_count(&self.index, "lists", queries.len(), candidates.len())?;
         let (vectors, queries) = (self.vectors.clone(), queries.to_vec());
         let each = move |(query, candidates): (&[Embedding], Vec<Neighbor>)| {
             let ids: IdSet = candidates.iter().map(|candidate| candidate.id).collect();

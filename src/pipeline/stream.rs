@@ -71,6 +71,10 @@ impl RagPipeline {
     /// Works through many requests, at most `concurrency` (at least 1) of them at a time, so that
     /// the generator stays busy while a VLM replies about other images. Results come in the order
     /// in which they finish, each with the index of its request.
+    ///
+    /// While the stream is not polled, its requests stand still, and what they hold stays held: a
+    /// slot of [`Limit`](crate::vlm::Limit), or the question that a re-ranker is asking. So do not
+    /// wait for another request to the same parts between two results; poll both side by side.
     pub fn run_many<R>(
         &self,
         requests: impl IntoIterator<Item = R, IntoIter: Send>,

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use futures::future::{BoxFuture, FutureExt};
-use futures::lock::Mutex;
 
 use crate::Result;
 use crate::image::Image;
@@ -36,7 +35,7 @@ use crate::pool;
 #[derive(Clone)]
 pub struct Picture {
     origin: Origin,
-    memory: Arc<Memory>,
+    memory: Arc<OnceLock<Image>>,
     skips_unreadable: bool,
 }
 
@@ -51,13 +50,6 @@ enum Origin {
 }
 
 type Load = dyn Fn() -> BoxFuture<'static, Result<Image>> + Send + Sync;
-
-/// What was loaded, and whose turn it is to load it.
-#[derive(Default)]
-struct Memory {
-    image: OnceLock<Image>,
-    turn: Mutex<()>,
-}
 
 impl Picture {
     /// The picture file at `path`, read as [`Image::open`] does.
@@ -94,7 +86,9 @@ impl Picture {
         self.skips_unreadable
     }
 
-    /// The pixels. They are decoded on a thread of the crate and kept; an error is not kept.
+    /// The pixels. Files and bytes are decoded on a thread of the crate, and what
+    /// [`lazy`](Self::lazy) was given runs where this is polled. The pixels are kept, an error is
+    /// not. Nobody waits for a clone that is being loaded: two at the same time are loaded twice.
     ///
     /// # Errors
     /// Those of [`Image::open`](crate::Image::open) and [`Image::decode`](crate::Image::decode), or
@@ -102,10 +96,6 @@ impl Picture {
     pub async fn load(&self) -> Result<Image> {
         if let Some(image) = self.loaded() {
             return Ok(image.clone());
-        }
-        let _turn = self.memory.turn.lock().await;
-        if let Some(image) = self.loaded() {
-            return Ok(image.clone()); // Another clone was faster.
         }
         let image = match &self.origin {
             Origin::Decoded(image) => image.clone(),
@@ -121,14 +111,14 @@ impl Picture {
             }
             Origin::Lazy(_, load) => load().await?,
         };
-        Ok(self.memory.image.get_or_init(|| image).clone())
+        Ok(self.memory.get_or_init(|| image).clone())
     }
 
     /// The pixels, if they are decoded already.
     pub fn loaded(&self) -> Option<&Image> {
         match &self.origin {
             Origin::Decoded(image) => Some(image),
-            _ => self.memory.image.get(),
+            _ => self.memory.get(),
         }
     }
 
@@ -207,6 +197,18 @@ mod tests {
         assert_eq!((picture.loaded(), loads.load(Ordering::Relaxed)), (Some(&dot()), 2));
         assert!(picture.forgetful().loaded().is_none());
         assert_eq!(picture, Picture::from(dot()));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_clone_that_nobody_polls() {
+        let slow = Arc::new(AtomicUsize::new(0));
+        let picture = Picture::lazy("dot", move || {
+            let first = slow.fetch_add(1, Ordering::Relaxed) == 0;
+            async move { if first { std::future::pending().await } else { Ok(dot()) } }
+        });
+        let mut parked = Box::pin(picture.load());
+        assert!(parked.as_mut().now_or_never().is_none());
+        assert_eq!(block_on(picture.clone().load()).unwrap(), dot());
     }
 
     #[cfg(feature = "image")]

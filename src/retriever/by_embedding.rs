@@ -111,8 +111,9 @@ impl<E: Embedder, I: VectorIndex> EmbeddingRetriever<E, I> {
 #[deny(clippy::missing_trait_methods)]
 impl<E: Embedder, I: VectorIndex> Retriever for EmbeddingRetriever<E, I> {
     async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
-        let queries = self.embedder.embed_texts(&request.texts()).await?;
+        let queries = request.embeddings(&self.embedder).await?;
         let found = self.index.search(&queries, request.limit).await?;
+        check_count(&self.index, "lists", queries.len(), found.len())?;
         let name = self.to_string();
         let list = |(caption, neighbors): (&Caption, Vec<Neighbor>)| {
             let each = neighbors.into_iter().enumerate();

@@ -13,6 +13,7 @@ use std::fmt::{Debug, Display};
 use async_trait::async_trait;
 
 use crate::Result;
+use crate::embedder::{Embedder, Embedding};
 use crate::forward::{check_count, forward_part};
 use crate::reference::{Caption, Reference};
 use crate::vlm::ExchangeLog;
@@ -87,9 +88,12 @@ impl RetrieveRequest {
         self
     }
 
-    /// The texts of the captions.
-    pub(crate) fn texts(&self) -> Vec<&str> {
-        self.captions.iter().map(|caption| caption.text.as_str()).collect()
+    /// The embedding of each caption.
+    pub(crate) async fn embeddings(&self, embedder: &impl Embedder) -> Result<Vec<Embedding>> {
+        let texts: Vec<_> = self.captions.iter().map(|caption| caption.text.as_str()).collect();
+        let embeddings = embedder.embed_texts(&texts).await?;
+        check_count(embedder, "embeddings", texts.len(), embeddings.len())?;
+        Ok(embeddings)
     }
 }
 
@@ -107,4 +111,40 @@ pub(crate) fn one_list_each(
 ) -> Result<Vec<Vec<Reference>>> {
     check_count(retriever, "lists for as many captions", captions.len(), found.len())?;
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Image;
+
+    /// Gives one embedding too many.
+    #[derive(Debug)]
+    struct OneMore;
+
+    impl Display for OneMore {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("OneMore")
+        }
+    }
+
+    #[async_trait]
+    impl Embedder for OneMore {
+        fn dim(&self) -> usize {
+            1
+        }
+        async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
+            (0..=texts.len()).map(|_| Embedding::new([1.0])).collect()
+        }
+        async fn embed_images(&self, _: &[Image]) -> Result<Vec<Embedding>> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[test]
+    fn an_embedding_too_many_is_no_caption_moved() {
+        let request = RetrieveRequest::new([Caption::concept("a"), Caption::concept("b")], 1);
+        let error = futures::executor::block_on(request.embeddings(&OneMore)).unwrap_err();
+        assert_eq!(error.to_string(), "OneMore failed: expected 2 embeddings, found 3");
+    }
 }

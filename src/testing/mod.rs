@@ -43,8 +43,9 @@ named!(FakeCritic FakeEmbedder FakeGenerator FakeVlm);
 
 /// An image of one colour.
 pub fn solid(width: u32, height: u32, rgb: [u8; 3]) -> crate::Image {
-    let pixels = rgb.repeat((width * height) as usize);
-    crate::Image::new(width.max(1), height.max(1), pixels).unwrap_or_else(|error| panic!("{error}"))
+    let (width, height) = (width.max(1), height.max(1));
+    crate::Image::new(width, height, rgb.repeat(width as usize * height as usize))
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A colour that depends on `key` alone.

@@ -424,12 +424,13 @@ mod on_gpu {
                 let expected = block_on(here.search_among(queries, 10, &some)).unwrap();
                 assert_alike(&found, &expected, 1e-4);
             }
-            if there.lists().is_some() {
+            if factory.contains("IVF") {
                 there.set_nprobe(16).unwrap();
-                let back = there.to_cpu().unwrap();
-                assert_eq!(back.lists().map(|lists| lists.nprobe), Some(16));
-                let found = block_on(there.search(queries, 10)).unwrap();
-                assert_alike(&found, &block_on(back.search(queries, 10)).unwrap(), 1e-4);
+                let (back, mut wide) = (there.to_cpu().unwrap(), here.clone());
+                wide.set_nprobe(16).unwrap();
+                let expected = block_on(wide.search(queries, 10)).unwrap();
+                assert_alike(&block_on(back.search(queries, 10)).unwrap(), &expected, 1e-6);
+                assert_alike(&block_on(there.search(queries, 10)).unwrap(), &expected, 1e-4);
             }
             let text = message(there.add(&vectors[..1]));
             assert!(text.ends_with(&format!("found Faiss({factory}), on GPU 0")), "{text}");

@@ -6,6 +6,7 @@ use lru::LruCache;
 
 use super::{REMEMBERED, WORK};
 use crate::embedder::Embedding;
+use crate::forward::check_count;
 use crate::gallery::Gallery;
 use crate::gallery::store::snapshot::Snapshot;
 use crate::index::{Hits, IdSet, Neighbor, VectorIndex};
@@ -108,6 +109,7 @@ impl Approximate {
         limit: usize,
         proposed: Hits,
     ) -> Result<Hits> {
+        check_count(&self.index, "lists", queries.len(), proposed.len())?;
         let lacking = self.lacking(ids);
         let exact = snapshot.vectors.index()?;
         let decide = |(query, proposed): (&[Embedding], Vec<Neighbor>)| {

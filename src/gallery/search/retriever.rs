@@ -125,7 +125,7 @@ async fn read(record: Arc<ImageRecord>, fetch: Option<Arc<dyn Fetch>>) -> Result
 #[deny(clippy::missing_trait_methods)]
 impl<E: Embedder> Retriever for GalleryRetriever<E> {
     async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
-        let queries = self.embedder.embed_texts(&request.texts()).await?;
+        let queries = request.embeddings(&self.embedder).await?;
         let options = SearchOptions { limit: request.limit, ..self.options.clone() };
         let found = self.gallery.search(&queries, &options).await?;
         let list = |(caption, found): (&Caption, Vec<Found>)| {

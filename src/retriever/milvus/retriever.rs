@@ -92,7 +92,7 @@ impl<E: Embedder> MilvusRetriever<E> {
 #[deny(clippy::missing_trait_methods)]
 impl<E: Embedder> Retriever for MilvusRetriever<E> {
     async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
-        let queries = self.embedder.embed_texts(&request.texts()).await?;
+        let queries = request.embeddings(&self.embedder).await?;
         let found = self.index.search_filtered(&queries, request.limit, &self.filter).await?;
         let mut ids: Vec<u64> = found.iter().flatten().map(|neighbor| neighbor.id).collect();
         ids.sort_unstable();
