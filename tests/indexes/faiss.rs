@@ -10,14 +10,11 @@ use imagerag::embedder::Embedding;
 use imagerag::index::{FaissIndex, FlatIndex, IdSet, Neighbor, VectorIndex};
 use imagerag::{Error, Result};
 
-/// `count` vectors of 32 values in clusters, from a small linear congruential generator.
+use crate::random::values;
+
+/// `count` vectors of 32 values in clusters.
 fn vectors(count: usize) -> Vec<Embedding> {
-    let mut state = 7u64;
-    let mut next = || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-    };
+    let mut next = values();
     let centres: Vec<[f32; 32]> = (0..20).map(|_| std::array::from_fn(|_| next())).collect();
     (0..count)
         .map(|n| centres[n % centres.len()].map(|value| value + 0.5 * next()))

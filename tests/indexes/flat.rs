@@ -5,22 +5,10 @@ use std::sync::Arc;
 
 use futures::executor::block_on;
 use half::f16;
-
 use imagerag::embedder::Embedding;
 use imagerag::index::{FlatIndex, IdSet, Precision, SharedRows, VectorIndex};
 
-/// `count` vectors of `dim` values from a small linear congruential generator.
-fn vectors(count: usize, dim: usize) -> Vec<Embedding> {
-    let mut state = 7u64;
-    let mut next = || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..count)
-        .map(|_| Embedding::new((0..dim).map(|_| next()).collect::<Vec<_>>()).unwrap())
-        .collect()
-}
+use crate::random::vectors;
 
 fn index_of(vectors: &[Embedding]) -> FlatIndex {
     let mut index = FlatIndex::new(vectors[0].dim()).unwrap();

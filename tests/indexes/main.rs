@@ -4,3 +4,5 @@
 #[cfg(feature = "faiss")]
 mod faiss;
 mod flat;
+#[path = "../support/random.rs"]
+mod random;

@@ -4,6 +4,8 @@ mod faults;
 mod filters;
 #[cfg(feature = "gallery")]
 mod galleries;
+#[path = "../support/random.rs"]
+mod random;
 mod server;
 
 use futures::executor::{block_on, block_on_stream};
@@ -16,20 +18,8 @@ use imagerag::retriever::{
 use imagerag::testing::{FakeEmbedder, conformance, solid};
 use imagerag::{Embedder, Error, Retriever};
 
+use random::vectors;
 use server::{Collection, milvus};
-
-/// `count` vectors of `dim` values from a small linear congruential generator.
-fn vectors(count: usize, dim: usize) -> Vec<Embedding> {
-    let mut state = 7u64;
-    let mut next = || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..count)
-        .map(|_| Embedding::new((0..dim).map(|_| next()).collect::<Vec<_>>()).unwrap())
-        .collect()
-}
 
 /// The vectors under the ids 0, 1, …, of images that are known by them.
 fn numbered(vectors: &[Embedding]) -> Vec<(MilvusImage, Embedding)> {
