@@ -1,7 +1,6 @@
 //! The request to a VLM, a conversation with pictures, and the reply.
 
-use std::ops::Add;
-
+use crate::Usage;
 use crate::image::Image;
 
 /// A conversation, to which the model replies with the next message.
@@ -85,26 +84,5 @@ impl ChatReply {
     /// A reply of `text`.
     pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
-    }
-}
-
-/// Tokens that were read and written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Usage {
-    /// Tokens of the request, pictures included.
-    pub prompt_tokens: u64,
-    /// Tokens of the reply.
-    pub completion_tokens: u64,
-}
-
-impl Add for Usage {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
-            completion_tokens: self.completion_tokens.saturating_add(other.completion_tokens),
-        }
     }
 }

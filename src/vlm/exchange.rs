@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::Result;
-use crate::vlm::{ChatReply, ChatRequest, Message, Role, Usage, Vlm};
+use crate::vlm::{ChatReply, ChatRequest, Message, Role, Vlm};
+use crate::{Result, Usage};
 
 /// One question to a model and its answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +74,7 @@ impl ExchangeLog {
             reply: reply.as_ref().ok().map(|reply| reply.text.clone()),
             problem: match &reply {
                 Ok(reply) => reply.refusal.clone(),
-                Err(error) => Some(error.to_string()),
+                Err(error) => Some(error.chain().to_string()),
             },
             usage: reply.as_ref().ok().and_then(|reply| reply.usage),
             elapsed: asked.elapsed(),
