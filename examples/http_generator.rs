@@ -1,0 +1,142 @@
+//! A generator of one's own over HTTP, errors included, in under 60 lines.
+//!
+//! ```text
+//! cargo run --example http_generator
+//! ```
+//!
+//! starts a small service on this machine, because it is given no address of another, and prints
+//!
+//! ```text
+//! sketch drew 64x64 pixels: 1 image (the service drew a quetzal at dawn, in daylight)
+//! sketch declines the request: no weapons
+//! sketch could not be reached: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111)
+//! ```
+//!
+//! A part on reqwest or tokio must be polled inside tokio's runtime, as `#[tokio::main]` does:
+//! under `futures::executor::block_on` it panics, because it finds no runtime. All else in imagerag
+//! runs under any executor.
+
+#[path = "support/stub.rs"]
+mod stub;
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use clap::Parser;
+use futures::future::try_join_all;
+use imagerag::conditioner::{Conditioning, ConditioningKind};
+use imagerag::generator::{Drawn, GenerateRequest};
+use imagerag::{Error, Generator, GeneratorExt, Image, Result, Usage, async_trait};
+use serde_json::{Value, json};
+
+/// A service that draws: `POST url` with a prompt and pictures, which replies with a picture.
+#[derive(Debug)]
+struct Sketch {
+    client: reqwest::Client,
+    url: String,
+}
+
+impl fmt::Display for Sketch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sketch") // Traces and errors call the part by this name.
+    }
+}
+
+#[async_trait]
+impl Generator for Sketch {
+    fn accepts(&self) -> &[ConditioningKind] {
+        &[ConditioningKind::None, ConditioningKind::Images]
+    }
+
+    async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
+        for request in requests {
+            request.validate()?; // What is out of range is refused before any work begins.
+            request.validate_conditioning(self.accepts())?;
+        }
+        try_join_all(requests.iter().map(|request| self.draw(request))).await
+    }
+}
+
+/// The longest that one image may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
+impl Sketch {
+    async fn draw(&self, request: &GenerateRequest) -> Result<Drawn> {
+        let pictures = match &request.conditioning {
+            Conditioning::Images(images) => images.iter().map(Image::encode_png).collect(),
+            _ => Ok(Vec::new()),
+        };
+        let pictures = pictures?.iter().map(|png| BASE64_STANDARD.encode(png)).collect::<Vec<_>>();
+        let body = json!({ "prompt": request.prompt, "seed": request.seed, "images": pictures });
+        let failed = |error: reqwest::Error| match error.is_timeout() {
+            true => Error::timeout(self, LIMIT),
+            false => Error::connection(self, error.without_url()),
+        };
+        let sent = self.client.post(&self.url).timeout(LIMIT).json(&body).send();
+        let reply = sent.await.map_err(failed)?;
+        let status = reply.status();
+        let text = reply.text().await.map_err(failed)?;
+        match status.as_u16() {
+            200 => {}
+            403 => return Err(Error::refused(self, text)), // This service's way to decline.
+            other => return Err(Error::service(self, other, text)),
+        }
+        let reply: Value = serde_json::from_str(&text).unwrap_or_default();
+        let png = reply["image"].as_str().and_then(|png| BASE64_STANDARD.decode(png).ok());
+        let image = png.and_then(|png| Image::decode(&png).ok());
+        let image = image.ok_or_else(|| Error::invalid_reply(self, "a picture", &text))?;
+        let drawn = Drawn::from(image).with_usage(Usage::images(1));
+        Ok(match reply["note"].as_str() {
+            Some(note) => drawn.with_note(note),
+            None => drawn,
+        })
+    }
+}
+
+/// Draws with a generator of one's own.
+#[derive(Parser)]
+struct Options {
+    /// Address of the service; without one, a small one is started on this machine.
+    #[arg(long)]
+    url: Option<String>,
+    /// What to draw.
+    #[arg(long, default_value = "a quetzal at dawn")]
+    prompt: String,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let options = Options::parse();
+    let url = options.url.map_or_else(|| stub::serve(|_, body| answer(body)), Ok)?;
+    let sketch = Sketch { client: reqwest::Client::new(), url };
+    let drawn = sketch.generate_one(&GenerateRequest::new(options.prompt)).await?;
+    let (width, height) = (drawn.image.width(), drawn.image.height());
+    let (usage, note) = (drawn.usage.unwrap_or_default(), drawn.note.unwrap_or_default());
+    println!("{sketch} drew {width}x{height} pixels: {usage} ({note})");
+
+    // What goes wrong is an error that says what can be done about it.
+    let nobody = Sketch { client: reqwest::Client::new(), url: "http://127.0.0.1:9".into() };
+    for (sketch, prompt) in [(&sketch, "a weapon"), (&nobody, "a quetzal")] {
+        if let Err(error) = sketch.generate_one(&GenerateRequest::new(prompt)).await {
+            println!("{}", error.chain());
+        }
+    }
+    Ok(())
+}
+
+/// The service on this machine: one colour, which depends on the length of the prompt.
+fn answer(body: &Value) -> (u16, Value) {
+    let prompt = body["prompt"].as_str().unwrap_or_default();
+    if prompt.contains("weapon") {
+        return (403, "no weapons".into());
+    }
+    let pixels = [prompt.len() as u8, 140, 70].repeat(64 * 64);
+    match Image::new(64, 64, pixels).and_then(|image| image.encode_png()) {
+        Ok(png) => {
+            let note = format!("the service drew {prompt}, in daylight");
+            (200, json!({ "image": BASE64_STANDARD.encode(png), "note": note }))
+        }
+        Err(error) => (500, error.to_string().into()),
+    }
+}

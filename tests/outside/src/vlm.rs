@@ -1,0 +1,30 @@
+//! A vision-language model: conversations to yes, no, or a refusal.
+
+use imagerag::vlm::{ChatReply, ChatRequest};
+use imagerag::{Error, Result, Usage, Vlm, async_trait};
+
+use crate::mean;
+
+/// Says whether the last picture is rather red.
+#[derive(Clone, Copy, Debug)]
+pub struct Oracle;
+
+#[async_trait]
+impl Vlm for Oracle {
+    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply> {
+        let Some(last) = request.messages.last() else {
+            return Err(Error::invalid_input("messages", "at least 1", 0));
+        };
+        let mut reply = ChatReply::default();
+        match request.messages.iter().rev().flat_map(|message| message.images.last()).next() {
+            Some(picture) => {
+                let [r, g, b] = mean(picture);
+                reply.text = if r > g && r > b { "yes" } else { "no" }.into();
+            }
+            None => reply.refusal = Some("there is nothing to see".into()),
+        }
+        reply.model = Some("oracle-1".into());
+        reply.usage = Some(Usage::tokens(last.text.split(' ').count() as u64, 1));
+        Ok(reply)
+    }
+}
