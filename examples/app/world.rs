@@ -32,8 +32,8 @@ pub(crate) fn prompts() -> Vec<String> {
 pub(crate) fn pictures() -> Result<Vec<Result<Item, Rejected>>> {
     let picture = |id: usize| {
         let (n, k) = (id / PICTURES, id % PICTURES);
-        // The best picture of each tenth species is overexposed, so that a second round is needed.
-        let saturation = if n % 10 == 3 && k == 0 { 0.5 } else { 1.0 };
+        // The best picture of each tenth species is overexposed: it takes a second round.
+        let saturation = if n % 10 == 2 && k == 0 { 0.5 } else { 1.0 };
         let colour = Colour { hue: hue(n), saturation, value: 1.0 - 0.15 * k as f32 };
         let metadata = Metadata {
             license: Some("CC0-1.0".into()),

@@ -57,7 +57,7 @@ pub use preset::FluxPreset;
 ///
 /// let flux = Flux::load("FLUX.1-schnell", Device::Cuda(0), DType::Bf16)?;
 /// let images = flux.generate(&[GenerateRequest::new("a cassowary in the snow")]).await?;
-/// images[0].save("cassowary.png")
+/// images[0].image.save("cassowary.png")
 /// # }
 /// ```
 #[derive(Debug)]

@@ -43,7 +43,7 @@ const DEFAULTS: (usize, f64) = (50, 5.0);
 ///
 /// let sdxl = Sdxl::load("stable-diffusion-xl-base-1.0", Device::Cuda(0), DType::F16)?;
 /// let images = sdxl.generate(&[GenerateRequest::new("a cassowary in the snow")]).await?;
-/// images[0].save("cassowary.png")
+/// images[0].image.save("cassowary.png")
 /// # }
 /// ```
 #[derive(Debug)]

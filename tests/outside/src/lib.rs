@@ -19,6 +19,9 @@ pub use reranker::Lightest;
 pub use retriever::Shelf;
 pub use vlm::Oracle;
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use imagerag::Image;
 
 /// A picture of one colour.
@@ -40,6 +43,20 @@ pub(crate) fn mean(image: &Image) -> [f32; 3] {
 /// A byte that depends on `text` alone.
 pub(crate) fn hash(text: &str) -> u8 {
     text.bytes().fold(7, |hash: u8, byte| hash.wrapping_mul(31).wrapping_add(byte))
+}
+
+/// Lets others go on, as a part does that waits for a service.
+pub(crate) async fn pause() {
+    let mut has_waited = false;
+    poll_fn(|context| {
+        if has_waited {
+            return Poll::Ready(());
+        }
+        has_waited = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Calls a part by its name.

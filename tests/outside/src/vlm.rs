@@ -3,7 +3,7 @@
 use imagerag::vlm::{ChatReply, ChatRequest};
 use imagerag::{Error, Result, Usage, Vlm, async_trait};
 
-use crate::mean;
+use crate::{mean, pause};
 
 /// Says whether the last picture is rather red.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,7 @@ impl Vlm for Oracle {
         let Some(last) = request.messages.last() else {
             return Err(Error::invalid_input("messages", "at least 1", 0));
         };
+        pause().await;
         let mut reply = ChatReply::default();
         match request.messages.iter().rev().flat_map(|message| message.images.last()).next() {
             Some(picture) => {

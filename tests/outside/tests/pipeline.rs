@@ -59,6 +59,7 @@ fn a_cancelled_stream_keeps_what_was_done() {
     });
     let error = stream.cancel().unwrap_err();
     assert!(error.is_cancelled());
+    assert_eq!(error.stage, Stage::Critique);
     assert_eq!(error.best, Some(drawn));
     assert_eq!(error.trace.stages[0].stage, Stage::Draft);
     assert_eq!((error.trace.seed, error.trace.error.as_deref()), (7, Some("cancelled")));
