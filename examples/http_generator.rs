@@ -77,12 +77,13 @@ impl Sketch {
         let reply = sent.await.map_err(failed)?;
         let status = reply.status();
         let text = reply.text().await.map_err(failed)?;
+        let reply: Value = serde_json::from_str(&text).unwrap_or_default();
+        let words = reply["error"].as_str().unwrap_or(&text);
         match status.as_u16() {
             200 => {}
-            403 => return Err(Error::refused(self, text)), // This service's way to decline.
-            other => return Err(Error::service(self, other, text)),
+            403 => return Err(Error::refused(self, words)), // This service's way to decline.
+            other => return Err(Error::service(self, other, words)),
         }
-        let reply: Value = serde_json::from_str(&text).unwrap_or_default();
         let png = reply["image"].as_str().and_then(|png| BASE64_STANDARD.decode(png).ok());
         let image = png.and_then(|png| Image::decode(&png).ok());
         let image = image.ok_or_else(|| Error::invalid_reply(self, "a picture", &text))?;
@@ -129,7 +130,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn answer(body: &Value) -> (u16, Value) {
     let prompt = body["prompt"].as_str().unwrap_or_default();
     if prompt.contains("weapon") {
-        return (403, "no weapons".into());
+        return (403, json!({ "error": "no weapons" }));
     }
     let pixels = [prompt.len() as u8, 140, 70].repeat(64 * 64);
     match Image::new(64, 64, pixels).and_then(|image| image.encode_png()) {
@@ -137,6 +138,6 @@ fn answer(body: &Value) -> (u16, Value) {
             let note = format!("the service drew {prompt}, in daylight");
             (200, json!({ "image": BASE64_STANDARD.encode(png), "note": note }))
         }
-        Err(error) => (500, error.to_string().into()),
+        Err(error) => (500, json!({ "error": error.to_string() })),
     }
 }

@@ -40,10 +40,14 @@ impl Service {
         let reply = sent.await.map_err(failed)?;
         let status = reply.status();
         let text = reply.text().await.map_err(failed)?;
+        let reply: Result<Value> =
+            serde_json::from_str(&text).map_err(|_| self.invalid("JSON", &text));
+        let words = reply.as_ref().ok().and_then(|reply| reply["error"].as_str());
+        let words = words.unwrap_or(&text);
         match status.as_u16() {
-            200 => serde_json::from_str(&text).map_err(|_| self.invalid("JSON", &text)),
-            403 => Err(Error::refused(self.name, text)),
-            other => Err(Error::service(self.name, other, text)),
+            200 => reply,
+            403 => Err(Error::refused(self.name, words)),
+            other => Err(Error::service(self.name, other, words)),
         }
     }
 
@@ -114,10 +118,9 @@ pub(crate) struct HttpEmbedder {
 impl HttpEmbedder {
     /// Asks the service once, for the dimension of its space.
     pub(crate) async fn connect(address: &str) -> Result<Self> {
-        let service = Service::new("atlas", address, "embed");
-        let probe = Self { service, dim: 0 }.embed(json!({ "texts": ["a bird"] })).await?;
-        let dim = probe.first().map_or(0, Embedding::dim);
-        Ok(Self { service: Service::new("atlas", address, "embed"), dim })
+        let asked = Self { service: Service::new("atlas", address, "embed"), dim: 0 };
+        let probe = asked.embed(json!({ "texts": ["a bird"] })).await?;
+        Ok(Self { dim: probe.first().map_or(0, Embedding::dim), ..asked })
     }
 
     async fn embed(&self, body: Value) -> Result<Embedded> {

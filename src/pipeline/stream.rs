@@ -155,6 +155,10 @@ impl Stream for RagStream {
     type Item = Event;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        // What has happened is told before the work goes on: whoever cancels then pays for no more.
+        if let Poll::Ready(Some(event)) = self.events.poll_next_unpin(context) {
+            return Poll::Ready(Some(event));
+        }
         if let Some(Poll::Ready(result)) = self.run.as_mut().map(|run| run.poll_unpin(context)) {
             self.result = Some(result);
             self.run = None;
