@@ -30,6 +30,9 @@ use imagerag::generator::{Drawn, GenerateRequest};
 use imagerag::{Error, Generator, GeneratorExt, Image, Result, Usage, async_trait};
 use serde_json::{Value, json};
 
+/// The longest that one image may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
 /// A service that draws: `POST url` with a prompt and pictures, which replies with a picture.
 #[derive(Debug)]
 struct Sketch {
@@ -58,28 +61,24 @@ impl Generator for Sketch {
     }
 }
 
-/// The longest that one image may take.
-const LIMIT: Duration = Duration::from_secs(120);
-
 impl Sketch {
     async fn draw(&self, request: &GenerateRequest) -> Result<Drawn> {
-        let pictures = match &request.conditioning {
-            Conditioning::Images(images) => images.iter().map(Image::encode_png).collect(),
-            _ => Ok(Vec::new()),
-        };
-        let pictures = pictures?.iter().map(|png| BASE64_STANDARD.encode(png)).collect::<Vec<_>>();
-        let body = json!({ "prompt": request.prompt, "seed": request.seed, "images": pictures });
+        let mut body = json!({ "prompt": request.prompt, "seed": request.seed, "images": [] });
+        if let Conditioning::Images(images) = &request.conditioning {
+            let encode = |image: &Image| Ok(BASE64_STANDARD.encode(image.encode_png()?));
+            body["images"] = images.iter().map(encode).collect::<Result<_>>()?;
+        }
         let failed = |error: reqwest::Error| match error.is_timeout() {
             true => Error::timeout(self, LIMIT),
             false => Error::connection(self, error.without_url()),
         };
         let sent = self.client.post(&self.url).timeout(LIMIT).json(&body).send();
         let reply = sent.await.map_err(failed)?;
-        let status = reply.status();
+        let status = reply.status().as_u16();
         let text = reply.text().await.map_err(failed)?;
         let reply: Value = serde_json::from_str(&text).unwrap_or_default();
         let words = reply["error"].as_str().unwrap_or(&text);
-        match status.as_u16() {
+        match status {
             200 => {}
             403 => return Err(Error::refused(self, words)), // This service's way to decline.
             other => return Err(Error::service(self, other, words)),
@@ -87,11 +86,9 @@ impl Sketch {
         let png = reply["image"].as_str().and_then(|png| BASE64_STANDARD.decode(png).ok());
         let image = png.and_then(|png| Image::decode(&png).ok());
         let image = image.ok_or_else(|| Error::invalid_reply(self, "a picture", &text))?;
-        let drawn = Drawn::from(image).with_usage(Usage::images(1));
-        Ok(match reply["note"].as_str() {
-            Some(note) => drawn.with_note(note),
-            None => drawn,
-        })
+        let mut drawn = Drawn::from(image).with_usage(Usage::images(1));
+        drawn.note = reply["note"].as_str().map(Into::into);
+        Ok(drawn)
     }
 }
 
