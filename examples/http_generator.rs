@@ -30,9 +30,6 @@ use imagerag::generator::{Drawn, GenerateRequest};
 use imagerag::{Error, Generator, GeneratorExt, Image, Result, Usage, async_trait};
 use serde_json::{Value, json};
 
-/// The longest that one image may take.
-const LIMIT: Duration = Duration::from_secs(120);
-
 /// A service that draws: `POST url` with a prompt and pictures, which replies with a picture.
 #[derive(Debug)]
 struct Sketch {
@@ -62,28 +59,29 @@ impl Generator for Sketch {
 }
 
 impl Sketch {
+    const LIMIT: Duration = Duration::from_secs(120); // For one image.
+
     async fn draw(&self, request: &GenerateRequest) -> Result<Drawn> {
-        let mut body = json!({ "prompt": request.prompt, "seed": request.seed, "images": [] });
+        let GenerateRequest { prompt, seed, width, height, .. } = request;
+        let mut body = json!({ "prompt": prompt, "seed": seed, "width": width, "height": height });
         if let Conditioning::Images(images) = &request.conditioning {
             let encode = |image: &Image| Ok(BASE64_STANDARD.encode(image.encode_png()?));
             body["images"] = images.iter().map(encode).collect::<Result<_>>()?;
         }
         let failed = |error: reqwest::Error| match error.is_timeout() {
-            true => Error::timeout(self, LIMIT),
+            true => Error::timeout(self, Self::LIMIT),
             false => Error::connection(self, error.without_url()),
         };
-        let sent = self.client.post(&self.url).timeout(LIMIT).json(&body).send();
+        let sent = self.client.post(&self.url).timeout(Self::LIMIT).json(&body).send();
         let reply = sent.await.map_err(failed)?;
-        let status = reply.status().as_u16();
-        let text = reply.text().await.map_err(failed)?;
+        let (status, text) = (reply.status().as_u16(), reply.text().await.map_err(failed)?);
         let reply: Value = serde_json::from_str(&text).unwrap_or_default();
         let words = reply["error"].as_str().unwrap_or(&text);
-        match status {
-            200 => {}
+        let png = match status {
+            200 => reply["image"].as_str().and_then(|png| BASE64_STANDARD.decode(png).ok()),
             403 => return Err(Error::refused(self, words)), // This service's way to decline.
             other => return Err(Error::service(self, other, words)),
-        }
-        let png = reply["image"].as_str().and_then(|png| BASE64_STANDARD.decode(png).ok());
+        };
         let image = png.and_then(|png| Image::decode(&png).ok());
         let image = image.ok_or_else(|| Error::invalid_reply(self, "a picture", &text))?;
         let mut drawn = Drawn::from(image).with_usage(Usage::images(1));
@@ -129,8 +127,10 @@ fn answer(body: &Value) -> (u16, Value) {
     if prompt.contains("weapon") {
         return (403, json!({ "error": "no weapons" }));
     }
-    let pixels = [prompt.len() as u8, 140, 70].repeat(64 * 64);
-    match Image::new(64, 64, pixels).and_then(|image| image.encode_png()) {
+    let side = |name: &str| body[name].as_u64().unwrap_or(64) as u32;
+    let (width, height) = (side("width"), side("height"));
+    let pixels = [prompt.len() as u8, 140, 70].repeat(width as usize * height as usize);
+    match Image::new(width, height, pixels).and_then(|image| image.encode_png()) {
         Ok(png) => {
             let note = format!("the service drew {prompt}, in daylight");
             (200, json!({ "image": BASE64_STANDARD.encode(png), "note": note }))

@@ -61,7 +61,7 @@ fn encoded(images: &[Image]) -> Result<Vec<String>> {
     images.iter().map(|image| Ok(BASE64_STANDARD.encode(image.encode_png()?))).collect()
 }
 
-/// Draws: `POST /draw` with a prompt, a seed and pictures gives a picture.
+/// Draws: `POST /draw` with a prompt, a seed, a size and pictures gives a picture.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpGenerator(Service);
 
@@ -78,7 +78,9 @@ impl HttpGenerator {
             Conditioning::Images(images) => encoded(images)?,
             _ => Vec::new(),
         };
-        let body = json!({ "prompt": request.prompt, "seed": request.seed, "images": images });
+        let GenerateRequest { prompt, seed, width, height, .. } = request;
+        let mut body = json!({ "prompt": prompt, "seed": seed, "images": images });
+        (body["width"], body["height"]) = (json!(width), json!(height));
         let reply = self.0.post(body).await?;
         let png = reply["image"].as_str().and_then(|png| BASE64_STANDARD.decode(png).ok());
         let image = png.and_then(|png| Image::decode(&png).ok());

@@ -52,7 +52,8 @@ fn draw(body: &Value) -> (u16, Value) {
             value: number(&format!("{prompt} {}", body["seed"])),
         },
     };
-    match colour.picture(64).and_then(|picture| picture.encode_png()) {
+    let side = |name: &str| body[name].as_u64().unwrap_or(64) as u32;
+    match colour.picture(side("width"), side("height")).and_then(|picture| picture.encode_png()) {
         Ok(png) => (200, json!({ "image": BASE64_STANDARD.encode(png) })),
         Err(error) => (500, json!({ "error": error.to_string() })),
     }

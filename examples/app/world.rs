@@ -40,7 +40,7 @@ pub(crate) fn pictures() -> Result<Vec<Result<Item, Rejected>>> {
             caption: Some(format!("a {}", name(n))),
             ..Metadata::default()
         };
-        let content = Content::Image(colour.picture(48)?);
+        let content = Content::Image(colour.picture(48, 48)?);
         let item = Item::new(format!("{}-{k}.png", name(n)), content);
         Ok(Ok(item.with_metadata(metadata)))
     };
@@ -83,15 +83,15 @@ impl Colour {
         Self { hue: (sector * 60.0).rem_euclid(360.0), saturation, value }
     }
 
-    /// A square of this colour.
-    pub(crate) fn picture(self, side: u32) -> Result<Image> {
+    /// A picture of this colour.
+    pub(crate) fn picture(self, width: u32, height: u32) -> Result<Image> {
         let channel = |offset: f32| {
             let k = (offset + self.hue / 60.0).rem_euclid(6.0);
             let share = self.value * (1.0 - self.saturation * k.min(4.0 - k).clamp(0.0, 1.0));
             (share * 255.0).round() as u8
         };
         let rgb = [channel(5.0), channel(3.0), channel(1.0)];
-        Image::new(side, side, rgb.repeat((side * side) as usize))
+        Image::new(width, height, rgb.repeat(width as usize * height as usize))
     }
 
     /// Whether it is that of species `n`, and not pale.

@@ -54,7 +54,7 @@ pub use zero_shot::ZeroShotCritic;
 ///     }
 /// }
 ///
-/// let critic = Stars(FakeVlm::new(["2", "1", "five"]));
+/// let critic = Stars(FakeVlm::new(["2"; 6]));
 /// futures::executor::block_on(conformance::critic(&critic, "a cat", &solid(8, 8, [0; 3])));
 /// ```
 ///

@@ -53,7 +53,7 @@ pub use sdxl::{Sdxl, SdxlBuilder};
 /// use imagerag::testing::{conformance, solid};
 /// use imagerag::{Result, async_trait};
 ///
-/// /// Draws the colour that the seed says.
+/// /// Draws a color that depends on prompt and seed. A real one asks a network or a service.
 /// #[derive(Debug)]
 /// struct Brush; // It has a `Display` too, by which traces and errors call it.
 /// # impl std::fmt::Display for Brush {
@@ -78,7 +78,8 @@ pub use sdxl::{Sdxl, SdxlBuilder};
 ///             for step in 1..=steps {
 ///                 request.progress.report(Step::new(step, steps));
 ///             }
-///             solid(64, 64, [request.seed as u8, 90, 200]).into()
+///             let (length, seed) = (request.prompt.len() as u8, request.seed as u8);
+///             solid(64, 64, [length.wrapping_mul(40), seed.wrapping_mul(40), 200]).into()
 ///         };
 ///         Ok(requests.iter().map(draw).collect())
 ///     }

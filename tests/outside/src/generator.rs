@@ -26,7 +26,7 @@ impl Brush {
                 let sum = means.fold([0.0; 3], |sum, rgb| [0, 1, 2].map(|n| sum[n] + rgb[n]));
                 sum.map(|channel| (channel / images.len() as f32) as u8)
             }
-            _ => [hash(&request.prompt), request.seed as u8, 128],
+            _ => [hash(&request.prompt), (request.seed as u8).wrapping_mul(40), 128],
         };
         let image = solid(request.width.unwrap_or(16), rgb)?;
         let steps = request.steps.unwrap_or(4);
