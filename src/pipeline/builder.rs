@@ -9,7 +9,7 @@ use crate::embedder::Embedder;
 use crate::error::require;
 use crate::generator::Generator;
 use crate::retriever::Retriever;
-use crate::vlm::Vlm;
+use crate::vlm::{Questions, Vlm};
 use crate::{Error, Result};
 
 /// Collects the parts of a [`RagPipeline`].
@@ -25,6 +25,7 @@ pub struct RagPipelineBuilder {
     conditioner: Option<Arc<dyn Conditioner>>,
     verifier: Option<Arc<dyn Vlm>>,
     margin_embedder: Option<Arc<dyn Embedder>>,
+    questions: Questions,
     config: RagConfig,
 }
 
@@ -41,12 +42,19 @@ impl RagPipelineBuilder {
         self
     }
 
-    /// The model behind the paper's critic: short for `critic(GuidedCot::new(vlm))`. It also
-    /// rephrases in [`Mode::RephraseOnly`].
+    /// The model behind the paper's critic: short for `critic(GuidedCot::new(vlm))`, with the
+    /// [`questions`](Self::questions) of the pipeline. It also rephrases in [`Mode::RephraseOnly`].
     pub fn vlm(mut self, vlm: impl Vlm) -> Self {
-        let vlm: Arc<dyn Vlm> = Arc::new(vlm);
-        self.critic = Some(Arc::new(GuidedCot::new(Arc::clone(&vlm))));
-        self.vlm = Some(vlm);
+        self.critic = None;
+        self.vlm = Some(Arc::new(vlm));
+        self
+    }
+
+    /// Other sentences than the paper's, or those of another language, for the models of
+    /// [`vlm`](Self::vlm) and [`verifier`](Self::verifier). A critic of your own has its own
+    /// questions.
+    pub fn questions(mut self, questions: Questions) -> Self {
+        self.questions = questions;
         self
     }
 
@@ -127,17 +135,24 @@ impl RagPipelineBuilder {
     /// # Errors
     /// - [`Error::MissingPart`] names the part that is missing and the call that provides it.
     /// - [`Error::Incompatible`] when the generator does not accept what the conditioner produces.
-    /// - [`Error::InvalidInput`] when a setting is out of range.
+    /// - [`Error::InvalidInput`] when a setting is out of range, or a question is not
+    ///   [valid](Questions::validate).
     pub fn build(self) -> Result<RagPipeline> {
         let config = self.config;
         config.validate()?;
+        self.questions.validate()?;
+        let guided = |vlm| GuidedCot::new(vlm).with_questions(self.questions.clone());
+        let critic: Option<Arc<dyn Critic>> = match (self.critic, &self.vlm) {
+            (None, Some(vlm)) => Some(Arc::new(guided(Arc::clone(vlm))?)),
+            (critic, _) => critic,
+        };
         let generator =
             self.generator.ok_or(missing("generator", "call .generator(…) on the builder"))?;
         let need = |is_there, part, hint| if is_there { Ok(()) } else { Err(missing(part, hint)) };
         if config.mode == Mode::RephraseOnly {
             need(self.vlm.is_some(), "VLM to rephrase with", "call .vlm(…) on the builder")?;
         } else {
-            let is_judged = !config.needs_critic() || self.critic.is_some();
+            let is_judged = !config.needs_critic() || critic.is_some();
             need(is_judged, "critic", "call .critic(…) or .vlm(…) on the builder")?;
             need(self.retriever.is_some(), "retriever", "call .retriever(…) on the builder")?;
             need(self.conditioner.is_some(), "conditioner", "call .conditioner(…) on the builder")?;
@@ -161,12 +176,13 @@ impl RagPipelineBuilder {
         }
         Ok(RagPipeline {
             generator,
-            critic: self.critic,
+            critic,
             vlm: self.vlm,
             retriever: self.retriever,
             conditioner: self.conditioner,
             verifier: self.verifier,
             margin_embedder: self.margin_embedder,
+            questions: Arc::new(self.questions),
             config,
         })
     }

@@ -27,7 +27,7 @@ use crate::generator::Generator;
 use crate::image::Image;
 use crate::reference::Reference;
 use crate::retriever::Retriever;
-use crate::vlm::Vlm;
+use crate::vlm::{Questions, Vlm};
 use crate::{Error, Result};
 
 pub use builder::RagPipelineBuilder;
@@ -50,6 +50,7 @@ pub struct RagPipeline {
     conditioner: Option<Arc<dyn Conditioner>>,
     verifier: Option<Arc<dyn Vlm>>,
     margin_embedder: Option<Arc<dyn Embedder>>,
+    questions: Arc<Questions>,
     config: RagConfig,
 }
 

@@ -1,12 +1,27 @@
 //! [`Exchange`]: the record of one question to a model and its answer.
 
+use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::Result;
+use crate::net::causes;
 use crate::vlm::{ChatReply, ChatRequest, Message, Role, Usage, Vlm};
 
 /// One question to a model and its answer.
+///
+/// [`ExchangeLog::ask`] makes one of every question to a [`Vlm`]. For a model that is no `Vlm`, make
+/// and record it yourself:
+///
+/// ```
+/// use imagerag::vlm::{Exchange, ExchangeLog};
+///
+/// let log = ExchangeLog::default(); // In a part: that of the request.
+/// let mut exchange = Exchange::new("decision", "aesthetic-predictor-v2");
+/// exchange.reply = Some("6.1 of 10".into());
+/// log.record(exchange);
+/// assert_eq!(log.take()[0].model, "aesthetic-predictor-v2");
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -21,12 +36,29 @@ pub struct Exchange {
     pub temperature: f64,
     /// The answer; `None` where there was none.
     pub reply: Option<String>,
-    /// Why there was no answer: the model's refusal, or the error.
+    /// Why there was no answer: the model's refusal, or the error with all its causes.
     pub problem: Option<String>,
     /// Tokens spent, where the service counts them.
     pub usage: Option<Usage>,
     /// How long the answer took.
     pub elapsed: Duration,
+}
+
+impl Exchange {
+    /// An exchange for `purpose`, such as `decision`, with the model called `model`: without
+    /// messages, answer, problem or usage, at temperature 0, in no time.
+    pub fn new(purpose: impl Into<String>, model: impl Into<String>) -> Self {
+        Self {
+            purpose: purpose.into(),
+            model: model.into(),
+            messages: Vec::new(),
+            temperature: 0.0,
+            reply: None,
+            problem: None,
+            usage: None,
+            elapsed: Duration::ZERO,
+        }
+    }
 }
 
 /// A message of an exchange, without its pictures.
@@ -48,7 +80,8 @@ impl From<&Message> for ExchangeMessage {
 }
 
 /// Records exchanges. Requests to parts carry a log, and a part asks its model through
-/// [`ask`](Self::ask), on any thread. Clones write to the same log.
+/// [`ask`](Self::ask), on any thread. A part whose model is no [`Vlm`] calls
+/// [`record`](Self::record). Clones write to the same log.
 #[derive(Clone, Debug, Default)]
 pub struct ExchangeLog(Arc<Mutex<Vec<Exchange>>>);
 
@@ -66,21 +99,25 @@ impl ExchangeLog {
     ) -> Result<ChatReply> {
         let asked = Instant::now();
         let reply = vlm.chat(request).await;
-        let exchange = Exchange {
-            purpose: purpose.to_owned(),
-            model: vlm.to_string(),
-            messages: request.messages.iter().map(Into::into).collect(),
-            temperature: request.temperature,
-            reply: reply.as_ref().ok().map(|reply| reply.text.clone()),
-            problem: match &reply {
-                Ok(reply) => reply.refusal.clone(),
-                Err(error) => Some(error.to_string()),
-            },
-            usage: reply.as_ref().ok().and_then(|reply| reply.usage),
-            elapsed: asked.elapsed(),
-        };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
+        let mut exchange = Exchange::new(purpose, vlm.to_string());
+        exchange.messages = request.messages.iter().map(Into::into).collect();
+        exchange.temperature = request.temperature;
+        exchange.elapsed = asked.elapsed();
+        match &reply {
+            Ok(reply) => {
+                exchange.reply = Some(reply.text.clone());
+                exchange.problem.clone_from(&reply.refusal);
+                exchange.usage = reply.usage;
+            }
+            Err(error) => exchange.problem = Some(causes(error, error.source())),
+        }
+        self.record(exchange);
         reply
+    }
+
+    /// Records an exchange that was not made through [`ask`](Self::ask).
+    pub fn record(&self, exchange: Exchange) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
     }
 
     /// Returns the exchanges that were recorded so far, and empties the log.

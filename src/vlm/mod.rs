@@ -6,7 +6,7 @@ mod limit;
 #[cfg(feature = "openai")]
 mod openai;
 pub(crate) mod parse;
-pub(crate) mod prompts;
+mod questions;
 mod retry;
 
 use std::fmt::{Debug, Display};
@@ -21,6 +21,7 @@ pub use exchange::{Exchange, ExchangeLog, ExchangeMessage};
 pub use limit::Limit;
 #[cfg(feature = "openai")]
 pub use openai::{OpenAiVlm, OpenAiVlmBuilder};
+pub use questions::Questions;
 pub use retry::Retry;
 
 /// A vision-language model (VLM).
