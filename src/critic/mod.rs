@@ -26,7 +26,8 @@ pub use zero_shot::ZeroShotCritic;
 /// - If the critic cannot judge, for example because the replies of its model make no sense, the
 ///   verdict is [`Verdict::Undetermined`]. An error means that the critic itself failed.
 /// - A model is asked through [`request.log`](ExchangeLog::ask), so that the trace has all
-///   exchanges, even if a later question fails.
+///   exchanges, even if a later question fails. Exchanges with a model that is no
+///   [`Vlm`](crate::Vlm) are [recorded](ExchangeLog::record) there.
 #[async_trait]
 pub trait Critic: Display + Debug + Send + Sync + 'static {
     /// Judges one image.
@@ -123,7 +124,7 @@ impl Display for Verdict {
 
 impl Display for Critique {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.verdict.fmt(f)?;
+        Display::fmt(&self.verdict, f)?;
         self.reason.as_ref().map_or(Ok(()), |reason| write!(f, " ({reason})"))
     }
 }

@@ -31,7 +31,7 @@ use crate::generator::Generator;
 use crate::image::Image;
 use crate::reference::Reference;
 use crate::retriever::Retriever;
-use crate::vlm::Vlm;
+use crate::vlm::{Questions, Vlm};
 use crate::{Chain, Error, Result};
 
 pub use builder::RagPipelineBuilder;
@@ -55,6 +55,7 @@ pub struct RagPipeline {
     conditioner: Option<Arc<dyn Conditioner>>,
     verifier: Option<Arc<dyn Vlm>>,
     margin_embedder: Option<Arc<dyn Embedder>>,
+    questions: Arc<Questions>,
     config: RagConfig,
 }
 
