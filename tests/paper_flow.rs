@@ -645,16 +645,6 @@ fn the_pipeline_asks_its_own_questions_in_the_given_words() {
 }
 
 #[test]
-fn the_last_of_a_critic_and_a_vlm_judges() {
-    let generator = FakeGenerator::new();
-    let judge = |builder: RagPipelineBuilder| run(builder, "a sheep").trace.parts.critic.unwrap();
-    let (critic, vlm) = (FakeCritic::new(), FakeVlm::new(["yes"]));
-    let by_vlm = parts(&generator).critic(critic.clone()).vlm(vlm.clone());
-    assert_eq!(judge(by_vlm), "GuidedCot(FakeVlm)");
-    assert_eq!(judge(parts(&generator).vlm(vlm).critic(critic)), "FakeCritic");
-}
-
-#[test]
 fn guided_cot_names_itself_and_checks_its_temperatures() {
     let critic = GuidedCot::new(FakeVlm::default());
     assert_eq!(critic.to_string(), "GuidedCot(FakeVlm)");

@@ -107,7 +107,7 @@ impl Run<'_> {
         if let Some(refused) = self.known(candidate, admitted) {
             return Ok(Some(refused));
         }
-        match self.known_already(candidate, &image).await? {
+        match self.known_already(candidate, &image, log).await? {
             None => self.not_shown(candidate, &image, log).await,
             refused => Ok(refused),
         }

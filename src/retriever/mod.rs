@@ -92,6 +92,7 @@ impl RetrieveRequest {
     pub(crate) async fn embeddings(&self, embedder: &impl Embedder) -> Result<Vec<Embedding>> {
         let texts: Vec<_> = self.captions.iter().map(|caption| caption.text.as_str()).collect();
         let embeddings = embedder.embed_texts(&texts).await?;
+        self.log.record_usage("embedding captions", embedder, embeddings.usage);
         check_count(embedder, "embeddings", texts.len(), embeddings.len())?;
         Ok(embeddings.embeddings)
     }

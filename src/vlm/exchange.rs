@@ -112,6 +112,14 @@ impl ExchangeLog {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
     }
 
+    /// Records what a call of `part` used, if that is known. It is for parts whose calls are no
+    /// conversation, such as embedders; `purpose` says what the call was for.
+    pub fn record_usage(&self, purpose: &str, part: impl fmt::Display, usage: Option<Usage>) {
+        if usage.is_some() {
+            self.record(Exchange { usage, ..Exchange::new(purpose, part.to_string()) });
+        }
+    }
+
     /// Returns the exchanges that were recorded so far, and empties the log.
     pub fn take(&self) -> Vec<Exchange> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
