@@ -108,7 +108,7 @@ fn only_the_candidates_are_reordered_whatever_the_limit() {
     assert_eq!(sources(&rerank, "quetzal branch", 1), ["bird"]);
     assert!(sources(&rerank, "quetzal branch", 0).is_empty());
     assert_eq!(shelf.asked(), [3, 3], "limit 0 asks nobody");
-    let error = Rerank::new(shelf, Bm25::new(), 0).unwrap_err().to_string();
+    let error = Rerank::new(shelf, Bm25::new(), 0).unwrap_err().chain().to_string();
     assert_eq!(error, "candidates to re-rank: expected at least 1, found 0");
 }
 
@@ -167,8 +167,10 @@ fn captions_that_were_paid_for_outlive_an_error() {
     let full = |_: &[(Source, String)]| Err(Error::backend("gallery", "disk full"));
     let writer = CaptionWriter::new(FakeVlm::new(["an ape", "a bee", "a cat"])).kept_by(full);
     let rerank = Rerank::new(shelf, Bm25::new().with_writer(writer), 3).unwrap();
-    let error =
-        block_on(rerank.retrieve(&RetrieveRequest::new(&captions, 1))).unwrap_err().to_string();
+    let error = block_on(rerank.retrieve(&RetrieveRequest::new(&captions, 1)))
+        .unwrap_err()
+        .chain()
+        .to_string();
     assert_eq!(error, "gallery failed: disk full");
     assert_eq!(sources(&rerank, "a cat", 1), ["c"], "remembered all the same");
 }
@@ -281,7 +283,7 @@ fn one_candidate_is_no_question_and_errors_are_passed_on() {
         let rerank = Rerank::new(two.clone(), broken, 3).unwrap();
         let error = block_on(rerank.retrieve(&RetrieveRequest::new([Caption::concept("a")], 1)))
             .unwrap_err();
-        assert!(error.to_string().starts_with("Broken failed: expected"), "{error}");
+        assert!(error.chain().to_string().starts_with("Broken failed: expected"), "{error}");
     }
     // Equal scores leave the order inside, −0 and 0 too.
     let rerank = Rerank::new(two.clone(), Broken::Scores(&[-0.0, 0.0]), 3).unwrap();
@@ -326,12 +328,14 @@ fn mmr_puts_what_differs_before_what_is_alike() {
     block_on(conformance::reranker(&mmr, &lists));
     block_on(conformance::retriever(&Rerank::new(colours(), mmr, 4).unwrap(), &captions));
     for wrong in [f32::NAN, -0.1, 1.1] {
-        let error = Mmr::new(FakeEmbedder, wrong).unwrap_err().to_string();
+        let error = Mmr::new(FakeEmbedder, wrong).unwrap_err().chain().to_string();
         assert!(error.starts_with("relevance: expected 0 to 1"), "{error}");
     }
     let broken = Mmr::new(Redness { empty: true, ..Redness::default() }, 0.5).unwrap();
-    let error =
-        block_on(broken.rank(&RerankRequest::new(&captions, lists))).unwrap_err().to_string();
+    let error = block_on(broken.rank(&RerankRequest::new(&captions, lists)))
+        .unwrap_err()
+        .chain()
+        .to_string();
     assert_eq!(error, "Redness failed: expected 2 and 8 embeddings, found 2 and 0");
 }
 
@@ -456,16 +460,19 @@ fn the_same_image_twice_in_one_list_counts_once() {
 
 #[test]
 fn nothing_to_fuse_and_weights_that_are_none_are_refused() {
-    let error = Fuse::by_rank([], 3).unwrap_err().to_string();
+    let error = Fuse::by_rank([], 3).unwrap_err().chain().to_string();
     assert_eq!(error, "retrievers: expected at least 1, found 0");
     let part = || Arc::new(Shelf::plain("A", &["a"])) as Arc<dyn Retriever>;
-    let error = Fuse::by_score([part()], 0).unwrap_err().to_string();
+    let error = Fuse::by_score([part()], 0).unwrap_err().chain().to_string();
     assert_eq!(error, "depth: expected at least 1, found 0");
     for weights in
         [vec![], vec![1.0, 1.0], vec![0.0], vec![-1.0], vec![f32::NAN], vec![f32::MAX; 2]]
     {
         let error = Fuse::by_rank([part()], 3).unwrap().with_weights(weights).unwrap_err();
-        assert!(error.to_string().starts_with("weights: expected 1 finite numbers"), "{error}");
+        assert!(
+            error.chain().to_string().starts_with("weights: expected 1 finite numbers"),
+            "{error}"
+        );
     }
 }
 

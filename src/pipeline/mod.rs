@@ -9,6 +9,7 @@ mod critique;
 mod draft;
 mod generate;
 mod hit;
+mod many;
 mod margin;
 mod rephrase;
 mod request;
@@ -28,11 +29,12 @@ use crate::image::Image;
 use crate::reference::Reference;
 use crate::retriever::Retriever;
 use crate::vlm::{Questions, Vlm};
-use crate::{Error, Result};
+use crate::{Chain, Error, Result};
 
 pub use builder::RagPipelineBuilder;
 pub use config::{Fallback, Mode, RagConfig, Unclear};
 pub use hit::{Hit, Refusal};
+pub use many::{RunMany, StreamMany};
 pub use request::RagRequest;
 pub use stream::{Event, RagStream};
 pub use trace::{Parts, RagTrace, Record, Stage, StageTrace, StopReason, TracedImage};
@@ -63,6 +65,15 @@ impl RagPipeline {
     /// The settings.
     pub const fn config(&self) -> &RagConfig {
         &self.config
+    }
+
+    /// The same parts with other settings.
+    ///
+    /// # Errors
+    /// As [`RagPipelineBuilder::build`].
+    pub fn with_config(&self, config: RagConfig) -> Result<Self> {
+        self.fits(&config)?;
+        Ok(Self { config, ..self.clone() })
     }
 
     /// Makes one image.
@@ -152,16 +163,28 @@ pub struct RagOutcome {
 }
 
 /// A request that failed, with everything that was done before.
-#[derive(Debug, thiserror::Error)]
-#[error("{stage} failed: {source}")]
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{stage} failed")]
 #[non_exhaustive]
 pub struct RagError {
     /// The stage that failed.
     pub stage: Stage,
     /// Why.
-    pub source: Box<Error>,
+    pub source: Arc<Error>,
     /// The record of everything that happened before the failure.
     pub trace: Box<RagTrace>,
     /// The best image so far, if there is one.
     pub best: Option<Image>,
+}
+
+impl RagError {
+    /// Writes the stage, the error and all its causes in one line: `critique failed: a: b`.
+    pub fn chain(&self) -> Chain<'_> {
+        Chain(self)
+    }
+
+    /// Whether the request was cancelled, and did not fail.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(*self.source, Error::Cancelled)
+    }
 }

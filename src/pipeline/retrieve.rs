@@ -91,12 +91,15 @@ impl Run<'_> {
         if let Some(refused) = self.known(candidate, admitted) {
             return Ok(Some(refused));
         }
-        if self.is_full(admitted, taken) {
+        if admitted.len() == self.room() {
             return Ok(Some(Refusal::NoRoom));
+        }
+        if taken == self.config().references_per_caption {
+            return Ok(Some(Refusal::Surplus));
         }
         let image = match candidate.image().await {
             Err(error) if candidate.picture.skips_unreadable() => {
-                return Ok(Some(Refusal::Unreadable { problem: error.to_string() }));
+                return Ok(Some(Refusal::Unreadable { problem: error.chain().to_string() }));
             }
             image => image?,
         };

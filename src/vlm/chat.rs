@@ -1,7 +1,6 @@
 //! The request to a VLM, a conversation with pictures, and the reply.
 
-use std::ops::Add;
-
+use crate::Usage;
 use crate::image::Image;
 
 /// A conversation, to which the model replies with the next message.
@@ -106,9 +105,10 @@ impl Message {
 /// What the model replied.
 ///
 /// ```
-/// use imagerag::vlm::{ChatReply, Usage};
+/// use imagerag::Usage;
+/// use imagerag::vlm::ChatReply;
 ///
-/// let usage = Usage { prompt_tokens: 812, completion_tokens: 2 };
+/// let usage = Usage::tokens(812, 2);
 /// let reply = ChatReply::new("yes").with_model("qwen2.5-vl-7b").with_usage(usage);
 /// assert_eq!((reply.text.as_str(), reply.usage), ("yes", Some(usage)));
 /// ```
@@ -163,26 +163,5 @@ impl From<&str> for ChatReply {
 impl From<String> for ChatReply {
     fn from(text: String) -> Self {
         Self::new(text)
-    }
-}
-
-/// Tokens that were read and written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Usage {
-    /// Tokens of the request, pictures included.
-    pub prompt_tokens: u64,
-    /// Tokens of the reply.
-    pub completion_tokens: u64,
-}
-
-impl Add for Usage {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
-            completion_tokens: self.completion_tokens.saturating_add(other.completion_tokens),
-        }
     }
 }

@@ -1,12 +1,10 @@
 //! [`Exchange`]: the record of one question to a model and its answer.
 
-use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::Result;
-use crate::net::causes;
-use crate::vlm::{ChatReply, ChatRequest, Message, Role, Usage, Vlm};
+use crate::vlm::{ChatReply, ChatRequest, Message, Role, Vlm};
+use crate::{Result, Usage};
 
 /// One question to a model and its answer.
 ///
@@ -109,7 +107,7 @@ impl ExchangeLog {
                 exchange.problem.clone_from(&reply.refusal);
                 exchange.usage = reply.usage;
             }
-            Err(error) => exchange.problem = Some(causes(error, error.source())),
+            Err(error) => exchange.problem = Some(error.chain().to_string()),
         }
         self.record(exchange);
         reply

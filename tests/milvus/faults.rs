@@ -71,7 +71,7 @@ fn another_dimension_than_the_embedders_is_named() {
     let collection = Collection::of(&milvus, "dim", 4, MilvusIndexType::Flat);
     let error = MilvusRetriever::new(FakeEmbedder, collection.index.clone()).unwrap_err();
     assert!(matches!(error, Error::Incompatible { .. }), "{error:?}");
-    let said = error.to_string();
+    let said = error.chain().to_string();
     assert!(said.contains("4 values an embedding, found 3"), "{said}");
 }
 
@@ -93,7 +93,7 @@ fn a_server_that_is_away_is_named() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let error = block_on(Milvus::connect(format!("http://127.0.0.1:{port}"))).unwrap_err();
     assert!(matches!(error, Error::Connection { .. }) && error.is_transient(), "{error:?}");
-    let said = error.to_string();
+    let said = error.chain().to_string();
     assert_eq!(said, format!("Milvus at http://127.0.0.1:{port} could not be reached"));
     let nowhere = block_on(Milvus::connect("http://no-such-host.invalid:19530")).unwrap_err();
     assert!(matches!(nowhere, Error::Connection { .. } | Error::Timeout { .. }), "{nowhere:?}");
@@ -108,7 +108,7 @@ fn a_server_that_never_answers_is_given_up() {
     let error = block_on(Milvus::builder(&address).connect_timeout(limit).connect()).unwrap_err();
     assert!(start.elapsed() < Duration::from_secs(10));
     assert!(matches!(error, Error::Timeout { limit: l, .. } if l == limit), "{error:?}");
-    assert!(error.to_string().contains(&address), "{error}");
+    assert!(error.chain().to_string().contains(&address), "{error}");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_server_that_stays_away_is_given_up() {
     let error = block_on(index.search(&vectors(1, 4), 1)).unwrap_err();
     // A time-out where another program has taken the port meanwhile, and does not answer.
     assert!(matches!(error, Error::Connection { .. } | Error::Timeout { .. }), "{error:?}");
-    assert!(error.to_string().contains(&server.address()), "{error}");
+    assert!(error.chain().to_string().contains(&server.address()), "{error}");
     assert!(block_on(index.count()).is_err(), "nobody knows");
 }
 
@@ -165,5 +165,5 @@ fn a_server_that_hangs_is_given_up() {
     let error = block_on(index.search(&vectors(1, 4), 1)).unwrap_err();
     server.signal("CONT");
     assert!(matches!(error, Error::Timeout { limit: l, .. } if l == limit), "{error:?}");
-    assert!(error.to_string().contains(&server.address()), "{error}");
+    assert!(error.chain().to_string().contains(&server.address()), "{error}");
 }

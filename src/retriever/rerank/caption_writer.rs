@@ -33,7 +33,7 @@ type Keep = dyn Fn(&[(Source, String)]) -> Result<()> + Send + Sync;
 
 impl CaptionWriter {
     /// Captions by `vlm`. All missing captions are asked for at the same time; put a
-    /// [`Limit`](crate::vlm::Limit) around `vlm` if its service allows only few calls.
+    /// [`Limit`](crate::middleware::Limit) around `vlm` if its service allows only few calls.
     pub fn new(vlm: impl Vlm) -> Self {
         let (vlm, questions) = (Arc::new(vlm), Arc::default());
         Self { vlm, questions, written: Remembered::new(), keep: None }
