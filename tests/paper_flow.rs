@@ -630,7 +630,8 @@ fn the_loop_runs_in_chinese() {
 fn the_pipeline_asks_its_own_questions_in_the_given_words() {
     let questions = Questions::default().with_rephrase("Klarer, bitte: {prompt}");
     let vlm = FakeVlm::new(["ein grüner Vogel"]);
-    let builder = parts(&FakeGenerator::new()).vlm(vlm.clone()).mode(Mode::RephraseOnly);
+    let config = RagConfig::default().with_mode(Mode::RephraseOnly);
+    let builder = parts(&FakeGenerator::new()).vlm(vlm.clone()).config(config);
     run(builder.questions(questions), "ein Quetzal");
     assert_eq!(vlm.requests()[0].messages[0].text, "Klarer, bitte: ein Quetzal");
 
