@@ -109,6 +109,26 @@ pub enum Verdict {
     Undetermined,
 }
 
+impl Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Match => f.write_str("it matches the prompt"),
+            Self::Missing(captions) => {
+                let concepts: Vec<_> = captions.iter().map(|one| one.concept.as_str()).collect();
+                write!(f, "missing: {}", concepts.join(", "))
+            }
+            Self::Undetermined => f.write_str("it cannot be told what is missing"),
+        }
+    }
+}
+
+impl Display for Critique {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.verdict.fmt(f)?;
+        self.reason.as_ref().map_or(Ok(()), |reason| write!(f, " ({reason})"))
+    }
+}
+
 forward_part!(Critic {
     async fn critique(&self, request: &CritiqueRequest) -> Result<Critique> {
         (**self).critique(request).await

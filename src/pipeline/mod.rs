@@ -9,6 +9,8 @@ mod critique;
 mod draft;
 mod generate;
 mod hit;
+#[cfg(feature = "serde")]
+mod json;
 mod many;
 mod margin;
 mod rephrase;
@@ -16,6 +18,7 @@ mod request;
 mod retrieve;
 mod run;
 mod stream;
+mod summary;
 mod trace;
 mod verify;
 
