@@ -630,8 +630,9 @@ fn the_loop_runs_in_chinese() {
 fn the_pipeline_asks_its_own_questions_in_the_given_words() {
     let questions = Questions::default().with_rephrase("Klarer, bitte: {prompt}");
     let vlm = FakeVlm::new(["ein grüner Vogel"]);
-    let config = RagConfig::default().with_mode(Mode::RephraseOnly);
-    let builder = parts(&FakeGenerator::new()).vlm(vlm.clone()).config(config);
+    let builder = parts(&FakeGenerator::new())
+        .vlm(vlm.clone())
+        .config(RagConfig::default().with_mode(Mode::RephraseOnly));
     run(builder.questions(questions), "ein Quetzal");
     assert_eq!(vlm.requests()[0].messages[0].text, "Klarer, bitte: ein Quetzal");
 
@@ -641,6 +642,16 @@ fn the_pipeline_asks_its_own_questions_in_the_given_words() {
         error.to_string(),
         "question verification: expected a text with {concept}, found \"Is it there?\""
     );
+}
+
+#[test]
+fn a_critic_of_ones_own_judges_in_place_of_the_vlm() {
+    let generator = FakeGenerator::new();
+    let judge = |builder: RagPipelineBuilder| run(builder, "a sheep").trace.parts.critic.unwrap();
+    let (critic, vlm) = (FakeCritic::new(), FakeVlm::new(["yes"]));
+    assert_eq!(judge(parts(&generator).critic(critic.clone()).vlm(vlm.clone())), "FakeCritic");
+    assert_eq!(judge(parts(&generator).vlm(vlm.clone()).critic(critic)), "FakeCritic");
+    assert_eq!(judge(parts(&generator).vlm(vlm)), "GuidedCot(FakeVlm)");
 }
 
 #[test]

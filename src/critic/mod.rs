@@ -124,7 +124,7 @@ impl Display for Verdict {
 
 impl Display for Critique {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.verdict.fmt(f)?;
+        Display::fmt(&self.verdict, f)?;
         self.reason.as_ref().map_or(Ok(()), |reason| write!(f, " ({reason})"))
     }
 }

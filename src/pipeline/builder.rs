@@ -43,7 +43,8 @@ impl RagPipelineBuilder {
     }
 
     /// The model behind the paper's critic, [`GuidedCot`], unless there is a [`critic`](Self::critic)
-    /// of your own. It also rephrases in [`Mode::RephraseOnly`].
+    /// of your own. It asks the pipeline's [`questions`](Self::questions). It also rephrases in
+    /// [`Mode::RephraseOnly`].
     pub fn vlm(mut self, vlm: impl Vlm) -> Self {
         self.vlm = Some(Arc::new(vlm));
         self

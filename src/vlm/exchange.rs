@@ -1,10 +1,11 @@
 //! [`Exchange`]: the record of one question to a model and its answer.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::vlm::{ChatReply, ChatRequest, Message, Role, Vlm};
-use crate::{Result, Usage};
+use crate::{Error, Result, Usage};
 
 /// One question to a model and its answer.
 ///
@@ -20,7 +21,7 @@ use crate::{Result, Usage};
 /// log.record(exchange);
 /// assert_eq!(log.take()[0].model, "aesthetic-predictor-v2");
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Exchange {
@@ -38,7 +39,8 @@ pub struct Exchange {
     pub problem: Option<String>,
     /// Tokens spent, where the service counts them.
     pub usage: Option<Usage>,
-    /// How long the answer took.
+    /// How long the answer took; seconds in JSON.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub elapsed: Duration,
 }
 
@@ -46,16 +48,7 @@ impl Exchange {
     /// An exchange for `purpose`, such as `decision`, with the model called `model`: without
     /// messages, answer, problem or usage, at temperature 0, in no time.
     pub fn new(purpose: impl Into<String>, model: impl Into<String>) -> Self {
-        Self {
-            purpose: purpose.into(),
-            model: model.into(),
-            messages: Vec::new(),
-            temperature: 0.0,
-            reply: None,
-            problem: None,
-            usage: None,
-            elapsed: Duration::ZERO,
-        }
+        Self { purpose: purpose.into(), model: model.into(), ..Self::default() }
     }
 }
 
@@ -95,12 +88,13 @@ impl ExchangeLog {
         purpose: &str,
         request: &ChatRequest,
     ) -> Result<ChatReply> {
-        let asked = Instant::now();
-        let reply = vlm.chat(request).await;
         let mut exchange = Exchange::new(purpose, vlm.to_string());
         exchange.messages = request.messages.iter().map(Into::into).collect();
         exchange.temperature = request.temperature;
-        exchange.elapsed = asked.elapsed();
+        exchange.problem = Some(Error::Cancelled.to_string()); // Unless there is a reply.
+        let mut asked = Asked { exchange, at: Instant::now(), log: self };
+        let reply = vlm.chat(request).await;
+        let exchange = &mut asked.exchange;
         match &reply {
             Ok(reply) => {
                 exchange.reply = Some(reply.text.clone());
@@ -109,7 +103,7 @@ impl ExchangeLog {
             }
             Err(error) => exchange.problem = Some(error.chain().to_string()),
         }
-        self.record(exchange);
+        drop(asked);
         reply
     }
 
@@ -121,5 +115,39 @@ impl ExchangeLog {
     /// Returns the exchanges that were recorded so far, and empties the log.
     pub fn take(&self) -> Vec<Exchange> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A question that is written down when it ends, also where the caller leaves before.
+struct Asked<'a> {
+    exchange: Exchange,
+    at: Instant,
+    log: &'a ExchangeLog,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.exchange.elapsed = self.at.elapsed();
+        self.log.record(std::mem::take(&mut self.exchange));
+    }
+}
+
+/// A head line, then the conversation, one message a line, and the answer.
+impl fmt::Display for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { purpose, model, temperature, elapsed, .. } = self;
+        write!(f, "{purpose}, asked of {model} at temperature {temperature:.2} ({elapsed:.1?}")?;
+        self.usage.map_or(Ok(()), |usage| write!(f, ", {usage}"))?;
+        write!(f, ")")?;
+        for message in &self.messages {
+            write!(f, "\n{}: ", message.role)?;
+            (0..message.images).try_for_each(|_| write!(f, "[image] "))?;
+            f.write_str(&message.text)?;
+        }
+        let answers = [("answer", &self.reply), ("problem", &self.problem)];
+        answers
+            .iter()
+            .filter_map(|(what, words)| Some((what, words.as_ref()?)))
+            .try_for_each(|(what, words)| write!(f, "\n{what}: {words}"))
     }
 }
