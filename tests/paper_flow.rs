@@ -645,6 +645,16 @@ fn the_pipeline_asks_its_own_questions_in_the_given_words() {
 }
 
 #[test]
+fn a_critic_of_ones_own_judges_in_place_of_the_vlm() {
+    let generator = FakeGenerator::new();
+    let judge = |builder: RagPipelineBuilder| run(builder, "a sheep").trace.parts.critic.unwrap();
+    let (critic, vlm) = (FakeCritic::new(), FakeVlm::new(["yes"]));
+    assert_eq!(judge(parts(&generator).critic(critic.clone()).vlm(vlm.clone())), "FakeCritic");
+    assert_eq!(judge(parts(&generator).vlm(vlm.clone()).critic(critic)), "FakeCritic");
+    assert_eq!(judge(parts(&generator).vlm(vlm)), "GuidedCot(FakeVlm)");
+}
+
+#[test]
 fn guided_cot_names_itself_and_checks_its_temperatures() {
     let critic = GuidedCot::new(FakeVlm::default());
     assert_eq!(critic.to_string(), "GuidedCot(FakeVlm)");

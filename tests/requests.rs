@@ -166,17 +166,6 @@ fn a_request_can_have_settings_of_its_own() {
     assert_eq!((twice.config().max_rounds, pipeline.config().max_rounds), (2, 1));
 }
 
-#[test]
-fn the_order_of_critic_and_vlm_does_not_matter() {
-    for builder in [
-        parts().critic(FakeCritic::new()).vlm(FakeVlm::default()),
-        parts().vlm(FakeVlm::default()).critic(FakeCritic::new()),
-    ] {
-        let outcome = block_on(builder.build().unwrap().run("a quetzal")).unwrap();
-        assert_eq!(outcome.trace.parts.critic.as_deref(), Some("FakeCritic"));
-    }
-}
-
 /// A paid service that rewrites prompts.
 #[derive(Debug, Default)]
 struct Paid(AtomicUsize);

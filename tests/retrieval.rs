@@ -242,6 +242,24 @@ fn a_retrieval_that_nobody_polls_holds_up_no_other() {
 }
 
 #[test]
+fn a_question_that_is_left_is_written_down() {
+    let shelf = Shelf::plain("Shelf", &["a", "b", "c"]);
+    let vlm = FakeVlm::new(["2", "2"]);
+    let rerank = Rerank::new(shelf, VlmReranker::new(vlm.clone()), 3).unwrap();
+    let log = ExchangeLog::default();
+    let request = RetrieveRequest::new([Caption::concept("a cat")], 1).with_log(log.clone());
+    let mut left = rerank.retrieve(&request);
+    while vlm.requests().is_empty() {
+        assert!(left.as_mut().now_or_never().is_none());
+    }
+    drop(left);
+    let exchanges = log.take();
+    assert_eq!((exchanges.len(), exchanges[0].problem.as_deref()), (1, Some("cancelled")));
+    block_on(rerank.retrieve(&request)).unwrap();
+    assert_eq!(vlm.requests().len(), 2, "asked anew");
+}
+
+#[test]
 fn replies_that_give_no_order_leave_the_order_inside_and_say_so() {
     let shelf = Shelf::plain("Shelf", &["a", "b", "c"]);
     for (reply, said) in [

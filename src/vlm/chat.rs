@@ -115,9 +115,10 @@ impl Message {
 /// What the model replied.
 ///
 /// ```
-/// use imagerag::vlm::{ChatReply, Usage};
+/// use imagerag::Usage;
+/// use imagerag::vlm::ChatReply;
 ///
-/// let usage = Usage { prompt_tokens: 812, completion_tokens: 2 };
+/// let usage = Usage::tokens(812, 2);
 /// let reply = ChatReply::new("yes").with_model("qwen2.5-vl-7b").with_usage(usage);
 /// assert_eq!((reply.text.as_str(), reply.usage), ("yes", Some(usage)));
 /// ```

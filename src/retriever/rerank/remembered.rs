@@ -23,14 +23,31 @@ pub(super) struct Remembered<Q: Eq + Hash, A> {
 #[derive(Debug)]
 enum Answer<A> {
     Known(A),
-    /// The question is being asked, while one of those who wait for it is there.
-    Asked(WeakShared<Asking<A>>),
+    /// The question is being asked, while one of those who wait for it is there; with the log of
+    /// its exchanges.
+    Asked(WeakShared<Asking<A>>, ExchangeLog),
 }
 
 /// Every waiter polls it, so that none waits for another one to be polled.
 type Asking<A> = BoxFuture<'static, Outcome<A>>;
-/// What came of asking, with the exchanges, until a waiter takes it.
-type Outcome<A> = Arc<Mutex<Option<(Result<A>, ExchangeLog)>>>;
+/// What came of asking, until a waiter takes it.
+type Outcome<A> = Arc<Mutex<Option<Result<A>>>>;
+
+/// One of those who wait.
+struct Waiter<'a, A> {
+    /// There until it is dropped.
+    asking: Option<Shared<Asking<A>>>,
+    exchanges: ExchangeLog,
+    log: &'a ExchangeLog,
+}
+
+/// The last one to leave writes down what was asked in vain.
+impl<A> Drop for Waiter<'_, A> {
+    fn drop(&mut self) {
+        self.asking = None;
+        self.exchanges.take().into_iter().for_each(|exchange| self.log.record(exchange));
+    }
+}
 
 impl<Q, A> Remembered<Q, A>
 where
@@ -54,49 +71,50 @@ where
         F: Future<Output = Result<A>> + Send + 'static,
     {
         loop {
-            let asking = match self.known_or_asked(&question, &ask) {
+            let mut waiter = match self.known_or_asked(&question, log, &ask) {
                 Ok(answer) => return Ok((answer, false)),
-                Err(asking) => asking,
+                Err(waiter) => waiter,
             };
+            let Some(asking) = &mut waiter.asking else { continue };
             let outcome = asking.await;
             // Whoever finds the outcome taken must find the answer among the others.
             let mut answers = lock(&self.answers);
-            let Some((answer, exchanges)) = lock(&outcome).take() else { continue };
+            let Some(answer) = lock(&outcome).take() else { continue };
             match &answer {
                 Ok(answer) => answers.put(question, Answer::Known(answer.clone())),
                 Err(_) => answers.pop(&question),
             };
-            drop(answers);
-            exchanges.take().into_iter().for_each(|exchange| log.record(exchange));
             return answer.map(|answer| (answer, true));
         }
     }
 
     /// The answer, or what to wait for.
-    fn known_or_asked<F>(
+    fn known_or_asked<'a, F>(
         &self,
         question: &Q,
+        log: &'a ExchangeLog,
         ask: impl Fn(ExchangeLog) -> F,
-    ) -> std::result::Result<A, Shared<Asking<A>>>
+    ) -> std::result::Result<A, Waiter<'a, A>>
     where
         F: Future<Output = Result<A>> + Send + 'static,
     {
         let mut answers = lock(&self.answers);
         let asked = match answers.get(question) {
             Some(Answer::Known(answer)) => return Ok(answer.clone()),
-            Some(Answer::Asked(asking)) => asking.upgrade(),
+            Some(Answer::Asked(asking, exchanges)) => asking.upgrade().zip(Some(exchanges.clone())),
             None => None,
         };
-        Err(asked.unwrap_or_else(|| {
-            let log = ExchangeLog::default();
-            let answer = ask(log.clone());
-            let asking = async move { Arc::new(Mutex::new(Some((answer.await, log)))) };
+        let (asking, exchanges) = asked.unwrap_or_else(|| {
+            let exchanges = ExchangeLog::default();
+            let answer = ask(exchanges.clone());
+            let asking = async move { Arc::new(Mutex::new(Some(answer.await))) };
             let asking = asking.boxed().shared();
             if let Some(weak) = asking.downgrade() {
-                answers.put(question.clone(), Answer::Asked(weak));
+                answers.put(question.clone(), Answer::Asked(weak, exchanges.clone()));
             }
-            asking
-        }))
+            (asking, exchanges)
+        });
+        Err(Waiter { asking: Some(asking), exchanges, log })
     }
 }
 
