@@ -34,15 +34,10 @@ impl Reference {
     /// The pixels.
     ///
     /// # Errors
-    /// Those of [`Picture::load`]; where the picture is broken, the error names its source.
+    /// Those of [`Picture::load`], of the same kind, in which the source of the picture is named.
     pub async fn image(&self) -> Result<Image> {
-        self.picture.load().await.map_err(|error| match error {
-            Error::InvalidInput { what, expected, found } => {
-                let what = format!("{what} of {}", self.provenance.source);
-                Error::InvalidInput { what, expected, found }
-            }
-            other => other,
-        })
+        let image = self.picture.load().await;
+        image.map_err(|error| naming(error, &self.provenance.source.to_string()))
     }
 
     /// The pixels, or `None` if they cannot be read and the picture is marked with
@@ -64,7 +59,84 @@ impl Reference {
     }
 }
 
+/// `error`, which a picture from `source` gave, with that source where it is not named yet.
+fn naming(mut error: Error, source: &str) -> Error {
+    if error.to_string().contains(source) {
+        return error;
+    }
+    let subject = match &mut error {
+        Error::InvalidInput { what, .. }
+        | Error::InvalidFile { what, .. }
+        | Error::Unavailable { what, .. }
+        | Error::Timeout { what, .. }
+        | Error::OutOfMemory { what, .. }
+        | Error::Backend { what, .. } => what,
+        Error::Service { service, .. }
+        | Error::Connection { service, .. }
+        | Error::InvalidReply { service, .. } => service,
+        Error::Incompatible { right, .. } => right,
+        Error::Io { source: reason, .. } => {
+            *reason = std::io::Error::new(reason.kind(), format!("{reason} (picture {source})"));
+            return error;
+        }
+        _ => return error,
+    };
+    *subject = format!("{subject} of {source}");
+    error
+}
+
 /// The pixels of every reference, decoded side by side.
 pub(crate) async fn images(references: &[Reference]) -> Result<Vec<Image>> {
     try_join_all(references.iter().map(Reference::image)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use futures::executor::block_on;
+
+    use super::*;
+
+    #[test]
+    fn every_error_of_a_picture_names_its_source_once() {
+        const SOURCE: &str = "https://example.org/bee.jpg";
+        let service = || "the archive".to_owned();
+        let gone = || std::io::Error::from(ErrorKind::NotFound);
+        let errors: [(fn() -> Error, &str); 3] = [
+            (|| Error::invalid_input("picture", "PNG", "text"), "picture of https"),
+            (|| Error::backend("decoder", "it panicked"), "decoder of https"),
+            (|| Error::io("cache/7", std::io::Error::from(ErrorKind::NotFound)), "(picture https"),
+        ];
+        for (make, said) in errors {
+            assert!(told(SOURCE, make).contains(said), "{}", told(SOURCE, make));
+        }
+        let refused = move || Error::Service {
+            service: service(),
+            status: 404,
+            message: "no such file".to_owned(),
+            retry_after: None,
+        };
+        let told_of = told(SOURCE, refused);
+        assert_eq!(
+            told_of,
+            "the archive of https://example.org/bee.jpg answered 404: no such file"
+        );
+        // The kind stays, and what is named already is not named again.
+        let twice = move || Error::io(SOURCE, gone());
+        assert_eq!(told(SOURCE, twice).matches(SOURCE).count(), 1);
+        let reference = of(SOURCE, || Error::io("cache/7", ErrorKind::NotFound.into()));
+        let Err(Error::Io { source, .. }) = block_on(reference.image()) else { panic!("no Io") };
+        assert_eq!(source.kind(), ErrorKind::NotFound);
+    }
+
+    fn of(source: &str, error: impl Fn() -> Error + Send + Sync + 'static) -> Reference {
+        let picture = Picture::lazy("key", move || std::future::ready(Err(error())));
+        let provenance = Provenance::new(Source::Uri(source.to_owned()), "any", 1.0, 0);
+        Reference { picture, caption: Caption::concept("a bee"), provenance }
+    }
+
+    fn told(source: &str, error: impl Fn() -> Error + Send + Sync + 'static) -> String {
+        block_on(of(source, error).image()).unwrap_err().to_string()
+    }
 }
