@@ -25,15 +25,13 @@ pub(crate) fn stats(options: &Stats) -> Result<(), Box<dyn Error>> {
     let (stats, rejected) = (gallery.stats()?, gallery.rejected()?);
     if options.json {
         let encoder = gallery.fingerprint().encoder();
-        let rejected: Vec<_> =
-            rejected.iter().map(|r| json!({ "source": r.source, "reason": r.reason })).collect();
         println!("{}", json!({ "encoder": encoder, "stats": stats, "rejected": rejected }));
         return Ok(());
     }
     println!("encoder   {}", gallery.fingerprint());
     print!("{stats}");
     if options.all {
-        rejected.iter().for_each(|one| println!("rejected  {}: {}", one.source, one.reason));
+        rejected.iter().for_each(|one| println!("rejected  {one}"));
     } else {
         tell_reasons(&rejected);
     }
