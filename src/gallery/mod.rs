@@ -230,7 +230,8 @@ impl Gallery {
 
 /// What an embedder is known by.
 fn named<E: Embedder + ?Sized>(embedder: &E) -> (String, usize) {
-    (embedder.to_string(), embedder.dim())
+    // In the form that tells checkpoints of one architecture apart.
+    (format!("{embedder:#}"), embedder.dim())
 }
 
 impl fmt::Display for Gallery {

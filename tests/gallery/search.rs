@@ -295,7 +295,7 @@ fn an_embedder_is_asked_once_who_it_is() {
         block_on(GalleryRetriever::new(embedder.clone(), gallery.clone())).unwrap();
     }
     assert_eq!(calls(), 4);
-    // Who was refused is asked again, and one of another name for the first time.
+    // One of another name is asked too, each time until it is the right one.
     for _ in 0..2 {
         let error = block_on(gallery.check_embedder(&Exchanged)).unwrap_err();
         assert!(matches!(error, Error::Incompatible { .. }), "{error}");

@@ -19,8 +19,8 @@ impl GalleryWriter {
     /// `relocate("/home/me/photos", "../photos")` makes paths relative. Pictures that the gallery
     /// keeps itself always move with it and need no call.
     ///
-    /// No file is moved, and none is looked for: [`Gallery::verify`](crate::gallery::Gallery::verify) tells which are
-    /// missing.
+    /// No file is moved, and none is looked for:
+    /// [`Gallery::verify`](crate::gallery::Gallery::verify) tells which are missing.
     ///
     /// ```
     /// # use imagerag::embedder::Embedding;
