@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures::executor::block_on;
-use imagerag::conditioner::{Conditioning, IpAdapter};
+use imagerag::conditioner::{ConditionRequest, Conditioning, IpAdapter};
 use imagerag::generator::{GenerateRequest, Sdxl};
 use imagerag::models::{DType, Device};
 use imagerag::reference::{Caption, Provenance, Reference, Source};
@@ -63,7 +63,8 @@ fn denoise(criterion: &mut Criterion) {
         caption: Caption::concept("a creature"),
         provenance: Provenance::new(Source::Caller(0), "caller", 1.0, 0),
     };
-    let conditioned = block_on(adapter.condition("", &[reference])).unwrap().conditioning;
+    let conditioned =
+        block_on(adapter.condition(&ConditionRequest::new("", [reference]))).unwrap().conditioning;
 
     let mut group = criterion.benchmark_group("denoise_step");
     group.sample_size(10);

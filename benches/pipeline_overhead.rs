@@ -9,7 +9,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::StreamExt;
 use futures::executor::block_on;
 use imagerag::conditioner::{ConditioningKind, InPrompt};
-use imagerag::generator::GenerateRequest;
+use imagerag::generator::{Drawn, GenerateRequest};
 use imagerag::reference::{Caption, Provenance, Reference, Source};
 use imagerag::retriever::RetrieveRequest;
 use imagerag::vlm::{ChatReply, ChatRequest};
@@ -35,8 +35,8 @@ impl Generator for Instant {
         &[ConditioningKind::None, ConditioningKind::Images]
     }
 
-    async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Image>> {
-        Ok(vec![self.0.clone(); requests.len()])
+    async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
+        Ok(vec![self.0.clone().into(); requests.len()])
     }
 }
 

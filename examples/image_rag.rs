@@ -164,6 +164,7 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
     let mut config = RagConfig::default();
     config.max_rounds = options.rounds;
     config.threshold = options.threshold;
+    config.margin = options.margin;
     config.mode = if options.all_concepts { Mode::AllConcepts } else { Mode::OnDemand };
     let mut builder = RagPipeline::builder()
         .config(config)
@@ -171,8 +172,8 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
         .vlm(Arc::clone(&vlm))
         .retriever(retriever)
         .conditioner(conditioner);
-    if let Some(margin) = options.margin {
-        builder = builder.margin(embedder, margin);
+    if options.margin.is_some() {
+        builder = builder.margin_embedder(embedder);
     }
     if options.verify {
         builder = builder.verifier(vlm);

@@ -1,6 +1,7 @@
 //! [`Error`]: every failure, with one variant for each thing that the caller can do about it.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +12,20 @@ pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong. Each variant names the thing, what was expected and what was found.
+///
+/// `Display` is one level: what failed. The cause is the `source()`, which has a `Display` of its
+/// own. [`chain`](Self::chain) is all of it in one line.
+///
+/// A part of your own makes its errors with the constructors:
+/// ```
+/// use imagerag::Error;
+///
+/// let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+/// let error = Error::connection("my-service", reset);
+/// assert_eq!(error.to_string(), "my-service could not be reached");
+/// assert_eq!(error.chain().to_string(), "my-service could not be reached: connection reset");
+/// assert!(error.is_transient());
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -48,7 +63,7 @@ pub enum Error {
     },
 
     /// A file or folder could not be read or written. Check the path.
-    #[error("{}: {source}", path.display())]
+    #[error("cannot access {}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -120,9 +135,19 @@ pub enum Error {
         found: String,
     },
 
+    /// A service understood the request and declines it, on grounds of its policy. The same request
+    /// will be declined again: change the prompt or the images.
+    #[error("{service} declines the request: {reason}")]
+    Refused {
+        /// The service, by the `Display` of its part.
+        service: String,
+        /// What the service said, shortened.
+        reason: String,
+    },
+
     /// A backend ran out of memory. Ask for less: a smaller image, VAE tiling, a 16-bit dtype,
     /// offload of networks, another device. The part still works, and its next call may succeed.
-    #[error("{what} ran out of memory: {source}")]
+    #[error("{what} ran out of memory")]
     OutOfMemory {
         /// The backend and what it was doing.
         what: String,
@@ -133,7 +158,7 @@ pub enum Error {
     },
 
     /// A backend failed while it worked: a failed kernel, a panic caught.
-    #[error("{what} failed: {source}")]
+    #[error("{what} failed")]
     Backend {
         /// The backend and what it was doing.
         what: String,
@@ -180,8 +205,8 @@ impl Error {
         }
     }
 
-    /// An [`Error::Incompatible`].
-    pub(crate) fn incompatible(
+    /// An [`Error::Incompatible`] of a part that consumes (`left`) and one that provides (`right`).
+    pub fn incompatible(
         left: impl ToString,
         right: impl ToString,
         expected: impl Into<String>,
@@ -192,14 +217,52 @@ impl Error {
     }
 
     /// An [`Error::Unavailable`].
-    #[cfg(any(feature = "gallery", feature = "faiss-gpu"))]
-    pub(crate) fn unavailable(what: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub fn unavailable(what: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Unavailable { what: what.into(), reason: reason.into() }
+    }
+
+    /// An [`Error::Service`]: `service`, a part by its `Display`, answered with the HTTP `status`.
+    /// `message` is shortened to 2,000 characters; keep keys out of it.
+    pub fn service(service: impl fmt::Display, status: u16, message: impl fmt::Display) -> Self {
+        let (service, message) = (service.to_string(), shortened(&message.to_string()));
+        Self::Service { service, status, message, retry_after: None }
+    }
+
+    /// An [`Error::Connection`] to `service`, a part by its `Display`.
+    pub fn connection(service: impl fmt::Display, source: impl Into<BoxError>) -> Self {
+        Self::Connection { service: service.to_string(), source: source.into() }
+    }
+
+    /// An [`Error::Timeout`] of `what`, such as a part by its `Display`, after `limit`.
+    pub fn timeout(what: impl fmt::Display, limit: Duration) -> Self {
+        Self::Timeout { what: what.to_string(), limit }
+    }
+
+    /// An [`Error::InvalidReply`] of `service`, a part by its `Display`. `found` is shortened to
+    /// 2,000 characters.
+    pub fn invalid_reply(
+        service: impl fmt::Display,
+        expected: impl Into<String>,
+        found: impl fmt::Display,
+    ) -> Self {
+        let (service, found) = (service.to_string(), shortened(&found.to_string()));
+        Self::InvalidReply { service, expected: expected.into(), found }
+    }
+
+    /// An [`Error::Refused`] by `service`, a part by its `Display`. `reason` is shortened to 2,000
+    /// characters.
+    pub fn refused(service: impl fmt::Display, reason: impl fmt::Display) -> Self {
+        Self::Refused { service: service.to_string(), reason: shortened(&reason.to_string()) }
     }
 
     /// An [`Error::Backend`].
     pub fn backend(what: impl Into<String>, source: impl Into<BoxError>) -> Self {
         Self::Backend { what: what.into(), source: source.into() }
+    }
+
+    /// Writes the error and all its causes in one line: `a: b: c`.
+    pub fn chain(&self) -> Chain<'_> {
+        Chain(self)
     }
 
     /// Whether the same call may succeed a little later: time-outs, broken connections, and the
@@ -212,6 +275,43 @@ impl Error {
             }
             _ => false,
         }
+    }
+}
+
+/// An error and all its causes in one line, the outermost first: `a: b: c`. A cause that the line
+/// names already is left out.
+#[derive(Clone, Copy, Debug)]
+pub struct Chain<'a>(pub(crate) &'a (dyn StdError + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&with_causes(self.0, self.0.source()))
+    }
+}
+
+/// `message` and the errors from `source` downwards, each once: `a: b: c`.
+pub(crate) fn with_causes(
+    message: impl ToString,
+    source: Option<&(dyn StdError + 'static)>,
+) -> String {
+    let (mut line, mut next) = (message.to_string(), source);
+    while let Some(error) = next {
+        let cause = error.to_string();
+        if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+        next = error.source();
+    }
+    line
+}
+
+/// The most characters of a service's words in an error.
+const MAX_WORDS: usize = 2_000;
+
+fn shortened(words: &str) -> String {
+    match words.char_indices().nth(MAX_WORDS) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words.to_owned(),
     }
 }
 
@@ -242,14 +342,29 @@ mod tests {
     }
 
     #[test]
-    fn only_passing_faults_are_transient() {
-        let status = |status| Error::Service {
-            service: "vlm".into(),
-            status,
-            message: String::new(),
-            retry_after: None,
+    fn a_chain_names_each_cause_once() {
+        let io = std::io::Error::other("the disk is gone");
+        let error = Error::backend("a search", Error::io("vectors", io));
+        assert_eq!(error.to_string(), "a search failed");
+        let chain = error.chain().to_string();
+        assert_eq!(chain, "a search failed: cannot access vectors: the disk is gone");
+        let told_already = Error::backend("x", Error::backend("the disk", "x failed"));
+        assert_eq!(told_already.chain().to_string(), "x failed: the disk failed");
+    }
+
+    #[test]
+    fn long_words_of_a_service_are_cut() {
+        let Error::Service { message, .. } = Error::service("s", 500, "ä".repeat(3_000)) else {
+            panic!("a service's error")
         };
+        assert_eq!(message.chars().count(), MAX_WORDS + 1);
+    }
+
+    #[test]
+    fn only_passing_faults_are_transient() {
+        let status = |status| Error::service("vlm", status, "");
         assert!(status(429).is_transient() && status(503).is_transient());
         assert!(!status(401).is_transient() && !Error::Cancelled.is_transient());
+        assert!(!Error::refused("a", "policy").is_transient());
     }
 }

@@ -79,6 +79,7 @@ pub mod generator;
 pub mod hub;
 mod image;
 pub mod index;
+pub mod middleware;
 #[cfg(feature = "tch")]
 pub mod models;
 mod net;
@@ -86,18 +87,23 @@ pub mod pipeline;
 mod pool;
 pub mod reference;
 pub mod retriever;
+#[cfg(feature = "serde")]
+mod seconds;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod text;
+mod usage;
 pub mod vlm;
 
+pub use async_trait::async_trait;
 pub use conditioner::Conditioner;
 pub use critic::Critic;
 pub use embedder::{Embedder, EmbedderExt};
-pub use error::{BoxError, Error, Result};
+pub use error::{BoxError, Chain, Error, Result};
 pub use generator::{Generator, GeneratorExt};
 pub use image::Image;
 pub use index::VectorIndex;
 pub use pipeline::{RagError, RagOutcome, RagPipeline, RagRequest};
 pub use retriever::Retriever;
+pub use usage::{Price, Usage};
 pub use vlm::Vlm;

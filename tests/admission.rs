@@ -51,7 +51,7 @@ fn a_reference_that_the_verifier_does_not_see_is_refused_and_the_next_one_tried(
     let outcome = run(parts(shelf).critic(critic).verifier(verifier.clone()));
     assert_eq!(used(&outcome), ["quetzal"]);
     let answer = "No, it is a parrot.".to_owned();
-    let expected = [Some(Refusal::NotShown { answer }), None, Some(Refusal::NoRoom)];
+    let expected = [Some(Refusal::NotShown { answer }), None, Some(Refusal::Surplus)];
     assert_eq!(refusals(&outcome), expected);
     let asked = verifier.requests();
     assert_eq!(asked.len(), 2, "no more questions than needed");
@@ -96,7 +96,7 @@ impl Retriever for Eight {
 
 #[test]
 fn of_eight_candidates_as_many_are_decoded_as_are_needed() {
-    let full = || vec![Some(Refusal::NoRoom); 6];
+    let full = || vec![Some(Refusal::Surplus); 6];
     for (places, expected, decoded) in [
         (1, vec!["0"], 1),
         // The second is known for a duplicate by its pixels alone.
@@ -110,7 +110,7 @@ fn of_eight_candidates_as_many_are_decoded_as_are_needed() {
         let outcome = run(parts(eight).critic(critic).config(config));
         assert_eq!(used(&outcome), expected);
         assert_eq!(counted.load(Ordering::Relaxed), decoded, "for {places} places");
-        let second = if places == 1 { Refusal::NoRoom } else { Refusal::Duplicate };
+        let second = if places == 1 { Refusal::Surplus } else { Refusal::Duplicate };
         assert_eq!(refusals(&outcome)[..2], [None, Some(second)]);
         assert_eq!(refusals(&outcome)[1 + places..], full()[places - 1..]);
     }
@@ -197,7 +197,7 @@ fn an_unclear_answer_is_what_the_setting_says() {
             let verifier = FakeVlm::default().then(Ok(reply.clone()));
             let critic = FakeCritic::new().missing(["a quetzal"]);
             let builder = parts(Shelf::plain("Shelf", &["a"])).critic(critic);
-            run(builder.verifier(verifier).unclear(unclear))
+            run(builder.verifier(verifier).config(RagConfig::default().with_unclear(unclear)))
         };
         let refused = outcome(Unclear::Refuse);
         assert_eq!(refusals(&refused), [Some(Refusal::Unverified { answer })]);
@@ -212,7 +212,10 @@ fn the_verifier_is_asked_once_about_an_image_and_a_concept() {
     let verifier = FakeVlm::new(["no", "yes", "yes"]);
     let critic = FakeCritic::new().missing(["a quetzal"]).missing(["a quetzal"]);
     let shelf = Shelf::plain("Shelf", &["a", "b", "c"]);
-    let builder = parts(shelf).critic(critic).verifier(verifier.clone()).max_rounds(3);
+    let builder = parts(shelf)
+        .critic(critic)
+        .verifier(verifier.clone())
+        .config(RagConfig::default().with_max_rounds(3));
     let outcome = run(builder);
     assert_eq!(outcome.stop, StopReason::Matched { round: 2 });
     let asked: Vec<Image> =
@@ -230,7 +233,10 @@ fn what_is_refused_anyway_is_not_verified() {
     let verifier = FakeVlm::new(["yes"]);
     let shelf = Shelf::new("Shelf", &[("a", 0.9, None), ("b", f32::NAN, None), ("c", 0.1, None)]);
     let critic = FakeCritic::new().missing(["a quetzal", "a resplendent quetzal"]);
-    let outcome = run(parts(shelf).critic(critic).verifier(verifier.clone()).threshold(0.5));
+    let outcome = run(parts(shelf)
+        .critic(critic)
+        .verifier(verifier.clone())
+        .config(RagConfig::default().with_threshold(0.5)));
     assert_eq!(used(&outcome), ["a"]);
     assert_eq!(verifier.requests().len(), 1);
 }
@@ -262,7 +268,10 @@ fn reds() -> FakeRetriever {
 fn a_reference_that_shows_no_more_than_the_draft_is_refused() {
     let embedder = Redness::default();
     let critic = FakeCritic::new().missing(["a rose thing"]).missing(["a rose thing"]);
-    let builder = parts(reds()).critic(critic).max_rounds(2).margin(embedder.clone(), 0.05);
+    let builder = parts(reds())
+        .critic(critic)
+        .margin_embedder(embedder.clone())
+        .config(RagConfig::default().with_max_rounds(2).with_margin(0.05));
     let outcome = run(builder);
     let draft = f32::from(outcome.draft.as_ref().unwrap().pixels()[0]) / 255.0;
     assert!(draft > 0.01 && draft < 0.9, "the fake's draft is neither: {draft}");
@@ -284,8 +293,10 @@ fn a_reference_that_shows_no_more_than_the_draft_is_refused() {
 fn without_a_draft_the_margin_refuses_nothing() {
     let embedder = Redness::default();
     let critic = FakeCritic::new().missing(["a rose thing"]);
-    let builder = parts(reds()).critic(critic).mode(Mode::AllConcepts);
-    let outcome = run(builder.margin(embedder.clone(), 2.0));
+    let builder = parts(reds())
+        .critic(critic)
+        .config(RagConfig::default().with_mode(Mode::AllConcepts).with_margin(2.0));
+    let outcome = run(builder.margin_embedder(embedder.clone()));
     assert_eq!(used(&outcome), ["a rose thing"]);
     assert!(embedder.texts.lock().unwrap().is_empty());
 }
@@ -295,18 +306,29 @@ fn a_margin_needs_its_embedder_and_a_number() {
     let builder = || parts(reds()).critic(FakeCritic::new());
     let mut config = RagConfig::default();
     config.margin = Some(0.1);
-    let error = builder().config(config).build().unwrap_err().to_string();
+    let error = builder().config(config).build().unwrap_err().chain().to_string();
     assert!(error.contains("needs a margin embedder"), "{error}");
     for wrong in [f32::NAN, f32::INFINITY, 2.5, -2.5] {
-        let error = builder().margin(FakeEmbedder, wrong).build().unwrap_err().to_string();
+        let error = builder()
+            .margin_embedder(FakeEmbedder)
+            .config(RagConfig::default().with_margin(wrong))
+            .build()
+            .unwrap_err()
+            .chain()
+            .to_string();
         assert!(error.starts_with("margin: expected -2 to 2"), "{error}");
     }
     let broken = Redness { empty: true, ..Redness::default() };
     let critic = FakeCritic::new().missing(["a rose thing"]);
-    let pipeline = parts(reds()).critic(critic).margin(broken, 0.0).build().unwrap();
+    let pipeline = parts(reds())
+        .critic(critic)
+        .margin_embedder(broken)
+        .config(RagConfig::default().with_margin(0.0))
+        .build()
+        .unwrap();
     let error = block_on(pipeline.run("a prompt")).unwrap_err();
     assert_eq!(
-        error.source.to_string(),
+        error.source.chain().to_string(),
         "Redness failed: expected 1 embedding for 1 input, found 0"
     );
 }

@@ -6,11 +6,12 @@ use std::sync::{Arc, OnceLock};
 
 use futures::StreamExt;
 use futures::executor::block_on;
-use imagerag::conditioner::{OminiControl, OminiControlBuilder, PromptTemplate};
+use imagerag::conditioner::{ConditionRequest, OminiControl, OminiControlBuilder, PromptTemplate};
 use imagerag::critic::{Query, Verdict};
 use imagerag::generator::{Flux, GenerateRequest, GeneratorExt};
 use imagerag::pipeline::{
-    Event, Fallback, Mode, RagPipelineBuilder, Record, Refusal, Stage, StopReason, TracedImage,
+    Event, Fallback, Mode, RagConfig, RagPipelineBuilder, Record, Refusal, Stage, StopReason,
+    TracedImage,
 };
 use imagerag::reference::{Caption, Provenance, Reference, Source};
 use imagerag::testing::{FakeConditioner, FakeCritic, FakeGenerator, FakeRetriever, FakeVlm};
@@ -76,11 +77,11 @@ fn drawn(prompt: &str, reference: Option<(&OminiControl, &Reference)>) -> Image 
     let mut request = GenerateRequest::new(prompt);
     (request.seed, request.width, request.height) = (3, Some(SIDE), Some(SIDE));
     if let Some((conditioner, reference)) = reference {
-        let conditioned = conditioner.condition(prompt, std::slice::from_ref(reference));
-        let conditioned = block_on(conditioned).unwrap();
+        let ask = ConditionRequest::new(prompt, [reference.clone()]);
+        let conditioned = block_on(conditioner.condition(&ask)).unwrap();
         (request.prompt, request.conditioning) = (conditioned.prompt, conditioned.conditioning);
     }
-    block_on(flux().generate_one(&request)).unwrap()
+    block_on(flux().generate_one(&request)).unwrap().image
 }
 
 fn uris(outcome: &RagOutcome) -> Vec<String> {
@@ -137,7 +138,8 @@ fn of_several_missing_concepts_one_is_drawn() {
 #[test]
 fn rounds_go_on_with_other_references_until_the_critic_is_satisfied() {
     let critic = FakeCritic::new().missing(["a quetzal"]).missing(["a quetzal"]);
-    let outcome = run(parts().critic(critic).max_rounds(5), "a bird");
+    let outcome =
+        run(parts().critic(critic).config(RagConfig::default().with_max_rounds(5)), "a bird");
     assert_eq!(outcome.stop, StopReason::Matched { round: 2 });
     assert_eq!(uris(&outcome), ["a quetzal on a branch"]);
     assert!(outcome.trace.hits().any(|hit| hit.refused == Some(Refusal::AlreadyTried)));
@@ -150,7 +152,8 @@ fn the_best_image_of_all_rounds_is_kept() {
         .missing(["a quetzal", "a sheep"])
         .missing(["a quetzal"])
         .missing(["a sheep", "a quetzal"]);
-    let outcome = run(parts().critic(critic).max_rounds(2), "everything");
+    let outcome =
+        run(parts().critic(critic).config(RagConfig::default().with_max_rounds(2)), "everything");
     assert_eq!(outcome.stop, StopReason::RoundLimit);
     let conditioner = omini().build().unwrap();
     assert_eq!(outcome.image, drawn("everything", Some((&conditioner, &outcome.references[0]))));
@@ -161,7 +164,12 @@ fn the_best_image_of_all_rounds_is_kept() {
 fn without_a_useful_reference_the_draft_is_kept() {
     let critic = || FakeCritic::new().missing(["zeppelin"]);
     let nothing = run(parts().critic(critic()), "zeppelin");
-    let poor = run(parts().critic(FakeCritic::new().missing(["a zeppelin"])).threshold(0.9), "a");
+    let poor = run(
+        parts()
+            .critic(FakeCritic::new().missing(["a zeppelin"]))
+            .config(RagConfig::default().with_threshold(0.9)),
+        "a",
+    );
     for outcome in [nothing, poor] {
         assert_eq!(outcome.stop, StopReason::NoUsefulReference);
         assert_eq!(outcome.draft.as_ref(), Some(&outcome.image));
@@ -173,19 +181,26 @@ fn a_critic_that_cannot_say_what_is_missing_falls_back_or_stops() {
     let critic = || FakeCritic::new().then(Ok(Verdict::Undetermined));
     let outcome = run(parts().critic(critic()), "a quetzal");
     assert_eq!(uris(&outcome), ["a photo of a quetzal"]);
-    let outcome = run(parts().critic(critic()).fallback(Fallback::Stop), "a quetzal");
+    let outcome = run(
+        parts().critic(critic()).config(RagConfig::default().with_fallback(Fallback::Stop)),
+        "a quetzal",
+    );
     assert_eq!(outcome.stop, StopReason::Undetermined);
     assert_eq!(outcome.image, drawn("a quetzal", None));
 }
 
 #[test]
 fn without_a_draft_every_concept_is_looked_for_at_once() {
-    let builder = parts().mode(Mode::AllConcepts).query(Query::Prompt);
+    let builder =
+        parts().config(RagConfig::default().with_mode(Mode::AllConcepts).with_query(Query::Prompt));
     let outcome = run(builder, "a sheep");
     assert_eq!((outcome.draft.as_ref(), uris(&outcome)), (None, vec!["a sheep".to_owned()]));
     assert_eq!(images(&outcome).len(), 1);
     let critic = FakeCritic::new().missing(["zeppelin"]);
-    let outcome = run(parts().mode(Mode::AllConcepts).critic(critic), "zeppelin");
+    let outcome = run(
+        parts().config(RagConfig::default().with_mode(Mode::AllConcepts)).critic(critic),
+        "zeppelin",
+    );
     assert_eq!(outcome.stop, StopReason::NoUsefulReference);
     assert_eq!(outcome.image, drawn("zeppelin", None));
 }
@@ -193,7 +208,10 @@ fn without_a_draft_every_concept_is_looked_for_at_once() {
 #[test]
 fn a_rephrased_prompt_is_drawn_alone() {
     let vlm = FakeVlm::new(["a green bird with a long tail"]);
-    let builder = RagPipeline::builder().generator(flux()).vlm(vlm).mode(Mode::RephraseOnly);
+    let builder = RagPipeline::builder()
+        .generator(flux())
+        .vlm(vlm)
+        .config(RagConfig::default().with_mode(Mode::RephraseOnly));
     let outcome = run(builder, "a quetzal");
     assert_eq!(outcome.stop, StopReason::Rephrased);
     assert_eq!(outcome.image, drawn("a green bird with a long tail", None));
@@ -216,7 +234,7 @@ fn the_callers_image_takes_the_only_place() {
 
     let error = block_on(pipeline.run(request.with_reference(mine, "another"))).unwrap_err();
     assert_eq!(error.stage, Stage::Validate);
-    assert!(error.to_string().contains("expected at most 1, found 2"), "{error}");
+    assert!(error.chain().to_string().contains("expected at most 1, found 2"), "{error}");
 }
 
 #[test]
@@ -245,7 +263,10 @@ fn an_error_keeps_the_trace_and_the_draft() {
     let pipeline = parts().conditioner(conditioner).critic(critic).build().unwrap();
     let error = block_on(pipeline.run(request("a bird"))).unwrap_err();
     assert_eq!(error.stage, Stage::Generate);
-    assert!(error.to_string().contains("pixels of a token of the condition image"), "{error}");
+    assert!(
+        error.chain().to_string().contains("pixels of a token of the condition image"),
+        "{error}"
+    );
     assert_eq!(error.best, Some(drawn("a bird", None)));
     // Guidance, which this checkpoint is not told, and a size that it cannot draw.
     let pipeline = parts().critic(FakeCritic::new()).build().unwrap();
@@ -279,7 +300,7 @@ fn parts_that_do_not_fit_are_named_with_what_each_takes() {
     let refused = |builder: RagPipelineBuilder| {
         let error = builder.critic(FakeCritic::new()).build().unwrap_err();
         assert!(matches!(error, Error::Incompatible { .. }), "{error}");
-        error.to_string()
+        error.chain().to_string()
     };
     let tokens = "ip-adapter-plus sdxl 2048";
     assert_eq!(
@@ -294,7 +315,7 @@ fn parts_that_do_not_fit_are_named_with_what_each_takes() {
     let other = refused(parts().generator(FakeGenerator::new()));
     assert!(other.contains("expected no conditioning or images"), "{other}");
     // More than one reference is refused with the reason, before there is a pipeline.
-    let error = omini().capacity(2).build().unwrap_err().to_string();
+    let error = omini().capacity(2).build().unwrap_err().chain().to_string();
     assert!(error.contains("read one subject and mix several"), "{error}");
     assert_eq!(omini().build().unwrap().capacity(), 1);
 }

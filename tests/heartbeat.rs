@@ -14,11 +14,11 @@ use futures::executor::block_on;
 use futures::future::{Either, select};
 use futures_timer::Delay;
 use imagerag::conditioner::{
-    Conditioned, Conditioner, Conditioning, ConditioningKind, ImageTokens,
+    ConditionRequest, Conditioned, Conditioner, Conditioning, ConditioningKind, ImageTokens,
 };
-use imagerag::embedder::Embedding;
+use imagerag::embedder::{Embedded, Embedding};
 use imagerag::index::FlatIndex;
-use imagerag::reference::{Picture, Reference};
+use imagerag::reference::Picture;
 use imagerag::retriever::{Catalog, CatalogEntry, EmbeddingRetriever};
 use imagerag::testing::{FakeCritic, FakeGenerator};
 use imagerag::{Embedder, Image, RagPipeline, Result};
@@ -48,11 +48,11 @@ impl Embedder for One {
         DIM
     }
 
-    async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
+    async fn embed_texts(&self, texts: &[&str]) -> Result<Embedded> {
         texts.iter().map(|_| Embedding::new([1.0; DIM])).collect()
     }
 
-    async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>> {
+    async fn embed_images(&self, images: &[Image]) -> Result<Embedded> {
         images.iter().map(|_| Embedding::new([1.0; DIM])).collect()
     }
 }
@@ -67,10 +67,13 @@ impl Conditioner for One {
         1
     }
 
-    async fn condition(&self, prompt: &str, references: &[Reference]) -> Result<Conditioned> {
-        assert_eq!(references[0].image().await?.width(), 5_000);
+    async fn condition(&self, request: &ConditionRequest) -> Result<Conditioned> {
+        assert_eq!(request.references[0].image().await?.width(), 5_000);
         let tokens = ImageTokens::new("one", 1, 1, [0.0], [0.0])?;
-        Ok(Conditioned { prompt: prompt.into(), conditioning: Conditioning::Tokens(tokens) })
+        Ok(Conditioned {
+            prompt: request.prompt.clone(),
+            conditioning: Conditioning::Tokens(tokens),
+        })
     }
 }
 

@@ -224,7 +224,7 @@ fn a_folder_or_a_file_of_a_repository() {
     assert_eq!(std::fs::read_to_string(file).unwrap(), "everything again");
     let error = block_on(hub.resolve("owner/name/text_encoder")).unwrap_err();
     assert_eq!(
-        error.to_string(),
+        error.chain().to_string(),
         "owner/name/text_encoder@main: expected text_encoder/safetensors, json or txt files, found \
          nothing there"
     );
@@ -257,7 +257,7 @@ fn what_is_cached_needs_no_network() {
     assert!(matches!(error, Error::Unavailable { .. }), "{error}");
     std::fs::remove_file(folder.join("vae/diffusion_pytorch_model.safetensors")).unwrap();
     let error = block_on(offline.resolve("owner/name")).unwrap_err();
-    assert!(error.to_string().contains("the cache lacks vae/*.safetensors"), "{error}");
+    assert!(error.chain().to_string().contains("the cache lacks vae/*.safetensors"), "{error}");
 }
 
 #[test]
@@ -266,8 +266,11 @@ fn what_is_on_this_machine_is_taken_as_it_is() {
     let path = folder.path().to_str().unwrap();
     assert_eq!(block_on(imagerag::hub::resolve(path)).unwrap(), folder.path());
     let error = block_on(imagerag::hub::resolve("./not/there")).unwrap_err();
-    assert!(error.to_string().starts_with("checkpoint: expected a folder or file"), "{error}");
-    assert!(error.to_string().ends_with("there is no such file or folder here"), "{error}");
+    assert!(
+        error.chain().to_string().starts_with("checkpoint: expected a folder or file"),
+        "{error}"
+    );
+    assert!(error.chain().to_string().ends_with("there is no such file or folder here"), "{error}");
 }
 
 #[test]
@@ -278,9 +281,9 @@ fn a_mistyped_path_that_could_be_a_repository_is_told_to_be_no_path() {
     for hub in [hub(&origin, &cache), hub(nowhere, &cache), hub(&origin, &cache).offline(true)] {
         let hub = hub.build().unwrap();
         let error = block_on(hub.resolve(typed)).unwrap_err();
-        assert!(error.to_string().contains(here), "{error}");
+        assert!(error.chain().to_string().contains(here), "{error}");
         let error = block_on(hub.fetch(&place(typed))).unwrap_err();
-        assert!(!error.to_string().contains(here), "{error}");
+        assert!(!error.chain().to_string().contains(here), "{error}");
     }
 }
 
@@ -336,7 +339,7 @@ fn a_download_of_the_wrong_size_does_not_stay() {
     for (fake, size) in [(truncated, 5), (broken, 4)] {
         let cache = tempfile::tempdir().unwrap();
         let error = block_on(hub(&fake.serve(), &cache).build().unwrap().resolve("owner/name/vae"));
-        let message = error.unwrap_err().to_string();
+        let message = error.unwrap_err().chain().to_string();
         let expected = format!("{weights}: download: expected 11 bytes, found {size} bytes");
         assert!(message.ends_with(&expected), "{message}");
         // The next attempt is whole.
@@ -355,7 +358,7 @@ fn a_hub_that_hangs_is_left() {
     let hub = hub(&origin, &cache).stall_timeout(limit).build().unwrap();
     let begin = Instant::now();
     let error = block_on(hub.resolve("owner/name")).unwrap_err();
-    assert_eq!(error.to_string(), format!("the hub at {origin} took longer than 300ms"));
+    assert_eq!(error.chain().to_string(), format!("the hub at {origin} took longer than 300ms"));
     assert!(begin.elapsed() < Duration::from_secs(20));
 }
 
@@ -365,7 +368,7 @@ fn weights_in_no_format_of_ours_are_named() {
     let (origin, cache) = (fake.serve(), tempfile::tempdir().unwrap());
     let error = block_on(hub(&origin, &cache).build().unwrap().resolve("owner/name")).unwrap_err();
     assert_eq!(
-        error.to_string(),
+        error.chain().to_string(),
         "owner/name@main: expected *.safetensors, found config.json, pytorch_model.bin"
     );
     assert!(fake.downloaded().is_empty());
@@ -381,7 +384,7 @@ fn replies_of_nonsense_are_errors() {
 
 #[test]
 fn settings_are_checked_before_anything_is_sent() {
-    let message = |builder: HubBuilder| builder.build().unwrap_err().to_string();
+    let message = |builder: HubBuilder| builder.build().unwrap_err().chain().to_string();
     let builder = Hub::builder;
     assert!(
         message(builder().endpoint("not a url")).starts_with("HF_ENDPOINT: expected an http(s)")

@@ -116,7 +116,7 @@ async fn play(name: &str, cassette: &Value) {
     } else {
         let error = outcome.expect_err(name);
         let expected = cassette["error"].as_str().unwrap().replace("{origin}", &server.uri());
-        assert_eq!(error.to_string(), expected, "{name}");
+        assert_eq!(error.chain().to_string(), expected, "{name}");
         if let Some(asked) = cassette["retry_after"].as_f64() {
             let asked = Some(Duration::from_secs_f64(asked));
             assert!(matches!(error, Error::Service { retry_after, .. } if retry_after == asked));
@@ -255,7 +255,10 @@ fn a_service_that_hangs_is_left_after_the_timeout() {
     let limit = Duration::from_millis(200);
     let begin = Instant::now();
     let error = ask(impatient(&origin).timeout(limit).max_retries(1)).unwrap_err();
-    assert_eq!(error.to_string(), format!("test-model at {origin}/v1 took longer than 200ms"));
+    assert_eq!(
+        error.chain().to_string(),
+        format!("test-model at {origin}/v1 took longer than 200ms")
+    );
     let took = begin.elapsed();
     assert!(took >= 2 * limit, "a time-out is tried again, but gave up after {took:?}");
     assert!(took < Duration::from_secs(15), "{took:?}");
@@ -297,7 +300,10 @@ fn an_endless_body_is_not_read_to_its_end() {
     };
     let (origin, _heads) = endless("200 OK");
     let error = ask(impatient(&origin)).unwrap_err();
-    assert!(error.to_string().ends_with("found a body of more than 8388608 bytes"), "{error}");
+    assert!(
+        error.chain().to_string().ends_with("found a body of more than 8388608 bytes"),
+        "{error}"
+    );
     let (origin, _heads) = endless("400 Bad Request");
     let error = ask(impatient(&origin)).unwrap_err();
     let Error::Service { status: 400, message, .. } = error else { panic!("{error}") };
@@ -359,7 +365,7 @@ fn no_secret_shows_anywhere() {
 #[test]
 fn settings_are_checked_before_anything_is_sent() {
     let model = || OpenAiVlm::builder("m").api_key("");
-    let message = |builder: OpenAiVlmBuilder| builder.build().unwrap_err().to_string();
+    let message = |builder: OpenAiVlmBuilder| builder.build().unwrap_err().chain().to_string();
     assert_eq!(message(OpenAiVlm::builder(" ")), "model: expected a name, found \" \"");
     assert_eq!(
         message(model().base_url("localhost:8000/v1")),

@@ -5,13 +5,13 @@ use futures::executor::block_on;
 use imagerag::conditioner::{Conditioning, ConditioningKind, InPrompt};
 use imagerag::critic::{GuidedCot, Query, Verdict};
 use imagerag::pipeline::{
-    Event, Fallback, Mode, RagPipelineBuilder, Record, Refusal, Stage, StopReason,
+    Event, Fallback, Mode, RagConfig, RagPipelineBuilder, Record, Refusal, Stage, StopReason,
 };
 use imagerag::reference::Source;
 use imagerag::testing::{
     FakeConditioner, FakeCritic, FakeGenerator, FakeRetriever, FakeVlm, solid,
 };
-use imagerag::vlm::{ChatReply, Role};
+use imagerag::vlm::{ChatReply, ChatRequest, Questions, Role};
 use imagerag::{Error, RagOutcome, RagPipeline, RagRequest};
 
 /// A gallery with a picture of each thing.
@@ -133,7 +133,9 @@ fn a_refusal_field_counts_as_refusal() {
     refusal.refusal = Some("not allowed".into());
     let vlm = FakeVlm::new(["no"]).then(Ok(refusal.clone())).then(Ok(refusal.clone()));
     let vlm = vlm.then(Ok(refusal.clone())).then(Ok(refusal));
-    let builder = parts(&FakeGenerator::new()).vlm(vlm).fallback(Fallback::Stop);
+    let builder = parts(&FakeGenerator::new())
+        .vlm(vlm)
+        .config(RagConfig::default().with_fallback(Fallback::Stop));
     let outcome = run(builder, "a quetzal");
     assert_eq!(outcome.stop, StopReason::Undetermined);
     assert_eq!(outcome.draft.as_ref(), Some(&outcome.image));
@@ -158,7 +160,12 @@ fn a_decision_that_makes_no_sense_falls_back_to_the_prompt() {
 fn the_ablations_retrieve_by_prompt_and_by_concept() {
     let by = |query, replies: &[&str]| {
         let vlm = FakeVlm::new(replies.iter().copied());
-        let outcome = run(parts(&FakeGenerator::new()).vlm(vlm.clone()).query(query), "a sheep");
+        let outcome = run(
+            parts(&FakeGenerator::new())
+                .vlm(vlm.clone())
+                .config(RagConfig::default().with_query(query)),
+            "a sheep",
+        );
         (outcome.references[0].caption.text.clone(), vlm.requests().len())
     };
     assert_eq!(by(Query::Prompt, &["no"]), ("a sheep".into(), 1));
@@ -171,7 +178,8 @@ fn rephrase_only_draws_the_rephrased_prompt_without_references() {
     let generator = FakeGenerator::new();
     let vlm = FakeVlm::new(["\"a green bird with a long tail\""]);
     let builder = RagPipeline::builder().generator(generator.clone()).vlm(vlm.clone());
-    let outcome = run(builder.mode(Mode::RephraseOnly), "a quetzal");
+    let outcome =
+        run(builder.config(RagConfig::default().with_mode(Mode::RephraseOnly)), "a quetzal");
     assert_eq!(outcome.stop, StopReason::Rephrased);
     assert_eq!(generator.requests()[1].prompt, "a green bird with a long tail");
     assert_eq!(vlm.requests()[0].messages[0].images.len(), 1);
@@ -184,7 +192,12 @@ fn rephrase_only_draws_the_rephrased_prompt_without_references() {
 fn all_concepts_needs_no_draft() {
     let generator = FakeGenerator::new();
     let vlm = FakeVlm::new(["a quetzal\na sheep", "a photo of a quetzal\na sheep"]);
-    let outcome = run(parts(&generator).vlm(vlm.clone()).mode(Mode::AllConcepts), "both");
+    let outcome = run(
+        parts(&generator)
+            .vlm(vlm.clone())
+            .config(RagConfig::default().with_mode(Mode::AllConcepts)),
+        "both",
+    );
     assert_eq!(generator.requests().len(), 1);
     assert_eq!(outcome.draft, None);
     assert_eq!(uris(&outcome), ["a photo of a quetzal", "a sheep"]);
@@ -194,7 +207,8 @@ fn all_concepts_needs_no_draft() {
 #[test]
 fn retrieval_by_prompt_without_a_draft_needs_no_critic() {
     let generator = FakeGenerator::new();
-    let builder = parts(&generator).mode(Mode::AllConcepts).query(Query::Prompt);
+    let builder = parts(&generator)
+        .config(RagConfig::default().with_mode(Mode::AllConcepts).with_query(Query::Prompt));
     let outcome = run(builder, "a sheep");
     assert_eq!(uris(&outcome), ["a sheep"]);
     assert_eq!(generator.requests().len(), 1);
@@ -215,7 +229,9 @@ fn without_a_useful_reference_the_draft_is_kept() {
 #[test]
 fn all_concepts_without_a_useful_reference_still_draws() {
     let critic = FakeCritic::new().missing(["zeppelin"]);
-    let builder = parts(&FakeGenerator::new()).critic(critic).mode(Mode::AllConcepts);
+    let builder = parts(&FakeGenerator::new())
+        .critic(critic)
+        .config(RagConfig::default().with_mode(Mode::AllConcepts));
     let outcome = run(builder, "zeppelin");
     assert_eq!(outcome.stop, StopReason::NoUsefulReference);
     assert!(outcome.draft.is_some());
@@ -224,7 +240,12 @@ fn all_concepts_without_a_useful_reference_still_draws() {
 #[test]
 fn a_threshold_refuses_poor_references_and_says_so() {
     let critic = FakeCritic::new().missing(["a zeppelin"]);
-    let outcome = run(parts(&FakeGenerator::new()).critic(critic).threshold(0.9), "a zeppelin");
+    let outcome = run(
+        parts(&FakeGenerator::new())
+            .critic(critic)
+            .config(RagConfig::default().with_threshold(0.9)),
+        "a zeppelin",
+    );
     assert_eq!(outcome.stop, StopReason::NoUsefulReference);
     let hits: Vec<_> = outcome.trace.hits().collect();
     assert!(!hits.is_empty());
@@ -243,7 +264,10 @@ fn one_image_serves_one_caption() {
 fn rounds_go_on_until_the_critic_is_satisfied() {
     let generator = FakeGenerator::new();
     let critic = FakeCritic::new().missing(["a quetzal"]).missing(["a quetzal"]);
-    let outcome = run(parts(&generator).critic(critic.clone()).max_rounds(5), "a quetzal");
+    let outcome = run(
+        parts(&generator).critic(critic.clone()).config(RagConfig::default().with_max_rounds(5)),
+        "a quetzal",
+    );
     assert_eq!(outcome.stop, StopReason::Matched { round: 2 });
     assert_eq!((generator.requests().len(), critic.requests().len()), (3, 3));
     // What was tried in round 1 is not tried again.
@@ -257,7 +281,8 @@ fn the_best_image_of_all_rounds_is_kept() {
         .missing(["a quetzal", "a sheep"])
         .missing(["a quetzal"])
         .missing(["a sheep", "oil painting style"]);
-    let builder = parts(&FakeGenerator::new()).critic(critic).max_rounds(2);
+    let builder =
+        parts(&FakeGenerator::new()).critic(critic).config(RagConfig::default().with_max_rounds(2));
     let outcome = run(builder, "everything");
     assert_eq!(outcome.stop, StopReason::RoundLimit);
     assert_eq!(uris(&outcome), ["a photo of a quetzal", "a sheep"], "the image of round 1");
@@ -293,7 +318,7 @@ fn the_callers_images_can_take_every_slot() {
     let pipeline = parts(&FakeGenerator::new()).critic(FakeCritic::new()).build().unwrap();
     let error = block_on(pipeline.run(request)).unwrap_err();
     assert_eq!(error.stage, Stage::Validate);
-    assert!(error.to_string().contains("expected at most 3, found 4"), "{error}");
+    assert!(error.chain().to_string().contains("expected at most 3, found 4"), "{error}");
 }
 
 #[test]
@@ -358,22 +383,26 @@ fn a_critic_that_breaks_its_contract_does_no_harm() {
 
 #[test]
 fn missing_parts_and_parts_that_do_not_fit_are_named() {
-    let error = RagPipeline::builder().build().unwrap_err().to_string();
+    let error = RagPipeline::builder().build().unwrap_err().chain().to_string();
     assert_eq!(error, "the pipeline needs a generator: call .generator(…) on the builder");
-    let error = parts(&FakeGenerator::new()).build().unwrap_err().to_string();
+    let error = parts(&FakeGenerator::new()).build().unwrap_err().chain().to_string();
     assert!(error.contains("needs a critic"), "{error}");
     let error = parts(&FakeGenerator::new())
         .critic(FakeCritic::new())
         .conditioner(FakeConditioner::new("ip-adapter-plus", 1))
         .build()
         .unwrap_err()
+        .chain()
         .to_string();
     assert_eq!(
         error,
         "FakeGenerator does not fit FakeConditioner(ip-adapter-plus, 1): expected no conditioning \
          or images, found tokens of ip-adapter-plus"
     );
-    let error = parts(&FakeGenerator::new()).mode(Mode::RephraseOnly).build().unwrap_err();
+    let error = parts(&FakeGenerator::new())
+        .config(RagConfig::default().with_mode(Mode::RephraseOnly))
+        .build()
+        .unwrap_err();
     assert!(matches!(error, Error::MissingPart { part: "VLM to rephrase with", .. }));
 }
 
@@ -421,6 +450,7 @@ fn a_condition_image_passes_and_the_trace_warns_where_it_lies_on_the_image() {
         .critic(FakeCritic::new())
         .build()
         .unwrap_err()
+        .chain()
         .to_string();
     let words = "expected no conditioning or images, found a condition image for subject";
     assert!(error.contains(words), "{error}");
@@ -432,7 +462,10 @@ fn prompts_that_are_no_prompts_are_refused() {
     for prompt in [String::new(), " \n".into(), "x".repeat(10_000)] {
         let error = block_on(pipeline.run(prompt)).unwrap_err();
         assert_eq!(error.stage, Stage::Validate);
-        assert!(error.to_string().contains("prompt: expected 1 to 8000 characters"), "{error}");
+        assert!(
+            error.chain().to_string().contains("prompt: expected 1 to 8000 characters"),
+            "{error}"
+        );
     }
 }
 
@@ -510,6 +543,115 @@ fn the_trace_is_json_that_reads_back() {
     assert!(json.contains("Does this image match the prompt"));
     let back: imagerag::pipeline::RagTrace = serde_json::from_str(&json).unwrap();
     assert_eq!(back, outcome.trace);
+}
+
+/// A model that knows the answer to every question that begins with one of `answers`, and to no
+/// other.
+fn speaker(answers: &'static [(&'static str, &'static str)]) -> FakeVlm {
+    FakeVlm::answering(move |request: &ChatRequest| {
+        let question = &request.messages[request.messages.len() - 1].text;
+        let answer = answers.iter().find(|(beginning, _)| question.starts_with(beginning));
+        answer
+            .map(|(_, answer)| *answer)
+            .ok_or_else(|| Error::invalid_input("question", "one of those known", question))
+    })
+}
+
+/// The whole loop with a verifier and a judged last image in a language of one's own: the trace has
+/// no English question.
+fn in_a_language(
+    questions: Questions,
+    answers: &'static [(&'static str, &'static str)],
+    verified: &'static [(&'static str, &'static str)],
+    [prompt, shown, other]: [&'static str; 3],
+) {
+    let vlm = speaker(answers);
+    let shelf = [(shown, solid(4, 4, [0, 200, 90])), (other, solid(4, 4, [240, 240, 240]))];
+    let builder = RagPipeline::builder()
+        .generator(FakeGenerator::new())
+        .retriever(FakeRetriever::new(shelf))
+        .conditioner(InPrompt::new(3).unwrap())
+        .vlm(vlm.clone())
+        .verifier(speaker(verified))
+        .questions(questions);
+    let outcome = run(builder, prompt);
+    assert_eq!(outcome.stop, StopReason::RoundLimit);
+    assert_eq!(uris(&outcome), [shown]);
+    assert_eq!(vlm.requests().len(), 3);
+    let exchanges = outcome.trace.stages.iter().flat_map(|stage| &stage.exchanges);
+    let asked: Vec<&str> =
+        exchanges.flat_map(|exchange| &exchange.messages).map(|message| &*message.text).collect();
+    assert!(!asked.iter().any(|text| text.contains("image")), "{asked:?}");
+}
+
+#[test]
+fn the_loop_runs_in_german() {
+    let questions = Questions::default()
+        .with_decision("Passt dieses Bild zu „{prompt}“? Antworte nur mit ja oder nein.")
+        .with_missing_concepts("Was fehlt? Nenne je Zeile einen Begriff.")
+        .with_captions("Beschreibe zu jedem Begriff ein Bild, je Zeile eines.")
+        .with_verification("Zeigt dieses Bild „{concept}“? Antworte nur mit ja oder nein.")
+        .with_yes(["ja"])
+        .with_no(["nein"]);
+    in_a_language(
+        questions,
+        &[
+            ("Passt dieses Bild zu „ein Igel im Januar“?", "Nein, ein Igel fehlt."),
+            ("Was fehlt?", "Es fehlt:\n1. „ein Igel“"),
+            ("Beschreibe", "- ein Igel im Gras"),
+        ],
+        &[("Zeigt dieses Bild „ein Igel“?", "Ja.")],
+        ["ein Igel im Januar", "ein Igel im Gras", "eine Katze"],
+    );
+}
+
+#[test]
+fn the_loop_runs_in_chinese() {
+    let questions = Questions::default()
+        .with_decision("这张图片符合“{prompt}”吗？只回答“是”或“不是”。")
+        .with_missing_concepts("缺少什么？每行写一个概念。")
+        .with_captions("请为每个概念写一句图片说明，每行一句。")
+        .with_verification("这张图片里有“{concept}”吗？只回答“是”或“不是”。")
+        .with_yes(["是"])
+        .with_no(["不是"]);
+    in_a_language(
+        questions,
+        &[
+            ("这张图片符合“黎明的绿咬鹃”吗？", "不是。"),
+            ("缺少什么？", "缺少：\n1、绿咬鹃"),
+            ("请为每个概念", "「树枝上的绿咬鹃 照片」"),
+        ],
+        &[("这张图片里有“绿咬鹃”吗？", "是的。")],
+        ["黎明的绿咬鹃", "树枝上的绿咬鹃 照片", "一只猫"],
+    );
+}
+
+#[test]
+fn the_pipeline_asks_its_own_questions_in_the_given_words() {
+    let questions = Questions::default().with_rephrase("Klarer, bitte: {prompt}");
+    let vlm = FakeVlm::new(["ein grüner Vogel"]);
+    let builder = parts(&FakeGenerator::new())
+        .vlm(vlm.clone())
+        .config(RagConfig::default().with_mode(Mode::RephraseOnly));
+    run(builder.questions(questions), "ein Quetzal");
+    assert_eq!(vlm.requests()[0].messages[0].text, "Klarer, bitte: ein Quetzal");
+
+    let wrong = Questions::default().with_verification("Is it there?");
+    let error = parts(&FakeGenerator::new()).vlm(vlm).questions(wrong).build().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "question verification: expected a text with {concept}, found \"Is it there?\""
+    );
+}
+
+#[test]
+fn the_last_of_a_critic_and_a_vlm_judges() {
+    let generator = FakeGenerator::new();
+    let judge = |builder: RagPipelineBuilder| run(builder, "a sheep").trace.parts.critic.unwrap();
+    let (critic, vlm) = (FakeCritic::new(), FakeVlm::new(["yes"]));
+    let by_vlm = parts(&generator).critic(critic.clone()).vlm(vlm.clone());
+    assert_eq!(judge(by_vlm), "GuidedCot(FakeVlm)");
+    assert_eq!(judge(parts(&generator).vlm(vlm).critic(critic)), "FakeCritic");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures::FutureExt;
 use futures::executor::block_on;
 use imagerag::reference::{Caption, Reference, Source};
 use imagerag::retriever::{
@@ -14,7 +15,7 @@ use imagerag::retriever::{
     Threshold, VlmReranker,
 };
 use imagerag::testing::{FakeEmbedder, FakeRetriever, FakeVlm, conformance, solid};
-use imagerag::vlm::ChatReply;
+use imagerag::vlm::{ChatReply, ExchangeLog, Questions};
 use imagerag::{Error, Result, Retriever};
 use retrieval_support::{Redness, Shelf, picture, refusing};
 
@@ -107,7 +108,7 @@ fn only_the_candidates_are_reordered_whatever_the_limit() {
     assert_eq!(sources(&rerank, "quetzal branch", 1), ["bird"]);
     assert!(sources(&rerank, "quetzal branch", 0).is_empty());
     assert_eq!(shelf.asked(), [3, 3], "limit 0 asks nobody");
-    let error = Rerank::new(shelf, Bm25::new(), 0).unwrap_err().to_string();
+    let error = Rerank::new(shelf, Bm25::new(), 0).unwrap_err().chain().to_string();
     assert_eq!(error, "candidates to re-rank: expected at least 1, found 0");
 }
 
@@ -166,8 +167,10 @@ fn captions_that_were_paid_for_outlive_an_error() {
     let full = |_: &[(Source, String)]| Err(Error::backend("gallery", "disk full"));
     let writer = CaptionWriter::new(FakeVlm::new(["an ape", "a bee", "a cat"])).kept_by(full);
     let rerank = Rerank::new(shelf, Bm25::new().with_writer(writer), 3).unwrap();
-    let error =
-        block_on(rerank.retrieve(&RetrieveRequest::new(&captions, 1))).unwrap_err().to_string();
+    let error = block_on(rerank.retrieve(&RetrieveRequest::new(&captions, 1)))
+        .unwrap_err()
+        .chain()
+        .to_string();
     assert_eq!(error, "gallery failed: disk full");
     assert_eq!(sources(&rerank, "a cat", 1), ["c"], "remembered all the same");
 }
@@ -186,6 +189,56 @@ fn a_vlm_orders_what_it_sees() {
     assert_eq!(requests[0].temperature, 0.0);
     assert_eq!(requests[0].messages[0].images, ["a", "b", "c"].map(picture));
     assert!(requests[0].messages[0].text.contains("\"a cat\""));
+}
+
+#[test]
+fn rerankers_ask_in_the_words_of_the_caller() {
+    let questions = Questions::default()
+        .with_rerank("Welches der {count} Bilder (0 bis {last}) zeigt „{caption}“?")
+        .with_description("Beschreibe das Bild.")
+        .with_refusals(["Das kann ich nicht"]);
+    let shelf = Shelf::plain("Shelf", &["a", "b", "c"]);
+    let vlm = FakeVlm::new(["Das kann ich nicht. 2", "2"]);
+    let by_vlm = VlmReranker::new(vlm.clone());
+    let reranker = by_vlm.clone().with_questions(questions.clone()).unwrap();
+    let rerank = Rerank::new(shelf.clone(), reranker, 3).unwrap();
+    assert_eq!(sources(&rerank, "eine Katze", 1), ["a"], "refused");
+    let text = &vlm.requests()[0].messages[0].text;
+    assert_eq!(text, "Welches der 3 Bilder (0 bis 2) zeigt „eine Katze“?");
+    // The answer to another question is no answer to this one.
+    let rerank = Rerank::new(shelf.clone(), by_vlm, 3).unwrap();
+    assert_eq!(sources(&rerank, "eine Katze", 1), ["c"]);
+
+    let vlm = FakeVlm::new(["ein Affe", "eine Biene", "eine Katze"]);
+    let writer = CaptionWriter::new(vlm.clone()).with_questions(questions).unwrap();
+    let rerank = Rerank::new(shelf, Bm25::new().with_writer(writer), 3).unwrap();
+    assert_eq!(sources(&rerank, "eine Katze", 1), ["c"]);
+    assert_eq!(vlm.requests()[0].messages[0].text, "Beschreibe das Bild.");
+
+    let wrong = Questions::default().with_rerank("Which?");
+    let error = VlmReranker::new(vlm.clone()).with_questions(wrong.clone()).unwrap_err();
+    assert!(error.to_string().starts_with("question rerank: expected a text with {caption}"));
+    assert!(CaptionWriter::new(vlm).with_questions(wrong).is_err());
+}
+
+#[test]
+fn a_retrieval_that_nobody_polls_holds_up_no_other() {
+    let shelf = Shelf::plain("Shelf", &["a", "b", "c"]);
+    let vlm = FakeVlm::new(["2"]);
+    let rerank = Rerank::new(shelf, VlmReranker::new(vlm.clone()), 3).unwrap();
+    let request = || {
+        let log = ExchangeLog::default();
+        (RetrieveRequest::new([Caption::concept("a cat")], 1).with_log(log.clone()), log)
+    };
+    let ((first, first_log), (second, second_log)) = (request(), request());
+    let mut parked = rerank.retrieve(&first);
+    while vlm.requests().is_empty() {
+        assert!(parked.as_mut().now_or_never().is_none());
+    }
+    let found = block_on(rerank.retrieve(&second)).unwrap();
+    assert_eq!(block_on(parked).unwrap()[0][0].provenance.source, found[0][0].provenance.source);
+    assert_eq!(vlm.requests().len(), 1, "asked once");
+    assert_eq!(first_log.take().len() + second_log.take().len(), 1, "written down once");
 }
 
 #[test]
@@ -230,7 +283,7 @@ fn one_candidate_is_no_question_and_errors_are_passed_on() {
         let rerank = Rerank::new(two.clone(), broken, 3).unwrap();
         let error = block_on(rerank.retrieve(&RetrieveRequest::new([Caption::concept("a")], 1)))
             .unwrap_err();
-        assert!(error.to_string().starts_with("Broken failed: expected"), "{error}");
+        assert!(error.chain().to_string().starts_with("Broken failed: expected"), "{error}");
     }
     // Equal scores leave the order inside, −0 and 0 too.
     let rerank = Rerank::new(two.clone(), Broken::Scores(&[-0.0, 0.0]), 3).unwrap();
@@ -275,12 +328,14 @@ fn mmr_puts_what_differs_before_what_is_alike() {
     block_on(conformance::reranker(&mmr, &lists));
     block_on(conformance::retriever(&Rerank::new(colours(), mmr, 4).unwrap(), &captions));
     for wrong in [f32::NAN, -0.1, 1.1] {
-        let error = Mmr::new(FakeEmbedder, wrong).unwrap_err().to_string();
+        let error = Mmr::new(FakeEmbedder, wrong).unwrap_err().chain().to_string();
         assert!(error.starts_with("relevance: expected 0 to 1"), "{error}");
     }
     let broken = Mmr::new(Redness { empty: true, ..Redness::default() }, 0.5).unwrap();
-    let error =
-        block_on(broken.rank(&RerankRequest::new(&captions, lists))).unwrap_err().to_string();
+    let error = block_on(broken.rank(&RerankRequest::new(&captions, lists)))
+        .unwrap_err()
+        .chain()
+        .to_string();
     assert_eq!(error, "Redness failed: expected 2 and 8 embeddings, found 2 and 0");
 }
 
@@ -405,16 +460,19 @@ fn the_same_image_twice_in_one_list_counts_once() {
 
 #[test]
 fn nothing_to_fuse_and_weights_that_are_none_are_refused() {
-    let error = Fuse::by_rank([], 3).unwrap_err().to_string();
+    let error = Fuse::by_rank([], 3).unwrap_err().chain().to_string();
     assert_eq!(error, "retrievers: expected at least 1, found 0");
     let part = || Arc::new(Shelf::plain("A", &["a"])) as Arc<dyn Retriever>;
-    let error = Fuse::by_score([part()], 0).unwrap_err().to_string();
+    let error = Fuse::by_score([part()], 0).unwrap_err().chain().to_string();
     assert_eq!(error, "depth: expected at least 1, found 0");
     for weights in
         [vec![], vec![1.0, 1.0], vec![0.0], vec![-1.0], vec![f32::NAN], vec![f32::MAX; 2]]
     {
         let error = Fuse::by_rank([part()], 3).unwrap().with_weights(weights).unwrap_err();
-        assert!(error.to_string().starts_with("weights: expected 1 finite numbers"), "{error}");
+        assert!(
+            error.chain().to_string().starts_with("weights: expected 1 finite numbers"),
+            "{error}"
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures::executor::block_on;
 use futures::{FutureExt, StreamExt};
 use imagerag::models::{DType, Device};
-use imagerag::pipeline::{Event, Mode, Record, StopReason};
+use imagerag::pipeline::{Event, Mode, RagConfig, Record, StopReason};
 use imagerag::reference::Caption;
 use imagerag::testing::{FakeVlm, conformance};
 use imagerag::{RagOutcome, RagPipeline};
@@ -70,7 +70,12 @@ fn a_vlm_leads_the_same_parts() {
 
 #[test]
 fn every_concept_at_once_needs_no_draft() {
-    let pipeline = world().1.pipeline().mode(Mode::AllConcepts).build().unwrap();
+    let pipeline = world()
+        .1
+        .pipeline()
+        .config(RagConfig::default().with_mode(Mode::AllConcepts))
+        .build()
+        .unwrap();
     let outcome = run(&pipeline, 5, 0);
     assert!(outcome.draft.is_none());
     assert_eq!(outcome.references.len(), 1);
@@ -78,7 +83,8 @@ fn every_concept_at_once_needs_no_draft() {
 
 #[test]
 fn a_threshold_above_every_score_leaves_the_draft() {
-    let pipeline = world().1.pipeline().threshold(1.5).build().unwrap();
+    let pipeline =
+        world().1.pipeline().config(RagConfig::default().with_threshold(1.5)).build().unwrap();
     let outcome = run(&pipeline, 2, 0);
     assert_eq!(outcome.stop, StopReason::NoUsefulReference);
     assert_eq!(outcome.draft.as_ref(), Some(&outcome.image));

@@ -32,7 +32,7 @@ pub(crate) fn request(size: u32, steps: usize, seed: u64) -> GenerateRequest {
 /// The image, and how long the call took.
 pub(crate) fn draw(sdxl: &Sdxl, request: GenerateRequest) -> Result<(Image, Duration)> {
     let start = Instant::now();
-    let image = block_on(sdxl.generate_one(&request))?;
+    let image = block_on(sdxl.generate_one(&request))?.image;
     Ok((image, start.elapsed()))
 }
 

@@ -5,6 +5,7 @@ use std::ffi::{CStr, c_char};
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
+use imagerag::conditioner::ConditionRequest;
 use imagerag::generator::GenerateRequest;
 use imagerag::models::Device;
 use imagerag::reference::{Caption, Provenance, Reference, Source};
@@ -36,13 +37,14 @@ pub(crate) fn measure(
         let mut request = GenerateRequest::new(given.get("--prompt")?);
         // The same prompt as the peer's: the template that names the references is left out.
         request.conditioning =
-            block_on(conditioner.condition("", std::slice::from_ref(&reference)))?.conditioning;
+            block_on(conditioner.condition(&ConditionRequest::new("", [reference.clone()])))?
+                .conditioning;
         request.steps = Some(steps);
         request.guidance_scale = given.get("--guidance").ok().map(str::parse).transpose()?;
         request.seed = given.number("--seed")?;
         let size = given.number("--size")?;
         (request.width, request.height) = (Some(size), Some(size));
-        let image = block_on(generator.generate_one(&request))?;
+        let image = block_on(generator.generate_one(&request))?.image;
         let seconds = start.elapsed().as_secs_f64();
         image.save(given.get(out)?)?;
         Ok(seconds)

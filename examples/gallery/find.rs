@@ -144,7 +144,7 @@ fn draw(found: &[Found]) -> imagerag::Result<Image> {
         .map(|found| {
             let record = &found.entry.record;
             let picture = record.image();
-            let missing = picture.as_ref().err().map(ToString::to_string);
+            let missing = picture.as_ref().err().map(|error| error.chain().to_string());
             let said = [
                 format!("{:.3}", found.score),
                 record.metadata.license.clone().unwrap_or_else(|| "license unknown".to_owned()),

@@ -66,7 +66,7 @@ pub(crate) fn verify(options: &Verify) -> Result<(), Box<dyn Error>> {
         println!("everything is as it was written");
         return Ok(());
     }
-    found.problems.iter().for_each(|problem| println!("wrong      {problem}"));
+    found.problems.iter().for_each(|problem| println!("wrong      {}", problem.chain()));
     let wrong = match found.problems.len() {
         1 => "1 problem".to_owned(),
         many => format!("{many} problems"),

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use futures::executor::block_on;
-use imagerag::conditioner::Conditioning;
+use imagerag::conditioner::{ConditionRequest, Conditioning};
 use imagerag::generator::{GenerateRequest, Progress};
 use imagerag::reference::{Caption, Provenance, Reference, Source};
 use imagerag::{Conditioner, Generator, GeneratorExt, Image, Result};
@@ -35,7 +35,7 @@ pub(crate) fn conditioning(
             provenance: Provenance::new(Source::Caller(n), "caller", 1.0, n),
         })
         .collect();
-    Ok(block_on(conditioner.condition(prompt, &references))?.conditioning)
+    Ok(block_on(conditioner.condition(&ConditionRequest::new(prompt, references)))?.conditioning)
 }
 
 /// Draws `request`, telling of its steps, and writes the image.
@@ -56,7 +56,7 @@ pub(crate) fn draw(
     let image = block_on(generator.generate_one(&request));
     let steps = bar.position();
     bar.finish_and_clear();
-    let image = image?;
+    let image = image?.image;
     let (width, height) = (image.width(), image.height());
     for warning in request.conditioning.warnings(width, height) {
         println!("warning    {warning}");

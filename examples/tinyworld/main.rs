@@ -25,7 +25,7 @@ use std::sync::Arc;
 use clap::Parser;
 use imagerag::critic::Query;
 use imagerag::models::{DType, Device};
-use imagerag::pipeline::RagPipelineBuilder;
+use imagerag::pipeline::{RagConfig, RagPipelineBuilder};
 use indicatif::ProgressBar;
 use judge::Judge;
 use report::Report;
@@ -88,8 +88,14 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     report.judged("rare, base model", &judge, &rare, imagerag.iter().map(Run::draft));
     report.judged("rare, ImageRAG", &judge, &rare, imagerag.iter().map(Run::image));
     for (name, builder) in [
-        ("rare, retrieve by concept", shared().query(Query::Concept)),
-        ("rare, retrieve by prompt", shared().query(Query::Prompt)),
+        (
+            "rare, retrieve by concept",
+            shared().config(RagConfig::default().with_query(Query::Concept)),
+        ),
+        (
+            "rare, retrieve by prompt",
+            shared().config(RagConfig::default().with_query(Query::Prompt)),
+        ),
         ("rare, random references", shared().retriever(random)),
     ] {
         let runs = run(builder, &rare)?;

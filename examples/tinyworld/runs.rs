@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use futures::executor::block_on;
 use imagerag::conditioner::{Conditioning, ConditioningKind};
-use imagerag::generator::GenerateRequest;
+use imagerag::generator::{Drawn, GenerateRequest};
 use imagerag::reference::{Provenance, Reference};
 use imagerag::retriever::{Catalog, RetrieveRequest};
 use imagerag::{Generator, GeneratorExt, Image, RagOutcome, RagPipeline, Result, Retriever};
@@ -137,7 +137,11 @@ impl<G: Generator> Generator for Remembered<G> {
         self.generator.accepts()
     }
 
-    async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Image>> {
+    fn image_mark(&self) -> Option<&str> {
+        self.generator.image_mark()
+    }
+
+    async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
         let mut images = Vec::new();
         for request in requests {
             let key = (request.prompt.clone(), request.seed);
@@ -145,14 +149,14 @@ impl<G: Generator> Generator for Remembered<G> {
             let drafts = || self.drafts.lock().unwrap_or_else(PoisonError::into_inner);
             let known = is_draft.then(|| drafts().get(&key).cloned()).flatten();
             if let Some(image) = known {
-                images.push(image);
+                images.push(image.into());
                 continue;
             }
-            let image = self.generator.generate_one(request).await?;
+            let image = self.generator.generate_one(request).await?.image;
             if is_draft {
                 drafts().insert(key, image.clone());
             }
-            images.push(image);
+            images.push(image.into());
         }
         Ok(images)
     }

@@ -5,29 +5,33 @@ use std::fmt;
 use async_trait::async_trait;
 
 use super::{
-    Conditioned, Conditioner, Conditioning, ConditioningKind, PromptTemplate, check_references,
+    ConditionRequest, Conditioned, Conditioner, Conditioning, ConditioningKind, PromptTemplate,
+    check_references,
 };
 use crate::Result;
 use crate::error::require;
-use crate::reference::{Reference, images};
+use crate::reference::images;
 
 /// Passes the images on unchanged, and puts a mark for each behind its caption in the prompt.
 #[derive(Clone, Debug)]
 pub struct InPrompt {
     capacity: usize,
     template: PromptTemplate,
-    mark: String,
+    mark: Option<String>,
 }
 
+/// The mark for a generator that knows none of its own.
+const IN_WORDS: &str = "image {n}";
+
 impl InPrompt {
-    /// Up to `capacity` images, with OmniGen's marks: `<img><|image_1|></img>` and so on.
+    /// Up to `capacity` images, with the [marks](crate::Generator::image_mark) of the generator that
+    /// they are for, or else `image 1` and so on.
     ///
     /// # Errors
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) when `capacity` is 0.
     pub fn new(capacity: usize) -> Result<Self> {
         require(capacity > 0, "capacity", "at least 1", capacity)?;
-        let mark = "<img><|image_{n}|></img>".to_owned();
-        Ok(Self { capacity, template: PromptTemplate::default(), mark })
+        Ok(Self { capacity, template: PromptTemplate::default(), mark: None })
     }
 
     /// Another way to put captions into the prompt.
@@ -37,10 +41,11 @@ impl InPrompt {
         self
     }
 
-    /// Another mark for an image; `{n}` is its number, from 1. An empty mark leaves images unnamed.
+    /// A mark of your own for an image, whatever the generator's is; `{n}` is its number, from 1. An
+    /// empty mark leaves images unnamed.
     #[must_use]
     pub fn with_mark(mut self, mark: impl Into<String>) -> Self {
-        self.mark = mark.into();
+        self.mark = Some(mark.into());
         self
     }
 }
@@ -56,13 +61,15 @@ impl Conditioner for InPrompt {
         self.capacity
     }
 
-    async fn condition(&self, prompt: &str, references: &[Reference]) -> Result<Conditioned> {
+    async fn condition(&self, request: &ConditionRequest) -> Result<Conditioned> {
+        let references = &request.references;
         check_references(self, references)?;
-        let marked = if self.mark.is_empty() { 0 } else { references.len() };
+        let mark = self.mark.as_deref().or(request.image_mark.as_deref()).unwrap_or(IN_WORDS);
+        let marked = if mark.is_empty() { 0 } else { references.len() };
         let marks: Vec<String> =
-            (1..=marked).map(|n| self.mark.replace("{n}", &n.to_string())).collect();
+            (1..=marked).map(|n| mark.replace("{n}", &n.to_string())).collect();
         Ok(Conditioned {
-            prompt: self.template.apply(prompt, references, &marks),
+            prompt: self.template.apply(&request.prompt, references, &marks),
             conditioning: Conditioning::Images(images(references).await?),
         })
     }

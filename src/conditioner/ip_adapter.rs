@@ -7,15 +7,15 @@ use async_trait::async_trait;
 use tch::{Kind, Tensor};
 
 use super::{
-    Conditioned, Conditioner, Conditioning, ConditioningKind, ImageTokens, PromptTemplate,
-    Strength, check_references,
+    ConditionRequest, Conditioned, Conditioner, Conditioning, ConditioningKind, ImageTokens,
+    PromptTemplate, Strength, check_references,
 };
 use crate::models::clip::VisionModel;
 use crate::models::common::preprocess::{Family, Preprocessor};
 use crate::models::common::worker::Worker;
 use crate::models::ip_adapter::{Resampler, ResamplerDims, space};
 use crate::models::{DType, Device};
-use crate::reference::{Reference, images};
+use crate::reference::images;
 use crate::{Error, Image, Result};
 
 /// Encodes references with the adapter's image encoder and resampler. Each becomes a few tokens
@@ -103,8 +103,9 @@ impl Conditioner for IpAdapter {
         self.capacity
     }
 
-    async fn condition(&self, prompt: &str, references: &[Reference]) -> Result<Conditioned> {
+    async fn condition(&self, request: &ConditionRequest) -> Result<Conditioned> {
         // 1. what is asked for
+        let references = &request.references;
         check_references(self, references)?;
         self.strength.validate()?;
 
@@ -126,7 +127,7 @@ impl Conditioner for IpAdapter {
 
         // 3. captions into the prompt; the images take their own way
         Ok(Conditioned {
-            prompt: self.template.apply(prompt, references, &[]),
+            prompt: self.template.apply(&request.prompt, references, &[]),
             conditioning: Conditioning::Tokens(tokens),
         })
     }
@@ -196,7 +197,7 @@ mod tests {
 
     use super::*;
     use crate::models::common::golden::{assert_close, dtype, fixture, place, recorded};
-    use crate::reference::{Caption, Provenance, Source};
+    use crate::reference::{Caption, Provenance, Reference, Source};
 
     fn adapter() -> Result<IpAdapter> {
         let file = fixture("ip_adapter/sdxl.safetensors");
@@ -222,7 +223,8 @@ mod tests {
     #[test]
     fn tokens_of_pictures_equal_diffusers() {
         let adapter = adapter().unwrap().with_capacity(2).with_scale(0.5);
-        let conditioned = block_on(adapter.condition("a zoo", &references())).unwrap();
+        let conditioned =
+            block_on(adapter.condition(&ConditionRequest::new("a zoo", references()))).unwrap();
         let prompt = "According to these examples of a red panda, a tapir, generate a zoo";
         assert_eq!(conditioned.prompt, prompt);
         assert_eq!(conditioned.conditioning.kind(), adapter.produces());
@@ -240,8 +242,12 @@ mod tests {
     fn one_reference_gives_the_first_of_two() {
         let adapter = adapter().unwrap().with_capacity(2).with_template(PromptTemplate::Plain);
         let references = references();
-        let both = tokens(block_on(adapter.condition("a zoo", &references)).unwrap());
-        let one = block_on(adapter.condition("a zoo", &references[..1])).unwrap();
+        let both = tokens(
+            block_on(adapter.condition(&ConditionRequest::new("a zoo", references.clone())))
+                .unwrap(),
+        );
+        let one =
+            block_on(adapter.condition(&ConditionRequest::new("a zoo", &references[..1]))).unwrap();
         assert_eq!(one.prompt, "a zoo");
         let one = tokens(one);
         assert_eq!(one.negative[..], both.negative[..60]);
@@ -251,11 +257,15 @@ mod tests {
 
     #[test]
     fn too_many_references_and_bad_strengths_are_refused() {
-        let error = block_on(adapter().unwrap().condition("a zoo", &references())).unwrap_err();
+        let error =
+            block_on(adapter().unwrap().condition(&ConditionRequest::new("a zoo", references())))
+                .unwrap_err();
         let error = error.to_string();
         assert_eq!(error, "references for IpAdapter(sdxl): expected 1 to 1, found 2");
         let adapter = adapter().unwrap().with_scale(f64::NAN);
-        let error = block_on(adapter.condition("a zoo", &references()[..1])).unwrap_err();
+        let error =
+            block_on(adapter.condition(&ConditionRequest::new("a zoo", &references()[..1])))
+                .unwrap_err();
         assert!(error.to_string().contains("scale"), "{error}");
     }
 

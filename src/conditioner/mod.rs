@@ -7,6 +7,7 @@ mod in_prompt;
 mod ip_adapter;
 #[cfg(feature = "tch")]
 mod omini_control;
+mod request;
 mod template;
 
 use std::fmt::{Debug, Display};
@@ -27,13 +28,14 @@ pub use in_prompt::InPrompt;
 pub use ip_adapter::IpAdapter;
 #[cfg(feature = "tch")]
 pub use omini_control::{ConditionFit, OminiControl, OminiControlBuilder};
+pub use request::ConditionRequest;
 pub use template::PromptTemplate;
 
 /// Prepares references for a generator. The result, a [`Conditioning`], is in host memory and
 /// belongs to no device, so that it can be logged, tested and sent elsewhere.
 ///
 /// # Contract
-/// - `references` holds 1 to [`capacity`](Self::capacity) references; more or none gives
+/// - `request.references` holds 1 to [`capacity`](Self::capacity) references; more or none gives
 ///   [`Error::InvalidInput`](crate::Error::InvalidInput).
 /// - The conditioning is of the kind that [`produces`](Self::produces) names.
 #[async_trait]
@@ -45,7 +47,7 @@ pub trait Conditioner: Display + Debug + Send + Sync + 'static {
     fn capacity(&self) -> usize;
 
     /// Turns a prompt and its references into the prompt and the conditioning to generate with.
-    async fn condition(&self, prompt: &str, references: &[Reference]) -> Result<Conditioned>;
+    async fn condition(&self, request: &ConditionRequest) -> Result<Conditioned>;
 }
 
 /// A prompt with its references prepared.
@@ -64,8 +66,8 @@ forward_part!(Conditioner {
     fn capacity(&self) -> usize {
         (**self).capacity()
     }
-    async fn condition(&self, prompt: &str, references: &[Reference]) -> Result<Conditioned> {
-        (**self).condition(prompt, references).await
+    async fn condition(&self, request: &ConditionRequest) -> Result<Conditioned> {
+        (**self).condition(request).await
     }
 });
 

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use tch::Tensor;
 
-use super::Embedding;
 use super::two_towers::{Towers, TwoTowers, embedder_of_towers};
 use crate::Result;
 use crate::models::clip::{ClipConfig, ClipModel};

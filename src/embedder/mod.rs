@@ -4,6 +4,7 @@
 mod checks;
 #[cfg(feature = "tch")]
 mod clip;
+mod embedded;
 mod embedding;
 #[cfg(feature = "tch")]
 mod open;
@@ -23,6 +24,7 @@ use crate::image::Image;
 
 #[cfg(feature = "tch")]
 pub use clip::ClipEmbedder;
+pub use embedded::Embedded;
 pub use embedding::Embedding;
 #[cfg(feature = "tch")]
 pub use open::open_embedder;
@@ -46,10 +48,10 @@ pub trait Embedder: Display + Debug + Send + Sync + 'static {
     fn dim(&self) -> usize;
 
     /// Embeds texts. A text that is too long for the encoder is cut.
-    async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>>;
+    async fn embed_texts(&self, texts: &[&str]) -> Result<Embedded>;
 
     /// Embeds images of any size.
-    async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>>;
+    async fn embed_images(&self, images: &[Image]) -> Result<Embedded>;
 
     /// Resizes and crops `image` to the network's input. The result has the same embedding as
     /// `image` and is usually much smaller: keep it instead of the image where many wait to be
@@ -64,10 +66,10 @@ forward_part!(Embedder {
     fn dim(&self) -> usize {
         (**self).dim()
     }
-    async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
+    async fn embed_texts(&self, texts: &[&str]) -> Result<Embedded> {
         (**self).embed_texts(texts).await
     }
-    async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>> {
+    async fn embed_images(&self, images: &[Image]) -> Result<Embedded> {
         (**self).embed_images(images).await
     }
     fn preprocess(&self, image: &Image) -> Image {
@@ -83,7 +85,7 @@ pub trait EmbedderExt: Embedder {
     /// Those of [`Embedder::embed_texts`]; [`Error::Backend`](crate::Error::Backend) when that does
     /// not give exactly one embedding.
     fn embed_text(&self, text: &str) -> impl Future<Output = Result<Embedding>> + Send {
-        async move { only(self, "embedding", self.embed_texts(&[text]).await?) }
+        async move { only(self, "embedding", self.embed_texts(&[text]).await?.embeddings) }
     }
 
     /// Embeds `image`.
@@ -92,7 +94,13 @@ pub trait EmbedderExt: Embedder {
     /// Those of [`Embedder::embed_images`]; [`Error::Backend`](crate::Error::Backend) when that
     /// does not give exactly one embedding.
     fn embed_image(&self, image: &Image) -> impl Future<Output = Result<Embedding>> + Send {
-        async move { only(self, "embedding", self.embed_images(std::slice::from_ref(image)).await?) }
+        async move {
+            only(
+                self,
+                "embedding",
+                self.embed_images(std::slice::from_ref(image)).await?.embeddings,
+            )
+        }
     }
 }
 

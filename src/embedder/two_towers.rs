@@ -102,14 +102,17 @@ macro_rules! embedder_of_towers {
             fn dim(&self) -> usize {
                 self.towers.dim
             }
-            async fn embed_texts(&self, texts: &[&str]) -> $crate::Result<Vec<Embedding>> {
-                self.towers.embed_texts(texts).await
+            async fn embed_texts(
+                &self,
+                texts: &[&str],
+            ) -> $crate::Result<$crate::embedder::Embedded> {
+                Ok(self.towers.embed_texts(texts).await?.into())
             }
             async fn embed_images(
                 &self,
                 images: &[$crate::Image],
-            ) -> $crate::Result<Vec<Embedding>> {
-                self.towers.embed_images(images).await
+            ) -> $crate::Result<$crate::embedder::Embedded> {
+                Ok(self.towers.embed_images(images).await?.into())
             }
             fn preprocess(&self, image: &$crate::Image) -> $crate::Image {
                 self.towers.preprocess(image)

@@ -16,13 +16,19 @@ use crate::{Error, Image, Result};
 
 /// One image.
 pub(super) fn draw(generator: &dyn Generator, request: GenerateRequest) -> Result<Image> {
-    block_on(generator.generate_one(&request))
+    Ok(block_on(generator.generate_one(&request))?.image)
+}
+
+/// The images of `requests`, drawn together.
+#[track_caller]
+pub(super) fn images(generator: &dyn Generator, requests: &[GenerateRequest]) -> Vec<Image> {
+    block_on(generator.generate(requests)).unwrap().into_iter().map(|drawn| drawn.image).collect()
 }
 
 /// The images of `requests`, drawn together; each is the same that it is alone.
 #[track_caller]
 pub(super) fn draw_together(generator: &dyn Generator, requests: &[GenerateRequest]) -> Vec<Image> {
-    let together = block_on(generator.generate(requests)).unwrap();
+    let together = images(generator, requests);
     for (request, image) in requests.iter().zip(&together).rev() {
         assert_same(&draw(generator, request.clone()).unwrap(), image);
     }
@@ -92,7 +98,7 @@ pub(super) fn assert_one_batch(generator: &dyn Generator, requests: &[GenerateRe
         GenerateRequest { progress: progress.with_previews_every(i), ..request.clone() }
     });
     let watched: Vec<_> = watched.collect();
-    let together = block_on(generator.generate(&watched)).unwrap();
+    let together = images(generator, &watched);
     let told: Vec<_> = told.try_iter().collect();
     let steps = 1..=told.len() / requests.len();
     let expected = steps.flat_map(|step| {
@@ -161,7 +167,7 @@ pub(super) fn assert_undisturbed<G: Generator>(
         block_on(futures::future::join(one.generate(&requests), other.generate(&backwards)));
     let drawn = one.unwrap().into_iter().chain(other.unwrap());
     for (alone, drawn) in alone.iter().chain(alone.iter().rev()).zip(drawn) {
-        assert_same(&drawn, alone);
+        assert_same(&drawn.image, alone);
     }
 }
 

@@ -14,7 +14,7 @@ use super::denoise::denoise;
 use super::loading::Loader;
 use super::settings::Settings;
 use super::size::checked_size;
-use super::{GenerateRequest, Generator, Progress};
+use super::{Drawn, GenerateRequest, Generator, Progress};
 use crate::conditioner::{ConditionImage, Conditioning, ConditioningKind};
 use crate::models::common::worker::{Cancel, Worker};
 use crate::models::schedule::Scheduler;
@@ -193,7 +193,7 @@ impl<P: Program> Generator for Local<P> {
         &self.config.accepts
     }
 
-    async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Image>> {
+    async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
         let jobs = requests.iter().map(|one| self.job(one)).collect::<Result<Vec<_>>>()?;
         let mut batches = self.batches(&jobs);
         let mut images: Vec<Option<Image>> = vec![None; jobs.len()];
@@ -216,7 +216,7 @@ impl<P: Program> Generator for Local<P> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(images.into_iter().flatten().collect())
+        Ok(images.into_iter().flatten().map(Into::into).collect())
     }
 }
 
@@ -250,7 +250,7 @@ macro_rules! local_generator {
             async fn generate(
                 &self,
                 requests: &[crate::generator::GenerateRequest],
-            ) -> crate::Result<Vec<crate::Image>> {
+            ) -> crate::Result<Vec<crate::generator::Drawn>> {
                 self.0.generate(requests).await
             }
         }

@@ -52,10 +52,10 @@ fn a_batch_that_memory_does_not_hold_is_halved_and_told_of_no_step_twice() {
             Progress::new(move |step| told.lock().unwrap()[seed as usize].push(step.index));
         GenerateRequest { progress, ..request(seed) }
     };
-    let together = block_on(generator.generate(&(0..5).map(watched).collect::<Vec<_>>())).unwrap();
+    let together = images(&generator, &(0..5).map(watched).collect::<Vec<_>>());
     assert_eq!(*told.lock().unwrap(), vec![vec![1, 2, 3, 4]; 5]);
     let requests: Vec<_> = (0..5).map(request).collect();
-    assert_eq!(block_on(generator.generate(&requests)).unwrap(), together);
+    assert_eq!(images(&generator, &requests), together);
     // What did not fit is not tried again.
     assert_eq!(std::mem::take(&mut *batches.lock().unwrap()), [5, 3, 2, 1, 2, 2, 2, 1]);
     for (request, image) in requests.into_iter().zip(&together) {

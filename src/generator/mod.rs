@@ -4,6 +4,7 @@
 mod checks;
 #[cfg(feature = "tch")]
 mod denoise;
+mod drawn;
 #[cfg(feature = "tch")]
 mod encoded;
 #[cfg(feature = "tch")]
@@ -32,8 +33,8 @@ use async_trait::async_trait;
 use crate::Result;
 use crate::conditioner::ConditioningKind;
 use crate::forward::{forward_part, only};
-use crate::image::Image;
 
+pub use drawn::Drawn;
 #[cfg(feature = "tch")]
 pub use flux::{Flux, FluxBuilder, FluxPreset, Offload};
 #[cfg(feature = "tch")]
@@ -59,15 +60,26 @@ pub trait Generator: Display + Debug + Send + Sync + 'static {
     /// them.
     fn accepts(&self) -> &[ConditioningKind];
 
+    /// The mark by which a prompt names its image number `n`, from 1, with `{n}` for the number:
+    /// `<img><|image_{n}|></img>` for OmniGen. [`InPrompt`](crate::conditioner::InPrompt) writes it
+    /// behind the caption of each reference. `None`, the default, says that the model knows no mark
+    /// of its own, and `image {n}` is written.
+    fn image_mark(&self) -> Option<&str> {
+        None
+    }
+
     /// Draws one image for each request.
-    async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Image>>;
+    async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>>;
 }
 
 forward_part!(Generator {
     fn accepts(&self) -> &[ConditioningKind] {
         (**self).accepts()
     }
-    async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Image>> {
+    fn image_mark(&self) -> Option<&str> {
+        (**self).image_mark()
+    }
+    async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
         (**self).generate(requests).await
     }
 });
@@ -82,7 +94,7 @@ pub trait GeneratorExt: Generator {
     fn generate_one(
         &self,
         request: &GenerateRequest,
-    ) -> impl Future<Output = Result<Image>> + Send {
+    ) -> impl Future<Output = Result<Drawn>> + Send {
         async move { only(self, "image", self.generate(std::slice::from_ref(request)).await?) }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-#[cfg(feature = "tch")]
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::Result;
@@ -19,6 +18,13 @@ const MAX_SIDE: u32 = 16_384;
 const MAX_STEPS: usize = 10_000;
 
 /// One image to draw. `None` leaves a setting to the generator's own default.
+///
+/// ```
+/// use imagerag::generator::GenerateRequest;
+///
+/// let request = GenerateRequest::new("a quetzal at dawn").with_seed(7).with_size(1024, 768);
+/// assert_eq!((request.seed, request.width), (7, Some(1024)));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GenerateRequest {
@@ -58,6 +64,61 @@ impl GenerateRequest {
             guidance_scale: None,
             progress: Progress::default(),
         }
+    }
+
+    /// Sets what not to draw.
+    #[must_use]
+    pub fn with_negative_prompt(mut self, prompt: impl Into<String>) -> Self {
+        self.negative_prompt = Some(prompt.into());
+        self
+    }
+
+    /// Sets the references, as a conditioner prepared them.
+    #[must_use]
+    pub fn with_conditioning(mut self, conditioning: Conditioning) -> Self {
+        self.conditioning = conditioning;
+        self
+    }
+
+    /// Sets the seed.
+    #[must_use]
+    pub const fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets width and height, in pixels.
+    #[must_use]
+    pub const fn with_size(mut self, width: u32, height: u32) -> Self {
+        (self.width, self.height) = (Some(width), Some(height));
+        self
+    }
+
+    /// Sets the number of denoising steps.
+    #[must_use]
+    pub const fn with_steps(mut self, steps: usize) -> Self {
+        self.steps = Some(steps);
+        self
+    }
+
+    /// Sets the strength of the prompt.
+    #[must_use]
+    pub const fn with_guidance_scale(mut self, scale: f64) -> Self {
+        self.guidance_scale = Some(scale);
+        self
+    }
+
+    /// Has `progress` told of the steps.
+    #[must_use]
+    pub fn with_progress(mut self, progress: Progress) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// The same request, whose listener is told of a step once, however often it is taken.
+    pub(crate) fn told_once(mut self) -> Self {
+        self.progress = self.progress.once();
+        self
     }
 
     /// Checks everything that can be checked without knowing the generator. Generators call it
@@ -174,7 +235,6 @@ impl Progress {
     }
 
     /// The same listener, told of a step once, however often the step is taken.
-    #[cfg(feature = "tch")]
     pub(super) fn once(self) -> Self {
         let preview_every = self.preview_every.filter(|_| self.listener.0.is_some());
         let told = AtomicUsize::new(0);

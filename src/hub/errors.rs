@@ -8,7 +8,7 @@ use hf_hub::HFError;
 use super::fetch::Fetch;
 use super::place::Place;
 use crate::Error;
-use crate::net::causes;
+use crate::error::with_causes;
 
 /// Sorts an error of a call of `fetch` about `place`; the token is not quoted.
 pub(super) fn sort(error: HFError, fetch: &Fetch, place: &Place) -> Error {
@@ -71,15 +71,15 @@ pub(super) fn sort(error: HFError, fetch: &Fetch, place: &Place) -> Error {
         },
         HFError::Io(source) => Error::io(fetch.client.cache_dir(), source),
         HFError::Request { source, .. } if !is_nonsense(&source) => {
-            Error::Connection { service, source: causes(&source, source.source()).into() }
+            Error::Connection { service, source: with_causes(&source, source.source()).into() }
         }
         HFError::Xet { source, .. } => {
-            Error::Connection { service, source: causes(&source, source.source()).into() }
+            Error::Connection { service, source: with_causes(&source, source.source()).into() }
         }
         other => Error::InvalidReply {
             service,
             expected: format!("what the hub says about {place}"),
-            found: causes(&other, other.source()),
+            found: with_causes(&other, other.source()),
         },
     }
 }

@@ -72,6 +72,7 @@ pub(crate) fn is_picture(path: &std::path::Path) -> bool {
 mod files {
     //! Files and the `image` crate's types from and to [`Image`].
 
+    use std::fmt::Display;
     use std::io::Cursor;
     use std::path::Path;
 
@@ -130,6 +131,27 @@ mod files {
             Self::try_from(decoded)
         }
 
+        /// The picture in the bytes of a reply of `service`, a part by its `Display`.
+        ///
+        /// ```
+        /// use imagerag::{Error, Image};
+        ///
+        /// let error = Image::decode_reply("my-service", b"<html>").unwrap_err();
+        /// assert!(matches!(error, Error::InvalidReply { .. }));
+        /// ```
+        ///
+        /// # Errors
+        /// [`Error::InvalidReply`] where [`decode`](Self::decode) has an error: it is the fault of the
+        /// service.
+        pub fn decode_reply(service: impl Display, bytes: &[u8]) -> Result<Self> {
+            Self::decode(bytes).map_err(|error| match error {
+                Error::InvalidInput { expected, found, .. } => {
+                    Error::invalid_reply(service, expected, found)
+                }
+                other => other,
+            })
+        }
+
         /// Writes the picture; the format is chosen by the file's extension. A file that was there
         /// before is replaced once the new one is whole.
         ///
@@ -173,6 +195,24 @@ mod files {
         fn from(image: &Image) -> Self {
             // There are as many pixels as the sides say.
             Self::from_raw(image.width, image.height, image.pixels.to_vec()).unwrap_or_default()
+        }
+    }
+
+    impl From<Image> for RgbImage {
+        fn from(image: Image) -> Self {
+            Self::from(&image)
+        }
+    }
+
+    impl From<&Image> for DynamicImage {
+        fn from(image: &Image) -> Self {
+            Self::ImageRgb8(image.into())
+        }
+    }
+
+    impl From<Image> for DynamicImage {
+        fn from(image: Image) -> Self {
+            Self::from(&image)
         }
     }
 
@@ -225,6 +265,15 @@ mod tests {
         for name in ["a.png", "a.JPEG", "a.webp", "a.gif", "a.bmp", "a.tif"] {
             image.save(folder.path().join(name)).unwrap();
         }
+    }
+
+    #[cfg(feature = "image")]
+    #[test]
+    fn the_image_crates_types_hold_the_same_pixels() {
+        let ours = Image::new(2, 1, vec![1, 2, 3, 250, 251, 252]).unwrap();
+        let theirs = image::DynamicImage::from(ours.clone());
+        assert_eq!(Image::try_from(theirs).unwrap(), ours);
+        assert_eq!(image::RgbImage::from(ours.clone()).into_raw(), ours.pixels());
     }
 
     #[cfg(feature = "image")]

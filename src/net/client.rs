@@ -8,9 +8,9 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{RequestBuilder, Url};
 use serde_json::Value;
 
-use super::causes;
 use super::reply::{Reply, Service};
 use super::retry::RetryPolicy;
+use crate::error::with_causes;
 use crate::{Error, Result};
 
 /// How much of an error's body is read, in bytes.
@@ -86,7 +86,7 @@ impl Client {
             return self.timed_out("connecting to ", self.connect_timeout);
         }
         let error = error.without_url();
-        let source = self.service.secrets.hide(&causes(&error, error.source())).into();
+        let source = self.service.secrets.hide(&with_causes(&error, error.source())).into();
         Error::Connection { service: self.service.name.clone(), source }
     }
 

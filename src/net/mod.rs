@@ -14,22 +14,8 @@ pub(crate) mod retry;
 mod runtime;
 #[cfg(any(feature = "hub", feature = "openai"))]
 pub(crate) mod secrets;
+#[cfg(feature = "openai")]
+pub(crate) mod transport;
 
 #[cfg(any(feature = "hub", feature = "milvus", feature = "openai"))]
 pub(crate) use runtime::run;
-
-/// An error's message and those of what lies below it, each once: `a: b: c`.
-#[cfg(any(feature = "hub", feature = "milvus", feature = "openai"))]
-pub(crate) fn causes(
-    message: impl ToString,
-    source: Option<&(dyn std::error::Error + 'static)>,
-) -> String {
-    let mut text = message.to_string();
-    for cause in std::iter::successors(source, |cause| cause.source()) {
-        let cause = cause.to_string();
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
-}

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Fallback, Mode, RagConfig, RagPipeline, Unclear, missing};
-use crate::conditioner::Conditioner;
-use crate::critic::{Critic, GuidedCot, Query};
+use super::{Mode, RagConfig, RagPipeline, missing};
+use crate::conditioner::{Conditioner, ConditioningKind};
+use crate::critic::{Critic, GuidedCot};
 use crate::embedder::Embedder;
 use crate::error::require;
 use crate::generator::Generator;
 use crate::retriever::Retriever;
-use crate::vlm::Vlm;
+use crate::vlm::{Questions, Vlm};
 use crate::{Error, Result};
 
 /// Collects the parts of a [`RagPipeline`].
@@ -25,6 +25,7 @@ pub struct RagPipelineBuilder {
     conditioner: Option<Arc<dyn Conditioner>>,
     verifier: Option<Arc<dyn Vlm>>,
     margin_embedder: Option<Arc<dyn Embedder>>,
+    questions: Questions,
     config: RagConfig,
 }
 
@@ -41,12 +42,19 @@ impl RagPipelineBuilder {
         self
     }
 
-    /// The model behind the paper's critic: short for `critic(GuidedCot::new(vlm))`. It also
-    /// rephrases in [`Mode::RephraseOnly`].
+    /// The model behind the paper's critic, [`GuidedCot`], unless there is a [`critic`](Self::critic)
+    /// of your own. It asks the pipeline's [`questions`](Self::questions). It also rephrases in
+    /// [`Mode::RephraseOnly`].
     pub fn vlm(mut self, vlm: impl Vlm) -> Self {
-        let vlm: Arc<dyn Vlm> = Arc::new(vlm);
-        self.critic = Some(Arc::new(GuidedCot::new(Arc::clone(&vlm))));
-        self.vlm = Some(vlm);
+        self.vlm = Some(Arc::new(vlm));
+        self
+    }
+
+    /// Other sentences than the paper's, or those of another language, for the models of
+    /// [`vlm`](Self::vlm) and [`verifier`](Self::verifier). A critic of your own has its own
+    /// questions.
+    pub fn questions(mut self, questions: Questions) -> Self {
+        self.questions = questions;
         self
     }
 
@@ -71,54 +79,17 @@ impl RagPipelineBuilder {
         self
     }
 
-    /// Refuses a reference unless its cosine similarity to its caption exceeds that of the draft by
-    /// at least `margin`, in [-2, 2]. Other references show hardly more of the concept than what
-    /// the generator can draw already. Without a draft ([`Mode::AllConcepts`]) it refuses none.
-    pub fn margin(mut self, embedder: impl Embedder, margin: f32) -> Self {
+    /// What compares references with the draft, for
+    /// [`RagConfig::margin`](super::RagConfig::margin).
+    pub fn margin_embedder(mut self, embedder: impl Embedder) -> Self {
         self.margin_embedder = Some(Arc::new(embedder));
-        self.config.margin = Some(margin);
         self
     }
 
-    /// Every setting at once.
+    /// The settings, in place of [`RagConfig::default`]. A single request can have
+    /// [others](crate::RagRequest::with_config).
     pub fn config(mut self, config: RagConfig) -> Self {
         self.config = config;
-        self
-    }
-
-    /// When references are looked for.
-    pub const fn mode(mut self, mode: Mode) -> Self {
-        self.config.mode = mode;
-        self
-    }
-
-    /// What images are retrieved by: caption, concept or prompt.
-    pub const fn query(mut self, query: Query) -> Self {
-        self.config.query = query;
-        self
-    }
-
-    /// What happens when the critic cannot say what is missing.
-    pub const fn fallback(mut self, fallback: Fallback) -> Self {
-        self.config.fallback = fallback;
-        self
-    }
-
-    /// The most rounds of retrieval and generation, 1 to 100.
-    pub const fn max_rounds(mut self, rounds: usize) -> Self {
-        self.config.max_rounds = rounds;
-        self
-    }
-
-    /// The lowest score of a reference that is used, in the retriever's unit.
-    pub const fn threshold(mut self, score: f32) -> Self {
-        self.config.threshold = Some(score);
-        self
-    }
-
-    /// Whether a reference is used if the verifier says neither yes nor no.
-    pub const fn unclear(mut self, unclear: Unclear) -> Self {
-        self.config.unclear = unclear;
         self
     }
 
@@ -127,12 +98,39 @@ impl RagPipelineBuilder {
     /// # Errors
     /// - [`Error::MissingPart`] names the part that is missing and the call that provides it.
     /// - [`Error::Incompatible`] when the generator does not accept what the conditioner produces.
-    /// - [`Error::InvalidInput`] when a setting is out of range.
+    /// - [`Error::InvalidInput`] when a setting is out of range, or a question is not
+    ///   [valid](Questions::validate).
     pub fn build(self) -> Result<RagPipeline> {
-        let config = self.config;
+        let generator = self.generator.ok_or(Error::MissingPart {
+            part: "generator",
+            hint: "call .generator(…) on the builder",
+        })?;
+        self.questions.validate()?;
+        let guided = |vlm| GuidedCot::new(vlm).with_questions(self.questions.clone());
+        let critic: Option<Arc<dyn Critic>> = match (self.critic, &self.vlm) {
+            (None, Some(vlm)) => Some(Arc::new(guided(Arc::clone(vlm))?)),
+            (critic, _) => critic,
+        };
+        let pipeline = RagPipeline {
+            generator,
+            critic,
+            vlm: self.vlm,
+            retriever: self.retriever,
+            conditioner: self.conditioner,
+            verifier: self.verifier,
+            margin_embedder: self.margin_embedder,
+            questions: Arc::new(self.questions),
+            config: self.config,
+        };
+        pipeline.fits(&pipeline.config)?;
+        Ok(pipeline)
+    }
+}
+
+impl RagPipeline {
+    /// Checks that the parts fit each other, and that there are those that `config` needs.
+    pub(super) fn fits(&self, config: &RagConfig) -> Result<()> {
         config.validate()?;
-        let generator =
-            self.generator.ok_or(missing("generator", "call .generator(…) on the builder"))?;
         let need = |is_there, part, hint| if is_there { Ok(()) } else { Err(missing(part, hint)) };
         if config.mode == Mode::RephraseOnly {
             need(self.vlm.is_some(), "VLM to rephrase with", "call .vlm(…) on the builder")?;
@@ -142,32 +140,22 @@ impl RagPipelineBuilder {
             need(self.retriever.is_some(), "retriever", "call .retriever(…) on the builder")?;
             need(self.conditioner.is_some(), "conditioner", "call .conditioner(…) on the builder")?;
             let is_compared = config.margin.is_none() || self.margin_embedder.is_some();
-            need(is_compared, "margin embedder", "call .margin(…) on the builder")?;
+            let hint = "call .margin_embedder(…) on the builder";
+            need(is_compared, "margin embedder", hint)?;
         }
-        if let Some(conditioner) = &self.conditioner {
-            let what = format!("capacity of {conditioner}");
-            require(conditioner.capacity() > 0, what, "at least 1", 0)?;
-            let produced = conditioner.produces();
-            if !generator.accepts().contains(&produced) {
-                let accepted: Vec<String> =
-                    generator.accepts().iter().map(ToString::to_string).collect();
-                return Err(Error::Incompatible {
-                    left: generator.to_string(),
-                    right: conditioner.to_string(),
-                    expected: accepted.join(" or "),
-                    found: produced.to_string(),
-                });
-            }
+        let (generator, accepts) = (&self.generator, self.generator.accepts());
+        let accepted: Vec<String> = accepts.iter().map(ToString::to_string).collect();
+        let accepted = accepted.join(" or ");
+        if !accepts.contains(&ConditioningKind::None) {
+            let expected = format!("it to accept {}", ConditioningKind::None);
+            return Err(Error::incompatible("the pipeline", generator, expected, accepted));
         }
-        Ok(RagPipeline {
-            generator,
-            critic: self.critic,
-            vlm: self.vlm,
-            retriever: self.retriever,
-            conditioner: self.conditioner,
-            verifier: self.verifier,
-            margin_embedder: self.margin_embedder,
-            config,
-        })
+        let Some(conditioner) = &self.conditioner else { return Ok(()) };
+        let what = format!("capacity of {conditioner}");
+        require(conditioner.capacity() > 0, what, "at least 1", 0)?;
+        match conditioner.produces() {
+            produced if accepts.contains(&produced) => Ok(()),
+            produced => Err(Error::incompatible(generator, conditioner, accepted, produced)),
+        }
     }
 }

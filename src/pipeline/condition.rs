@@ -3,7 +3,7 @@
 use super::run::Run;
 use super::{Hit, Record, Stage, missing};
 use crate::Result;
-use crate::conditioner::Conditioned;
+use crate::conditioner::{ConditionRequest, Conditioned};
 use crate::reference::Reference;
 
 impl Run<'_> {
@@ -12,13 +12,15 @@ impl Run<'_> {
         let begun = self.begin(Stage::Condition);
         let mut references = self.request.own_references();
         references.extend_from_slice(retrieved);
+        let mut request = ConditionRequest::new(&self.request.prompt, references);
+        request.image_mark = self.pipeline.generator.image_mark().map(Into::into);
         let conditioned = match &self.pipeline.conditioner {
-            Some(conditioner) => conditioner.condition(&self.request.prompt, &references).await,
+            Some(conditioner) => conditioner.condition(&request).await,
             None => Err(missing("conditioner", "call .conditioner(…) on the builder")),
         };
         self.end(begun, conditioned, |conditioned| Record::Conditioned {
             prompt: conditioned.prompt.clone(),
-            references: references.iter().map(|reference| Hit::new(reference, None)).collect(),
+            references: request.references.iter().map(|one| Hit::new(one, None)).collect(),
         })
     }
 }

@@ -8,6 +8,13 @@ use crate::error::require;
 const MAX_ROUNDS: usize = 100;
 
 /// How the pipeline works. The default is the paper's method as its experiments ran it.
+///
+/// ```
+/// use imagerag::pipeline::RagConfig;
+///
+/// let config = RagConfig::default().with_max_rounds(3).with_threshold(0.26);
+/// assert!(config.validate().is_ok());
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
@@ -39,8 +46,10 @@ pub struct RagConfig {
     /// [`Threshold`](crate::retriever::Threshold) around the inner retriever instead.
     pub threshold: Option<f32>,
     /// By how much a reference must be closer to its caption than the draft, as a difference of
-    /// cosine similarities in [-2, 2]. Set it with [`margin`](super::RagPipelineBuilder::margin),
-    /// which also takes the embedder. `None` does not compare references with the draft.
+    /// cosine similarities in [-2, 2], as the
+    /// [`margin_embedder`](super::RagPipelineBuilder::margin_embedder) sees them. Other references
+    /// show hardly more of the concept than what the generator can draw already. Without a draft
+    /// ([`Mode::AllConcepts`]) none is refused. `None` does not compare references with the draft.
     pub margin: Option<f32>,
     /// Whether a reference is used if the verifier says neither yes nor no.
     pub unclear: Unclear,
@@ -65,6 +74,90 @@ impl Default for RagConfig {
 }
 
 impl RagConfig {
+    /// When references are looked for; [`Mode::OnDemand`] by default.
+    #[must_use]
+    pub const fn with_mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// What images are retrieved by; [`Query::Caption`] by default.
+    #[must_use]
+    pub const fn with_query(mut self, query: Query) -> Self {
+        self.query = query;
+        self
+    }
+
+    /// What happens when the critic cannot say what is missing; [`Fallback::RetrieveByPrompt`] by
+    /// default.
+    #[must_use]
+    pub const fn with_fallback(mut self, fallback: Fallback) -> Self {
+        self.fallback = fallback;
+        self
+    }
+
+    /// The most rounds of retrieval and generation, 1 to 100; 1 by default.
+    #[must_use]
+    pub const fn with_max_rounds(mut self, rounds: usize) -> Self {
+        self.max_rounds = rounds;
+        self
+    }
+
+    /// Whether the critic also judges the image of the last round; by default if there are several
+    /// rounds.
+    #[must_use]
+    pub const fn with_judge_last(mut self, judge: bool) -> Self {
+        self.judge_last = Some(judge);
+        self
+    }
+
+    /// The most concepts per round, at least 1; by default as many as the conditioner has capacity
+    /// for.
+    #[must_use]
+    pub const fn with_max_concepts(mut self, concepts: usize) -> Self {
+        self.max_concepts = Some(concepts);
+        self
+    }
+
+    /// References taken for each caption, at least 1; 1 by default.
+    #[must_use]
+    pub const fn with_references_per_caption(mut self, references: usize) -> Self {
+        self.references_per_caption = references;
+        self
+    }
+
+    /// How many references are retrieved for each caption, at least `references_per_caption`; 8 by
+    /// default.
+    #[must_use]
+    pub const fn with_candidates(mut self, candidates: usize) -> Self {
+        self.candidates = candidates;
+        self
+    }
+
+    /// The lowest score of a reference that is used, in the retriever's unit; none by default.
+    #[must_use]
+    pub const fn with_threshold(mut self, score: f32) -> Self {
+        self.threshold = Some(score);
+        self
+    }
+
+    /// By how much a reference must be closer to its caption than the draft, in [-2, 2]; they are not
+    /// compared by default. The pipeline needs a
+    /// [`margin_embedder`](super::RagPipelineBuilder::margin_embedder) for it.
+    #[must_use]
+    pub const fn with_margin(mut self, margin: f32) -> Self {
+        self.margin = Some(margin);
+        self
+    }
+
+    /// Whether a reference is used if the verifier says neither yes nor no; [`Unclear::Refuse`] by
+    /// default.
+    #[must_use]
+    pub const fn with_unclear(mut self, unclear: Unclear) -> Self {
+        self.unclear = unclear;
+        self
+    }
+
     /// Checks every number.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::run::Run;
 use super::{Record, Stage, TracedImage};
 use crate::Result;
-use crate::generator::GeneratorExt;
+use crate::generator::{Drawn, GeneratorExt};
 
 impl Run<'_> {
     /// Draws the prompt as it is, with the caller's own references where there are some.
@@ -19,9 +19,9 @@ impl Run<'_> {
         if let Some(conditioned) = conditioned {
             request.conditioning = conditioned.conditioning;
         }
-        let image = self.pipeline.generator.generate_one(&request).await;
-        let image =
-            self.end(begun, image, |image| Record::Image(TracedImage::new(&request, image)))?;
+        let drawn = self.pipeline.generator.generate_one(&request).await;
+        let record = |drawn: &Drawn| Record::Image(TracedImage::new(&request, drawn));
+        let image = self.end(begun, drawn, record)?.image;
         self.keep(image, own, true);
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::run::Run;
 use super::{Record, Stage, TracedImage};
 use crate::Result;
 use crate::conditioner::Conditioning;
-use crate::generator::GeneratorExt;
+use crate::generator::{Drawn, GeneratorExt};
 use crate::reference::Reference;
 
 impl Run<'_> {
@@ -18,9 +18,9 @@ impl Run<'_> {
         let begun = self.begin(Stage::Generate);
         let mut request = self.request.generate(prompt, self.progress());
         request.conditioning = conditioning.unwrap_or_default();
-        let image = self.pipeline.generator.generate_one(&request).await;
-        let image =
-            self.end(begun, image, |image| Record::Image(TracedImage::new(&request, image)))?;
+        let drawn = self.pipeline.generator.generate_one(&request).await;
+        let record = |drawn: &Drawn| Record::Image(TracedImage::new(&request, drawn));
+        let image = self.end(begun, drawn, record)?.image;
         self.tried.extend(references.iter().cloned());
         let all = self.request.own_references().into_iter().chain(references).collect();
         self.keep(image, all, false);

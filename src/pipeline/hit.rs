@@ -39,12 +39,16 @@ pub enum Refusal {
     },
     /// Its score is NaN.
     NoScore,
-    /// The same image already serves another caption, or the caller gave it.
+    /// The same image, by its source or by equal pixels, already serves another caption, or the
+    /// caller gave it.
     Duplicate,
     /// It was used in an earlier round, and did not help.
     AlreadyTried,
-    /// References with better scores use up the capacity: the conditioner's, or
-    /// [`RagConfig::references_per_caption`](super::RagConfig::references_per_caption).
+    /// Its caption has as many references as
+    /// [`RagConfig::references_per_caption`](super::RagConfig::references_per_caption) allows. There
+    /// may be room for references of other captions.
+    Surplus,
+    /// References that came first use up the conditioner's capacity.
     NoRoom,
     /// It is not closer to its caption than the draft by the margin. The numbers are cosine
     /// similarities, in [-1, 1].
@@ -91,7 +95,8 @@ impl fmt::Display for Refusal {
             Self::NoScore => f.write_str("its score is no number"),
             Self::Duplicate => f.write_str("already used for another caption"),
             Self::AlreadyTried => f.write_str("already tried in an earlier round"),
-            Self::NoRoom => f.write_str("no room left"),
+            Self::Surplus => f.write_str("its caption has enough references"),
+            Self::NoRoom => f.write_str("the conditioner has no room left"),
             Self::KnownAlready { reference, draft, margin } => write!(
                 f,
                 "{reference:.3} is not {margin} closer to the caption than the draft with {draft:.3}"

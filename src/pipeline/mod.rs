@@ -9,12 +9,16 @@ mod critique;
 mod draft;
 mod generate;
 mod hit;
+#[cfg(feature = "serde")]
+mod json;
+mod many;
 mod margin;
 mod rephrase;
 mod request;
 mod retrieve;
 mod run;
 mod stream;
+mod summary;
 mod trace;
 mod verify;
 
@@ -27,12 +31,13 @@ use crate::generator::Generator;
 use crate::image::Image;
 use crate::reference::Reference;
 use crate::retriever::Retriever;
-use crate::vlm::Vlm;
-use crate::{Error, Result};
+use crate::vlm::{Questions, Vlm};
+use crate::{Chain, Error, Result};
 
 pub use builder::RagPipelineBuilder;
 pub use config::{Fallback, Mode, RagConfig, Unclear};
 pub use hit::{Hit, Refusal};
+pub use many::{RunMany, StreamMany};
 pub use request::RagRequest;
 pub use stream::{Event, RagStream};
 pub use trace::{Parts, RagTrace, Record, Stage, StageTrace, StopReason, TracedImage};
@@ -50,6 +55,7 @@ pub struct RagPipeline {
     conditioner: Option<Arc<dyn Conditioner>>,
     verifier: Option<Arc<dyn Vlm>>,
     margin_embedder: Option<Arc<dyn Embedder>>,
+    questions: Arc<Questions>,
     config: RagConfig,
 }
 
@@ -62,6 +68,15 @@ impl RagPipeline {
     /// The settings.
     pub const fn config(&self) -> &RagConfig {
         &self.config
+    }
+
+    /// The same parts with other settings.
+    ///
+    /// # Errors
+    /// As [`RagPipelineBuilder::build`].
+    pub fn with_config(&self, config: RagConfig) -> Result<Self> {
+        self.fits(&config)?;
+        Ok(Self { config, ..self.clone() })
     }
 
     /// Makes one image.
@@ -151,16 +166,28 @@ pub struct RagOutcome {
 }
 
 /// A request that failed, with everything that was done before.
-#[derive(Debug, thiserror::Error)]
-#[error("{stage} failed: {source}")]
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{stage} failed")]
 #[non_exhaustive]
 pub struct RagError {
     /// The stage that failed.
     pub stage: Stage,
     /// Why.
-    pub source: Box<Error>,
+    pub source: Arc<Error>,
     /// The record of everything that happened before the failure.
     pub trace: Box<RagTrace>,
     /// The best image so far, if there is one.
     pub best: Option<Image>,
+}
+
+impl RagError {
+    /// Writes the stage, the error and all its causes in one line: `critique failed: a: b`.
+    pub fn chain(&self) -> Chain<'_> {
+        Chain(self)
+    }
+
+    /// Whether the request was cancelled, and did not fail.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(*self.source, Error::Cancelled)
+    }
 }

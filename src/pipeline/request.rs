@@ -1,5 +1,6 @@
 //! [`RagRequest`]: what a caller asks of the pipeline.
 
+use super::RagConfig;
 use crate::Result;
 use crate::error::require;
 use crate::generator::{GenerateRequest, MAX_PROMPT_CHARS, Progress};
@@ -35,6 +36,8 @@ pub struct RagRequest {
     pub guidance_scale: Option<f64>,
     /// Asks a stream for a preview with every n-th step; 0 asks for none.
     pub preview_every: usize,
+    /// Settings of this request in place of the pipeline's.
+    pub config: Option<RagConfig>,
 }
 
 impl RagRequest {
@@ -50,6 +53,7 @@ impl RagRequest {
             steps: None,
             guidance_scale: None,
             preview_every: 0,
+            config: None,
         }
     }
 
@@ -99,6 +103,13 @@ impl RagRequest {
     #[must_use]
     pub const fn with_previews_every(mut self, steps: usize) -> Self {
         self.preview_every = steps;
+        self
+    }
+
+    /// Has this request made with settings of its own, in place of those of the pipeline.
+    #[must_use]
+    pub fn with_config(mut self, config: RagConfig) -> Self {
+        self.config = Some(config);
         self
     }
 

@@ -130,7 +130,7 @@ impl Run<'_> {
         };
         let image = match image {
             Err(error) if candidate.picture.skips_unreadable() => {
-                return Ok(Some(Refusal::Unreadable { problem: error.to_string() }));
+                return Ok(Some(Refusal::Unreadable { problem: error.chain().to_string() }));
             }
             image => image?,
         };
@@ -158,8 +158,13 @@ impl Run<'_> {
         if let Some(threshold) = self.config().threshold.filter(|threshold| score < *threshold) {
             return Some(Refusal::BelowThreshold { threshold });
         }
-        let full = || self.is_full(admitted, taken).then_some(Refusal::NoRoom);
-        self.known(candidate, admitted).or_else(full)
+        if let Some(refused) = self.known(candidate, admitted) {
+            return Some(refused);
+        }
+        if admitted.len() == self.room() {
+            return Some(Refusal::NoRoom);
+        }
+        (taken == self.config().references_per_caption).then_some(Refusal::Surplus)
     }
 
     /// Why an image that is in use is not used again, as far as is known without decoding it.

@@ -1,6 +1,7 @@
 //! [`Run`]: the state of one request on its way through the stages.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures::channel::mpsc::UnboundedSender;
@@ -34,6 +35,8 @@ pub(crate) struct Run<'a> {
     attempts: Vec<Attempt>,
     trace: RagTrace,
     stage: Stage,
+    /// The stage at work, if one is.
+    begun: Option<Begun>,
     events: Option<UnboundedSender<Event>>,
     began: Instant,
 }
@@ -49,6 +52,7 @@ struct Attempt {
 }
 
 /// A stage at work.
+#[derive(Clone)]
 pub(crate) struct Begun {
     stage: Stage,
     at: Instant,
@@ -64,7 +68,7 @@ impl<'a> Run<'a> {
         let trace = RagTrace {
             prompt: request.prompt.clone(),
             seed: request.seed,
-            config: pipeline.config.clone(),
+            config: request.config.as_ref().unwrap_or(&pipeline.config).clone(),
             parts: Parts {
                 generator: pipeline.generator.to_string(),
                 critic: pipeline.critic.as_ref().map(ToString::to_string),
@@ -86,13 +90,14 @@ impl<'a> Run<'a> {
             attempts: Vec::new(),
             trace,
             stage: Stage::Validate,
+            begun: None,
             events,
             began: Instant::now(),
         }
     }
 
     pub(super) fn config(&self) -> &'a RagConfig {
-        &self.pipeline.config
+        self.request.config.as_ref().unwrap_or(&self.pipeline.config)
     }
 
     fn capacity(&self) -> usize {
@@ -107,6 +112,9 @@ impl<'a> Run<'a> {
     /// Checks the request before any part is asked.
     pub(super) fn validate(&self) -> Result<()> {
         self.request.validate()?;
+        if let Some(config) = &self.request.config {
+            self.pipeline.fits(config)?;
+        }
         let (capacity, found) = (self.capacity(), self.request.references.len());
         require(found <= capacity, "the caller's references", format!("at most {capacity}"), found)
     }
@@ -115,7 +123,8 @@ impl<'a> Run<'a> {
     pub(super) fn begin(&mut self, stage: Stage) -> Begun {
         self.stage = stage;
         self.send(|| Event::StageBegan { stage, round: self.round });
-        Begun { stage, at: Instant::now(), log: ExchangeLog::default() }
+        let begun = Begun { stage, at: Instant::now(), log: ExchangeLog::default() };
+        self.begun.insert(begun).clone()
     }
 
     /// Ends a stage: what it saw and returned goes into the trace, also where it failed.
@@ -125,16 +134,21 @@ impl<'a> Run<'a> {
         result: Result<T>,
         record: impl FnOnce(&T) -> Record,
     ) -> Result<T> {
+        self.begun = None;
+        self.write_down(begun, result.as_ref().ok().map(record));
+        result
+    }
+
+    fn write_down(&mut self, begun: Begun, record: Option<Record>) {
         let trace = StageTrace {
             stage: begun.stage,
             round: self.round,
             elapsed: begun.at.elapsed(),
-            record: result.as_ref().ok().map(record),
+            record,
             exchanges: begun.log.take(),
         };
         self.send(|| Event::StageEnded(trace.clone()));
         self.trace.stages.push(trace);
-        result
     }
 
     /// Tells the listener, if there is one; without one the event is not even made.
@@ -183,6 +197,9 @@ impl<'a> Run<'a> {
 
     /// The request's result: the best image, or the error with what there is.
     pub(super) fn finish(mut self, end: Result<StopReason>) -> Result<RagOutcome, RagError> {
+        if let Some(begun) = self.begun.take() {
+            self.write_down(begun, None); // It was cancelled.
+        }
         self.trace.elapsed = self.began.elapsed();
         let draft = self.draft_image().cloned();
         // `min_by_key` takes the first of equals: turned round, the latest.
@@ -199,10 +216,10 @@ impl<'a> Run<'a> {
             }
             (stop, best) => {
                 let source = stop.err().unwrap_or(Error::Cancelled);
-                self.trace.error = Some(source.to_string());
+                self.trace.error = Some(source.chain().to_string());
                 Err(RagError {
                     stage: self.stage,
-                    source: Box::new(source),
+                    source: Arc::new(source),
                     trace: Box::new(self.trace),
                     best: best.map(|best| best.image),
                 })

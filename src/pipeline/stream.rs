@@ -1,20 +1,22 @@
-//! Events while a request is worked on, and many requests at once.
+//! [`RagStream`]: a request to the events while it is worked on, and to its result.
 
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
-use futures::future::BoxFuture;
+use futures::channel::oneshot;
+use futures::future::{BoxFuture, Either, select};
 use futures::{FutureExt, Stream, StreamExt};
 
 use super::run::Run;
-use super::{RagError, RagOutcome, RagPipeline, RagRequest, Stage, StageTrace};
+use super::{RagError, RagOutcome, RagPipeline, RagRequest, RagTrace, Stage, StageTrace};
+use crate::Error;
 use crate::generator::Step;
 use crate::image::Image;
 
 /// Something that happened while a request was worked on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
     /// A stage begins.
@@ -47,46 +49,106 @@ pub enum Event {
 }
 
 /// The events of one request. The request is processed while the stream is polled; dropping the
-/// stream cancels it.
+/// stream cancels it, and so does [`cancel`](Self::cancel), which keeps what was done.
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// # use imagerag::conditioner::InPrompt;
+/// # use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm, solid};
+/// use futures::StreamExt;
+/// use imagerag::pipeline::Event;
+///
+/// # let pipeline = imagerag::RagPipeline::builder()
+/// #     .generator(FakeGenerator::new())
+/// #     .vlm(FakeVlm::new(["yes"]))
+/// #     .retriever(FakeRetriever::new([("a quetzal", solid(8, 8, [0, 140, 70]))]))
+/// #     .conditioner(InPrompt::new(3)?)
+/// #     .build()?;
+/// # futures::executor::block_on(async {
+/// let mut stream = pipeline.stream("a quetzal at dawn");
+/// while let Some(event) = stream.next().await {
+///     if let Event::Image { .. } = event {
+///         break; // The draft will do.
+///     }
+/// }
+/// let error = stream.cancel().unwrap_err();
+/// assert!(error.is_cancelled() && error.best.is_some());
+/// assert_eq!(error.trace.stages.len(), 1);
+/// # });
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[must_use = "streams do nothing unless polled"]
 pub struct RagStream {
     events: UnboundedReceiver<Event>,
     run: Option<BoxFuture<'static, Result<RagOutcome, RagError>>>,
-    done: Option<Box<Result<RagOutcome, RagError>>>,
+    cancel: oneshot::Sender<()>,
+    /// The result, from when there is one.
+    result: Option<Result<RagOutcome, RagError>>,
+    is_told: bool,
 }
 
 impl RagPipeline {
     /// Makes one image, as a stream of events. The last event is [`Event::Done`].
     pub fn stream(&self, request: impl Into<RagRequest>) -> RagStream {
-        let (sender, events) = unbounded();
-        let (pipeline, request) = (self.clone(), request.into());
+        RagStream::new(self, request.into(), true)
+    }
+}
+
+impl RagStream {
+    /// The stream of `request`; with `events`, or with the last one only.
+    pub(super) fn new(pipeline: &RagPipeline, request: RagRequest, events: bool) -> Self {
+        let (sender, receiver) = unbounded();
+        let sender = events.then_some(sender);
+        let (cancel, cancelled) = oneshot::channel();
+        let pipeline = pipeline.clone();
         let run = async move {
-            let mut run = Run::new(&pipeline, &request, Some(sender));
-            let end = run.drive().await;
+            let mut run = Run::new(&pipeline, &request, sender);
+            let end = match select(cancelled, pin!(run.drive())).await {
+                Either::Left(_) => Err(Error::Cancelled),
+                Either::Right((end, _)) => end,
+            };
             run.finish(end)
         };
-        RagStream { events, run: Some(run.boxed()), done: None }
+        Self { events: receiver, run: Some(run.boxed()), cancel, result: None, is_told: false }
     }
 
-    /// Works through many requests, at most `concurrency` (at least 1) of them at a time, so that
-    /// the generator stays busy while a VLM replies about other images. Results come in the order
-    /// in which they finish, each with the index of its request.
-    ///
-    /// While the stream is not polled, its requests stand still, and what they hold stays held: a
-    /// slot of [`Limit`](crate::vlm::Limit), or the question that a re-ranker is asking. So do not
-    /// wait for another request to the same parts between two results; poll both side by side.
-    pub fn run_many<R>(
-        &self,
-        requests: impl IntoIterator<Item = R, IntoIter: Send>,
-        concurrency: usize,
-    ) -> impl Stream<Item = (usize, Result<RagOutcome, RagError>)> + Send
-    where
-        R: Into<RagRequest> + Send,
-    {
-        futures::stream::iter(requests.into_iter().enumerate())
-            .map(move |(number, request)| self.run(request).map(move |result| (number, result)))
-            .buffer_unordered(concurrency.max(1))
+    /// Whether [`Event::Done`] was taken.
+    pub(super) const fn is_told(&self) -> bool {
+        self.is_told
     }
+
+    /// Works to the end and returns the result; events that were not taken are dropped.
+    ///
+    /// # Errors
+    /// [`RagError`], as [`RagPipeline::run`].
+    pub async fn outcome(mut self) -> Result<RagOutcome, RagError> {
+        if let Some(run) = self.run.take() {
+            self.result = Some(run.await);
+        }
+        ended(self.result)
+    }
+
+    /// Ends the work, and returns what was done.
+    ///
+    /// # Errors
+    /// [`RagError`] with [`Error::Cancelled`] as its source, the stage that was cut off, the trace
+    /// up to there and the best image so far. If the request had ended before, its own result is
+    /// returned.
+    pub fn cancel(mut self) -> Result<RagOutcome, RagError> {
+        if let Some(run) = self.run.take() {
+            drop(self.cancel); // That tells the run, which then ends at once.
+            self.result = run.now_or_never();
+        }
+        ended(self.result)
+    }
+}
+
+/// The result of a request that has ended.
+fn ended(result: Option<Result<RagOutcome, RagError>>) -> Result<RagOutcome, RagError> {
+    result.unwrap_or_else(|| {
+        let (source, trace) = (Error::Cancelled.into(), Box::new(RagTrace::default()));
+        Err(RagError { stage: Stage::Validate, source, trace, best: None })
+    })
 }
 
 impl Stream for RagStream {
@@ -94,13 +156,17 @@ impl Stream for RagStream {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
         if let Some(Poll::Ready(result)) = self.run.as_mut().map(|run| run.poll_unpin(context)) {
-            self.done = Some(Box::new(result));
+            self.result = Some(result);
             self.run = None;
         }
         match self.events.poll_next_unpin(context) {
             Poll::Ready(Some(event)) => Poll::Ready(Some(event)),
             _ if self.run.is_some() => Poll::Pending,
-            _ => Poll::Ready(self.done.take().map(Event::Done)),
+            _ if self.is_told => Poll::Ready(None),
+            _ => {
+                self.is_told = true;
+                Poll::Ready(self.result.clone().map(|result| Event::Done(Box::new(result))))
+            }
         }
     }
 }

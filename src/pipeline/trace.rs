@@ -1,13 +1,15 @@
 //! [`RagTrace`]: the record of one request: what each stage returned and how long it took.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use super::{Hit, RagConfig};
 use crate::critic::Critique;
-use crate::generator::GenerateRequest;
+use crate::generator::{Drawn, GenerateRequest};
 use crate::reference::Caption;
 use crate::vlm::Exchange;
+use crate::{Price, Usage};
 
 /// Everything that happened while one request was worked on.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,7 +30,8 @@ pub struct RagTrace {
     pub stop: Option<StopReason>,
     /// The error that ended it.
     pub error: Option<String>,
-    /// The time from the request to its end.
+    /// The time from the request to its end; seconds in JSON.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub elapsed: Duration,
 }
 
@@ -58,7 +61,8 @@ pub struct StageTrace {
     pub stage: Stage,
     /// The round it belongs to; the draft is round 0.
     pub round: usize,
-    /// How long it took.
+    /// How long it took; seconds in JSON.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub elapsed: Duration,
     /// What it returned; `None` if it failed.
     pub record: Option<Record>,
@@ -155,13 +159,20 @@ pub struct TracedImage {
     pub width: u32,
     /// In pixels.
     pub height: u32,
+    /// What a paid service charges for.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub usage: Option<Usage>,
+    /// What the service made of the request, in words.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub note: Option<String>,
     /// Warnings about settings that are probably a mistake.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub warnings: Vec<String>,
 }
 
 impl TracedImage {
-    pub(crate) fn new(request: &GenerateRequest, image: &crate::Image) -> Self {
+    pub(crate) fn new(request: &GenerateRequest, drawn: &Drawn) -> Self {
+        let image = &drawn.image;
         Self {
             prompt: request.prompt.clone(),
             negative_prompt: request.negative_prompt.clone(),
@@ -171,6 +182,8 @@ impl TracedImage {
             guidance_scale: request.guidance_scale,
             width: image.width(),
             height: image.height(),
+            usage: drawn.usage,
+            note: drawn.note.clone(),
             warnings: request.conditioning.warnings(image.width(), image.height()),
         }
     }
@@ -226,6 +239,42 @@ impl RagTrace {
             Some(Record::Hits(hits)) => hits.as_slice(),
             _ => &[],
         })
+    }
+
+    /// What every part used, by its `Display`, where its service says.
+    pub fn usage_by_part(&self) -> BTreeMap<&str, Usage> {
+        let asked = self.exchanges().filter_map(|asked| Some((asked.model.as_str(), asked.usage?)));
+        let drawn = self.stages.iter().filter_map(|stage| match &stage.record {
+            Some(Record::Image(image)) => Some((self.parts.generator.as_str(), image.usage?)),
+            _ => None,
+        });
+        let mut parts: BTreeMap<&str, Usage> = BTreeMap::new();
+        for (part, usage) in asked.chain(drawn) {
+            *parts.entry(part).or_default() += usage;
+        }
+        parts
+    }
+
+    /// What the whole request used, where the services say.
+    pub fn usage(&self) -> Usage {
+        self.usage_by_part().values().sum()
+    }
+
+    /// What the request cost, in the currency of `price`, which gives the price of a part by its
+    /// `Display`.
+    ///
+    /// ```
+    /// use imagerag::{Price, pipeline::RagTrace};
+    ///
+    /// # let trace = RagTrace::default();
+    /// let cost = trace.cost(|part| match part {
+    ///     "gpt-4o-2024-08-06" => Price { per_million_prompt_tokens: 2.5, ..Price::default() },
+    ///     _ => Price::default(),
+    /// });
+    /// assert_eq!(cost, 0.0); // Nothing has run yet.
+    /// ```
+    pub fn cost(&self, price: impl Fn(&str) -> Price) -> f64 {
+        self.usage_by_part().into_iter().map(|(part, usage)| usage.cost(&price(part))).sum()
     }
 
     /// The trace as JSON.

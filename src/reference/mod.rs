@@ -61,7 +61,7 @@ impl Reference {
 
 /// `error`, which a picture from `source` gave, with that source where it is not named yet.
 fn naming(mut error: Error, source: &str) -> Error {
-    if error.to_string().contains(source) {
+    if error.chain().to_string().contains(source) {
         return error;
     }
     let subject = match &mut error {
@@ -73,7 +73,8 @@ fn naming(mut error: Error, source: &str) -> Error {
         | Error::Backend { what, .. } => what,
         Error::Service { service, .. }
         | Error::Connection { service, .. }
-        | Error::InvalidReply { service, .. } => service,
+        | Error::InvalidReply { service, .. }
+        | Error::Refused { service, .. } => service,
         Error::Incompatible { right, .. } => right,
         Error::Io { source: reason, .. } => {
             *reason = std::io::Error::new(reason.kind(), format!("{reason} (picture {source})"));
@@ -102,7 +103,7 @@ mod tests {
     fn every_error_of_a_picture_names_its_source_once() {
         const SOURCE: &str = "https://example.org/bee.jpg";
         let told = |error: fn() -> Error| {
-            block_on(failing(SOURCE, error).image()).unwrap_err().to_string()
+            block_on(failing(SOURCE, error).image()).unwrap_err().chain().to_string()
         };
         let said = told(|| Error::invalid_input("picture", "PNG", "text"));
         assert_eq!(said, format!("picture of {SOURCE}: expected PNG, found text"));

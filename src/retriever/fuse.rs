@@ -197,7 +197,7 @@ impl Retriever for Fuse {
                     }
                 }
                 Err(error) if self.tolerant && failed.len() + 1 < self.retrievers.len() => {
-                    failed.push(format!("{retriever} failed: {error}"));
+                    failed.push(format!("{retriever} failed: {}", error.chain()));
                 }
                 Err(error) => return Err(error),
             }

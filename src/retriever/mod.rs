@@ -93,7 +93,7 @@ impl RetrieveRequest {
         let texts: Vec<_> = self.captions.iter().map(|caption| caption.text.as_str()).collect();
         let embeddings = embedder.embed_texts(&texts).await?;
         check_count(embedder, "embeddings", texts.len(), embeddings.len())?;
-        Ok(embeddings)
+        Ok(embeddings.embeddings)
     }
 }
 
@@ -116,6 +116,7 @@ pub(crate) fn one_list_each(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::embedder::Embedded;
     use crate::image::Image;
 
     /// Gives one embedding too many.
@@ -133,11 +134,11 @@ mod tests {
         fn dim(&self) -> usize {
             1
         }
-        async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
+        async fn embed_texts(&self, texts: &[&str]) -> Result<Embedded> {
             (0..=texts.len()).map(|_| Embedding::new([1.0])).collect()
         }
-        async fn embed_images(&self, _: &[Image]) -> Result<Vec<Embedding>> {
-            Ok(Vec::new())
+        async fn embed_images(&self, _: &[Image]) -> Result<Embedded> {
+            Ok(Embedded::default())
         }
     }
 
@@ -145,6 +146,6 @@ mod tests {
     fn an_embedding_too_many_is_no_caption_moved() {
         let request = RetrieveRequest::new([Caption::concept("a"), Caption::concept("b")], 1);
         let error = futures::executor::block_on(request.embeddings(&OneMore)).unwrap_err();
-        assert_eq!(error.to_string(), "OneMore failed: expected 2 embeddings, found 3");
+        assert_eq!(error.chain().to_string(), "OneMore failed: expected 2 embeddings, found 3");
     }
 }

@@ -2,7 +2,9 @@
 //! breaks its contract.
 
 use crate::conditioner::ImageTokens;
-use crate::conditioner::{ConditionImage, Conditioner, Conditioning, ConditioningKind};
+use crate::conditioner::{
+    ConditionImage, ConditionRequest, Conditioner, Conditioning, ConditioningKind,
+};
 use crate::critic::{Critic, CritiqueRequest, Query, Verdict};
 use crate::embedder::{Embedder, Embedding};
 use crate::generator::{GenerateRequest, Generator, Progress};
@@ -50,10 +52,10 @@ pub async fn generator(part: &dyn Generator) {
     );
     let alone = expect(part, part.generate(&both[..1]).await);
     assert!(
-        alike(&alone[0], &images[0]),
+        alike(&alone[0].image, &images[0].image),
         "{part}: the same request gives the same image, whatever else is in the batch"
     );
-    assert!(!alike(&images[0], &images[1]), "{part}: prompt and seed make the image");
+    assert!(!alike(&images[0].image, &images[1].image), "{part}: prompt and seed make the image");
 
     let circle = || request("a red circle", 1);
     let no_steps = GenerateRequest { steps: Some(0), ..circle() };
@@ -177,12 +179,14 @@ pub async fn conditioner(part: &dyn Conditioner) {
         caption: Caption::new(format!("a photo of thing {n}"), format!("thing {n}")),
         provenance: Provenance::new(Source::Uri(n.to_string()), "suite", 0.5, 0),
     };
+    let request =
+        |prompt: &str, references: &[Reference]| ConditionRequest::new(prompt, references);
     let capacity = part.capacity();
     assert!(capacity >= 1, "{part}: there is room for a reference");
     let too_many: Vec<Reference> = (0..=capacity.min(8)).map(reference).collect();
     for count in [1, capacity.min(8)] {
         let conditioned =
-            expect(part, part.condition("a prompt of its own", &too_many[..count]).await);
+            expect(part, part.condition(&request("a prompt of its own", &too_many[..count])).await);
         let kind = conditioned.conditioning.kind();
         assert_eq!(kind, part.produces(), "{part}: gives the kind that it names");
         expect(part, conditioned.conditioning.validate());
@@ -197,7 +201,7 @@ pub async fn conditioner(part: &dyn Conditioner) {
         wrong.push(too_many);
     }
     for references in wrong {
-        let result = part.condition("a prompt", &references).await;
+        let result = part.condition(&request("a prompt", &references)).await;
         refuses(part, &format!("{} references", references.len()), &result);
     }
 }

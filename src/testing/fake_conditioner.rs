@@ -5,10 +5,10 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::conditioner::{
-    ConditionImage, Conditioned, Conditioner, Conditioning, ConditioningKind, ImageTokens,
-    PromptTemplate, check_references,
+    ConditionImage, ConditionRequest, Conditioned, Conditioner, Conditioning, ConditioningKind,
+    ImageTokens, PromptTemplate, check_references,
 };
-use crate::reference::{Reference, images};
+use crate::reference::images;
 use crate::{Image, Result};
 
 /// One token of three values a reference, in a space of its own; or one reference as it is.
@@ -51,7 +51,8 @@ impl Conditioner for FakeConditioner {
         self.capacity
     }
 
-    async fn condition(&self, prompt: &str, references: &[Reference]) -> Result<Conditioned> {
+    async fn condition(&self, request: &ConditionRequest) -> Result<Conditioned> {
+        let references = &request.references;
         check_references(self, references)?;
         let conditioning = match &self.gives {
             Gives::Tokens(space) => {
@@ -67,7 +68,7 @@ impl Conditioner for FakeConditioner {
             }
         };
         Ok(Conditioned {
-            prompt: PromptTemplate::Examples.apply(prompt, references, &[]),
+            prompt: PromptTemplate::Examples.apply(&request.prompt, references, &[]),
             conditioning,
         })
     }

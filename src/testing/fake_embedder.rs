@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::fake_conditioner::mean_colour;
 use super::{colour_of, pause};
-use crate::embedder::{Embedder, Embedding};
+use crate::embedder::{Embedded, Embedder, Embedding};
 use crate::{Image, Result};
 
 /// Embeds an image as its mean colour and a text as the colour it names, else as a colour that
@@ -33,7 +33,7 @@ impl Embedder for FakeEmbedder {
         3
     }
 
-    async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
+    async fn embed_texts(&self, texts: &[&str]) -> Result<Embedded> {
         pause().await;
         texts
             .iter()
@@ -51,7 +51,7 @@ impl Embedder for FakeEmbedder {
             .collect()
     }
 
-    async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>> {
+    async fn embed_images(&self, images: &[Image]) -> Result<Embedded> {
         pause().await;
         images
             .iter()

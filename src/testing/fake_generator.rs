@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use super::{colour_of, lock, pause, solid};
 use crate::conditioner::{Conditioning, ConditioningKind};
-use crate::generator::{GenerateRequest, Generator, Step};
-use crate::{Error, Image, Result};
+use crate::generator::{Drawn, GenerateRequest, Generator, Step};
+use crate::{Error, Result};
 
 /// Draws one colour, made of prompt, seed and conditioning; keeps every request.
 #[derive(Clone, Debug)]
@@ -60,7 +60,11 @@ impl Generator for FakeGenerator {
         &self.accepts
     }
 
-    async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Image>> {
+    fn image_mark(&self) -> Option<&str> {
+        Some("<img><|image_{n}|></img>")
+    }
+
+    async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
         for request in requests {
             request.validate()?;
             request.validate_conditioning(&self.accepts)?;
@@ -94,7 +98,7 @@ impl Generator for FakeGenerator {
                 step.preview = request.progress.wants_preview(index).then(|| image.clone());
                 request.progress.report(step);
             }
-            images.push(image);
+            images.push(image.into());
         }
         Ok(images)
     }

@@ -2,12 +2,10 @@
 
 mod chat;
 mod exchange;
-mod limit;
 #[cfg(feature = "openai")]
 mod openai;
 pub(crate) mod parse;
-pub(crate) mod prompts;
-mod retry;
+mod questions;
 
 use std::fmt::{Debug, Display};
 
@@ -16,12 +14,11 @@ use async_trait::async_trait;
 use crate::Result;
 use crate::forward::forward_part;
 
-pub use chat::{ChatReply, ChatRequest, Message, Role, Usage};
+pub use chat::{ChatReply, ChatRequest, Message, Role};
 pub use exchange::{Exchange, ExchangeLog, ExchangeMessage};
-pub use limit::Limit;
 #[cfg(feature = "openai")]
 pub use openai::{OpenAiVlm, OpenAiVlmBuilder};
-pub use retry::Retry;
+pub use questions::Questions;
 
 /// A vision-language model (VLM).
 ///

@@ -73,7 +73,7 @@ fn a_stale_or_damaged_index_is_named() {
     let folder = gallery.folder().join("index");
     let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
     assert_eq!(files.len(), 2);
-    let is_index = |error: &Error| error.to_string().contains("/index/");
+    let is_index = |error: &Error| error.chain().to_string().contains("/index/");
     let problems = || Gallery::verify(gallery.folder(), Depth::Gallery).problems;
     for path in files {
         let whole = fs::read(&path).unwrap();
@@ -105,7 +105,7 @@ fn a_stale_or_damaged_index_is_named() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), other.folder().join("index").join(entry.file_name())).unwrap();
     }
-    let error = other.saved_index().unwrap_err().to_string();
+    let error = other.saved_index().unwrap_err().chain().to_string();
     assert!(error.contains("hash of the vectors") && error.contains("build the index"), "{error}");
     // Of images that have other numbers by now.
     let kept = tempfile::tempdir().unwrap();
@@ -118,6 +118,6 @@ fn a_stale_or_damaged_index_is_named() {
     writer.compact().unwrap();
     assert!(!folder.exists());
     fs::rename(kept.path(), &folder).unwrap();
-    let error = gallery.saved_index().unwrap_err().to_string();
+    let error = gallery.saved_index().unwrap_err().chain().to_string();
     assert!(error.contains("generation") && error.contains("build the index"), "{error}");
 }

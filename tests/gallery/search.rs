@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::executor::block_on;
 use imagerag::conditioner::InPrompt;
-use imagerag::embedder::{Embedder, Embedding};
+use imagerag::embedder::{Embedded, Embedder, Embedding};
 use imagerag::gallery::ingest::Ingest;
 use imagerag::gallery::{Fetch, Fingerprint, Gallery, GalleryRetriever, Pixels, SearchOptions};
 use imagerag::index::{FlatIndex, IdSet, Neighbor, Precision, VectorIndex};
@@ -126,7 +126,7 @@ fn another_encoder_is_refused_by_both_names() {
     let (_folder, gallery) = empty();
     let error = block_on(GalleryRetriever::new(FakeEmbedder, gallery)).unwrap_err();
     assert!(matches!(error, Error::Incompatible { .. }), "{error}");
-    let said = error.to_string();
+    let said = error.chain().to_string();
     assert!(said.contains("a test") && said.contains("FakeEmbedder"), "{said}");
 }
 
@@ -234,7 +234,7 @@ fn an_index_that_finds_what_was_not_asked_for_is_named() {
         let options = SearchOptions::new(3).with_filter(filter);
         let error = block_on(gallery.search(&[vector(1)], &options)).unwrap_err();
         assert!(matches!(error, Error::Backend { .. }), "{error}");
-        let said = error.to_string();
+        let said = error.chain().to_string();
         assert!(said.starts_with(&format!("Stubborn failed: it found id {id}")), "{said}");
     }
 }
@@ -265,12 +265,12 @@ impl Embedder for Counted {
         FakeEmbedder.dim()
     }
 
-    async fn embed_texts(&self, texts: &[&str]) -> imagerag::Result<Vec<Embedding>> {
+    async fn embed_texts(&self, texts: &[&str]) -> imagerag::Result<Embedded> {
         self.0.fetch_add(1, Ordering::Relaxed);
         FakeEmbedder.embed_texts(texts).await
     }
 
-    async fn embed_images(&self, images: &[Image]) -> imagerag::Result<Vec<Embedding>> {
+    async fn embed_images(&self, images: &[Image]) -> imagerag::Result<Embedded> {
         self.0.fetch_add(1, Ordering::Relaxed);
         FakeEmbedder.embed_images(images).await
     }
@@ -318,11 +318,11 @@ impl Embedder for Exchanged {
         FakeEmbedder.dim()
     }
 
-    async fn embed_texts(&self, texts: &[&str]) -> imagerag::Result<Vec<Embedding>> {
+    async fn embed_texts(&self, texts: &[&str]) -> imagerag::Result<Embedded> {
         FakeEmbedder.embed_texts(texts).await
     }
 
-    async fn embed_images(&self, images: &[Image]) -> imagerag::Result<Vec<Embedding>> {
+    async fn embed_images(&self, images: &[Image]) -> imagerag::Result<Embedded> {
         let embeddings = FakeEmbedder.embed_images(images).await?;
         let exchange = |e: Embedding| {
             let [r, g, b] = [0, 1, 2].map(|at| e.values()[at]);
@@ -340,7 +340,7 @@ fn an_encoder_is_known_by_what_it_does() {
     block_on(Gallery::open_or_create(&path, &FakeEmbedder)).unwrap();
     let error = block_on(Gallery::open_or_create(&path, &Exchanged)).unwrap_err();
     assert!(matches!(error, Error::Incompatible { .. }), "{error}");
-    assert!(error.to_string().contains("probe picture"), "{error}");
+    assert!(error.chain().to_string().contains("probe picture"), "{error}");
     // By their names alone, two encoders of one name are the same, and of two names are not.
     let named = |name| Fingerprint::named(name, 3).unwrap();
     assert!(named("a").check(&named("a")).is_ok() && named("a").check(&named("b")).is_err());
@@ -380,7 +380,7 @@ fn pictures_elsewhere_are_fetched_and_dead_links_passed_over() {
     let first = |retriever: &GalleryRetriever<_>| {
         let request = RetrieveRequest::new([Caption::concept("red")], 1);
         let found = block_on(retriever.retrieve(&request)).unwrap();
-        block_on(found[0][0].image()).unwrap_err().to_string()
+        block_on(found[0][0].image()).unwrap_err().chain().to_string()
     };
     let error = first(&retriever);
     assert!(error.contains("`Fetch`"), "{error}");
@@ -399,7 +399,7 @@ fn pictures_elsewhere_are_fetched_and_dead_links_passed_over() {
         block_on(pipeline.build().unwrap().run("a red bird"))
     };
     let error = pipeline(retriever.clone(), 8).unwrap_err();
-    assert!(error.to_string().contains("it is gone"), "{error}");
+    assert!(error.chain().to_string().contains("it is gone"), "{error}");
     let retriever = retriever.skipping_unreadable();
     for candidates in [1, 2, 50] {
         let outcome = pipeline(retriever.clone(), candidates).unwrap();

@@ -91,7 +91,7 @@ fn a_batch_that_does_not_fit_changes_nothing() {
     for bad in cases {
         let error = writer.add(&[good.clone(), bad]).unwrap_err();
         assert!(matches!(error, Error::InvalidInput { .. }), "{error}");
-        assert!(error.to_string().contains("named"), "{error}");
+        assert!(error.chain().to_string().contains("named"), "{error}");
     }
     assert!(writer.describe(&[(9, Metadata::default())]).is_err());
     assert_eq!(gallery.count().unwrap(), 0);
@@ -115,7 +115,7 @@ fn a_second_writer_is_refused_at_once() {
     let first = gallery.writer().unwrap();
     let error = Gallery::open(gallery.folder()).unwrap().writer().unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error}");
-    assert!(error.to_string().contains("another writer"), "{error}");
+    assert!(error.chain().to_string().contains("another writer"), "{error}");
     drop(first);
     gallery.writer().unwrap();
 }

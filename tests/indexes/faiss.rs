@@ -33,7 +33,7 @@ fn ids(list: &[Neighbor]) -> Vec<u64> {
 }
 
 fn message<T: fmt::Debug>(result: Result<T>) -> String {
-    result.unwrap_err().to_string()
+    result.unwrap_err().chain().to_string()
 }
 
 /// Every family, and the least recall of each with the parameters that it starts with.
@@ -357,7 +357,7 @@ fn an_index_that_is_shared_is_copied_before_it_is_changed() {
             Ok(ids) => assert_eq!(ids, 300..301),
             // FAISS copies neither of these.
             Err(error) => {
-                assert!(error.to_string().contains("clone"), "{error}");
+                assert!(error.chain().to_string().contains("clone"), "{error}");
                 assert!(factory.contains("RFlat"), "{factory}: {error}");
             }
         }

@@ -147,14 +147,14 @@ fn a_shared_row_that_is_no_number_is_never_found() {
 fn shared_memory_that_holds_no_rows_is_refused() {
     let bytes = f32_bytes(&vectors(3, 4));
     let over = |dim, memory| FlatIndex::over(dim, Precision::F32, memory);
-    let error = over(4, Memory::shared(&bytes[..47])).unwrap_err().to_string();
+    let error = over(4, Memory::shared(&bytes[..47])).unwrap_err().chain().to_string();
     assert_eq!(error, "memory of the rows: expected rows of 16 bytes each, found 47 bytes");
     let odd: SharedRows = Arc::new(Memory(vec![0; 8], 1..33));
-    let error = over(4, odd).unwrap_err().to_string();
+    let error = over(4, odd).unwrap_err().chain().to_string();
     assert!(error.contains("an address that is a multiple of 4, found 0x"), "{error}");
     assert!(over(0, Memory::shared(&bytes)).is_err());
     let mut index = over(4, Memory::shared(&bytes)).unwrap();
-    let error = index.add(&vectors(1, 4)[0]).unwrap_err().to_string();
+    let error = index.add(&vectors(1, 4)[0]).unwrap_err().chain().to_string();
     assert!(error.contains("expected one with rows of its own"), "{error}");
     assert_eq!(block_on(over(4, Memory::shared(&[])).unwrap().count()).unwrap(), 0);
 }
@@ -162,7 +162,7 @@ fn shared_memory_that_holds_no_rows_is_refused() {
 #[test]
 fn another_dimension_is_named() {
     let mut index = FlatIndex::new(4).unwrap();
-    let error = index.add(&vectors(1, 3)[0]).unwrap_err().to_string();
+    let error = index.add(&vectors(1, 3)[0]).unwrap_err().chain().to_string();
     assert_eq!(error, "embedding for Flat: expected 4 values, found 3 values");
     assert!(FlatIndex::new(0).is_err());
 }

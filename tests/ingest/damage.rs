@@ -49,7 +49,7 @@ fn folders_that_make_no_sense_are_errors_and_broken_notes_reject_one_picture() {
     for (text, said) in [("{", "catalog"), (r#"[{"n": 1}]"#, "file"), (r#"[{"file": 3}]"#, "file")]
     {
         fs::write(root.join("catalog.json"), text).unwrap();
-        let error = Folder::open(root).unwrap_err().to_string();
+        let error = Folder::open(root).unwrap_err().chain().to_string();
         assert!(error.contains(said) && error.contains("catalog.json"), "{error}");
     }
     fs::write(root.join("catalog.json"), "[]").unwrap();
@@ -140,7 +140,7 @@ fn a_broken_shard_costs_the_others_nothing() {
     assert!(rejected.iter().zip(named).all(|(found, name)| found.contains(name)), "{rejected:?}");
 
     let empty = tempdir().unwrap();
-    let error = WebDataset::open(empty.path()).unwrap_err().to_string();
+    let error = WebDataset::open(empty.path()).unwrap_err().chain().to_string();
     assert!(error.starts_with("shards: expected at least one .tar file"), "{error}");
     assert!(matches!(WebDataset::open(empty.path().join("no.tar")), Err(Error::Io { .. })));
 }
@@ -193,7 +193,7 @@ fn embeddings_of_another_form_are_errors_that_name_file_expected_and_found() {
         output(folder.path(), &bytes, &[("url", &URLS)]);
         let error = ClipRetrieval::open(folder.path()).unwrap_err();
         assert!(matches!(error, Error::InvalidFile { .. }), "{error}");
-        assert!(error.to_string().contains(said), "{said}: {error}");
+        assert!(error.chain().to_string().contains(said), "{said}: {error}");
     }
     // A shape whose product overflows, in the place of the padding.
     let huge = "(4611686018427387904, 60000), }";
@@ -202,7 +202,7 @@ fn embeddings_of_another_form_are_errors_that_name_file_expected_and_found() {
     bytes[at..at + huge.len()].copy_from_slice(huge.as_bytes());
     let folder = tempdir().unwrap();
     output(folder.path(), &bytes, &[("url", &URLS)]);
-    let error = ClipRetrieval::open(folder.path()).unwrap_err().to_string();
+    let error = ClipRetrieval::open(folder.path()).unwrap_err().chain().to_string();
     assert!(error.contains("rows of 60000: expected less"), "{error}");
 }
 
@@ -213,7 +213,7 @@ fn files_that_are_missing_or_do_not_fit_are_named() {
     assert!(matches!(ClipRetrieval::open(root), Err(Error::Io { .. })));
     let embeddings = npy(&[3, 2], &[0.5_f32; 6]);
     output(root, &embeddings, &[("caption", &["a", "b", "c"]), ("license", &["", "", ""])]);
-    let error = ClipRetrieval::open(root).unwrap_err().to_string();
+    let error = ClipRetrieval::open(root).unwrap_err().chain().to_string();
     assert!(
         error.ends_with("columns: expected image_path or url, found caption, license"),
         "{error}"
@@ -222,17 +222,17 @@ fn files_that_are_missing_or_do_not_fit_are_named() {
     assert_eq!(sort(ClipRetrieval::open(root).unwrap()).0.len(), 3);
     // Another dimension in another file, and either file without the other.
     fs::write(root.join("img_emb/img_emb_1.npy"), npy(&[3, 1], &[0.5_f32; 3])).unwrap();
-    let error = ClipRetrieval::open(root).unwrap_err().to_string();
+    let error = ClipRetrieval::open(root).unwrap_err().chain().to_string();
     assert!(error.contains("metadata_1.parquet"), "{error}");
     parquet(&root.join("metadata/metadata_1.parquet"), &[("url", &URLS)]);
-    let error = ClipRetrieval::open(root).unwrap_err().to_string();
+    let error = ClipRetrieval::open(root).unwrap_err().chain().to_string();
     assert!(error.contains("img_emb_1.npy: dim: expected 2"), "{error}");
     fs::remove_file(root.join("img_emb/img_emb_1.npy")).unwrap();
-    let error = ClipRetrieval::open(root).unwrap_err().to_string();
+    let error = ClipRetrieval::open(root).unwrap_err().chain().to_string();
     assert!(error.contains("img_emb_1.npy"), "{error}");
     fs::remove_file(root.join("metadata/metadata_1.parquet")).unwrap();
     fs::write(root.join("metadata/metadata_0.parquet"), b"PAR1 and no more").unwrap();
-    let error = ClipRetrieval::open(root).unwrap_err().to_string();
+    let error = ClipRetrieval::open(root).unwrap_err().chain().to_string();
     assert!(error.contains("metadata_0.parquet: Parquet: expected a readable file"), "{error}");
 }
 

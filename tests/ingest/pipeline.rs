@@ -10,7 +10,7 @@ use std::task::{Context, Waker};
 
 use async_trait::async_trait;
 use futures::executor::block_on;
-use imagerag::embedder::{Embedder, Embedding};
+use imagerag::embedder::{Embedded, Embedder, Embedding};
 use imagerag::gallery::ingest::{
     ClipRetrieval, Content, Folder, Ingest, IngestProgress, Item, WebDataset,
 };
@@ -95,11 +95,11 @@ impl Embedder for Watched {
         FakeEmbedder.dim()
     }
 
-    async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
+    async fn embed_texts(&self, texts: &[&str]) -> Result<Embedded> {
         FakeEmbedder.embed_texts(texts).await
     }
 
-    async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>> {
+    async fn embed_images(&self, images: &[Image]) -> Result<Embedded> {
         if images.iter().all(|image| (image.width(), image.height()) != PROBE) {
             (self.before)(images)?;
             self.embedded.fetch_add(images.len(), Ordering::SeqCst);
@@ -199,10 +199,10 @@ fn a_build_that_fails_goes_on_where_it_stopped() {
         fn dim(&self) -> usize {
             self.0.dim()
         }
-        async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
+        async fn embed_texts(&self, texts: &[&str]) -> Result<Embedded> {
             self.0.embed_texts(texts).await
         }
-        async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>> {
+        async fn embed_images(&self, images: &[Image]) -> Result<Embedded> {
             if self.0.embedded() == 50 {
                 return Err(Error::backend("graphics card", "out of memory"));
             }
@@ -211,7 +211,7 @@ fn a_build_that_fails_goes_on_where_it_stopped() {
     }
     let items = || WebDataset::open(folder.path()).unwrap();
     let ingest = Ingest::into(&gallery).with_embedder(Dead(broken.clone())).with_batch(10);
-    let error = run(&ingest, items()).unwrap_err().to_string();
+    let error = run(&ingest, items()).unwrap_err().chain().to_string();
     assert_eq!(error, "graphics card failed: out of memory");
     assert_eq!(gallery.count().unwrap(), 50);
 
@@ -414,14 +414,14 @@ fn what_cannot_work_is_an_error_before_anything_is_read() {
         (fake(&gallery).with_batch(0), "batch: expected at least 1, found 0"),
         (fake(&gallery).with_threads(0), "threads: expected at least 1, found 0"),
     ] {
-        assert_eq!(run(&ingest, none()).unwrap_err().to_string(), said);
+        assert_eq!(run(&ingest, none()).unwrap_err().chain().to_string(), said);
     }
     assert_eq!(counts(&run(&fake(&gallery), none()).unwrap()), [0; 4]);
     // Vectors of another dimension.
     let items = ClipRetrieval::open(fixture("clip_retrieval")).unwrap();
     let error = run(&fake(&gallery), items).unwrap_err();
     assert!(matches!(error, Error::Incompatible { .. }), "{error}");
-    assert!(error.to_string().ends_with("expected 3 values, found 8 values"), "{error}");
+    assert!(error.chain().to_string().ends_with("expected 3 values, found 8 values"), "{error}");
     // Another encoder.
     let named = Fingerprint::named("another", 3).unwrap();
     let other = tempdir().unwrap();
@@ -437,7 +437,7 @@ fn what_cannot_work_is_an_error_before_anything_is_read() {
         assert!(i < 7, "the reader's own mistake");
         Ok(Item::new(format!("{i}"), Content::Image(picture(i))))
     });
-    let error = run(&fake(&gallery).with_batch(2), items).unwrap_err().to_string();
+    let error = run(&fake(&gallery).with_batch(2), items).unwrap_err().chain().to_string();
     assert_eq!(error, "reader of images failed: it panicked");
     assert_eq!(gallery.count().unwrap(), 6);
 }

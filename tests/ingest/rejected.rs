@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use futures::executor::block_on;
-use imagerag::embedder::{Embedder, Embedding};
+use imagerag::embedder::{Embedded, Embedder};
 use imagerag::gallery::ingest::{Content, Ingest, Item};
 use imagerag::gallery::{Gallery, Rejected, SearchOptions};
 use imagerag::testing::FakeEmbedder;
@@ -35,11 +35,11 @@ impl Embedder for Troubled {
         FakeEmbedder.dim()
     }
 
-    async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
+    async fn embed_texts(&self, texts: &[&str]) -> Result<Embedded> {
         FakeEmbedder.embed_texts(texts).await
     }
 
-    async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>> {
+    async fn embed_images(&self, images: &[Image]) -> Result<Embedded> {
         if self.1 == Trouble::IsNotReached && images.contains(&self.0) {
             let refused = std::io::Error::other("connection\n refused");
             return Err(Error::Connection { service: self.to_string(), source: refused.into() });

@@ -71,7 +71,7 @@ fn another_dimension_than_the_embedders_is_named() {
     let collection = Collection::of(&milvus, "dim", 4, MilvusIndexType::Flat);
     let error = MilvusRetriever::new(FakeEmbedder, collection.index.clone()).unwrap_err();
     assert!(matches!(error, Error::Incompatible { .. }), "{error:?}");
-    let said = error.to_string();
+    let said = error.chain().to_string();
     assert!(said.contains("4 values an embedding, found 3"), "{said}");
 }
 
@@ -108,7 +108,7 @@ fn a_server_that_never_answers_is_given_up() {
     let error = block_on(Milvus::builder(&address).connect_timeout(limit).connect()).unwrap_err();
     assert!(start.elapsed() < Duration::from_secs(10));
     assert!(matches!(error, Error::Timeout { limit: l, .. } if l == limit), "{error:?}");
-    assert!(error.to_string().contains(&address), "{error}");
+    assert!(error.chain().to_string().contains(&address), "{error}");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_server_that_stays_away_is_given_up() {
     let error = block_on(index.search(&vectors(1, 4), 1)).unwrap_err();
     // A time-out where another program has taken the port meanwhile, and does not answer.
     assert!(matches!(error, Error::Connection { .. } | Error::Timeout { .. }), "{error:?}");
-    assert!(error.to_string().contains(&server.address()), "{error}");
+    assert!(error.chain().to_string().contains(&server.address()), "{error}");
     assert!(block_on(index.count()).is_err(), "nobody knows");
 }
 
@@ -165,5 +165,5 @@ fn a_server_that_hangs_is_given_up() {
     let error = block_on(index.search(&vectors(1, 4), 1)).unwrap_err();
     server.signal("CONT");
     assert!(matches!(error, Error::Timeout { limit: l, .. } if l == limit), "{error:?}");
-    assert!(error.to_string().contains(&server.address()), "{error}");
+    assert!(error.chain().to_string().contains(&server.address()), "{error}");
 }

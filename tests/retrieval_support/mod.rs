@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use imagerag::embedder::Embedding;
+use imagerag::embedder::{Embedded, Embedding};
 use imagerag::reference::{Caption, Provenance, Reference, Source};
 use imagerag::retriever::RetrieveRequest;
 use imagerag::testing::solid;
@@ -95,14 +95,14 @@ impl Embedder for Redness {
         2
     }
 
-    async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
+    async fn embed_texts(&self, texts: &[&str]) -> Result<Embedded> {
         self.texts.lock().unwrap().extend(texts.iter().map(|text| (*text).to_owned()));
         texts.iter().map(|_| Embedding::new([1.0, 0.0])).collect()
     }
 
-    async fn embed_images(&self, images: &[Image]) -> Result<Vec<Embedding>> {
+    async fn embed_images(&self, images: &[Image]) -> Result<Embedded> {
         if self.empty {
-            return Ok(Vec::new());
+            return Ok(Embedded::default());
         }
         self.images.lock().unwrap().extend(images.iter().cloned());
         let embed = |image: &Image| {

@@ -11,10 +11,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What every room may import: they stand below all others, and import each other alone.
-const FREE: [&str; 5] = ["atomic_file", "error", "forward", "pool", "text"];
+const FREE: [&str; 7] = ["atomic_file", "error", "forward", "pool", "seconds", "text", "usage"];
 
 /// The rooms of `src/`, from top to bottom, and what each may import beside [`FREE`] and itself.
 const ROOMS: &[(&str, &str)] = &[
+    ("middleware", "generator critic retriever conditioner index embedder vlm reference image net"),
     ("pipeline", "generator critic retriever conditioner embedder vlm reference image"),
     ("generator", "conditioner models image"),
     ("critic", "embedder vlm reference image"),

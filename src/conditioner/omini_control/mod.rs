@@ -10,12 +10,11 @@ use async_trait::async_trait;
 
 use super::condition_image::{PIXELS_PER_TOKEN, adapter_name};
 use super::{
-    ConditionImage, ConditionLatents, Conditioned, Conditioner, Conditioning, ConditioningKind,
-    PromptTemplate, check_references,
+    ConditionImage, ConditionLatents, ConditionRequest, Conditioned, Conditioner, Conditioning,
+    ConditioningKind, PromptTemplate, check_references,
 };
 use crate::error::require;
 use crate::image::resample::{Filter, resize};
-use crate::reference::Reference;
 use crate::{Image, Result, pool};
 
 /// The largest condition, in pixels a side.
@@ -224,13 +223,14 @@ impl Conditioner for OminiControl {
         self.settings.capacity
     }
 
-    async fn condition(&self, prompt: &str, references: &[Reference]) -> Result<Conditioned> {
+    async fn condition(&self, request: &ConditionRequest) -> Result<Conditioned> {
+        let references = &request.references;
         check_references(self, references)?;
         let (image, part) = (references[0].image().await?, self.clone());
         let fit = move || part.settings.fitted(&image);
         let condition = self.settings.condition(pool::run("resampling a reference", fit).await?);
         Ok(Conditioned {
-            prompt: self.settings.template.apply(prompt, &references[..1], &[]),
+            prompt: self.settings.template.apply(&request.prompt, &references[..1], &[]),
             conditioning: Conditioning::Condition(condition),
         })
     }

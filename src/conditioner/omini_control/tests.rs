@@ -4,7 +4,7 @@ use futures::executor::block_on;
 
 use super::*;
 use crate::models::common::golden::fixture;
-use crate::reference::{Caption, Provenance, Source};
+use crate::reference::{Caption, Provenance, Reference, Source};
 
 fn reference(image: Image) -> Reference {
     Reference {
@@ -15,7 +15,8 @@ fn reference(image: Image) -> Reference {
 }
 
 fn condition(adapter: &OminiControl, image: Image) -> (String, ConditionImage) {
-    let conditioned = block_on(adapter.condition("a zoo", &[reference(image)])).unwrap();
+    let conditioned =
+        block_on(adapter.condition(&ConditionRequest::new("a zoo", [reference(image)]))).unwrap();
     match conditioned.conditioning {
         Conditioning::Condition(condition) => (conditioned.prompt, condition),
         other => panic!("{other:?}"),

@@ -43,16 +43,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// What is from `source` is not taken in, for `reason` with all its causes.
 fn rejected(source: impl Into<String>, reason: Error) -> Rejected {
-    let mut said = reason.to_string();
-    let mut cause = std::error::Error::source(&reason);
-    while let Some(error) = cause {
-        let error_said = error.to_string();
-        if !said.ends_with(&error_said) {
-            said = format!("{said}: {error_said}");
-        }
-        cause = error.source();
-    }
     // One line, whatever a decoder says.
-    let reason = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let reason = reason.chain().to_string().split_whitespace().collect::<Vec<_>>().join(" ");
     Rejected { source: source.into(), reason }
 }

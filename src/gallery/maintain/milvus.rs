@@ -161,7 +161,7 @@ fn inward(image: MilvusImage) -> Result<ImageRecord> {
     };
     let text = image.extra.as_deref().unwrap_or_default();
     let extra: Extra = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
-    let hash = extra.hash.parse().map_err(|error: Error| invalid(error.to_string()))?;
+    let hash = extra.hash.parse().map_err(|error: Error| invalid(error.chain().to_string()))?;
     let pixels = Pixels::from_parts(extra.path, extra.member)
         .ok_or_else(|| invalid("a place in no archive".to_owned()))?;
     Ok(ImageRecord { hash, source: image.source, pixels, metadata: image.metadata })

@@ -104,7 +104,8 @@ impl Verification {
                 }
             }
             Err(error) => {
-                if !self.problems.iter().any(|p| p.to_string() == error.to_string()) {
+                if !self.problems.iter().any(|p| p.chain().to_string() == error.chain().to_string())
+                {
                     self.problems.push(error);
                 }
                 if let (Ok(state), Ok(segments)) = (catalog.state(), catalog.segments(0))

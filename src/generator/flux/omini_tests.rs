@@ -111,7 +111,7 @@ fn an_image_depends_on_everything_of_its_condition() {
         plain,
         request(|c| c.strength = 0.0),
     ];
-    let together = block_on(flux.generate(&requests)).unwrap();
+    let together = images(&flux, &requests);
     let last = together.len() - 1;
     assert_eq!(together[last - 1], together[last], "a strength of 0 means none");
     let plain = draw(&without, requests[last - 1].clone()).unwrap();

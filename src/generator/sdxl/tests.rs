@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::*;
 use crate::Image;
-use crate::conditioner::{Conditioner, Conditioning, ImageTokens, IpAdapter, Strength};
+use crate::conditioner::{
+    ConditionRequest, Conditioner, Conditioning, ImageTokens, IpAdapter, Strength,
+};
 use crate::generator::checks::*;
 use crate::generator::{GenerateRequest, Generator};
 use crate::models::common::golden::{dtype, fixture as golden, place};
@@ -31,7 +33,10 @@ fn tokens(numbers: &[usize]) -> ImageTokens {
     let (file, encoder) = (fixture("adapter.safetensors"), fixture("image_encoder"));
     let adapter = IpAdapter::load(file, encoder, Device::Cpu, DType::F32).unwrap();
     let adapter = adapter.with_capacity(numbers.len());
-    match block_on(adapter.condition("a bird", &references)).unwrap().conditioning {
+    match block_on(adapter.condition(&ConditionRequest::new("a bird", references)))
+        .unwrap()
+        .conditioning
+    {
         Conditioning::Tokens(tokens) => tokens,
         other => panic!("{other:?}"),
     }

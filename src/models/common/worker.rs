@@ -217,12 +217,12 @@ mod tests {
     fn a_panic_is_an_error_and_the_worker_lives_on() {
         let worker = Worker::spawn("model", Device::Cpu, |_| Ok(1)).unwrap();
         let error = block_on(worker.run(|_, _| -> Result<()> { panic!("shape [2, 3]") }));
-        assert_eq!(error.unwrap_err().to_string(), "model failed: shape [2, 3]");
+        assert_eq!(error.unwrap_err().chain().to_string(), "model failed: shape [2, 3]");
         let error = block_on(worker.run(|_, _| {
             let [two, three] = [2, 3].map(|n| tch::Tensor::zeros([n], tch::kind::FLOAT_CPU));
             Ok((two + three).size())
         }));
-        let error = error.unwrap_err().to_string();
+        let error = error.unwrap_err().chain().to_string();
         assert!(error.contains("must match the size") && !error.contains("frame #"), "{error}");
         assert_eq!(block_on(worker.run(|state, _| Ok(*state))).unwrap(), 1);
     }
@@ -237,7 +237,7 @@ mod tests {
         }));
         let error = error.unwrap_err();
         println!("{error}");
-        assert!(error.to_string().starts_with("model ran out of memory: "), "{error}");
+        assert!(error.chain().to_string().starts_with("model ran out of memory: "), "{error}");
         let Error::OutOfMemory { requested, .. } = error else { panic!("{error:?}") };
         assert_eq!(requested, Some(bytes));
         let sum = block_on(worker.run(|device, _| {
@@ -271,15 +271,18 @@ mod tests {
         release.send(()).unwrap();
         let error = block_on(failing).unwrap_err();
         assert!(matches!(error, Error::Backend { .. }), "{error}");
-        assert!(error.to_string().starts_with(&format!("model failed: {first}")), "{error}");
+        assert!(
+            error.chain().to_string().starts_with(&format!("model failed: {first}")),
+            "{error}"
+        );
 
         // What waited already, and what comes later, which never reaches the thread.
         let waited = block_on(queued).unwrap_err();
         let later = block_on(worker.run(|_, _| Ok(()))).unwrap_err();
         for error in [waited, later] {
             assert!(matches!(error, Error::Unavailable { .. }), "{error}");
-            assert!(error.to_string().starts_with("model is not available: "), "{error}");
-            assert!(error.to_string().ends_with(first), "{error}");
+            assert!(error.chain().to_string().starts_with("model is not available: "), "{error}");
+            assert!(error.chain().to_string().ends_with(first), "{error}");
         }
     }
 
@@ -288,7 +291,7 @@ mod tests {
         let failed = Worker::<()>::spawn("model", Device::Cpu, |_| Err(Error::Cancelled));
         assert!(matches!(failed, Err(Error::Cancelled)));
         let error = Worker::<()>::spawn("model", Device::Cpu, |_| panic!("no memory")).unwrap_err();
-        assert_eq!(error.to_string(), "loading model failed: no memory");
+        assert_eq!(error.chain().to_string(), "loading model failed: no memory");
     }
 
     #[test]

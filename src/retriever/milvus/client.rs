@@ -9,7 +9,7 @@ use std::time::Duration;
 use milvus::v2::error::Error as SdkError;
 use milvus::v2::prelude::ClientV2;
 
-use crate::net::causes;
+use crate::error::with_causes;
 use crate::net::retry::RetryPolicy;
 use crate::{BoxError, Error, Result, net};
 
@@ -129,10 +129,10 @@ impl About {
 
     fn grpc(&self, code: i32, message: &str, source: Option<&(dyn StdError + 'static)>) -> Error {
         match code {
-            grpc::UNAVAILABLE => self.unreachable(causes(message, source)),
+            grpc::UNAVAILABLE => self.unreachable(with_causes(message, source)),
             grpc::DEADLINE_EXCEEDED | grpc::CANCELLED => self.timed_out(),
             // What came over the wire has no source; a connection that broke has one.
-            _ if source.is_some() => self.unreachable(causes(message, source)),
+            _ if source.is_some() => self.unreachable(with_causes(message, source)),
             grpc::UNAUTHENTICATED => self.refused(401, message),
             grpc::PERMISSION_DENIED => self.refused(403, message),
             grpc::RESOURCE_EXHAUSTED => self.refused(429, message),

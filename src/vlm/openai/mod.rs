@@ -34,14 +34,14 @@ const ENDPOINT: &str = "chat/completions";
 /// - Pictures are sent as JPEG data URLs, scaled down if a side is too long. Each is encoded once,
 ///   even if several messages have it.
 /// - Transient errors (time-outs, broken connections, 408, 409, 425, 429, 5xx) are retried as
-///   [`Retry`](super::Retry) does; `Retry-After` is honoured.
+///   [`Retry`](crate::middleware::Retry) does; `Retry-After` is honoured.
 /// - The key comes only from the caller or the environment. It is in no `Debug`, `Display` or
 ///   error, even if the service echoes it. Redirects are not followed, so that no other host gets
 ///   the key.
 /// - Any executor will do: the network requests run on a thread of the crate. Dropping the future
 ///   ends the call.
 ///
-/// `Display` is the model's name.
+/// Clones share the connections. `Display` is the model's name.
 ///
 /// ```no_run
 /// use imagerag::vlm::{ChatRequest, Message, OpenAiVlm, Vlm};
@@ -55,7 +55,7 @@ const ENDPOINT: &str = "chat/completions";
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct OpenAiVlm(Arc<Shared>);
 
 /// What the calls share, on whichever thread they are made.

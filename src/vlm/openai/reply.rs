@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::Result;
 use crate::net::reply::Service;
-use crate::vlm::{ChatReply, Usage};
+use crate::vlm::ChatReply;
+use crate::{Result, Usage};
 
 /// What the service's reply should be, in errors.
 pub(super) const EXPECTED: &str = "a chat completion with a message";
@@ -79,9 +79,8 @@ fn usage(usage: &Value) -> Option<Usage> {
     let tokens = |names: [&str; 2]| names.iter().find_map(|name| usage[name].as_u64());
     let prompt_tokens = tokens(["prompt_tokens", "input_tokens"]);
     let completion_tokens = tokens(["completion_tokens", "output_tokens"]);
-    (prompt_tokens.is_some() || completion_tokens.is_some()).then(|| Usage {
-        prompt_tokens: prompt_tokens.unwrap_or_default(),
-        completion_tokens: completion_tokens.unwrap_or_default(),
+    (prompt_tokens.is_some() || completion_tokens.is_some()).then(|| {
+        Usage::tokens(prompt_tokens.unwrap_or_default(), completion_tokens.unwrap_or_default())
     })
 }
 

@@ -1,15 +1,12 @@
-//! [`Retry`]: repeats calls of a [`Vlm`] after transient errors.
+//! [`Retry`]: repeats the calls of a part after transient errors.
 
 use std::fmt;
 use std::time::Duration;
 
-use async_trait::async_trait;
-
-use super::{ChatReply, ChatRequest, Vlm};
 use crate::net::retry::RetryPolicy;
 use crate::{Error, Result};
 
-/// A model that is asked again after a [transient](Error::is_transient) error: a time-out, a broken
+/// A part that is asked again after a [transient](Error::is_transient) error: a time-out, a broken
 /// connection, too many requests, an error of the server. Other errors are returned at once.
 ///
 /// Between two attempts it waits as long as the service asked ([`Error::Service::retry_after`]). If
@@ -17,23 +14,26 @@ use crate::{Error, Result};
 /// jitter: a random share, at most half, is left out. If the service asks for more than `max_wait`,
 /// its error is returned at once, with the time in it.
 ///
+/// The whole call is repeated: ask a service that charges for each image for one image at a time. A
+/// step that was reported is not reported again.
+///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
 /// use std::time::Duration;
 /// use imagerag::testing::FakeVlm;
-/// use imagerag::vlm::Retry;
+/// use imagerag::middleware::Retry;
 /// let vlm = Retry::new(FakeVlm::default(), 2).with_first_wait(Duration::from_millis(100));
 /// assert_eq!(vlm.to_string(), "Retry(FakeVlm, 2)");
 /// ```
 #[derive(Clone, Debug)]
-pub struct Retry<V> {
-    inner: V,
+pub struct Retry<P> {
+    pub(super) inner: P,
     policy: RetryPolicy,
 }
 
-impl<V> Retry<V> {
+impl<P> Retry<P> {
     /// Asks `inner` up to `1 + retries` times.
-    pub const fn new(inner: V, retries: u32) -> Self {
+    pub const fn new(inner: P, retries: u32) -> Self {
         Self { inner, policy: RetryPolicy::new(retries) }
     }
 
@@ -52,17 +52,19 @@ impl<V> Retry<V> {
     }
 }
 
-impl<V: fmt::Display> fmt::Display for Retry<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Retry({}, {})", self.inner, self.policy.max_retries)
+impl<P> Retry<P> {
+    /// The outcome of `attempt`, made as often as it takes and the policy allows.
+    pub(super) async fn call<T, F: Future<Output = Result<T>>>(
+        &self,
+        attempt: impl FnMut() -> F,
+    ) -> Result<T> {
+        self.policy.run(Error::is_transient, attempt).await
     }
 }
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<V: Vlm> Vlm for Retry<V> {
-    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply> {
-        self.policy.run(Error::is_transient, || self.inner.chat(request)).await
+impl<P: fmt::Display> fmt::Display for Retry<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Retry({}, {})", self.inner, self.policy.max_retries)
     }
 }
 
@@ -73,7 +75,9 @@ mod tests {
     use futures::executor::block_on;
 
     use super::*;
+    use crate::Vlm;
     use crate::testing::FakeVlm;
+    use crate::vlm::{ChatReply, ChatRequest};
 
     /// Gives one error after the other, then replies.
     fn faulty(errors: impl IntoIterator<Item = Error>) -> FakeVlm {

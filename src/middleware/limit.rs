@@ -1,64 +1,69 @@
-//! [`Limit`]: bounds the number of concurrent calls of a [`Vlm`].
+//! [`Limit`]: bounds the number of concurrent calls of a part.
 
 use std::fmt;
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use futures::StreamExt;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::lock::Mutex;
 
-use super::{ChatReply, ChatRequest, Vlm};
 use crate::Result;
-use crate::error::require;
+use crate::error::at_least_one;
 
-/// A model that gets at most a given number of calls at the same time; further calls wait. Use it
-/// with [`run_many`](crate::RagPipeline::run_many) for a service with a limit of its own.
+/// A part that gets at most a given number of calls at the same time; further calls wait. Use it
+/// with [`run_many`](crate::RagPipeline::run_many) for a service with a limit of its own. Clones
+/// share the limit.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use imagerag::middleware::Limit;
 /// use imagerag::testing::FakeVlm;
-/// use imagerag::vlm::Limit;
 /// let vlm = Limit::new(FakeVlm::default(), 4)?;
 /// assert_eq!(vlm.to_string(), "Limit(FakeVlm, 4)");
 /// # Ok::<(), imagerag::Error>(())
 /// ```
-#[derive(Debug)]
-pub struct Limit<V> {
-    inner: V,
+#[derive(Clone, Debug)]
+pub struct Limit<P> {
+    pub(super) inner: P,
     calls: usize,
+    slots: Arc<Slots>,
+}
+
+#[derive(Debug)]
+struct Slots {
     /// One token a call that may start now.
     idle: Mutex<UnboundedReceiver<()>>,
     back: UnboundedSender<()>,
 }
 
-impl<V: Vlm> Limit<V> {
+impl<P> Limit<P> {
     /// At most `calls` calls of `inner` at the same time, at least 1.
     ///
     /// # Errors
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) when `calls` is 0.
-    pub fn new(inner: V, calls: usize) -> Result<Self> {
-        require(calls > 0, "calls at once", "at least 1", calls)?;
+    pub fn new(inner: P, calls: usize) -> Result<Self> {
+        at_least_one("calls at once", calls)?;
         let (back, idle) = unbounded();
         for _ in 0..calls {
             let _ = back.unbounded_send(());
         }
-        Ok(Self { inner, calls, idle: Mutex::new(idle), back })
+        Ok(Self { inner, calls, slots: Arc::new(Slots { idle: Mutex::new(idle), back }) })
+    }
+
+    /// The outcome of `call`, made when there is a slot for it.
+    pub(super) async fn call<T, F: Future<Output = Result<T>>>(
+        &self,
+        call: impl FnOnce() -> F,
+    ) -> Result<T> {
+        // `slots` holds a sender, so the channel never ends.
+        let _token = self.slots.idle.lock().await.next().await.map(|()| Token(&self.slots.back));
+        call().await
     }
 }
 
-impl<V: fmt::Display> fmt::Display for Limit<V> {
+impl<P: fmt::Display> fmt::Display for Limit<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Limit({}, {})", self.inner, self.calls)
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<V: Vlm> Vlm for Limit<V> {
-    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply> {
-        // `self` holds a sender, so the channel never ends.
-        let _token = self.idle.lock().await.next().await.map(|()| Token(&self.back));
-        self.inner.chat(request).await
     }
 }
 
@@ -80,7 +85,11 @@ mod tests {
     use futures::future::{join_all, poll_fn};
     use futures::{FutureExt, pin_mut};
 
+    use async_trait::async_trait;
+
     use super::*;
+    use crate::Vlm;
+    use crate::vlm::{ChatReply, ChatRequest};
 
     /// Answers after it was polled a few times, and counts how many calls are inside.
     #[derive(Debug, Default)]

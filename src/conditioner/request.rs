@@ -1,0 +1,37 @@
+//! [`ConditionRequest`]: a prompt and the references that it should be drawn with.
+
+use crate::reference::Reference;
+
+/// What to prepare for a generator.
+///
+/// ```
+/// use imagerag::conditioner::ConditionRequest;
+///
+/// let request = ConditionRequest::new("a quetzal at dawn", []).with_image_mark("image {n}");
+/// assert_eq!(request.image_mark.as_deref(), Some("image {n}"));
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConditionRequest {
+    /// The caller's prompt.
+    pub prompt: String,
+    /// The references: the caller's own, then those that were retrieved.
+    pub references: Vec<Reference>,
+    /// How the generator's prompts name image number `{n}`, from 1; see
+    /// [`Generator::image_mark`](crate::Generator::image_mark).
+    pub image_mark: Option<String>,
+}
+
+impl ConditionRequest {
+    /// Asks for `prompt` with `references`.
+    pub fn new(prompt: impl Into<String>, references: impl Into<Vec<Reference>>) -> Self {
+        Self { prompt: prompt.into(), references: references.into(), image_mark: None }
+    }
+
+    /// Names images as the generator does; `{n}` stands for the number, from 1.
+    #[must_use]
+    pub fn with_image_mark(mut self, mark: impl Into<String>) -> Self {
+        self.image_mark = Some(mark.into());
+        self
+    }
+}

@@ -1,0 +1,148 @@
+//! [`Retry`] and [`Limit`]: wrap any part whose calls can fail in passing, or cost.
+//!
+//! Each is itself a part of the same kind: a generator in a `Retry` is a generator.
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
+//! use imagerag::middleware::{Limit, Retry};
+//! use imagerag::testing::FakeGenerator;
+//!
+//! // At most 2 calls at the same time, each made up to 4 times.
+//! let generator = Limit::new(Retry::new(FakeGenerator::new(), 3), 2)?;
+//! assert_eq!(generator.to_string(), "Limit(Retry(FakeGenerator, 3), 2)");
+//! # Ok::<(), imagerag::Error>(())
+//! ```
+
+mod limit;
+mod retry;
+#[cfg(test)]
+mod tests;
+
+use async_trait::async_trait;
+
+use crate::Result;
+use crate::conditioner::{ConditionRequest, Conditioned, Conditioner, ConditioningKind};
+use crate::critic::{Critic, Critique, CritiqueRequest};
+use crate::embedder::{Embedded, Embedder, Embedding};
+use crate::generator::{Drawn, GenerateRequest, Generator};
+use crate::image::Image;
+use crate::index::{IdSet, Neighbor, VectorIndex};
+use crate::reference::Reference;
+use crate::retriever::{Ranking, RerankRequest, Reranker, RetrieveRequest, Retriever};
+use crate::vlm::{ChatReply, ChatRequest, Vlm};
+
+pub use limit::Limit;
+pub use retry::Retry;
+
+/// Makes `$Wrapper<P>` every kind of part that `P` is.
+macro_rules! wraps_parts {
+    ($Wrapper:ident) => {
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<P: Vlm> Vlm for $Wrapper<P> {
+            async fn chat(&self, request: &ChatRequest) -> Result<ChatReply> {
+                self.call(|| self.inner.chat(request)).await
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<P: Critic> Critic for $Wrapper<P> {
+            async fn critique(&self, request: &CritiqueRequest) -> Result<Critique> {
+                self.call(|| self.inner.critique(request)).await
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<P: Generator> Generator for $Wrapper<P> {
+            fn accepts(&self) -> &[ConditioningKind] {
+                self.inner.accepts()
+            }
+            fn image_mark(&self) -> Option<&str> {
+                self.inner.image_mark()
+            }
+            async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
+                // A step that is taken again is not told again.
+                let requests: Vec<GenerateRequest> =
+                    requests.iter().cloned().map(GenerateRequest::told_once).collect();
+                self.call(|| self.inner.generate(&requests)).await
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<P: Embedder> Embedder for $Wrapper<P> {
+            fn dim(&self) -> usize {
+                self.inner.dim()
+            }
+            async fn embed_texts(&self, texts: &[&str]) -> Result<Embedded> {
+                self.call(|| self.inner.embed_texts(texts)).await
+            }
+            async fn embed_images(&self, images: &[Image]) -> Result<Embedded> {
+                self.call(|| self.inner.embed_images(images)).await
+            }
+            fn preprocess(&self, image: &Image) -> Image {
+                self.inner.preprocess(image)
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<P: Retriever> Retriever for $Wrapper<P> {
+            async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
+                self.call(|| self.inner.retrieve(request)).await
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<P: Reranker> Reranker for $Wrapper<P> {
+            async fn rank(&self, request: &RerankRequest) -> Result<Vec<Ranking>> {
+                self.call(|| self.inner.rank(request)).await
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<P: Conditioner> Conditioner for $Wrapper<P> {
+            fn produces(&self) -> ConditioningKind {
+                self.inner.produces()
+            }
+            fn capacity(&self) -> usize {
+                self.inner.capacity()
+            }
+            async fn condition(&self, request: &ConditionRequest) -> Result<Conditioned> {
+                self.call(|| self.inner.condition(request)).await
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<P: VectorIndex> VectorIndex for $Wrapper<P> {
+            fn dim(&self) -> usize {
+                self.inner.dim()
+            }
+            async fn count(&self) -> Result<usize> {
+                self.call(|| self.inner.count()).await
+            }
+            async fn search(
+                &self,
+                queries: &[Embedding],
+                limit: usize,
+            ) -> Result<Vec<Vec<Neighbor>>> {
+                self.call(|| self.inner.search(queries, limit)).await
+            }
+            async fn search_among(
+                &self,
+                queries: &[Embedding],
+                limit: usize,
+                ids: &IdSet,
+            ) -> Result<Vec<Vec<Neighbor>>> {
+                self.call(|| self.inner.search_among(queries, limit, ids)).await
+            }
+        }
+    };
+}
+
+wraps_parts!(Retry);
+wraps_parts!(Limit);
