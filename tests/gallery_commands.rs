@@ -149,7 +149,6 @@ fn tidy(gallery: &Gallery, photos: &Path) {
     assert!(gallery.ok("verify", &["--pictures"]).contains("everything is as it was written"));
     assert!(gallery.json("search", &["x", "--limit", "1"])["source"].is_string());
     assert_eq!(gallery.ok("relocate", &["../photos", absolute])[..20], told[..20]);
-    assert!(gallery.fails("relocate", &["", "x"]).contains("expected a path, found nothing"));
     let picture = photos.join("4/2/0284.webp");
     let mut bytes = fs::read(&picture).unwrap();
     bytes.push(0);
