@@ -390,7 +390,7 @@ fn a_gallery_keeps_the_captions_that_were_written() {
         kept.writer()?.set_captions(&captions)
     };
     let writer = CaptionWriter::new(vlm.clone()).kept_by(keep);
-    let retriever = block_on(GalleryRetriever::new(gallery, FakeEmbedder)).unwrap();
+    let retriever = block_on(GalleryRetriever::new(FakeEmbedder, gallery)).unwrap();
     let rerank = Rerank::new(retriever, Bm25::new().with_writer(writer), 4).unwrap();
     assert_eq!(sources(&rerank, "green kea", 2).len(), 2);
     let stored: Vec<_> =

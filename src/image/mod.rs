@@ -156,13 +156,16 @@ mod files {
         /// before is replaced once the new one is whole.
         ///
         /// # Errors
-        /// [`Error::InvalidInput`] for an unknown extension; [`Error::Io`] when writing fails.
+        /// [`Error::InvalidInput`] for an extension of another format than PNG, JPEG, WebP, GIF, BMP
+        /// and TIFF; [`Error::Io`] when writing fails.
         pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+            use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
             let path = path.as_ref();
+            let format = ImageFormat::from_path(path).ok();
+            let format = format.filter(|f| [Png, Jpeg, WebP, Gif, Bmp, Tiff].contains(f));
             let expected = "extension png, jpg, webp, gif, bmp or tiff";
-            let invalid = |_| Error::invalid_input("picture file", expected, path.display());
-            let format = ImageFormat::from_path(path).map_err(invalid)?;
-            let bytes = self.encode(format);
+            let invalid = || Error::invalid_input("picture file", expected, path.display());
+            let bytes = self.encode(format.ok_or_else(invalid)?);
             write_bytes(path, &bytes.map_err(|e| Error::io(path, std::io::Error::other(e)))?)
         }
 
@@ -248,6 +251,20 @@ mod tests {
     fn png_keeps_every_pixel() {
         let image = Image::new(2, 1, vec![1, 2, 3, 250, 251, 252]).unwrap();
         assert_eq!(Image::decode(&image.encode_png().unwrap()).unwrap(), image);
+    }
+
+    #[cfg(feature = "image")]
+    #[test]
+    fn a_format_that_is_not_written_is_refused_with_those_that_are() {
+        let (folder, image) = (tempfile::tempdir().unwrap(), Image::new(1, 1, vec![1; 3]).unwrap());
+        for name in ["a.avif", "a.exr", "a.xyz", "a"] {
+            let error = image.save(folder.path().join(name)).unwrap_err();
+            assert!(matches!(error, crate::Error::InvalidInput { .. }), "{error}");
+            assert!(error.to_string().contains("png, jpg, webp, gif, bmp or tiff"), "{error}");
+        }
+        for name in ["a.png", "a.JPEG", "a.webp", "a.gif", "a.bmp", "a.tif"] {
+            image.save(folder.path().join(name)).unwrap();
+        }
     }
 
     #[cfg(feature = "image")]

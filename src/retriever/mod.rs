@@ -110,7 +110,7 @@ pub(crate) fn one_list_each(
     captions: &[Caption],
     found: Vec<Vec<Reference>>,
 ) -> Result<Vec<Vec<Reference>>> {
-    check_count(retriever, "lists for as many captions", captions.len(), found.len())?;
+    check_count(retriever, "lists", captions.len(), found.len())?;
     Ok(found)
 }
 
