@@ -72,6 +72,11 @@ pub use siglip::SiglipEmbedder;
 /// - One embedding of [`dim`](Self::dim) values per input, in the order of the inputs; no input
 ///   gives none.
 /// - The same input gives the same embedding, whatever else is in the batch.
+/// - Two embedders with equal `Display` and [`dim`](Self::dim) give the same embeddings, but for
+///   rounding. So name the model, such as `Acme(text-image-3)`: an open `Gallery` asks only the
+///   first of them for the embeddings that tell whether it made the gallery's vectors. Where the
+///   name is shared, as that of an architecture is by its checkpoints, the form `{:#}` tells them
+///   apart.
 #[async_trait]
 pub trait Embedder: Display + Debug + Send + Sync + 'static {
     /// Number of values of an embedding.
