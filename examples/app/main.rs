@@ -35,8 +35,8 @@ use imagerag::gallery::{Gallery, GalleryRetriever};
 use imagerag::middleware::{Limit, Retry};
 use imagerag::pipeline::{Event, RagConfig, RagTrace};
 use imagerag::vlm::OpenAiVlm;
-use imagerag::{Price, RagError, RagOutcome, RagPipeline, RagRequest, Usage};
-use parts::{HttpEmbedder, HttpGenerator};
+use imagerag::{RagError, RagOutcome, RagPipeline, RagRequest, Usage};
+use parts::{HttpEmbedder, HttpGenerator, price};
 
 /// Draws many prompts with services.
 #[derive(Parser)]
@@ -131,18 +131,6 @@ async fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
         .conditioner(InPrompt::new(1)?)
         .config(RagConfig::default().with_max_rounds(2))
         .build()?)
-}
-
-/// What a part costs, in dollars, by its name in the trace.
-fn price(part: &str) -> Price {
-    if part.contains(HttpGenerator::NAME) {
-        return Price { per_image: 0.04, ..Price::default() };
-    }
-    Price {
-        per_million_prompt_tokens: 2.5,
-        per_million_completion_tokens: 10.0,
-        ..Price::default()
-    }
 }
 
 /// The requests that have ended, one way or the other.

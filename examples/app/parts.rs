@@ -8,9 +8,11 @@ use futures::future::try_join_all;
 use imagerag::conditioner::{Conditioning, ConditioningKind};
 use imagerag::embedder::{Embedded, Embedding};
 use imagerag::generator::{Drawn, GenerateRequest};
-use imagerag::{Embedder, Error, Generator, Image, Result, Usage, async_trait};
+use imagerag::{Embedder, Error, Generator, Image, Price, Result, Usage, async_trait};
 use serde_json::{Value, json};
 
+const GENERATOR: &str = "sketch";
+const EMBEDDER: &str = "atlas";
 /// The longest that one reply may take.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -56,6 +58,20 @@ impl Service {
     }
 }
 
+/// What a part costs, in dollars, by its name in the trace.
+pub(crate) fn price(part: &str) -> Price {
+    match part {
+        // The name of the generator stands in those of what wraps it.
+        part if part.contains(GENERATOR) => Price { per_image: 0.04, ..Price::default() },
+        EMBEDDER => Price { per_million_prompt_tokens: 0.02, ..Price::default() },
+        _ => Price {
+            per_million_prompt_tokens: 2.5,
+            per_million_completion_tokens: 10.0,
+            ..Price::default()
+        },
+    }
+}
+
 /// Pictures as JSON carries them.
 fn encoded(images: &[Image]) -> Result<Vec<String>> {
     images.iter().map(|image| Ok(BASE64_STANDARD.encode(image.encode_png()?))).collect()
@@ -66,11 +82,8 @@ fn encoded(images: &[Image]) -> Result<Vec<String>> {
 pub(crate) struct HttpGenerator(Service);
 
 impl HttpGenerator {
-    /// The name in traces, and in prices.
-    pub(crate) const NAME: &str = "sketch";
-
     pub(crate) fn new(address: &str) -> Self {
-        Self(Service::new(Self::NAME, address, "draw"))
+        Self(Service::new(GENERATOR, address, "draw"))
     }
 
     async fn draw(&self, request: &GenerateRequest) -> Result<Drawn> {
@@ -120,7 +133,7 @@ pub(crate) struct HttpEmbedder {
 impl HttpEmbedder {
     /// Asks the service once, for the dimension of its space.
     pub(crate) async fn connect(address: &str) -> Result<Self> {
-        let asked = Self { service: Service::new("atlas", address, "embed"), dim: 0 };
+        let asked = Self { service: Service::new(EMBEDDER, address, "embed"), dim: 0 };
         let probe = asked.embed(json!({ "texts": ["a bird"] })).await?;
         Ok(Self { dim: probe.first().map_or(0, Embedding::dim), ..asked })
     }

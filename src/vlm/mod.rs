@@ -41,10 +41,8 @@ pub use questions::Questions;
 /// #[async_trait]
 /// impl Vlm for YesMan {
 ///     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply> {
-///         let mut reply = ChatReply::new("yes");
 ///         let read: usize = request.messages.iter().map(|message| message.text.len() / 4).sum();
-///         reply.usage = Some(Usage::tokens(read as u64, 1));
-///         Ok(reply)
+///         Ok(ChatReply::new("yes").with_usage(Usage::tokens(read as u64, 1)))
 ///     }
 /// }
 ///

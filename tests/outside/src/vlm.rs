@@ -16,16 +16,15 @@ impl Vlm for Oracle {
             return Err(Error::invalid_input("messages", "at least 1", 0));
         };
         pause().await;
-        let mut reply = ChatReply::default();
-        match request.messages.iter().rev().flat_map(|message| message.images.last()).next() {
-            Some(picture) => {
-                let [r, g, b] = mean(picture);
-                reply.text = if r > g && r > b { "yes" } else { "no" }.into();
-            }
-            None => reply.refusal = Some("there is nothing to see".into()),
-        }
-        reply.model = Some("oracle-1".into());
-        reply.usage = Some(Usage::tokens(last.text.split(' ').count() as u64, 1));
-        Ok(reply)
+        let reply =
+            match request.messages.iter().rev().flat_map(|message| message.images.last()).next() {
+                Some(picture) => {
+                    let [r, g, b] = mean(picture);
+                    ChatReply::new(if r > g && r > b { "yes" } else { "no" })
+                }
+                None => ChatReply::default().with_refusal("there is nothing to see"),
+            };
+        let usage = Usage::tokens(last.text.split(' ').count() as u64, 1);
+        Ok(reply.with_model("oracle-1").with_usage(usage))
     }
 }

@@ -2,7 +2,7 @@
 
 use futures::executor::block_on;
 use imagerag::reference::Caption;
-use imagerag::retriever::RetrieveRequest;
+use imagerag::retriever::{RerankRequest, Reranker, RetrieveRequest};
 use imagerag::testing::{conformance, solid};
 use imagerag::{Embedder, Retriever};
 use outside::{Brush, Eye, Gallery, Judge, Lightest, Oracle, Rows, Shelf};
@@ -27,6 +27,11 @@ fn what_they_are_made_of() {
     let request = RetrieveRequest::new([Caption::concept("a red bird")], 3);
     let lists = block_on(shelf().retrieve(&request)).unwrap();
     block_on(conformance::reranker(&Lightest, &lists));
+    let captions = vec![Caption::concept("a red bird")];
+    let request = RerankRequest::new(captions, lists);
+    assert_eq!(block_on(Lightest.rank(&request)).unwrap()[0].scores, [250.0, 200.0]);
+    let recorded = request.log.take();
+    assert_eq!((recorded.len(), recorded[0].model.as_str()), (1, "Lightest"));
     let pictures: Vec<_> = (0..40).map(|n| solid(4, 4, [6 * n, 90, 255 - 6 * n])).collect();
     let rows = block_on(Eye.embed_images(&pictures)).unwrap().embeddings;
     let index = Rows { rows: rows.clone(), dim: Eye.dim() };
