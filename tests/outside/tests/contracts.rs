@@ -29,7 +29,7 @@ fn what_they_are_made_of() {
     block_on(conformance::reranker(&Lightest, &lists));
     let captions = vec![Caption::concept("a red bird")];
     let request = RerankRequest::new(captions, lists);
-    assert_eq!(block_on(Lightest.rank(&request)).unwrap()[0].scores, [250.0, 200.0]);
+    assert_eq!(block_on(Lightest.rank(&request)).unwrap()[0].scores, [200.0, 250.0]);
     let recorded = request.log.take();
     assert_eq!((recorded.len(), recorded[0].model.as_str()), (1, "Lightest"));
     let pictures: Vec<_> = (0..40).map(|n| solid(4, 4, [6 * n, 90, 255 - 6 * n])).collect();
