@@ -52,12 +52,12 @@
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! # use imagerag::{RagPipeline, conditioner::InPrompt};
-//! # use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm};
+//! # use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm, solid};
 //! # fn pipeline() -> imagerag::Result<RagPipeline> {
 //! #     RagPipeline::builder()
 //! #         .generator(FakeGenerator::new())
 //! #         .vlm(FakeVlm::new(["yes"]))
-//! #         .retriever(FakeRetriever::new([]))
+//! #         .retriever(FakeRetriever::new([("a quetzal", solid(64, 64, [0, 140, 70]))]))
 //! #         .conditioner(InPrompt::new(3)?)
 //! #         .build()
 //! # }
