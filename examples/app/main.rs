@@ -127,7 +127,7 @@ async fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
         .generator(Limit::new(generator, 8)?)
         .vlm(Arc::clone(&vlm))
         .verifier(vlm)
-        .retriever(GalleryRetriever::new(gallery, embedder).await?)
+        .retriever(GalleryRetriever::new(embedder, gallery).await?)
         .conditioner(InPrompt::new(1)?)
         .config(RagConfig::default().with_max_rounds(2))
         .build()?)
