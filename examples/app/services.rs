@@ -23,7 +23,7 @@ pub(crate) fn start(latency: Duration) -> io::Result<String> {
     stub::serve(move |path, body| {
         sleep(latency);
         match path {
-            "/draw" if drawn.fetch_add(1, Ordering::Relaxed) % BUSY_EVERY == 0 => {
+            "/draw" if drawn.fetch_add(1, Ordering::Relaxed).is_multiple_of(BUSY_EVERY) => {
                 (503, json!({ "error": "too busy" }))
             }
             "/draw" => draw(body),

@@ -9,7 +9,7 @@ use imagerag::{Image, Result};
 pub(crate) const SPECIES: usize = 50;
 /// How many pictures of each the gallery has.
 const PICTURES: usize = 4;
-const FIRST: [&str; 5] = ["tal", "mor", "quin", "ves", "zor"];
+const FIRST: [&str; 5] = ["tal", "mar", "quin", "ves", "zor"];
 const LAST: [&str; 10] = ["abel", "ock", "inda", "ulu", "erry", "oth", "ami", "ix", "une", "ago"];
 
 /// The name of species `n`, from 0 to 49.
