@@ -10,8 +10,8 @@
 //!
 //! ```text
 //! ended      50 requests, 0 of them cut off or failed; see imagerag-out/app
-//! used       36064 + 569 tokens, 95 images
-//! cost       $3.8958
+//! used       36604 + 569 tokens, 95 images
+//! cost       $3.8959
 //! ```
 
 mod parts;
