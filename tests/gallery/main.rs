@@ -3,6 +3,7 @@
 mod faults;
 #[cfg(feature = "faiss")]
 mod index;
+mod proposals;
 mod relocate;
 mod search;
 mod store;
