@@ -61,7 +61,7 @@ fn fifty_prompts_at_once_are_drawn_and_their_costs_summed() {
 #[test]
 fn an_interrupt_keeps_the_trace_of_all_that_was_done_or_in_progress() {
     let folder = tempfile::tempdir().unwrap();
-    let mut app = program(folder.path(), &["--concurrency", "20", "--latency", "20"]);
+    let mut app = program(folder.path(), &["--concurrency", "20", "--latency", "40"]);
     let mut app = app.stdout(Stdio::piped()).spawn().unwrap();
     let mut told = String::new();
     let (mut done, mut is_told) = (0, false);
