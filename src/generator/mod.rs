@@ -45,6 +45,49 @@ pub use sdxl::{Sdxl, SdxlBuilder};
 
 /// Draws images: a text-to-image model, possibly conditioned on reference images.
 ///
+/// One of your own, with the suite that checks it:
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use imagerag::conditioner::ConditioningKind;
+/// use imagerag::generator::{Drawn, GenerateRequest, Generator, Step};
+/// use imagerag::testing::{conformance, solid};
+/// use imagerag::{Result, async_trait};
+///
+/// /// Draws a color that depends on prompt and seed. A real one asks a network or a service.
+/// #[derive(Debug)]
+/// struct Brush; // It has a `Display` too, by which traces and errors call it.
+/// # impl std::fmt::Display for Brush {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// #         f.write_str("Brush")
+/// #     }
+/// # }
+///
+/// #[async_trait]
+/// impl Generator for Brush {
+///     fn accepts(&self) -> &[ConditioningKind] {
+///         &[ConditioningKind::None]
+///     }
+///
+///     async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
+///         for request in requests {
+///             request.validate()?;
+///             request.validate_conditioning(self.accepts())?;
+///         }
+///         let draw = |request: &GenerateRequest| {
+///             let steps = request.steps.unwrap_or(4);
+///             for step in 1..=steps {
+///                 request.progress.report(Step::new(step, steps));
+///             }
+///             let (length, seed) = (request.prompt.len() as u8, request.seed as u8);
+///             solid(64, 64, [length.wrapping_mul(40), seed.wrapping_mul(40), 200]).into()
+///         };
+///         Ok(requests.iter().map(draw).collect())
+///     }
+/// }
+///
+/// futures::executor::block_on(conformance::generator(&Brush));
+/// ```
+///
 /// # Contract
 /// - One image per request, in the order of the requests. No requests give no images.
 /// - The same request gives the same image, whatever else is in the batch or runs at the same time.
