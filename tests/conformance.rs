@@ -43,11 +43,12 @@ fn images_in_the_prompt() {
 fn critics() {
     let black = solid(8, 8, [0; 3]);
     let replies = ["no", "a cat", "a photo of a cat"];
-    let all: Vec<&str> =
-        [&replies[..], &replies[1..], &replies[..2], &replies[1..2], &replies[..1]].concat();
+    // Each is asked twice: for one concept, and for three with the caller's own images.
+    let each = [&replies[..], &replies[1..], &replies[..2], &replies[1..2], &replies[..1]];
+    let all: Vec<&str> = each.into_iter().flat_map(|one| [one, one].concat()).collect();
     let vlm = FakeVlm::new(all);
     block_on(conformance::critic(&GuidedCot::new(vlm.clone()), "a cat", &black));
-    assert_eq!(vlm.requests().len(), 9);
+    assert_eq!(vlm.requests().len(), 18);
 
     let zero_shot = block_on(ZeroShotCritic::new(FakeEmbedder, &["red", "green", "blue"])).unwrap();
     let green = solid(8, 8, [0, 255, 0]);

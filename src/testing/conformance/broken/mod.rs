@@ -1,0 +1,1 @@
+//! A broken part for each rule, which its suite must refuse.
