@@ -25,7 +25,10 @@ pub use openai::{OpenAiVlm, OpenAiVlmBuilder};
 /// - The reply answers the last message of the request. The request holds the whole conversation;
 ///   the model has no memory of earlier requests.
 /// - A model that refuses to answer gives an `Ok` reply with [`ChatReply::refusal`] set. `Err`
-///   means that there was no reply.
+///   means that there was no reply. A reply has words or a refusal.
+///
+/// The suite `testing::conformance::vlm` asks about a picture of 16 x 8 pixels, then sends the same
+/// question with an answer and a second question, which holds an emoji.
 #[async_trait]
 pub trait Vlm: Display + Debug + Send + Sync + 'static {
     /// Replies to a conversation.
