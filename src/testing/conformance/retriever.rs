@@ -96,46 +96,29 @@ fn sources(list: &[Reference]) -> Vec<&Source> {
 /// each license in `known` the list of such a retriever must be the whole list less what the filter
 /// does not match.
 ///
-/// ```
-/// # use imagerag::reference::{Filter, Reference};
-/// # use imagerag::retriever::RetrieveRequest;
-/// # use imagerag::testing::{FakeEmbedder, solid};
-/// # use imagerag::{Embedder, Retriever, async_trait};
+#[cfg_attr(feature = "gallery", doc = "```")]
+#[cfg_attr(not(feature = "gallery"), doc = "```ignore")]
+/// # use imagerag::testing::{FakeEmbedder, conformance, solid};
+/// use imagerag::gallery::ingest::{Content, Ingest, Item};
+/// use imagerag::gallery::{Gallery, GalleryRetriever};
 /// use imagerag::reference::Caption;
-/// use imagerag::retriever::{Catalog, CatalogEntry, EmbeddingRetriever};
-/// use imagerag::testing::conformance;
-/// # use std::fmt;
+/// use imagerag::retriever::CatalogEntry;
 ///
-/// # /// The references of another retriever that a filter matches.
-/// # #[derive(Clone, Debug)]
-/// # struct Filtered(EmbeddingRetriever<FakeEmbedder>, Filter);
-/// # impl fmt::Display for Filtered {
-/// #     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-/// #         write!(f, "Filtered({}, {})", self.0, self.1)
-/// #     }
-/// # }
-/// # #[async_trait]
-/// # impl Retriever for Filtered {
-/// #     async fn retrieve(&self, request: &RetrieveRequest) -> imagerag::Result<Vec<Vec<Reference>>> {
-/// #         let mut lists = self.0.retrieve(&request.clone().with_limit(usize::MAX)).await?;
-/// #         for list in &mut lists {
-/// #             list.retain(|reference| self.1.matches(&reference.provenance.metadata));
-/// #             list.truncate(request.limit);
-/// #             list.iter_mut().enumerate().for_each(|(n, one)| one.provenance.rank = n);
-/// #         }
-/// #         Ok(lists)
-/// #     }
-/// # }
+/// # let folder = std::env::temp_dir().join(format!("imagerag-doc-known-{}", std::process::id()));
 /// # futures::executor::block_on(async {
-/// let mut red = CatalogEntry::new("red.png", solid(8, 8, [200, 0, 0]));
+/// // 1. What the gallery holds.
+/// let image = solid(8, 8, [200, 0, 0]);
+/// let mut red = CatalogEntry::new("red.png", image.clone());
 /// red.metadata.license = Some("CC0-1.0".into());
-/// let known = [red, CatalogEntry::new("blue.png", solid(8, 8, [0, 0, 200]))];
-/// let catalog = Catalog::new(known.clone());
-/// let (retriever, _) = EmbeddingRetriever::build(FakeEmbedder, catalog, |_, _| {}).await?;
-/// // `Filtered` leaves out what its filter does not match.
-/// let filtered = |filter| Ok(Filtered(retriever.clone(), filter));
-/// let captions = [Caption::concept("a red thing")];
-/// conformance::retriever_over(&known, filtered, &captions).await;
+/// let item = Item::new("red.png", Content::Image(image)).with_metadata(red.metadata.clone());
+/// let gallery = Gallery::open_or_create(&folder, &FakeEmbedder).await?;
+/// Ingest::into(&gallery).with_embedder(FakeEmbedder).run([Ok(item)], |_| {}).await?;
+///
+/// // 2. A retriever for each filter.
+/// let retriever = GalleryRetriever::new(gallery, FakeEmbedder).await?;
+/// let filtered = |filter| Ok(retriever.clone().with_filter(filter));
+/// conformance::retriever_over(&[red], filtered, &[Caption::concept("a red thing")]).await;
+/// # std::fs::remove_dir_all(&folder).unwrap();
 /// # Ok::<(), imagerag::Error>(()) }).unwrap();
 /// ```
 ///
