@@ -76,7 +76,7 @@ pub async fn generator_with(part: &dyn Generator, conditioner: &dyn Conditioner)
     generator(part).await;
     let suite = Suite::new("Generator", part);
     let (kinds, kind) = (part.accepts(), conditioner.produces());
-    let found = format_args!("{kind} of {conditioner} for {kinds:?}");
+    let found = format!("{kind} of {conditioner} for {kinds:?}");
     suite.rule(FITS, kinds.contains(&kind), found);
     let prepare = async |image: Image| {
         let mut request = ConditionRequest::new("a thing", [reference(0, image)]);

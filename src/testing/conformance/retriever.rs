@@ -172,7 +172,7 @@ async fn one_image(suite: &Suite, known: &[CatalogEntry], reference: &Reference)
         && (expected.width.is_none() || expected.width == found.width)
         && (expected.height.is_none() || expected.height == found.height)
         && (expected.json.is_none() || expected.json == found.json);
-    let both = format_args!("{found:?} of {source}, in place of {expected:?}");
+    let both = format!("{found:?} of {source}, in place of {expected:?}");
     suite.rule(METADATA, holds, both);
     let picture = suite.answer(entry.picture().load().await);
     let same = suite.answer(reference.image().await) == picture;

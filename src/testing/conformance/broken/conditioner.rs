@@ -68,7 +68,7 @@ fn every_rule_can_be_broken() {
     let by_name = [NAMED, ANSWERS, CAPACITY, KIND, IN_RANGE, PROMPT, REFERENCES];
     let by_name = by_name.map(|rule| (rule, (|_| false) as Takes));
     let by_count: [(_, Takes); 2] = [(HOW_MANY, |count| count == 0), (HOW_MANY, |count| count > 2)];
-    let case = |(rule, takes)| -> Case { (rule, suite(rule, takes).boxed_local()) };
+    let case = |(rule, takes)| -> Case { (rule, suite(rule, takes).boxed()) };
     assert_refused("Conditioner", RULES, by_name.into_iter().chain(by_count).map(case).collect());
     block_on(suite("none", |_| false));
 }

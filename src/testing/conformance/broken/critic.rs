@@ -75,7 +75,7 @@ async fn suite(rule: &'static str, missing: Missing) {
 
 #[test]
 fn every_rule_can_be_broken() {
-    let case = |(rule, missing)| -> Case { (rule, suite(rule, missing).boxed_local()) };
+    let case = |(rule, missing)| -> Case { (rule, suite(rule, missing).boxed()) };
     assert_refused("Critic", RULES, BROKEN.map(case).into());
     block_on(suite("none", cats));
 }

@@ -89,7 +89,7 @@ async fn suite(rule: &'static str, texts: Change, images: Change) {
 
 #[test]
 fn every_rule_can_be_broken() {
-    let case = |(rule, texts, images)| -> Case { (rule, suite(rule, texts, images).boxed_local()) };
+    let case = |(rule, texts, images)| -> Case { (rule, suite(rule, texts, images).boxed()) };
     assert_refused("Embedder", RULES, BROKEN.map(case).into());
     block_on(suite("none", KEEP, KEEP));
 }

@@ -123,7 +123,7 @@ fn every_rule_can_be_broken() {
             let subject = FakeConditioner::condition_image("subject");
             conformance::generator_with(&part, &subject).await;
         };
-        (rule, suite.boxed_local())
+        (rule, suite.boxed())
     };
     assert_refused("Generator", RULES, BROKEN.map(case).into());
 }

@@ -15,14 +15,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use futures::executor::block_on;
-use futures::future::LocalBoxFuture;
+use futures::future::BoxFuture;
 
 use crate::Error;
 use crate::testing::{FakeVlm, conformance};
 use crate::vlm::ChatReply;
 
 /// A rule, and the suite over a part that breaks it.
-type Case = (&'static str, LocalBoxFuture<'static, ()>);
+type Case = (&'static str, BoxFuture<'static, ()>);
 
 /// Makes the `Display` of a `$Broken`, whose field `rule` is the one that it breaks.
 macro_rules! named_unless_that_is_broken {
@@ -63,14 +63,15 @@ fn broke<T>() -> crate::Result<T> {
 #[test]
 fn a_service_that_is_not_there_breaks_no_rule() {
     let reset = || std::io::Error::from(ErrorKind::ConnectionReset);
-    let cases: [(fn() -> Error, &str); 4] = [
-        (|| Error::timeout("x", Duration::from_secs(3)), "x took longer than 3s"),
-        (|| Error::unavailable("x", "no network"), "x is not available: no network"),
-        (|| Error::service("x", 503, "busy"), "x answered 503: busy"),
-        (|| Error::service("x", 429, "slow down"), "x answered 429: slow down"),
+    let cases = [
+        (Error::timeout("x", Duration::from_secs(3)), "x took longer than 3s"),
+        (Error::unavailable("x", "no network"), "x is not available: no network"),
+        (Error::service("x", 503, "busy"), "x answered 503: busy"),
+        (Error::service("x", 429, "slow down"), "x answered 429: slow down"),
+        (Error::connection("x", reset()), "x could not be reached: connection reset"),
     ];
     for (error, words) in cases {
-        let vlm = FakeVlm::default().then(Err(error()));
+        let vlm = FakeVlm::default().then(Err(error));
         let found = refusal(conformance::vlm(&vlm)).unwrap();
         let expected = "FakeVlm: the service could not be reached, so nothing was checked: ";
         assert_eq!(found, format!("{expected}{words}"));

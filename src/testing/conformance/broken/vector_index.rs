@@ -101,7 +101,7 @@ async fn suite(rule: &'static str, change: Change) {
 
 #[test]
 fn every_rule_can_be_broken() {
-    let case = |(rule, change)| -> Case { (rule, suite(rule, change).boxed_local()) };
+    let case = |(rule, change)| -> Case { (rule, suite(rule, change).boxed()) };
     assert_refused("VectorIndex", RULES, BROKEN.map(case).into());
     block_on(suite("none", KEEP));
 }
