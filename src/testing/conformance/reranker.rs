@@ -47,6 +47,21 @@ pub async fn reranker(part: &dyn Reranker, lists: &[Vec<Reference>]) {
 /// log. `reranker` makes it over the VLM that it is given, which asks `vlm` and counts. It is made
 /// twice: the second one's questions fail.
 ///
+/// ```
+/// # use futures::executor::block_on;
+/// # use imagerag::Retriever;
+/// # use imagerag::reference::Caption;
+/// use imagerag::retriever::{RetrieveRequest, VlmReranker};
+/// use imagerag::testing::{FakeRetriever, FakeVlm, conformance, solid};
+///
+/// let images = ["a red car", "a red tree"].map(|label| (label, solid(8, 8, [200, 0, 0])));
+/// let request = RetrieveRequest::new([Caption::concept("a red thing")], 2);
+/// let lists = block_on(FakeRetriever::new(images).retrieve(&request))?;
+/// let vlm = FakeVlm::new(["1, 0"]);
+/// block_on(conformance::reranker_over(vlm, |vlm| VlmReranker::new(vlm), &lists));
+/// # Ok::<(), imagerag::Error>(())
+/// ```
+///
 /// # Panics
 /// As [`reranker()`].
 pub async fn reranker_over<R: Reranker>(
