@@ -160,7 +160,7 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
     let embedder: Arc<dyn Embedder> = Arc::from(embedder);
     let gallery = gallery(options, &embedder)?;
     println!("gallery    {} images in {}", gallery.count()?, gallery.folder().display());
-    let retriever = block_on(GalleryRetriever::new(gallery, Arc::clone(&embedder)))?;
+    let retriever = block_on(GalleryRetriever::new(Arc::clone(&embedder), gallery))?;
     let mut config = RagConfig::default();
     config.max_rounds = options.rounds;
     config.threshold = options.threshold;

@@ -18,7 +18,8 @@ pub(crate) fn only<T>(part: &(impl Display + ?Sized), what: &str, outputs: Vec<T
 }
 
 /// # Errors
-/// [`Error::Backend`] when `part` was to give `expected` of `what`, and `found` are there.
+/// [`Error::Backend`] when `part` was to give `expected` of `what`, in the plural, and `found` are
+/// there.
 pub(crate) fn check_count(
     part: &(impl Display + ?Sized),
     what: &str,
@@ -28,6 +29,7 @@ pub(crate) fn check_count(
     if found == expected {
         return Ok(());
     }
+    let what = if expected == 1 { what.strip_suffix('s').unwrap_or(what) } else { what };
     Err(Error::backend(part.to_string(), format!("expected {expected} {what}, found {found}")))
 }
 

@@ -87,6 +87,8 @@ pub mod pipeline;
 mod pool;
 pub mod reference;
 pub mod retriever;
+#[cfg(feature = "serde")]
+mod seconds;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod text;

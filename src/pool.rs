@@ -34,7 +34,7 @@ fn pool() -> Result<&'static ThreadPool> {
     static POOL: OnceLock<Result<ThreadPool, ThreadPoolBuildError>> = OnceLock::new();
     let build = || ThreadPoolBuilder::new().thread_name(|n| format!("imagerag-{n}")).build();
     POOL.get_or_init(build).as_ref().map_err(|error| Error::Unavailable {
-        what: "threads for work beside the polling one".into(),
+        what: "a pool of threads beside the polling one".into(),
         reason: error.to_string(),
     })
 }

@@ -142,6 +142,13 @@ fn tidy(gallery: &Gallery, photos: &Path) {
 
     // verify: whole, then a picture that changed, then a vector that did.
     assert!(gallery.ok("verify", &["--pictures"]).contains("everything is as it was written"));
+    // relocate: relative to the gallery, and back.
+    let absolute = photos.to_str().unwrap();
+    let told = gallery.ok("relocate", &[absolute, "../photos"]);
+    assert!(told.starts_with("relocated  ") && !told.contains(" 0 images"), "{told}");
+    assert!(gallery.ok("verify", &["--pictures"]).contains("everything is as it was written"));
+    assert!(gallery.json("search", &["x", "--limit", "1"])["source"].is_string());
+    assert_eq!(gallery.ok("relocate", &["../photos", absolute])[..20], told[..20]);
     let picture = photos.join("4/2/0284.webp");
     let mut bytes = fs::read(&picture).unwrap();
     bytes.push(0);

@@ -11,7 +11,7 @@ use imagerag::reference::Source;
 use imagerag::testing::{
     FakeConditioner, FakeCritic, FakeGenerator, FakeRetriever, FakeVlm, solid,
 };
-use imagerag::vlm::{ChatReply, Role};
+use imagerag::vlm::{ChatReply, ChatRequest, Questions, Role};
 use imagerag::{Error, RagOutcome, RagPipeline, RagRequest};
 
 /// A gallery with a picture of each thing.
@@ -543,6 +543,115 @@ fn the_trace_is_json_that_reads_back() {
     assert!(json.contains("Does this image match the prompt"));
     let back: imagerag::pipeline::RagTrace = serde_json::from_str(&json).unwrap();
     assert_eq!(back, outcome.trace);
+}
+
+/// A model that knows the answer to every question that begins with one of `answers`, and to no
+/// other.
+fn speaker(answers: &'static [(&'static str, &'static str)]) -> FakeVlm {
+    FakeVlm::answering(move |request: &ChatRequest| {
+        let question = &request.messages[request.messages.len() - 1].text;
+        let answer = answers.iter().find(|(beginning, _)| question.starts_with(beginning));
+        answer
+            .map(|(_, answer)| *answer)
+            .ok_or_else(|| Error::invalid_input("question", "one of those known", question))
+    })
+}
+
+/// The whole loop with a verifier and a judged last image in a language of one's own: the trace has
+/// no English question.
+fn in_a_language(
+    questions: Questions,
+    answers: &'static [(&'static str, &'static str)],
+    verified: &'static [(&'static str, &'static str)],
+    [prompt, shown, other]: [&'static str; 3],
+) {
+    let vlm = speaker(answers);
+    let shelf = [(shown, solid(4, 4, [0, 200, 90])), (other, solid(4, 4, [240, 240, 240]))];
+    let builder = RagPipeline::builder()
+        .generator(FakeGenerator::new())
+        .retriever(FakeRetriever::new(shelf))
+        .conditioner(InPrompt::new(3).unwrap())
+        .vlm(vlm.clone())
+        .verifier(speaker(verified))
+        .questions(questions);
+    let outcome = run(builder, prompt);
+    assert_eq!(outcome.stop, StopReason::RoundLimit);
+    assert_eq!(uris(&outcome), [shown]);
+    assert_eq!(vlm.requests().len(), 3);
+    let exchanges = outcome.trace.stages.iter().flat_map(|stage| &stage.exchanges);
+    let asked: Vec<&str> =
+        exchanges.flat_map(|exchange| &exchange.messages).map(|message| &*message.text).collect();
+    assert!(!asked.iter().any(|text| text.contains("image")), "{asked:?}");
+}
+
+#[test]
+fn the_loop_runs_in_german() {
+    let questions = Questions::default()
+        .with_decision("Passt dieses Bild zu „{prompt}“? Antworte nur mit ja oder nein.")
+        .with_missing_concepts("Was fehlt? Nenne je Zeile einen Begriff.")
+        .with_captions("Beschreibe zu jedem Begriff ein Bild, je Zeile eines.")
+        .with_verification("Zeigt dieses Bild „{concept}“? Antworte nur mit ja oder nein.")
+        .with_yes(["ja"])
+        .with_no(["nein"]);
+    in_a_language(
+        questions,
+        &[
+            ("Passt dieses Bild zu „ein Igel im Januar“?", "Nein, ein Igel fehlt."),
+            ("Was fehlt?", "Es fehlt:\n1. „ein Igel“"),
+            ("Beschreibe", "- ein Igel im Gras"),
+        ],
+        &[("Zeigt dieses Bild „ein Igel“?", "Ja.")],
+        ["ein Igel im Januar", "ein Igel im Gras", "eine Katze"],
+    );
+}
+
+#[test]
+fn the_loop_runs_in_chinese() {
+    let questions = Questions::default()
+        .with_decision("这张图片符合“{prompt}”吗？只回答“是”或“不是”。")
+        .with_missing_concepts("缺少什么？每行写一个概念。")
+        .with_captions("请为每个概念写一句图片说明，每行一句。")
+        .with_verification("这张图片里有“{concept}”吗？只回答“是”或“不是”。")
+        .with_yes(["是"])
+        .with_no(["不是"]);
+    in_a_language(
+        questions,
+        &[
+            ("这张图片符合“黎明的绿咬鹃”吗？", "不是。"),
+            ("缺少什么？", "缺少：\n1、绿咬鹃"),
+            ("请为每个概念", "「树枝上的绿咬鹃 照片」"),
+        ],
+        &[("这张图片里有“绿咬鹃”吗？", "是的。")],
+        ["黎明的绿咬鹃", "树枝上的绿咬鹃 照片", "一只猫"],
+    );
+}
+
+#[test]
+fn the_pipeline_asks_its_own_questions_in_the_given_words() {
+    let questions = Questions::default().with_rephrase("Klarer, bitte: {prompt}");
+    let vlm = FakeVlm::new(["ein grüner Vogel"]);
+    let builder = parts(&FakeGenerator::new())
+        .vlm(vlm.clone())
+        .config(RagConfig::default().with_mode(Mode::RephraseOnly));
+    run(builder.questions(questions), "ein Quetzal");
+    assert_eq!(vlm.requests()[0].messages[0].text, "Klarer, bitte: ein Quetzal");
+
+    let wrong = Questions::default().with_verification("Is it there?");
+    let error = parts(&FakeGenerator::new()).vlm(vlm).questions(wrong).build().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "question verification: expected a text with {concept}, found \"Is it there?\""
+    );
+}
+
+#[test]
+fn a_critic_of_ones_own_judges_in_place_of_the_vlm() {
+    let generator = FakeGenerator::new();
+    let judge = |builder: RagPipelineBuilder| run(builder, "a sheep").trace.parts.critic.unwrap();
+    let (critic, vlm) = (FakeCritic::new(), FakeVlm::new(["yes"]));
+    assert_eq!(judge(parts(&generator).critic(critic.clone()).vlm(vlm.clone())), "FakeCritic");
+    assert_eq!(judge(parts(&generator).vlm(vlm.clone()).critic(critic)), "FakeCritic");
+    assert_eq!(judge(parts(&generator).vlm(vlm)), "GuidedCot(FakeVlm)");
 }
 
 #[test]

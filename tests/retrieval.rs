@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures::FutureExt;
 use futures::executor::block_on;
 use imagerag::reference::{Caption, Reference, Source};
 use imagerag::retriever::{
@@ -14,7 +15,7 @@ use imagerag::retriever::{
     Threshold, VlmReranker,
 };
 use imagerag::testing::{FakeEmbedder, FakeRetriever, FakeVlm, conformance, solid};
-use imagerag::vlm::ChatReply;
+use imagerag::vlm::{ChatReply, ExchangeLog, Questions};
 use imagerag::{Error, Result, Retriever};
 use retrieval_support::{Redness, Shelf, picture, refusing};
 
@@ -191,6 +192,74 @@ fn a_vlm_orders_what_it_sees() {
 }
 
 #[test]
+fn rerankers_ask_in_the_words_of_the_caller() {
+    let questions = Questions::default()
+        .with_rerank("Welches der {count} Bilder (0 bis {last}) zeigt „{caption}“?")
+        .with_description("Beschreibe das Bild.")
+        .with_refusals(["Das kann ich nicht"]);
+    let shelf = Shelf::plain("Shelf", &["a", "b", "c"]);
+    let vlm = FakeVlm::new(["Das kann ich nicht. 2", "2"]);
+    let by_vlm = VlmReranker::new(vlm.clone());
+    let reranker = by_vlm.clone().with_questions(questions.clone()).unwrap();
+    let rerank = Rerank::new(shelf.clone(), reranker, 3).unwrap();
+    assert_eq!(sources(&rerank, "eine Katze", 1), ["a"], "refused");
+    let text = &vlm.requests()[0].messages[0].text;
+    assert_eq!(text, "Welches der 3 Bilder (0 bis 2) zeigt „eine Katze“?");
+    // The answer to another question is no answer to this one.
+    let rerank = Rerank::new(shelf.clone(), by_vlm, 3).unwrap();
+    assert_eq!(sources(&rerank, "eine Katze", 1), ["c"]);
+
+    let vlm = FakeVlm::new(["ein Affe", "eine Biene", "eine Katze"]);
+    let writer = CaptionWriter::new(vlm.clone()).with_questions(questions).unwrap();
+    let rerank = Rerank::new(shelf, Bm25::new().with_writer(writer), 3).unwrap();
+    assert_eq!(sources(&rerank, "eine Katze", 1), ["c"]);
+    assert_eq!(vlm.requests()[0].messages[0].text, "Beschreibe das Bild.");
+
+    let wrong = Questions::default().with_rerank("Which?");
+    let error = VlmReranker::new(vlm.clone()).with_questions(wrong.clone()).unwrap_err();
+    assert!(error.to_string().starts_with("question rerank: expected a text with {caption}"));
+    assert!(CaptionWriter::new(vlm).with_questions(wrong).is_err());
+}
+
+#[test]
+fn a_retrieval_that_nobody_polls_holds_up_no_other() {
+    let shelf = Shelf::plain("Shelf", &["a", "b", "c"]);
+    let vlm = FakeVlm::new(["2"]);
+    let rerank = Rerank::new(shelf, VlmReranker::new(vlm.clone()), 3).unwrap();
+    let request = || {
+        let log = ExchangeLog::default();
+        (RetrieveRequest::new([Caption::concept("a cat")], 1).with_log(log.clone()), log)
+    };
+    let ((first, first_log), (second, second_log)) = (request(), request());
+    let mut parked = rerank.retrieve(&first);
+    while vlm.requests().is_empty() {
+        assert!(parked.as_mut().now_or_never().is_none());
+    }
+    let found = block_on(rerank.retrieve(&second)).unwrap();
+    assert_eq!(block_on(parked).unwrap()[0][0].provenance.source, found[0][0].provenance.source);
+    assert_eq!(vlm.requests().len(), 1, "asked once");
+    assert_eq!(first_log.take().len() + second_log.take().len(), 1, "written down once");
+}
+
+#[test]
+fn a_question_that_is_left_is_written_down() {
+    let shelf = Shelf::plain("Shelf", &["a", "b", "c"]);
+    let vlm = FakeVlm::new(["2", "2"]);
+    let rerank = Rerank::new(shelf, VlmReranker::new(vlm.clone()), 3).unwrap();
+    let log = ExchangeLog::default();
+    let request = RetrieveRequest::new([Caption::concept("a cat")], 1).with_log(log.clone());
+    let mut left = rerank.retrieve(&request);
+    while vlm.requests().is_empty() {
+        assert!(left.as_mut().now_or_never().is_none());
+    }
+    drop(left);
+    let exchanges = log.take();
+    assert_eq!((exchanges.len(), exchanges[0].problem.as_deref()), (1, Some("cancelled")));
+    block_on(rerank.retrieve(&request)).unwrap();
+    assert_eq!(vlm.requests().len(), 2, "asked anew");
+}
+
+#[test]
 fn replies_that_give_no_order_leave_the_order_inside_and_say_so() {
     let shelf = Shelf::plain("Shelf", &["a", "b", "c"]);
     for (reply, said) in [
@@ -321,7 +390,7 @@ fn a_gallery_keeps_the_captions_that_were_written() {
         kept.writer()?.set_captions(&captions)
     };
     let writer = CaptionWriter::new(vlm.clone()).kept_by(keep);
-    let retriever = block_on(GalleryRetriever::new(gallery, FakeEmbedder)).unwrap();
+    let retriever = block_on(GalleryRetriever::new(FakeEmbedder, gallery)).unwrap();
     let rerank = Rerank::new(retriever, Bm25::new().with_writer(writer), 4).unwrap();
     assert_eq!(sources(&rerank, "green kea", 2).len(), 2);
     let stored: Vec<_> =

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use futures::executor::block_on;
-use imagerag::gallery::{Fingerprint, Found, Gallery, SearchOptions};
+use imagerag::gallery::{Found, Gallery, SearchOptions};
 use imagerag::reference::Filter;
 use imagerag::{EmbedderExt, Image};
 use serde_json::json;
@@ -60,7 +60,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     }
     let gallery = open(options)?;
     let embedder = options.encoder.load(true)?;
-    gallery.fingerprint().check(&block_on(Fingerprint::of(&embedder))?)?;
+    block_on(gallery.check_embedder(&embedder))?;
     let queries = match (&options.text, &options.image) {
         (Some(text), _) => vec![block_on(embedder.embed_text(text))?],
         (None, Some(path)) => vec![block_on(embedder.embed_image(&Image::open(path)?))?],
@@ -144,7 +144,7 @@ fn draw(found: &[Found]) -> imagerag::Result<Image> {
         .map(|found| {
             let record = &found.entry.record;
             let picture = record.image();
-            let missing = picture.as_ref().err().map(ToString::to_string);
+            let missing = picture.as_ref().err().map(|error| error.chain().to_string());
             let said = [
                 format!("{:.3}", found.score),
                 record.metadata.license.clone().unwrap_or_else(|| "license unknown".to_owned()),

@@ -25,15 +25,13 @@ pub(crate) fn stats(options: &Stats) -> Result<(), Box<dyn Error>> {
     let (stats, rejected) = (gallery.stats()?, gallery.rejected()?);
     if options.json {
         let encoder = gallery.fingerprint().encoder();
-        let rejected: Vec<_> =
-            rejected.iter().map(|r| json!({ "source": r.source, "reason": r.reason })).collect();
         println!("{}", json!({ "encoder": encoder, "stats": stats, "rejected": rejected }));
         return Ok(());
     }
     println!("encoder   {}", gallery.fingerprint());
     print!("{stats}");
     if options.all {
-        rejected.iter().for_each(|one| println!("rejected  {}: {}", one.source, one.reason));
+        rejected.iter().for_each(|one| println!("rejected  {one}"));
     } else {
         tell_reasons(&rejected);
     }
@@ -68,7 +66,7 @@ pub(crate) fn verify(options: &Verify) -> Result<(), Box<dyn Error>> {
         println!("everything is as it was written");
         return Ok(());
     }
-    found.problems.iter().for_each(|problem| println!("wrong      {problem}"));
+    found.problems.iter().for_each(|problem| println!("wrong      {}", problem.chain()));
     let wrong = match found.problems.len() {
         1 => "1 problem".to_owned(),
         many => format!("{many} problems"),

@@ -74,6 +74,8 @@ enum Command {
     Dedup(tidy::Dedup),
     /// Gives the space of removed images back.
     Compact(Place),
+    /// Notes that pictures, or the gallery without them, were moved from one folder to another.
+    Relocate(tidy::Relocate),
     /// Builds a FAISS index, which `search` uses from then on.
     #[cfg(feature = "faiss")]
     Index(index::Options),
@@ -109,6 +111,7 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Verify(options) => inform::verify(&options),
         Command::Dedup(options) => tidy::dedup(&options),
         Command::Compact(place) => tidy::compact(&place),
+        Command::Relocate(options) => tidy::relocate(&options),
         #[cfg(feature = "faiss")]
         Command::Index(options) => index::run(&options),
         Command::Export(options) => export::run(&options),

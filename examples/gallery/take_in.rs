@@ -44,6 +44,9 @@ pub(crate) struct Options {
     /// The largest file.
     #[arg(long, value_name = "BYTES")]
     max_bytes: Option<u64>,
+    /// Notes paths relative to the gallery's folder, which can then be moved with the images.
+    #[arg(long)]
+    relative: bool,
     /// Prints the counts as JSON.
     #[arg(long)]
     json: bool,
@@ -83,6 +86,9 @@ pub(crate) fn run(options: &Options, make: bool) -> Result<(), Box<dyn std::erro
         }
     };
     ingest = ingest.with_batch(options.batch);
+    if options.relative {
+        ingest = ingest.with_relative_paths();
+    }
     if let Some(threads) = options.threads {
         ingest = ingest.with_threads(threads);
     }

@@ -1,7 +1,9 @@
-//! `remove`, `dedup` and `compact`: images that are no longer found, and their space.
+//! `remove`, `dedup`, `compact` and `relocate`: images that are no longer found or elsewhere, and
+//! their space.
 
 use futures::executor::block_on;
 use std::error::Error as StdError;
+use std::path::PathBuf;
 
 use imagerag::gallery::Gallery;
 use imagerag::{Error, Result};
@@ -78,5 +80,23 @@ pub(crate) fn compact(place: &Place) -> Result<(), Box<dyn StdError>> {
     let gallery = Gallery::open(&place.folder)?;
     let gone = gallery.writer()?.compact()?;
     println!("compacted  {gone} vectors are gone; {} are left", gallery.count()?);
+    Ok(())
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Relocate {
+    #[command(flatten)]
+    place: Place,
+    /// The folder that the pictures were in, as it is in their sources: absolute, or relative to the
+    /// gallery's.
+    from: PathBuf,
+    /// The folder that they are in now: absolute, or relative to the gallery's.
+    to: PathBuf,
+}
+
+pub(crate) fn relocate(options: &Relocate) -> Result<(), Box<dyn StdError>> {
+    let Relocate { place, from, to } = options;
+    let moved = Gallery::open(&place.folder)?.writer()?.relocate(from, to)?;
+    println!("relocated  {moved} images from {} to {}", from.display(), to.display());
     Ok(())
 }

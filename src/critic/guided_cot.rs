@@ -9,7 +9,7 @@ use super::{Critic, Critique, CritiqueRequest, Query, Verdict};
 use crate::Result;
 use crate::error::require;
 use crate::reference::Caption;
-use crate::vlm::{ChatRequest, Message, Vlm, parse, prompts};
+use crate::vlm::{ChatRequest, Message, Questions, Vlm, parse};
 
 /// Temperatures of the first query and of its up to three repetitions (appendices A and D).
 const TEMPERATURES: [f64; 4] = [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0];
@@ -23,13 +23,24 @@ const TEMPERATURES: [f64; 4] = [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0];
 #[derive(Clone, Debug)]
 pub struct GuidedCot<V> {
     vlm: V,
+    questions: Questions,
     temperatures: Vec<f64>,
 }
 
 impl<V: Vlm> GuidedCot<V> {
     /// The paper's critic over `vlm`.
     pub fn new(vlm: V) -> Self {
-        Self { vlm, temperatures: TEMPERATURES.to_vec() }
+        Self { vlm, questions: Questions::default(), temperatures: TEMPERATURES.to_vec() }
+    }
+
+    /// Other sentences than the paper's, or those of another language.
+    ///
+    /// # Errors
+    /// As [`Questions::validate`].
+    pub fn with_questions(mut self, questions: Questions) -> Result<Self> {
+        questions.validate()?;
+        self.questions = questions;
+        Ok(self)
     }
 
     /// Other temperatures for the first query and its repetitions, each at least 0. There are as
@@ -62,10 +73,10 @@ impl<V: Vlm> GuidedCot<V> {
     {
         conversation.push(question);
         for &temperature in &self.temperatures {
-            let mut chat = ChatRequest::new(conversation.clone());
-            chat.temperature = temperature;
+            let chat = ChatRequest::new(conversation.clone()).with_temperature(temperature);
             let reply = request.log.ask(&self.vlm, purpose, &chat).await?;
-            let refused = reply.refusal.is_some() || parse::is_refusal(&reply.text);
+            let refused =
+                reply.refusal.is_some() || parse::is_refusal(&self.questions, &reply.text);
             if let Some(meaning) = read(&reply.text).filter(|_| !refused) {
                 conversation.push(Message::assistant(reply.text));
                 return Ok(Some(meaning));
@@ -84,25 +95,25 @@ impl<V: Vlm> Critic for GuidedCot<V> {
             let reason = format!("{} gave no {what} in {times} tries", self.vlm);
             Ok(Critique { verdict: Verdict::Undetermined, reason: Some(reason) })
         };
-        let items = |reply: &str| Some(parse::list(reply)).filter(|items| !items.is_empty());
+        let questions = &self.questions;
+        let yes_or_no = |reply: &str| parse::yes_or_no(questions, reply);
+        let items =
+            |reply: &str| Some(parse::list(questions, reply)).filter(|items| !items.is_empty());
         let mut conversation = Vec::new();
 
         // 1. Decision.
         let concepts_question = match &request.image {
-            None => Message::user(prompts::all_concepts(&request.prompt))
+            None => Message::user(questions.ask_all_concepts(&request.prompt))
                 .with_images(request.references.iter().cloned()),
             Some(image) => {
-                let words = match request.references.len() {
-                    0 => prompts::decision(&request.prompt),
-                    n => prompts::decision_over_references(&request.prompt, n),
-                };
+                let words = questions.ask_decision(&request.prompt, request.references.len());
                 let images = request.references.iter().chain([image]).cloned();
                 let question = Message::user(words).with_images(images);
                 let decision =
-                    self.ask(request, "decision", &mut conversation, question, parse::yes_or_no);
+                    self.ask(request, "decision", &mut conversation, question, yes_or_no);
                 match decision.await? {
                     Some(true) => return Ok(Verdict::Match.into()),
-                    Some(false) => Message::user(prompts::MISSING_CONCEPTS),
+                    Some(false) => Message::user(questions.missing_concepts.as_str()),
                     None => return undetermined("decision"),
                 }
             }
@@ -124,7 +135,7 @@ impl<V: Vlm> Critic for GuidedCot<V> {
         }
 
         // 3. Captions, one a concept in the same order; a concept left without one stands for itself.
-        let question = Message::user(prompts::CAPTIONS);
+        let question = Message::user(questions.captions.as_str());
         let asked = self.ask(request, "captions", &mut conversation, question, items);
         let mut captions = asked.await?.unwrap_or_default().into_iter();
         let missing = concepts.into_iter().map(|concept| match captions.next() {

@@ -26,7 +26,8 @@ pub use zero_shot::ZeroShotCritic;
 /// - If the critic cannot judge, for example because the replies of its model make no sense, the
 ///   verdict is [`Verdict::Undetermined`]. An error means that the critic itself failed.
 /// - A model is asked through [`request.log`](ExchangeLog::ask), so that the trace has all
-///   exchanges, even if a later question fails, or this one.
+///   exchanges, even if a later question fails, or this one. Exchanges with a model that is no
+///   [`Vlm`](crate::Vlm) are [recorded](ExchangeLog::record) there.
 ///
 /// The suite `testing::conformance::critic` sends every [`Query`], with an image and without,
 /// for one concept and for three, and with up to two images of the caller's own, of 64 x 64 pixels.
@@ -109,6 +110,26 @@ pub enum Verdict {
     Missing(Vec<Caption>),
     /// The critic cannot tell, or cannot say what is missing.
     Undetermined,
+}
+
+impl Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Match => f.write_str("it matches the prompt"),
+            Self::Missing(captions) => {
+                let concepts: Vec<_> = captions.iter().map(|one| one.concept.as_str()).collect();
+                write!(f, "missing: {}", concepts.join(", "))
+            }
+            Self::Undetermined => f.write_str("it cannot be told what is missing"),
+        }
+    }
+}
+
+impl Display for Critique {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Display::fmt(&self.verdict, f)?;
+        self.reason.as_ref().map_or(Ok(()), |reason| write!(f, " ({reason})"))
+    }
 }
 
 forward_part!(Critic {

@@ -7,11 +7,13 @@ use async_trait::async_trait;
 
 use super::{Critic, Critique, CritiqueRequest, Query, Verdict};
 use crate::Result;
-use crate::embedder::{Embedder, EmbedderExt, Embedding};
+use crate::embedder::{Embedder, Embedding};
 use crate::error::require;
+use crate::forward::only;
 use crate::image::Image;
 use crate::reference::Caption;
 use crate::text::words;
+use crate::vlm::ExchangeLog;
 
 /// Judges by zero-shot classification (Radford et al., 2021): the concepts that the prompt names
 /// must be closer to the image than all other concepts of a list.
@@ -121,8 +123,11 @@ impl<E: Embedder> ZeroShotCritic<E> {
         &self,
         named: Vec<&'a Concept>,
         image: &Image,
+        log: &ExchangeLog,
     ) -> Result<(Vec<&'a Concept>, String)> {
-        let image = &self.embedder.embed_image(image).await?;
+        let embedded = self.embedder.embed_images(std::slice::from_ref(image)).await?;
+        log.record_usage("critique", &self.embedder, embedded.usage);
+        let image = &only(&self.embedder, "embedding", embedded.embeddings)?;
         let rival = self
             .concepts
             .iter()
@@ -159,7 +164,7 @@ impl<E: Embedder> Critic for ZeroShotCritic<E> {
             return Ok(Critique { verdict, reason: Some(reason) });
         }
         let (mut missing, reason) = match &request.image {
-            Some(image) => self.missing(named, image).await?,
+            Some(image) => self.missing(named, image, &request.log).await?,
             None => (named, "every concept that the prompt names".to_owned()),
         };
         missing.truncate(request.max_concepts);

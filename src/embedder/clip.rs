@@ -44,6 +44,7 @@ impl ClipEmbedder {
         let (text, vision) = (config.text.sizes, config.vision.sizes);
         let preprocessor = Preprocessor::open(&folder, vision.image_size, Family::CLIP)?;
         let (name, dim) = (format!("CLIP ViT-{}", vision.name(&NAMES)), config.projection_dim);
+        let checkpoint = folder.clone();
         let load = move |device| {
             let tokenizer = Tokenizer::open(&folder)?;
             let weights = Weights::open(&folder, device, dtype.kind())?;
@@ -52,7 +53,7 @@ impl ClipEmbedder {
             let max_tokens = tokenizer.max_length().unwrap_or(most).min(most);
             Ok(Clip { model, tokenizer, max_tokens })
         };
-        Ok(Self { towers: TwoTowers::start(name, dim, preprocessor, device, load)? })
+        Ok(Self { towers: TwoTowers::start(name, &checkpoint, dim, preprocessor, device, load)? })
     }
 }
 
@@ -95,6 +96,8 @@ mod tests {
     fn texts_and_images_have_transformers_features() {
         let clip = load("clip/model").unwrap();
         assert_eq!((clip.dim(), clip.to_string().as_str()), (16, "CLIP ViT-32x2/8@32"));
+        let folder = fixture("clip/model");
+        assert_eq!(format!("{clip:#}"), format!("{clip} of {}", folder.display()));
         assert_recorded(&clip, "clip/model");
         let prepared = pictures(&fixture("clip/model")).map(|image| clip.preprocess(&image));
         assert!(prepared.iter().all(|image| (image.width(), image.height()) == (32, 32)));

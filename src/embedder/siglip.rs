@@ -47,13 +47,14 @@ impl SiglipEmbedder {
         let preprocessor = Preprocessor::open(&folder, vision.image_size, Family::SIGLIP)?;
         let name = format!("SigLIP {}", vision.name(&NAMES));
         let logits = Logits::open(&folder)?;
+        let checkpoint = folder.clone();
         let load = move |device| {
             let most = usize::try_from(text.max_tokens).unwrap_or(0);
             let tokenizer = Tokenizer::open(&folder, most)?;
             let weights = Weights::open(&folder, device, dtype.kind())?;
             Ok(Siglip { model: SiglipModel::new(&weights, &config)?, tokenizer })
         };
-        let towers = TwoTowers::start(name, config.dim(), preprocessor, device, load)?;
+        let towers = TwoTowers::start(name, &checkpoint, config.dim(), preprocessor, device, load)?;
         Ok(Self { towers, logits })
     }
 

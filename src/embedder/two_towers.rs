@@ -1,5 +1,6 @@
 //! Texts and images, batch by batch, through a model on a thread of its own, to embeddings.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tch::Tensor;
@@ -34,13 +35,16 @@ pub(crate) struct TwoTowers {
     preprocessor: Arc<Preprocessor>,
     device: Device,
     pub(crate) name: String,
+    /// The folder of the checkpoint.
+    pub(crate) checkpoint: PathBuf,
     pub(crate) dim: usize,
 }
 
 impl TwoTowers {
-    /// Starts the thread and lets it `load` the towers on `device`.
+    /// Starts the thread and lets it `load` the towers of `checkpoint` on `device`.
     pub(crate) fn start<T: Towers>(
         name: String,
+        checkpoint: &Path,
         dim: i64,
         preprocessor: Preprocessor,
         device: Device,
@@ -48,8 +52,9 @@ impl TwoTowers {
     ) -> Result<Self> {
         let load = |device| Ok(Box::new(load(device)?) as Box<dyn Towers>);
         let worker = Worker::spawn(name.clone(), device, load)?;
+        let (preprocessor, checkpoint) = (Arc::new(preprocessor), checkpoint.to_owned());
         let dim = usize::try_from(dim).unwrap_or(0);
-        Ok(Self { worker, preprocessor: Arc::new(preprocessor), device, name, dim })
+        Ok(Self { worker, preprocessor, device, name, checkpoint, dim })
     }
 
     pub(crate) async fn embed_texts(&self, texts: &[&str]) -> Result<Vec<Embedding>> {
@@ -115,8 +120,13 @@ macro_rules! embedder_of_towers {
         }
 
         impl ::std::fmt::Display for $Embedder {
+            /// The architecture; in the form `{:#}` with the folder of the checkpoint.
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                f.write_str(&self.towers.name)
+                f.write_str(&self.towers.name)?;
+                if f.alternate() {
+                    write!(f, " of {}", self.towers.checkpoint.display())?;
+                }
+                Ok(())
             }
         }
     };

@@ -19,6 +19,7 @@ mod maintain;
 mod search;
 mod store;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,9 @@ use store::manifest;
 use store::snapshot::Snapshot;
 
 /// A gallery, open for reading. Clones share it.
+///
+/// For some hundreds of pictures that may be embedded anew at each start, a
+/// [`Catalog`](crate::retriever::Catalog) in memory will do.
 ///
 /// It always shows the last acknowledged change of any process. Reading never waits for a writer.
 /// Functions that are not async read files and block the calling thread.
@@ -78,6 +82,8 @@ struct Shared {
     folder: PathBuf,
     fingerprint: Fingerprint,
     reader: Mutex<Reader>,
+    /// Embedders that were found to be the gallery's, by `Display` and dimension.
+    embedders: Mutex<HashSet<(String, usize)>>,
 }
 
 /// The catalog, and what was last seen in it.
@@ -104,7 +110,8 @@ impl Gallery {
         let snapshot = Arc::new(Snapshot::load(&folder, fingerprint.dim(), &catalog)?);
         manifest::compare(&path, &bytes, snapshot.state.manifest)?;
         let reader = Reader { catalog, snapshot, selected: LruCache::new(search::REMEMBERED) };
-        let shared = Shared { folder, fingerprint, reader: Mutex::new(reader) };
+        let (reader, embedders) = (Mutex::new(reader), Mutex::default());
+        let shared = Shared { folder, fingerprint, reader, embedders };
         Ok(Self { shared: Arc::new(shared), approximate: None })
     }
 
@@ -119,7 +126,10 @@ impl Gallery {
     ) -> Result<Self> {
         let fingerprint = Fingerprint::of(embedder).await?;
         let folder = folder.as_ref().to_owned();
-        pool::run("opening a gallery", move || Self::provide(&folder, &fingerprint)).await
+        let provide = move || Self::provide(&folder, &fingerprint);
+        let gallery = pool::run("opening a gallery", provide).await?;
+        gallery.embedders().insert(named(embedder));
+        Ok(gallery)
     }
 
     /// Opens the gallery in `folder`, which is of `fingerprint`; makes it where there is none.
@@ -130,6 +140,31 @@ impl Gallery {
         let gallery = Self::open(folder)?;
         gallery.fingerprint().check(fingerprint)?;
         Ok(gallery)
+    }
+
+    /// Checks that `embedder` is the one that made the gallery's vectors, by the two embeddings of
+    /// a [`Fingerprint`].
+    ///
+    /// An embedder that has passed is not asked again by this gallery and its clones: they know it
+    /// by its `Display` and dimension. [`open_or_create`](Self::open_or_create),
+    /// [`Ingest::run`](ingest::Ingest::run) and [`GalleryRetriever::new`] make this check, so that
+    /// an embedder is asked once by all of them.
+    ///
+    /// # Errors
+    /// [`Error::Incompatible`] when another encoder, or another preprocessing, made the vectors; it
+    /// names both. Those of the embedder.
+    pub async fn check_embedder<E: Embedder + ?Sized>(&self, embedder: &E) -> Result<()> {
+        let embedder_name = named(embedder);
+        if self.embedders().contains(&embedder_name) {
+            return Ok(());
+        }
+        self.fingerprint().check(&Fingerprint::of(embedder).await?)?;
+        self.embedders().insert(embedder_name);
+        Ok(())
+    }
+
+    fn embedders(&self) -> MutexGuard<'_, HashSet<(String, usize)>> {
+        self.shared.embedders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The folder.
@@ -191,6 +226,12 @@ impl Gallery {
         }
         Ok(reader)
     }
+}
+
+/// What an embedder is known by.
+fn named<E: Embedder + ?Sized>(embedder: &E) -> (String, usize) {
+    // In the form that tells checkpoints of one architecture apart.
+    (format!("{embedder:#}"), embedder.dim())
 }
 
 impl fmt::Display for Gallery {

@@ -72,6 +72,7 @@ pub(crate) fn is_picture(path: &std::path::Path) -> bool {
 mod files {
     //! Files and the `image` crate's types from and to [`Image`].
 
+    use std::fmt::Display;
     use std::io::Cursor;
     use std::path::Path;
 
@@ -130,17 +131,41 @@ mod files {
             Self::try_from(decoded)
         }
 
+        /// The picture in the bytes of a reply of `service`, a part by its `Display`.
+        ///
+        /// ```
+        /// use imagerag::{Error, Image};
+        ///
+        /// let error = Image::decode_reply("my-service", b"<html>").unwrap_err();
+        /// assert!(matches!(error, Error::InvalidReply { .. }));
+        /// ```
+        ///
+        /// # Errors
+        /// [`Error::InvalidReply`] where [`decode`](Self::decode) has an error: it is the fault of the
+        /// service.
+        pub fn decode_reply(service: impl Display, bytes: &[u8]) -> Result<Self> {
+            Self::decode(bytes).map_err(|error| match error {
+                Error::InvalidInput { expected, found, .. } => {
+                    Error::invalid_reply(service, expected, found)
+                }
+                other => other,
+            })
+        }
+
         /// Writes the picture; the format is chosen by the file's extension. A file that was there
         /// before is replaced once the new one is whole.
         ///
         /// # Errors
-        /// [`Error::InvalidInput`] for an unknown extension; [`Error::Io`] when writing fails.
+        /// [`Error::InvalidInput`] for an extension of another format than PNG, JPEG, WebP, GIF, BMP
+        /// and TIFF; [`Error::Io`] when writing fails.
         pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+            use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
             let path = path.as_ref();
+            let format = ImageFormat::from_path(path).ok();
+            let format = format.filter(|f| [Png, Jpeg, WebP, Gif, Bmp, Tiff].contains(f));
             let expected = "extension png, jpg, webp, gif, bmp or tiff";
-            let invalid = |_| Error::invalid_input("picture file", expected, path.display());
-            let format = ImageFormat::from_path(path).map_err(invalid)?;
-            let bytes = self.encode(format);
+            let invalid = || Error::invalid_input("picture file", expected, path.display());
+            let bytes = self.encode(format.ok_or_else(invalid)?);
             write_bytes(path, &bytes.map_err(|e| Error::io(path, std::io::Error::other(e)))?)
         }
 
@@ -170,6 +195,24 @@ mod files {
         fn from(image: &Image) -> Self {
             // There are as many pixels as the sides say.
             Self::from_raw(image.width, image.height, image.pixels.to_vec()).unwrap_or_default()
+        }
+    }
+
+    impl From<Image> for RgbImage {
+        fn from(image: Image) -> Self {
+            Self::from(&image)
+        }
+    }
+
+    impl From<&Image> for DynamicImage {
+        fn from(image: &Image) -> Self {
+            Self::ImageRgb8(image.into())
+        }
+    }
+
+    impl From<Image> for DynamicImage {
+        fn from(image: Image) -> Self {
+            Self::from(&image)
         }
     }
 
@@ -208,6 +251,29 @@ mod tests {
     fn png_keeps_every_pixel() {
         let image = Image::new(2, 1, vec![1, 2, 3, 250, 251, 252]).unwrap();
         assert_eq!(Image::decode(&image.encode_png().unwrap()).unwrap(), image);
+    }
+
+    #[cfg(feature = "image")]
+    #[test]
+    fn a_format_that_is_not_written_is_refused_with_those_that_are() {
+        let (folder, image) = (tempfile::tempdir().unwrap(), Image::new(1, 1, vec![1; 3]).unwrap());
+        for name in ["a.avif", "a.exr", "a.xyz", "a"] {
+            let error = image.save(folder.path().join(name)).unwrap_err();
+            assert!(matches!(error, crate::Error::InvalidInput { .. }), "{error}");
+            assert!(error.to_string().contains("png, jpg, webp, gif, bmp or tiff"), "{error}");
+        }
+        for name in ["a.png", "a.JPEG", "a.webp", "a.gif", "a.bmp", "a.tif"] {
+            image.save(folder.path().join(name)).unwrap();
+        }
+    }
+
+    #[cfg(feature = "image")]
+    #[test]
+    fn the_image_crates_types_hold_the_same_pixels() {
+        let ours = Image::new(2, 1, vec![1, 2, 3, 250, 251, 252]).unwrap();
+        let theirs = image::DynamicImage::from(ours.clone());
+        assert_eq!(Image::try_from(theirs).unwrap(), ours);
+        assert_eq!(image::RgbImage::from(ours.clone()).into_raw(), ours.pixels());
     }
 
     #[cfg(feature = "image")]

@@ -75,8 +75,11 @@ pub trait VectorIndex: Display + Debug + Send + Sync + 'static {
         limit: usize,
         ids: &IdSet,
     ) -> Result<Vec<Vec<Neighbor>>> {
-        let (wanted, count) = (limit.min(ids.len()), self.count().await?);
-        let mut wide = wanted;
+        let wanted = limit.min(ids.len());
+        if wanted == 0 {
+            return self.search(queries, 0).await;
+        }
+        let (mut wide, count) = (wanted, self.count().await?);
         loop {
             let mut found = self.search(queries, wide).await?;
             for list in &mut found {
@@ -96,6 +99,21 @@ pub trait VectorIndex: Display + Debug + Send + Sync + 'static {
 pub(crate) fn check_dim(index: &impl VectorIndex, embeddings: &[Embedding]) -> Result<()> {
     let wrong = embeddings.iter().map(Embedding::dim).find(|&dim| dim != index.dim());
     wrong.map_or(Ok(()), |dim| Err(wrong_dim(format!("embedding for {index}"), index.dim(), dim)))
+}
+
+/// # Errors
+/// [`Error::Backend`] when `index` found an id that is not `expected`, as `is_expected` says.
+pub(crate) fn check_ids(
+    index: &impl VectorIndex,
+    found: &[Vec<Neighbor>],
+    expected: impl Into<String>,
+    is_expected: impl Fn(u64) -> bool,
+) -> Result<()> {
+    let Some(wrong) = found.iter().flatten().find(|neighbor| !is_expected(neighbor.id)) else {
+        return Ok(());
+    };
+    let reason = format!("it found id {}: expected {}", wrong.id, expected.into());
+    Err(Error::backend(index.to_string(), reason))
 }
 
 /// [`Error::InvalidInput`] for an embedding of `found` values instead of `expected`.
@@ -125,9 +143,9 @@ mod tests {
     use super::*;
     use crate::index::FlatIndex;
 
-    /// Leaves [`VectorIndex::search_among`] as provided.
+    /// Leaves [`VectorIndex::search_among`] as provided, and cannot always be counted.
     #[derive(Debug)]
-    struct Plain(FlatIndex);
+    struct Plain(FlatIndex, bool);
 
     impl Display for Plain {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -141,7 +159,7 @@ mod tests {
             self.0.dim()
         }
         async fn count(&self) -> Result<usize> {
-            self.0.count().await
+            if self.1 { self.0.count().await } else { Err(Error::Cancelled) }
         }
         async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Hits> {
             self.0.search(queries, limit).await
@@ -150,7 +168,7 @@ mod tests {
 
     #[test]
     fn the_provided_search_among_widens_until_enough() {
-        let mut index = Plain(FlatIndex::new(2).unwrap());
+        let mut index = Plain(FlatIndex::new(2).unwrap(), true);
         let at = |turn: f32| Embedding::new([turn.cos(), turn.sin()]).unwrap();
         for n in 0..500 {
             index.0.add(&at(n as f32 / 500.0)).unwrap();
@@ -161,5 +179,19 @@ mod tests {
         assert_eq!(found[0].iter().map(|n| n.id).collect::<Vec<_>>(), [490, 498]);
         assert_eq!(among(9, &far)[0].len(), 3);
         assert!(among(9, &IdSet::new())[0].is_empty());
+    }
+
+    #[test]
+    fn what_is_asked_for_nothing_is_not_counted_but_its_queries_are_checked() {
+        let index = Plain(FlatIndex::new(2).unwrap(), false);
+        let query = Embedding::new([1.0, 0.0]).unwrap();
+        let among = |query: &Embedding, limit, ids: IdSet| {
+            block_on(index.search_among(std::slice::from_ref(query), limit, &ids))
+        };
+        assert_eq!(among(&query, 0, IdSet::all(3)).unwrap(), [vec![]]);
+        assert_eq!(among(&query, 3, IdSet::new()).unwrap(), [vec![]]);
+        assert!(matches!(among(&query, 3, IdSet::all(3)), Err(Error::Cancelled)));
+        let short = Embedding::new([1.0]).unwrap();
+        assert!(matches!(among(&short, 0, IdSet::all(3)), Err(Error::InvalidInput { .. })));
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::embedder::Embedding;
 use crate::forward::check_count;
-use crate::index::{FlatIndex, Hits, IdSet, Neighbor, VectorIndex};
+use crate::index::{FlatIndex, Hits, IdSet, Neighbor, VectorIndex, check_ids};
 use crate::{Error, Result, pool};
 
 /// Takes candidates from an approximate index and ranks them by their exact scores, computed from
@@ -48,6 +48,8 @@ impl<I: VectorIndex> Refine<I> {
 
     async fn refine(&self, queries: &[Embedding], limit: usize, candidates: Hits) -> Result<Hits> {
         check_count(&self.index, "lists", queries.len(), candidates.len())?;
+        let rows = self.vectors.len() as u64;
+        check_ids(&self.index, &candidates, format!("less than {rows}"), |id| id < rows)?;
         let (vectors, queries) = (self.vectors.clone(), queries.to_vec());
         let each = move |(query, candidates): (&[Embedding], Vec<Neighbor>)| {
             let ids: IdSet = candidates.iter().map(|candidate| candidate.id).collect();

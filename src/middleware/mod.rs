@@ -14,6 +14,8 @@
 
 mod limit;
 mod retry;
+#[cfg(test)]
+mod tests;
 
 use async_trait::async_trait;
 

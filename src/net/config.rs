@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
-use reqwest::redirect::Policy;
 
 use super::client::Client;
 use super::reply::Service;
 use super::retry::RetryPolicy;
 use super::secrets::Secrets;
+use super::transport::{Transport, http_url, take_login};
 use crate::error::require;
 use crate::{Error, Result};
 
@@ -42,6 +39,7 @@ pub(crate) struct ClientConfig {
     /// The longest that one attempt may take.
     pub(crate) timeout: Duration,
     pub(crate) retry: RetryPolicy,
+    pub(crate) transport: Transport,
 }
 
 impl Default for ClientConfig {
@@ -53,6 +51,7 @@ impl Default for ClientConfig {
             user_agent: concat!("imagerag/", env!("CARGO_PKG_VERSION")).into(),
             timeout: Duration::from_secs(120),
             retry: RetryPolicy::new(2),
+            transport: Transport::default(),
         }
     }
 }
@@ -66,19 +65,7 @@ impl ClientConfig {
         let (base, login) = self.base(api, &mut secrets)?;
         let headers = self.headers(api, login, &mut secrets)?;
         let connect_timeout = self.timeout.min(CONNECT_TIMEOUT);
-        let mut http = reqwest::Client::builder()
-            .connect_timeout(connect_timeout)
-            .redirect(Policy::none())
-            .referer(false);
-        if base.scheme() == "http" {
-            // Without this, a machine without certificates could not even reach its own service.
-            http = http.tls_certs_only([]);
-        }
-        let http = http.build().map_err(|error| Error::Unavailable {
-            what: "https".into(),
-            reason: std::error::Error::source(&error)
-                .map_or(error.to_string(), ToString::to_string),
-        })?;
+        let http = self.transport.client(&base, connect_timeout, &mut secrets)?;
         let path = base.path().trim_end_matches('/');
         let name = format!("{name} at {}{path}", base.origin().ascii_serialization());
         Ok(Client {
@@ -97,26 +84,8 @@ impl ClientConfig {
     fn base(&self, api: &Api, secrets: &mut Secrets) -> Result<(Url, Option<String>)> {
         let base = self.base_url.clone().or_else(|| environment(api.base_url_variable));
         let base = base.unwrap_or_else(|| api.default_url.into());
-        let invalid = |found: String| Error::invalid_input("base_url", "an http(s) URL", found);
-        // What was given is not quoted: a URL may hold a login.
-        let mut url = Url::parse(base.trim()).map_err(|error| invalid(error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(invalid(format!("the scheme {:?}", url.scheme())));
-        }
-        let mut login = None;
-        if !url.username().is_empty() || url.password().is_some() {
-            let decoded = |text| percent_decode_str(text).decode_utf8_lossy();
-            let password = url.password().unwrap_or("");
-            let basic =
-                STANDARD.encode(format!("{}:{}", decoded(url.username()), decoded(password)));
-            for secret in [password, &decoded(password), &basic] {
-                secrets.add(secret);
-            }
-            login = Some(format!("Basic {basic}"));
-            // Neither can fail: the URL has a host.
-            let _ = url.set_username("");
-            let _ = url.set_password(None);
-        }
+        let mut url = http_url("base_url", &base)?;
+        let login = take_login(&mut url, secrets);
         for (_, value) in url.query_pairs() {
             secrets.add(value);
         }
@@ -172,7 +141,7 @@ fn header_value(what: &str, value: &str) -> Result<HeaderValue> {
 }
 
 /// The same, hidden from `Debug` and from HTTP/2's tables.
-fn sensitive(what: &str, value: &str) -> Result<HeaderValue> {
+pub(super) fn sensitive(what: &str, value: &str) -> Result<HeaderValue> {
     let mut value = header_value(what, value)?;
     value.set_sensitive(true);
     Ok(value)

@@ -14,6 +14,8 @@ pub(crate) mod retry;
 mod runtime;
 #[cfg(any(feature = "hub", feature = "openai"))]
 pub(crate) mod secrets;
+#[cfg(feature = "openai")]
+pub(crate) mod transport;
 
 #[cfg(any(feature = "hub", feature = "milvus", feature = "openai"))]
 pub(crate) use runtime::run;

@@ -9,7 +9,7 @@ use crate::embedder::Embedder;
 use crate::error::require;
 use crate::generator::Generator;
 use crate::retriever::Retriever;
-use crate::vlm::Vlm;
+use crate::vlm::{Questions, Vlm};
 use crate::{Error, Result};
 
 /// Collects the parts of a [`RagPipeline`].
@@ -25,6 +25,7 @@ pub struct RagPipelineBuilder {
     conditioner: Option<Arc<dyn Conditioner>>,
     verifier: Option<Arc<dyn Vlm>>,
     margin_embedder: Option<Arc<dyn Embedder>>,
+    questions: Questions,
     config: RagConfig,
 }
 
@@ -42,9 +43,18 @@ impl RagPipelineBuilder {
     }
 
     /// The model behind the paper's critic, [`GuidedCot`], unless there is a [`critic`](Self::critic)
-    /// of your own. It also rephrases in [`Mode::RephraseOnly`].
+    /// of your own. It asks the pipeline's [`questions`](Self::questions). It also rephrases in
+    /// [`Mode::RephraseOnly`].
     pub fn vlm(mut self, vlm: impl Vlm) -> Self {
         self.vlm = Some(Arc::new(vlm));
+        self
+    }
+
+    /// Other sentences than the paper's, or those of another language, for the models of
+    /// [`vlm`](Self::vlm) and [`verifier`](Self::verifier). A critic of your own has its own
+    /// questions.
+    pub fn questions(mut self, questions: Questions) -> Self {
+        self.questions = questions;
         self
     }
 
@@ -63,7 +73,9 @@ impl RagPipelineBuilder {
     /// A VLM that looks at each reference before it is used, and says whether it shows the concept
     /// that it was found for. It sees references that passed all other checks, one after the other,
     /// until there are enough; [`RagConfig::candidates`] bounds the questions per caption. If the
-    /// prompt itself is looked for ([`Fallback::RetrieveByPrompt`]), it is asked for the prompt.
+    /// prompt itself is looked for
+    /// ([`Fallback::RetrieveByPrompt`](super::Fallback::RetrieveByPrompt)), it is asked for the
+    /// prompt.
     pub fn verifier(mut self, vlm: impl Vlm) -> Self {
         self.verifier = Some(Arc::new(vlm));
         self
@@ -88,16 +100,19 @@ impl RagPipelineBuilder {
     /// # Errors
     /// - [`Error::MissingPart`] names the part that is missing and the call that provides it.
     /// - [`Error::Incompatible`] when the generator does not accept what the conditioner produces.
-    /// - [`Error::InvalidInput`] when a setting is out of range.
+    /// - [`Error::InvalidInput`] when a setting is out of range, or a question is not
+    ///   [valid](Questions::validate).
     pub fn build(self) -> Result<RagPipeline> {
         let generator = self.generator.ok_or(Error::MissingPart {
             part: "generator",
             hint: "call .generator(…) on the builder",
         })?;
-        let critic = self.critic.or_else(|| {
-            let vlm = self.vlm.clone()?;
-            Some(Arc::new(GuidedCot::new(vlm)))
-        });
+        self.questions.validate()?;
+        let guided = |vlm| GuidedCot::new(vlm).with_questions(self.questions.clone());
+        let critic: Option<Arc<dyn Critic>> = match (self.critic, &self.vlm) {
+            (None, Some(vlm)) => Some(Arc::new(guided(Arc::clone(vlm))?)),
+            (critic, _) => critic,
+        };
         let pipeline = RagPipeline {
             generator,
             critic,
@@ -106,6 +121,7 @@ impl RagPipelineBuilder {
             conditioner: self.conditioner,
             verifier: self.verifier,
             margin_embedder: self.margin_embedder,
+            questions: Arc::new(self.questions),
             config: self.config,
         };
         pipeline.fits(&pipeline.config)?;

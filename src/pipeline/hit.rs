@@ -62,9 +62,17 @@ pub enum Refusal {
     },
     /// Its picture cannot be read or fetched, and
     /// [`Picture::skipping_unreadable`](crate::reference::Picture::skipping_unreadable) says to take
-    /// the next.
+    /// the next. After the first, up to 4 pictures are fetched side by side.
     Unreadable {
         /// What went wrong.
+        problem: String,
+    },
+    /// Its picture cannot be read either, and it is the last one that is tried: after 64 such
+    /// pictures of one caption the pipeline looks no further.
+    TooManyUnreadable {
+        /// How many pictures of the caption could not be read.
+        count: usize,
+        /// What went wrong with the last.
         problem: String,
     },
     /// The verifier does not see the concept in it.
@@ -94,6 +102,10 @@ impl fmt::Display for Refusal {
                 "{reference:.3} is not {margin} closer to the caption than the draft with {draft:.3}"
             ),
             Self::Unreadable { problem } => write!(f, "it cannot be read: {problem}"),
+            Self::TooManyUnreadable { count, problem } => write!(
+                f,
+                "it cannot be read: {problem}; no more are tried after {count} such pictures"
+            ),
             Self::NotShown { answer } => write!(f, "the verifier does not see it: {answer}"),
             Self::Unverified { answer } => write!(f, "the verifier cannot tell: {answer}"),
         }

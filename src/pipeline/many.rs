@@ -22,13 +22,13 @@ impl RagPipeline {
     #[cfg_attr(feature = "testing", doc = "```")]
     #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
     /// # use imagerag::conditioner::InPrompt;
-    /// # use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm};
+    /// # use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm, solid};
     /// use futures::StreamExt;
     ///
     /// # let pipeline = imagerag::RagPipeline::builder()
     /// #     .generator(FakeGenerator::new())
     /// #     .vlm(FakeVlm::new(["yes"; 3]))
-    /// #     .retriever(FakeRetriever::new([]))
+    /// #     .retriever(FakeRetriever::new([("a quetzal", solid(8, 8, [0, 140, 70]))]))
     /// #     .conditioner(InPrompt::new(3)?)
     /// #     .build()?;
     /// # futures::executor::block_on(async {

@@ -3,9 +3,11 @@
 use super::Refusal;
 use super::run::Run;
 use crate::Result;
-use crate::embedder::EmbedderExt;
+use crate::embedder::{Embedded, Embedder, Embedding};
+use crate::forward::only;
 use crate::image::Image;
 use crate::reference::Reference;
+use crate::vlm::ExchangeLog;
 
 impl Run<'_> {
     /// Refuses `candidate` where it is not closer to its caption than the draft by the margin: it
@@ -14,6 +16,7 @@ impl Run<'_> {
         &mut self,
         candidate: &Reference,
         image: &Image,
+        log: &ExchangeLog,
     ) -> Result<Option<Refusal>> {
         let Some(margin) = self.config().margin else { return Ok(None) };
         let Some(embedder) = &self.pipeline.margin_embedder else { return Ok(None) };
@@ -24,20 +27,27 @@ impl Run<'_> {
         let caption = match self.caption_embeddings.get(text) {
             Some(caption) => caption.clone(),
             None => {
-                let caption = embedder.embed_text(text).await?;
+                let caption = one(embedder, embedder.embed_texts(&[text]).await?, log)?;
                 self.caption_embeddings.insert(text.clone(), caption.clone());
                 caption
             }
         };
         let draft = match &self.draft_embedding {
             Some(draft) => draft.clone(),
-            None => embedder.embed_image(&draft).await?,
+            None => one(embedder, embedder.embed_images(&[draft]).await?, log)?,
         };
         let draft = self.draft_embedding.insert(draft).similarity(&caption);
 
         // 2. How close the reference is.
-        let reference = embedder.embed_image(image).await?.similarity(&caption);
+        let embedded = embedder.embed_images(std::slice::from_ref(image)).await?;
+        let reference = one(embedder, embedded, log)?.similarity(&caption);
         let refused = reference - draft < margin;
         Ok(refused.then_some(Refusal::KnownAlready { reference, draft, margin }))
     }
+}
+
+/// The one embedding; what it took is written down.
+fn one(embedder: &dyn Embedder, embedded: Embedded, log: &ExchangeLog) -> Result<Embedding> {
+    log.record_usage("margin", embedder, embedded.usage);
+    only(embedder, "embedding", embedded.embeddings)
 }

@@ -9,6 +9,8 @@ mod critique;
 mod draft;
 mod generate;
 mod hit;
+#[cfg(feature = "serde")]
+mod json;
 mod many;
 mod margin;
 mod rephrase;
@@ -16,6 +18,7 @@ mod request;
 mod retrieve;
 mod run;
 mod stream;
+mod summary;
 mod trace;
 mod verify;
 
@@ -28,7 +31,7 @@ use crate::generator::Generator;
 use crate::image::Image;
 use crate::reference::Reference;
 use crate::retriever::Retriever;
-use crate::vlm::Vlm;
+use crate::vlm::{Questions, Vlm};
 use crate::{Chain, Error, Result};
 
 pub use builder::RagPipelineBuilder;
@@ -52,6 +55,7 @@ pub struct RagPipeline {
     conditioner: Option<Arc<dyn Conditioner>>,
     verifier: Option<Arc<dyn Vlm>>,
     margin_embedder: Option<Arc<dyn Embedder>>,
+    questions: Arc<Questions>,
     config: RagConfig,
 }
 

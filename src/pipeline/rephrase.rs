@@ -3,7 +3,7 @@
 use super::run::Run;
 use super::{Record, Stage, missing};
 use crate::Result;
-use crate::vlm::{ChatRequest, Message, parse, prompts};
+use crate::vlm::{ChatRequest, Message, parse};
 
 impl Run<'_> {
     /// Has the VLM rephrase the prompt. A refusal leaves the prompt as it is, as the paper's words
@@ -11,13 +11,15 @@ impl Run<'_> {
     pub(super) async fn rephrase(&mut self) -> Result<String> {
         let begun = self.begin(Stage::Rephrase);
         let prompt = &self.request.prompt;
-        let question = Message::user(prompts::rephrase(prompt)).with_images(self.image().cloned());
+        let questions = &self.pipeline.questions;
+        let question =
+            Message::user(questions.ask_rephrase(prompt)).with_images(self.image().cloned());
         let reply = match &self.pipeline.vlm {
             Some(vlm) => begun.log.ask(vlm, "rephrase", &ChatRequest::new(vec![question])).await,
             None => Err(missing("VLM", "call .vlm(…) on the builder")),
         };
         let rephrased = reply.map(|reply| {
-            let refused = reply.refusal.is_some() || parse::is_refusal(&reply.text);
+            let refused = reply.refusal.is_some() || parse::is_refusal(questions, &reply.text);
             parse::text(&reply.text).filter(|_| !refused).unwrap_or_else(|| prompt.clone())
         });
         self.end(begun, rephrased, |prompt| Record::Rephrased(prompt.clone()))

@@ -54,14 +54,14 @@ pub enum Event {
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
 /// # use imagerag::conditioner::InPrompt;
-/// # use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm};
+/// # use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm, solid};
 /// use futures::StreamExt;
 /// use imagerag::pipeline::Event;
 ///
 /// # let pipeline = imagerag::RagPipeline::builder()
 /// #     .generator(FakeGenerator::new())
 /// #     .vlm(FakeVlm::new(["yes"]))
-/// #     .retriever(FakeRetriever::new([]))
+/// #     .retriever(FakeRetriever::new([("a quetzal", solid(8, 8, [0, 140, 70]))]))
 /// #     .conditioner(InPrompt::new(3)?)
 /// #     .build()?;
 /// # futures::executor::block_on(async {

@@ -30,7 +30,8 @@ pub struct RagTrace {
     pub stop: Option<StopReason>,
     /// The error that ended it.
     pub error: Option<String>,
-    /// The time from the request to its end.
+    /// The time from the request to its end; seconds in JSON.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub elapsed: Duration,
 }
 
@@ -60,7 +61,8 @@ pub struct StageTrace {
     pub stage: Stage,
     /// The round it belongs to; the draft is round 0.
     pub round: usize,
-    /// How long it took.
+    /// How long it took; seconds in JSON.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub elapsed: Duration,
     /// What it returned; `None` if it failed.
     pub record: Option<Record>,

@@ -5,7 +5,7 @@ use super::{Refusal, Unclear};
 use crate::Result;
 use crate::image::Image;
 use crate::reference::Reference;
-use crate::vlm::{ChatRequest, ExchangeLog, Message, parse, prompts};
+use crate::vlm::{ChatRequest, ExchangeLog, Message, parse};
 
 impl Run<'_> {
     /// Why the verifier refuses `candidate`; `None` where it sees the concept, or there is no
@@ -22,12 +22,13 @@ impl Run<'_> {
         if let Some(refused) = self.verified.get(&asked) {
             return Ok(refused.clone());
         }
-        let question = Message::user(prompts::verification(concept));
+        let questions = &self.pipeline.questions;
+        let question = Message::user(questions.ask_verification(concept));
         let chat = ChatRequest::new(vec![question.with_images([image.clone()])]);
         let reply = log.ask(verifier, "verification", &chat).await?;
-        let declined = reply.refusal.is_some() || parse::is_refusal(&reply.text);
+        let declined = reply.refusal.is_some() || parse::is_refusal(questions, &reply.text);
         let answer = reply.refusal.unwrap_or(reply.text);
-        let refused = match parse::yes_or_no(&answer).filter(|_| !declined) {
+        let refused = match parse::yes_or_no(questions, &answer).filter(|_| !declined) {
             Some(true) => None,
             Some(false) => Some(Refusal::NotShown { answer }),
             None => match self.config().unclear {

@@ -34,15 +34,10 @@ impl Reference {
     /// The pixels.
     ///
     /// # Errors
-    /// Those of [`Picture::load`]; where the picture is broken, the error names its source.
+    /// Those of [`Picture::load`], of the same kind, in which the source of the picture is named.
     pub async fn image(&self) -> Result<Image> {
-        self.picture.load().await.map_err(|error| match error {
-            Error::InvalidInput { what, expected, found } => {
-                let what = format!("{what} of {}", self.provenance.source);
-                Error::InvalidInput { what, expected, found }
-            }
-            other => other,
-        })
+        let image = self.picture.load().await;
+        image.map_err(|error| naming(error, &self.provenance.source.to_string()))
     }
 
     /// The pixels, or `None` if they cannot be read and the picture is marked with
@@ -64,7 +59,76 @@ impl Reference {
     }
 }
 
+/// `error`, which a picture from `source` gave, with that source where it is not named yet.
+fn naming(mut error: Error, source: &str) -> Error {
+    if error.chain().to_string().contains(source) {
+        return error;
+    }
+    let subject = match &mut error {
+        Error::InvalidInput { what, .. }
+        | Error::InvalidFile { what, .. }
+        | Error::Unavailable { what, .. }
+        | Error::Timeout { what, .. }
+        | Error::OutOfMemory { what, .. }
+        | Error::Backend { what, .. } => what,
+        Error::Service { service, .. }
+        | Error::Connection { service, .. }
+        | Error::InvalidReply { service, .. }
+        | Error::Refused { service, .. } => service,
+        Error::Incompatible { right, .. } => right,
+        Error::Io { source: reason, .. } => {
+            *reason = std::io::Error::new(reason.kind(), format!("{reason} (picture {source})"));
+            return error;
+        }
+        _ => return error,
+    };
+    *subject = format!("{subject} of {source}");
+    error
+}
+
 /// The pixels of every reference, decoded side by side.
 pub(crate) async fn images(references: &[Reference]) -> Result<Vec<Image>> {
     try_join_all(references.iter().map(Reference::image)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use futures::executor::block_on;
+
+    use super::*;
+
+    #[test]
+    fn every_error_of_a_picture_names_its_source_once() {
+        const SOURCE: &str = "https://example.org/bee.jpg";
+        let told = |error: fn() -> Error| {
+            block_on(failing(SOURCE, error).image()).unwrap_err().chain().to_string()
+        };
+        let said = told(|| Error::invalid_input("picture", "PNG", "text"));
+        assert_eq!(said, format!("picture of {SOURCE}: expected PNG, found text"));
+        let said = told(|| Error::backend("decoder", "it panicked"));
+        assert_eq!(said, format!("decoder of {SOURCE} failed: it panicked"));
+        let said = told(|| Error::Service {
+            service: "the archive".to_owned(),
+            status: 404,
+            message: "no such file".to_owned(),
+            retry_after: None,
+        });
+        assert_eq!(said, format!("the archive of {SOURCE} answered 404: no such file"));
+        let said = told(|| Error::io("cache/7", ErrorKind::NotFound.into()));
+        assert!(said.ends_with(&format!("(picture {SOURCE})")), "{said}");
+        // The kind stays, and what is named already is not named again.
+        let said = told(|| Error::io(SOURCE, ErrorKind::NotFound.into()));
+        assert_eq!(said.matches(SOURCE).count(), 1);
+        let reference = failing(SOURCE, || Error::io("cache/7", ErrorKind::NotFound.into()));
+        let Err(Error::Io { source, .. }) = block_on(reference.image()) else { panic!("no Io") };
+        assert_eq!(source.kind(), ErrorKind::NotFound);
+    }
+
+    fn failing(source: &str, error: fn() -> Error) -> Reference {
+        let picture = Picture::lazy("key", move || std::future::ready(Err(error())));
+        let provenance = Provenance::new(Source::Uri(source.to_owned()), "any", 1.0, 0);
+        Reference { picture, caption: Caption::concept("a bee"), provenance }
+    }
 }

@@ -74,7 +74,8 @@ impl Picture {
     }
 
     /// Marks a picture that may be missing. If it cannot be loaded, the pipeline takes the next
-    /// candidate instead; without the mark it returns an error.
+    /// candidate instead, for up to 64 pictures of one caption; without the mark it returns an
+    /// error.
     #[must_use]
     pub const fn skipping_unreadable(mut self) -> Self {
         self.skips_unreadable = true;

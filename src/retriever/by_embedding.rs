@@ -8,7 +8,7 @@ use futures::future::join_all;
 use crate::embedder::Embedder;
 use crate::forward::check_count;
 use crate::image::Image;
-use crate::index::{FlatIndex, Neighbor, VectorIndex};
+use crate::index::{FlatIndex, Neighbor, VectorIndex, check_ids};
 use crate::reference::{Caption, Picture, Reference};
 use crate::retriever::{Catalog, CatalogEntry, RetrieveRequest, Retriever};
 use crate::{Error, Result};
@@ -114,6 +114,8 @@ impl<E: Embedder, I: VectorIndex> Retriever for EmbeddingRetriever<E, I> {
         let queries = request.embeddings(&self.embedder).await?;
         let found = self.index.search(&queries, request.limit).await?;
         check_count(&self.index, "lists", queries.len(), found.len())?;
+        let pictures = self.catalog.len() as u64;
+        check_ids(&self.index, &found, format!("less than {pictures}"), |id| id < pictures)?;
         let name = self.to_string();
         let list = |(caption, neighbors): (&Caption, Vec<Neighbor>)| {
             let each = neighbors.into_iter().enumerate();

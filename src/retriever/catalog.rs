@@ -41,6 +41,9 @@ impl CatalogEntry {
 
 /// The pictures that an [`EmbeddingRetriever`](super::EmbeddingRetriever) searches, numbered from
 /// 0.
+///
+/// It is in memory, and its pictures are embedded at each start: fit for tests and some hundreds of
+/// pictures. A `Gallery` (feature `gallery`) embeds each picture once and keeps it on disk.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     entries: Vec<CatalogEntry>,
@@ -91,7 +94,7 @@ impl Catalog {
 
     /// Every picture file below `folder`, in the order of their paths. Where `folder` holds a
     /// `catalog.json`, a list of `{"file", "caption", "license", "author", "source"}`, captions,
-    /// licenses, authors and origins come from there. Nothing is decoded yet.
+    /// licenses, authors and origins come from there; `licence` is read too. Nothing is decoded yet.
     ///
     /// # Errors
     /// [`Error::Io`] when a folder cannot be read; [`Error::InvalidFile`] when `catalog.json` is

@@ -98,6 +98,7 @@ impl RetrieveRequest {
     pub(crate) async fn embeddings(&self, embedder: &impl Embedder) -> Result<Vec<Embedding>> {
         let texts: Vec<_> = self.captions.iter().map(|caption| caption.text.as_str()).collect();
         let embeddings = embedder.embed_texts(&texts).await?;
+        self.log.record_usage("embedding captions", embedder, embeddings.usage);
         check_count(embedder, "embeddings", texts.len(), embeddings.len())?;
         Ok(embeddings.embeddings)
     }
@@ -115,7 +116,7 @@ pub(crate) fn one_list_each(
     captions: &[Caption],
     found: Vec<Vec<Reference>>,
 ) -> Result<Vec<Vec<Reference>>> {
-    check_count(retriever, "lists for as many captions", captions.len(), found.len())?;
+    check_count(retriever, "lists", captions.len(), found.len())?;
     Ok(found)
 }
 

@@ -4,6 +4,17 @@ use crate::Usage;
 use crate::image::Image;
 
 /// A conversation, to which the model replies with the next message.
+///
+/// ```
+/// use imagerag::vlm::{ChatRequest, Message};
+///
+/// let conversation = vec![
+///     Message::system("You describe pictures for people who do not see them."),
+///     Message::user("What is a quetzal?"),
+/// ];
+/// let request = ChatRequest::new(conversation).with_temperature(0.2).with_max_tokens(200);
+/// assert_eq!((request.temperature, request.max_tokens), (0.2, Some(200)));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ChatRequest {
@@ -20,6 +31,27 @@ impl ChatRequest {
     pub const fn new(messages: Vec<Message>) -> Self {
         Self { messages, temperature: 0.0, max_tokens: None }
     }
+
+    /// The same request at another temperature, at least 0.
+    #[must_use]
+    pub const fn with_temperature(mut self, temperature: f64) -> Self {
+        self.temperature = temperature;
+        self
+    }
+
+    /// The same request for a reply of at most `tokens`, at least 1.
+    #[must_use]
+    pub const fn with_max_tokens(mut self, tokens: u32) -> Self {
+        self.max_tokens = Some(tokens);
+        self
+    }
+}
+
+/// A conversation of one message.
+impl From<Message> for ChatRequest {
+    fn from(message: Message) -> Self {
+        Self::new(vec![message])
+    }
 }
 
 /// Who speaks.
@@ -35,6 +67,16 @@ pub enum Role {
     Assistant,
 }
 
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        })
+    }
+}
+
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
@@ -47,6 +89,11 @@ pub struct Message {
 }
 
 impl Message {
+    /// Instructions that come before the conversation.
+    pub fn system(text: impl Into<String>) -> Self {
+        Self { role: Role::System, images: Vec::new(), text: text.into() }
+    }
+
     /// The caller's words.
     pub fn user(text: impl Into<String>) -> Self {
         Self { role: Role::User, images: Vec::new(), text: text.into() }
@@ -66,6 +113,15 @@ impl Message {
 }
 
 /// What the model replied.
+///
+/// ```
+/// use imagerag::Usage;
+/// use imagerag::vlm::ChatReply;
+///
+/// let usage = Usage::tokens(812, 2);
+/// let reply = ChatReply::new("yes").with_model("qwen2.5-vl-7b").with_usage(usage);
+/// assert_eq!((reply.text.as_str(), reply.usage), ("yes", Some(usage)));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ChatReply {
@@ -84,5 +140,38 @@ impl ChatReply {
     /// A reply of `text`.
     pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
+    }
+
+    /// The same reply as a refusal, with the reason that the service gives.
+    #[must_use]
+    pub fn with_refusal(mut self, reason: impl Into<String>) -> Self {
+        self.refusal = Some(reason.into());
+        self
+    }
+
+    /// The same reply with the name of the model that gave it.
+    #[must_use]
+    pub fn with_model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// The same reply with the tokens that were spent.
+    #[must_use]
+    pub const fn with_usage(mut self, usage: Usage) -> Self {
+        self.usage = Some(usage);
+        self
+    }
+}
+
+impl From<&str> for ChatReply {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for ChatReply {
+    fn from(text: String) -> Self {
+        Self::new(text)
     }
 }

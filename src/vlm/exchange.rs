@@ -1,13 +1,27 @@
 //! [`Exchange`]: the record of one question to a model and its answer.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::vlm::{ChatReply, ChatRequest, Message, Role, Vlm};
-use crate::{Result, Usage};
+use crate::{Error, Result, Usage};
 
 /// One question to a model and its answer.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// [`ExchangeLog::ask`] makes one of every question to a [`Vlm`]. For a model that is no `Vlm`, make
+/// and record it yourself:
+///
+/// ```
+/// use imagerag::vlm::{Exchange, ExchangeLog};
+///
+/// let log = ExchangeLog::default(); // In a part: that of the request.
+/// let mut exchange = Exchange::new("decision", "aesthetic-predictor-v2");
+/// exchange.reply = Some("6.1 of 10".into());
+/// log.record(exchange);
+/// assert_eq!(log.take()[0].model, "aesthetic-predictor-v2");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Exchange {
@@ -21,12 +35,21 @@ pub struct Exchange {
     pub temperature: f64,
     /// The answer; `None` where there was none.
     pub reply: Option<String>,
-    /// Why there was no answer: the model's refusal, or the error.
+    /// Why there was no answer: the model's refusal, or the error with all its causes.
     pub problem: Option<String>,
     /// Tokens spent, where the service counts them.
     pub usage: Option<Usage>,
-    /// How long the answer took.
+    /// How long the answer took; seconds in JSON.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub elapsed: Duration,
+}
+
+impl Exchange {
+    /// An exchange for `purpose`, such as `decision`, with the model called `model`: without
+    /// messages, answer, problem or usage, at temperature 0, in no time.
+    pub fn new(purpose: impl Into<String>, model: impl Into<String>) -> Self {
+        Self { purpose: purpose.into(), model: model.into(), ..Self::default() }
+    }
 }
 
 /// A message of an exchange, without its pictures.
@@ -48,7 +71,8 @@ impl From<&Message> for ExchangeMessage {
 }
 
 /// Records exchanges. Requests to parts carry a log, and a part asks its model through
-/// [`ask`](Self::ask), on any thread. Clones write to the same log.
+/// [`ask`](Self::ask), on any thread. A part whose model is no [`Vlm`] calls
+/// [`record`](Self::record). Clones write to the same log.
 #[derive(Clone, Debug, Default)]
 pub struct ExchangeLog(Arc<Mutex<Vec<Exchange>>>);
 
@@ -64,27 +88,74 @@ impl ExchangeLog {
         purpose: &str,
         request: &ChatRequest,
     ) -> Result<ChatReply> {
-        let asked = Instant::now();
+        let mut exchange = Exchange::new(purpose, vlm.to_string());
+        exchange.messages = request.messages.iter().map(Into::into).collect();
+        exchange.temperature = request.temperature;
+        exchange.problem = Some(Error::Cancelled.to_string()); // Unless there is a reply.
+        let mut asked = Asked { exchange, at: Instant::now(), log: self };
         let reply = vlm.chat(request).await;
-        let exchange = Exchange {
-            purpose: purpose.to_owned(),
-            model: vlm.to_string(),
-            messages: request.messages.iter().map(Into::into).collect(),
-            temperature: request.temperature,
-            reply: reply.as_ref().ok().map(|reply| reply.text.clone()),
-            problem: match &reply {
-                Ok(reply) => reply.refusal.clone(),
-                Err(error) => Some(error.chain().to_string()),
-            },
-            usage: reply.as_ref().ok().and_then(|reply| reply.usage),
-            elapsed: asked.elapsed(),
-        };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
+        let exchange = &mut asked.exchange;
+        match &reply {
+            Ok(reply) => {
+                exchange.reply = Some(reply.text.clone());
+                exchange.problem.clone_from(&reply.refusal);
+                exchange.usage = reply.usage;
+            }
+            Err(error) => exchange.problem = Some(error.chain().to_string()),
+        }
+        drop(asked);
         reply
+    }
+
+    /// Records an exchange that was not made through [`ask`](Self::ask).
+    pub fn record(&self, exchange: Exchange) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
+    }
+
+    /// Records what a call of `part` used, if that is known. It is for parts whose calls are no
+    /// conversation, such as embedders; `purpose` says what the call was for.
+    pub fn record_usage(&self, purpose: &str, part: impl fmt::Display, usage: Option<Usage>) {
+        if usage.is_some() {
+            self.record(Exchange { usage, ..Exchange::new(purpose, part.to_string()) });
+        }
     }
 
     /// Returns the exchanges that were recorded so far, and empties the log.
     pub fn take(&self) -> Vec<Exchange> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A question that is written down when it ends, also where the caller leaves before.
+struct Asked<'a> {
+    exchange: Exchange,
+    at: Instant,
+    log: &'a ExchangeLog,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.exchange.elapsed = self.at.elapsed();
+        self.log.record(std::mem::take(&mut self.exchange));
+    }
+}
+
+/// A head line, then the conversation, one message a line, and the answer.
+impl fmt::Display for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { purpose, model, temperature, elapsed, .. } = self;
+        write!(f, "{purpose}, asked of {model} at temperature {temperature:.2} ({elapsed:.1?}")?;
+        self.usage.map_or(Ok(()), |usage| write!(f, ", {usage}"))?;
+        write!(f, ")")?;
+        for message in &self.messages {
+            write!(f, "\n{}: ", message.role)?;
+            (0..message.images).try_for_each(|_| write!(f, "[image] "))?;
+            f.write_str(&message.text)?;
+        }
+        let answers = [("answer", &self.reply), ("problem", &self.problem)];
+        answers
+            .iter()
+            .filter_map(|(what, words)| Some((what, words.as_ref()?)))
+            .try_for_each(|(what, words)| write!(f, "\n{what}: {words}"))
     }
 }

@@ -5,7 +5,7 @@ mod exchange;
 #[cfg(feature = "openai")]
 mod openai;
 pub(crate) mod parse;
-pub(crate) mod prompts;
+mod questions;
 
 use std::fmt::{Debug, Display};
 
@@ -18,6 +18,7 @@ pub use chat::{ChatReply, ChatRequest, Message, Role};
 pub use exchange::{Exchange, ExchangeLog, ExchangeMessage};
 #[cfg(feature = "openai")]
 pub use openai::{OpenAiVlm, OpenAiVlmBuilder};
+pub use questions::Questions;
 
 /// A vision-language model (VLM).
 ///

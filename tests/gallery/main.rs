@@ -3,6 +3,7 @@
 mod faults;
 #[cfg(feature = "faiss")]
 mod index;
+mod relocate;
 mod search;
 mod store;
 mod support;

@@ -1,10 +1,14 @@
 //! Every image is found, the filter and near-duplicates apart, and by its own encoder alone.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use futures::executor::block_on;
 use imagerag::conditioner::InPrompt;
 use imagerag::embedder::{Embedded, Embedder, Embedding};
+use imagerag::gallery::ingest::Ingest;
 use imagerag::gallery::{Fetch, Fingerprint, Gallery, GalleryRetriever, Pixels, SearchOptions};
-use imagerag::index::{FlatIndex, IdSet, Precision};
+use imagerag::index::{FlatIndex, IdSet, Neighbor, Precision, VectorIndex};
 use imagerag::pipeline::{Hit, RagConfig, Refusal};
 use imagerag::reference::{Caption, Filter, Metadata};
 use imagerag::retriever::{CatalogEntry, RetrieveRequest};
@@ -120,7 +124,7 @@ fn nothing_and_too_much_may_be_asked_for() {
 #[test]
 fn another_encoder_is_refused_by_both_names() {
     let (_folder, gallery) = empty();
-    let error = block_on(GalleryRetriever::new(gallery, FakeEmbedder)).unwrap_err();
+    let error = block_on(GalleryRetriever::new(FakeEmbedder, gallery)).unwrap_err();
     assert!(matches!(error, Error::Incompatible { .. }), "{error}");
     let said = error.chain().to_string();
     assert!(said.contains("a test") && said.contains("FakeEmbedder"), "{said}");
@@ -137,7 +141,7 @@ fn retrieves_references_with_their_origin() {
         writer.add(&[picture(folder.path(), name, &image)]).unwrap();
     }
     let gallery = block_on(Gallery::open_or_create(&path, &FakeEmbedder)).unwrap();
-    let retriever = block_on(GalleryRetriever::new(gallery, FakeEmbedder)).unwrap();
+    let retriever = block_on(GalleryRetriever::new(FakeEmbedder, gallery)).unwrap();
     let found =
         block_on(retriever.retrieve(&RetrieveRequest::new([Caption::concept("a green one")], 2)))
             .unwrap();
@@ -177,7 +181,7 @@ fn keeps_the_contract_of_a_retriever_over_known_images() {
         known.push(entry);
         gallery.writer().unwrap().add(&[(record, embedding)]).unwrap();
     }
-    let retriever = block_on(GalleryRetriever::new(gallery, FakeEmbedder)).unwrap();
+    let retriever = block_on(GalleryRetriever::new(FakeEmbedder, gallery)).unwrap();
     let captions = ["a red one", "blue", "something else"].map(Caption::concept);
     let filtered = |filter| Ok(retriever.clone().with_filter(filter));
     block_on(conformance::retriever_over(&known, filtered, &captions));
@@ -211,6 +215,59 @@ fn an_index_proposes_and_the_vectors_decide() {
     assert!(block_on(indexed.search(&queries, &options)).unwrap() == exact);
 }
 
+/// Finds one id for every query, whatever is asked for.
+#[derive(Debug)]
+struct Stubborn(u64);
+
+impl std::fmt::Display for Stubborn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stubborn")
+    }
+}
+
+#[async_trait::async_trait]
+impl VectorIndex for Stubborn {
+    fn dim(&self) -> usize {
+        DIM
+    }
+
+    async fn count(&self) -> imagerag::Result<usize> {
+        Ok(1)
+    }
+
+    async fn search(
+        &self,
+        queries: &[Embedding],
+        _: usize,
+    ) -> imagerag::Result<Vec<Vec<Neighbor>>> {
+        Ok(queries.iter().map(|_| vec![Neighbor { id: self.0, score: 0.5 }]).collect())
+    }
+
+    async fn search_among(
+        &self,
+        queries: &[Embedding],
+        limit: usize,
+        _: &IdSet,
+    ) -> imagerag::Result<Vec<Vec<Neighbor>>> {
+        self.search(queries, limit).await
+    }
+}
+
+#[test]
+fn an_index_that_finds_what_was_not_asked_for_is_named() {
+    let (_folder, gallery) = filled(30, 30);
+    let licensed = Filter::all().licenses(["CC0-1.0"]);
+    // Image 5 has no license; there is no image 99.
+    for (id, filter) in [(5, licensed.clone()), (99, licensed), (99, Filter::all())] {
+        let gallery = gallery.with_index(Stubborn(id), IdSet::all(30)).unwrap();
+        let options = SearchOptions::new(3).with_filter(filter);
+        let error = block_on(gallery.search(&[vector(1)], &options)).unwrap_err();
+        assert!(matches!(error, Error::Backend { .. }), "{error}");
+        let said = error.chain().to_string();
+        assert!(said.starts_with(&format!("Stubborn failed: it found id {id}")), "{said}");
+    }
+}
+
 #[test]
 fn an_index_of_other_vectors_is_refused() {
     let (_folder, gallery) = filled(3, 3);
@@ -219,6 +276,59 @@ fn an_index_of_other_vectors_is_refused() {
     assert!(matches!(error, Error::Incompatible { .. }), "{error}");
     let beyond = gallery.with_index(FlatIndex::new(DIM).unwrap(), IdSet::all(4)).unwrap_err();
     assert!(matches!(beyond, Error::Incompatible { .. }), "{beyond}");
+}
+
+/// The fake, which counts its calls.
+#[derive(Clone, Debug, Default)]
+struct Counted(Arc<AtomicUsize>);
+
+impl std::fmt::Display for Counted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Counted")
+    }
+}
+
+#[async_trait::async_trait]
+impl Embedder for Counted {
+    fn dim(&self) -> usize {
+        FakeEmbedder.dim()
+    }
+
+    async fn embed_texts(&self, texts: &[&str]) -> imagerag::Result<Embedded> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        FakeEmbedder.embed_texts(texts).await
+    }
+
+    async fn embed_images(&self, images: &[Image]) -> imagerag::Result<Embedded> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        FakeEmbedder.embed_images(images).await
+    }
+}
+
+#[test]
+fn an_embedder_is_asked_once_who_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gallery");
+    let embedder = Counted::default();
+    let calls = || embedder.0.load(Ordering::Relaxed);
+    let gallery = block_on(Gallery::open_or_create(&path, &embedder)).unwrap();
+    assert_eq!(calls(), 2, "a text and a picture");
+    let ingest = Ingest::into(&gallery).with_embedder(embedder.clone());
+    block_on(ingest.run(std::iter::empty(), |_| {})).unwrap();
+    let retriever = GalleryRetriever::new(Arc::new(embedder.clone()), gallery.clone());
+    block_on(retriever).unwrap();
+    assert_eq!(calls(), 2);
+    // Another opening asks for itself, and all of its clones know the answer.
+    let gallery = Gallery::open(&path).unwrap();
+    for _ in 0..2 {
+        block_on(GalleryRetriever::new(embedder.clone(), gallery.clone())).unwrap();
+    }
+    assert_eq!(calls(), 4);
+    // One of another name is asked too, each time until it is the right one.
+    for _ in 0..2 {
+        let error = block_on(gallery.check_embedder(&Exchanged)).unwrap_err();
+        assert!(matches!(error, Error::Incompatible { .. }), "{error}");
+    }
 }
 
 /// Embeds as the fake does, under the same name, with red and blue exchanged: other weights.
@@ -295,7 +405,7 @@ fn pictures_elsewhere_are_fetched_and_dead_links_passed_over() {
         images.push((record, embedding));
     }
     gallery.writer().unwrap().add(&images).unwrap();
-    let retriever = block_on(GalleryRetriever::new(gallery, FakeEmbedder)).unwrap();
+    let retriever = block_on(GalleryRetriever::new(FakeEmbedder, gallery)).unwrap();
     let first = |retriever: &GalleryRetriever<_>| {
         let request = RetrieveRequest::new([Caption::concept("red")], 1);
         let found = block_on(retriever.retrieve(&request)).unwrap();

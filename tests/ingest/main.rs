@@ -4,4 +4,6 @@
 mod damage;
 mod pipeline;
 mod readers;
+mod rejected;
+mod relative;
 mod support;

@@ -93,7 +93,7 @@ fn a_server_that_is_away_is_named() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let error = block_on(Milvus::connect(format!("http://127.0.0.1:{port}"))).unwrap_err();
     assert!(matches!(error, Error::Connection { .. }) && error.is_transient(), "{error:?}");
-    let said = error.chain().to_string();
+    let said = error.to_string();
     assert_eq!(said, format!("Milvus at http://127.0.0.1:{port} could not be reached"));
     let nowhere = block_on(Milvus::connect("http://no-such-host.invalid:19530")).unwrap_err();
     assert!(matches!(nowhere, Error::Connection { .. } | Error::Timeout { .. }), "{nowhere:?}");

@@ -52,7 +52,8 @@ impl Batch {
         done: &mut IngestProgress,
     ) -> Result<()> {
         let Self { images, mut embedded, known, mut rejected } = std::mem::take(self);
-        if let Some(embedder) = embedder {
+        // A paid embedder is not asked for nothing.
+        if let Some(embedder) = embedder.filter(|_| !images.is_empty()) {
             embed(embedder, images, &mut embedded, &mut rejected).await?;
         }
         done.rejected += rejected.len() as u64;

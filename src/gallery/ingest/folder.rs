@@ -15,7 +15,9 @@ use crate::{Error, Result};
 ///
 /// What is known of `bee.jpg` is read from the `catalog.json` of the folder, a list of `{"file",
 /// "caption", "license", "author", "source", …}`, and from `bee.json` and `bee.txt` beside it, as
-/// img2dataset and clip-retrieval lay them out. Each folder is entered once, however many links
+/// img2dataset and clip-retrieval lay them out. `license` and `licence` are both read. Sources are
+/// absolute paths unless the gallery is built
+/// [with relative ones](super::Ingest::with_relative_paths). Each folder is entered once, however many links
 /// lead to it. Nothing is decoded.
 #[derive(Debug)]
 pub struct Folder {

@@ -60,8 +60,8 @@ impl Loaded {
 
     /// The picture.
     pub(super) fn decode(&self) -> Result<Image> {
-        let reason = "they are not on this machine, and there is no embedding";
-        let remote = || Error::unavailable("its pixels", reason);
+        let reason = "it is not on this machine, and there is no embedding";
+        let remote = || Error::unavailable("its picture", reason);
         Image::decode(self.bytes.as_ref().ok_or_else(remote)?)
     }
 

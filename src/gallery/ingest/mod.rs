@@ -10,6 +10,7 @@ mod load;
 mod npy;
 mod pipeline;
 mod progress;
+mod relative;
 mod table;
 mod tar_table;
 mod web_dataset;
@@ -22,6 +23,8 @@ pub use item::{Content, Item};
 pub use pipeline::Ingest;
 pub use progress::IngestProgress;
 pub use web_dataset::WebDataset;
+#[cfg(feature = "milvus")]
+pub(super) use writer::Writer;
 
 use std::path::{Path, PathBuf};
 
@@ -38,9 +41,9 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// What is from `source` is not taken in, for `reason`.
+/// What is from `source` is not taken in, for `reason` with all its causes.
 fn rejected(source: impl Into<String>, reason: Error) -> Rejected {
     // One line, whatever a decoder says.
-    let reason = reason.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    let reason = reason.chain().to_string().split_whitespace().collect::<Vec<_>>().join(" ");
     Rejected { source: source.into(), reason }
 }

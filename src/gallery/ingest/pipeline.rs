@@ -15,7 +15,7 @@ use super::{IngestProgress, Item};
 use crate::Result;
 use crate::embedder::Embedder;
 use crate::error::at_least_one;
-use crate::gallery::{Fingerprint, Gallery, Rejected};
+use crate::gallery::{Gallery, Rejected};
 
 /// Adds images to a gallery, each once.
 ///
@@ -54,6 +54,7 @@ pub struct Ingest {
     batch: usize,
     pub(super) threads: usize,
     pub(super) limits: Limits,
+    pub(super) relative_paths: bool,
 }
 
 /// Images that are embedded and acknowledged together.
@@ -75,6 +76,7 @@ impl Ingest {
             batch: BATCH,
             threads: available_parallelism().map_or(1, NonZero::get),
             limits: Limits { bytes: MAX_BYTES, pixels: MAX_PIXELS },
+            relative_paths: false,
         }
     }
 
@@ -97,6 +99,35 @@ impl Ingest {
     #[must_use]
     pub const fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads;
+        self
+    }
+
+    /// Notes paths relative to the gallery's folder, such as `../photos/bee.jpg`, as sources and as
+    /// places of pixels; without this, sources are absolute paths. The gallery can then be moved,
+    /// or copied to another machine, together with its pictures.
+    /// [`GalleryWriter::relocate`](crate::gallery::GalleryWriter::relocate) changes the paths of
+    /// images that are there already.
+    ///
+    #[cfg_attr(feature = "testing", doc = "```")]
+    #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+    /// # use futures::executor::block_on;
+    /// # use imagerag::gallery::{Gallery, ingest::{Folder, Ingest}};
+    /// # use imagerag::testing::{FakeEmbedder, solid};
+    /// # let home = std::env::temp_dir().join(format!("imagerag-doc-p-{}", std::process::id()));
+    /// # std::fs::create_dir_all(home.join("photos")).unwrap();
+    /// # solid(8, 8, [0, 140, 70]).save(home.join("photos/quetzal.png"))?;
+    /// # block_on(async {
+    /// let gallery = Gallery::open_or_create(home.join("birds.gallery"), &FakeEmbedder).await?;
+    /// let ingest = Ingest::into(&gallery).with_embedder(FakeEmbedder).with_relative_paths();
+    /// ingest.run(Folder::open(home.join("photos"))?, |_| {}).await?;
+    /// assert!(gallery.by_source("../photos/quetzal.png")?.is_some());
+    /// # std::fs::remove_dir_all(home).unwrap();
+    /// # Ok::<(), imagerag::Error>(()) })?;
+    /// # Ok::<(), imagerag::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn with_relative_paths(mut self) -> Self {
+        self.relative_paths = true;
         self
     }
 
@@ -145,7 +176,7 @@ impl Ingest {
         at_least_one("batch", self.batch)?;
         at_least_one("threads", self.threads)?;
         if let Some(embedder) = &self.embedder {
-            self.gallery.fingerprint().check(&Fingerprint::of(embedder).await?)?;
+            self.gallery.check_embedder(embedder).await?;
         }
         let began = Instant::now();
         let writer = Writer::open(&self.gallery).await?;

@@ -8,6 +8,7 @@ use std::thread;
 use futures::channel::oneshot;
 
 use super::load::Loaded;
+use super::relative::{relative_item, relative_source};
 use super::{Ingest, Item, rejected};
 use crate::embedder::Embedding;
 use crate::gallery::store::change::check;
@@ -96,14 +97,26 @@ impl<I: Iterator<Item = Result<Item, Rejected>>> Shared<I> {
             drop(guard);
             let outcome = item.map(|item| match item {
                 Ok(item) => self.outcome(item),
-                Err(rejected) => Ok(Outcome::Rejected(rejected)),
+                Err(Rejected { source, reason }) => {
+                    let source = self.noted(source);
+                    Ok(Outcome::Rejected(Rejected { source, reason }))
+                }
             });
             // Nobody takes it when the caller has left.
             drop(reply.send(outcome.transpose()));
         }
     }
 
-    fn outcome(&self, item: Item) -> Result<Outcome> {
+    /// A source as the gallery notes it.
+    fn noted(&self, source: String) -> String {
+        let Ingest { gallery, relative_paths, .. } = &self.ingest;
+        if *relative_paths { relative_source(gallery.folder(), source) } else { source }
+    }
+
+    fn outcome(&self, mut item: Item) -> Result<Outcome> {
+        if self.ingest.relative_paths {
+            item = relative_item(self.ingest.gallery.folder(), item);
+        }
         let source = item.source.clone();
         // A decoder that panics on one image is no reason to lose the others.
         catch_unwind(AssertUnwindSafe(|| self.prepare(item))).unwrap_or_else(|_| {
@@ -138,7 +151,11 @@ impl<I: Iterator<Item = Result<Item, Rejected>>> Shared<I> {
         let Some(embedder) = embedder else {
             return reject(Error::unavailable("an embedding", "there is no embedder"));
         };
-        match loaded.decode().map(|image| embedder.preprocess(&image)) {
+        let preprocess = |image: Image| {
+            let prepared = catch_unwind(AssertUnwindSafe(|| embedder.preprocess(&image)));
+            prepared.map_err(|_| Error::backend(embedder.to_string(), "its `preprocess` panicked"))
+        };
+        match loaded.decode().and_then(preprocess) {
             Ok(image) => Ok(Outcome::Image(loaded.kept(folder)?, image)),
             Err(reason) => reject(reason),
         }

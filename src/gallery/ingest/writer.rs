@@ -8,17 +8,17 @@ use crate::{Error, Result, pool};
 /// A writer whose changes are made on the pool. Dropping it waits for the one under way, so that
 /// the gallery is free for another writer.
 #[derive(Debug)]
-pub(super) struct Writer(Arc<Mutex<Option<GalleryWriter>>>);
+pub(in crate::gallery) struct Writer(Arc<Mutex<Option<GalleryWriter>>>);
 
 impl Writer {
-    pub(super) async fn open(gallery: &Gallery) -> Result<Self> {
+    pub(in crate::gallery) async fn open(gallery: &Gallery) -> Result<Self> {
         let gallery = gallery.clone();
         let writer = pool::run("opening a gallery", move || gallery.writer()).await?;
         Ok(Self(Arc::new(Mutex::new(Some(writer)))))
     }
 
     /// What `change` returns; [`Error::Cancelled`] when the writer was closed before it began.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(in crate::gallery) async fn run<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut GalleryWriter) -> Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -27,7 +27,7 @@ impl Writer {
         pool::run("writing to a gallery", work).await
     }
 
-    pub(super) async fn close(self) -> Result<()> {
+    pub(in crate::gallery) async fn close(self) -> Result<()> {
         let writer = Arc::clone(&self.0);
         let close = move || {
             *lock(&writer) = None;

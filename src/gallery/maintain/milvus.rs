@@ -7,14 +7,17 @@ use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use crate::embedder::Embedder;
+use crate::gallery::ingest::Writer;
 use crate::gallery::store::manifest;
 use crate::gallery::store::record::{Entry, ImageRecord, Pixels};
 use crate::gallery::{Fingerprint, Gallery};
 use crate::index::IdSet;
 use crate::reference::Filter;
 use crate::retriever::{Milvus, MilvusImage, MilvusIndex, MilvusIndexType, MilvusRetriever};
-use crate::{Error, Result};
+use crate::{Error, Result, pool};
 
+/// What reads beside the polling thread, for its errors.
+const READING: &str = "reading a gallery";
 /// Images that move together.
 const BATCH: usize = 1_000;
 
@@ -57,18 +60,26 @@ impl Gallery {
             let note = String::from_utf8_lossy(&manifest::write(self.fingerprint())?).into_owned();
             milvus.create_noted(name, self.fingerprint().dim(), index, Some(note)).await?
         };
-        let (mut moved, total) = (IdSet::new(), self.count()?);
-        let mut batch = Vec::with_capacity(BATCH);
-        let mut images = self.iter()?.peekable();
-        while let Some(image) = images.next() {
-            let (entry, embedding) = image?;
-            moved.insert(entry.id);
-            batch.push((outward(entry)?, embedding));
-            if batch.len() == BATCH || images.peek().is_none() {
-                index.add(&batch, |_, _| {}).await?;
-                batch.clear();
-                progress(moved.len(), total);
+        let gallery = self.clone();
+        let begin = move || Ok((gallery.count()?, gallery.iter()?));
+        let (total, mut images) = pool::run(READING, begin).await?;
+        let mut moved = IdSet::new();
+        loop {
+            let outward = |image: Result<(Entry, _)>| {
+                image.and_then(|(entry, embedding)| Ok((outward(entry)?, embedding)))
+            };
+            let read = move || {
+                let batch = images.by_ref().take(BATCH).map(outward);
+                Ok((batch.collect::<Result<Vec<_>>>()?, images))
+            };
+            let batch;
+            (batch, images) = pool::run(READING, read).await?;
+            if batch.is_empty() {
+                break;
             }
+            index.add(&batch, |_, _| {}).await?;
+            moved.extend(batch.iter().map(|(image, _)| image.id));
+            progress(moved.len(), total);
         }
         if there {
             let mut gone = index.ids().await?;
@@ -94,20 +105,22 @@ impl Gallery {
         progress: impl Fn(usize, usize) + Send + Sync,
     ) -> Result<Self> {
         let (folder, fingerprint) = (folder.as_ref(), fingerprint(index)?);
-        let gallery = Self::provide(folder, &fingerprint)?;
+        let folder = folder.to_owned();
+        let provide = move || Self::provide(&folder, &fingerprint);
+        let gallery = pool::run("opening a gallery", provide).await?;
         let everything = Filter::all();
         let (mut moved, total) = (0, index.count_filtered(&everything).await?);
-        let mut writer = gallery.writer()?;
+        let writer = Writer::open(&gallery).await?;
         let mut batches = pin!(index.iter(&everything)?.ready_chunks(BATCH));
         while let Some(batch) = batches.next().await {
             let inward =
                 |image: Result<_>| image.and_then(|(image, row)| Ok((inward(image)?, row)));
             let batch = batch.into_iter().map(inward).collect::<Result<Vec<_>>>()?;
-            writer.add(&batch)?;
             moved += batch.len();
+            writer.run(move |writer| writer.add(&batch)).await?;
             progress(moved, total);
         }
-        drop(writer);
+        writer.close().await?;
         Ok(gallery)
     }
 }

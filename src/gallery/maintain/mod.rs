@@ -5,6 +5,7 @@ mod export;
 #[cfg(feature = "milvus")]
 mod milvus;
 mod near_duplicates;
+mod relocate;
 mod stats;
 mod verify;
 

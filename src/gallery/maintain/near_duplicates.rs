@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::Result;
 use crate::embedder::Embedding;
 use crate::gallery::Gallery;
 use crate::gallery::search::SearchOptions;
+use crate::{Result, pool};
 
 /// Images that are looked up together.
 const BATCH: usize = 256;
+/// What works beside the polling thread, for its errors.
+const WORK: &str = "looking for near-duplicates";
 /// Neighbors that are looked at first.
 const NEIGHBORS: usize = 16;
 
@@ -25,12 +27,16 @@ impl Gallery {
     /// Those of [`search`](Self::search).
     pub async fn near_duplicates(&self, threshold: f32) -> Result<Vec<Vec<u64>>> {
         SearchOptions::new(0).without_near_duplicates(threshold).check()?;
-        let snapshot = Arc::clone(&self.reader()?.snapshot);
+        let gallery = self.clone();
+        let snapshot = move || Ok(Arc::clone(&gallery.reader()?.snapshot));
+        let snapshot = pool::run(WORK, snapshot).await?;
         let ids: Vec<u64> = snapshot.live.iter().collect();
         let mut groups = Groups::default();
         for ids in ids.chunks(BATCH) {
-            let row = |&id| snapshot.vectors.row(id).map(|row| (id, row));
-            let mut open: Vec<(u64, Embedding)> = ids.iter().map(row).collect::<Result<_>>()?;
+            let (ids, rows) = (ids.to_vec(), Arc::clone(&snapshot));
+            let row = move |id| rows.vectors.row(id).map(|row| (id, row));
+            let read = move || ids.into_iter().map(row).collect::<Result<Vec<_>>>();
+            let mut open: Vec<(u64, Embedding)> = pool::run(WORK, read).await?;
             let mut wide = NEIGHBORS;
             while !open.is_empty() {
                 let queries: Vec<Embedding> = open.iter().map(|(_, row)| row.clone()).collect();
@@ -46,19 +52,26 @@ impl Gallery {
                 (open, wide) = (rest, wide * 8);
             }
         }
-        let mut groups = groups.into_lists();
-        for group in &mut groups {
-            let mut sized = Vec::with_capacity(group.len());
-            for &id in &*group {
-                let metadata = self.entry(id)?.map(|entry| entry.record.metadata);
-                let side = |side: Option<u32>| u64::from(side.unwrap_or(0));
-                let pixels = metadata.map_or(0, |m| side(m.width) * side(m.height));
-                sized.push((std::cmp::Reverse(pixels), id));
-            }
-            sized.sort_unstable();
-            *group = sized.into_iter().map(|(_, id)| id).collect();
+        let (gallery, mut groups) = (self.clone(), groups.into_lists());
+        pool::run(WORK, move || {
+            groups.iter_mut().try_for_each(|group| gallery.sort_by_size(group))?;
+            Ok(groups)
+        })
+        .await
+    }
+
+    /// Sorts images by falling number of pixels, then by rising id.
+    fn sort_by_size(&self, ids: &mut Vec<u64>) -> Result<()> {
+        let mut sized = Vec::with_capacity(ids.len());
+        for &id in &*ids {
+            let metadata = self.entry(id)?.map(|entry| entry.record.metadata);
+            let side = |side: Option<u32>| u64::from(side.unwrap_or(0));
+            let pixels = metadata.map_or(0, |m| side(m.width) * side(m.height));
+            sized.push((std::cmp::Reverse(pixels), id));
         }
-        Ok(groups)
+        sized.sort_unstable();
+        *ids = sized.into_iter().map(|(_, id)| id).collect();
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use crate::embedder::Embedding;
 use crate::forward::check_count;
 use crate::gallery::Gallery;
 use crate::gallery::store::snapshot::Snapshot;
-use crate::index::{Hits, IdSet, Neighbor, VectorIndex};
+use crate::index::{Hits, IdSet, Neighbor, VectorIndex, check_ids};
 use crate::{Error, Result, pool};
 
 /// For each image that is wanted, the index proposes this many.
@@ -110,6 +110,8 @@ impl Approximate {
         proposed: Hits,
     ) -> Result<Hits> {
         check_count(&self.index, "lists", queries.len(), proposed.len())?;
+        let expected = format!("one of the {} that were asked for", ids.len());
+        check_ids(&self.index, &proposed, expected, |id| ids.contains(id))?;
         let lacking = self.lacking(ids);
         let exact = snapshot.vectors.index()?;
         let decide = |(query, proposed): (&[Embedding], Vec<Neighbor>)| {

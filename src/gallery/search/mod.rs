@@ -6,8 +6,11 @@ mod retriever;
 #[cfg(feature = "faiss")]
 mod saved_index;
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+
+use serde::Serialize;
 
 use super::store::record::Entry;
 use super::store::snapshot::Snapshot;
@@ -61,13 +64,20 @@ impl SearchOptions {
 }
 
 /// An image that was found.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Found {
     /// The image.
     pub entry: Entry,
     /// Cosine similarity to the query, in [-1, 1]; higher is closer.
     pub score: f32,
+}
+
+impl fmt::Display for Found {
+    /// The score and the image.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} {}", self.score, self.entry)
+    }
 }
 
 /// What works beside the polling thread, for its errors.

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use super::{Found, SearchOptions};
 use crate::embedder::Embedder;
+use crate::gallery::Gallery;
 use crate::gallery::store::record::{ImageRecord, Pixels};
-use crate::gallery::{Fingerprint, Gallery};
 use crate::reference::{Caption, Filter, Picture, Provenance, Reference, Source};
 use crate::retriever::{RetrieveRequest, Retriever};
 use crate::{Image, Result, pool};
@@ -30,7 +30,7 @@ pub trait Fetch: fmt::Debug + Send + Sync + 'static {
 /// # let folder = std::env::temp_dir().join(format!("imagerag-doc-r-{}", std::process::id()));
 /// # block_on(async {
 /// let gallery = Gallery::open_or_create(&folder, &FakeEmbedder).await?;
-/// let retriever = GalleryRetriever::new(gallery, FakeEmbedder)
+/// let retriever = GalleryRetriever::new(FakeEmbedder, gallery)
 ///     .await?
 ///     .with_filter(Filter::all().licenses(["CC0-1.0", "CC-BY-4.0"]))
 ///     .without_near_duplicates(0.94);
@@ -42,8 +42,8 @@ pub trait Fetch: fmt::Debug + Send + Sync + 'static {
 /// ```
 #[derive(Clone, Debug)]
 pub struct GalleryRetriever<E> {
-    gallery: Gallery,
     embedder: E,
+    gallery: Gallery,
     options: SearchOptions,
     fetch: Option<Arc<dyn Fetch>>,
     skips_unreadable: bool,
@@ -55,10 +55,10 @@ impl<E: Embedder> GalleryRetriever<E> {
     /// # Errors
     /// [`Error::Incompatible`](crate::Error::Incompatible) when another encoder, or another
     /// preprocessing, made the gallery's vectors; it names both. Those of the embedder.
-    pub async fn new(gallery: Gallery, embedder: E) -> Result<Self> {
-        gallery.fingerprint().check(&Fingerprint::of(&embedder).await?)?;
+    pub async fn new(embedder: E, gallery: Gallery) -> Result<Self> {
+        gallery.check_embedder(&embedder).await?;
         let options = SearchOptions::new(0);
-        Ok(Self { gallery, embedder, options, fetch: None, skips_unreadable: false })
+        Ok(Self { embedder, gallery, options, fetch: None, skips_unreadable: false })
     }
 
     /// Retrieves only images that `filter` lets through.
@@ -84,8 +84,8 @@ impl<E: Embedder> GalleryRetriever<E> {
     }
 
     /// Marks the pictures as [`Picture::skipping_unreadable`] does. If one cannot be read or
-    /// fetched, or has changed since, the pipeline takes the next best; without this setting it
-    /// returns an error. Galleries of addresses need this, because links die.
+    /// fetched, or has changed since, the pipeline takes the next best, for up to 64 pictures of one
+    /// caption; without this setting it returns an error. Galleries of addresses need this, because links die.
     #[must_use]
     pub const fn skipping_unreadable(mut self) -> Self {
         self.skips_unreadable = true;

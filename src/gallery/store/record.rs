@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use serde::{Serialize, Serializer};
+
 use crate::reference::Metadata;
 use crate::{Error, Result};
 
@@ -46,6 +48,13 @@ impl FromStr for ContentHash {
     }
 }
 
+impl Serialize for ContentHash {
+    /// As 64 hexadecimal digits.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl fmt::Debug for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ContentHash({self})")
@@ -53,7 +62,8 @@ impl fmt::Debug for ContentHash {
 }
 
 /// Where the pixels of an image are read from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Pixels {
     /// A picture file.
@@ -81,6 +91,14 @@ impl Pixels {
         }
     }
 
+    /// The file to read.
+    pub(crate) fn path_mut(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Self::File(path) | Self::Member { archive: path, .. } => Some(path),
+            Self::Remote => None,
+        }
+    }
+
     /// From what [`parts`](Self::parts) gives; a place in no file is none.
     pub(crate) fn from_parts(path: Option<PathBuf>, member: Option<(u64, u64)>) -> Option<Self> {
         match (path, member) {
@@ -95,7 +113,7 @@ impl Pixels {
 }
 
 /// What the catalog stores of an image.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ImageRecord {
     /// The hash of its content; no two images of a gallery have the same.
     pub hash: ContentHash,
@@ -108,13 +126,51 @@ pub struct ImageRecord {
 }
 
 /// An image of a gallery.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// It is displayed in one line, and serialised with its hash as hexadecimal digits:
+///
+/// ```
+/// # use imagerag::embedder::Embedding;
+/// # use imagerag::gallery::{ContentHash, Fingerprint, Gallery, ImageRecord, Pixels};
+/// # use imagerag::reference::Metadata;
+/// # let folder = std::env::temp_dir().join(format!("imagerag-doc-e-{}", std::process::id()));
+/// # let gallery = Gallery::create(&folder, &Fingerprint::named("CLIP ViT-B/32", 2)?)?;
+/// # let record = ImageRecord {
+/// #     hash: ContentHash::of(b"the file's bytes"),
+/// #     source: "photos/quetzal.jpg".into(),
+/// #     pixels: Pixels::File("photos/quetzal.jpg".into()),
+/// #     metadata: Metadata { license: Some("CC0-1.0".into()), ..Metadata::default() },
+/// # };
+/// # gallery.writer()?.add(&[(record, Embedding::new([0.6, 0.8])?)])?;
+/// let entry = gallery.by_source("photos/quetzal.jpg")?.expect("it was added");
+/// assert_eq!(entry.to_string(), "image 0: photos/quetzal.jpg (CC0-1.0)");
+/// let json = serde_json::to_value(&entry).expect("its fields are plain");
+/// assert_eq!(json["record"]["hash"], entry.record.hash.to_string());
+/// assert_eq!(json["record"]["pixels"]["file"], "photos/quetzal.jpg");
+/// # std::fs::remove_dir_all(folder).unwrap();
+/// # Ok::<(), imagerag::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Entry {
     /// The image's id: the row of its vector. It stays the same until the gallery is compacted.
     pub id: u64,
     /// What is known of it.
     pub record: ImageRecord,
+}
+
+impl fmt::Display for ImageRecord {
+    /// The source and the license.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let license = self.metadata.license.as_deref().unwrap_or("license unknown");
+        write!(f, "{} ({license})", self.source)
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "image {}: {}", self.id, self.record)
+    }
 }
 
 /// The result of adding an image to a gallery.
@@ -144,10 +200,16 @@ impl Added {
 }
 
 /// An image that could not be added, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rejected {
     /// The path or address.
     pub source: String,
-    /// Why it is not in the gallery.
+    /// Why it is not in the gallery: an error with all its causes, in one line.
     pub reason: String,
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.source, self.reason)
+    }
 }

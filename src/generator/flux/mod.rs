@@ -52,12 +52,12 @@ pub use preset::FluxPreset;
 ///
 /// ```no_run
 /// # async fn draw() -> imagerag::Result<()> {
-/// use imagerag::generator::{Flux, GenerateRequest, Generator};
+/// use imagerag::generator::{Flux, GenerateRequest, GeneratorExt};
 /// use imagerag::models::{DType, Device};
 ///
 /// let flux = Flux::load("FLUX.1-schnell", Device::Cuda(0), DType::Bf16)?;
-/// let images = flux.generate(&[GenerateRequest::new("a cassowary in the snow")]).await?;
-/// images[0].save("cassowary.png")
+/// let request = GenerateRequest::new("a cassowary in the snow").with_seed(7);
+/// flux.generate_one(&request).await?.image.save("cassowary.png")
 /// # }
 /// ```
 #[derive(Debug)]

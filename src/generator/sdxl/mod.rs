@@ -38,12 +38,12 @@ const DEFAULTS: (usize, f64) = (50, 5.0);
 ///
 /// ```no_run
 /// # async fn draw() -> imagerag::Result<()> {
-/// use imagerag::generator::{GenerateRequest, Generator, Sdxl};
+/// use imagerag::generator::{GenerateRequest, GeneratorExt, Sdxl};
 /// use imagerag::models::{DType, Device};
 ///
 /// let sdxl = Sdxl::load("stable-diffusion-xl-base-1.0", Device::Cuda(0), DType::F16)?;
-/// let images = sdxl.generate(&[GenerateRequest::new("a cassowary in the snow")]).await?;
-/// images[0].save("cassowary.png")
+/// let request = GenerateRequest::new("a cassowary in the snow").with_seed(7);
+/// sdxl.generate_one(&request).await?.image.save("cassowary.png")
 /// # }
 /// ```
 #[derive(Debug)]

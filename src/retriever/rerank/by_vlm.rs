@@ -1,6 +1,7 @@
 //! [`VlmReranker`]: has a VLM order the candidates, in one question with all of them.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::future::{join_all, try_join_all};
@@ -9,7 +10,7 @@ use super::remembered::Remembered;
 use super::{Ranking, RerankRequest, Reranker};
 use crate::Result;
 use crate::reference::{Reference, Source};
-use crate::vlm::{ChatReply, ChatRequest, ExchangeLog, Message, Vlm, parse, prompts};
+use crate::vlm::{ChatReply, ExchangeLog, Message, Questions, Vlm, parse};
 
 /// The paper's GPT re-rank: shows a VLM the candidates and asks for their numbers, the most
 /// relevant first.
@@ -20,9 +21,10 @@ use crate::vlm::{ChatReply, ChatRequest, ExchangeLog, Message, Vlm, parse, promp
 ///
 /// Answers are cached, so that the same call gives the same order. Clones share the cache, which
 /// keeps the latest 100,000 answers.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct VlmReranker<V> {
-    vlm: V,
+    vlm: Arc<V>,
+    questions: Arc<Questions>,
     answered: Remembered<Question, Ranking>,
 }
 
@@ -32,7 +34,19 @@ type Question = (String, Vec<Source>);
 impl<V: Vlm> VlmReranker<V> {
     /// The order of `vlm`, which is asked at temperature 0.
     pub fn new(vlm: V) -> Self {
-        Self { vlm, answered: Remembered::new() }
+        Self { vlm: Arc::new(vlm), questions: Arc::default(), answered: Remembered::new() }
+    }
+
+    /// Another sentence than the default [`rerank`](Questions#structfield.rerank), or that of
+    /// another language. The cache begins anew.
+    ///
+    /// # Errors
+    /// As [`Questions::validate`].
+    pub fn with_questions(mut self, questions: Questions) -> Result<Self> {
+        questions.validate()?;
+        self.questions = Arc::new(questions);
+        self.answered = Remembered::new();
+        Ok(self)
     }
 
     async fn ask(&self, text: &str, list: &[Reference], log: &ExchangeLog) -> Result<Ranking> {
@@ -41,39 +55,56 @@ impl<V: Vlm> VlmReranker<V> {
         }
         let sources = list.iter().map(|candidate| candidate.provenance.source.clone());
         let question: Question = (text.to_owned(), sources.collect());
-        let ask = async {
-            // Candidates that cannot be read and may be passed over are not shown, and come last.
-            let images = try_join_all(list.iter().map(Reference::readable_image)).await?;
-            let (shown, unread): (Vec<usize>, Vec<usize>) =
-                (0..list.len()).partition(|&n| images[n].is_some());
-            let order = [shown.as_slice(), &unread].concat();
-            if shown.len() < 2 {
-                return Ok(in_order(&order, None));
-            }
-            let message = Message::user(prompts::rerank(text, shown.len()))
-                .with_images(images.into_iter().flatten());
-            let chat = ChatRequest::new(vec![message]);
-            let reply = log.ask(&self.vlm, "re-ranking", &chat).await?;
-            Ok(self.read(&reply, &order, shown.len()))
+        let ask = |log| {
+            let (vlm, questions) = (Arc::clone(&self.vlm), Arc::clone(&self.questions));
+            rank_one(vlm, questions, text.to_owned(), list.to_vec(), log)
         };
-        let (ranking, _) = self.answered.get(question, ask).await?;
+        let (ranking, _) = self.answered.get(question, log, ask).await?;
         Ok(ranking)
     }
+}
 
-    /// The order that the model gives: `candidates` in the retriever's order, the first `shown` of
-    /// which it has seen.
-    fn read(&self, reply: &ChatReply, candidates: &[usize], shown: usize) -> Ranking {
-        let refused = reply.refusal.is_some() || parse::is_refusal(&reply.text);
-        let named = if refused { Vec::new() } else { parse::indices(&reply.text, shown) };
-        let said = reply.refusal.as_deref().unwrap_or(&reply.text);
-        let note = match named.is_empty() {
-            true => format!("{} gave no order: {said}", self.vlm),
-            false => format!("{}: {said}", self.vlm),
-        };
-        let others = (0..candidates.len()).filter(|n| !named.contains(n));
-        let order = named.iter().copied().chain(others).map(|n| candidates[n]);
-        in_order(&order.collect::<Vec<_>>(), Some(note))
+/// The model's order of the candidates in `list`, at least 2.
+async fn rank_one(
+    vlm: Arc<impl Vlm>,
+    questions: Arc<Questions>,
+    text: String,
+    list: Vec<Reference>,
+    log: ExchangeLog,
+) -> Result<Ranking> {
+    // Candidates that cannot be read and may be passed over are not shown, and come last.
+    let images = try_join_all(list.iter().map(Reference::readable_image)).await?;
+    let (shown, unread): (Vec<usize>, Vec<usize>) =
+        (0..list.len()).partition(|&n| images[n].is_some());
+    let order = [shown.as_slice(), &unread].concat();
+    if shown.len() < 2 {
+        return Ok(in_order(&order, None));
     }
+    let message = Message::user(questions.ask_rerank(&text, shown.len()))
+        .with_images(images.into_iter().flatten());
+    let reply = log.ask(&vlm, "re-ranking", &message.into()).await?;
+    Ok(read(&vlm, &questions, &reply, &order, shown.len()))
+}
+
+/// The order that the model gives: `candidates` in the retriever's order, the first `shown` of
+/// which it has seen.
+fn read(
+    vlm: &impl Vlm,
+    questions: &Questions,
+    reply: &ChatReply,
+    candidates: &[usize],
+    shown: usize,
+) -> Ranking {
+    let refused = reply.refusal.is_some() || parse::is_refusal(questions, &reply.text);
+    let named = if refused { Vec::new() } else { parse::indices(&reply.text, shown) };
+    let said = reply.refusal.as_deref().unwrap_or(&reply.text);
+    let note = match named.is_empty() {
+        true => format!("{vlm} gave no order: {said}"),
+        false => format!("{vlm}: {said}"),
+    };
+    let others = (0..candidates.len()).filter(|n| !named.contains(n));
+    let order = named.iter().copied().chain(others).map(|n| candidates[n]);
+    in_order(&order.collect::<Vec<_>>(), Some(note))
 }
 
 /// The candidates of these numbers, the best first.
@@ -83,6 +114,17 @@ fn in_order(numbers: &[usize], note: Option<String>) -> Ranking {
         scores[number] = 1.0 / (place as f32 + 1.0);
     }
     Ranking { scores, note }
+}
+
+/// Clones share the model and the cache.
+impl<V> Clone for VlmReranker<V> {
+    fn clone(&self) -> Self {
+        Self {
+            vlm: Arc::clone(&self.vlm),
+            questions: Arc::clone(&self.questions),
+            answered: self.answered.clone(),
+        }
+    }
 }
 
 #[async_trait]

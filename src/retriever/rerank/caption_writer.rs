@@ -10,7 +10,7 @@ use super::RerankRequest;
 use super::remembered::Remembered;
 use crate::Result;
 use crate::reference::{Reference, Source};
-use crate::vlm::{ChatRequest, ExchangeLog, Message, Vlm, parse, prompts};
+use crate::vlm::{ExchangeLog, Message, Questions, Vlm, parse};
 
 /// Has a VLM describe images. It caches the captions of the latest 100,000 images, by their
 /// sources; clones share the cache.
@@ -21,6 +21,7 @@ use crate::vlm::{ChatRequest, ExchangeLog, Message, Vlm, parse, prompts};
 #[derive(Clone)]
 pub struct CaptionWriter {
     vlm: Arc<dyn Vlm>,
+    questions: Arc<Questions>,
     /// `None` where the model declined.
     written: Remembered<Source, Option<String>>,
     keep: Option<Arc<Keep>>,
@@ -34,7 +35,20 @@ impl CaptionWriter {
     /// Captions by `vlm`. All missing captions are asked for at the same time; put a
     /// [`Limit`](crate::middleware::Limit) around `vlm` if its service allows only few calls.
     pub fn new(vlm: impl Vlm) -> Self {
-        Self { vlm: Arc::new(vlm), written: Remembered::new(), keep: None }
+        let (vlm, questions) = (Arc::new(vlm), Arc::default());
+        Self { vlm, questions, written: Remembered::new(), keep: None }
+    }
+
+    /// Another sentence than the default [`description`](Questions#structfield.description), or
+    /// that of another language. The cache begins anew.
+    ///
+    /// # Errors
+    /// As [`Questions::validate`].
+    pub fn with_questions(mut self, questions: Questions) -> Result<Self> {
+        questions.validate()?;
+        self.questions = Arc::new(questions);
+        self.written = Remembered::new();
+        Ok(self)
     }
 
     /// Calls `keep` with the new captions of each retrieval and the sources of their images. If it
@@ -75,7 +89,11 @@ impl CaptionWriter {
             .map(|candidate| (&candidate.provenance.source, candidate))
             .collect();
         let asked = bare.iter().map(|(source, candidate)| {
-            self.written.get((*source).clone(), self.describe(candidate, &request.log))
+            let ask = |log| {
+                let (vlm, questions) = (Arc::clone(&self.vlm), Arc::clone(&self.questions));
+                describe(vlm, questions, (*candidate).clone(), log)
+            };
+            self.written.get((*source).clone(), &request.log, ask)
         });
         let (mut captions, mut new, mut failed) = (HashMap::new(), Vec::new(), Ok(()));
         for (source, answer) in bare.keys().zip(join_all(asked).await) {
@@ -93,16 +111,20 @@ impl CaptionWriter {
         }
         failed.map(|()| captions)
     }
+}
 
-    /// What the model writes about one image; `None` where it declines.
-    async fn describe(&self, candidate: &Reference, log: &ExchangeLog) -> Result<Option<String>> {
-        let Some(image) = candidate.readable_image().await? else { return Ok(None) };
-        let question = Message::user(prompts::DESCRIPTION).with_images([image]);
-        let chat = ChatRequest::new(vec![question]);
-        let reply = log.ask(&self.vlm, "caption", &chat).await?;
-        let declined = reply.refusal.is_some() || parse::is_refusal(&reply.text);
-        Ok(parse::text(&reply.text).filter(|_| !declined))
-    }
+/// What the model writes about one image; `None` where it declines.
+async fn describe(
+    vlm: Arc<dyn Vlm>,
+    questions: Arc<Questions>,
+    candidate: Reference,
+    log: ExchangeLog,
+) -> Result<Option<String>> {
+    let Some(image) = candidate.readable_image().await? else { return Ok(None) };
+    let question = Message::user(questions.description.as_str()).with_images([image]);
+    let reply = log.ask(&vlm, "caption", &question.into()).await?;
+    let declined = reply.refusal.is_some() || parse::is_refusal(&questions, &reply.text);
+    Ok(parse::text(&reply.text).filter(|_| !declined))
 }
 
 impl fmt::Display for CaptionWriter {

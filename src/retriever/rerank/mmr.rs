@@ -72,6 +72,9 @@ impl<E: Embedder> Reranker for Mmr<E> {
         let images: Vec<Image> = read.iter().flatten().cloned().collect();
         let captions = self.embedder.embed_texts(&texts).await?;
         let embedded = self.embedder.embed_images(&images).await?;
+        for embedded in [&captions, &embedded] {
+            request.log.record_usage("re-ranking", &self.embedder, embedded.usage);
+        }
         let (expected, found) = ((texts.len(), images.len()), (captions.len(), embedded.len()));
         if found != expected {
             let expected = format!("expected {} and {} embeddings", expected.0, expected.1);

@@ -115,7 +115,7 @@ fn sources(list: &[Reference]) -> Vec<&Source> {
 /// Ingest::into(&gallery).with_embedder(FakeEmbedder).run([Ok(item)], |_| {}).await?;
 ///
 /// // 2. A retriever for each filter.
-/// let retriever = GalleryRetriever::new(gallery, FakeEmbedder).await?;
+/// let retriever = GalleryRetriever::new(FakeEmbedder, gallery).await?;
 /// let filtered = |filter| Ok(retriever.clone().with_filter(filter));
 /// conformance::retriever_over(&[red], filtered, &[Caption::concept("a red thing")]).await;
 /// # std::fs::remove_dir_all(&folder).unwrap();

@@ -11,6 +11,7 @@ use super::{ENDPOINT, OpenAiVlm, Shared};
 use crate::error::require;
 use crate::net::config::{Api, ClientConfig};
 use crate::net::pictures::Pictures;
+use crate::net::transport::ProxyChoice;
 use crate::{Error, Result};
 
 const API: Api = Api {
@@ -103,6 +104,52 @@ impl OpenAiVlmBuilder {
         self
     }
 
+    /// The proxy that every request goes through: an `http` or `https` URL, with a login if the
+    /// proxy needs one, which is kept as secret as the key. By default what the environment
+    /// variables `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+    ///
+    /// ```
+    /// # use imagerag::vlm::OpenAiVlm;
+    /// let vlm = OpenAiVlm::builder("gpt-4o").proxy("http://user:password@proxy.example:3128");
+    /// assert!(vlm.build().is_ok());
+    /// ```
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.client.transport.proxy = ProxyChoice::At(url.into());
+        self
+    }
+
+    /// Goes through no proxy, whatever the environment says.
+    pub fn no_proxy(mut self) -> Self {
+        self.client.transport.proxy = ProxyChoice::Direct;
+        self
+    }
+
+    /// Trusts the certificates of `pem`, the bytes of a PEM file with one or more of them, beside
+    /// those of the system: for a service whose certificate an authority of your own has signed.
+    /// May be called several times. Not on macOS, where the system's certificates are the only
+    /// ones.
+    ///
+    /// ```no_run
+    /// # use imagerag::vlm::OpenAiVlm;
+    /// let vlm = OpenAiVlm::builder("Qwen/Qwen2.5-VL-7B-Instruct")
+    ///     .base_url("https://vlm.internal/v1")
+    ///     .root_certificate(std::fs::read("company-ca.pem")?)
+    ///     .identity(std::fs::read("client.pem")?)
+    ///     .build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.client.transport.root_certificates.push(pem.into());
+        self
+    }
+
+    /// The certificate by which the service knows you (mutual TLS): the bytes of a PEM file with
+    /// the certificate, those between it and the authority, and its private key.
+    pub fn identity(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.client.transport.identity = Some(pem.into());
+        self
+    }
+
     /// How often a call is repeated after a transient error; 2 times by default.
     pub const fn max_retries(mut self, retries: u32) -> Self {
         self.client.retry.max_retries = retries;
@@ -154,9 +201,10 @@ impl OpenAiVlmBuilder {
     /// The client. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for an empty model, an address that is no `http` or `https` URL, a key
-    /// or header that HTTP cannot carry, a field that is no JSON, or a number out of its range;
-    /// [`Error::Unavailable`] when the machine has no certificates to check `https` with.
+    /// [`Error::InvalidInput`] for an empty model, an address or a proxy that is no `http` or `https`
+    /// URL, a key or header that HTTP cannot carry, a certificate that is not in PEM, a field that is
+    /// no JSON, or a number out of its range; [`Error::Unavailable`] when the machine has no
+    /// certificates to check `https` with.
     pub fn build(self) -> Result<OpenAiVlm> {
         let (model, quality) = (&self.model, self.jpeg_quality);
         require(!model.trim().is_empty(), "model", "a name", format!("{model:?}"))?;

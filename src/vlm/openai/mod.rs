@@ -41,7 +41,7 @@ const ENDPOINT: &str = "chat/completions";
 /// - Any executor will do: the network requests run on a thread of the crate. Dropping the future
 ///   ends the call.
 ///
-/// `Display` is the model's name.
+/// Clones share the connections. `Display` is the model's name.
 ///
 /// ```no_run
 /// use imagerag::vlm::{ChatRequest, Message, OpenAiVlm, Vlm};
@@ -55,7 +55,7 @@ const ENDPOINT: &str = "chat/completions";
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct OpenAiVlm(Arc<Shared>);
 
 /// What the calls share, on whichever thread they are made.

@@ -1,5 +1,7 @@
 //! The words of a VLM to what they mean: yes or no, a list, a refusal.
 
+use super::Questions;
+
 /// Items beyond this many are dropped.
 const MAX_ITEMS: usize = 64;
 /// An item is cut after this many characters.
@@ -8,30 +10,68 @@ const MAX_ITEM_CHARS: usize = 1_000;
 /// Yes or no; `None` where the reply says neither or cannot be told.
 ///
 /// The first word decides where it is yes or no; else the one of the two that the reply holds as a
-/// whole word. "eyes" is no yes, "know" is no no.
-pub(crate) fn yes_or_no(reply: &str) -> Option<bool> {
-    let words = crate::text::words(without_thoughts(reply));
-    let says = |meaning: &str| words.iter().any(|word| word == meaning);
-    match words.first()?.as_str() {
-        "yes" => Some(true),
-        "no" => Some(false),
-        _ => (says("yes") != says("no")).then(|| says("yes")),
+/// whole word. "eyes" is no yes, "know" is no no. Of words that overlap the longest counts: "不是" is
+/// no "是".
+pub(crate) fn yes_or_no(questions: &Questions, reply: &str) -> Option<bool> {
+    let meaning = |words: &[String], meaning| -> Vec<(String, bool)> {
+        words.iter().map(|word| (folded(word.trim()), meaning)).collect()
+    };
+    let mut words = [meaning(&questions.yes, true), meaning(&questions.no, false)].concat();
+    words.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
+    let reply = folded(without_thoughts(reply));
+    let (mut is_taken, mut said) = (vec![false; reply.len()], Vec::new());
+    for (word, meaning) in &words {
+        for (start, _) in reply.match_indices(word) {
+            let place = &mut is_taken[start..start + word.len()];
+            if !place.contains(&true) && is_whole(&reply, start, word) {
+                place.fill(true);
+                said.push((start, *meaning));
+            }
+        }
     }
+    said.sort_unstable();
+    let (&(start, first), others) = said.split_first()?;
+    let begins = !reply[..start].contains(char::is_alphanumeric);
+    (begins || others.iter().all(|&(_, other)| other == first)).then_some(first)
+}
+
+/// Whether `word`, which is at `start` of `text`, begins and ends where words do.
+fn is_whole(text: &str, start: usize, word: &str) -> bool {
+    // Scripts that put no space between words: Thai and Lao, Myanmar, Khmer, Chinese and Japanese.
+    let is_unspaced = |c: char| {
+        matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}'
+            | '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ff9f}'
+            | '\u{20000}'..='\u{3ffff}')
+    };
+    let joins = |before: Option<char>, after: Option<char>| match (before, after) {
+        (Some(before), Some(after)) => {
+            [before, after].iter().all(|&c| c.is_alphanumeric() && !is_unspaced(c))
+        }
+        _ => false,
+    };
+    let (before, after) = (&text[..start], &text[start + word.len()..]);
+    !joins(before.chars().next_back(), word.chars().next())
+        && !joins(word.chars().next_back(), after.chars().next())
+}
+
+/// `text` as it is compared: in lower case, with straight apostrophes.
+fn folded(text: &str) -> String {
+    text.to_lowercase().replace(['\u{2019}', '\u{2bc}'], "'")
 }
 
 /// The items of a list, one a line, in order and each once: numbering, bullets, emphasis, quotes
 /// around an item, code fences and an introduction that ends with a colon are taken off;
 /// apostrophes and inner quotes stay. "None" and its like are no items.
-pub(crate) fn list(reply: &str) -> Vec<String> {
+pub(crate) fn list(questions: &Questions, reply: &str) -> Vec<String> {
     let reply = without_thoughts(reply);
     let lines: Vec<&str> =
         reply.lines().map(str::trim).filter(|line| !line.starts_with("```")).collect();
     let mut items: Vec<String> = Vec::new();
     for (number, line) in lines.iter().enumerate() {
         let item = item(line);
-        let introduces = line.ends_with(':') && number + 1 < lines.len();
+        let introduces = line.ends_with([':', '：']) && number + 1 < lines.len();
         let repeats = items.iter().any(|known| known.to_lowercase() == item.to_lowercase());
-        if introduces || repeats || says_nothing(&item) {
+        if introduces || repeats || says_nothing(questions, &item) {
             continue;
         }
         items.push(item);
@@ -91,7 +131,7 @@ pub(crate) fn text(reply: &str) -> Option<String> {
 
 /// Whether the model declines to answer (appendix D): "I'm unable to respond", "I can't help with
 /// that". A listed concept that merely holds such a word is no refusal.
-pub(crate) fn is_refusal(reply: &str) -> bool {
+pub(crate) fn is_refusal(questions: &Questions, reply: &str) -> bool {
     const BEGINNINGS: &str = "sorry|i'm sorry|i am sorry|i apologize|i apologise|unfortunately|\
         i'm unable|i am unable|unable to|i can't|i cannot|i can not|i'm not able|i am not able|\
         i won't|as an ai";
@@ -99,9 +139,10 @@ pub(crate) fn is_refusal(reply: &str) -> bool {
         ["unable to ", "can't ", "cannot ", "can not ", "not able to ", "couldn't "];
     const TASKS: &str = "respond|identify|determine|answer|provide|assist|help|see|view|process|\
         comply|analyze|analyse|tell";
-    let reply = without_thoughts(reply).to_lowercase().replace(['\u{2019}', '\u{2bc}'], "'");
+    let reply = folded(without_thoughts(reply));
     let reply = reply.trim_start_matches(|c: char| !c.is_alphanumeric());
     BEGINNINGS.split('|').any(|beginning| reply.starts_with(beginning))
+        || questions.refusals.iter().any(|phrase| reply.starts_with(&folded(phrase.trim())))
         || INABILITIES.iter().any(|inability| {
             reply.match_indices(inability).any(|(at, _)| {
                 let rest = &reply[at + inability.len()..];
@@ -121,18 +162,21 @@ fn without_thoughts(reply: &str) -> &str {
 /// One line of a list as its item.
 fn item(line: &str) -> String {
     let line = without_number(
-        line.trim_start_matches(['-', '*', '•', '–', '—', '·', '#', '>', ' ', '\t']),
+        line.trim_start_matches(['-', '*', '•', '–', '—', '·', '・', '#', '>', ' ', '\t']),
     );
     let line = line.trim().trim_matches('*').trim();
     unquoted(line).chars().take(MAX_ITEM_CHARS).collect()
 }
 
-/// `line` without a leading `1.`, `10)`, `(2)` or `3:` that numbers it.
+/// `line` without a leading `1.`, `10)`, `(2)`, `3:` or `4、` that numbers it.
 fn without_number(line: &str) -> &str {
-    let open = line.strip_prefix('(').unwrap_or(line);
+    let open = line.strip_prefix(['(', '（']).unwrap_or(line);
     let rest = open.trim_start_matches(|c: char| c.is_ascii_digit());
     if rest.len() == open.len() {
         return line;
+    }
+    if let Some(after) = rest.strip_prefix(['、', '．', '）', '：']) {
+        return after; // No space follows these.
     }
     match rest.strip_prefix(['.', ')', ':']) {
         // "3.5 inch disk" begins with a number that is part of it.
@@ -143,8 +187,17 @@ fn without_number(line: &str) -> &str {
 
 /// `text` without one pair of quotation marks that holds all of it.
 fn unquoted(text: &str) -> &str {
-    const PAIRS: [(char, char); 5] =
-        [('"', '"'), ('\'', '\''), ('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}'), ('`', '`')];
+    const PAIRS: [(char, char); 9] = [
+        ('"', '"'),
+        ('\'', '\''),
+        ('\u{201c}', '\u{201d}'),
+        ('\u{2018}', '\u{2019}'),
+        ('`', '`'),
+        ('\u{201e}', '\u{201c}'),
+        ('«', '»'),
+        ('「', '」'),
+        ('『', '』'),
+    ];
     PAIRS
         .iter()
         .find_map(|&(open, close)| {
@@ -155,11 +208,14 @@ fn unquoted(text: &str) -> &str {
 }
 
 /// Whether an item is blank or says that nothing is missing.
-fn says_nothing(item: &str) -> bool {
+fn says_nothing(questions: &Questions, item: &str) -> bool {
     const NOTHING: &str = "none|n/a|nothing|no|yes|nothing is missing|no missing concepts|\
         there are no missing concepts|no differences";
-    let plain = item.trim_end_matches(['.', '!']).to_lowercase();
-    !item.chars().any(char::is_alphanumeric) || NOTHING.split('|').any(|nothing| plain == nothing)
+    let plain = folded(item.trim_end_matches(['.', '!', '。', '！']));
+    let Questions { yes, no, none, .. } = questions;
+    !item.chars().any(char::is_alphanumeric)
+        || NOTHING.split('|').any(|nothing| plain == nothing)
+        || [yes, no, none].into_iter().flatten().any(|nothing| plain == folded(nothing.trim()))
 }
 
 #[cfg(test)]

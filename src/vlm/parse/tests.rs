@@ -4,6 +4,19 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// The functions under test with the English questions.
+fn yes_or_no(reply: &str) -> Option<bool> {
+    super::yes_or_no(&Questions::default(), reply)
+}
+
+fn list(reply: &str) -> Vec<String> {
+    super::list(&Questions::default(), reply)
+}
+
+fn is_refusal(reply: &str) -> bool {
+    super::is_refusal(&Questions::default(), reply)
+}
+
 #[test]
 fn reads_yes_and_no() {
     for (reply, meaning) in [
@@ -26,6 +39,72 @@ fn reads_yes_and_no() {
     ] {
         assert_eq!(yes_or_no(reply), meaning, "{reply:?}");
     }
+}
+
+#[test]
+fn reads_yes_and_no_in_other_languages() {
+    let words = |yes: &[&str], no: &[&str]| {
+        Questions::default().with_yes(yes.iter().copied()).with_no(no.iter().copied())
+    };
+    let german = words(&["ja"], &["nein"]);
+    let french = words(&["oui"], &["non", "pas d'accord"]);
+    let chinese = words(&["是", "是的"], &["不是", "不", "否"]);
+    let japanese = words(&["はい"], &["いいえ"]);
+    let thai = words(&["ใช่"], &["ไม่ใช่"]);
+    let korean = words(&["네", "예"], &["아니요"]);
+    for (questions, reply, meaning) in [
+        (&german, "Ja!", Some(true)),
+        (&german, "Nein, kein Januar.", Some(false)),
+        (&german, "Antwort: nein", Some(false)),
+        (&german, "Januar", None),
+        (&german, "yes", None),
+        (&french, "OUI.", Some(true)),
+        (&french, "Je ne suis pas d\u{2019}accord", Some(false)),
+        (&french, "nonchalant", None),
+        (&chinese, "是", Some(true)),
+        (&chinese, "是的。", Some(true)),
+        (&chinese, "不是", Some(false)),
+        (&chinese, "“不是。”", Some(false)),
+        (&chinese, "这不是一只羊。", Some(false)),
+        (&chinese, "答案：是", Some(true)),
+        (&chinese, "这是羊，不是马", None),
+        (&chinese, "一只羊", None),
+        (&japanese, "はい、そうです", Some(true)),
+        (&japanese, "いいえ", Some(false)),
+        (&japanese, "答えはいいえです", Some(false)),
+        (&thai, "ใช่", Some(true)),
+        (&thai, "ไม่ใช่", Some(false)),
+        (&korean, "네, 맞습니다.", Some(true)),
+        (&korean, "아니요.", Some(false)),
+        (&korean, "네모", None),
+    ] {
+        assert_eq!(super::yes_or_no(questions, reply), meaning, "{reply:?}");
+    }
+}
+
+#[test]
+fn reads_lists_of_other_languages() {
+    let chinese = Questions::default().with_none(["没有"]).with_yes(["是"]).with_no(["不是"]);
+    for reply in
+        ["1、油画风格\n2、一只羊", "缺少：\n（1）油画风格\n（2）「一只羊」", "・油画风格\n・一只羊"]
+    {
+        assert_eq!(super::list(&chinese, reply), ["油画风格", "一只羊"], "{reply:?}");
+    }
+    for reply in ["没有。", "不是", "none"] {
+        assert!(super::list(&chinese, reply).is_empty(), "{reply:?}");
+    }
+    assert_eq!(list("„ein Schaf“\n«un mouton»"), ["ein Schaf", "un mouton"]);
+}
+
+#[test]
+fn recognises_refusals_of_ones_own() {
+    let questions = Questions::default().with_refusals(["Es tut mir leid", "抱歉"]);
+    for reply in ["Es tut mir leid, das geht nicht.", "抱歉，我无法回答。", "I cannot help"]
+    {
+        assert!(super::is_refusal(&questions, reply), "{reply:?}");
+    }
+    assert!(!super::is_refusal(&questions, "Ein Schild: es tut mir leid"));
+    assert!(!is_refusal("抱歉，我无法回答。"));
 }
 
 #[test]

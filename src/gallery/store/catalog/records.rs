@@ -13,7 +13,7 @@ use crate::{Error, Result};
 const COLUMNS: &str = "id, hash, source, path, offset, length, license, author, origin, caption, \
                        width, height, json, checksum";
 
-/// Stands for the gallery's folder in the paths of pictures that are in it.
+/// Stands for the gallery's folder in the paths that begin with it.
 const BELOW: &str = "<gallery>";
 
 impl Catalog {
@@ -54,10 +54,11 @@ impl Catalog {
         Ok(row.map(intact).transpose()?.map(|entry| self.located(entry)))
     }
 
-    /// `entry` as it is written down: a picture below the gallery's folder goes where that goes.
+    /// `entry` as it is written down: a path that begins with the gallery's folder goes where that
+    /// goes.
     fn stored(&self, entry: &Entry) -> Entry {
         let mut entry = entry.clone();
-        if let Pixels::File(path) = &mut entry.record.pixels
+        if let Some(path) = entry.record.pixels.path_mut()
             && let Ok(below) = path.strip_prefix(self.folder())
         {
             *path = Path::new(BELOW).join(below);
@@ -67,7 +68,7 @@ impl Catalog {
 
     /// `entry` with the place where its picture is now.
     fn located(&self, mut entry: Entry) -> Entry {
-        if let Pixels::File(path) = &mut entry.record.pixels
+        if let Some(path) = entry.record.pixels.path_mut()
             && let Ok(below) = path.strip_prefix(BELOW)
         {
             *path = self.folder().join(below);

@@ -1,0 +1,124 @@
+//! [`Transport`]: a proxy and certificates to the HTTP client that uses them.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, Identity, Proxy, Url};
+
+use super::config::sensitive;
+use super::secrets::Secrets;
+use crate::error::require;
+use crate::{Error, Result};
+
+/// The way to a service.
+#[derive(Clone, Default)]
+pub(crate) struct Transport {
+    pub(crate) proxy: ProxyChoice,
+    /// PEM files whose certificates are trusted beside those of the system.
+    pub(crate) root_certificates: Vec<Vec<u8>>,
+    /// A PEM file with the caller's certificate and its private key.
+    pub(crate) identity: Option<Vec<u8>>,
+}
+
+/// What requests go through.
+#[derive(Clone, Default)]
+pub(crate) enum ProxyChoice {
+    /// What `HTTPS_PROXY` and its like say.
+    #[default]
+    Environment,
+    /// The proxy at this URL, which may hold a login.
+    At(String),
+    /// Nothing.
+    Direct,
+}
+
+impl Transport {
+    /// The connection pool to the service at `base`. It follows no redirects.
+    pub(super) fn client(
+        &self,
+        base: &Url,
+        connect_timeout: Duration,
+        secrets: &mut Secrets,
+    ) -> Result<Client> {
+        let mut http = Client::builder()
+            .connect_timeout(connect_timeout)
+            .redirect(Policy::none())
+            .referer(false);
+        let mut is_plain = base.scheme() == "http";
+        match &self.proxy {
+            ProxyChoice::Environment => {}
+            ProxyChoice::Direct => http = http.no_proxy(),
+            ProxyChoice::At(url) => {
+                let mut url = http_url("proxy", url)?;
+                is_plain &= url.scheme() == "http";
+                let login = take_login(&mut url, secrets);
+                let mut proxy = Proxy::all(url).map_err(unavailable)?;
+                if let Some(login) = login {
+                    proxy = proxy.custom_http_auth(sensitive("login of the proxy", &login)?);
+                }
+                http = http.proxy(proxy);
+            }
+        }
+        let mut roots = Vec::new();
+        for pem in &self.root_certificates {
+            let (what, expected) = ("root certificate", "one or more certificates in PEM");
+            let found = Certificate::from_pem_bundle(pem)
+                .map_err(|error| Error::invalid_input(what, expected, reason(&error)))?;
+            require(!found.is_empty(), what, expected, "none")?;
+            roots.extend(found);
+        }
+        if is_plain {
+            // Without this, a machine without certificates could not even reach its own service.
+            http = http.tls_certs_only(roots);
+        } else if !roots.is_empty() {
+            http = http.tls_certs_merge(roots);
+        }
+        if let Some(pem) = &self.identity {
+            let expected = "a certificate and its private key in PEM";
+            let identity = Identity::from_pem(pem)
+                .map_err(|error| Error::invalid_input("identity", expected, reason(&error)))?;
+            http = http.identity(identity);
+        }
+        http.build().map_err(unavailable)
+    }
+}
+
+/// `text` as a URL. The error does not quote it: a URL may hold a login.
+pub(super) fn http_url(what: &str, text: &str) -> Result<Url> {
+    let invalid = |found: String| Error::invalid_input(what, "an http(s) URL", found);
+    let url = Url::parse(text.trim()).map_err(|error| invalid(error.to_string()))?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        scheme => Err(invalid(format!("the scheme {scheme:?}"))),
+    }
+}
+
+/// Takes the login out of `url`; what it asks to send.
+pub(super) fn take_login(url: &mut Url, secrets: &mut Secrets) -> Option<String> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decoded = |text| percent_decode_str(text).decode_utf8_lossy();
+    let password = url.password().unwrap_or("");
+    let basic = STANDARD.encode(format!("{}:{}", decoded(url.username()), decoded(password)));
+    for secret in [password, &decoded(password), &basic] {
+        secrets.add(secret);
+    }
+    // Neither can fail: the URL has a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    Some(format!("Basic {basic}"))
+}
+
+fn unavailable(error: reqwest::Error) -> Error {
+    Error::Unavailable { what: "https".into(), reason: reason(&error) }
+}
+
+/// What lies below an error that says no more than that there is one.
+fn reason(error: &reqwest::Error) -> String {
+    error.source().map_or(error.to_string(), ToString::to_string)
+}

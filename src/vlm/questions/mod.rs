@@ -1,0 +1,237 @@
+//! [`Questions`]: every sentence that is sent to a VLM, and the words that its replies are read by.
+
+mod english;
+
+use crate::Result;
+use crate::error::require;
+
+/// The sentences that a VLM is asked, and the words that mean yes and no in its replies. The default
+/// is the paper's English.
+///
+/// A sentence is a template: `{prompt}`, `{concept}` and the like stand for what is asked about, and
+/// each field says which of them its template must hold. Other braces are kept as they are.
+///
+/// A yes or no is looked for as a whole word, in upper or lower case. In scripts without spaces
+/// between words, such as Chinese, Japanese and Thai, it may stand anywhere; of words that overlap
+/// the longest counts, so that `不是` is not read as `是`.
+///
+/// Give it to [`GuidedCot`](crate::critic::GuidedCot::with_questions),
+/// [`RagPipelineBuilder`](crate::pipeline::RagPipelineBuilder::questions),
+/// [`VlmReranker`](crate::retriever::VlmReranker::with_questions) or
+/// [`CaptionWriter`](crate::retriever::CaptionWriter::with_questions).
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use futures::executor::block_on;
+/// use imagerag::critic::{Critic, CritiqueRequest, GuidedCot, Verdict};
+/// use imagerag::testing::{FakeVlm, solid};
+/// use imagerag::vlm::Questions;
+///
+/// let german = Questions::default()
+///     .with_decision("Passt dieses Bild zu \"{prompt}\"? Antworte nur mit ja oder nein.")
+///     .with_yes(["ja"])
+///     .with_no(["nein"]);
+/// let vlm = FakeVlm::new(["Ja."]);
+/// let critic = GuidedCot::new(vlm.clone()).with_questions(german)?;
+///
+/// let draft = solid(8, 8, [90, 60, 20]);
+/// let critique = block_on(critic.critique(&CritiqueRequest::new("ein Igel", Some(draft))))?;
+/// assert_eq!(critique.verdict, Verdict::Match);
+/// let asked = &vlm.requests()[0].messages[0].text;
+/// assert_eq!(asked, "Passt dieses Bild zu \"ein Igel\"? Antworte nur mit ja oder nein.");
+/// # Ok::<(), imagerag::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
+pub struct Questions {
+    /// Whether an image matches the prompt, as yes or no (appendix C). Must hold `{prompt}`.
+    pub decision: String,
+    /// The same where the prompt is an instruction about one image of the caller's, which is shown
+    /// before the image to judge (appendix E.2; the paper prints no words for it). Must hold
+    /// `{prompt}`.
+    pub decision_over_reference: String,
+    /// The same for several images of the caller's, which are shown first; `{count}` is their
+    /// number. Must hold `{prompt}`.
+    pub decision_over_references: String,
+    /// Which concepts are missing, one a line (appendix C). Asked after a decision of "no".
+    pub missing_concepts: String,
+    /// A caption for each concept that was named, one a line and in the same order (appendix C).
+    /// Asked after the concepts.
+    pub captions: String,
+    /// Every concept that a prompt needs, one a line, asked without an image. The paper's release
+    /// has such a mode; the paper prints no words for it. Must hold `{prompt}`.
+    pub all_concepts: String,
+    /// A clearer prompt, asked about a draft: the ablation without references (appendix C). Must
+    /// hold `{prompt}`.
+    pub rephrase: String,
+    /// Whether a reference shows a concept, as yes or no. The paper's limitations ask for it; it
+    /// prints no words. Must hold `{concept}`.
+    pub verification: String,
+    /// The order of candidates that are shown, as indices from 0 with commas between them, the best
+    /// first (table 4; the paper prints no words for it). Must hold `{caption}`, which is what was looked for; `{count}`
+    /// is the number of candidates, at least 2, and `{last}` the index of the last one.
+    pub rerank: String,
+    /// A caption of one image, for retrieval by its words (table 4, BM25; the paper prints no words
+    /// for it).
+    pub description: String,
+    /// The words that mean yes, at least one: `yes`.
+    pub yes: Vec<String>,
+    /// The words that mean no, at least one: `no`.
+    pub no: Vec<String>,
+    /// What a model writes in the place of a list where nothing is missing, beside the English
+    /// `none`, `nothing is missing` and their like. Empty by default.
+    pub none: Vec<String>,
+    /// How a reply begins that declines to answer, beside the English `I'm sorry`, `I cannot` and
+    /// their like. Empty by default.
+    pub refusals: Vec<String>,
+}
+
+/// A setter of each template.
+macro_rules! templates {
+    ($($setter:ident $field:ident)*) => { $(
+        #[doc = concat!(
+            "The same questions with another [`", stringify!($field), "`](Self#structfield.",
+            stringify!($field), ")."
+        )]
+        #[must_use]
+        pub fn $setter(mut self, template: impl Into<String>) -> Self {
+            self.$field = template.into();
+            self
+        }
+    )* };
+}
+
+/// A setter of each list of words.
+macro_rules! words {
+    ($($setter:ident $field:ident)*) => { $(
+        #[doc = concat!(
+            "The same questions with other words in [`", stringify!($field), "`](Self#structfield.",
+            stringify!($field), ")."
+        )]
+        #[must_use]
+        pub fn $setter<S: Into<String>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
+            self.$field = words.into_iter().map(Into::into).collect();
+            self
+        }
+    )* };
+}
+
+impl Questions {
+    templates! {
+        with_decision decision
+        with_decision_over_reference decision_over_reference
+        with_decision_over_references decision_over_references
+        with_missing_concepts missing_concepts
+        with_captions captions
+        with_all_concepts all_concepts
+        with_rephrase rephrase
+        with_verification verification
+        with_rerank rerank
+        with_description description
+    }
+
+    words! {
+        with_yes yes
+        with_no no
+        with_none none
+        with_refusals refusals
+    }
+
+    /// Checks every template and every word. The parts that take questions do so themselves.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) that names the field: a template that is
+    /// blank or lacks what it must hold, no word for yes or for no, a blank word, or a word that
+    /// means both.
+    pub fn validate(&self) -> Result<()> {
+        let templates = [
+            ("decision", &self.decision, "{prompt}"),
+            ("decision_over_reference", &self.decision_over_reference, "{prompt}"),
+            ("decision_over_references", &self.decision_over_references, "{prompt}"),
+            ("missing_concepts", &self.missing_concepts, ""),
+            ("captions", &self.captions, ""),
+            ("all_concepts", &self.all_concepts, "{prompt}"),
+            ("rephrase", &self.rephrase, "{prompt}"),
+            ("verification", &self.verification, "{concept}"),
+            ("rerank", &self.rerank, "{caption}"),
+            ("description", &self.description, ""),
+        ];
+        for (field, template, placeholder) in templates {
+            let is_complete = !template.trim().is_empty() && template.contains(placeholder);
+            let expected = match placeholder {
+                "" => "a text".to_owned(),
+                placeholder => format!("a text with {placeholder}"),
+            };
+            require(is_complete, format!("question {field}"), expected, format!("{template:?}"))?;
+        }
+        let lists = [
+            ("yes", &self.yes, 1),
+            ("no", &self.no, 1),
+            ("none", &self.none, 0),
+            ("refusals", &self.refusals, 0),
+        ];
+        for (field, words, least) in lists {
+            let fit = words.len() >= least
+                && words.iter().all(|word| word.contains(char::is_alphanumeric));
+            let expected = match least {
+                0 => "words that are not blank",
+                _ => "one or more words that are not blank",
+            };
+            require(fit, format!("words of {field}"), expected, format!("{words:?}"))?;
+        }
+        let both = self.no.iter().find(|no| {
+            self.yes.iter().any(|yes| yes.trim().to_lowercase() == no.trim().to_lowercase())
+        });
+        require(both.is_none(), "words of no", "none of the words of yes", format!("{:?}", self.no))
+    }
+
+    /// Whether an image matches `prompt`, after as many of the caller's own images.
+    pub(crate) fn ask_decision(&self, prompt: &str, references: usize) -> String {
+        let template = match references {
+            0 => &self.decision,
+            1 => &self.decision_over_reference,
+            _ => &self.decision_over_references,
+        };
+        fill(template, &[("{prompt}", prompt), ("{count}", &references.to_string())])
+    }
+
+    pub(crate) fn ask_all_concepts(&self, prompt: &str) -> String {
+        fill(&self.all_concepts, &[("{prompt}", prompt)])
+    }
+
+    pub(crate) fn ask_rephrase(&self, prompt: &str) -> String {
+        fill(&self.rephrase, &[("{prompt}", prompt)])
+    }
+
+    pub(crate) fn ask_verification(&self, concept: &str) -> String {
+        fill(&self.verification, &[("{concept}", concept)])
+    }
+
+    /// The order of `candidates`, at least 2.
+    pub(crate) fn ask_rerank(&self, caption: &str, candidates: usize) -> String {
+        let (count, last) = (candidates.to_string(), (candidates - 1).to_string());
+        fill(&self.rerank, &[("{caption}", caption), ("{count}", &count), ("{last}", &last)])
+    }
+}
+
+/// `template` with the values in the places of their names. A value that holds a name stays as it
+/// is.
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let (mut filled, mut rest) = (String::new(), template);
+    while let Some(at) = rest.find('{') {
+        filled += &rest[..at];
+        rest = &rest[at..];
+        let (name, value) = values
+            .iter()
+            .find(|(name, _)| rest.starts_with(name))
+            .map_or(("{", "{"), |&(name, value)| (name, value));
+        filled += value;
+        rest = &rest[name.len()..];
+    }
+    filled + rest
+}
+
+#[cfg(test)]
+mod tests;
