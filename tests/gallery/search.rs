@@ -11,7 +11,7 @@ use imagerag::gallery::{Fetch, Fingerprint, Gallery, GalleryRetriever, Pixels, S
 use imagerag::index::{FlatIndex, IdSet, Neighbor, Precision, VectorIndex};
 use imagerag::pipeline::{Hit, RagConfig, Refusal};
 use imagerag::reference::{Caption, Filter, Metadata};
-use imagerag::retriever::{CatalogEntry, RetrieveRequest};
+use imagerag::retriever::RetrieveRequest;
 use imagerag::testing::{FakeCritic, FakeGenerator};
 use imagerag::testing::{FakeEmbedder, conformance, solid};
 use imagerag::{Error, Image, RagPipeline, Retriever};
@@ -156,35 +156,6 @@ fn retrieves_references_with_their_origin() {
     let found = block_on(retriever.retrieve(&request)).unwrap();
     let error = block_on(found[0][0].image()).unwrap_err();
     assert!(matches!(error, Error::InvalidFile { .. }), "{error}");
-}
-
-#[test]
-fn keeps_the_contract_of_a_retriever_over_known_images() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("gallery");
-    let gallery = block_on(Gallery::open_or_create(&path, &FakeEmbedder)).unwrap();
-    let mut known = Vec::new();
-    let images = [
-        ("red", [200, 0, 0], Some("CC0-1.0")),
-        ("pink", [200, 0, 90], Some("CC-BY-4.0")),
-        ("green", [0, 200, 0], Some("CC0-1.0")),
-        ("blue", [0, 0, 200], None),
-    ];
-    for (name, rgb, license) in images {
-        let image = solid(8, 8, rgb);
-        let (mut record, embedding) = picture(folder.path(), name, &image);
-        record.metadata.license = license.map(str::to_owned);
-        record.metadata.author = license.map(|_| "Ada \"the\" O'Neil".to_owned());
-        record.metadata.caption = Some(format!("something {name} \u{1f426}"));
-        let mut entry = CatalogEntry::new(record.source.clone(), image);
-        entry.metadata = record.metadata.clone();
-        known.push(entry);
-        gallery.writer().unwrap().add(&[(record, embedding)]).unwrap();
-    }
-    let retriever = block_on(GalleryRetriever::new(FakeEmbedder, gallery)).unwrap();
-    let captions = ["a red one", "blue", "something else"].map(Caption::concept);
-    let filtered = |filter| Ok(retriever.clone().with_filter(filter));
-    block_on(conformance::retriever_over(&known, filtered, &captions));
 }
 
 /// An index that knows only some of the images, and of those only what f16 says.

@@ -40,7 +40,6 @@ impl Retriever for Broken {
                 LIMIT => {}
                 BEST if request.limit == 1 => drop(list.remove(0)),
                 FILTER if !whole => (self.change)(list),
-                FILTER => list.truncate(request.limit),
                 _ => list.truncate(request.limit),
             }
             list.iter_mut().enumerate().for_each(|(rank, one)| one.provenance.rank = rank);
