@@ -27,7 +27,7 @@ pub enum Event {
         round: usize,
     },
     /// A stage has ended: its record holds the verdict, the captions, the hits.
-    StageEnded(StageTrace),
+    StageEnded(Box<StageTrace>),
     /// A denoising step has ended.
     Step {
         /// The stage that draws: draft or generate.

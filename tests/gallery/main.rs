@@ -4,6 +4,7 @@ mod contract;
 mod faults;
 #[cfg(feature = "faiss")]
 mod index;
+mod proposals;
 mod relocate;
 mod search;
 mod store;

@@ -3,10 +3,10 @@
 use super::workers::Outcome;
 use super::writer::Writer;
 use super::{IngestProgress, rejected};
-use crate::embedder::{Embedder, EmbedderExt, Embedding};
-use crate::forward::check_count;
+use crate::embedder::{Embedded, Embedder, Embedding};
+use crate::forward::{check_count, only};
 use crate::gallery::{Added, Fingerprint, GalleryWriter, ImageRecord, Rejected};
-use crate::{Image, Result};
+use crate::{Image, Result, Usage};
 
 /// What is taken in together.
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ impl Batch {
         let Self { images, mut embedded, known, mut rejected } = std::mem::take(self);
         // A paid embedder is not asked for nothing.
         if let Some(embedder) = embedder.filter(|_| !images.is_empty()) {
-            embed(embedder, images, &mut embedded, &mut rejected).await?;
+            done.usage += embed(embedder, images, &mut embedded, &mut rejected).await?;
         }
         done.rejected += rejected.len() as u64;
         done.known += known.len() as u64;
@@ -75,26 +75,28 @@ impl Batch {
     }
 }
 
-/// Embeds `images` into `embedded`. Where the embedder fails on all of them, they are tried one by
+/// Embeds `images` into `embedded`, and says what that took. Where the embedder fails on all of them, they are tried one by
 /// one: a bad one costs the others nothing.
 async fn embed(
     embedder: &dyn Embedder,
     images: Vec<(ImageRecord, Image)>,
     embedded: &mut Vec<(ImageRecord, Embedding)>,
     rejections: &mut Vec<Rejected>,
-) -> Result<()> {
+) -> Result<Usage> {
     let (records, pictures): (Vec<ImageRecord>, Vec<Image>) = images.into_iter().unzip();
     let failed = match embedder.embed_images(&pictures).await {
-        Ok(embeddings) => {
+        Ok(Embedded { embeddings, usage }) => {
             check_count(embedder, "embeddings", records.len(), embeddings.len())?;
             embedded.extend(records.into_iter().zip(embeddings));
-            return Ok(());
+            return Ok(usage.unwrap_or_default());
         }
         Err(error) => error,
     };
-    let before = embedded.len();
+    let (before, mut used) = (embedded.len(), Usage::default());
     for (record, picture) in records.into_iter().zip(pictures) {
-        match embedder.embed_image(&picture).await {
+        let alone = embedder.embed_images(&[picture]).await;
+        used += alone.as_ref().ok().and_then(|alone| alone.usage).unwrap_or_default();
+        match alone.and_then(|alone| only(embedder, "embedding", alone.embeddings)) {
             Ok(embedding) => embedded.push((record, embedding)),
             Err(reason) => rejections.push(rejected(record.source, reason)),
         }
@@ -103,5 +105,5 @@ async fn embed(
         // Not the images: the embedder no longer works.
         return Err(failed);
     }
-    Ok(())
+    Ok(used)
 }
