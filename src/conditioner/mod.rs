@@ -79,7 +79,13 @@ pub use template::PromptTemplate;
 /// # Contract
 /// - `request.references` holds 1 to [`capacity`](Self::capacity) references; more or none gives
 ///   [`Error::InvalidInput`](crate::Error::InvalidInput).
-/// - The conditioning is of the kind that [`produces`](Self::produces) names.
+/// - The conditioning is of the kind that [`produces`](Self::produces) names. It depends on the
+///   pictures of the references.
+/// - The prompt to generate with holds the prompt of the request, unchanged.
+///
+/// The suite `testing::conformance::conditioner` sends no reference, one, as many as there is room
+/// for (up to 8) and one more. Pictures have 32 x 16 and 64 x 64 pixels and one color each; the
+/// prompt holds an emoji and a Chinese character.
 #[async_trait]
 pub trait Conditioner: Display + Debug + Send + Sync + 'static {
     /// The kind of conditioning that [`condition`](Self::condition) gives.

@@ -66,8 +66,11 @@ pub use zero_shot::ZeroShotCritic;
 /// - If the critic cannot judge, for example because the replies of its model make no sense, the
 ///   verdict is [`Verdict::Undetermined`]. An error means that the critic itself failed.
 /// - A model is asked through [`request.log`](ExchangeLog::ask), so that the trace has all
-///   exchanges, even if a later question fails. Exchanges with a model that is no
+///   exchanges, even if a later question fails, or this one. Exchanges with a model that is no
 ///   [`Vlm`](crate::Vlm) are [recorded](ExchangeLog::record) there.
+///
+/// The suite `testing::conformance::critic` sends every [`Query`], with an image and without,
+/// for one concept and for three, and with up to two images of the caller's own, of 64 x 64 pixels.
 #[async_trait]
 pub trait Critic: Display + Debug + Send + Sync + 'static {
     /// Judges one image.

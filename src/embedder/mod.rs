@@ -71,12 +71,18 @@ pub use siglip::SiglipEmbedder;
 /// # Contract
 /// - One embedding of [`dim`](Self::dim) values per input, in the order of the inputs; no input
 ///   gives none.
-/// - The same input gives the same embedding, whatever else is in the batch.
+/// - The same input gives the same embedding, whatever else is in the batch. Inputs that differ have
+///   embeddings that differ.
+/// - Every text has an embedding, also an empty one. If a service refuses empty texts, send it a
+///   blank or a full stop instead.
 /// - Two embedders with equal `Display` and [`dim`](Self::dim) give the same embeddings, but for
 ///   rounding. So name the model, such as `Acme(text-image-3)`: an open `Gallery` asks only the
 ///   first of them for the embeddings that tell whether it made the gallery's vectors. Where the
 ///   name is shared, as that of an architecture is by its checkpoints, the form `{:#}` tells them
 ///   apart.
+///
+/// The suite `testing::conformance::embedder` sends an empty text, one of 2,000 characters, an emoji
+/// with a Chinese character, and images of 7 x 3 and 40 x 90 pixels, each of one color.
 #[async_trait]
 pub trait Embedder: Display + Debug + Send + Sync + 'static {
     /// Number of values of an embedding.

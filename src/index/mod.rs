@@ -100,6 +100,10 @@ pub(crate) type Hits = Vec<Vec<Neighbor>>;
 ///   [`count`](Self::count) gives all vectors that the index can find.
 /// - The same call gives the same lists.
 /// - A search does not block the polling thread: an index computes on threads of its own.
+///
+/// The suite `testing::conformance::vector_index` searches with up to 50 of the vectors that the
+/// index holds, for 10 neighbors, for none, and for 5 more than there are; among no ids, a third of
+/// them, a few, all, and ids that are not there.
 #[async_trait]
 pub trait VectorIndex: Display + Debug + Send + Sync + 'static {
     /// Number of values of a vector.

@@ -76,6 +76,12 @@ pub use threshold::Threshold;
 /// - If nothing is found, the list is empty; that is no error. `limit` 0 gives empty lists.
 /// - Pictures are not decoded, unless the order depends on their pixels: the pipeline refuses most
 ///   references without decoding them.
+/// - `provenance` has the source and the metadata with which the image was stored, and the picture
+///   has its pixels. A retriever with a [`Filter`](crate::reference::Filter) gives the list that it
+///   gives without one, less the images that the filter does not match.
+///
+/// The suite `testing::conformance::retriever` sends the captions that it is given, all together
+/// and the first alone, with the limits 0, 1 and 3; and no caption at all.
 #[async_trait]
 pub trait Retriever: Display + Debug + Send + Sync + 'static {
     /// The best references for each caption.

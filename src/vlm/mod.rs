@@ -53,7 +53,11 @@ pub use questions::Questions;
 /// - The reply answers the last message of the request. The request holds the whole conversation;
 ///   the model has no memory of earlier requests.
 /// - A model that refuses to answer gives an `Ok` reply with [`ChatReply::refusal`] set. `Err`
-///   means that there was no reply.
+///   means that there was no reply. A reply has words or a refusal.
+///
+/// The suite `testing::conformance::vlm` asks about a picture of 16 x 8 pixels at temperature 0. Then
+/// it sends the same question between a system message and an answer, with a second question that
+/// holds an emoji, at temperature 0.5 and with `max_tokens` of 1,000.
 #[async_trait]
 pub trait Vlm: Display + Debug + Send + Sync + 'static {
     /// Replies to a conversation.
