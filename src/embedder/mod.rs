@@ -1,4 +1,25 @@
 //! [`Embedder`]: turns texts and images into vectors of one space.
+//!
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
+//! use futures::executor::block_on;
+//! use imagerag::embedder::{Embedder, EmbedderExt};
+//! use imagerag::testing::{FakeEmbedder, solid};
+//!
+//! let embedder = FakeEmbedder; // A `ClipEmbedder`, for instance.
+//! let image = solid(640, 480, [200, 0, 0]);
+//! let found = block_on(embedder.embed_image(&image))?;
+//! assert_eq!(found.dim(), embedder.dim());
+//! let texts = block_on(embedder.embed_texts(&["a red car", "a blue car"]))?;
+//! assert!(found.similarity(&texts[0]) > found.similarity(&texts[1]));
+//!
+//! // Many images that wait to be embedded need less memory once they are prepared.
+//! let waiting = [image, solid(320, 200, [0, 0, 200])].map(|image| embedder.preprocess(&image));
+//! let embedded = block_on(embedder.embed_images(&waiting))?;
+//! let query = block_on(embedder.embed_text("a blue car"))?;
+//! assert!(query.similarity(&embedded[1]) > query.similarity(&embedded[0]));
+//! # Ok::<(), imagerag::Error>(())
+//! ```
 
 #[cfg(all(test, feature = "tch"))]
 mod checks;

@@ -1,4 +1,31 @@
 //! [`Generator`]: draws images from prompts, with or without references.
+//!
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
+//! use futures::executor::block_on;
+//! use imagerag::generator::{GenerateRequest, Generator, GeneratorExt, Progress, Step};
+//! use imagerag::testing::FakeGenerator;
+//!
+//! let generator = FakeGenerator::new(); // An `Sdxl`, for instance.
+//! let progress = Progress::new(|step: Step| {
+//!     let preview = if step.preview.is_some() { ", with a preview" } else { "" };
+//!     println!("step {} of {}{preview}", step.index, step.total);
+//! });
+//! let request = GenerateRequest::new("a quetzal at dawn")
+//!     .with_negative_prompt("blurry")
+//!     .with_seed(7)
+//!     .with_size(64, 48)
+//!     .with_steps(20)
+//!     .with_guidance_scale(5.0)
+//!     .with_progress(progress.with_previews_every(10));
+//! let drawn = block_on(generator.generate_one(&request))?;
+//! assert_eq!((drawn.image.width(), drawn.image.height()), (64, 48));
+//!
+//! // Several in one call: a local model draws them as a batch.
+//! let more = [request.clone().with_seed(8), request.with_seed(9)];
+//! assert_eq!(block_on(generator.generate(&more))?.len(), 2);
+//! # Ok::<(), imagerag::Error>(())
+//! ```
 
 #[cfg(all(test, feature = "tch"))]
 mod checks;

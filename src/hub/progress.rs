@@ -7,6 +7,19 @@ use std::time::{Duration, Instant};
 use hf_hub::progress::{DownloadEvent, ProgressEvent, ProgressHandler};
 
 /// How far a download is.
+///
+/// ```no_run
+/// use imagerag::hub::{DownloadProgress, Hub};
+///
+/// fn bar(at: &DownloadProgress) {
+///     let DownloadProgress { files_done, files_total, bytes_done, bytes_total, .. } = at;
+///     let percent = 100 * bytes_done / (*bytes_total).max(1);
+///     eprint!("\r{percent} % of {} MB, {files_done} of {files_total} files", bytes_total / 1_000_000);
+/// }
+///
+/// let hub = Hub::builder().on_progress(bar).build()?;
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DownloadProgress {

@@ -1,4 +1,30 @@
 //! [`VectorIndex`]: finds the nearest neighbors of an embedding.
+//!
+//! [`FlatIndex`] is exact; `FaissIndex` and `MilvusIndex` search more vectors faster, and [`Refine`]
+//! makes their scores exact.
+//!
+//! ```
+//! use futures::executor::block_on;
+//! use imagerag::embedder::Embedding;
+//! use imagerag::index::{FlatIndex, IdSet, Neighbor, VectorIndex};
+//!
+//! let mut index = FlatIndex::new(2)?;
+//! for values in [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]] {
+//!     index.add(&Embedding::new(values)?)?;
+//! }
+//! assert_eq!((index.dim(), block_on(index.count())?), (2, 3));
+//!
+//! let queries = [Embedding::new([0.0, 2.0])?];
+//! let found = block_on(index.search(&queries, 2))?;
+//! assert_eq!(found[0][0], Neighbor { id: 2, score: 1.0 });
+//! assert_eq!(found[0][1].id, 1);
+//!
+//! // Only some of the vectors, such as those of images under a free license.
+//! let free = IdSet::from_iter([0, 1]);
+//! let found = block_on(index.search_among(&queries, 2, &free))?;
+//! assert_eq!(found[0][0].id, 1);
+//! # Ok::<(), imagerag::Error>(())
+//! ```
 
 #[cfg(feature = "faiss")]
 mod faiss;

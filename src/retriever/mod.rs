@@ -1,4 +1,30 @@
 //! [`Retriever`]: finds reference images for captions.
+//!
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
+//! use futures::executor::block_on;
+//! use imagerag::reference::Caption;
+//! use imagerag::retriever::{Catalog, CatalogEntry, EmbeddingRetriever, RetrieveRequest, Retriever};
+//! use imagerag::retriever::Skipped;
+//! use imagerag::testing::{FakeEmbedder, solid};
+//!
+//! let mut red = CatalogEntry::new("red.png", solid(8, 8, [200, 0, 0]));
+//! red.metadata.license = Some("CC0-1.0".into());
+//! let blue = CatalogEntry::new("blue.png", solid(8, 8, [0, 0, 200]));
+//! let catalog = Catalog::new([red, blue]); // Or `Catalog::from_folder("photos")?`.
+//!
+//! let progress = |done, all| println!("{done} of {all} pictures");
+//! let (retriever, skipped) = block_on(EmbeddingRetriever::build(FakeEmbedder, catalog, progress))?;
+//! for Skipped { source, reason } in &skipped {
+//!     eprintln!("{source} is left out: {}", reason.chain());
+//! }
+//!
+//! let captions = [Caption::concept("a red car"), Caption::concept("a blue car")];
+//! let found = block_on(retriever.retrieve(&RetrieveRequest::new(captions, 1)))?;
+//! let sources = found.iter().map(|list| list[0].provenance.source.to_string());
+//! assert_eq!(sources.collect::<Vec<_>>(), ["red.png", "blue.png"]);
+//! # Ok::<(), imagerag::Error>(())
+//! ```
 
 mod by_embedding;
 mod catalog;
