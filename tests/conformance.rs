@@ -185,6 +185,7 @@ fn indexes() {
     let vectors = vectors();
     block_on(conformance::vector_index(&flat(Precision::F32), &vectors, 1.0));
     block_on(conformance::vector_index(&flat(Precision::F16), &vectors, 0.95));
+    block_on(conformance::vector_index(&FlatIndex::new(2).unwrap(), &[], 1.0));
     let refined = block_on(Refine::new(flat(Precision::F16), flat(Precision::F32))).unwrap();
     block_on(conformance::vector_index(&refined, &vectors, 1.0));
 }

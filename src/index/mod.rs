@@ -129,7 +129,7 @@ pub(crate) type Hits = Vec<Vec<Neighbor>>;
 ///
 /// The suite `testing::conformance::vector_index` searches with up to 50 of the vectors that the
 /// index holds, for 10 neighbors, for none, and for 5 more than there are; among no ids, a third of
-/// them, a few, all, and ids that are not there.
+/// them, a few, all, and ids that are not there. It searches an empty index for 3.
 #[async_trait]
 pub trait VectorIndex: Display + Debug + Send + Sync + 'static {
     /// Number of values of a vector.

@@ -47,6 +47,7 @@ fn an_empty_collection_finds_nothing() {
     let Some(milvus) = milvus() else { return };
     let collection = Collection::of(&milvus, "empty", 4, MilvusIndexType::Flat);
     let index = &collection.index;
+    block_on(conformance::vector_index(index, &[], 1.0));
     assert_eq!((block_on(index.count()).unwrap(), index.dim()), (0, 4));
     assert_eq!(block_on(index.search(&vectors(2, 4), 3)).unwrap(), [[], []]);
     assert!(block_on(index.images(&[0, 1])).unwrap().is_empty());

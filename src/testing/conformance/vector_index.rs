@@ -17,6 +17,7 @@ rules! {
     SAME: "the same call gives the same lists",
     AMONG: "`search_among` finds ids of the set alone",
     AMONG_RECALL: "the share that `search_among` finds of the true neighbors is at least `recall`",
+    EMPTY: "an empty index finds nothing",
     OTHER_DIM: "a query of another dimension gives InvalidInput",
 }
 
@@ -29,7 +30,7 @@ const ROUNDING: f32 = 1e-4;
 ///
 /// Up to 50 of the vectors are the queries. They are searched for 10 neighbors, for none and for
 /// more than there are; among none, a third, a few and all of the vectors, with ids that the index
-/// does not hold.
+/// does not hold. Without `vectors`, the index must be empty and find nothing.
 ///
 /// ```
 /// use imagerag::embedder::Embedding;
@@ -47,11 +48,13 @@ const ROUNDING: f32 = 1e-4;
 /// ```
 ///
 /// # Panics
-/// When there is no vector, the index breaks a rule, or it cannot be reached.
+/// When the index breaks a rule, or cannot be reached.
 pub async fn vector_index(part: &dyn VectorIndex, vectors: &[Embedding], recall: f64) {
     let suite = Suite::new("VectorIndex", part);
-    assert!(!vectors.is_empty(), "the suite needs vectors");
     suite.count(COUNT, "vectors", vectors.len(), suite.answer(part.count().await));
+    if vectors.is_empty() {
+        return empty(&suite, part).await;
+    }
     suite.count(DIM, "values", vectors[0].dim(), part.dim());
     let held = Held { suite: &suite, vectors, recall };
     let (limit, queries) = (10.min(vectors.len()), &vectors[..vectors.len().min(50)]);
@@ -74,6 +77,17 @@ pub async fn vector_index(part: &dyn VectorIndex, vectors: &[Embedding], recall:
     let among = part.search_among(&stranger, 1, &IdSet::all(1)).await;
     for result in [part.search(&stranger, 1).await, among] {
         suite.refuses(OTHER_DIM, "a query of one value too many", &result);
+    }
+}
+
+/// Searches an index that holds nothing.
+async fn empty(suite: &Suite, part: &dyn VectorIndex) {
+    let query = [suite.answer(Embedding::new(vec![1.0; part.dim()]))];
+    let all = suite.answer(part.search(&query, 3).await);
+    let among = suite.answer(part.search_among(&query, 3, &IdSet::all(3)).await);
+    for lists in [all, among] {
+        suite.count(ONE_EACH, "lists", 1, lists.len());
+        suite.rule(EMPTY, lists[0].is_empty(), format_args!("{lists:?}"));
     }
 }
 

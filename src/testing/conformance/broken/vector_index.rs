@@ -68,7 +68,7 @@ named_unless_that_is_broken!(Broken);
 
 const KEEP: Change = |_| ();
 /// Each changes its neighbors, or is broken by its name.
-const BROKEN: [(&str, Change); 17] = [
+const BROKEN: [(&str, Change); 18] = [
     (NAMED, KEEP),
     (ANSWERS, KEEP),
     (COUNT, KEEP),
@@ -79,6 +79,7 @@ const BROKEN: [(&str, Change); 17] = [
     (AMONG, KEEP),
     (AMONG_RECALL, KEEP),
     (OTHER_DIM, KEEP),
+    (EMPTY, |list| list.push(Neighbor { id: 0, score: 1.0 })),
     (IDS, |list| list.iter_mut().for_each(|one| one.id += 1_000)),
     (IDS, |list| list.iter_mut().for_each(|one| one.id = u64::MAX)),
     (COSINE, |list| list.iter_mut().for_each(|one| one.score *= 0.5)),
@@ -90,7 +91,10 @@ const BROKEN: [(&str, Change); 17] = [
 
 async fn suite(rule: &'static str, change: Change) {
     let turn = |n: usize| (n as f32 * 0.1).sin_cos();
-    let vectors: Vec<_> = (0..30).map(turn).map(|(y, x)| Embedding::new([x, y]).unwrap()).collect();
+    let vectors: Vec<_> = (0..if rule == EMPTY { 0 } else { 30 })
+        .map(turn)
+        .map(|(y, x)| Embedding::new([x, y]).unwrap())
+        .collect();
     let mut inner = FlatIndex::new(2).unwrap();
     for vector in &vectors {
         inner.add(vector).unwrap();
