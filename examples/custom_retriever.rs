@@ -8,14 +8,13 @@
 
 use std::fmt;
 
-use async_trait::async_trait;
 use clap::Parser;
 use futures::executor::block_on;
 use imagerag::conditioner::InPrompt;
 use imagerag::reference::{Caption, Provenance, Reference, Source};
 use imagerag::retriever::{RetrieveRequest, Retriever};
 use imagerag::testing::{FakeCritic, FakeGenerator, conformance, solid};
-use imagerag::{RagPipeline, Result};
+use imagerag::{RagPipeline, Result, async_trait};
 
 #[derive(Debug)]
 struct Colours;

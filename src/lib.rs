@@ -47,6 +47,28 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Any executor will do, `#[tokio::main]` as well as `block_on`. A part of your own on reqwest or
+//! tokio must be polled inside tokio's runtime:
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
+//! # use imagerag::{RagPipeline, conditioner::InPrompt};
+//! # use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm, solid};
+//! # fn pipeline() -> imagerag::Result<RagPipeline> {
+//! #     RagPipeline::builder()
+//! #         .generator(FakeGenerator::new())
+//! #         .vlm(FakeVlm::new(["yes"]))
+//! #         .retriever(FakeRetriever::new([("a quetzal", solid(64, 64, [0, 140, 70]))]))
+//! #         .conditioner(InPrompt::new(3)?)
+//! #         .build()
+//! # }
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let outcome = pipeline()?.run("a quetzal at dawn").await?;
+//!     println!("{}", outcome.stop);
+//!     Ok(())
+//! }
+//! ```
+//!
 //! # Features
 //! | feature | adds |
 //! |---|---|

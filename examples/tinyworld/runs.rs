@@ -5,13 +5,14 @@ use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_trait::async_trait;
 use futures::executor::block_on;
 use imagerag::conditioner::{Conditioning, ConditioningKind};
 use imagerag::generator::{Drawn, GenerateRequest};
 use imagerag::reference::{Provenance, Reference};
 use imagerag::retriever::{Catalog, RetrieveRequest};
-use imagerag::{Generator, GeneratorExt, Image, RagOutcome, RagPipeline, Result, Retriever};
+use imagerag::{
+    Generator, GeneratorExt, Image, RagOutcome, RagPipeline, Result, Retriever, async_trait,
+};
 use serde::Deserialize;
 
 use crate::sheet::Row;

@@ -71,10 +71,58 @@ pub use template::PromptTemplate;
 /// Prepares references for a generator. The result, a [`Conditioning`], is in host memory and
 /// belongs to no device, so that it can be logged, tested and sent elsewhere.
 ///
+/// One of your own, with the suite that checks it:
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use imagerag::conditioner::{
+///     ConditionRequest, Conditioned, Conditioner, Conditioning, ConditioningKind,
+/// };
+/// use imagerag::testing::conformance;
+/// use imagerag::{Error, Result, async_trait};
+///
+/// /// Hands one picture on, and names it in the prompt.
+/// #[derive(Debug)]
+/// struct Like; // It has a `Display` too, by which traces and errors call it.
+/// # impl std::fmt::Display for Like {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// #         f.write_str("Like")
+/// #     }
+/// # }
+///
+/// #[async_trait]
+/// impl Conditioner for Like {
+///     fn produces(&self) -> ConditioningKind {
+///         ConditioningKind::Images
+///     }
+///
+///     fn capacity(&self) -> usize {
+///         1
+///     }
+///
+///     async fn condition(&self, request: &ConditionRequest) -> Result<Conditioned> {
+///         let [reference] = &request.references[..] else {
+///             return Err(Error::invalid_input("references", "1", request.references.len()));
+///         };
+///         Ok(Conditioned {
+///             prompt: format!("{}, like the {}", request.prompt, reference.caption.concept),
+///             conditioning: Conditioning::Images(vec![reference.image().await?]),
+///         })
+///     }
+/// }
+///
+/// futures::executor::block_on(conformance::conditioner(&Like));
+/// ```
+///
 /// # Contract
 /// - `request.references` holds 1 to [`capacity`](Self::capacity) references; more or none gives
 ///   [`Error::InvalidInput`](crate::Error::InvalidInput).
-/// - The conditioning is of the kind that [`produces`](Self::produces) names.
+/// - The conditioning is of the kind that [`produces`](Self::produces) names. It depends on the
+///   pictures of the references.
+/// - The prompt to generate with holds the prompt of the request, unchanged.
+///
+/// The suite `testing::conformance::conditioner` sends no reference, one, as many as there is room
+/// for (up to 8) and one more. Pictures have 32 x 16 and 64 x 64 pixels and one color each; the
+/// prompt holds an emoji and a Chinese character.
 #[async_trait]
 pub trait Conditioner: Display + Debug + Send + Sync + 'static {
     /// The kind of conditioning that [`condition`](Self::condition) gives.

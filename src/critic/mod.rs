@@ -47,6 +47,46 @@ pub use zero_shot::ZeroShotCritic;
 
 /// Says whether an image shows what a prompt asks for and, where it does not, what to look for.
 ///
+/// One of your own, with the suite that checks it:
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use imagerag::critic::{Critic, Critique, CritiqueRequest, Verdict};
+/// use imagerag::reference::Caption;
+/// use imagerag::testing::{FakeVlm, conformance, solid};
+/// use imagerag::vlm::{ChatRequest, Message};
+/// use imagerag::{Result, Vlm, async_trait};
+///
+/// /// Asks a model for a number of stars.
+/// #[derive(Debug)]
+/// struct Stars<V>(V); // It has a `Display` too, by which traces and errors call it.
+/// # impl<V: Vlm> std::fmt::Display for Stars<V> {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// #         write!(f, "Stars({})", self.0)
+/// #     }
+/// # }
+///
+/// #[async_trait]
+/// impl<V: Vlm> Critic for Stars<V> {
+///     async fn critique(&self, request: &CritiqueRequest) -> Result<Critique> {
+///         let missing = Verdict::Missing(vec![Caption::concept(&request.prompt)]);
+///         let Some(image) = &request.image else { return Ok(missing.into()) };
+///         let question = format!("How well, from 1 to 5, does this show {}?", request.prompt);
+///         let question = Message::user(question).with_images([image.clone()]);
+///         // The trace has the question and the answer, because they go through the log.
+///         let asked = ChatRequest::new(vec![question]);
+///         let reply = request.log.ask(&self.0, "stars", &asked).await?;
+///         Ok(match reply.text.trim().parse() {
+///             Ok(4..=5) => Verdict::Match.into(),
+///             Ok(1..=3) => missing.into(),
+///             _ => Verdict::Undetermined.into(),
+///         })
+///     }
+/// }
+///
+/// let critic = Stars(FakeVlm::new(["2"; 6]));
+/// futures::executor::block_on(conformance::critic(&critic, "a cat", &solid(8, 8, [0; 3])));
+/// ```
+///
 /// # Contract
 /// - If `request.image` is `None`, the critic names the concepts of the prompt that a generator
 ///   would have to know. The verdict is then never [`Verdict::Match`].
@@ -55,8 +95,11 @@ pub use zero_shot::ZeroShotCritic;
 /// - If the critic cannot judge, for example because the replies of its model make no sense, the
 ///   verdict is [`Verdict::Undetermined`]. An error means that the critic itself failed.
 /// - A model is asked through [`request.log`](ExchangeLog::ask), so that the trace has all
-///   exchanges, even if a later question fails. Exchanges with a model that is no
+///   exchanges, even if a later question fails, or this one. Exchanges with a model that is no
 ///   [`Vlm`](crate::Vlm) are [recorded](ExchangeLog::record) there.
+///
+/// The suite `testing::conformance::critic` sends every [`Query`], with an image and without,
+/// for one concept and for three, and with up to two images of the caller's own, of 64 x 64 pixels.
 #[async_trait]
 pub trait Critic: Display + Debug + Send + Sync + 'static {
     /// Judges one image.

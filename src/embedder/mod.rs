@@ -54,15 +54,56 @@ pub use siglip::SiglipEmbedder;
 
 /// Embeds texts and images into one space, in which cosine similarity says how well they match.
 ///
+/// One of your own, with the suite that checks it:
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use imagerag::embedder::{Embedded, Embedder, Embedding};
+/// use imagerag::testing::conformance;
+/// use imagerag::{Image, Result, async_trait};
+///
+/// /// Embeds by first bytes. A real one asks a network or a service.
+/// #[derive(Debug)]
+/// struct FirstByte; // It has a `Display` too, by which traces and errors call it.
+/// # impl std::fmt::Display for FirstByte {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// #         f.write_str("FirstByte")
+/// #     }
+/// # }
+///
+/// #[async_trait]
+/// impl Embedder for FirstByte {
+///     fn dim(&self) -> usize {
+///         2
+///     }
+///
+///     async fn embed_texts(&self, texts: &[&str]) -> Result<Embedded> {
+///         let byte = |text: &&str| text.bytes().next().unwrap_or(0);
+///         texts.iter().map(|text| Embedding::new([f32::from(byte(text)), 99.0])).collect()
+///     }
+///
+///     async fn embed_images(&self, images: &[Image]) -> Result<Embedded> {
+///         images.iter().map(|image| Embedding::new([f32::from(image.pixels()[0]), 99.0])).collect()
+///     }
+/// }
+///
+/// futures::executor::block_on(conformance::embedder(&FirstByte));
+/// ```
+///
 /// # Contract
 /// - One embedding of [`dim`](Self::dim) values per input, in the order of the inputs; no input
 ///   gives none.
-/// - The same input gives the same embedding, whatever else is in the batch.
+/// - The same input gives the same embedding, whatever else is in the batch. Inputs that differ have
+///   embeddings that differ.
+/// - Every text has an embedding, also an empty one. If a service refuses empty texts, send it a
+///   blank or a full stop instead.
 /// - Two embedders with equal `Display` and [`dim`](Self::dim) give the same embeddings, but for
 ///   rounding. So name the model, such as `Acme(text-image-3)`: an open `Gallery` asks only the
 ///   first of them for the embeddings that tell whether it made the gallery's vectors. Where the
 ///   name is shared, as that of an architecture is by its checkpoints, the form `{:#}` tells them
 ///   apart.
+///
+/// The suite `testing::conformance::embedder` sends an empty text, one of 2,000 characters, an emoji
+/// with a Chinese character, and images of 7 x 3 and 40 x 90 pixels, each of one color.
 #[async_trait]
 pub trait Embedder: Display + Debug + Send + Sync + 'static {
     /// Number of values of an embedding.

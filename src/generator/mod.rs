@@ -77,15 +77,67 @@ pub use sdxl::{Sdxl, SdxlBuilder};
 
 /// Draws images: a text-to-image model, possibly conditioned on reference images.
 ///
+/// One of your own, with the suite that checks it:
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use imagerag::conditioner::ConditioningKind;
+/// use imagerag::generator::{Drawn, GenerateRequest, Generator, Step};
+/// use imagerag::testing::{conformance, solid};
+/// use imagerag::{Result, async_trait};
+///
+/// /// Draws a color that depends on prompt and seed. A real one asks a network or a service.
+/// #[derive(Debug)]
+/// struct Brush; // It has a `Display` too, by which traces and errors call it.
+/// # impl std::fmt::Display for Brush {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// #         f.write_str("Brush")
+/// #     }
+/// # }
+///
+/// #[async_trait]
+/// impl Generator for Brush {
+///     fn accepts(&self) -> &[ConditioningKind] {
+///         &[ConditioningKind::None]
+///     }
+///
+///     async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
+///         for request in requests {
+///             request.validate()?;
+///             request.validate_conditioning(self.accepts())?;
+///         }
+///         let draw = |request: &GenerateRequest| {
+///             let steps = request.steps.unwrap_or(4);
+///             for step in 1..=steps {
+///                 request.progress.report(Step::new(step, steps));
+///             }
+///             let (length, seed) = (request.prompt.len() as u8, request.seed as u8);
+///             solid(64, 64, [length.wrapping_mul(40), seed.wrapping_mul(40), 200]).into()
+///         };
+///         Ok(requests.iter().map(draw).collect())
+///     }
+/// }
+///
+/// futures::executor::block_on(conformance::generator(&Brush));
+/// ```
+///
 /// # Contract
 /// - One image per request, in the order of the requests. No requests give no images.
 /// - The same request gives the same image, whatever else is in the batch or runs at the same time.
 ///   Pixels may differ by 1/255, because a batch may change the order of sums.
-/// - `request.progress` is called for every step, in order, after the step is done.
+/// - Prompt, seed and references make the image: another one of them gives another image.
+/// - `request.progress` is called once for each step, in order, from 1 to the number of steps, after
+///   the step is done. A generator that does not see its steps, such as a remote service, never
+///   calls it, and ignores `steps`.
 /// - Dropping the future stops the work within two steps.
 /// - Before any work begins, [`Error::InvalidInput`](crate::Error::InvalidInput) is returned for
 ///   every value out of range, and for a [`Conditioning`](crate::conditioner::Conditioning) whose
 ///   kind is not in [`accepts`](Self::accepts).
+///
+/// The suite `testing::conformance::generator` asks for short prompts in English, at the default
+/// size, in two steps, with the seeds 1 and 2; three requests in one call, and two calls at the same
+/// time. References are one red and one blue image of 64 x 64 pixels. It also sends each thing that
+/// must be refused: 0 steps, a guidance of NaN and of -1, a width of 0, a height of 1,000,000
+/// pixels, a prompt of more than 8,000 characters, conditionings of other kinds.
 #[async_trait]
 pub trait Generator: Display + Debug + Send + Sync + 'static {
     /// The kinds of conditioning that requests may have. `ConditioningKind::None` is always among

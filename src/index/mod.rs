@@ -70,6 +70,55 @@ pub(crate) type Hits = Vec<Vec<Neighbor>>;
 
 /// Finds the nearest of many vectors.
 ///
+/// One of your own, with the suite that checks it:
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use imagerag::embedder::Embedding;
+/// use imagerag::index::{Neighbor, VectorIndex};
+/// use imagerag::testing::conformance;
+/// use imagerag::{Error, Result, async_trait};
+///
+/// /// Compares every vector.
+/// #[derive(Debug)]
+/// struct Rows(Vec<Embedding>); // It has a `Display` too, by which traces and errors call it.
+/// # impl std::fmt::Display for Rows {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// #         f.write_str("Rows")
+/// #     }
+/// # }
+///
+/// #[async_trait]
+/// impl VectorIndex for Rows {
+///     fn dim(&self) -> usize {
+///         2
+///     }
+///
+///     async fn count(&self) -> Result<usize> {
+///         Ok(self.0.len())
+///     }
+///
+///     async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Vec<Vec<Neighbor>>> {
+///         let find = |query: &Embedding| {
+///             if query.dim() != self.dim() {
+///                 return Err(Error::invalid_input("query", "2 values", query.dim()));
+///             }
+///             let scores = self.0.iter().map(|row| query.similarity(row));
+///             let mut all: Vec<_> =
+///                 (0..).zip(scores).map(|(id, score)| Neighbor { id, score }).collect();
+///             all.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.id.cmp(&b.id)));
+///             all.truncate(limit);
+///             Ok(all)
+///         };
+///         queries.iter().map(find).collect()
+///     }
+/// }
+///
+/// let rows = (1..20).map(|n| Embedding::new([n as f32, 9.0])).collect::<Result<Vec<_>>>()?;
+/// let index = Rows(rows.clone());
+/// futures::executor::block_on(conformance::vector_index(&index, &rows, 1.0));
+/// # Ok::<(), Error>(())
+/// ```
+///
 /// # Contract
 /// - One list per query, of at most `limit` neighbors, sorted by falling score, then by rising id.
 /// - A query of another dimension gives [`Error::InvalidInput`].
@@ -77,6 +126,10 @@ pub(crate) type Hits = Vec<Vec<Neighbor>>;
 ///   [`count`](Self::count) gives all vectors that the index can find.
 /// - The same call gives the same lists.
 /// - A search does not block the polling thread: an index computes on threads of its own.
+///
+/// The suite `testing::conformance::vector_index` searches with up to 50 of the vectors that the
+/// index holds, for 10 neighbors, for none, and for 5 more than there are; among no ids, a third of
+/// them, a few, all, and ids that are not there.
 #[async_trait]
 pub trait VectorIndex: Display + Debug + Send + Sync + 'static {
     /// Number of values of a vector.

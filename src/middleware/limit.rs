@@ -51,10 +51,13 @@ impl<P> Limit<P> {
     }
 
     /// The outcome of `call`, made when there is a slot for it.
-    pub(super) async fn call<T, F: Future<Output = Result<T>>>(
+    pub(super) async fn call<T: Send, F: Future<Output = Result<T>> + Send>(
         &self,
-        call: impl FnOnce() -> F,
-    ) -> Result<T> {
+        call: impl FnOnce() -> F + Send,
+    ) -> Result<T>
+    where
+        P: Sync,
+    {
         // `slots` holds a sender, so the channel never ends.
         let _token = self.slots.idle.lock().await.next().await.map(|()| Token(&self.slots.back));
         call().await
@@ -63,7 +66,9 @@ impl<P> Limit<P> {
 
 impl<P: fmt::Display> fmt::Display for Limit<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Limit({}, {})", self.inner, self.calls)
+        f.write_str("Limit(")?;
+        self.inner.fmt(f)?; // `{:#}` is for the part inside.
+        write!(f, ", {})", self.calls)
     }
 }
 

@@ -54,17 +54,22 @@ impl<P> Retry<P> {
 
 impl<P> Retry<P> {
     /// The outcome of `attempt`, made as often as it takes and the policy allows.
-    pub(super) async fn call<T, F: Future<Output = Result<T>>>(
+    pub(super) async fn call<T: Send, F: Future<Output = Result<T>> + Send>(
         &self,
-        attempt: impl FnMut() -> F,
-    ) -> Result<T> {
+        attempt: impl FnMut() -> F + Send,
+    ) -> Result<T>
+    where
+        P: Sync,
+    {
         self.policy.run(Error::is_transient, attempt).await
     }
 }
 
 impl<P: fmt::Display> fmt::Display for Retry<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Retry({}, {})", self.inner, self.policy.max_retries)
+        f.write_str("Retry(")?;
+        self.inner.fmt(f)?; // `{:#}` is for the part inside.
+        write!(f, ", {})", self.policy.max_retries)
     }
 }
 

@@ -105,7 +105,9 @@ impl RagPipelineBuilder {
     /// A VLM that looks at each reference before it is used, and says whether it shows the concept
     /// that it was found for. It sees references that passed all other checks, one after the other,
     /// until there are enough; [`RagConfig::candidates`] bounds the questions per caption. If the
-    /// prompt itself is looked for ([`Fallback::RetrieveByPrompt`]), it is asked for the prompt.
+    /// prompt itself is looked for
+    /// ([`Fallback::RetrieveByPrompt`](super::Fallback::RetrieveByPrompt)), it is asked for the
+    /// prompt.
     pub fn verifier(mut self, vlm: impl Vlm) -> Self {
         self.verifier = Some(Arc::new(vlm));
         self

@@ -161,8 +161,8 @@ mod tests {
 
     #[test]
     fn durations_are_seconds_there_and_back() {
-        let mut trace = RagTrace::default();
-        trace.elapsed = std::time::Duration::from_nanos(1_234_567_891);
+        let elapsed = std::time::Duration::from_nanos(1_234_567_891);
+        let trace = RagTrace { elapsed, ..RagTrace::default() };
         let text = trace.to_json();
         assert!(text.contains("\"elapsed\": 1.234567891"), "{text}");
         assert_eq!(serde_json::from_str::<RagTrace>(&text).unwrap(), trace);

@@ -147,7 +147,7 @@ impl<'a> Run<'a> {
             record,
             exchanges: begun.log.take(),
         };
-        self.send(|| Event::StageEnded(trace.clone()));
+        self.send(|| Event::StageEnded(Box::new(trace.clone())));
         self.trace.stages.push(trace);
     }
 

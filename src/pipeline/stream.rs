@@ -27,7 +27,7 @@ pub enum Event {
         round: usize,
     },
     /// A stage has ended: its record holds the verdict, the captions, the hits.
-    StageEnded(StageTrace),
+    StageEnded(Box<StageTrace>),
     /// A denoising step has ended.
     Step {
         /// The stage that draws: draft or generate.
@@ -48,15 +48,16 @@ pub enum Event {
     Done(Box<Result<RagOutcome, RagError>>),
 }
 
-/// The events of one request. The request is processed while the stream is polled; dropping the
-/// stream cancels it, and so does [`cancel`](Self::cancel), which keeps what was done.
+/// The events of one request. The request is processed while the stream is polled, and only as far
+/// as there is no event to take: whoever has seen enough can stop there. Dropping the stream cancels the
+/// request, and so does [`cancel`](Self::cancel), which keeps what was done.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
 /// # use imagerag::conditioner::InPrompt;
 /// # use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm, solid};
 /// use futures::StreamExt;
-/// use imagerag::pipeline::Event;
+/// use imagerag::pipeline::{Event, Stage};
 ///
 /// # let pipeline = imagerag::RagPipeline::builder()
 /// #     .generator(FakeGenerator::new())
@@ -73,7 +74,7 @@ pub enum Event {
 /// }
 /// let error = stream.cancel().unwrap_err();
 /// assert!(error.is_cancelled() && error.best.is_some());
-/// assert_eq!(error.trace.stages.len(), 1);
+/// assert_eq!(error.stage, Stage::Critique); // It had begun.
 /// # });
 /// # Ok::<(), imagerag::Error>(())
 /// ```
@@ -172,6 +173,10 @@ impl Stream for RagStream {
     type Item = Event;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        // What has happened is told before the work goes on: whoever cancels then pays for no more.
+        if let Poll::Ready(Some(event)) = self.events.poll_next_unpin(context) {
+            return Poll::Ready(Some(event));
+        }
         if let Some(Poll::Ready(result)) = self.run.as_mut().map(|run| run.poll_unpin(context)) {
             self.result = Some(result);
             self.run = None;

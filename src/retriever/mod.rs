@@ -59,6 +59,41 @@ pub use threshold::Threshold;
 
 /// Finds images that show what captions describe.
 ///
+/// One of your own, with the suite that checks it:
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use imagerag::reference::{Caption, Provenance, Reference, Source};
+/// use imagerag::retriever::{RetrieveRequest, Retriever};
+/// use imagerag::testing::{conformance, solid};
+/// use imagerag::{Result, async_trait};
+///
+/// /// Has one picture, and finds it for everything.
+/// #[derive(Debug)]
+/// struct OnlyOne; // It has a `Display` too, by which traces and errors call it.
+/// # impl std::fmt::Display for OnlyOne {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// #         f.write_str("OnlyOne")
+/// #     }
+/// # }
+///
+/// #[async_trait]
+/// impl Retriever for OnlyOne {
+///     async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
+///         let find = |caption: &Caption| Reference {
+///             picture: solid(64, 64, [0, 140, 70]).into(),
+///             caption: caption.clone(),
+///             provenance: Provenance::new(Source::Uri("quetzal.png".into()), self, 1.0, 0),
+///         };
+///         let limit = request.limit.min(1);
+///         let list = |caption| std::iter::repeat_n(find(caption), limit).collect();
+///         Ok(request.captions.iter().map(list).collect())
+///     }
+/// }
+///
+/// let captions = [Caption::concept("a quetzal")];
+/// futures::executor::block_on(conformance::retriever(&OnlyOne, &captions));
+/// ```
+///
 /// # Contract
 /// - One list per caption, in the order of the captions.
 /// - Each list is sorted by falling score. It holds at most `request.limit` references, and no
@@ -68,6 +103,12 @@ pub use threshold::Threshold;
 /// - If nothing is found, the list is empty; that is no error. `limit` 0 gives empty lists.
 /// - Pictures are not decoded, unless the order depends on their pixels: the pipeline refuses most
 ///   references without decoding them.
+/// - `provenance` has the source and the metadata with which the image was stored, and the picture
+///   has its pixels. A retriever with a [`Filter`](crate::reference::Filter) gives the list that it
+///   gives without one, less the images that the filter does not match.
+///
+/// The suite `testing::conformance::retriever` sends the captions that it is given, all together
+/// and the first alone, with the limits 0, 1 and 3; and no caption at all.
 #[async_trait]
 pub trait Retriever: Display + Debug + Send + Sync + 'static {
     /// The best references for each caption.

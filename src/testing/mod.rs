@@ -115,3 +115,8 @@ struct AddingABackend;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/retrieval.md")]
 struct Retrieval;
+
+/// And those of the page for users of diffusers.
+#[cfg(all(doctest, feature = "hub", feature = "tch"))]
+#[doc = include_str!("../../docs/from_diffusers.md")]
+struct FromDiffusers;

@@ -46,11 +46,42 @@ pub use questions::Questions;
 
 /// A vision-language model (VLM).
 ///
+/// One of your own, with the suite that checks it:
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use imagerag::testing::conformance;
+/// use imagerag::vlm::{ChatReply, ChatRequest, Vlm};
+/// use imagerag::{Result, Usage, async_trait};
+///
+/// /// Says yes to every picture. A real one asks a network or a service.
+/// #[derive(Debug)]
+/// struct YesMan; // It has a `Display` too, by which traces and errors call it.
+/// # impl std::fmt::Display for YesMan {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// #         f.write_str("YesMan")
+/// #     }
+/// # }
+///
+/// #[async_trait]
+/// impl Vlm for YesMan {
+///     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply> {
+///         let read: usize = request.messages.iter().map(|message| message.text.len() / 4).sum();
+///         Ok(ChatReply::new("yes").with_usage(Usage::tokens(read as u64, 1)))
+///     }
+/// }
+///
+/// futures::executor::block_on(conformance::vlm(&YesMan));
+/// ```
+///
 /// # Contract
 /// - The reply answers the last message of the request. The request holds the whole conversation;
 ///   the model has no memory of earlier requests.
 /// - A model that refuses to answer gives an `Ok` reply with [`ChatReply::refusal`] set. `Err`
-///   means that there was no reply.
+///   means that there was no reply. A reply has words or a refusal.
+///
+/// The suite `testing::conformance::vlm` asks about a picture of 16 x 8 pixels at temperature 0. Then
+/// it sends the same question between a system message and an answer, with a second question that
+/// holds an emoji, at temperature 0.5 and with `max_tokens` of 1,000.
 #[async_trait]
 pub trait Vlm: Display + Debug + Send + Sync + 'static {
     /// Replies to a conversation.

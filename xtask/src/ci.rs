@@ -2,7 +2,7 @@
 
 use crate::commands::without_libtorch;
 use crate::shell::{self, Result};
-use crate::{crates, faiss, imports, manifest, readme, typos};
+use crate::{crates, faiss, imports, manifest, outside, readme, typos};
 use std::process::Command;
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ const DOC_ONLY: &str = "doc-only";
 type Check = fn() -> Result<()>;
 
 /// The checks by name, the fast ones first.
-const CHECKS: [(&str, Check); 8] = [
+const CHECKS: [(&str, Check); 9] = [
     ("format", || timed("formatting", &mut without_libtorch(&["fmt", "--all", "--check"]))),
     ("spelling", typos::check),
     ("imports", imports::check),
@@ -23,6 +23,7 @@ const CHECKS: [(&str, Check); 8] = [
     ("lints", lints),
     ("features", each_feature_alone),
     ("readme", readme::check),
+    ("outside", outside::check),
 ];
 
 /// Runs the checks that are named, or all.

@@ -14,6 +14,7 @@ mod manifest;
 mod milvus;
 mod milvus_server;
 mod native;
+mod outside;
 mod peers;
 mod python;
 mod readme;
@@ -76,9 +77,9 @@ const COMMANDS: [Command; 12] = [
     Command {
         name: "ci",
         arguments: "[CHECK…]",
-        about: "Formatting, spelling, imports, licenses, lints, documentation, each feature alone, the README.",
-        details: "Everything that is checked beside the tests, without libtorch. No program is linked,\n\
-                  so that FAISS is not built. docs/CONTRIBUTING.md lists the checks: `cargo xtask ci format imports`.\n\
+        about: "Formatting, spelling, imports, licenses, lints, documentation, each feature alone, the README, a crate outside.",
+        details: "Everything that is checked beside the tests, without libtorch and FAISS. No program is linked\n\
+                  but the tests of `tests/outside`, with default features. docs/CONTRIBUTING.md lists the checks: `cargo xtask ci format imports`.\n\
                   `.ci/run` runs this and `cargo xtask test`.",
         run: ci::run,
     },

@@ -1,12 +1,12 @@
-//! [`Batch`]: images that are ready to vectors and records of the gallery, durably.
+//! [`Batch`]: images that are ready to a [`Change`]: vectors and records, written durably.
 
 use super::workers::Outcome;
 use super::writer::Writer;
 use super::{IngestProgress, rejected};
-use crate::embedder::{Embedder, EmbedderExt, Embedding};
-use crate::forward::check_count;
+use crate::embedder::{Embedded, Embedder, Embedding};
+use crate::forward::{check_count, only};
 use crate::gallery::{Added, Fingerprint, GalleryWriter, ImageRecord, Rejected};
-use crate::{Image, Result};
+use crate::{Image, Result, Usage};
 
 /// What is taken in together.
 #[derive(Debug, Default)]
@@ -44,18 +44,32 @@ impl Batch {
         self.images.len() >= batch || records >= RECORDS
     }
 
-    /// Embeds what has no embedding, hands everything to the gallery, and counts what became of it.
-    pub(super) async fn finish(
-        &mut self,
-        embedder: Option<&dyn Embedder>,
-        writer: &Writer,
-        done: &mut IngestProgress,
-    ) -> Result<()> {
-        let Self { images, mut embedded, known, mut rejected } = std::mem::take(self);
+    /// Embeds what has no embedding; afterwards no pixels are held.
+    pub(super) async fn embed(self, embedder: Option<&dyn Embedder>) -> Result<Change> {
+        let Self { images, mut embedded, known, mut rejected } = self;
+        let mut usage = Usage::default();
         // A paid embedder is not asked for nothing.
         if let Some(embedder) = embedder.filter(|_| !images.is_empty()) {
-            embed(embedder, images, &mut embedded, &mut rejected).await?;
+            usage = embed(embedder, images, &mut embedded, &mut rejected).await?;
         }
+        Ok(Change { embedded, known, rejected, usage })
+    }
+}
+
+/// A batch that is ready to be written.
+#[derive(Debug, Default)]
+pub(super) struct Change {
+    embedded: Vec<(ImageRecord, Embedding)>,
+    known: Vec<ImageRecord>,
+    rejected: Vec<Rejected>,
+    usage: Usage,
+}
+
+impl Change {
+    /// Hands everything to the gallery, and counts what became of it.
+    pub(super) async fn write(self, writer: &Writer, done: &mut IngestProgress) -> Result<()> {
+        let Self { embedded, known, rejected, usage } = self;
+        done.usage += usage;
         done.rejected += rejected.len() as u64;
         done.known += known.len() as u64;
         let write = move |writer: &mut GalleryWriter| {
@@ -75,26 +89,28 @@ impl Batch {
     }
 }
 
-/// Embeds `images` into `embedded`. Where the embedder fails on all of them, they are tried one by
+/// Embeds `images` into `embedded`, and says what that took. Where the embedder fails on all of them, they are tried one by
 /// one: a bad one costs the others nothing.
 async fn embed(
     embedder: &dyn Embedder,
     images: Vec<(ImageRecord, Image)>,
     embedded: &mut Vec<(ImageRecord, Embedding)>,
     rejections: &mut Vec<Rejected>,
-) -> Result<()> {
+) -> Result<Usage> {
     let (records, pictures): (Vec<ImageRecord>, Vec<Image>) = images.into_iter().unzip();
     let failed = match embedder.embed_images(&pictures).await {
-        Ok(embeddings) => {
+        Ok(Embedded { embeddings, usage }) => {
             check_count(embedder, "embeddings", records.len(), embeddings.len())?;
             embedded.extend(records.into_iter().zip(embeddings));
-            return Ok(());
+            return Ok(usage.unwrap_or_default());
         }
         Err(error) => error,
     };
-    let before = embedded.len();
+    let (before, mut used) = (embedded.len(), Usage::default());
     for (record, picture) in records.into_iter().zip(pictures) {
-        match embedder.embed_image(&picture).await {
+        let alone = embedder.embed_images(&[picture]).await;
+        used += alone.as_ref().ok().and_then(|alone| alone.usage).unwrap_or_default();
+        match alone.and_then(|alone| only(embedder, "embedding", alone.embeddings)) {
             Ok(embedding) => embedded.push((record, embedding)),
             Err(reason) => rejections.push(rejected(record.source, reason)),
         }
@@ -103,5 +119,5 @@ async fn embed(
         // Not the images: the embedder no longer works.
         return Err(failed);
     }
-    Ok(())
+    Ok(used)
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::Usage;
+
 /// The progress of [`Ingest::run`](super::Ingest::run). Only acknowledged images are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -18,7 +20,10 @@ pub struct IngestProgress {
     pub rejected: u64,
     /// The number of all images, if the reader knows it.
     pub total: Option<u64>,
-    /// The time since it began.
+    /// What the embedder used, if its service says.
+    pub usage: Usage,
+    /// The time since it began; seconds in JSON.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::serialize"))]
     pub elapsed: Duration,
     /// The most images whose pixels were in memory at a time.
     pub most_in_flight: usize,

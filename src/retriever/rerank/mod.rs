@@ -25,6 +25,47 @@ pub use mmr::Mmr;
 
 /// Judges candidates that a retriever has found.
 ///
+/// One of your own:
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use imagerag::reference::Caption;
+/// use imagerag::retriever::{Ranking, Rerank, RerankRequest, Reranker, RetrieveRequest, Retriever};
+/// use imagerag::testing::{FakeRetriever, solid};
+/// use imagerag::{Result, async_trait};
+///
+/// /// Prefers large pictures.
+/// #[derive(Debug)]
+/// struct Largest; // It has a `Display` too, by which traces and errors call it.
+/// # impl std::fmt::Display for Largest {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// #         f.write_str("Largest")
+/// #     }
+/// # }
+///
+/// #[async_trait]
+/// impl Reranker for Largest {
+///     async fn rank(&self, request: &RerankRequest) -> Result<Vec<Ranking>> {
+///         let mut rankings = Vec::new();
+///         for list in &request.lists {
+///             let mut ranking = Ranking::default();
+///             for candidate in list {
+///                 let image = candidate.image().await?; // Decoded, because the order needs it.
+///                 ranking.scores.push((image.width() * image.height()) as f32);
+///             }
+///             rankings.push(ranking);
+///         }
+///         Ok(rankings)
+///     }
+/// }
+///
+/// let shelf = [("a small bird", solid(8, 8, [0; 3])), ("a big bird", solid(64, 64, [0; 3]))];
+/// let retriever = Rerank::new(FakeRetriever::new(shelf), Largest, 2)?;
+/// let request = RetrieveRequest::new([Caption::concept("a small bird")], 1);
+/// let found = futures::executor::block_on(retriever.retrieve(&request))?;
+/// assert_eq!(found[0][0].provenance.source.to_string(), "a big bird");
+/// # Ok::<(), imagerag::Error>(())
+/// ```
+///
 /// # Contract
 /// - `request.lists[i]` has the candidates for `request.captions[i]`, the retriever's best first.
 ///   It may be empty.
@@ -32,7 +73,10 @@ pub use mmr::Mmr;
 ///   order of the candidates.
 /// - Scores are finite; higher is better. Candidates with equal scores stay in their order.
 /// - The same call gives the same rankings.
-/// - A model is asked through [`request.log`](ExchangeLog::ask).
+/// - A model is asked through [`request.log`](ExchangeLog::ask), even if the question fails.
+///
+/// The suite `testing::conformance::reranker` sends the lists that it is given with an empty one
+/// behind them, also in reverse order; and no list at all.
 #[async_trait]
 pub trait Reranker: Display + Debug + Send + Sync + 'static {
     /// Scores every candidate of every list.
