@@ -155,6 +155,7 @@ impl ImageTokens {
 /// use imagerag::conditioner::Strength;
 ///
 /// // Style without layout, as InstantStyle does: one block of SDXL reads the references.
+/// // `IpAdapter::with_strength` takes it.
 /// let mut style = Strength::default();
 /// style.per_block.insert("up_blocks.0.attentions.1".into(), 1.0);
 /// style.validate()?;

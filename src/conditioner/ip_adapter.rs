@@ -39,7 +39,7 @@ use crate::{Error, Image, Result};
 ///     .ip_adapter(file)
 ///     .load()?;
 /// # let builder = imagerag::RagPipeline::builder();
-/// let builder = builder.generator(sdxl).conditioner(adapter); // A VLM and a retriever are missing.
+/// let builder = builder.generator(sdxl).conditioner(adapter);
 /// # Ok::<(), imagerag::Error>(())
 /// ```
 #[derive(Debug)]

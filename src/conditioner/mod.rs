@@ -1,8 +1,8 @@
 //! [`Conditioner`]: turns references into the input of a generator (section 3.2 of the paper).
 //!
-//! Which one a pipeline needs depends on its generator: [`InPrompt`] passes pictures on to models that
-//! read them in the prompt, `IpAdapter` makes image tokens for SDXL, and `OminiControl` a condition
-//! image for FLUX.1.
+//! Which one a pipeline needs depends on its generator: [`InPrompt`] passes pictures on to models
+//! that read them in the prompt, `IpAdapter` makes image tokens for SDXL, and `OminiControl` a
+//! condition image for FLUX.1.
 //!
 //! ```
 //! use futures::executor::block_on;

@@ -1,7 +1,7 @@
 //! [`Critic`]: says what an image lacks of its prompt (section 3.1 of the paper).
 //!
-//! [`GuidedCot`] is the paper's: it asks a VLM up to three questions. [`ZeroShotCritic`] does without a
-//! VLM where the concepts are known beforehand.
+//! [`GuidedCot`] is the paper's: it asks a VLM up to three questions. [`ZeroShotCritic`] does
+//! without a VLM where the concepts are known beforehand.
 //!
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]

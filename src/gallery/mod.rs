@@ -26,16 +26,14 @@
 //! # solid(8, 8, [0, 0, 200]).save(photos.join("blue.png"))?;
 //! # block_on(async {
 //! use imagerag::EmbedderExt;
-//! use imagerag::gallery::ingest::{Folder, Ingest, IngestProgress};
+//! use imagerag::gallery::ingest::{Folder, Ingest};
 //! use imagerag::gallery::{Depth, Found, Gallery, SearchOptions};
 //!
 //! let gallery = Gallery::open_or_create(&folder, &FakeEmbedder).await?;
-//! let tell = |at: &IngestProgress| match at.remaining() {
-//!     Some(left) => println!("{at}, {left:.0?} left"),
-//!     None => println!("{at}"),
-//! };
-//! let pictures = Folder::open(&photos)?.counted();
-//! let done = Ingest::into(&gallery).with_embedder(FakeEmbedder).run(pictures, tell).await?;
+//! let done = Ingest::into(&gallery)
+//!     .with_embedder(FakeEmbedder)
+//!     .run(Folder::open(&photos)?, |progress| println!("{progress}"))
+//!     .await?;
 //! assert_eq!((done.added, gallery.stats()?.images), (2, 2));
 //!
 //! let query = FakeEmbedder.embed_text("a red car").await?;

@@ -3,10 +3,15 @@
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! use futures::executor::block_on;
+//! use imagerag::conditioner::ConditioningKind;
 //! use imagerag::generator::{GenerateRequest, Generator, GeneratorExt, Progress, Step};
 //! use imagerag::testing::FakeGenerator;
 //!
 //! let generator = FakeGenerator::new(); // An `Sdxl`, for instance.
+//! // It reads pictures as they are, and prompts may name them.
+//! assert!(generator.accepts().contains(&ConditioningKind::Images));
+//! assert_eq!(generator.image_mark(), Some("<img><|image_{n}|></img>"));
+//!
 //! let progress = Progress::new(|step: Step| {
 //!     let preview = if step.preview.is_some() { ", with a preview" } else { "" };
 //!     println!("step {} of {}{preview}", step.index, step.total);

@@ -12,9 +12,8 @@ use hf_hub::progress::{DownloadEvent, ProgressEvent, ProgressHandler};
 /// use imagerag::hub::{DownloadProgress, Hub};
 ///
 /// fn bar(at: &DownloadProgress) {
-///     let DownloadProgress { files_done, files_total, bytes_done, bytes_total, .. } = at;
-///     let percent = 100 * bytes_done / (*bytes_total).max(1);
-///     eprint!("\r{percent} % of {} MB, {files_done} of {files_total} files", bytes_total / 1_000_000);
+///     let percent = 100 * at.bytes_done / at.bytes_total.max(1);
+///     eprint!("\r{percent} %, {} of {} files", at.files_done, at.files_total);
 /// }
 ///
 /// let hub = Hub::builder().on_progress(bar).build()?;

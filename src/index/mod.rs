@@ -1,7 +1,7 @@
 //! [`VectorIndex`]: finds the nearest neighbors of an embedding.
 //!
-//! [`FlatIndex`] is exact; `FaissIndex` and `MilvusIndex` search more vectors faster, and [`Refine`]
-//! makes their scores exact.
+//! [`FlatIndex`] is exact. `FaissIndex` and `MilvusIndex` are for more vectors, and [`Refine`]
+//! makes approximate scores exact.
 //!
 //! ```
 //! use futures::executor::block_on;

@@ -28,6 +28,8 @@ const MAX_ROUNDS: usize = 100;
 ///
 /// let strict = RagConfig::default()
 ///     .with_max_rounds(3)
+///     .with_max_concepts(2)
+///     .with_references_per_caption(2)
 ///     .with_candidates(20)
 ///     .with_threshold(0.26)
 ///     .with_fallback(Fallback::Stop)

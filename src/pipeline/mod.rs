@@ -100,6 +100,24 @@ impl RagPipeline {
 
     /// The same parts with other settings.
     ///
+    #[cfg_attr(feature = "testing", doc = "```")]
+    #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+    /// # use imagerag::conditioner::InPrompt;
+    /// # use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm};
+    /// use imagerag::pipeline::RagConfig;
+    ///
+    /// # let pipeline = imagerag::RagPipeline::builder()
+    /// #     .generator(FakeGenerator::new())
+    /// #     .vlm(FakeVlm::new(["yes"]))
+    /// #     .retriever(FakeRetriever::new(Vec::<(String, _)>::new()))
+    /// #     .conditioner(InPrompt::new(3)?)
+    /// #     .build()?;
+    /// // The same models, loaded once, with and without a threshold.
+    /// let strict = pipeline.with_config(pipeline.config().clone().with_threshold(0.3))?;
+    /// assert_eq!((pipeline.config().threshold, strict.config().threshold), (None, Some(0.3)));
+    /// # Ok::<(), imagerag::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`RagPipelineBuilder::build`].
     pub fn with_config(&self, config: RagConfig) -> Result<Self> {

@@ -15,8 +15,7 @@ use crate::reference::{Caption, Provenance, Reference, Source};
 /// let request = RagRequest::new("a watercolour of a quetzal").with_seed(7).with_size(1024, 768);
 /// ```
 ///
-/// With an image of the caller's own (personalisation), and with settings that count for this request
-/// alone:
+/// With an image of the caller's own (personalisation), and with settings for this request alone:
 /// ```
 /// # use imagerag::Image;
 /// use imagerag::RagRequest;

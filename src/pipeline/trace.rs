@@ -20,7 +20,8 @@ use crate::{Price, Usage};
 /// # use imagerag::conditioner::InPrompt;
 /// # use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm, solid};
 ///
-/// # let pictures = ["a quetzal on a branch", "a branch"].map(|label| (label, solid(8, 8, [0; 3])));
+/// # let labels = ["a quetzal on a branch", "a branch"];
+/// # let pictures = labels.map(|label| (label, solid(8, 8, [0; 3])));
 /// # let pipeline = imagerag::RagPipeline::builder()
 /// #     .generator(FakeGenerator::new())
 /// #     .vlm(FakeVlm::new(["no", "a quetzal", "a quetzal on a branch"]))
@@ -42,7 +43,10 @@ use crate::{Price, Usage};
 /// let refused: Vec<_> = trace.hits().filter(far).collect();
 /// let told = "0.500 a branch (license unknown), not used: below the threshold of 0.6";
 /// assert_eq!(refused[0].to_string(), told);
-/// // The words of every question and answer.
+/// // What each part used, where its service says, and the words of every question and answer.
+/// for (part, usage) in trace.usage_by_part() {
+///     println!("{part}: {usage}");
+/// }
 /// assert_eq!(trace.exchanges().next().unwrap().reply.as_deref(), Some("no"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -74,7 +78,7 @@ pub struct RagTrace {
 /// ```
 /// use imagerag::pipeline::{Parts, RagTrace};
 ///
-/// /// Whether two requests were worked on by the same parts, so that their results can be compared.
+/// /// Whether two requests had the same parts and settings, but for the verifier.
 /// fn comparable(one: &RagTrace, other: &RagTrace) -> bool {
 ///     let who = |trace: &RagTrace| Parts { verifier: None, ..trace.parts.clone() };
 ///     who(one) == who(other) && one.config == other.config

@@ -29,13 +29,17 @@ pub struct Filter {
 ///
 /// A retriever over a service turns clauses into the service's own language:
 /// ```
+/// use std::ops::RangeInclusive;
 /// use imagerag::reference::{Clause, Filter};
 ///
 /// /// The condition in SQL; `None` leaves it to [`Filter::matches`] afterwards.
 /// fn sql(clause: &Clause) -> Option<String> {
+///     let between = |column, pixels: &RangeInclusive<u32>| {
+///         format!("{column} BETWEEN {} AND {}", pixels.start(), pixels.end())
+///     };
 ///     match clause {
-///         Clause::Width(pixels) => Some(format!("width BETWEEN {} AND {}", pixels.start(), pixels.end())),
-///         Clause::Height(pixels) => Some(format!("height BETWEEN {} AND {}", pixels.start(), pixels.end())),
+///         Clause::Width(pixels) => Some(between("width", pixels)),
+///         Clause::Height(pixels) => Some(between("height", pixels)),
 ///         _ => None,
 ///     }
 /// }

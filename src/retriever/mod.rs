@@ -4,8 +4,8 @@
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! use futures::executor::block_on;
 //! use imagerag::reference::Caption;
-//! use imagerag::retriever::{Catalog, CatalogEntry, EmbeddingRetriever, RetrieveRequest, Retriever};
-//! use imagerag::retriever::Skipped;
+//! use imagerag::retriever::{Catalog, CatalogEntry, EmbeddingRetriever, Skipped};
+//! use imagerag::retriever::{RetrieveRequest, Retriever};
 //! use imagerag::testing::{FakeEmbedder, solid};
 //!
 //! let mut red = CatalogEntry::new("red.png", solid(8, 8, [200, 0, 0]));
@@ -14,7 +14,8 @@
 //! let catalog = Catalog::new([red, blue]); // Or `Catalog::from_folder("photos")?`.
 //!
 //! let progress = |done, all| println!("{done} of {all} pictures");
-//! let (retriever, skipped) = block_on(EmbeddingRetriever::build(FakeEmbedder, catalog, progress))?;
+//! let built = EmbeddingRetriever::build(FakeEmbedder, catalog, progress);
+//! let (retriever, skipped) = block_on(built)?;
 //! for Skipped { source, reason } in &skipped {
 //!     eprintln!("{source} is left out: {}", reason.chain());
 //! }

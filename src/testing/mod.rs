@@ -8,7 +8,7 @@
 //! block_on(conformance::generator(&FakeGenerator::new()));
 //! ```
 //!
-//! A pipeline of fakes shows what your part was asked, and what its answers lead to. Clones of a fake
+//! A pipeline of fakes shows what your part is asked and what its answers lead to. Clones of a fake
 //! share what it was asked:
 //! ```
 //! use futures::executor::block_on;

@@ -31,7 +31,8 @@ use crate::{Image, Result, pool};
 ///     }
 /// }
 ///
-/// let mirror = Mirror("/mnt/web".into()); // For `GalleryRetriever::with_fetch`.
+/// // `GalleryRetriever::with_fetch` takes it; `skipping_unreadable` passes over dead links.
+/// let mirror = Mirror("/mnt/web".into());
 /// let gone = futures::executor::block_on(mirror.fetch("https://example.org/gone.jpg"));
 /// assert!(gone.is_err());
 /// ```

@@ -20,7 +20,7 @@ const DEFAULT_LATENTS: u32 = 128;
 
 /// Settings of [`Flux`]; [`load`](Self::load) makes it.
 ///
-/// On a GPU with less memory than the checkpoint, networks wait in host memory until they are needed:
+/// On a GPU with less memory than the checkpoint, networks wait in host memory:
 /// ```no_run
 /// use imagerag::generator::{Flux, FluxBuilder, FluxPreset, Offload};
 /// use imagerag::models::{DType, Device, VaeTiling};

@@ -34,7 +34,7 @@ const BYTES: usize = 8 << 20;
 /// let without = Filter::all().caption("watermark");
 /// println!("{} of {} have one", index.count_filtered(&without).await?, index.ids().await?.len());
 ///
-/// let images = index.iter(&without);
+/// let images = index.iter(&without)?;
 /// pin_mut!(images);
 /// let mut gone = Vec::new();
 /// while let Some(image) = images.next().await {
