@@ -193,36 +193,42 @@ impl Ingest {
         //    the next one is embedded.
         let (mut batch, mut settled, mut last) = (Batch::default(), 0, false);
         let mut ready: Option<Change> = None;
-        while !last {
-            outcomes.push_back(workers.next());
-            let Some(outcome) = outcomes.pop_front() else { break };
-            let outcome = outcome.await?;
-            last = outcome.is_none();
-            let kept = outcome.is_none_or(|outcome| batch.take(outcome));
-            done.most_in_flight = done.most_in_flight.max(workers.taken() - settled);
-            settled += usize::from(!kept);
-            if last || batch.is_full(self.batch) {
-                let images = batch.images();
-                let embed = std::mem::take(&mut batch).embed(self.embedder.as_deref());
-                let write = async {
-                    let Some(change) = ready.take() else { return Ok(()) };
-                    change.write(&writer, &mut done).await?;
-                    done.elapsed = began.elapsed();
-                    progress(&done);
-                    Ok(())
-                };
-                let (embedded, written) = join(embed, write).await;
-                written?;
-                ready = Some(embedded?);
+        let worked = async {
+            while !last {
+                outcomes.push_back(workers.next());
+                let Some(outcome) = outcomes.pop_front() else { break };
+                let outcome = outcome.await?;
+                last = outcome.is_none();
+                let kept = outcome.is_none_or(|outcome| batch.take(outcome));
                 done.most_in_flight = done.most_in_flight.max(workers.taken() - settled);
-                settled += images;
+                settled += usize::from(!kept);
+                if last || batch.is_full(self.batch) {
+                    let images = batch.images();
+                    let embed = std::mem::take(&mut batch).embed(self.embedder.as_deref());
+                    let write = async {
+                        let Some(change) = ready.take() else { return Ok(()) };
+                        change.write(&writer, &mut done).await?;
+                        done.elapsed = began.elapsed();
+                        progress(&done);
+                        Ok(())
+                    };
+                    let (embedded, written) = join(embed, write).await;
+                    written?;
+                    ready = Some(embedded?);
+                    done.most_in_flight = done.most_in_flight.max(workers.taken() - settled);
+                    settled += images;
+                }
             }
+            Ok(())
         }
+        .await;
+        // Also where something fails: what is embedded is not lost.
         if let Some(change) = ready {
             change.write(&writer, &mut done).await?;
             done.elapsed = began.elapsed();
             progress(&done);
         }
+        worked?;
         writer.close().await?;
         Ok(done)
     }
