@@ -130,7 +130,7 @@ fn a_stream_shows_previews_and_dropping_it_stops_the_model() {
 #[test]
 fn the_parts_keep_their_contracts() {
     let (world, parts) = world();
-    block_on(conformance::generator(&parts.generator));
+    block_on(conformance::generator_with(&parts.generator, &parts.conditioner));
     block_on(conformance::conditioner(&parts.conditioner));
     let captions = [0, 1].map(|n| Caption::concept(&world.rare[n]));
     block_on(conformance::retriever(&parts.retriever, &captions));

@@ -18,6 +18,23 @@ pub(crate) const PIXELS_PER_TOKEN: u32 = 16;
 const MAX_DELTA: i32 = 1024;
 
 /// A reference image that the generator encodes into its own token sequence (OminiControl).
+///
+/// ```
+/// use imagerag::Image;
+/// use imagerag::conditioner::{ConditionImage, ConditionLatents, Conditioning};
+///
+/// let picture = Image::new(512, 512, vec![90; 512 * 512 * 3])?;
+/// let mut condition = ConditionImage::new("subject_512", picture);
+/// condition.position_delta = (0, 32); // To the right of an image of 512 pixels.
+/// condition.latents = ConditionLatents::Mean; // The same for every seed.
+/// condition.validate()?;
+///
+/// let conditioning = Conditioning::Condition(condition);
+/// assert!(conditioning.warnings(512, 512).is_empty());
+/// // In a larger image these positions belong to the image itself.
+/// assert_eq!(conditioning.warnings(1024, 1024).len(), 1);
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ConditionImage {

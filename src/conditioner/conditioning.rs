@@ -92,6 +92,21 @@ impl fmt::Display for ConditioningKind {
 }
 
 /// Tokens of reference images, with how strongly and when they act.
+///
+/// ```
+/// use imagerag::conditioner::{Conditioning, ImageTokens};
+///
+/// // Two tokens of three values, from an encoder of your own.
+/// let data = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6];
+/// let mut tokens = ImageTokens::new("my-encoder", 2, 3, data, [0.0; 6])?;
+/// tokens.strength.scale = 0.5; // Half as strong as trained,
+/// tokens.strength.end = 0.8; // and not in the last fifth of the steps.
+///
+/// let conditioning = Conditioning::Tokens(tokens);
+/// conditioning.validate()?;
+/// assert_eq!(conditioning.kind().to_string(), "tokens of my-encoder");
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ImageTokens {
@@ -135,6 +150,25 @@ impl ImageTokens {
 }
 
 /// How strongly references act, where in the network, and during which steps.
+///
+/// ```
+/// use imagerag::conditioner::Strength;
+///
+/// // Style without layout, as InstantStyle does: one block of SDXL reads the references.
+/// // `IpAdapter::with_strength` takes it.
+/// let mut style = Strength::default();
+/// style.per_block.insert("up_blocks.0.attentions.1".into(), 1.0);
+/// style.validate()?;
+/// let layer = |block: &str| format!("{block}.transformer_blocks.0.attn2");
+/// assert_eq!(style.scale_of(&layer("up_blocks.0.attentions.1")), 1.0);
+/// assert_eq!(style.scale_of(&layer("down_blocks.2.attentions.0")), 0.0);
+///
+/// // Only in the first half of the steps, when the layout is decided.
+/// let mut layout = Strength::new(0.7);
+/// layout.end = 0.5;
+/// assert!(layout.acts_in(0, 50) && !layout.acts_in(49, 50));
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Strength {

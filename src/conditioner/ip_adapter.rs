@@ -22,6 +22,26 @@ use crate::{Error, Image, Result};
 /// (16 in the released files); the tokens of several references are concatenated.
 ///
 /// The encoder sees the center crop: references that are not square lose their edges.
+///
+/// The generator reads the same file, so that it knows the tokens:
+/// ```no_run
+/// use imagerag::conditioner::IpAdapter;
+/// use imagerag::generator::Sdxl;
+/// use imagerag::models::{DType, Device};
+///
+/// let (file, device) = ("ip-adapter-plus_sdxl_vit-h.safetensors", Device::Cuda(0));
+/// let adapter = IpAdapter::load(file, "image_encoder", device, DType::F16)?
+///     .with_scale(0.5)
+///     .with_capacity(3);
+/// let sdxl = Sdxl::builder("stable-diffusion-xl-base-1.0")
+///     .device(device)
+///     .dtype(DType::F16)
+///     .ip_adapter(file)
+///     .load()?;
+/// # let builder = imagerag::RagPipeline::builder();
+/// let builder = builder.generator(sdxl).conditioner(adapter);
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct IpAdapter {
     worker: Worker<Encoder>,

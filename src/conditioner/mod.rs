@@ -1,4 +1,41 @@
 //! [`Conditioner`]: turns references into the input of a generator (section 3.2 of the paper).
+//!
+//! Which one a pipeline needs depends on its generator: [`InPrompt`] passes pictures on to models
+//! that read them in the prompt, `IpAdapter` makes image tokens for SDXL, and `OminiControl` a
+//! condition image for FLUX.1.
+//!
+//! ```
+//! use futures::executor::block_on;
+//! use imagerag::Image;
+//! use imagerag::conditioner::{
+//!     ConditionRequest, Conditioned, Conditioner, Conditioning, ConditioningKind, InPrompt,
+//!     PromptTemplate,
+//! };
+//! use imagerag::reference::{Caption, Provenance, Reference, Source};
+//!
+//! let conditioner = InPrompt::new(3)?;
+//! assert_eq!(conditioner.produces(), ConditioningKind::Images);
+//! assert_eq!(conditioner.capacity(), 3);
+//!
+//! let quetzal = Reference {
+//!     picture: Image::new(1, 1, [0, 140, 70])?.into(),
+//!     caption: Caption::new("a quetzal on a branch", "a quetzal"),
+//!     provenance: Provenance::new(Source::Uri("quetzal.jpg".into()), "by hand", 1.0, 0),
+//! };
+//! let request = ConditionRequest::new("It flies at dawn", [quetzal]).with_image_mark("<img{n}>");
+//! let Conditioned { prompt, conditioning } = block_on(conditioner.condition(&request))?;
+//! assert_eq!(
+//!     prompt,
+//!     "According to these examples of a quetzal on a branch: <img1>, generate It flies at dawn"
+//! );
+//! assert!(matches!(conditioning, Conditioning::Images(images) if images.len() == 1));
+//!
+//! // Other words, and no mark.
+//! let conditioner = conditioner.with_template(PromptTemplate::ThisItem).with_mark("");
+//! let conditioned = block_on(conditioner.condition(&request))?;
+//! assert_eq!(conditioned.prompt, "This item is a quetzal. It flies at dawn");
+//! # Ok::<(), imagerag::Error>(())
+//! ```
 
 mod condition_image;
 mod conditioning;
@@ -79,7 +116,13 @@ pub use template::PromptTemplate;
 /// # Contract
 /// - `request.references` holds 1 to [`capacity`](Self::capacity) references; more or none gives
 ///   [`Error::InvalidInput`](crate::Error::InvalidInput).
-/// - The conditioning is of the kind that [`produces`](Self::produces) names.
+/// - The conditioning is of the kind that [`produces`](Self::produces) names. It depends on the
+///   pictures of the references.
+/// - The prompt to generate with holds the prompt of the request, unchanged.
+///
+/// The suite `testing::conformance::conditioner` sends no reference, one, as many as there is room
+/// for (up to 8) and one more. Pictures have 32 x 16 and 64 x 64 pixels and one color each; the
+/// prompt holds an emoji and a Chinese character.
 #[async_trait]
 pub trait Conditioner: Display + Debug + Send + Sync + 'static {
     /// The kind of conditioning that [`condition`](Self::condition) gives.

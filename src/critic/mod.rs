@@ -1,4 +1,33 @@
 //! [`Critic`]: says what an image lacks of its prompt (section 3.1 of the paper).
+//!
+//! [`GuidedCot`] is the paper's: it asks a VLM up to three questions. [`ZeroShotCritic`] does
+//! without a VLM where the concepts are known beforehand.
+//!
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
+//! use futures::executor::block_on;
+//! use imagerag::critic::{Critic, Critique, CritiqueRequest, GuidedCot, Query, Verdict};
+//! use imagerag::testing::{FakeVlm, solid};
+//!
+//! let replies = ["no", "a quetzal", "a quetzal on a mossy branch", "no", "a quetzal"];
+//! let critic = GuidedCot::new(FakeVlm::new(replies)).with_temperatures([0.0, 0.7])?;
+//!
+//! let draft = solid(8, 8, [90, 60, 20]);
+//! let mut request = CritiqueRequest::new("a quetzal at dawn", Some(draft));
+//! let Critique { verdict, .. } = block_on(critic.critique(&request))?;
+//! let Verdict::Missing(captions) = verdict else { panic!("{verdict}") };
+//! assert_eq!(captions[0].concept, "a quetzal");
+//! assert_eq!(captions[0].text, "a quetzal on a mossy branch");
+//! // The decision, the missing concepts, the captions.
+//! assert_eq!(request.log.take().len(), 3);
+//!
+//! // Where names are enough to search by, the third question is not asked.
+//! request.query = Query::Concept;
+//! let critique = block_on(critic.critique(&request))?;
+//! assert_eq!(critique.to_string(), "missing: a quetzal");
+//! assert_eq!(request.log.take().len(), 2);
+//! # Ok::<(), imagerag::Error>(())
+//! ```
 
 mod guided_cot;
 mod zero_shot;
@@ -66,8 +95,11 @@ pub use zero_shot::ZeroShotCritic;
 /// - If the critic cannot judge, for example because the replies of its model make no sense, the
 ///   verdict is [`Verdict::Undetermined`]. An error means that the critic itself failed.
 /// - A model is asked through [`request.log`](ExchangeLog::ask), so that the trace has all
-///   exchanges, even if a later question fails. Exchanges with a model that is no
+///   exchanges, even if a later question fails, or this one. Exchanges with a model that is no
 ///   [`Vlm`](crate::Vlm) are [recorded](ExchangeLog::record) there.
+///
+/// The suite `testing::conformance::critic` sends every [`Query`], with an image and without,
+/// for one concept and for three, and with up to two images of the caller's own, of 64 x 64 pixels.
 #[async_trait]
 pub trait Critic: Display + Debug + Send + Sync + 'static {
     /// Judges one image.

@@ -20,6 +20,25 @@ use crate::vlm::ExchangeLog;
 ///
 /// It only knows the concepts on its list, so it suits closed domains such as birds, aircraft or
 /// the products of a shop.
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use futures::executor::block_on;
+/// use imagerag::critic::{Critic, CritiqueRequest, ZeroShotCritic};
+/// use imagerag::testing::{FakeEmbedder, solid};
+///
+/// // CLIP would tell birds apart; the fake knows colors.
+/// let birds = ["red bird", "green bird", "blue bird"];
+/// let critic = block_on(ZeroShotCritic::new(FakeEmbedder, &birds))?.with_margin(0.05);
+///
+/// let draft = Some(solid(8, 8, [0, 200, 0]));
+/// let judged = |prompt| block_on(critic.critique(&CritiqueRequest::new(prompt, draft.clone())));
+/// assert_eq!(judged("a red bird at dawn")?.verdict.to_string(), "missing: red bird");
+/// assert_eq!(judged("a green bird at dawn")?.verdict.to_string(), "it matches the prompt");
+/// // The similarities, from which to choose a margin.
+/// println!("{}", judged("a red bird at dawn")?);
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ZeroShotCritic<E> {
     embedder: E,

@@ -16,6 +16,20 @@ use crate::models::{DType, Device};
 ///
 /// The model has a thread of its own, which serves calls in their order. Dropping the future of a
 /// call stops it after the current batch of 32.
+///
+/// ```no_run
+/// # async fn compare() -> imagerag::Result<()> {
+/// use imagerag::Image;
+/// use imagerag::embedder::{ClipEmbedder, EmbedderExt};
+/// use imagerag::models::{DType, Device};
+///
+/// let clip = ClipEmbedder::load("clip-vit-base-patch32", Device::Cpu, DType::F32)?;
+/// let image = clip.embed_image(&Image::open("quetzal.jpg")?).await?;
+/// let text = clip.embed_text("a photo of a quetzal").await?;
+/// println!("{:.3}", text.similarity(&image)); // About 0.3 where the two match.
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ClipEmbedder {
     towers: TwoTowers,

@@ -1,4 +1,25 @@
 //! [`Embedder`]: turns texts and images into vectors of one space.
+//!
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
+//! use futures::executor::block_on;
+//! use imagerag::embedder::{Embedder, EmbedderExt};
+//! use imagerag::testing::{FakeEmbedder, solid};
+//!
+//! let embedder = FakeEmbedder; // A `ClipEmbedder`, for instance.
+//! let image = solid(640, 480, [200, 0, 0]);
+//! let found = block_on(embedder.embed_image(&image))?;
+//! assert_eq!(found.dim(), embedder.dim());
+//! let texts = block_on(embedder.embed_texts(&["a red car", "a blue car"]))?;
+//! assert!(found.similarity(&texts[0]) > found.similarity(&texts[1]));
+//!
+//! // Many images that wait to be embedded need less memory once they are prepared.
+//! let waiting = [image, solid(320, 200, [0, 0, 200])].map(|image| embedder.preprocess(&image));
+//! let embedded = block_on(embedder.embed_images(&waiting))?;
+//! let query = block_on(embedder.embed_text("a blue car"))?;
+//! assert!(query.similarity(&embedded[1]) > query.similarity(&embedded[0]));
+//! # Ok::<(), imagerag::Error>(())
+//! ```
 
 #[cfg(all(test, feature = "tch"))]
 mod checks;
@@ -71,12 +92,18 @@ pub use siglip::SiglipEmbedder;
 /// # Contract
 /// - One embedding of [`dim`](Self::dim) values per input, in the order of the inputs; no input
 ///   gives none.
-/// - The same input gives the same embedding, whatever else is in the batch.
+/// - The same input gives the same embedding, whatever else is in the batch. Inputs that differ have
+///   embeddings that differ.
+/// - Every text has an embedding, also an empty one. If a service refuses empty texts, send it a
+///   blank or a full stop instead.
 /// - Two embedders with equal `Display` and [`dim`](Self::dim) give the same embeddings, but for
 ///   rounding. So name the model, such as `Acme(text-image-3)`: an open `Gallery` asks only the
 ///   first of them for the embeddings that tell whether it made the gallery's vectors. Where the
 ///   name is shared, as that of an architecture is by its checkpoints, the form `{:#}` tells them
 ///   apart.
+///
+/// The suite `testing::conformance::embedder` sends an empty text, one of 2,000 characters, an emoji
+/// with a Chinese character, and images of 7 x 3 and 40 x 90 pixels, each of one color.
 #[async_trait]
 pub trait Embedder: Display + Debug + Send + Sync + 'static {
     /// Number of values of an embedding.

@@ -10,6 +10,16 @@ use crate::models::{DType, Device};
 /// The embedder of the checkpoint in `folder`: a [`ClipEmbedder`] or a [`SiglipEmbedder`], by the
 /// `model_type` in its `config.json`.
 ///
+/// ```no_run
+/// use imagerag::embedder::{Embedder, open_embedder};
+/// use imagerag::models::{DType, Device};
+///
+/// let folder = "siglip-so400m-patch14-384"; // Or that of a CLIP.
+/// let embedder = open_embedder(folder, Device::Cuda(0), DType::F16)?;
+/// println!("{embedder}: {} values", embedder.dim());
+/// # Ok::<(), imagerag::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::InvalidFile`](crate::Error::InvalidFile) when the checkpoint is neither; those of [`ClipEmbedder::load`] and
 /// [`SiglipEmbedder::load`].

@@ -19,6 +19,21 @@ use crate::models::{DType, Device};
 /// As in the training of these checkpoints, texts are lower-cased, punctuation is dropped, and
 /// texts are cut to 64 tokens. The model has a thread of its own, which serves calls in their
 /// order. Dropping the future of a call stops it after the current batch of 32.
+///
+/// ```no_run
+/// # async fn compare() -> imagerag::Result<()> {
+/// use imagerag::Image;
+/// use imagerag::embedder::{EmbedderExt, SiglipEmbedder};
+/// use imagerag::models::{DType, Device};
+///
+/// let folder = "siglip-so400m-patch14-384";
+/// let siglip = SiglipEmbedder::load(folder, Device::Cuda(0), DType::F16)?;
+/// let image = siglip.embed_image(&Image::open("quetzal.jpg")?).await?;
+/// let text = siglip.embed_text("a photo of a quetzal").await?;
+/// println!("{:.0} %", 100.0 * siglip.probability(&text, &image));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct SiglipEmbedder {
     towers: TwoTowers,

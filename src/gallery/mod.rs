@@ -13,6 +13,42 @@
 //! and survives a crash of the process or the machine. Vectors reach the disk before the catalog's
 //! transaction commits; the next writer cuts off vectors that the catalog does not know of. Every
 //! record and every piece of the vectors is compared with its checksum before it is used.
+//!
+//! A folder of pictures, embedded and then searched:
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
+//! # use futures::executor::block_on;
+//! # use imagerag::testing::{FakeEmbedder, solid};
+//! # let photos = std::env::temp_dir().join(format!("imagerag-doc-m-{}", std::process::id()));
+//! # let folder = photos.join("gallery");
+//! # std::fs::create_dir_all(&photos).unwrap();
+//! # solid(8, 8, [200, 0, 0]).save(photos.join("red.png"))?;
+//! # solid(8, 8, [0, 0, 200]).save(photos.join("blue.png"))?;
+//! # block_on(async {
+//! use imagerag::EmbedderExt;
+//! use imagerag::gallery::ingest::{Folder, Ingest};
+//! use imagerag::gallery::{Depth, Found, Gallery, SearchOptions};
+//!
+//! let gallery = Gallery::open_or_create(&folder, &FakeEmbedder).await?;
+//! let done = Ingest::into(&gallery)
+//!     .with_embedder(FakeEmbedder)
+//!     .run(Folder::open(&photos)?, |progress| println!("{progress}"))
+//!     .await?;
+//! assert_eq!((done.added, gallery.stats()?.images), (2, 2));
+//!
+//! let query = FakeEmbedder.embed_text("a red car").await?;
+//! let found = gallery.search(&[query], &SearchOptions::new(1)).await?;
+//! for Found { entry, score, .. } in &found[0] {
+//!     println!("{score:.2} {}", entry.record.source);
+//!     assert!(entry.record.source.ends_with("red.png"));
+//! }
+//!
+//! let checked = Gallery::verify(&folder, Depth::Pictures);
+//! assert!(checked.is_whole(), "{:?}", checked.problems);
+//! # std::fs::remove_dir_all(&photos).unwrap();
+//! # Ok::<(), imagerag::Error>(()) })?;
+//! # Ok::<(), imagerag::Error>(())
+//! ```
 
 pub mod ingest;
 mod maintain;

@@ -1,4 +1,36 @@
 //! [`Generator`]: draws images from prompts, with or without references.
+//!
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
+//! use futures::executor::block_on;
+//! use imagerag::conditioner::ConditioningKind;
+//! use imagerag::generator::{GenerateRequest, Generator, GeneratorExt, Progress, Step};
+//! use imagerag::testing::FakeGenerator;
+//!
+//! let generator = FakeGenerator::new(); // An `Sdxl`, for instance.
+//! // It reads pictures as they are, and prompts may name them.
+//! assert!(generator.accepts().contains(&ConditioningKind::Images));
+//! assert_eq!(generator.image_mark(), Some("<img><|image_{n}|></img>"));
+//!
+//! let progress = Progress::new(|step: Step| {
+//!     let preview = if step.preview.is_some() { ", with a preview" } else { "" };
+//!     println!("step {} of {}{preview}", step.index, step.total);
+//! });
+//! let request = GenerateRequest::new("a quetzal at dawn")
+//!     .with_negative_prompt("blurry")
+//!     .with_seed(7)
+//!     .with_size(64, 48)
+//!     .with_steps(20)
+//!     .with_guidance_scale(5.0)
+//!     .with_progress(progress.with_previews_every(10));
+//! let drawn = block_on(generator.generate_one(&request))?;
+//! assert_eq!((drawn.image.width(), drawn.image.height()), (64, 48));
+//!
+//! // Several in one call: a local model draws them as a batch.
+//! let more = [request.clone().with_seed(8), request.with_seed(9)];
+//! assert_eq!(block_on(generator.generate(&more))?.len(), 2);
+//! # Ok::<(), imagerag::Error>(())
+//! ```
 
 #[cfg(all(test, feature = "tch"))]
 mod checks;
@@ -92,11 +124,20 @@ pub use sdxl::{Sdxl, SdxlBuilder};
 /// - One image per request, in the order of the requests. No requests give no images.
 /// - The same request gives the same image, whatever else is in the batch or runs at the same time.
 ///   Pixels may differ by 1/255, because a batch may change the order of sums.
-/// - `request.progress` is called for every step, in order, after the step is done.
+/// - Prompt, seed and references make the image: another one of them gives another image.
+/// - `request.progress` is called once for each step, in order, from 1 to the number of steps, after
+///   the step is done. A generator that does not see its steps, such as a remote service, never
+///   calls it, and ignores `steps`.
 /// - Dropping the future stops the work within two steps.
 /// - Before any work begins, [`Error::InvalidInput`](crate::Error::InvalidInput) is returned for
 ///   every value out of range, and for a [`Conditioning`](crate::conditioner::Conditioning) whose
 ///   kind is not in [`accepts`](Self::accepts).
+///
+/// The suite `testing::conformance::generator` asks for short prompts in English, at the default
+/// size, in two steps, with the seeds 1 and 2; three requests in one call, and two calls at the same
+/// time. References are one red and one blue image of 64 x 64 pixels. It also sends each thing that
+/// must be refused: 0 steps, a guidance of NaN and of -1, a width of 0, a height of 1,000,000
+/// pixels, a prompt of more than 8,000 characters, conditionings of other kinds.
 #[async_trait]
 pub trait Generator: Display + Debug + Send + Sync + 'static {
     /// The kinds of conditioning that requests may have. `ConditioningKind::None` is always among

@@ -11,6 +11,15 @@ use crate::image::Image;
 
 /// The longest prompt, in characters. A longer text is a mistake and no prompt: encoders read far
 /// less (77 tokens for CLIP).
+///
+/// ```
+/// use imagerag::generator::{GenerateRequest, MAX_PROMPT_CHARS};
+///
+/// let essay = "a quetzal ".repeat(1_000);
+/// assert!(GenerateRequest::new(essay.as_str()).validate().is_err());
+/// let cut: String = essay.chars().take(MAX_PROMPT_CHARS).collect();
+/// assert!(GenerateRequest::new(cut).validate().is_ok());
+/// ```
 pub const MAX_PROMPT_CHARS: usize = 8_000;
 /// The largest side of an image, in pixels.
 const MAX_SIDE: u32 = 16_384;
@@ -213,6 +222,25 @@ impl<T> fmt::Debug for Listener<T> {
 }
 
 /// A listener to the steps of a generation. The default does nothing.
+///
+/// A generator of your own reports its steps so:
+/// ```
+/// use imagerag::Image;
+/// use imagerag::generator::{GenerateRequest, Step};
+///
+/// fn denoise(request: &GenerateRequest, preview: impl Fn() -> Image) {
+///     let total = request.steps.unwrap_or(4);
+///     for index in 1..=total {
+///         // … the step itself …
+///         let mut step = Step::new(index, total);
+///         step.preview = request.progress.wants_preview(index).then(&preview);
+///         request.progress.report(step);
+///     }
+/// }
+/// # let image = Image::new(1, 1, [0; 3])?;
+/// # denoise(&GenerateRequest::new("a quetzal"), || image.clone());
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
     listener: Listener<Step>,

@@ -15,6 +15,23 @@ use crate::net::secrets::Secrets;
 use crate::{Error, Result};
 
 /// Settings of a [`Hub`]; what is not set comes from the environment.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use imagerag::hub::{Hub, HubBuilder};
+///
+/// /// The company's mirror, with a cache that all machines share.
+/// fn mirror() -> HubBuilder {
+///     Hub::builder()
+///         .endpoint("https://hub.internal")
+///         .cache("/mnt/models")
+///         .stall_timeout(Duration::from_secs(20))
+/// }
+///
+/// let hub = mirror().token(std::env::var("MIRROR_TOKEN").unwrap_or_default()).build()?;
+/// let cached = mirror().offline(true).build()?; // Takes what is there.
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Default)]
 #[must_use]
 pub struct HubBuilder {

@@ -8,7 +8,7 @@ use hf_hub::HFError;
 use super::fetch::Fetch;
 use super::place::Place;
 use crate::Error;
-use crate::error::with_causes;
+use crate::error::chain::with_causes;
 
 /// Sorts an error of a call of `fetch` about `place`; the token is not quoted.
 pub(super) fn sort(error: HFError, fetch: &Fetch, place: &Place) -> Error {

@@ -7,6 +7,18 @@ use std::time::{Duration, Instant};
 use hf_hub::progress::{DownloadEvent, ProgressEvent, ProgressHandler};
 
 /// How far a download is.
+///
+/// ```no_run
+/// use imagerag::hub::{DownloadProgress, Hub};
+///
+/// fn bar(at: &DownloadProgress) {
+///     let percent = 100 * at.bytes_done / at.bytes_total.max(1);
+///     eprint!("\r{percent} %, {} of {} files", at.files_done, at.files_total);
+/// }
+///
+/// let hub = Hub::builder().on_progress(bar).build()?;
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DownloadProgress {

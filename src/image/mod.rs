@@ -10,6 +10,21 @@ use crate::Result;
 use crate::error::require;
 
 /// An 8-bit sRGB picture. Cloning shares the pixels.
+///
+#[cfg_attr(feature = "image", doc = "```")]
+#[cfg_attr(not(feature = "image"), doc = "```ignore")]
+/// use imagerag::Image;
+///
+/// # let path = std::env::temp_dir().join(format!("imagerag-doc-p-{}.png", std::process::id()));
+/// let pair = Image::new(2, 1, [200, 0, 0, 0, 0, 200])?; // A red pixel and a blue one.
+/// assert_eq!((pair.width(), pair.height()), (2, 1));
+/// pair.save(&path)?;
+/// assert_eq!(Image::open(&path)?, pair);
+/// assert_eq!(Image::decode(&pair.encode_png()?)?, pair);
+/// assert_ne!(Image::decode(&pair.encode_jpeg(90)?)?, pair); // JPEG is not lossless.
+/// # std::fs::remove_file(path).unwrap();
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Image {
     width: u32,

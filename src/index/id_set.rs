@@ -5,6 +5,18 @@ use std::{fmt, iter};
 
 /// A set of vectors' ids, as [`search_among`](super::VectorIndex::search_among) takes it. Dense ids
 /// take one bit each; ids that are far apart take 512 bytes each.
+///
+/// ```
+/// use imagerag::index::IdSet;
+///
+/// let free: IdSet = [3, 4, 9].into_iter().collect();
+/// let mut left = IdSet::all(9); // 0 to 8
+/// left.remove(4);
+/// let both = left.intersection(&free);
+/// assert_eq!(both.iter().collect::<Vec<_>>(), [3]);
+/// assert!(free.contains(9) && !left.contains(9));
+/// assert_eq!((left.len(), left.last()), (8, Some(8)));
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct IdSet {
     /// 4,096 neighboring ids each, by the number of the page; none is empty.

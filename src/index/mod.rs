@@ -1,4 +1,30 @@
 //! [`VectorIndex`]: finds the nearest neighbors of an embedding.
+//!
+//! [`FlatIndex`] is exact. `FaissIndex` and `MilvusIndex` are for more vectors, and [`Refine`]
+//! makes approximate scores exact.
+//!
+//! ```
+//! use futures::executor::block_on;
+//! use imagerag::embedder::Embedding;
+//! use imagerag::index::{FlatIndex, IdSet, Neighbor, VectorIndex};
+//!
+//! let mut index = FlatIndex::new(2)?;
+//! for values in [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]] {
+//!     index.add(&Embedding::new(values)?)?;
+//! }
+//! assert_eq!((index.dim(), block_on(index.count())?), (2, 3));
+//!
+//! let queries = [Embedding::new([0.0, 2.0])?];
+//! let found = block_on(index.search(&queries, 2))?;
+//! assert_eq!(found[0][0], Neighbor { id: 2, score: 1.0 });
+//! assert_eq!(found[0][1].id, 1);
+//!
+//! // Only some of the vectors, such as those of images under a free license.
+//! let free = IdSet::from_iter([0, 1]);
+//! let found = block_on(index.search_among(&queries, 2, &free))?;
+//! assert_eq!(found[0][0].id, 1);
+//! # Ok::<(), imagerag::Error>(())
+//! ```
 
 #[cfg(feature = "faiss")]
 mod faiss;
@@ -100,6 +126,10 @@ pub(crate) type Hits = Vec<Vec<Neighbor>>;
 ///   [`count`](Self::count) gives all vectors that the index can find.
 /// - The same call gives the same lists.
 /// - A search does not block the polling thread: an index computes on threads of its own.
+///
+/// The suite `testing::conformance::vector_index` searches with up to 50 of the vectors that the
+/// index holds, for 10 neighbors, for none, and for 5 more than there are; among no ids, a third of
+/// them, a few, all, and ids that are not there. It searches an empty index for 3.
 #[async_trait]
 pub trait VectorIndex: Display + Debug + Send + Sync + 'static {
     /// Number of values of a vector.

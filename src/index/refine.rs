@@ -11,6 +11,25 @@ use crate::{Error, Result, pool};
 
 /// Takes candidates from an approximate index and ranks them by their exact scores, computed from
 /// the original vectors. The vectors may be in a mapped file: only the candidates' are read.
+///
+/// ```
+/// use futures::executor::block_on;
+/// use imagerag::embedder::Embedding;
+/// use imagerag::index::{FlatIndex, Precision, Refine, VectorIndex};
+///
+/// // Vectors in 16 bits stand for an approximate index here.
+/// let mut exact = FlatIndex::new(2)?;
+/// let mut approximate = FlatIndex::with_precision(2, Precision::F16)?;
+/// for angle in [0.1_f32, 0.2, 0.3] {
+///     let vector = Embedding::new([angle.cos(), angle.sin()])?;
+///     exact.add(&vector)?;
+///     approximate.add(&vector)?;
+/// }
+/// let index = block_on(Refine::new(approximate, exact.clone()))?.with_factor(8);
+/// let queries = [Embedding::new([1.0, 0.0])?];
+/// assert_eq!(block_on(index.search(&queries, 2))?, block_on(exact.search(&queries, 2))?);
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Refine<I> {
     index: I,

@@ -17,6 +17,17 @@ use crate::models::common::inventory::Inventory;
 use crate::{Error, Result};
 
 /// The components whose [`inventory`] is known.
+///
+/// ```no_run
+/// // Every component whose settings are in the folder, by the size of its weights in 16 bits.
+/// use imagerag::models::{COMPONENTS, inventory};
+///
+/// for component in COMPONENTS {
+///     if let Ok(inventory) = inventory(component, format!("configs/{component}.json")) {
+///         println!("{component}: {} MiB", inventory.values() * 2 >> 20);
+///     }
+/// }
+/// ```
 pub const COMPONENTS: [&str; 11] = [
     "sdxl-unet",
     "sdxl-vae",

@@ -1,4 +1,20 @@
 //! Networks, one folder per family; nothing here knows of retrieval.
+//!
+//! What is public here are the settings that the local parts share. As a command line gives them:
+//! ```no_run
+//! use imagerag::generator::Sdxl;
+//! use imagerag::models::{DType, Device, SchedulerKind, VaeTiling};
+//!
+//! let (device, dtype): (Device, DType) = ("cuda:1".parse()?, "f16".parse()?);
+//! let scheduler: SchedulerKind = "dpm++".parse()?;
+//! let sdxl = Sdxl::builder("stable-diffusion-xl-base-1.0")
+//!     .device(device)
+//!     .dtype(dtype)
+//!     .scheduler(scheduler)
+//!     .vae_tiling(VaeTiling::Always)
+//!     .load()?;
+//! # Ok::<(), imagerag::Error>(())
+//! ```
 
 pub(crate) mod clip;
 pub(crate) mod common;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::reply::{Reply, Service};
 use super::retry::RetryPolicy;
-use crate::error::with_causes;
+use crate::error::chain::with_causes;
 use crate::{Error, Result};
 
 /// How much of an error's body is read, in bytes.

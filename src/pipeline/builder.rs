@@ -15,6 +15,38 @@ use crate::{Error, Result};
 /// Collects the parts of a [`RagPipeline`].
 ///
 /// `build()` fails when a part is missing or two do not fit each other.
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use imagerag::Error;
+/// use imagerag::conditioner::InPrompt;
+/// use imagerag::pipeline::{RagConfig, RagPipeline, RagPipelineBuilder};
+/// use imagerag::testing::{FakeCritic, FakeEmbedder, FakeGenerator, FakeRetriever, FakeVlm, solid};
+///
+/// /// What all pipelines of an application share.
+/// fn common() -> imagerag::Result<RagPipelineBuilder> {
+///     let gallery = [("a quetzal", solid(8, 8, [0, 140, 70]))];
+///     Ok(RagPipeline::builder()
+///         .generator(FakeGenerator::new())
+///         .retriever(FakeRetriever::new(gallery))
+///         .conditioner(InPrompt::new(3)?))
+/// }
+///
+/// let by_the_paper = common()?.vlm(FakeVlm::new(["yes"])).build()?;
+/// // A critic of one's own; a VLM that looks at each reference before it is used; and no reference
+/// // that shows hardly more of its concept than the draft.
+/// let careful = common()?
+///     .critic(FakeCritic::new().missing(["a quetzal"]))
+///     .verifier(FakeVlm::new(["yes"]))
+///     .margin_embedder(FakeEmbedder)
+///     .config(RagConfig::default().with_margin(0.05))
+///     .build()?;
+///
+/// // A part that is missing is named, with the call that adds it.
+/// let error = common()?.build().unwrap_err();
+/// assert!(matches!(error, Error::MissingPart { part: "critic", .. }));
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Debug, Default)]
 #[must_use]
 pub struct RagPipelineBuilder {

@@ -15,6 +15,30 @@ const MAX_ROUNDS: usize = 100;
 /// let config = RagConfig::default().with_max_rounds(3).with_threshold(0.26);
 /// assert!(config.validate().is_ok());
 /// ```
+///
+/// The paper's ablations, and a pipeline that would rather stop than use a poor reference:
+/// ```
+/// use imagerag::critic::Query;
+/// use imagerag::pipeline::{Fallback, Mode, RagConfig, Unclear};
+///
+/// let by_concept = RagConfig::default().with_query(Query::Concept);
+/// // Retrieval by the prompt, without a draft or a VLM.
+/// let plain = RagConfig::default().with_mode(Mode::AllConcepts).with_query(Query::Prompt);
+/// let rephrased = RagConfig::default().with_mode(Mode::RephraseOnly);
+///
+/// let strict = RagConfig::default()
+///     .with_max_rounds(3)
+///     .with_max_concepts(2)
+///     .with_references_per_caption(2)
+///     .with_candidates(20)
+///     .with_threshold(0.26)
+///     .with_fallback(Fallback::Stop)
+///     .with_unclear(Unclear::Refuse);
+/// for config in [by_concept, plain, rephrased, strict] {
+///     config.validate()?;
+/// }
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]

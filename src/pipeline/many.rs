@@ -63,6 +63,44 @@ impl RagPipeline {
 
 /// The events of many requests. It owns what it needs, so it can be returned from the function that
 /// made it.
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use futures::StreamExt;
+/// use imagerag::RagPipeline;
+/// use imagerag::pipeline::{Event, StreamMany};
+/// # use imagerag::conditioner::InPrompt;
+/// # use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm};
+///
+/// fn birds(pipeline: &RagPipeline) -> StreamMany {
+///     pipeline.stream_many(["a quetzal", "a tapir", "a kakapo"], 2)
+/// }
+///
+/// # let pipeline = RagPipeline::builder()
+/// #     .generator(FakeGenerator::new())
+/// #     .vlm(FakeVlm::new(["yes"; 3]))
+/// #     .retriever(FakeRetriever::new(Vec::<(String, _)>::new()))
+/// #     .conditioner(InPrompt::new(3)?)
+/// #     .build()?;
+/// # futures::executor::block_on(async {
+/// let mut events = birds(&pipeline);
+/// let mut drawn = 0;
+/// while let Some((number, event)) = events.next().await {
+///     match event {
+///         Event::StageBegan { stage, .. } => println!("{number}: {stage}"),
+///         Event::Image { .. } => drawn += 1,
+///         Event::Done(result) => {
+///             if let Err(error) = *result {
+///                 eprintln!("{number}: {}", error.chain());
+///             }
+///         }
+///         _ => {}
+///     }
+/// }
+/// assert_eq!(drawn, 3);
+/// # });
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[must_use = "streams do nothing unless polled"]
 pub struct StreamMany {
     pipeline: RagPipeline,
@@ -74,6 +112,36 @@ pub struct StreamMany {
 
 /// The results of many requests. It owns what it needs, so it can be returned from the function that
 /// made it.
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use futures::StreamExt;
+/// use imagerag::pipeline::RunMany;
+///
+/// /// Works until `enough` images match, and gives up what is still in progress.
+/// async fn until(mut results: RunMany, enough: usize) -> usize {
+///     let mut matched = 0;
+///     while matched < enough
+///         && let Some((_, result)) = results.next().await
+///     {
+///         matched += usize::from(result.is_ok());
+///     }
+///     results.cancel();
+///     matched
+/// }
+/// # use imagerag::conditioner::InPrompt;
+/// # use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm};
+/// # let pipeline = imagerag::RagPipeline::builder()
+/// #     .generator(FakeGenerator::new())
+/// #     .vlm(FakeVlm::new(["yes"; 3]))
+/// #     .retriever(FakeRetriever::new(Vec::<(String, _)>::new()))
+/// #     .conditioner(InPrompt::new(3)?)
+/// #     .build()?;
+///
+/// let results = pipeline.run_many(["a quetzal", "a tapir", "a kakapo"], 2);
+/// assert_eq!(futures::executor::block_on(until(results, 2)), 2);
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct RunMany(StreamMany);

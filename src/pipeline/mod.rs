@@ -1,5 +1,33 @@
 //! [`RagPipeline`]: draws an image that shows what the prompt asks for. One file per stage of the
 //! paper.
+//!
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
+//! use futures::executor::block_on;
+//! use imagerag::RagRequest;
+//! use imagerag::conditioner::InPrompt;
+//! use imagerag::pipeline::{RagConfig, RagOutcome, RagPipeline, StopReason};
+//! use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm, solid};
+//!
+//! let gallery = [("a red car", solid(64, 64, [200, 0, 0])),
+//!                ("a quetzal on a branch", solid(64, 64, [0, 140, 70]))];
+//! let pipeline = RagPipeline::builder()
+//!     .generator(FakeGenerator::new())
+//!     // The draft lacks the bird; the image of the first round has it.
+//!     .vlm(FakeVlm::new(["no", "a quetzal", "a quetzal on a branch", "yes"]))
+//!     .retriever(FakeRetriever::new(gallery))
+//!     .conditioner(InPrompt::new(3)?)
+//!     .config(RagConfig::default().with_max_rounds(3))
+//!     .build()?;
+//! assert_eq!(pipeline.config().max_rounds, 3);
+//!
+//! let request = RagRequest::new("a quetzal at dawn").with_seed(7).with_size(64, 48);
+//! let outcome: RagOutcome = block_on(pipeline.run(request))?;
+//! assert_eq!(outcome.stop, StopReason::Matched { round: 1 });
+//! assert_eq!(outcome.references[0].caption.concept, "a quetzal");
+//! println!("{}", outcome.trace); // Everything that happened, stage by stage.
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod builder;
 mod caption;
@@ -71,6 +99,24 @@ impl RagPipeline {
     }
 
     /// The same parts with other settings.
+    ///
+    #[cfg_attr(feature = "testing", doc = "```")]
+    #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+    /// # use imagerag::conditioner::InPrompt;
+    /// # use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm};
+    /// use imagerag::pipeline::RagConfig;
+    ///
+    /// # let pipeline = imagerag::RagPipeline::builder()
+    /// #     .generator(FakeGenerator::new())
+    /// #     .vlm(FakeVlm::new(["yes"]))
+    /// #     .retriever(FakeRetriever::new(Vec::<(String, _)>::new()))
+    /// #     .conditioner(InPrompt::new(3)?)
+    /// #     .build()?;
+    /// // The same models, loaded once, with and without a threshold.
+    /// let strict = pipeline.with_config(pipeline.config().clone().with_threshold(0.3))?;
+    /// assert_eq!((pipeline.config().threshold, strict.config().threshold), (None, Some(0.3)));
+    /// # Ok::<(), imagerag::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`RagPipelineBuilder::build`].
@@ -166,6 +212,30 @@ pub struct RagOutcome {
 }
 
 /// A request that failed, with everything that was done before.
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use futures::executor::block_on;
+/// use imagerag::RagError;
+/// use imagerag::pipeline::Stage;
+/// # use imagerag::conditioner::InPrompt;
+/// # use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm, solid};
+///
+/// # let pipeline = imagerag::RagPipeline::builder()
+/// #     .generator(FakeGenerator::new().failing_at(1))
+/// #     .vlm(FakeVlm::new(["no", "a quetzal", "a quetzal on a branch"]))
+/// #     .retriever(FakeRetriever::new([("a quetzal", solid(8, 8, [0, 140, 70]))]))
+/// #     .conditioner(InPrompt::new(3)?)
+/// #     .build()?;
+/// // A generator that runs out of memory when it draws its second image.
+/// let error: RagError = block_on(pipeline.run("a quetzal at dawn")).unwrap_err();
+/// assert_eq!(error.stage, Stage::Generate);
+/// assert_eq!(error.chain().to_string(), "generate failed: FakeGenerator failed: out of memory");
+/// // What was done before is not lost.
+/// assert!(error.best.is_some(), "the draft");
+/// assert_eq!(error.trace.hits().count(), 1);
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{stage} failed")]
 #[non_exhaustive]

@@ -14,6 +14,24 @@ use crate::reference::{Caption, Provenance, Reference, Source};
 ///
 /// let request = RagRequest::new("a watercolour of a quetzal").with_seed(7).with_size(1024, 768);
 /// ```
+///
+/// With an image of the caller's own (personalisation), and with settings for this request alone:
+/// ```
+/// # use imagerag::Image;
+/// use imagerag::RagRequest;
+/// use imagerag::pipeline::RagConfig;
+///
+/// # let cat = Image::new(1, 1, [200, 120, 40])?;
+/// let request = RagRequest::new("my cat as an astronaut, next to a quetzal")
+///     .with_reference(cat, "my cat")
+///     .with_negative_prompt("blurry")
+///     .with_steps(30)
+///     .with_guidance_scale(7.5)
+///     .with_previews_every(5)
+///     .with_config(RagConfig::default().with_max_rounds(2));
+/// assert_eq!(request.references[0].1, "my cat");
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RagRequest {

@@ -120,6 +120,23 @@ impl RagStream {
 
     /// Works to the end and returns the result; events that were not taken are dropped.
     ///
+    /// ```
+    /// use futures::StreamExt;
+    /// use imagerag::pipeline::{Event, RagStream};
+    /// use imagerag::{RagError, RagOutcome};
+    ///
+    /// /// Shows the draft while the rest is worked on.
+    /// async fn drawn(mut stream: RagStream) -> Result<RagOutcome, RagError> {
+    ///     while let Some(event) = stream.next().await {
+    ///         if let Event::Image { image, .. } = event {
+    ///             println!("a draft of {} x {} pixels", image.width(), image.height());
+    ///             break;
+    ///         }
+    ///     }
+    ///     stream.outcome().await
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// [`RagError`], as [`RagPipeline::run`].
     pub async fn outcome(mut self) -> Result<RagOutcome, RagError> {

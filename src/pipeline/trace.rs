@@ -12,6 +12,44 @@ use crate::vlm::Exchange;
 use crate::{Price, Usage};
 
 /// Everything that happened while one request was worked on.
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use futures::executor::block_on;
+/// use imagerag::pipeline::{Hit, RagConfig, Record, Refusal, StageTrace, TracedImage};
+/// # use imagerag::conditioner::InPrompt;
+/// # use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm, solid};
+///
+/// # let labels = ["a quetzal on a branch", "a branch"];
+/// # let pictures = labels.map(|label| (label, solid(8, 8, [0; 3])));
+/// # let pipeline = imagerag::RagPipeline::builder()
+/// #     .generator(FakeGenerator::new())
+/// #     .vlm(FakeVlm::new(["no", "a quetzal", "a quetzal on a branch"]))
+/// #     .retriever(FakeRetriever::new(pictures))
+/// #     .conditioner(InPrompt::new(3)?)
+/// #     .config(RagConfig::default().with_threshold(0.6))
+/// #     .build()?;
+/// let trace = block_on(pipeline.run("a quetzal at dawn"))?.trace;
+/// for StageTrace { stage, round, record, .. } in &trace.stages {
+///     match record {
+///         Some(Record::Image(TracedImage { prompt, width, height, .. })) => {
+///             println!("round {round}, {stage}: {width} x {height} pixels of {prompt}");
+///         }
+///         Some(record) => println!("round {round}, {stage}: {record}"),
+///         None => println!("round {round}, {stage} failed"),
+///     }
+/// }
+/// let far = |hit: &&Hit| matches!(hit.refused, Some(Refusal::BelowThreshold { .. }));
+/// let refused: Vec<_> = trace.hits().filter(far).collect();
+/// let told = "0.500 a branch (license unknown), not used: below the threshold of 0.6";
+/// assert_eq!(refused[0].to_string(), told);
+/// // What each part used, where its service says, and the words of every question and answer.
+/// for (part, usage) in trace.usage_by_part() {
+///     println!("{part}: {usage}");
+/// }
+/// assert_eq!(trace.exchanges().next().unwrap().reply.as_deref(), Some("no"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -36,6 +74,17 @@ pub struct RagTrace {
 }
 
 /// The parts of a pipeline, by their `Display`.
+///
+/// ```
+/// use imagerag::pipeline::{Parts, RagTrace};
+///
+/// /// Whether two requests had the same parts and settings, but for the verifier.
+/// fn comparable(one: &RagTrace, other: &RagTrace) -> bool {
+///     let who = |trace: &RagTrace| Parts { verifier: None, ..trace.parts.clone() };
+///     who(one) == who(other) && one.config == other.config
+/// }
+/// assert!(comparable(&RagTrace::default(), &RagTrace::default()));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Parts {

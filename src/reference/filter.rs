@@ -26,6 +26,28 @@ pub struct Filter {
 }
 
 /// One condition of a [`Filter`].
+///
+/// A retriever over a service turns clauses into the service's own language:
+/// ```
+/// use std::ops::RangeInclusive;
+/// use imagerag::reference::{Clause, Filter};
+///
+/// /// The condition in SQL; `None` leaves it to [`Filter::matches`] afterwards.
+/// fn sql(clause: &Clause) -> Option<String> {
+///     let between = |column, pixels: &RangeInclusive<u32>| {
+///         format!("{column} BETWEEN {} AND {}", pixels.start(), pixels.end())
+///     };
+///     match clause {
+///         Clause::Width(pixels) => Some(between("width", pixels)),
+///         Clause::Height(pixels) => Some(between("height", pixels)),
+///         _ => None,
+///     }
+/// }
+///
+/// let filter = Filter::all().width(512..=4096).authors(["M. Sibylla Merian"]);
+/// let conditions: Vec<_> = filter.clauses().iter().filter_map(sql).collect();
+/// assert_eq!(conditions, ["width BETWEEN 512 AND 4096"]);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -52,6 +74,14 @@ pub enum Clause {
 }
 
 /// The value of a JSON field.
+///
+/// ```
+/// use imagerag::reference::{FieldValue, Filter, Metadata};
+///
+/// let filter = Filter::all().field("nsfw", false).field("lang", FieldValue::Text("en".into()));
+/// let json = Some(r#"{"lang": "en", "nsfw": false}"#.into());
+/// assert!(filter.matches(&Metadata { json, ..Metadata::default() }));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(untagged))]

@@ -1,4 +1,23 @@
 //! A retrieved image, with the caption it was retrieved for and where it comes from.
+//!
+//! ```
+//! use futures::executor::block_on;
+//! # use imagerag::Image;
+//! use imagerag::reference::{Caption, Metadata, Provenance, Reference, Source};
+//!
+//! // What a retriever of your own returns.
+//! # let image = Image::new(1, 1, [0, 140, 70])?;
+//! let uri = Source::Uri("https://example.org/quetzal.jpg".into());
+//! let license = Some("CC-BY-4.0".into());
+//! let reference = Reference {
+//!     picture: image.into(), // Or `Picture::file`, `Picture::bytes`, `Picture::lazy`.
+//!     caption: Caption::new("a quetzal perched on a mossy branch", "a quetzal"),
+//!     provenance: Provenance::new(uri, "my-archive", 0.31, 0)
+//!         .with_metadata(Metadata { license, ..Metadata::default() }),
+//! };
+//! assert_eq!(block_on(reference.image())?.width(), 1);
+//! # Ok::<(), imagerag::Error>(())
+//! ```
 
 mod caption;
 mod filter;

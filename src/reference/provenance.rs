@@ -31,6 +31,23 @@ pub struct Provenance {
 }
 
 /// The score and rank that one retriever gave an image.
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use futures::executor::block_on;
+/// use imagerag::reference::{Caption, Finding};
+/// use imagerag::retriever::{Bm25, Rerank, RetrieveRequest, Retriever};
+/// use imagerag::testing::{FakeRetriever, solid};
+///
+/// let shelf = FakeRetriever::new([("a quetzal", solid(8, 8, [0, 140, 70]))]);
+/// let retriever = Rerank::new(shelf, Bm25::new(), 6)?;
+/// let request = RetrieveRequest::new([Caption::concept("a quetzal")], 1);
+/// let found = block_on(retriever.retrieve(&request))?;
+/// // The score is the re-ranker's; what the retriever gave is kept beside it.
+/// let Finding { retriever, score, rank } = &found[0][0].provenance.found_by[0];
+/// assert_eq!((retriever.as_str(), *score, *rank), ("FakeRetriever(1 images)", 1.0, 0));
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Finding {

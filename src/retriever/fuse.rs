@@ -22,6 +22,26 @@ const RRF_K: f32 = 60.0;
 ///
 /// [`Provenance::found_by`](crate::reference::Provenance::found_by) says which retrievers found a reference,
 /// with which scores and ranks.
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use std::sync::Arc;
+/// use futures::executor::block_on;
+/// use imagerag::reference::Caption;
+/// use imagerag::retriever::{Fuse, RetrieveRequest, Retriever};
+/// use imagerag::testing::{FakeRetriever, solid};
+///
+/// let ours = FakeRetriever::new([("a quetzal at dawn", solid(8, 8, [0, 140, 70]))]);
+/// let archive = FakeRetriever::new([("a quetzal", solid(8, 8, [0, 90, 40]))]);
+/// let each: [Arc<dyn Retriever>; 2] = [Arc::new(ours), Arc::new(archive)];
+/// // Ours count twice, and an archive that cannot be reached holds up nothing.
+/// let both = Fuse::by_score(each, 10)?.with_weights([2.0, 1.0])?.tolerating_failures();
+/// let request = RetrieveRequest::new([Caption::concept("a quetzal")], 2);
+/// let found = block_on(both.retrieve(&request))?;
+/// let sources = found[0].iter().map(|reference| reference.provenance.source.to_string());
+/// assert_eq!(sources.collect::<Vec<_>>(), ["a quetzal at dawn", "a quetzal"]);
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Fuse {
     retrievers: Vec<Arc<dyn Retriever>>,

@@ -1,4 +1,31 @@
 //! [`Retriever`]: finds reference images for captions.
+//!
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
+//! use futures::executor::block_on;
+//! use imagerag::reference::Caption;
+//! use imagerag::retriever::{Catalog, CatalogEntry, EmbeddingRetriever, Skipped};
+//! use imagerag::retriever::{RetrieveRequest, Retriever};
+//! use imagerag::testing::{FakeEmbedder, solid};
+//!
+//! let mut red = CatalogEntry::new("red.png", solid(8, 8, [200, 0, 0]));
+//! red.metadata.license = Some("CC0-1.0".into());
+//! let blue = CatalogEntry::new("blue.png", solid(8, 8, [0, 0, 200]));
+//! let catalog = Catalog::new([red, blue]); // Or `Catalog::from_folder("photos")?`.
+//!
+//! let progress = |done, all| println!("{done} of {all} pictures");
+//! let built = EmbeddingRetriever::build(FakeEmbedder, catalog, progress);
+//! let (retriever, skipped) = block_on(built)?;
+//! for Skipped { source, reason } in &skipped {
+//!     eprintln!("{source} is left out: {}", reason.chain());
+//! }
+//!
+//! let captions = [Caption::concept("a red car"), Caption::concept("a blue car")];
+//! let found = block_on(retriever.retrieve(&RetrieveRequest::new(captions, 1)))?;
+//! let sources = found.iter().map(|list| list[0].provenance.source.to_string());
+//! assert_eq!(sources.collect::<Vec<_>>(), ["red.png", "blue.png"]);
+//! # Ok::<(), imagerag::Error>(())
+//! ```
 
 mod by_embedding;
 mod catalog;
@@ -76,6 +103,12 @@ pub use threshold::Threshold;
 /// - If nothing is found, the list is empty; that is no error. `limit` 0 gives empty lists.
 /// - Pictures are not decoded, unless the order depends on their pixels: the pipeline refuses most
 ///   references without decoding them.
+/// - `provenance` has the source and the metadata with which the image was stored, and the picture
+///   has its pixels. A retriever with a [`Filter`](crate::reference::Filter) gives the list that it
+///   gives without one, less the images that the filter does not match.
+///
+/// The suite `testing::conformance::retriever` sends the captions that it is given, all together
+/// and the first alone, with the limits 0, 1 and 3; and no caption at all.
 #[async_trait]
 pub trait Retriever: Display + Debug + Send + Sync + 'static {
     /// The best references for each caption.

@@ -14,6 +14,22 @@ use crate::{Error, Result};
 /// for a threshold on the scores of the inner retriever. The trace does not show what it leaves
 /// out. [`RagConfig::threshold`](crate::pipeline::RagConfig::threshold) compares the scores of the
 /// outermost retriever, and the trace shows its refusals.
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use futures::executor::block_on;
+/// use imagerag::reference::Caption;
+/// use imagerag::retriever::{Bm25, Rerank, RetrieveRequest, Retriever, Threshold};
+/// use imagerag::testing::{FakeRetriever, solid};
+///
+/// let shelf = ["a quetzal", "a green parrot"].map(|label| (label, solid(8, 8, [0, 140, 70])));
+/// // The re-ranker sees only what is close enough.
+/// let close = Threshold::new(FakeRetriever::new(shelf), 0.5)?;
+/// let retriever = Rerank::new(close, Bm25::new(), 6)?;
+/// let request = RetrieveRequest::new([Caption::concept("a quetzal")], 6);
+/// assert_eq!(block_on(retriever.retrieve(&request))?[0].len(), 1);
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Threshold<R> {
     inner: R,

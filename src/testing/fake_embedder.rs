@@ -9,6 +9,17 @@ use crate::{Image, Result};
 
 /// Embeds an image as its mean colour and a text as the colour it names, else as a colour that
 /// depends on the text alone.
+///
+/// ```
+/// use futures::executor::block_on;
+/// use imagerag::EmbedderExt;
+/// use imagerag::testing::{FakeEmbedder, solid};
+///
+/// let image = block_on(FakeEmbedder.embed_image(&solid(8, 8, [200, 0, 0])))?;
+/// let text = block_on(FakeEmbedder.embed_text("a red car"))?;
+/// assert!(text.similarity(&image) > 0.99);
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FakeEmbedder;
 

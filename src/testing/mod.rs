@@ -7,6 +7,34 @@
 //!
 //! block_on(conformance::generator(&FakeGenerator::new()));
 //! ```
+//!
+//! A pipeline of fakes shows what your part is asked and what its answers lead to. Clones of a fake
+//! share what it was asked:
+//! ```
+//! use futures::executor::block_on;
+//! use imagerag::RagPipeline;
+//! use imagerag::conditioner::ConditioningKind;
+//! use imagerag::testing::{FakeConditioner, FakeCritic, FakeGenerator, FakeRetriever, solid};
+//!
+//! let tokens = ConditioningKind::Tokens { space: "colors".into() };
+//! let generator = FakeGenerator::new().accepting(tokens);
+//! let critic = FakeCritic::new().missing(["a red car"]); // Satisfied from then on.
+//! let retriever = FakeRetriever::new([("a red car", solid(8, 8, [200, 0, 0]))]);
+//! let pipeline = RagPipeline::builder()
+//!     .generator(generator.clone())
+//!     .critic(critic.clone())
+//!     .retriever(retriever.clone())
+//!     .conditioner(FakeConditioner::new("colors", 1))
+//!     .build()?;
+//!
+//! block_on(pipeline.run("a car race"))?;
+//! assert_eq!(critic.requests()[0].prompt, "a car race");
+//! assert_eq!(retriever.captions()[0].text, "a red car");
+//! let prompts = generator.requests().into_iter().map(|request| request.prompt);
+//! let conditioned = "According to these examples of a red car, generate a car race";
+//! assert_eq!(prompts.collect::<Vec<_>>(), ["a car race", conditioned]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod conformance;
 mod fake_conditioner;

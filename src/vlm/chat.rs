@@ -78,6 +78,21 @@ impl std::fmt::Display for Role {
 }
 
 /// One message of a conversation.
+///
+/// ```
+/// use imagerag::Image;
+/// use imagerag::vlm::Message;
+///
+/// // A question that refers to what was said before.
+/// # let draft = Image::new(1, 1, [90, 60, 20])?;
+/// let conversation = [
+///     Message::user("Does this image show a quetzal?").with_images([draft]),
+///     Message::assistant("no"),
+///     Message::user("What is missing?"),
+/// ];
+/// assert_eq!(conversation[0].images.len(), 1);
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     /// Who speaks.

@@ -114,6 +114,15 @@ impl ExchangeLog {
 
     /// Records what a call of `part` used, if that is known. It is for parts whose calls are no
     /// conversation, such as embedders; `purpose` says what the call was for.
+    ///
+    /// ```
+    /// use imagerag::Usage;
+    /// use imagerag::vlm::ExchangeLog;
+    ///
+    /// let log = ExchangeLog::default(); // In a part: that of the request.
+    /// log.record_usage("embedding captions", "my-embedder", Some(Usage::tokens(12, 0)));
+    /// assert_eq!(log.take()[0].usage, Some(Usage::tokens(12, 0)));
+    /// ```
     pub fn record_usage(&self, purpose: &str, part: impl fmt::Display, usage: Option<Usage>) {
         if usage.is_some() {
             self.record(Exchange { usage, ..Exchange::new(purpose, part.to_string()) });

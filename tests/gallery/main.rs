@@ -1,5 +1,6 @@
 //! A gallery keeps every image it acknowledged, finds it, and says what is wrong where it cannot.
 
+mod contract;
 mod faults;
 #[cfg(feature = "faiss")]
 mod index;

@@ -13,7 +13,7 @@ use imagerag::embedder::Embedding;
 use imagerag::index::{FlatIndex, IdSet, Neighbor, VectorIndex};
 use imagerag::reference::Caption;
 use imagerag::retriever::{
-    MilvusImage, MilvusIndex, MilvusIndexType, MilvusRetriever, RetrieveRequest,
+    CatalogEntry, MilvusImage, MilvusIndex, MilvusIndexType, MilvusRetriever, RetrieveRequest,
 };
 use imagerag::testing::{FakeEmbedder, conformance, solid};
 use imagerag::{Embedder, Error, Retriever};
@@ -47,6 +47,7 @@ fn an_empty_collection_finds_nothing() {
     let Some(milvus) = milvus() else { return };
     let collection = Collection::of(&milvus, "empty", 4, MilvusIndexType::Flat);
     let index = &collection.index;
+    block_on(conformance::vector_index(index, &[], 1.0));
     assert_eq!((block_on(index.count()).unwrap(), index.dim()), (0, 4));
     assert_eq!(block_on(index.search(&vectors(2, 4), 3)).unwrap(), [[], []]);
     assert!(block_on(index.images(&[0, 1])).unwrap().is_empty());
@@ -172,17 +173,23 @@ fn retrieves_references_with_their_licenses() {
     let colours = [("red", [255, 0, 0]), ("green", [0, 255, 0]), ("blue", [0, 0, 255])];
     let pictures = colours.map(|(_, rgb)| solid(8, 8, rgb));
     let embeddings = block_on(FakeEmbedder.embed_images(&pictures)).unwrap();
+    let mut known = Vec::new();
     for (n, (name, _)) in colours.iter().enumerate() {
         let path = folder.path().join(format!("{name}.png"));
         pictures[n].save(&path).unwrap();
         let mut image = MilvusImage::new(n as u64, path.display().to_string());
         image.metadata.license = (*name == "red").then(|| "CC0-1.0".to_owned());
         image.metadata.caption = Some(format!("something {name}"));
+        let mut entry = CatalogEntry::new(image.source.clone(), pictures[n].clone());
+        entry.metadata = image.metadata.clone();
+        known.push(entry);
         block_on(collection.index.add(&[(image, embeddings[n].clone())], |_, _| {})).unwrap();
     }
     let retriever = MilvusRetriever::new(FakeEmbedder, collection.index.clone()).unwrap();
     let captions = [Caption::concept("a red bird"), Caption::concept("a blue bird")];
     block_on(conformance::retriever(&retriever, &captions));
+    let filtered = |filter| retriever.clone().with_filter(filter);
+    block_on(conformance::retriever_over(&known, filtered, &captions));
     let found = block_on(retriever.retrieve(&RetrieveRequest::new(&captions, 2))).unwrap();
     assert_eq!(block_on(found[1][0].image()).unwrap().pixels(), pictures[2].pixels());
     let provenance = &found[0][0].provenance;

@@ -28,6 +28,24 @@ const SIZE: u32 = 512;
 ///
 /// The picture is cropped and resized as the adapter's authors do, with Pillow's results bit for
 /// bit. The generator encodes it.
+///
+/// ```no_run
+/// use imagerag::conditioner::{ConditionFit, OminiControl};
+/// use imagerag::generator::Flux;
+/// use imagerag::models::{DType, Device};
+///
+/// let adapter = "subject_512.safetensors";
+/// let flux = Flux::builder("FLUX.1-schnell")
+///     .device(Device::Cuda(0))
+///     .dtype(DType::Bf16)
+///     .size(512, 512)
+///     .omini_control(adapter)
+///     .load()?;
+/// let conditioner = OminiControl::builder(adapter).fit(ConditionFit::Stretch).build()?;
+/// # let builder = imagerag::RagPipeline::builder();
+/// let builder = builder.generator(flux).conditioner(conditioner);
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct OminiControl {
     settings: OminiControlBuilder,
@@ -74,6 +92,19 @@ impl OminiControl {
 }
 
 /// Settings of [`OminiControl`]; [`build`](Self::build) makes it.
+///
+/// ```no_run
+/// use imagerag::conditioner::{OminiControl, OminiControlBuilder};
+///
+/// /// An adapter of your own, which was trained with the condition above the image.
+/// fn trained_above(adapter: &str) -> OminiControlBuilder {
+///     OminiControl::builder(adapter).condition_size(768).position_delta(-48, 0)
+/// }
+///
+/// let conditioner = trained_above("chairs.safetensors").strength(1.2).build()?;
+/// let exact = trained_above("sofas.safetensors").independent_condition().build()?;
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct OminiControlBuilder {

@@ -1,4 +1,4 @@
-//! [`Batch`]: images that are ready to vectors and records of the gallery, durably.
+//! [`Batch`]: images that are ready to a [`Change`]: vectors and records, written durably.
 
 use super::workers::Outcome;
 use super::writer::Writer;
@@ -44,18 +44,32 @@ impl Batch {
         self.images.len() >= batch || records >= RECORDS
     }
 
-    /// Embeds what has no embedding, hands everything to the gallery, and counts what became of it.
-    pub(super) async fn finish(
-        &mut self,
-        embedder: Option<&dyn Embedder>,
-        writer: &Writer,
-        done: &mut IngestProgress,
-    ) -> Result<()> {
-        let Self { images, mut embedded, known, mut rejected } = std::mem::take(self);
+    /// Embeds what has no embedding; afterwards no pixels are held.
+    pub(super) async fn embed(self, embedder: Option<&dyn Embedder>) -> Result<Change> {
+        let Self { images, mut embedded, known, mut rejected } = self;
+        let mut usage = Usage::default();
         // A paid embedder is not asked for nothing.
         if let Some(embedder) = embedder.filter(|_| !images.is_empty()) {
-            done.usage += embed(embedder, images, &mut embedded, &mut rejected).await?;
+            usage = embed(embedder, images, &mut embedded, &mut rejected).await?;
         }
+        Ok(Change { embedded, known, rejected, usage })
+    }
+}
+
+/// A batch that is ready to be written.
+#[derive(Debug, Default)]
+pub(super) struct Change {
+    embedded: Vec<(ImageRecord, Embedding)>,
+    known: Vec<ImageRecord>,
+    rejected: Vec<Rejected>,
+    usage: Usage,
+}
+
+impl Change {
+    /// Hands everything to the gallery, and counts what became of it.
+    pub(super) async fn write(self, writer: &Writer, done: &mut IngestProgress) -> Result<()> {
+        let Self { embedded, known, rejected, usage } = self;
+        done.usage += usage;
         done.rejected += rejected.len() as u64;
         done.known += known.len() as u64;
         let write = move |writer: &mut GalleryWriter| {

@@ -8,6 +8,22 @@ use crate::gallery::Pixels;
 use crate::reference::Metadata;
 
 /// One image to take in.
+///
+/// A reader of your own is an iterator of items:
+/// ```
+/// use imagerag::Image;
+/// use imagerag::gallery::Rejected;
+/// use imagerag::gallery::ingest::{Content, Item};
+/// use imagerag::reference::Metadata;
+///
+/// let pixels = Image::new(1, 1, [0, 140, 70])?;
+/// let license = Some("CC0-1.0".to_owned());
+/// let drawn = Item::new("camera 2, frame 17", Content::Image(pixels))
+///     .with_metadata(Metadata { license, ..Metadata::default() });
+/// // For `Ingest::run`. What cannot be read is an `Err`, which the gallery lists.
+/// let items: [Result<Item, Rejected>; 2] = [Ok(Item::file("photos/quetzal.jpg")), Ok(drawn)];
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Item {

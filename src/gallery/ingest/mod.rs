@@ -1,5 +1,31 @@
 //! Images from wherever they are into a gallery: readers that find them, and the pipeline that
 //! decodes, embeds and keeps them.
+//!
+//! ```no_run
+//! # use imagerag::{Embedder, Result, gallery::Gallery};
+//! # async fn take_in(gallery: Gallery, embedder: impl Embedder) -> Result<()> {
+//! use imagerag::gallery::ingest::{Folder, Ingest, IngestProgress};
+//!
+//! let tell = |at: &IngestProgress| match at.remaining() {
+//!     Some(left) => println!("{at}, {left:.0?} left"),
+//!     None => println!("{at}"),
+//! };
+//! // Counted beforehand, so that the time that is left is known.
+//! let pictures = Folder::open("photos")?.counted();
+//! let done = Ingest::into(&gallery)
+//!     .with_embedder(embedder)
+//!     .with_batch(256)
+//!     .with_threads(8)
+//!     .with_max_pixels(40_000_000)
+//!     .run(pictures, tell)
+//!     .await?;
+//! println!("{} of {} are new", done.added, done.seen());
+//! for rejected in gallery.rejected()? {
+//!     eprintln!("{rejected}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod batch;
 mod clip_retrieval;

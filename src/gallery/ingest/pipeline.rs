@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Instant;
 
-use super::batch::Batch;
+use futures::future::join;
+
+use super::batch::{Batch, Change};
 use super::load::Limits;
 use super::workers::Workers;
 use super::writer::Writer;
@@ -187,25 +189,46 @@ impl Ingest {
         let workers = Workers::start(items, self)?;
         let ahead = self.batch.min(MAX_AHEAD) + self.threads;
         let mut outcomes: VecDeque<_> = (1..ahead).map(|_| workers.next()).collect();
-        // 3. What they make, in order, batch by batch into the gallery.
+        // 3. What they make, in order, batch by batch into the gallery. One batch is written while
+        //    the next one is embedded.
         let (mut batch, mut settled, mut last) = (Batch::default(), 0, false);
-        while !last {
-            outcomes.push_back(workers.next());
-            let Some(outcome) = outcomes.pop_front() else { break };
-            let outcome = outcome.await?;
-            last = outcome.is_none();
-            let kept = outcome.is_none_or(|outcome| batch.take(outcome));
-            done.most_in_flight = done.most_in_flight.max(workers.taken() - settled);
-            settled += usize::from(!kept);
-            if last || batch.is_full(self.batch) {
-                let images = batch.images();
-                batch.finish(self.embedder.as_deref(), &writer, &mut done).await?;
+        let mut ready: Option<Change> = None;
+        let worked = async {
+            while !last {
+                outcomes.push_back(workers.next());
+                let Some(outcome) = outcomes.pop_front() else { break };
+                let outcome = outcome.await?;
+                last = outcome.is_none();
+                let kept = outcome.is_none_or(|outcome| batch.take(outcome));
                 done.most_in_flight = done.most_in_flight.max(workers.taken() - settled);
-                settled += images;
-                done.elapsed = began.elapsed();
-                progress(&done);
+                settled += usize::from(!kept);
+                if last || batch.is_full(self.batch) {
+                    let images = batch.images();
+                    let embed = std::mem::take(&mut batch).embed(self.embedder.as_deref());
+                    let write = async {
+                        let Some(change) = ready.take() else { return Ok(()) };
+                        change.write(&writer, &mut done).await?;
+                        done.elapsed = began.elapsed();
+                        progress(&done);
+                        Ok(())
+                    };
+                    let (embedded, written) = join(embed, write).await;
+                    written?;
+                    ready = Some(embedded?);
+                    done.most_in_flight = done.most_in_flight.max(workers.taken() - settled);
+                    settled += images;
+                }
             }
+            Ok(())
         }
+        .await;
+        // Also where something fails: what is embedded is not lost.
+        if let Some(change) = ready {
+            change.write(&writer, &mut done).await?;
+            done.elapsed = began.elapsed();
+            progress(&done);
+        }
+        worked?;
         writer.close().await?;
         Ok(done)
     }

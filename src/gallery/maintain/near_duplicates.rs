@@ -23,6 +23,32 @@ impl Gallery {
     ///
     /// Every image is compared with every other: 350,000 of them take minutes.
     ///
+    /// ```
+    /// # use imagerag::embedder::Embedding;
+    /// # use imagerag::gallery::{ContentHash, Fingerprint, Gallery, ImageRecord, Pixels};
+    /// # use imagerag::reference::Metadata;
+    /// # let folder = std::env::temp_dir().join(format!("imagerag-doc-d-{}", std::process::id()));
+    /// # let gallery = Gallery::create(&folder, &Fingerprint::named("CLIP ViT-B/32", 2)?)?;
+    /// # let record = |source: &str| ImageRecord {
+    /// #     hash: ContentHash::of(source.as_bytes()),
+    /// #     source: source.into(),
+    /// #     pixels: Pixels::File(source.into()),
+    /// #     metadata: Metadata::default(),
+    /// # };
+    /// # let batch = [("a.jpg", 0.8), ("a-again.jpg", 0.801), ("b.jpg", -0.8)]
+    /// #     .map(|(source, y)| (record(source), Embedding::new([0.6, y]).unwrap()));
+    /// # gallery.writer()?.add(&batch)?;
+    /// # futures::executor::block_on(async {
+    /// // Keeps the first of each group.
+    /// let groups = gallery.near_duplicates(0.94).await?;
+    /// let rest: Vec<u64> = groups.iter().flat_map(|group| &group[1..]).copied().collect();
+    /// gallery.writer()?.remove(&rest)?;
+    /// assert_eq!((rest, gallery.count()?), (vec![1], 2));
+    /// # Ok::<(), imagerag::Error>(()) })?;
+    /// # std::fs::remove_dir_all(folder).unwrap();
+    /// # Ok::<(), imagerag::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`search`](Self::search).
     pub async fn near_duplicates(&self, threshold: f32) -> Result<Vec<Vec<u64>>> {

@@ -9,6 +9,29 @@ use crate::gallery::store::vectors::bytes;
 use crate::gallery::{Gallery, Pixels};
 
 /// A gallery in numbers.
+///
+/// ```
+/// # use imagerag::embedder::Embedding;
+/// # use imagerag::gallery::{ContentHash, Fingerprint, Gallery, ImageRecord, Pixels};
+/// # use imagerag::reference::Metadata;
+/// use imagerag::gallery::GalleryStats;
+///
+/// # let folder = std::env::temp_dir().join(format!("imagerag-doc-s-{}", std::process::id()));
+/// # let gallery = Gallery::create(&folder, &Fingerprint::named("CLIP ViT-B/32", 2)?)?;
+/// # let record = ImageRecord {
+/// #     hash: ContentHash::of(b"the file's bytes"),
+/// #     source: "https://example.org/quetzal.jpg".into(),
+/// #     pixels: Pixels::Remote,
+/// #     metadata: Metadata { license: Some("CC0-1.0".into()), ..Metadata::default() },
+/// # };
+/// # gallery.writer()?.add(&[(record, Embedding::new([0.6, 0.8])?)])?;
+/// let stats = gallery.stats()?;
+/// println!("{stats}");
+/// let GalleryStats { images, remote, licenses, .. } = stats;
+/// assert_eq!((images, remote, licenses["CC0-1.0"]), (1, 1, 1));
+/// # std::fs::remove_dir_all(folder).unwrap();
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct GalleryStats {

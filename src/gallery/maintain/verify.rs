@@ -24,6 +24,18 @@ pub enum Depth {
 }
 
 /// The result of [`Gallery::verify`].
+///
+/// ```
+/// use imagerag::gallery::{Depth, Gallery, Verification};
+///
+/// /// For a nightly job: anything but 0 is looked into.
+/// fn exit_code(folder: &str) -> i32 {
+///     let Verification { problems, .. } = Gallery::verify(folder, Depth::Gallery);
+///     problems.iter().for_each(|problem| eprintln!("{}", problem.chain()));
+///     i32::from(!problems.is_empty())
+/// }
+/// assert_eq!(exit_code("no/such/gallery"), 1);
+/// ```
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Verification {

@@ -14,6 +14,28 @@ use crate::retriever::{RetrieveRequest, Retriever};
 use crate::{Image, Result, pool};
 
 /// Downloads the images of which a gallery has only the address.
+///
+/// ```
+/// use imagerag::gallery::Fetch;
+/// use imagerag::{Error, Result, async_trait};
+///
+/// /// Reads from a copy of the web that is mounted here; a real one downloads.
+/// #[derive(Debug)]
+/// struct Mirror(std::path::PathBuf);
+///
+/// #[async_trait]
+/// impl Fetch for Mirror {
+///     async fn fetch(&self, address: &str) -> Result<Vec<u8>> {
+///         let path = self.0.join(address.trim_start_matches("https://"));
+///         std::fs::read(&path).map_err(|source| Error::io(path, source))
+///     }
+/// }
+///
+/// // `GalleryRetriever::with_fetch` takes it; `skipping_unreadable` passes over dead links.
+/// let mirror = Mirror("/mnt/web".into());
+/// let gone = futures::executor::block_on(mirror.fetch("https://example.org/gone.jpg"));
+/// assert!(gone.is_err());
+/// ```
 #[async_trait]
 pub trait Fetch: fmt::Debug + Send + Sync + 'static {
     /// The bytes of the image file at `address`.

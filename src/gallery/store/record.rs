@@ -142,7 +142,9 @@ pub struct ImageRecord {
 /// #     metadata: Metadata { license: Some("CC0-1.0".into()), ..Metadata::default() },
 /// # };
 /// # gallery.writer()?.add(&[(record, Embedding::new([0.6, 0.8])?)])?;
-/// let entry = gallery.by_source("photos/quetzal.jpg")?.expect("it was added");
+/// use imagerag::gallery::Entry;
+///
+/// let entry: Entry = gallery.by_source("photos/quetzal.jpg")?.expect("it was added");
 /// assert_eq!(entry.to_string(), "image 0: photos/quetzal.jpg (CC0-1.0)");
 /// let json = serde_json::to_value(&entry).expect("its fields are plain");
 /// assert_eq!(json["record"]["hash"], entry.record.hash.to_string());

@@ -19,6 +19,38 @@ const LOCK: &str = "writer.lock";
 ///
 /// Each call is atomic: if it fails, nothing is changed. When it returns, the change is on the
 /// disk. A call blocks until then, so make it on a thread that may block.
+///
+/// ```
+/// # use imagerag::embedder::Embedding;
+/// # use imagerag::gallery::{ContentHash, Fingerprint, ImageRecord, Pixels};
+/// # use imagerag::reference::Metadata;
+/// use imagerag::gallery::{Added, Gallery, GalleryWriter, Rejected};
+///
+/// # let folder = std::env::temp_dir().join(format!("imagerag-doc-w-{}", std::process::id()));
+/// # let gallery = Gallery::create(&folder, &Fingerprint::named("CLIP ViT-B/32", 2)?)?;
+/// # let record = |source: &str| ImageRecord {
+/// #     hash: ContentHash::of(source.as_bytes()),
+/// #     source: source.into(),
+/// #     pixels: Pixels::File(source.into()),
+/// #     metadata: Metadata::default(),
+/// # };
+/// # let embedding = Embedding::new([0.6, 0.8])?;
+/// # let (quetzal, tapir) = (record("quetzal.jpg"), record("tapir.jpg"));
+/// let mut writer: GalleryWriter = gallery.writer()?;
+/// let batch = [(quetzal, embedding.clone()), (tapir, embedding)];
+/// assert_eq!(writer.add(&batch)?, [Added::New(0), Added::New(1)]);
+/// assert_eq!(writer.add(&batch[..1])?, [Added::Known(0)]); // By its content.
+///
+/// writer.set_captions(&[(0, "a quetzal on a branch")])?;
+/// let reason = "it is no picture".into();
+/// writer.reject(&[Rejected { source: "notes.jpg".into(), reason }])?;
+/// // What is removed is found no more; its space is free after `compact`, which changes ids.
+/// writer.remove(&[1])?;
+/// assert_eq!(writer.compact()?, 1);
+/// # drop(writer);
+/// # std::fs::remove_dir_all(folder).unwrap();
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct GalleryWriter {
     pub(crate) folder: PathBuf,

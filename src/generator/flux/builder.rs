@@ -19,6 +19,28 @@ const MAX_SEQUENCE_LENGTH: usize = 512;
 const DEFAULT_LATENTS: u32 = 128;
 
 /// Settings of [`Flux`]; [`load`](Self::load) makes it.
+///
+/// On a GPU with less memory than the checkpoint, networks wait in host memory:
+/// ```no_run
+/// use imagerag::generator::{Flux, FluxBuilder, FluxPreset, Offload};
+/// use imagerag::models::{DType, Device, VaeTiling};
+///
+/// fn small(folder: &str) -> FluxBuilder {
+///     Flux::builder(folder)
+///         .device(Device::Cuda(0))
+///         .dtype(DType::Bf16)
+///         .offload(Offload::Cpu)
+///         .vae_tiling(VaeTiling::Always)
+/// }
+///
+/// let schnell = small("FLUX.1-schnell").size(512, 512).load()?;
+/// // As in the paper's experiments, with a LoRA that reads references.
+/// let paper = small("FLUX.1-schnell")
+///     .preset(FluxPreset::Paper)
+///     .omini_control("subject_512.safetensors")
+///     .load()?;
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct FluxBuilder {

@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use super::tests::plain_and_guided;
 use super::*;
+#[cfg(feature = "testing")]
+use crate::conditioner::OminiControl;
 use crate::conditioner::{ConditionImage, ConditionLatents, Conditioning, ConditioningKind};
 use crate::generator::checks::*;
 use crate::generator::{GenerateRequest, Generator};
@@ -173,7 +175,10 @@ fn keeps_the_contract_of_every_generator() {
     let flux = flux("schnell", &["schnell_full.safetensors"]).size(32, 24).load().unwrap();
     let reads = ConditioningKind::Condition { adapter: "schnell_full".into() };
     assert_eq!(flux.accepts(), [ConditioningKind::None, reads]);
-    block_on(crate::testing::conformance::generator(&flux));
+    let adapter = OminiControl::builder("schnell_full").condition_size(32).position_delta(0, 8);
+    let adapter = adapter.pixels_per_token(flux.size_multiple()).build().unwrap();
+    block_on(crate::testing::conformance::conditioner(&adapter));
+    block_on(crate::testing::conformance::generator_with(&flux, &adapter));
 }
 
 #[test]

@@ -72,6 +72,30 @@ impl Sdxl {
 }
 
 /// Settings of [`Sdxl`]; [`load`](Self::load) makes it.
+///
+/// One generator for each GPU, with the same settings:
+/// ```no_run
+/// use imagerag::generator::{Loading, Sdxl, SdxlBuilder};
+/// use imagerag::models::{DType, Device, SchedulerKind};
+///
+/// fn on(gpu: usize) -> SdxlBuilder {
+///     Sdxl::builder("stable-diffusion-xl-base-1.0")
+///         .device(Device::Cuda(gpu))
+///         .dtype(DType::F16)
+///         .scheduler(SchedulerKind::DpmSolver)
+///         .steps(25)
+///         .guidance_scale(7.0)
+///         .negative_prompt("blurry, cropped")
+///         .ip_adapter("ip-adapter-plus_sdxl_vit-h.safetensors")
+/// }
+///
+/// let tell = |Loading { part, done, total, .. }: Loading| match part {
+///     Some(part) => println!("{done} of {total}, next {part}"),
+///     None => println!("loaded"),
+/// };
+/// let generators = [on(0).load_listener(tell).load()?, on(1).load()?];
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SdxlBuilder {

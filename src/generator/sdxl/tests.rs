@@ -180,7 +180,10 @@ fn a_batch_with_references_equals_each_alone() {
 #[test]
 fn keeps_the_contract_of_every_generator() {
     let sdxl = wide().ip_adapter(fixture("adapter.safetensors")).load().unwrap();
-    block_on(crate::testing::conformance::generator(&sdxl));
+    let (file, encoder) = (fixture("adapter.safetensors"), fixture("image_encoder"));
+    let adapter = IpAdapter::load(file, encoder, Device::Cpu, DType::F32).unwrap();
+    block_on(crate::testing::conformance::conditioner(&adapter));
+    block_on(crate::testing::conformance::generator_with(&sdxl, &adapter));
 }
 
 #[test]

@@ -14,6 +14,26 @@ use crate::{Error, Result};
 const VECTORS_PER_CENTROID: usize = 256;
 
 /// Makes a [`FaissIndex`]; [`FaissIndex::builder`] returns it.
+///
+/// ```no_run
+/// use imagerag::embedder::Embedding;
+/// use imagerag::index::{FaissBuilder, FaissIndex, IdSet};
+///
+/// fn inverted_lists(dim: usize) -> FaissBuilder {
+///     FaissIndex::builder(dim, "IVF4096,Flat").sample(400_000).seed(7).nprobe(32)
+/// }
+///
+/// # let vectors = vec![Embedding::new(vec![1.0; 512])?; 500_000];
+/// let mut index = inverted_lists(512).train(&vectors)?;
+/// index.add(&vectors)?;
+/// index.remove(&IdSet::from_iter([17]))?;
+/// index.write("vectors.faiss")?;
+///
+/// // In another process; what searches read stays in the file.
+/// let mut index = FaissIndex::open_mapped("vectors.faiss")?;
+/// index.set_nprobe(64)?; // A better recall, and slower.
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct FaissBuilder {
     dim: usize,

@@ -20,6 +20,19 @@ unsafe extern "C" {
 }
 
 /// How several GPUs share an index.
+///
+/// ```no_run
+/// use imagerag::index::{FaissIndex, Sharding};
+///
+/// let index = FaissIndex::open("vectors.faiss")?;
+/// let gpus: Vec<usize> = (0..FaissIndex::gpu_count()).collect();
+/// let fast = match gpus.as_slice() {
+///     [] => index,
+///     [one] => index.to_gpu(*one)?,
+///     all => index.to_gpus(all, Sharding::Replicas)?,
+/// };
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Sharding {

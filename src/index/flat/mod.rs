@@ -62,17 +62,19 @@ impl FlatIndex {
     /// in the machine's byte order. A vector with a NaN is never found.
     ///
     /// ```
-    /// # use std::sync::Arc;
+    /// use std::sync::Arc;
     /// # use futures::executor::block_on;
     /// # use imagerag::embedder::Embedding;
-    /// # use imagerag::index::{FlatIndex, Precision, VectorIndex};
+    /// use imagerag::index::{FlatIndex, Precision, SharedRows, VectorIndex};
+    ///
     /// # struct Map(Vec<u32>);
     /// # impl AsRef<[u8]> for Map {
     /// #     fn as_ref(&self) -> &[u8] { unsafe { self.0.align_to().1 } }
     /// # }
     /// # let map = Map(vec![1f32.to_bits(), 0, 0, 1f32.to_bits()]);
     /// // `map`: a memory-mapped file, or all else that is `AsRef<[u8]>`.
-    /// let index = FlatIndex::over(2, Precision::F32, Arc::new(map))?;
+    /// let rows: SharedRows = Arc::new(map);
+    /// let index = FlatIndex::over(2, Precision::F32, rows)?;
     /// assert_eq!(block_on(index.count())?, 2);
     /// # assert_eq!(block_on(index.search(&[Embedding::new([0.0, 2.0])?], 1))?[0][0].id, 1);
     /// # Ok::<(), imagerag::Error>(())

@@ -4,6 +4,21 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// Names of tensors with their shapes, sorted by name. Its `Display` is one JSON object.
+///
+/// ```no_run
+/// use imagerag::models::{Inventory, inventory};
+///
+/// /// What `other` lacks of `asked`, or has in another shape.
+/// fn missing<'a>(asked: &'a Inventory, other: &Inventory) -> Vec<&'a str> {
+///     let differs = |(name, shape): &(&str, &[i64])| other.shape(name) != Some(*shape);
+///     asked.iter().filter(differs).map(|(name, _)| name).collect()
+/// }
+///
+/// let base = inventory("sdxl-unet", "base/unet/config.json")?;
+/// let refiner = inventory("sdxl-unet", "refiner/unet/config.json")?;
+/// println!("{} of {} tensors differ", missing(&base, &refiner).len(), base.tensors());
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory(BTreeMap<String, Vec<i64>>);
 

@@ -14,6 +14,23 @@ use crate::{Error, Result, net};
 const PORT: u16 = 19_530;
 
 /// Settings of a connection to Milvus.
+///
+/// ```no_run
+/// # async fn connect() -> imagerag::Result<()> {
+/// use std::time::Duration;
+/// use imagerag::retriever::{Consistency, Milvus, MilvusBuilder};
+///
+/// fn cluster() -> MilvusBuilder {
+///     Milvus::builder("https://milvus.internal").database("birds").timeout(Duration::from_secs(5))
+/// }
+///
+/// let login = std::env::var("MILVUS_TOKEN").unwrap_or_default();
+/// let writer = cluster().token(&login).patience(Duration::from_secs(60)).connect().await?;
+/// // Searches need not see the last seconds.
+/// let reader = cluster().token(login).consistency(Consistency::Bounded).connect().await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct MilvusBuilder {
     address: String,
     token: Option<String>,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use milvus::v2::error::Error as SdkError;
 use milvus::v2::prelude::ClientV2;
 
-use crate::error::with_causes;
+use crate::error::chain::with_causes;
 use crate::net::retry::RetryPolicy;
 use crate::{BoxError, Error, Result, net};
 

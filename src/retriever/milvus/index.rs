@@ -22,6 +22,28 @@ const BYTES: usize = 8 << 20;
 /// Scores are cosine similarities; ids are the caller's. Every call waits for the server, as long
 /// as [`MilvusBuilder`](super::MilvusBuilder) says, and then returns [`Error::Connection`],
 /// [`Error::Timeout`] or [`Error::Service`].
+///
+/// ```no_run
+/// # async fn tidy() -> imagerag::Result<()> {
+/// use futures::{StreamExt, pin_mut};
+/// use imagerag::reference::Filter;
+/// use imagerag::retriever::{Milvus, MilvusIndex};
+///
+/// let milvus = Milvus::connect("http://localhost:19530").await?;
+/// let index: MilvusIndex = milvus.open("birds").await?.with_parameter("nprobe", 32);
+/// let without = Filter::all().caption("watermark");
+/// println!("{} of {} have one", index.count_filtered(&without).await?, index.ids().await?.len());
+///
+/// let images = index.iter(&without)?;
+/// pin_mut!(images);
+/// let mut gone = Vec::new();
+/// while let Some(image) = images.next().await {
+///     gone.push(image?.0.id);
+/// }
+/// index.remove(&gone).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct MilvusIndex {
     collection: Collection,

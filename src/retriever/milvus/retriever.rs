@@ -19,6 +19,22 @@ type Read = dyn Fn(&MilvusImage) -> Result<Image> + Send + Sync;
 /// Milvus server.
 ///
 /// An image that is removed during the search is left out.
+///
+/// ```no_run
+/// # async fn retriever(embedder: impl imagerag::Embedder) -> imagerag::Result<()> {
+/// use imagerag::Image;
+/// use imagerag::reference::Filter;
+/// use imagerag::retriever::{Milvus, MilvusRetriever};
+///
+/// let milvus = Milvus::connect("http://localhost:19530").await?;
+/// let retriever = MilvusRetriever::new(embedder, milvus.open("birds").await?)?
+///     .with_filter(Filter::all().licenses(["CC0-1.0", "CC-BY-4.0"]))?
+///     .with_pixels(|image| Image::open(format!("/mnt/birds/{}.jpg", image.id)));
+/// # let builder = imagerag::RagPipeline::builder();
+/// let builder = builder.retriever(retriever);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct MilvusRetriever<E> {
     embedder: E,

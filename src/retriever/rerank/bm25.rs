@@ -28,6 +28,31 @@ const EPSILON: f64 = 0.25;
 /// most candidates of the inner retriever show the concept.
 ///
 /// A candidate without a caption has no words, unless a [`CaptionWriter`] writes a caption.
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use futures::executor::block_on;
+/// use imagerag::reference::Caption;
+/// use imagerag::retriever::{Bm25, Catalog, CatalogEntry, EmbeddingRetriever, Idf, Rerank};
+/// use imagerag::retriever::{RetrieveRequest, Retriever};
+/// use imagerag::testing::{FakeEmbedder, solid};
+///
+/// let described = |source: &str, caption: &str| {
+///     let mut entry = CatalogEntry::new(source, solid(8, 8, [200, 0, 0]));
+///     entry.metadata.caption = Some(caption.into());
+///     entry
+/// };
+/// let catalog = Catalog::new([
+///     described("1.png", "a red car"),
+///     described("2.png", "a red car in the snow"),
+/// ]);
+/// let (clip, _) = block_on(EmbeddingRetriever::build(FakeEmbedder, catalog, |_, _| {}))?;
+/// let retriever = Rerank::new(clip, Bm25::new().with_idf(Idf::Lucene), 2)?;
+/// let request = RetrieveRequest::new([Caption::concept("snow on a red car")], 1);
+/// let found = block_on(retriever.retrieve(&request))?;
+/// assert_eq!(found[0][0].provenance.source.to_string(), "2.png");
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Bm25 {
     writer: Option<CaptionWriter>,

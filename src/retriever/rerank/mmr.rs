@@ -21,6 +21,26 @@ const UNREAD: f32 = -1.0;
 /// The score is λ · (cosine similarity to the caption) − (1 − λ) · (the largest cosine similarity
 /// to a reference before it, at least 0), in [-1, 1]. λ is the argument `relevance` of
 /// [`new`](Self::new).
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use futures::executor::block_on;
+/// use imagerag::reference::Caption;
+/// use imagerag::retriever::{Mmr, Rerank, RetrieveRequest, Retriever};
+/// use imagerag::testing::{FakeEmbedder, FakeRetriever, solid};
+///
+/// // Two pictures are nearly the same.
+/// let shelf = FakeRetriever::new([
+///     ("red car", solid(8, 8, [200, 0, 0])),
+///     ("red car again", solid(8, 8, [201, 0, 0])),
+///     ("red car at night", solid(8, 8, [90, 60, 60])),
+/// ]);
+/// let retriever = Rerank::new(shelf, Mmr::new(FakeEmbedder, 0.3)?, 3)?;
+/// let request = RetrieveRequest::new([Caption::concept("red car")], 2);
+/// let found = block_on(retriever.retrieve(&request))?;
+/// assert_eq!(found[0][1].provenance.source.to_string(), "red car at night");
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Mmr<E> {
     embedder: E,

@@ -73,7 +73,10 @@ pub use mmr::Mmr;
 ///   order of the candidates.
 /// - Scores are finite; higher is better. Candidates with equal scores stay in their order.
 /// - The same call gives the same rankings.
-/// - A model is asked through [`request.log`](ExchangeLog::ask).
+/// - A model is asked through [`request.log`](ExchangeLog::ask), even if the question fails.
+///
+/// The suite `testing::conformance::reranker` sends the lists that it is given with an empty one
+/// behind them, also in reverse order; and no list at all.
 #[async_trait]
 pub trait Reranker: Display + Debug + Send + Sync + 'static {
     /// Scores every candidate of every list.

@@ -26,14 +26,26 @@ const API: Api = Api {
 ///
 /// ```
 /// use std::time::Duration;
-/// use imagerag::vlm::OpenAiVlm;
+/// use imagerag::vlm::{OpenAiVlm, OpenAiVlmBuilder};
 ///
-/// let vlm = OpenAiVlm::builder("Qwen/Qwen2.5-VL-7B-Instruct")
-///     .base_url("http://localhost:8000/v1")
-///     .timeout(Duration::from_secs(60))
-///     .max_retries(4)
-///     .build()?;
+/// /// What all models on this server share.
+/// fn on_our_server(model: &str) -> OpenAiVlmBuilder {
+///     OpenAiVlm::builder(model)
+///         .base_url("http://localhost:8000/v1")
+///         .timeout(Duration::from_secs(60))
+///         .max_retries(4)
+/// }
+///
+/// let vlm = on_our_server("Qwen/Qwen2.5-VL-7B-Instruct").max_image_side(768).build()?;
 /// assert_eq!(vlm.to_string(), "Qwen/Qwen2.5-VL-7B-Instruct");
+///
+/// // A reasoning model of OpenAI's, which has settings of its own.
+/// let thinker = OpenAiVlm::builder("o4-mini")
+///     .api_key("sk-...")
+///     .field("reasoning_effort", "\"low\"")
+///     .max_completion_tokens(true)
+///     .send_temperature(false)
+///     .build()?;
 /// # Ok::<(), imagerag::Error>(())
 /// ```
 #[derive(Clone)]

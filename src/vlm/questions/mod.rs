@@ -41,6 +41,22 @@ use crate::error::require;
 /// assert_eq!(asked, "Passt dieses Bild zu \"ein Igel\"? Antworte nur mit ja oder nein.");
 /// # Ok::<(), imagerag::Error>(())
 /// ```
+///
+/// Sentences of one's own need not be all of them:
+/// ```
+/// use imagerag::vlm::Questions;
+///
+/// let birds = Questions::default()
+///     .with_missing_concepts("Which birds are missing? One a line, the most important first.")
+///     .with_captions("Describe a photo of each, one a line and in the same order.")
+///     .with_verification("Is this photo of a {concept}? Only answer yes or no.")
+///     .with_refusals(["I'd rather not"]);
+/// birds.validate()?;
+/// // A sentence that lacks what it is about is refused.
+/// let error = birds.with_rerank("Which photo is best?").validate().unwrap_err();
+/// assert!(error.to_string().contains("a text with {caption}"), "{error}");
+/// # Ok::<(), imagerag::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]

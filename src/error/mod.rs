@@ -1,11 +1,28 @@
 //! [`Error`]: every failure, with one variant for each thing that the caller can do about it.
 
+pub(crate) mod chain;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use chain::Chain;
+
 /// The source of an error from a library that stays out of our signatures.
+///
+/// ```
+/// use imagerag::{BoxError, Error};
+///
+/// /// What a library of yours fails with, whatever its type.
+/// fn failed(source: impl Into<BoxError>) -> Error {
+///     Error::backend("my-model", source)
+/// }
+///
+/// let chain = |error: Error| error.chain().to_string();
+/// assert_eq!(chain(failed("no kernel")), "my-model failed: no kernel");
+/// assert_eq!(chain(failed(std::fmt::Error)), format!("my-model failed: {}", std::fmt::Error));
+/// ```
 pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
 
 /// `std::result::Result` with [`Error`].
@@ -25,6 +42,34 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// assert_eq!(error.to_string(), "my-service could not be reached");
 /// assert_eq!(error.chain().to_string(), "my-service could not be reached: connection reset");
 /// assert!(error.is_transient());
+/// ```
+///
+/// Each failure of a service has a constructor of its own, by what the caller can do about it:
+/// ```
+/// use std::time::Duration;
+/// use imagerag::{Error, Result};
+///
+/// /// A number of stars, as a service of yours sends it.
+/// fn stars(key: Option<&str>, status: u16, body: &str) -> Result<u8> {
+///     const SERVICE: &str = "my-service"; // In a part: its `Display`.
+///     if key.is_none() {
+///         return Err(Error::unavailable(SERVICE, "set MY_SERVICE_KEY to your key"));
+///     }
+///     match status {
+///         200 => body.parse().map_err(|_| Error::invalid_reply(SERVICE, "1 to 5", body)),
+///         408 => Err(Error::timeout(SERVICE, Duration::from_secs(30))),
+///         451 => Err(Error::refused(SERVICE, body)),
+///         status => Err(Error::service(SERVICE, status, body)),
+///     }
+/// }
+///
+/// assert_eq!(stars(Some("key"), 200, "4")?, 4);
+/// let error = stars(Some("key"), 200, "many").unwrap_err();
+/// assert!(error.to_string().ends_with("expected 1 to 5, found many"), "{error}");
+/// assert!(stars(Some("key"), 503, "").unwrap_err().is_transient());
+/// assert!(!stars(Some("key"), 451, "policy").unwrap_err().is_transient());
+/// assert!(stars(None, 200, "4").is_err());
+/// # Ok::<(), Error>(())
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -278,33 +323,6 @@ impl Error {
     }
 }
 
-/// An error and all its causes in one line, the outermost first: `a: b: c`. A cause that the line
-/// names already is left out.
-#[derive(Clone, Copy, Debug)]
-pub struct Chain<'a>(pub(crate) &'a (dyn StdError + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&with_causes(self.0, self.0.source()))
-    }
-}
-
-/// `message` and the errors from `source` downwards, each once: `a: b: c`.
-pub(crate) fn with_causes(
-    message: impl ToString,
-    source: Option<&(dyn StdError + 'static)>,
-) -> String {
-    let (mut line, mut next) = (message.to_string(), source);
-    while let Some(error) = next {
-        let cause = error.to_string();
-        if !line.contains(&cause) {
-            line = format!("{line}: {cause}");
-        }
-        next = error.source();
-    }
-    line
-}
-
 /// The most characters of a service's words in an error.
 const MAX_WORDS: usize = 2_000;
 
@@ -339,17 +357,6 @@ mod tests {
     fn names_the_thing_the_expected_and_the_found() {
         let error = Error::invalid_input("steps", "at least 1", 0);
         assert_eq!(error.to_string(), "steps: expected at least 1, found 0");
-    }
-
-    #[test]
-    fn a_chain_names_each_cause_once() {
-        let io = std::io::Error::other("the disk is gone");
-        let error = Error::backend("a search", Error::io("vectors", io));
-        assert_eq!(error.to_string(), "a search failed");
-        let chain = error.chain().to_string();
-        assert_eq!(chain, "a search failed: cannot access vectors: the disk is gone");
-        let told_already = Error::backend("x", Error::backend("the disk", "x failed"));
-        assert_eq!(told_already.chain().to_string(), "x failed: the disk failed");
     }
 
     #[test]
