@@ -14,8 +14,8 @@ fn shelf() -> Shelf {
 #[test]
 fn parts_of_the_pipeline() {
     block_on(conformance::generator(&Brush::default()));
-    let critic = Judge(Box::new(Oracle));
-    block_on(conformance::critic(&critic, "a red bird", &solid(8, 8, [0, 0, 200])));
+    let blue = solid(8, 8, [0, 0, 200]);
+    block_on(conformance::critic_over(Oracle, Judge, "a red bird", &blue));
     block_on(conformance::retriever(&shelf(), &[Caption::concept("a red bird")]));
     block_on(conformance::conditioner(&Gallery));
 }
