@@ -15,7 +15,7 @@ use futures::executor::block_on;
 use imagerag::conditioner::{ConditionRequest, Conditioning, IpAdapter};
 use imagerag::generator::{GenerateRequest, Sdxl};
 use imagerag::models::{DType, Device};
-use imagerag::reference::{Caption, Provenance, Reference, Source};
+use imagerag::reference::{Caption, Reference};
 use imagerag::{Conditioner, Generator, Image};
 
 /// Steps of one generation: fewer than the timesteps that the model was trained on.
@@ -56,13 +56,9 @@ fn denoise(criterion: &mut Criterion) {
     let dtype: DType = named("IMAGERAG_BENCH_DTYPE");
     let sdxl = Sdxl::builder(model).device(device).dtype(dtype).ip_adapter(&file).load().unwrap();
     let adapter = IpAdapter::load(&file, encoder, device, dtype).unwrap();
-    let reference = Reference {
-        picture: Image::new(64, 64, (0..64 * 64 * 3).map(|value| value as u8).collect::<Vec<_>>())
-            .unwrap()
-            .into(),
-        caption: Caption::concept("a creature"),
-        provenance: Provenance::new(Source::Caller(0), "caller", 1.0, 0),
-    };
+    let pixels: Vec<u8> = (0..64 * 64 * 3).map(|value| value as u8).collect();
+    let image = Image::new(64, 64, pixels).unwrap();
+    let reference = Reference::new(image, Caption::concept("a creature"));
     let conditioned =
         block_on(adapter.condition(&ConditionRequest::new("", [reference]))).unwrap().conditioning;
 

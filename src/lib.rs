@@ -126,6 +126,6 @@ pub use generator::{Generator, GeneratorExt};
 pub use image::Image;
 pub use index::VectorIndex;
 pub use pipeline::{RagError, RagOutcome, RagPipeline, RagRequest};
-pub use retriever::Retriever;
+pub use retriever::{Reranker, Retriever};
 pub use usage::{Price, Usage};
 pub use vlm::Vlm;

@@ -8,7 +8,7 @@ use futures::executor::block_on;
 use imagerag::conditioner::ConditionRequest;
 use imagerag::generator::GenerateRequest;
 use imagerag::models::Device;
-use imagerag::reference::{Caption, Provenance, Reference, Source};
+use imagerag::reference::{Caption, Reference};
 use imagerag::{Conditioner, Generator, GeneratorExt, Image};
 
 #[path = "arguments.rs"]
@@ -27,11 +27,8 @@ pub(crate) fn measure(
     generator: &dyn Generator,
     conditioner: &dyn Conditioner,
 ) -> Result<(), Box<dyn Error>> {
-    let reference = Reference {
-        picture: Image::open(given.get("--reference")?)?.into(),
-        caption: Caption::concept("the reference"),
-        provenance: Provenance::new(Source::Caller(0), "caller", 1.0, 0),
-    };
+    let image = Image::open(given.get("--reference")?)?;
+    let reference = Reference::new(image, Caption::concept("the reference"));
     let timed = |steps: usize, out: &str| -> Result<f64, Box<dyn Error>> {
         let start = Instant::now();
         let mut request = GenerateRequest::new(given.get("--prompt")?);

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 
 use super::{
     ConditionRequest, Conditioned, Conditioner, Conditioning, ConditioningKind, PromptTemplate,
-    check_references,
 };
 use crate::Result;
 use crate::error::require;
@@ -63,7 +62,7 @@ impl Conditioner for InPrompt {
 
     async fn condition(&self, request: &ConditionRequest) -> Result<Conditioned> {
         let references = &request.references;
-        check_references(self, references)?;
+        request.validate(self)?;
         let mark = self.mark.as_deref().or(request.image_mark.as_deref()).unwrap_or(IN_WORDS);
         let marked = if mark.is_empty() { 0 } else { references.len() };
         let marks: Vec<String> =

@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 
 use super::{
     ConditionRequest, Conditioned, Conditioner, Conditioning, ConditioningKind, ImageTokens,
-    PromptTemplate, Strength, check_references,
+    PromptTemplate, Strength,
 };
 use crate::models::clip::VisionModel;
 use crate::models::common::preprocess::{Family, Preprocessor};
@@ -126,7 +126,7 @@ impl Conditioner for IpAdapter {
     async fn condition(&self, request: &ConditionRequest) -> Result<Conditioned> {
         // 1. what is asked for
         let references = &request.references;
-        check_references(self, references)?;
+        request.validate(self)?;
         self.strength.validate()?;
 
         // 2. references to tokens, on the encoder's thread

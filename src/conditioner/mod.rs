@@ -52,9 +52,7 @@ use std::fmt::{Debug, Display};
 use async_trait::async_trait;
 
 use crate::Result;
-use crate::error::require;
 use crate::forward::forward_part;
-use crate::reference::Reference;
 
 #[cfg(feature = "tch")]
 pub(crate) use condition_image::adapter_name;
@@ -155,13 +153,3 @@ forward_part!(Conditioner {
         (**self).condition(request).await
     }
 });
-
-/// Checks that a conditioner was given 1 to `capacity` references.
-pub(crate) fn check_references(
-    conditioner: &dyn Conditioner,
-    references: &[Reference],
-) -> Result<()> {
-    let (found, most) = (references.len(), conditioner.capacity());
-    let fits = (1..=most).contains(&found);
-    require(fits, format!("references for {conditioner}"), format!("1 to {most}"), found)
-}

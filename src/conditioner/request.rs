@@ -1,5 +1,8 @@
 //! [`ConditionRequest`]: a prompt and the references that it should be drawn with.
 
+use super::Conditioner;
+use crate::Result;
+use crate::error::require;
 use crate::reference::Reference;
 
 /// What to prepare for a generator.
@@ -26,6 +29,17 @@ impl ConditionRequest {
     /// Asks for `prompt` with `references`.
     pub fn new(prompt: impl Into<String>, references: impl Into<Vec<Reference>>) -> Self {
         Self { prompt: prompt.into(), references: references.into(), image_mark: None }
+    }
+
+    /// Checks that there are 1 to [`capacity`](Conditioner::capacity) references. Conditioners call it
+    /// before they begin.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) that names the conditioner and both numbers.
+    pub fn validate(&self, conditioner: &dyn Conditioner) -> Result<()> {
+        let (found, most) = (self.references.len(), conditioner.capacity());
+        let fits = (1..=most).contains(&found);
+        require(fits, format!("references for {conditioner}"), format!("1 to {most}"), found)
     }
 
     /// Names images as the generator does; `{n}` stands for the number, from 1.

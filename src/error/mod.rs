@@ -273,6 +273,25 @@ impl Error {
         Self::Service { service, status, message, retry_after: None }
     }
 
+    /// The same error, with how long the service asked callers to wait. It changes nothing but an
+    /// [`Error::Service`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use imagerag::Error;
+    ///
+    /// let busy = Error::service("my-service", 429, "slow down");
+    /// let error = busy.with_retry_after(Duration::from_secs(2));
+    /// assert!(matches!(error, Error::Service { retry_after: Some(_), .. }));
+    /// ```
+    #[must_use]
+    pub const fn with_retry_after(mut self, wait: Duration) -> Self {
+        if let Self::Service { retry_after, .. } = &mut self {
+            *retry_after = Some(wait);
+        }
+        self
+    }
+
     /// An [`Error::Connection`] to `service`, a part by its `Display`.
     pub fn connection(service: impl fmt::Display, source: impl Into<BoxError>) -> Self {
         Self::Connection { service: service.to_string(), source: source.into() }

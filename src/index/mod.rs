@@ -169,9 +169,21 @@ pub trait VectorIndex: Display + Debug + Send + Sync + 'static {
     }
 }
 
+/// Checks that queries, or vectors to add, are of the dimension of `index`. Indexes call it before
+/// they begin.
+///
+/// ```
+/// use imagerag::embedder::Embedding;
+/// use imagerag::index::{FlatIndex, check_dim};
+///
+/// let error = check_dim(&FlatIndex::new(3)?, &[Embedding::new([1.0, 0.0])?]).unwrap_err();
+/// assert!(error.to_string().ends_with("expected 3 values, found 2 values"));
+/// # Ok::<(), imagerag::Error>(())
+/// ```
+///
 /// # Errors
-/// [`Error::InvalidInput`] when one of `embeddings` has not the dimension of `index`.
-pub(crate) fn check_dim(index: &impl VectorIndex, embeddings: &[Embedding]) -> Result<()> {
+/// [`Error::InvalidInput`] that names the index and both dimensions.
+pub fn check_dim(index: &impl VectorIndex, embeddings: &[Embedding]) -> Result<()> {
     let wrong = embeddings.iter().map(Embedding::dim).find(|&dim| dim != index.dim());
     wrong.map_or(Ok(()), |dim| Err(wrong_dim(format!("embedding for {index}"), index.dim(), dim)))
 }

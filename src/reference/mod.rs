@@ -50,6 +50,20 @@ pub struct Reference {
 }
 
 impl Reference {
+    /// A picture of the caller's own, for conditioners that are used without a retriever. Give each
+    /// of several a [`Source`] of its own.
+    ///
+    /// ```
+    /// use imagerag::reference::{Caption, Picture, Reference, Source};
+    ///
+    /// let reference = Reference::new(Picture::file("quetzal.jpg"), Caption::concept("a quetzal"));
+    /// assert_eq!(reference.provenance.source, Source::Caller(0));
+    /// ```
+    pub fn new(picture: impl Into<Picture>, caption: Caption) -> Self {
+        let provenance = Provenance::new(Source::Caller(0), "caller", 1.0, 0);
+        Self { picture: picture.into(), caption, provenance }
+    }
+
     /// The pixels.
     ///
     /// # Errors

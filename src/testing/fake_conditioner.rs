@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::conditioner::{
     ConditionImage, ConditionRequest, Conditioned, Conditioner, Conditioning, ConditioningKind,
-    ImageTokens, PromptTemplate, check_references,
+    ImageTokens, PromptTemplate,
 };
 use crate::reference::images;
 use crate::{Image, Result};
@@ -53,7 +53,7 @@ impl Conditioner for FakeConditioner {
 
     async fn condition(&self, request: &ConditionRequest) -> Result<Conditioned> {
         let references = &request.references;
-        check_references(self, references)?;
+        request.validate(self)?;
         let conditioning = match &self.gives {
             Gives::Tokens(space) => {
                 let images = images(references).await?;

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use super::condition_image::{PIXELS_PER_TOKEN, adapter_name};
 use super::{
     ConditionImage, ConditionLatents, ConditionRequest, Conditioned, Conditioner, Conditioning,
-    ConditioningKind, PromptTemplate, check_references,
+    ConditioningKind, PromptTemplate,
 };
 use crate::error::require;
 use crate::image::resample::{Filter, resize};
@@ -256,7 +256,7 @@ impl Conditioner for OminiControl {
 
     async fn condition(&self, request: &ConditionRequest) -> Result<Conditioned> {
         let references = &request.references;
-        check_references(self, references)?;
+        request.validate(self)?;
         let (image, part) = (references[0].image().await?, self.clone());
         let fit = move || part.settings.fitted(&image);
         let condition = self.settings.condition(pool::run("resampling a reference", fit).await?);
