@@ -1,6 +1,7 @@
 //! Work that computes or blocks to a future: one pool of threads for the whole crate, so that the
 //! thread that polls is never kept waiting, whichever executor it belongs to.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
@@ -28,6 +29,15 @@ pub(crate) async fn run<T: Send + 'static>(
         }
     });
     outcome.await.unwrap_or_else(|_| Err(Error::backend(what, "its thread panicked")))
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a message")
 }
 
 fn pool() -> Result<&'static ThreadPool> {

@@ -7,14 +7,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::executor::block_on;
 use futures::{FutureExt, Stream, StreamExt};
-use imagerag::conditioner::{ConditioningKind, InPrompt};
+use imagerag::conditioner::{
+    ConditionRequest, Conditioned, Conditioning, ConditioningKind, InPrompt,
+};
 use imagerag::generator::{Drawn, GenerateRequest};
 use imagerag::pipeline::{Event, Mode, RagConfig, Record, Stage, StopReason};
 use imagerag::testing::{FakeCritic, FakeGenerator, FakeRetriever, FakeVlm, solid};
 use imagerag::vlm::{ChatReply, ChatRequest};
 use imagerag::{
-    Error, Generator, Price, RagError, RagOutcome, RagPipeline, RagRequest, Result, Usage, Vlm,
-    async_trait,
+    Conditioner, Error, Generator, Price, RagError, RagOutcome, RagPipeline, RagRequest, Result,
+    Usage, Vlm, async_trait,
 };
 
 fn parts() -> imagerag::pipeline::RagPipelineBuilder {
@@ -214,4 +216,127 @@ fn what_services_charge_is_summed_and_what_they_say_is_kept() {
     // This generator has no mark of its own for images.
     let Some(Record::Conditioned { prompt, .. }) = &trace.stages[4].record else { panic!() };
     assert!(prompt.contains(": image 1, generate"), "{prompt}");
+}
+
+/// Panics where it is asked.
+#[derive(Debug)]
+struct Panics;
+
+impl fmt::Display for Panics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Panics")
+    }
+}
+
+#[async_trait]
+impl Vlm for Panics {
+    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply> {
+        panic!("no answer to {} messages", request.messages.len())
+    }
+}
+
+#[test]
+fn a_part_that_panics_fails_its_request_alone() {
+    let pipeline = parts().vlm(Panics).build().unwrap();
+    let results = block_on(pipeline.run_many(["a", "b", "c"], 2).collect::<Vec<_>>());
+    assert_eq!(results.len(), 3);
+    for (_, result) in results {
+        let error = result.unwrap_err();
+        let expected =
+            "critique failed: a part of the pipeline failed: it panicked: no answer to 1 messages";
+        assert_eq!(error.chain().to_string(), expected);
+        assert!(error.best.is_some() && error.trace.stages.len() == 2, "{}", error.trace);
+    }
+    let error = block_on(pipeline.run("a")).unwrap_err();
+    assert_eq!(error.stage, Stage::Critique);
+}
+
+#[test]
+fn what_a_retrieval_judged_before_it_failed_is_kept() {
+    let failing = || {
+        let gallery = ["a quetzal", "the quetzal", "quetzal"]
+            .map(|name| (name, solid(8, 8, [name.len() as u8; 3])));
+        let config = RagConfig::default().with_candidates(3);
+        parts()
+            .critic(FakeCritic::new().missing(["a quetzal"]))
+            .retriever(FakeRetriever::new(gallery))
+            .config(config)
+    };
+    let refused = Error::service("eyes", 400, "no");
+    let verifier = FakeVlm::new(["no"]).then(Err(refused));
+    let pipeline = failing().verifier(verifier).build().unwrap();
+    let error = block_on(pipeline.run("a quetzal")).unwrap_err();
+    assert_eq!((error.stage, error.trace.hits().count()), (Stage::Retrieve, 1));
+
+    let pipeline = failing().verifier(Once::default()).build().unwrap();
+    let mut stream = pipeline.stream("a quetzal");
+    exhaust(&mut stream);
+    let error = cancelled(stream.cancel());
+    assert_eq!((error.stage, error.trace.hits().count()), (Stage::Retrieve, 1));
+}
+
+/// Says no once, and nothing more.
+#[derive(Debug, Default)]
+struct Once(AtomicUsize);
+
+impl fmt::Display for Once {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Once")
+    }
+}
+
+#[async_trait]
+impl Vlm for Once {
+    async fn chat(&self, _: &ChatRequest) -> Result<ChatReply> {
+        match self.0.fetch_add(1, Ordering::SeqCst) {
+            0 => Ok(ChatReply::new("no")),
+            _ => pending().await,
+        }
+    }
+}
+
+/// Names images, and makes something else.
+#[derive(Debug)]
+struct Liar(Conditioning);
+
+impl fmt::Display for Liar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Liar")
+    }
+}
+
+#[async_trait]
+impl Conditioner for Liar {
+    fn produces(&self) -> ConditioningKind {
+        ConditioningKind::Images
+    }
+
+    fn capacity(&self) -> usize {
+        1
+    }
+
+    async fn condition(&self, request: &ConditionRequest) -> Result<Conditioned> {
+        Ok(Conditioned { prompt: request.prompt.clone(), conditioning: self.0.clone() })
+    }
+}
+
+#[test]
+fn a_conditioner_that_breaks_its_word_is_named() {
+    for (made, found) in
+        [(Conditioning::None, "no conditioning"), (Conditioning::Images(vec![]), "no image")]
+    {
+        let critic = FakeCritic::new().missing(["a quetzal"]);
+        let pipeline = parts().critic(critic).conditioner(Liar(made)).build().unwrap();
+        let error = block_on(pipeline.run("a quetzal")).unwrap_err().chain().to_string();
+        assert!(error.starts_with("condition failed: Liar failed: expected "), "{error}");
+        assert!(error.to_lowercase().contains(found), "{error}");
+    }
+}
+
+#[test]
+fn the_longest_prompt_has_room_for_its_references() {
+    let critic = FakeCritic::new().missing(["a quetzal"]);
+    let pipeline = parts().critic(critic).build().unwrap();
+    let outcome = block_on(pipeline.run("x".repeat(8_000))).unwrap();
+    assert_eq!(outcome.references.len(), 1);
 }

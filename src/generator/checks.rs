@@ -194,7 +194,7 @@ pub(super) fn assert_bounded(generator: &dyn Generator, request: &GenerateReques
     let cases: [(Edit, &str); 6] = [
         (|request| request.height = Some(0), "height: expected 1 to"),
         (|request| (request.width, request.height) = (Some(16_000), Some(16_000)), "image size"),
-        (|request| request.prompt = "x".repeat(10_000), "10000 characters"),
+        (|request| request.prompt = "x".repeat(30_000), "30000 characters"),
         (|request| request.steps = Some(0), "steps: expected 1 to"),
         (|request| request.guidance_scale = Some(f64::NAN), "guidance scale"),
         (|request| request.conditioning = Conditioning::Images(vec![]), "found images"),

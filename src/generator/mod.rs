@@ -137,7 +137,7 @@ pub use sdxl::{Sdxl, SdxlBuilder};
 /// size, in two steps, with the seeds 1 and 2; three requests in one call, and two calls at the same
 /// time. References are one red and one blue image of 64 x 64 pixels. It also sends each thing that
 /// must be refused: 0 steps, a guidance of NaN and of -1, a width of 0, a height of 1,000,000
-/// pixels, a prompt of more than 8,000 characters, conditionings of other kinds.
+/// pixels, a prompt of more than 24,000 characters, conditionings of other kinds.
 #[async_trait]
 pub trait Generator: Display + Debug + Send + Sync + 'static {
     /// The kinds of conditioning that requests may have. `ConditioningKind::None` is always among

@@ -15,12 +15,12 @@ use crate::image::Image;
 /// ```
 /// use imagerag::generator::{GenerateRequest, MAX_PROMPT_CHARS};
 ///
-/// let essay = "a quetzal ".repeat(1_000);
+/// let essay = "a quetzal ".repeat(3_000);
 /// assert!(GenerateRequest::new(essay.as_str()).validate().is_err());
 /// let cut: String = essay.chars().take(MAX_PROMPT_CHARS).collect();
 /// assert!(GenerateRequest::new(cut).validate().is_ok());
 /// ```
-pub const MAX_PROMPT_CHARS: usize = 8_000;
+pub const MAX_PROMPT_CHARS: usize = 24_000;
 /// The largest side of an image, in pixels.
 const MAX_SIDE: u32 = 16_384;
 /// The most denoising steps.
@@ -135,7 +135,7 @@ impl GenerateRequest {
     ///
     /// # Errors
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) that names the field: a prompt of more than
-    /// 8,000 characters, 0 or more than 10,000 steps, a guidance that is negative or not finite, a
+    /// 24,000 characters, 0 or more than 10,000 steps, a guidance that is negative or not finite, a
     /// side of 0 or more than 16,384 pixels, a conditioning with a number out of range.
     pub fn validate(&self) -> Result<()> {
         for (what, text) in
@@ -294,8 +294,8 @@ mod tests {
     fn every_field_out_of_range_is_named() {
         type Change = fn(&mut GenerateRequest);
         let changes: [(&str, Change); 7] = [
-            ("prompt", |r| r.prompt = "x".repeat(10_000)),
-            ("negative prompt", |r| r.negative_prompt = Some("x".repeat(10_000))),
+            ("prompt", |r| r.prompt = "x".repeat(30_000)),
+            ("negative prompt", |r| r.negative_prompt = Some("x".repeat(30_000))),
             ("steps", |r| r.steps = Some(0)),
             ("guidance scale", |r| r.guidance_scale = Some(f64::NAN)),
             ("guidance scale", |r| r.guidance_scale = Some(-1.0)),

@@ -1,11 +1,11 @@
 //! [`Limit`]: bounds the number of concurrent calls of a part.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures::StreamExt;
-use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use futures::lock::Mutex;
+use futures::FutureExt;
+use futures::channel::oneshot;
 
 use crate::Result;
 use crate::error::at_least_one;
@@ -26,14 +26,15 @@ use crate::error::at_least_one;
 pub struct Limit<P> {
     pub(super) inner: P,
     calls: usize,
-    slots: Arc<Slots>,
+    slots: Arc<Mutex<Slots>>,
 }
 
 #[derive(Debug)]
 struct Slots {
-    /// One token a call that may start now.
-    idle: Mutex<UnboundedReceiver<()>>,
-    back: UnboundedSender<()>,
+    /// How many calls may start now.
+    free: usize,
+    /// Who waits for a slot, first come, first served.
+    waiting: VecDeque<oneshot::Sender<Slot>>,
 }
 
 impl<P> Limit<P> {
@@ -43,11 +44,8 @@ impl<P> Limit<P> {
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) when `calls` is 0.
     pub fn new(inner: P, calls: usize) -> Result<Self> {
         at_least_one("calls at once", calls)?;
-        let (back, idle) = unbounded();
-        for _ in 0..calls {
-            let _ = back.unbounded_send(());
-        }
-        Ok(Self { inner, calls, slots: Arc::new(Slots { idle: Mutex::new(idle), back }) })
+        let slots = Slots { free: calls, waiting: VecDeque::new() };
+        Ok(Self { inner, calls, slots: Arc::new(Mutex::new(slots)) })
     }
 
     /// The outcome of `call`, made when there is a slot for it.
@@ -58,9 +56,22 @@ impl<P> Limit<P> {
     where
         P: Sync,
     {
-        // `slots` holds a sender, so the channel never ends.
-        let _token = self.slots.idle.lock().await.next().await.map(|()| Token(&self.slots.back));
+        let _slot = self.slot().await;
         call().await
+    }
+
+    /// Waits until a call may start.
+    fn slot(&self) -> impl Future<Output = Option<Slot>> + Send + use<P> {
+        let (sender, turn) = oneshot::channel();
+        let mut slots = lock(&self.slots);
+        match slots.free.checked_sub(1) {
+            Some(free) => {
+                slots.free = free;
+                drop(sender.send(Slot(Some(Arc::clone(&self.slots)))));
+            }
+            None => slots.waiting.push_back(sender),
+        }
+        turn.map(Result::ok) // The sender is not dropped before it has sent.
     }
 }
 
@@ -72,13 +83,31 @@ impl<P: fmt::Display> fmt::Display for Limit<P> {
     }
 }
 
-/// Gives the token back when the call ends, fails or is dropped.
-struct Token<'a>(&'a UnboundedSender<()>);
+/// The right to call. When the call ends, fails or is dropped, it goes to the next who waits.
+#[derive(Debug)]
+struct Slot(Option<Arc<Mutex<Slots>>>);
 
-impl Drop for Token<'_> {
+impl Drop for Slot {
     fn drop(&mut self) {
-        let _ = self.0.unbounded_send(());
+        let Some(slots) = self.0.take() else { return };
+        loop {
+            let next = {
+                let mut slots = lock(&slots);
+                let next = slots.waiting.pop_front();
+                slots.free += usize::from(next.is_none());
+                next
+            };
+            let Some(next) = next else { return };
+            match next.send(Self(Some(Arc::clone(&slots)))) {
+                Ok(()) => return,
+                Err(mut slot) => slot.0 = None, // Who waited has left.
+            }
+        }
     }
+}
+
+fn lock(slots: &Mutex<Slots>) -> MutexGuard<'_, Slots> {
+    slots.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -88,7 +117,7 @@ mod tests {
 
     use futures::executor::block_on;
     use futures::future::{join_all, poll_fn};
-    use futures::{FutureExt, pin_mut};
+    use futures::pin_mut;
 
     use async_trait::async_trait;
 
@@ -152,6 +181,26 @@ mod tests {
             assert!(waiting.as_mut().now_or_never().is_none());
         }
         assert_eq!(block_on(vlm.chat(&request)).unwrap().text, "done");
+    }
+
+    #[test]
+    fn those_who_leave_while_they_wait_hold_nobody_up() {
+        let vlm = Limit::new(Slow::default(), 1).unwrap();
+        let request = ChatRequest::new(Vec::new());
+        let mut calls: Vec<_> = (0..2_000).map(|_| vlm.chat(&request)).collect();
+        assert!(calls.iter_mut().all(|call| call.now_or_never().is_none()));
+        let last = calls.pop().unwrap();
+        drop(calls);
+        assert_eq!(block_on(last).unwrap().text, "done");
+        assert_eq!(lock(&vlm.slots).free, 1);
+    }
+
+    #[test]
+    fn a_huge_number_is_no_limit() {
+        let vlm = Limit::new(Slow::default(), usize::MAX).unwrap();
+        let request = ChatRequest::new(Vec::new());
+        block_on(join_all((0..50).map(|_| vlm.chat(&request))));
+        assert_eq!(vlm.inner.most.load(Ordering::SeqCst), 50);
     }
 
     #[test]

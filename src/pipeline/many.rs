@@ -11,9 +11,10 @@ use futures::{Stream, StreamExt};
 use super::{Event, RagError, RagOutcome, RagPipeline, RagRequest, RagStream};
 
 impl RagPipeline {
-    /// Works through many requests, at most `concurrency` (at least 1) of them at a time, so that
+    /// Works through many requests, at most `concurrency` (0 counts as 1) of them at a time, so that
     /// the generator stays busy while a VLM replies about other images. Results come in the order
-    /// in which they finish, each with the index of its request.
+    /// in which they finish, each with the index of its request. The requests are collected at once,
+    /// so they must come to an end. Dropping the future of `next()`, as `select!` does, loses nothing.
     ///
     /// While the stream is not polled, its requests stand still, and what they hold stays held: a
     /// slot of [`Limit`](crate::middleware::Limit), for example. So do not wait for another request

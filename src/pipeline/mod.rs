@@ -50,6 +50,7 @@ mod summary;
 mod trace;
 mod verify;
 
+use std::future::pending;
 use std::sync::Arc;
 
 use crate::conditioner::Conditioner;
@@ -125,15 +126,13 @@ impl RagPipeline {
         Ok(Self { config, ..self.clone() })
     }
 
-    /// Makes one image.
+    /// Makes one image. A part that panics ends the request as one that fails.
     ///
     /// # Errors
     /// [`RagError`], with the stage that failed, the trace up to there and the best image so far.
     pub async fn run(&self, request: impl Into<RagRequest> + Send) -> Result<RagOutcome, RagError> {
         let request = request.into();
-        let mut run = Run::new(self, &request, None);
-        let end = run.drive().await;
-        run.finish(end)
+        Run::new(self, &request, None).work(pending::<()>()).await
     }
 }
 
@@ -237,7 +236,7 @@ pub struct RagOutcome {
 /// # Ok::<(), imagerag::Error>(())
 /// ```
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{stage} failed")]
+#[error("{stage} {}", if self.is_cancelled() { "was cut off" } else { "failed" })]
 #[non_exhaustive]
 pub struct RagError {
     /// The stage that failed.

@@ -3,9 +3,13 @@
 use super::RagConfig;
 use crate::Result;
 use crate::error::require;
-use crate::generator::{GenerateRequest, MAX_PROMPT_CHARS, Progress};
+use crate::generator::{GenerateRequest, Progress};
 use crate::image::Image;
 use crate::reference::{Caption, Provenance, Reference, Source};
+
+/// The longest prompt, in characters: a conditioner adds captions, and a generator takes
+/// [`MAX_PROMPT_CHARS`](crate::generator::MAX_PROMPT_CHARS) in all.
+const MAX_PROMPT_CHARS: usize = 8_000;
 
 /// An image to make. `None` leaves a setting to the generator's own default.
 ///
@@ -124,7 +128,18 @@ impl RagRequest {
         self
     }
 
-    /// Has this request made with settings of its own, in place of those of the pipeline.
+    /// Has this request made with settings of its own, in place of all those of the pipeline. To
+    /// change one of them, begin with the pipeline's:
+    ///
+    /// ```
+    /// # fn retry(pipeline: &imagerag::RagPipeline) -> imagerag::RagRequest {
+    /// use imagerag::RagRequest;
+    ///
+    /// let config = pipeline.config().clone().with_max_rounds(3);
+    /// let request = RagRequest::new("a quetzal at dawn").with_config(config);
+    /// # request
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_config(mut self, config: RagConfig) -> Self {
         self.config = Some(config);

@@ -21,17 +21,12 @@ impl Run<'_> {
     /// enough, new, and stand every check that is set, as many as there is room for.
     pub(super) async fn retrieve(&mut self, captions: &[Caption]) -> Result<Vec<Reference>> {
         let begun = self.begin(Stage::Retrieve);
-        let mut hits = Vec::new();
-        let admitted = self.admit(captions, &mut hits, &begun.log).await;
+        let admitted = self.admit(captions, &begun.log).await;
+        let hits = if admitted.is_ok() { std::mem::take(&mut self.hits) } else { Vec::new() };
         self.end(begun, admitted, |_| Record::Hits(hits))
     }
 
-    async fn admit(
-        &mut self,
-        captions: &[Caption],
-        hits: &mut Vec<Hit>,
-        log: &ExchangeLog,
-    ) -> Result<Vec<Reference>> {
+    async fn admit(&mut self, captions: &[Caption], log: &ExchangeLog) -> Result<Vec<Reference>> {
         // Those that were tried already may come first again: look beyond them.
         let limit = self.config().candidates.saturating_add(self.tried.len());
         let mut admitted: Vec<Reference> = Vec::new();
@@ -56,7 +51,7 @@ impl Run<'_> {
                         }
                     }
                     let used = refused.is_none();
-                    hits.push(Hit::new(&candidate, refused));
+                    self.hits.push(Hit::new(&candidate, refused));
                     if used {
                         taken += 1;
                         admitted.push(candidate);

@@ -1,13 +1,17 @@
 //! [`Run`]: the state of one request on its way through the stages.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures::FutureExt;
 use futures::channel::mpsc::UnboundedSender;
+use futures::future::{Either, select};
 
 use super::{
-    Event, Parts, RagConfig, RagError, RagOutcome, RagPipeline, RagRequest, RagTrace, Record,
+    Event, Hit, Parts, RagConfig, RagError, RagOutcome, RagPipeline, RagRequest, RagTrace, Record,
     Refusal, Stage, StageTrace, StopReason,
 };
 use crate::critic::Verdict;
@@ -15,6 +19,7 @@ use crate::embedder::Embedding;
 use crate::error::require;
 use crate::generator::Progress;
 use crate::image::Image;
+use crate::pool::panic_message;
 use crate::reference::{Reference, Source};
 use crate::vlm::ExchangeLog;
 use crate::{Error, Result};
@@ -25,6 +30,8 @@ pub(crate) struct Run<'a> {
     pub(super) request: &'a RagRequest,
     /// The round at work; the draft is round 0.
     pub(super) round: usize,
+    /// What was judged in the retrieval at work.
+    pub(super) hits: Vec<Hit>,
     /// Every retrieved reference that an image was generated with.
     pub(super) tried: Vec<Reference>,
     /// What the verifier said, by concept and image: nothing where it sees the concept.
@@ -83,6 +90,7 @@ impl<'a> Run<'a> {
             pipeline,
             request,
             round: 0,
+            hits: Vec::new(),
             tried: Vec::new(),
             verified: HashMap::new(),
             caption_embeddings: HashMap::new(),
@@ -94,6 +102,23 @@ impl<'a> Run<'a> {
             events,
             began: Instant::now(),
         }
+    }
+
+    /// Works until the end, or until `cancelled`. A panic of a part is an error of its stage.
+    pub(super) async fn work(
+        mut self,
+        cancelled: impl Future + Unpin,
+    ) -> Result<RagOutcome, RagError> {
+        let drive = AssertUnwindSafe(self.drive()).catch_unwind();
+        let end = match select(cancelled, pin!(drive)).await {
+            Either::Left(_) => Err(Error::Cancelled),
+            Either::Right((Ok(end), _)) => end,
+            Either::Right((Err(panic), _)) => {
+                let said = format!("it panicked: {}", panic_message(panic.as_ref()));
+                Err(Error::backend("a part of the pipeline", said))
+            }
+        };
+        self.finish(end)
     }
 
     pub(super) fn config(&self) -> &'a RagConfig {
@@ -140,6 +165,9 @@ impl<'a> Run<'a> {
     }
 
     fn write_down(&mut self, begun: Begun, record: Option<Record>) {
+        // What a retrieval that failed had judged is kept.
+        let hits = std::mem::take(&mut self.hits);
+        let record = record.or_else(|| (!hits.is_empty()).then_some(Record::Hits(hits)));
         let trace = StageTrace {
             stage: begun.stage,
             round: self.round,
@@ -196,7 +224,7 @@ impl<'a> Run<'a> {
     }
 
     /// The request's result: the best image, or the error with what there is.
-    pub(super) fn finish(mut self, end: Result<StopReason>) -> Result<RagOutcome, RagError> {
+    fn finish(mut self, end: Result<StopReason>) -> Result<RagOutcome, RagError> {
         if let Some(begun) = self.begun.take() {
             self.write_down(begun, None); // It was cancelled.
         }

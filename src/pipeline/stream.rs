@@ -1,12 +1,12 @@
 //! [`RagStream`]: a request to the events while it is worked on, and to its result.
 
 use std::fmt;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::channel::oneshot;
-use futures::future::{BoxFuture, Either, select};
+use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt};
 
 use super::run::Run;
@@ -102,14 +102,7 @@ impl RagStream {
         let sender = events.then_some(sender);
         let (cancel, cancelled) = oneshot::channel();
         let pipeline = pipeline.clone();
-        let run = async move {
-            let mut run = Run::new(&pipeline, &request, sender);
-            let end = match select(cancelled, pin!(run.drive())).await {
-                Either::Left(_) => Err(Error::Cancelled),
-                Either::Right((end, _)) => end,
-            };
-            run.finish(end)
-        };
+        let run = async move { Run::new(&pipeline, &request, sender).work(cancelled).await };
         Self { events: receiver, run: Some(run.boxed()), cancel, result: None, is_told: false }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{Hit, RagTrace, Record, Refusal, StageTrace, TracedImage};
+use crate::text::write_plain;
 
 /// One line: the image, its size and what was drawn.
 impl Display for TracedImage {
@@ -59,9 +60,7 @@ impl Display for StageTrace {
             Some(record) => record.to_string(),
             None => format!("ended without a result after {elapsed:.1?}"),
         };
-        let record = if record.is_empty() { "nothing" } else { &record };
-        let names = std::iter::once(stage.to_string()).chain(std::iter::repeat(String::new()));
-        lines(f, names.zip(record.lines()).map(|(name, line)| format!("{name:<10} {line}")))
+        named(f, &stage.to_string(), if record.is_empty() { "nothing" } else { &record })
     }
 }
 
@@ -69,19 +68,26 @@ impl Display for StageTrace {
 /// each question and answer.
 impl Display for RagTrace {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<10} {} (seed {})", "prompt", self.prompt, self.seed)?;
-        self.stages.iter().try_for_each(|stage| writeln!(f, "{stage}"))?;
+        named(f, "prompt", &format!("{} (seed {})", self.prompt, self.seed))?;
+        self.stages.iter().try_for_each(|stage| write!(f, "\n{stage}"))?;
         let end = match (&self.stop, &self.error) {
             (Some(stop), _) => stop.to_string(),
             (None, Some(error)) => error.clone(),
             (None, None) => "it goes on".to_owned(),
         };
-        write!(f, "{:<10} {end}, {:.1?}", "end", self.elapsed)?;
-        match self.usage_by_part().is_empty() {
-            true => Ok(()),
-            false => write!(f, ", {}", self.usage()),
-        }
+        let used = match self.usage_by_part().is_empty() {
+            true => String::new(),
+            false => format!(", {}", self.usage()),
+        };
+        f.write_str("\n")?;
+        named(f, "end", &format!("{end}, {:.1?}{used}", self.elapsed))
     }
+}
+
+/// `text` behind its name, its further lines below.
+fn named(f: &mut Formatter<'_>, name: &str, text: &str) -> fmt::Result {
+    write!(f, "{name:<10} ")?;
+    write_plain(f, text, "           ")
 }
 
 fn lines(f: &mut Formatter<'_>, mut lines: impl Iterator<Item = String>) -> fmt::Result {
@@ -142,5 +148,8 @@ end        every round is done, 3.0s";
         asked.usage = Some(Usage::tokens(10, 2));
         trace.stages[0].exchanges.push(asked);
         assert_eq!(trace.to_string(), format!("{expected}, 10 + 2 tokens"));
+        trace.prompt = "a cat\nend        all is well\u{1b}[2J".into();
+        let forged = "prompt     a cat\n           end        all is well\\u{1b}[2J (seed 0)\n";
+        assert!(trace.to_string().starts_with(forged), "{trace}");
     }
 }

@@ -58,7 +58,7 @@ pub struct RagTrace {
     pub prompt: String,
     /// The seed of every image.
     pub seed: u64,
-    /// The settings of the pipeline.
+    /// The settings: those of the request, or else of the pipeline.
     pub config: RagConfig,
     /// The parts, by their `Display`: each names what it wraps.
     pub parts: Parts,
@@ -113,7 +113,8 @@ pub struct StageTrace {
     /// How long it took; seconds in JSON.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub elapsed: Duration,
-    /// What it returned; `None` if it failed.
+    /// What it returned; `None` if it failed. Of a retrieval that failed it holds the references that
+    /// were judged before.
     pub record: Option<Record>,
     /// The exchanges with a VLM in this stage, even if it failed.
     pub exchanges: Vec<Exchange>,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::text::write_plain;
 use crate::vlm::{ChatReply, ChatRequest, Message, Role, Vlm};
 use crate::{Error, Result, Usage};
 
@@ -153,18 +154,26 @@ impl Drop for Asked<'_> {
 impl fmt::Display for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { purpose, model, temperature, elapsed, .. } = self;
-        write!(f, "{purpose}, asked of {model} at temperature {temperature:.2} ({elapsed:.1?}")?;
+        if self.messages.is_empty() {
+            write!(f, "{purpose}, by {model}")?;
+        } else {
+            write!(
+                f,
+                "{purpose}, asked of {model} at temperature {temperature:.2}, {elapsed:.1?}"
+            )?;
+        }
         self.usage.map_or(Ok(()), |usage| write!(f, ", {usage}"))?;
-        write!(f, ")")?;
         for message in &self.messages {
             write!(f, "\n{}: ", message.role)?;
             (0..message.images).try_for_each(|_| write!(f, "[image] "))?;
-            f.write_str(&message.text)?;
+            write_plain(f, &message.text, "  ")?;
         }
         let answers = [("answer", &self.reply), ("problem", &self.problem)];
-        answers
-            .iter()
-            .filter_map(|(what, words)| Some((what, words.as_ref()?)))
-            .try_for_each(|(what, words)| write!(f, "\n{what}: {words}"))
+        answers.iter().filter_map(|(what, words)| Some((what, words.as_ref()?))).try_for_each(
+            |(what, words)| {
+                write!(f, "\n{what}: ")?;
+                write_plain(f, words, "  ")
+            },
+        )
     }
 }

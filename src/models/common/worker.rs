@@ -12,6 +12,7 @@ use futures::channel::oneshot;
 use super::cuda;
 use super::failure::{failure, is_sticky, recognised};
 use crate::models::Device;
+use crate::pool::panic_message;
 use crate::{Error, Result};
 
 type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
@@ -147,11 +148,7 @@ fn guarded<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 
 /// What a panic said, without the call that tells it and libtorch's stack trace.
 fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("a panic without a message");
+    let text = panic_message(panic);
     let text = text.split("Exception raised from").next().unwrap_or(text);
     // What tch's operators panic with: an `unwrap` of a `TchError`.
     let text = text.split_once("Err` value: Torch(\"").map_or(text, |(_, said)| said);
