@@ -100,7 +100,7 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
             let conditioner = IpAdapter::load(&adapter, place(encoder)?, device, dtype)?
                 .with_scale(options.scale)
                 .with_capacity(references.len())
-                .with_template(PromptTemplate::Plain);
+                .with_template(PromptTemplate::Plain)?;
             request.conditioning =
                 drawing::conditioning(&conditioner, &picture.prompt, references)?;
         }

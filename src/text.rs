@@ -1,4 +1,4 @@
-//! A text to the words that are compared with those of another, or to what a terminal shows.
+//! A text to its words or to what a terminal shows, and a template to the text that it becomes.
 
 use std::fmt::{self, Formatter};
 
@@ -26,4 +26,21 @@ pub(crate) fn write_plain(f: &mut Formatter<'_>, text: &str, indent: &str) -> fm
         }
     }
     Ok(())
+}
+
+/// `template` with the values in the places of their names. A value that holds a name stays as it
+/// is.
+pub(crate) fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let (mut filled, mut rest) = (String::new(), template);
+    while let Some(at) = rest.find('{') {
+        filled += &rest[..at];
+        rest = &rest[at..];
+        let (name, value) = values
+            .iter()
+            .find(|(name, _)| rest.starts_with(name))
+            .map_or(("{", "{"), |&(name, value)| (name, value));
+        filled += value;
+        rest = &rest[name.len()..];
+    }
+    filled + rest
 }

@@ -51,7 +51,7 @@ impl Usage {
 /// What a model costs, in a currency of your choice. The default is free.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(default))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Price {
     /// For a million tokens of requests.
     pub per_million_prompt_tokens: f64,
@@ -104,5 +104,20 @@ impl fmt::Display for Usage {
             (false, true) => f.write_str(&images),
             (_, false) => f.write_str(&tokens),
         }
+    }
+}
+
+#[cfg(all(test, feature = "serde"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_from_a_file_may_hold_only_what_differs_and_nothing_else() {
+        let price: Price = serde_json::from_str(r#"{"per_image": 0.04}"#).unwrap();
+        assert_eq!(price, Price { per_image: 0.04, ..Price::default() });
+        let json = serde_json::to_string(&price).unwrap();
+        assert_eq!(serde_json::from_str::<Price>(&json).unwrap(), price);
+        let error = serde_json::from_str::<Price>(r#"{"per_picture": 0.04}"#).unwrap_err();
+        assert!(error.to_string().contains("unknown field `per_picture`"), "{error}");
     }
 }

@@ -20,7 +20,7 @@ use imagerag::pipeline::{
 use imagerag::reference::{Caption, Picture, Provenance, Reference, Source};
 use imagerag::retriever::{Bm25, CaptionWriter, Fuse, Rerank, RetrieveRequest, VlmReranker};
 use imagerag::testing::{FakeCritic, FakeEmbedder, FakeGenerator, FakeRetriever, FakeVlm, solid};
-use imagerag::vlm::ChatReply;
+use imagerag::vlm::{ChatReply, Questions};
 use imagerag::{Error, Image, RagOutcome, RagPipeline, Result, Retriever};
 use retrieval_support::{Redness, Shelf, picture, refusing};
 
@@ -182,6 +182,21 @@ fn nothing_that_the_verifier_sees_leaves_the_draft() {
     let outcome = run(parts(shelf).critic(critic).verifier(FakeVlm::new(["no", "no"])));
     assert_eq!(outcome.stop, StopReason::NoUsefulReference);
     assert_eq!(outcome.draft.as_ref(), Some(&outcome.image));
+}
+
+#[test]
+fn a_verification_that_is_still_english_may_be_answered_in_english() {
+    let questions = Questions::default()
+        .with_decision("Passt dieses Bild zu „{prompt}“? Antworte nur mit ja oder nein.")
+        .with_yes(["ja"])
+        .with_no(["nein"]);
+    let verifier = FakeVlm::new(["No.", "Yes."]);
+    let critic = FakeCritic::new().missing(["a quetzal"]);
+    let builder = parts(Shelf::plain("Shelf", &["parrot", "quetzal"])).critic(critic);
+    let outcome = run(builder.verifier(verifier).questions(questions));
+    let answer = "No.".to_owned();
+    assert_eq!(refusals(&outcome), [Some(Refusal::NotShown { answer }), None]);
+    assert_eq!(used(&outcome), ["quetzal"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use futures::executor::block_on;
 use imagerag::conditioner::{Conditioning, ConditioningKind, InPrompt};
-use imagerag::critic::{GuidedCot, Query, Verdict};
+use imagerag::critic::{Critic, CritiqueRequest, GuidedCot, Query, Verdict};
 use imagerag::pipeline::{
     Event, Fallback, Mode, RagConfig, RagPipelineBuilder, Record, Refusal, Stage, StopReason,
 };
@@ -624,6 +624,26 @@ fn the_loop_runs_in_chinese() {
         &[("这张图片里有“绿咬鹃”吗？", "是的。")],
         ["黎明的绿咬鹃", "树枝上的绿咬鹃 照片", "一只猫"],
     );
+}
+
+#[test]
+fn decisions_that_are_still_english_may_be_answered_in_english() {
+    let decision = "Passt dieses Bild zu „{prompt}“? Antworte nur mit ja oder nein.";
+    let questions = Questions::default().with_decision(decision).with_yes(["ja"]).with_no(["nein"]);
+    for (references, asked, reply) in [
+        (0, "Passt dieses Bild", "Ja."),
+        (1, "Does the second image match", "yes"),
+        (2, "Does the last image match", "Yes."),
+    ] {
+        let vlm = FakeVlm::new([reply]);
+        let critic = GuidedCot::new(vlm.clone()).with_questions(questions.clone()).unwrap();
+        let draft = solid(4, 4, [0, 200, 90]);
+        let mut request = CritiqueRequest::new("ein Igel", Some(draft.clone()));
+        request.references = vec![draft; references];
+        let critique = block_on(critic.critique(&request)).unwrap();
+        assert_eq!(critique.verdict, Verdict::Match, "{references} references");
+        assert!(vlm.requests()[0].messages[0].text.starts_with(asked));
+    }
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl Backend {
         let conditioner = IpAdapter::load(&adapter, encoder, device, dtype)?
             .with_scale(self.scale.unwrap_or(0.5))
             .with_capacity(self.capacity)
-            .with_template(template);
+            .with_template(template)?;
         let mut generator =
             Sdxl::builder(place(&self.model)?).device(device).dtype(dtype).ip_adapter(&adapter);
         if let Some(scheduler) = self.scheduler {

@@ -81,7 +81,7 @@ impl World {
         };
         let conditioner = IpAdapter::load(&adapter, models.join("image_encoder"), device, dtype)?
             .with_scale(self.ip_adapter_scale)
-            .with_template(template);
+            .with_template(template)?;
         let embedder = Arc::new(ClipEmbedder::load(models.join("clip"), device, dtype)?);
         let names: Vec<&String> = self.common.iter().chain(&self.rare).collect();
         let critic = block_on(ZeroShotCritic::new(Arc::clone(&embedder), &names))?

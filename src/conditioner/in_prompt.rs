@@ -34,10 +34,13 @@ impl InPrompt {
     }
 
     /// Another way to put captions into the prompt.
-    #[must_use]
-    pub const fn with_template(mut self, template: PromptTemplate) -> Self {
+    ///
+    /// # Errors
+    /// As [`PromptTemplate::validate`].
+    pub fn with_template(mut self, template: PromptTemplate) -> Result<Self> {
+        template.validate()?;
         self.template = template;
-        self
+        Ok(self)
     }
 
     /// A mark of your own for an image, whatever the generator's is; `{n}` is its number, from 1. An

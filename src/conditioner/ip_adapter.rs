@@ -105,10 +105,13 @@ impl IpAdapter {
     }
 
     /// Another way to put captions into the prompt.
-    #[must_use]
-    pub const fn with_template(mut self, template: PromptTemplate) -> Self {
+    ///
+    /// # Errors
+    /// As [`PromptTemplate::validate`].
+    pub fn with_template(mut self, template: PromptTemplate) -> Result<Self> {
+        template.validate()?;
         self.template = template;
-        self
+        Ok(self)
     }
 }
 
@@ -260,7 +263,8 @@ mod tests {
 
     #[test]
     fn one_reference_gives_the_first_of_two() {
-        let adapter = adapter().unwrap().with_capacity(2).with_template(PromptTemplate::Plain);
+        let adapter =
+            adapter().unwrap().with_capacity(2).with_template(PromptTemplate::Plain).unwrap();
         let references = references();
         let both = tokens(
             block_on(adapter.condition(&ConditionRequest::new("a zoo", references.clone())))

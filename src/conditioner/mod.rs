@@ -31,7 +31,7 @@
 //! assert!(matches!(conditioning, Conditioning::Images(images) if images.len() == 1));
 //!
 //! // Other words, and no mark.
-//! let conditioner = conditioner.with_template(PromptTemplate::ThisItem).with_mark("");
+//! let conditioner = conditioner.with_template(PromptTemplate::ThisItem)?.with_mark("");
 //! let conditioned = block_on(conditioner.condition(&request))?;
 //! assert_eq!(conditioned.prompt, "This item is a quetzal. It flies at dawn");
 //! # Ok::<(), imagerag::Error>(())

@@ -96,7 +96,6 @@ impl<V: Vlm> Critic for GuidedCot<V> {
             Ok(Critique { verdict: Verdict::Undetermined, reason: Some(reason) })
         };
         let questions = &self.questions;
-        let yes_or_no = |reply: &str| parse::yes_or_no(questions, reply);
         let items =
             |reply: &str| Some(parse::list(questions, reply)).filter(|items| !items.is_empty());
         let mut conversation = Vec::new();
@@ -106,7 +105,10 @@ impl<V: Vlm> Critic for GuidedCot<V> {
             None => Message::user(questions.ask_all_concepts(&request.prompt))
                 .with_images(request.references.iter().cloned()),
             Some(image) => {
-                let words = questions.ask_decision(&request.prompt, request.references.len());
+                let count = request.references.len();
+                let words = questions.ask_decision(&request.prompt, count);
+                let template = questions.decision_after(count);
+                let yes_or_no = |reply: &str| parse::yes_or_no(questions, template, reply);
                 let images = request.references.iter().chain([image]).cloned();
                 let question = Message::user(words).with_images(images);
                 let decision =

@@ -41,7 +41,7 @@ const MAX_ROUNDS: usize = 100;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(default))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct RagConfig {
     /// When references are looked for.
@@ -291,5 +291,16 @@ mod tests {
             let error = config.validate().unwrap_err().to_string();
             assert!(error.starts_with(field), "{error}");
         }
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn a_file_may_hold_only_what_differs_and_nothing_else() {
+        let config: RagConfig = serde_json::from_str(r#"{"max_rounds": 3}"#).unwrap();
+        assert_eq!(config, RagConfig::default().with_max_rounds(3));
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<RagConfig>(&json).unwrap(), config);
+        let error = serde_json::from_str::<RagConfig>(r#"{"max_round": 3}"#).unwrap_err();
+        assert!(error.to_string().contains("unknown field `max_round`"), "{error}");
     }
 }

@@ -28,7 +28,8 @@ impl Run<'_> {
         let reply = log.ask(verifier, "verification", &chat).await?;
         let declined = reply.refusal.is_some() || parse::is_refusal(questions, &reply.text);
         let answer = reply.refusal.unwrap_or(reply.text);
-        let refused = match parse::yes_or_no(questions, &answer).filter(|_| !declined) {
+        let shows = parse::yes_or_no(questions, &questions.verification, &answer);
+        let refused = match shows.filter(|_| !declined) {
             Some(true) => None,
             Some(false) => Some(Refusal::NotShown { answer }),
             None => match self.config().unclear {

@@ -182,7 +182,7 @@ impl OminiControlBuilder {
     }
 
     /// Another way to put the caption into the prompt.
-    pub const fn template(mut self, template: PromptTemplate) -> Self {
+    pub fn template(mut self, template: PromptTemplate) -> Self {
         self.template = template;
         self
     }
@@ -192,7 +192,7 @@ impl OminiControlBuilder {
     /// # Errors
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) that names what is out of range: a capacity
     /// other than 1, a size that is not of whole tokens or above 4,096 pixels, and what
-    /// [`ConditionImage::validate`] refuses.
+    /// [`ConditionImage::validate`] and [`PromptTemplate::validate`] refuse.
     pub fn build(self) -> Result<OminiControl> {
         let what = format!("capacity of OminiControl({})", self.adapter);
         let expected = "1, for the adapters read one subject and mix several";
@@ -203,6 +203,7 @@ impl OminiControlBuilder {
         require(fits, "condition size", expected, size)?;
         let blank = Image::new(size, size, vec![0; 3 * size.pow(2) as usize])?;
         self.condition(blank).validate()?;
+        self.template.validate()?;
         Ok(OminiControl { settings: self })
     }
 

@@ -86,6 +86,19 @@ fn the_item_may_be_named() {
     assert_eq!(prompt, "This item is a quetzal. a zoo");
 }
 
+#[test]
+fn the_template_may_be_ones_own() {
+    let image = Image::open(fixture("omini/wide.png")).unwrap();
+    let with = |template: &str| {
+        OminiControl::builder("subject_512").template(PromptTemplate::Custom(template.into()))
+    };
+    let built = with("Das ist {examples}. {prompt}").build().unwrap();
+    let (prompt, _) = condition(&built, image);
+    assert_eq!(prompt, "Das ist a photo of a quetzal. a zoo");
+    let error = with("{prompt}").build().unwrap_err().to_string();
+    assert!(error.contains("a text with {examples}"), "{error}");
+}
+
 #[cfg(feature = "testing")]
 #[test]
 fn keeps_the_contract_of_every_conditioner() {

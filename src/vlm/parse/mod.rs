@@ -7,16 +7,17 @@ const MAX_ITEMS: usize = 64;
 /// An item is cut after this many characters.
 const MAX_ITEM_CHARS: usize = 1_000;
 
-/// Yes or no; `None` where the reply says neither or cannot be told.
+/// A reply to `template` as yes or no; `None` where it says neither or cannot be told.
 ///
 /// The first word decides where it is yes or no; else the one of the two that the reply holds as a
 /// whole word. "eyes" is no yes, "know" is no no. Of words that overlap the longest counts: "不是" is
 /// no "是".
-pub(crate) fn yes_or_no(questions: &Questions, reply: &str) -> Option<bool> {
-    let meaning = |words: &[String], meaning| -> Vec<(String, bool)> {
-        words.iter().map(|word| (folded(word.trim()), meaning)).collect()
-    };
-    let mut words = [meaning(&questions.yes, true), meaning(&questions.no, false)].concat();
+pub(crate) fn yes_or_no(questions: &Questions, template: &str, reply: &str) -> Option<bool> {
+    let mut words = questions.answers_to(template);
+    for (word, _) in &mut words {
+        *word = folded(word.trim());
+    }
+    // The sort is stable: of equal words the first one is read, which is the English one if there is.
     words.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
     let reply = folded(without_thoughts(reply));
     let (mut is_taken, mut said) = (vec![false; reply.len()], Vec::new());

@@ -6,7 +6,8 @@ use super::*;
 
 /// The functions under test with the English questions.
 fn yes_or_no(reply: &str) -> Option<bool> {
-    super::yes_or_no(&Questions::default(), reply)
+    let questions = Questions::default();
+    super::yes_or_no(&questions, &questions.decision, reply)
 }
 
 fn list(reply: &str) -> Vec<String> {
@@ -78,8 +79,43 @@ fn reads_yes_and_no_in_other_languages() {
         (&korean, "아니요.", Some(false)),
         (&korean, "네모", None),
     ] {
-        assert_eq!(super::yes_or_no(questions, reply), meaning, "{reply:?}");
+        assert_eq!(super::yes_or_no(questions, "{prompt}?", reply), meaning, "{reply:?}");
     }
+}
+
+#[test]
+fn english_answers_count_after_sentences_that_are_still_english() {
+    let translated = Questions::default()
+        .with_decision("Passt es zu {prompt}?")
+        .with_verification("Zeigt es {concept}?");
+    let german = translated.with_yes(["ja"]).with_no(["nein"]);
+    let english = Questions::default();
+    for template in [
+        &english.decision,
+        &english.decision_over_reference,
+        &english.decision_over_references,
+        &english.verification,
+    ] {
+        for (reply, meaning) in [
+            ("Yes.", Some(true)),
+            ("no", Some(false)),
+            ("Ja.", Some(true)),
+            ("nein", Some(false)),
+            ("It could be ja or no", None),
+            ("The eyes", None),
+        ] {
+            assert_eq!(super::yes_or_no(&german, template, reply), meaning, "{template}: {reply}");
+        }
+    }
+    for template in [&german.decision, &german.verification] {
+        for (reply, meaning) in [("Ja.", Some(true)), ("Yes.", None), ("no", None)] {
+            assert_eq!(super::yes_or_no(&german, template, reply), meaning, "{template}: {reply}");
+        }
+    }
+    // Who says "no" in Polish agrees.
+    let polish = Questions::default().with_yes(["tak", "no"]).with_no(["nie"]);
+    assert_eq!(super::yes_or_no(&polish, &english.decision, "No."), Some(false));
+    assert_eq!(super::yes_or_no(&polish, "{prompt}?", "No."), Some(true));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod english;
 
 use crate::Result;
 use crate::error::require;
+use crate::text::fill;
 
 /// The sentences that a VLM is asked, and the words that mean yes and no in its replies. The default
 /// is the paper's English.
@@ -13,7 +14,12 @@ use crate::error::require;
 ///
 /// A yes or no is looked for as a whole word, in upper or lower case. In scripts without spaces
 /// between words, such as Chinese, Japanese and Thai, it may stand anywhere; of words that overlap
-/// the longest counts, so that `不是` is not read as `是`.
+/// the longest counts, so that `不是` is not read as `是`. A reply that begins with such a word means
+/// it, whatever follows: `yes and no` is a yes. In any other reply, all such words must agree, and
+/// the text around them is not understood: `not yes` is a yes, `maybe yes, maybe no` neither.
+///
+/// The sentences that you leave as they are ask for an English yes or no, which their replies may
+/// hold beside the words that you set. So you may translate only the sentences that you need.
 ///
 /// Give it to [`GuidedCot`](crate::critic::GuidedCot::with_questions),
 /// [`RagPipelineBuilder`](crate::pipeline::RagPipelineBuilder::questions),
@@ -59,7 +65,7 @@ use crate::error::require;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(default))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Questions {
     /// Whether an image matches the prompt, as yes or no (appendix C). Must hold `{prompt}`.
@@ -92,9 +98,11 @@ pub struct Questions {
     /// A caption of one image, for retrieval by its words (table 4, BM25; the paper prints no words
     /// for it).
     pub description: String,
-    /// The words that mean yes, at least one: `yes`.
+    /// The words that mean yes, at least one: `yes`. That one also counts in replies to sentences
+    /// that are still the default.
     pub yes: Vec<String>,
-    /// The words that mean no, at least one: `no`.
+    /// The words that mean no, at least one: `no`. That one also counts in replies to sentences that
+    /// are still the default.
     pub no: Vec<String>,
     /// What a model writes in the place of a list where nothing is missing, beside the English
     /// `none`, `nothing is missing` and their like. Empty by default.
@@ -203,14 +211,19 @@ impl Questions {
         require(both.is_none(), "words of no", "none of the words of yes", format!("{:?}", self.no))
     }
 
-    /// Whether an image matches `prompt`, after as many of the caller's own images.
-    pub(crate) fn ask_decision(&self, prompt: &str, references: usize) -> String {
-        let template = match references {
+    /// The template of the decision about an image after as many of the caller's own.
+    pub(crate) fn decision_after(&self, references: usize) -> &str {
+        match references {
             0 => &self.decision,
             1 => &self.decision_over_reference,
             _ => &self.decision_over_references,
-        };
-        fill(template, &[("{prompt}", prompt), ("{count}", &references.to_string())])
+        }
+    }
+
+    /// Whether an image matches `prompt`, after as many of the caller's own images.
+    pub(crate) fn ask_decision(&self, prompt: &str, references: usize) -> String {
+        let count = references.to_string();
+        fill(self.decision_after(references), &[("{prompt}", prompt), ("{count}", &count)])
     }
 
     pub(crate) fn ask_all_concepts(&self, prompt: &str) -> String {
@@ -225,28 +238,30 @@ impl Questions {
         fill(&self.verification, &[("{concept}", concept)])
     }
 
+    /// The words that answer `template`, a question for yes or no, and whether each means yes: the
+    /// English ones if the template is a default, then those of these questions.
+    pub(crate) fn answers_to(&self, template: &str) -> Vec<(String, bool)> {
+        let english = Self::default();
+        let defaults = [
+            &english.decision,
+            &english.decision_over_reference,
+            &english.decision_over_references,
+            &english.verification,
+        ];
+        let is_english = defaults.into_iter().any(|default| default == template);
+        let mut answers = Vec::new();
+        for of in is_english.then_some(&english).into_iter().chain([self]) {
+            answers.extend(of.yes.iter().map(|word| (word.clone(), true)));
+            answers.extend(of.no.iter().map(|word| (word.clone(), false)));
+        }
+        answers
+    }
+
     /// The order of `candidates`, at least 2.
     pub(crate) fn ask_rerank(&self, caption: &str, candidates: usize) -> String {
         let (count, last) = (candidates.to_string(), (candidates - 1).to_string());
         fill(&self.rerank, &[("{caption}", caption), ("{count}", &count), ("{last}", &last)])
     }
-}
-
-/// `template` with the values in the places of their names. A value that holds a name stays as it
-/// is.
-fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let (mut filled, mut rest) = (String::new(), template);
-    while let Some(at) = rest.find('{') {
-        filled += &rest[..at];
-        rest = &rest[at..];
-        let (name, value) = values
-            .iter()
-            .find(|(name, _)| rest.starts_with(name))
-            .map_or(("{", "{"), |&(name, value)| (name, value));
-        filled += value;
-        rest = &rest[name.len()..];
-    }
-    filled + rest
 }
 
 #[cfg(test)]

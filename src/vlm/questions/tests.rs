@@ -114,3 +114,10 @@ fn a_file_may_hold_only_what_differs() {
     let json = serde_json::to_string(&questions).unwrap();
     assert_eq!(serde_json::from_str::<Questions>(&json).unwrap(), questions);
 }
+
+#[cfg(feature = "serde")]
+#[test]
+fn a_misspelt_field_of_a_file_is_named() {
+    let error = serde_json::from_str::<Questions>(r#"{"desicion": "{prompt}?"}"#).unwrap_err();
+    assert!(error.to_string().contains("unknown field `desicion`"), "{error}");
+}
