@@ -35,15 +35,15 @@ pub async fn embedder(part: &dyn Embedder) {
     let images = [solid(7, 3, [255, 0, 0]), solid(40, 90, [0, 0, 255])];
     let of_texts = suite.answer(part.embed_texts(&texts).await);
     let of_images = suite.answer(part.embed_images(&images).await);
+    let none = suite.answer(part.embed_texts(&[]).await).len();
+    let none = none + suite.answer(part.embed_images(&[]).await).len();
+    suite.count(NONE, "embeddings", 0, none);
+
     suite.count(ONE_EACH, "embeddings of texts", texts.len(), of_texts.len());
     suite.count(ONE_EACH, "embeddings of images", images.len(), of_images.len());
     for embedding in of_texts.iter().chain(&of_images) {
         suite.count(DIM, "values", part.dim(), embedding.dim());
     }
-
-    let none = suite.answer(part.embed_texts(&[]).await).len();
-    let none = none + suite.answer(part.embed_images(&[]).await).len();
-    suite.count(NONE, "embeddings", 0, none);
 
     let alike = |rule, a: &[Embedding], b: &Embedding| {
         suite.count(ONE_EACH, "embeddings of one input", 1, a.len());
