@@ -82,8 +82,8 @@ impl Sketch {
             403 => return Err(Error::refused(self, words)), // This service's way to decline.
             other => return Err(Error::service(self, other, words)),
         };
-        let image = png.and_then(|png| Image::decode(&png).ok());
-        let image = image.ok_or_else(|| Error::invalid_reply(self, "a picture", &text))?;
+        let png = png.ok_or_else(|| Error::invalid_reply(self, "a picture in base64", &text))?;
+        let image = Image::decode_reply(self, &png)?;
         let mut drawn = Drawn::from(image).with_usage(Usage::images(1));
         drawn.note = reply["note"].as_str().map(Into::into);
         Ok(drawn)

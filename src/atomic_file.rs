@@ -29,9 +29,8 @@ pub(crate) fn write_atomically(
     };
     let mut builder = Builder::new();
     builder.prefix(".").suffix(".partial");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // As `File::create`.
-    let mut draft = builder.tempfile_in(folder).map_err(io)?;
+    // Not `tempfile_in`: its mode is another, and its errors name the draft.
+    let mut draft = builder.make_in(folder, |draft| File::create_new(draft)).map_err(io)?;
     write(draft.as_file_mut())?;
     draft.as_file().sync_all().map_err(io)?;
     draft.persist(&target).map_err(|error| io(error.error))?;
@@ -76,6 +75,16 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"whole");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
         assert!(matches!(write_bytes(&path.join("note"), b""), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn an_error_names_the_file_and_not_its_draft() {
+        let folder = tempfile::tempdir().unwrap();
+        for target in [folder.path().join("none/x.png"), folder.path().to_owned()] {
+            let said = write_bytes(&target, b"").unwrap_err().chain().to_string();
+            assert!(said.starts_with(&format!("cannot access {}: ", target.display())), "{said}");
+            assert!(!said.contains(".partial"), "{said}");
+        }
     }
 
     #[cfg(unix)]

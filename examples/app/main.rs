@@ -36,7 +36,7 @@ use imagerag::middleware::{Limit, Retry};
 use imagerag::pipeline::{Event, RagConfig, RagTrace};
 use imagerag::vlm::OpenAiVlm;
 use imagerag::{RagError, RagOutcome, RagPipeline, RagRequest, Usage};
-use parts::{HttpEmbedder, HttpGenerator, price};
+use parts::{EMBEDDER, HttpEmbedder, HttpGenerator, price};
 
 /// Draws many prompts with services.
 #[derive(Parser)]
@@ -72,13 +72,13 @@ const INTERRUPTED: u8 = 130;
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let options = Options::parse();
     std::fs::create_dir_all(&options.out)?;
-    let pipeline = pipeline(&options).await?;
+    let (pipeline, embedded) = pipeline(&options).await?;
     let prompts = match options.prompts.as_slice() {
         [] => world::prompts(),
         own => own.to_vec(),
     };
     let requests = prompts.into_iter().map(|prompt| RagRequest::new(prompt).with_seed(7));
-    let mut ended = Ended::new(&options.out);
+    let mut ended = Ended::new(&options.out, embedded);
     let mut events = pipeline.stream_many(requests, options.concurrency);
     let mut interrupt = pin!(tokio::signal::ctrl_c());
     let is_interrupted = loop {
@@ -104,8 +104,9 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(if is_interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
 }
 
-/// The pipeline over the services, those of the options or small ones on this machine.
-async fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
+/// The pipeline over the services, those of the options or small ones on this machine, and what
+/// embedding the gallery used, which is in no trace.
+async fn pipeline(options: &Options) -> Result<(RagPipeline, Usage), Box<dyn Error>> {
     let here = services::start(Duration::from_millis(options.latency))?;
     let vlm_here = format!("{here}/v1");
     let or_here = |url: &Option<String>| url.clone().unwrap_or_else(|| here.clone());
@@ -123,17 +124,18 @@ async fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
     let taken = ingest.run(world::pictures()?, |_| {}).await?;
     println!("gallery    {taken}");
 
-    Ok(RagPipeline::builder()
+    let pipeline = RagPipeline::builder()
         .generator(Limit::new(generator, 8)?)
         .vlm(Arc::clone(&vlm))
         .verifier(vlm)
         .retriever(GalleryRetriever::new(embedder, gallery).await?)
         .conditioner(InPrompt::new(1)?)
         .config(RagConfig::default().with_max_rounds(2))
-        .build()?)
+        .build()?;
+    Ok((pipeline, taken.usage))
 }
 
-/// The requests that have ended, one way or the other.
+/// The requests that have ended, one way or the other, and what they and the gallery used.
 struct Ended<'a> {
     out: &'a Path,
     requests: usize,
@@ -143,8 +145,10 @@ struct Ended<'a> {
 }
 
 impl<'a> Ended<'a> {
-    fn new(out: &'a Path) -> Self {
-        Self { out, requests: 0, errors: 0, usage: Usage::default(), cost: 0.0 }
+    /// Begins with what `embedded` the gallery.
+    fn new(out: &'a Path, embedded: Usage) -> Self {
+        let cost = embedded.cost(&price(EMBEDDER));
+        Self { out, requests: 0, errors: 0, usage: embedded, cost }
     }
 
     /// Keeps image and trace of a request; where it failed, those that there are.

@@ -12,7 +12,7 @@ use imagerag::{Embedder, Error, Generator, Image, Price, Result, Usage, async_tr
 use serde_json::{Value, json};
 
 const GENERATOR: &str = "sketch";
-const EMBEDDER: &str = "atlas";
+pub(crate) const EMBEDDER: &str = "atlas";
 /// The longest that one reply may take.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -96,8 +96,8 @@ impl HttpGenerator {
         (body["width"], body["height"]) = (json!(width), json!(height));
         let reply = self.0.post(body).await?;
         let png = reply["image"].as_str().and_then(|png| BASE64_STANDARD.decode(png).ok());
-        let image = png.and_then(|png| Image::decode(&png).ok());
-        let image = image.ok_or_else(|| self.0.invalid("a picture", &reply))?;
+        let png = png.ok_or_else(|| self.0.invalid("a picture in base64", &reply))?;
+        let image = Image::decode_reply(self, &png)?;
         Ok(Drawn::from(image).with_usage(Usage::images(1)))
     }
 }

@@ -120,12 +120,16 @@ fn traces(folder: &Path) -> Vec<(usize, RagTrace)> {
     files.iter().map(read).collect()
 }
 
-/// What the application says it used and paid is what the traces add up to.
+/// What the application says it used and paid is what the gallery took, at 12 tokens a picture, and
+/// the traces add up to.
 fn assert_sums(told: &str, traces: &[(usize, RagTrace)]) {
-    let usage: Usage = traces.iter().map(|(_, trace)| trace.usage()).sum();
+    let gallery = Usage::tokens(12 * world::pictures().unwrap().len() as u64, 0);
+    assert!(told.contains(&format!("0 rejected, used {gallery}\n")), "{told}");
+    let usage = gallery + traces.iter().map(|(_, trace)| trace.usage()).sum();
     assert!(usage.images >= 10 && usage.prompt_tokens > 0 && usage.completion_tokens > 0);
     assert!(told.contains(&format!("used       {usage}\n")), "{usage}: {told}");
-    let cost: f64 = traces.iter().map(|(_, trace)| trace.cost(price)).sum();
+    let cost = gallery.cost(&price(parts::EMBEDDER))
+        + traces.iter().map(|(_, trace)| trace.cost(price)).sum::<f64>();
     let paid = told.split("cost       $").nth(1).unwrap();
     assert!((paid.trim().parse::<f64>().unwrap() - cost).abs() < 1e-3, "{cost}: {told}");
     assert!(cost > 0.04 * usage.images as f64, "{cost}");

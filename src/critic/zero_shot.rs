@@ -7,9 +7,9 @@ use async_trait::async_trait;
 
 use super::{Critic, Critique, CritiqueRequest, Query, Verdict};
 use crate::Result;
-use crate::embedder::{Embedder, Embedding};
+use crate::embedder::{self, Embedder, Embedding, check_dim};
 use crate::error::require;
-use crate::forward::only;
+use crate::forward::check_count;
 use crate::image::Image;
 use crate::reference::Caption;
 use crate::text::words;
@@ -88,6 +88,8 @@ impl<E: Embedder> ZeroShotCritic<E> {
             names.iter().map(|name| template.replace("{concept}", name)).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let embeddings = embedder.embed_texts(&texts).await?;
+        check_count(&embedder, "embeddings", texts.len(), embeddings.len())?;
+        check_dim(&embedder, &embeddings)?;
         let each = names.into_iter().zip(all_words).zip(embeddings);
         let concepts = each
             .map(|((name, words), text)| Concept { name: name.to_owned(), words, text })
@@ -146,7 +148,7 @@ impl<E: Embedder> ZeroShotCritic<E> {
     ) -> Result<(Vec<&'a Concept>, String)> {
         let embedded = self.embedder.embed_images(std::slice::from_ref(image)).await?;
         log.record_usage("critique", &self.embedder, embedded.usage);
-        let image = &only(&self.embedder, "embedding", embedded.embeddings)?;
+        let image = &embedder::one(&self.embedder, embedded)?;
         let rival = self
             .concepts
             .iter()

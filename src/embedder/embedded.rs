@@ -2,8 +2,8 @@
 
 use std::ops::Deref;
 
-use super::Embedding;
-use crate::Usage;
+use super::{Embedder, Embedding};
+use crate::{Error, Result, Usage};
 
 /// The embeddings that an [`Embedder`](super::Embedder) made in one call, in the order of its
 /// inputs. It can be used as a slice of them.
@@ -71,5 +71,21 @@ impl IntoIterator for Embedded {
 
     fn into_iter(self) -> Self::IntoIter {
         self.embeddings.into_iter()
+    }
+}
+
+/// # Errors
+/// [`Error::Backend`] of `embedder` when one of `embeddings`, which it gave, is not of its dimension.
+pub(crate) fn check_dim(
+    embedder: &(impl Embedder + ?Sized),
+    embeddings: &[Embedding],
+) -> Result<()> {
+    let dim = embedder.dim();
+    match embeddings.iter().map(Embedding::dim).find(|found| *found != dim) {
+        None => Ok(()),
+        Some(found) => {
+            let problem = format!("expected {dim} values an embedding, found {found}");
+            Err(Error::backend(embedder.to_string(), problem))
+        }
     }
 }

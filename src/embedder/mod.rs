@@ -46,6 +46,7 @@ use crate::image::Image;
 #[cfg(feature = "tch")]
 pub use clip::ClipEmbedder;
 pub use embedded::Embedded;
+pub(crate) use embedded::check_dim;
 pub use embedding::Embedding;
 #[cfg(feature = "tch")]
 pub use open::open_embedder;
@@ -145,25 +146,25 @@ pub trait EmbedderExt: Embedder {
     ///
     /// # Errors
     /// Those of [`Embedder::embed_texts`]; [`Error::Backend`](crate::Error::Backend) when that does
-    /// not give exactly one embedding.
+    /// not give exactly one embedding of [`dim`](Embedder::dim) values.
     fn embed_text(&self, text: &str) -> impl Future<Output = Result<Embedding>> + Send {
-        async move { only(self, "embedding", self.embed_texts(&[text]).await?.embeddings) }
+        async move { one(self, self.embed_texts(&[text]).await?) }
     }
 
     /// Embeds `image`.
     ///
     /// # Errors
     /// Those of [`Embedder::embed_images`]; [`Error::Backend`](crate::Error::Backend) when that
-    /// does not give exactly one embedding.
+    /// does not give exactly one embedding of [`dim`](Embedder::dim) values.
     fn embed_image(&self, image: &Image) -> impl Future<Output = Result<Embedding>> + Send {
-        async move {
-            only(
-                self,
-                "embedding",
-                self.embed_images(std::slice::from_ref(image)).await?.embeddings,
-            )
-        }
+        async move { one(self, self.embed_images(std::slice::from_ref(image)).await?) }
     }
 }
 
 impl<E: Embedder + ?Sized> EmbedderExt for E {}
+
+/// The embedding that `embedder` gave for one input.
+pub(crate) fn one(embedder: &(impl Embedder + ?Sized), embedded: Embedded) -> Result<Embedding> {
+    check_dim(embedder, &embedded)?;
+    only(embedder, "embedding", embedded.embeddings)
+}

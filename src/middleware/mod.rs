@@ -11,6 +11,13 @@
 //! assert_eq!(generator.to_string(), "Limit(Retry(FakeGenerator, 3), 2)");
 //! # Ok::<(), imagerag::Error>(())
 //! ```
+//!
+//! The order decides what a call that waits to be made again does to the others:
+//! - `Limit(Retry(part))` counts it: its slot stays taken while it waits. A service that is
+//!   overloaded gets fewer calls until it recovers. Choose this for a service that answers 429 or
+//!   503 when it has too much to do.
+//! - `Retry(Limit(part))` does not: its slot is free while it waits, and another call takes it. No
+//!   capacity lies idle. Choose this where calls fail one by one, such as by broken connections.
 
 mod limit;
 mod retry;

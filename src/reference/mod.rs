@@ -92,30 +92,37 @@ impl Reference {
     }
 }
 
-/// `error`, which a picture from `source` gave, with that source where it is not named yet.
+/// `error`, which a picture from `source` gave, with that source, unless what it is about is the
+/// source. [`Error::Cancelled`] and [`Error::MissingPart`] are about no picture.
 fn naming(mut error: Error, source: &str) -> Error {
-    if error.chain().to_string().contains(source) {
-        return error;
-    }
-    let subject = match &mut error {
+    let (of, aside) = (format!(" of {source}"), format!(" (picture {source})"));
+    let (subject, suffix) = match &mut error {
+        Error::InvalidFile { path, .. } | Error::Io { path, .. } if path.as_os_str() == source => {
+            return error;
+        }
+        Error::Io { source: reason, .. } => {
+            // One that was named by a reference that this one loads is named already.
+            if !reason.to_string().ends_with(&aside) {
+                *reason = std::io::Error::new(reason.kind(), format!("{reason}{aside}"));
+            }
+            return error;
+        }
         Error::InvalidInput { what, .. }
         | Error::InvalidFile { what, .. }
-        | Error::Unavailable { what, .. }
-        | Error::Timeout { what, .. }
         | Error::OutOfMemory { what, .. }
-        | Error::Backend { what, .. } => what,
+        | Error::Backend { what, .. } => (what, of),
+        // The subject is who was asked, not what for.
+        Error::Unavailable { what, .. } | Error::Timeout { what, .. } => (what, aside),
         Error::Service { service, .. }
         | Error::Connection { service, .. }
         | Error::InvalidReply { service, .. }
-        | Error::Refused { service, .. } => service,
-        Error::Incompatible { right, .. } => right,
-        Error::Io { source: reason, .. } => {
-            *reason = std::io::Error::new(reason.kind(), format!("{reason} (picture {source})"));
-            return error;
-        }
-        _ => return error,
+        | Error::Refused { service, .. } => (service, aside),
+        Error::Incompatible { right, .. } => (right, aside),
+        Error::MissingPart { .. } | Error::Cancelled => return error,
     };
-    *subject = format!("{subject} of {source}");
+    if subject != source && !subject.ends_with(&suffix) {
+        subject.push_str(&suffix);
+    }
     error
 }
 
@@ -148,7 +155,7 @@ mod tests {
             message: "no such file".to_owned(),
             retry_after: None,
         });
-        assert_eq!(said, format!("the archive of {SOURCE} answered 404: no such file"));
+        assert_eq!(said, format!("the archive (picture {SOURCE}) answered 404: no such file"));
         let said = told(|| Error::io("cache/7", ErrorKind::NotFound.into()));
         assert!(said.ends_with(&format!("(picture {SOURCE})")), "{said}");
         // The kind stays, and what is named already is not named again.
@@ -157,6 +164,45 @@ mod tests {
         let reference = failing(SOURCE, || Error::io("cache/7", ErrorKind::NotFound.into()));
         let Err(Error::Io { source, .. }) = block_on(reference.image()) else { panic!("no Io") };
         assert_eq!(source.kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_source_of_one_letter_is_named_in_every_kind_of_error() {
+        let lost = || std::io::Error::from(ErrorKind::NotFound);
+        let limit = std::time::Duration::from_secs(3);
+        let memory = Error::OutOfMemory { what: "up".into(), requested: None, source: "9".into() };
+        for (error, expected) in [
+            (
+                Error::invalid_input("picture", "PNG", "text"),
+                "picture of u: expected PNG, found text",
+            ),
+            (Error::invalid_file("u.tar", "x", "a", "b"), "u.tar: x of u: expected a, found b"),
+            (Error::invalid_file("u", "x", "a", "b"), "u: x: expected a, found b"),
+            (Error::io("u.tar", lost()), "cannot access u.tar: entity not found (picture u)"),
+            (Error::io("u", lost()), "cannot access u: entity not found"),
+            (Error::unavailable("hub", "out"), "hub (picture u) is not available: out"),
+            (Error::unavailable("u", "out"), "u is not available: out"),
+            (Error::service("hub", 404, "out"), "hub (picture u) answered 404: out"),
+            (Error::connection("hub", "out"), "hub (picture u) could not be reached: out"),
+            (Error::timeout("hub", limit), "hub (picture u) took longer than 3s"),
+            (
+                Error::invalid_reply("hub", "a", "b"),
+                "hub (picture u) gave a reply that makes no sense: expected a, found b",
+            ),
+            (Error::refused("hub", "out"), "hub (picture u) declines the request: out"),
+            (memory, "up of u ran out of memory: 9"),
+            (Error::backend("up", "it broke"), "up of u failed: it broke"),
+            (
+                Error::incompatible("hub", "up", "a", "b"),
+                "hub does not fit up (picture u): expected a, found b",
+            ),
+            (Error::Cancelled, "cancelled"),
+        ] {
+            let named = naming(error, "u");
+            assert_eq!(named.chain().to_string(), expected);
+            // A reference that loads another of the same source names it once.
+            assert_eq!(naming(named, "u").chain().to_string(), expected);
+        }
     }
 
     fn failing(source: &str, error: fn() -> Error) -> Reference {

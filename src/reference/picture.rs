@@ -23,7 +23,8 @@ use crate::pool;
 /// ```
 /// # use imagerag::{Image, reference::Picture};
 /// # futures::executor::block_on(async {
-/// // Pixels that somebody else holds. `download` runs when the picture is needed, at most once.
+/// // Pixels that somebody else holds. `download` runs when the picture is needed, and not again
+/// // once it has given them.
 /// # async fn download(_: &str) -> imagerag::Result<Image> { Image::new(1, 1, vec![0, 90, 40]) }
 /// let address = "https://example.org/quetzal.jpg";
 /// let picture = Picture::lazy(address, move || download(address));

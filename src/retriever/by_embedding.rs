@@ -5,13 +5,13 @@ use std::fmt;
 use async_trait::async_trait;
 use futures::future::join_all;
 
-use crate::embedder::Embedder;
+use crate::embedder::{Embedder, check_dim};
 use crate::forward::check_count;
 use crate::image::Image;
 use crate::index::{FlatIndex, Neighbor, VectorIndex, check_ids};
 use crate::reference::{Caption, Picture, Reference};
 use crate::retriever::{Catalog, CatalogEntry, RetrieveRequest, Retriever};
-use crate::{Error, Result};
+use crate::{Error, Result, Usage};
 
 /// Compares the embedding of a caption with those of all images: the paper's retrieval, with CLIP
 /// as the embedder.
@@ -20,6 +20,7 @@ pub struct EmbeddingRetriever<E, I = FlatIndex> {
     embedder: E,
     index: I,
     catalog: Catalog,
+    build_usage: Usage,
 }
 
 /// A picture that could not be embedded, and why.
@@ -37,10 +38,12 @@ const BATCH: usize = 32;
 impl<E: Embedder> EmbeddingRetriever<E> {
     /// Embeds every picture of `catalog` into an exact index. Pictures that cannot be read are left
     /// out and returned with the reason. `progress` is called with the number of pictures that are
-    /// done and that of all.
+    /// done and that of all. What the embedder used is the
+    /// [`build_usage`](Self::build_usage) of the result.
     ///
     /// # Errors
-    /// Those of the embedder; [`Error::InvalidInput`] when no picture is left.
+    /// Those of the embedder; [`Error::Backend`] when it gives another number of embeddings than of
+    /// pictures, or another dimension than it says; [`Error::InvalidInput`] when no picture is left.
     pub async fn build(
         embedder: E,
         catalog: Catalog,
@@ -48,6 +51,7 @@ impl<E: Embedder> EmbeddingRetriever<E> {
     ) -> Result<(Self, Vec<Skipped>)> {
         let mut index = FlatIndex::new(embedder.dim())?;
         let (mut kept, mut skipped) = (Vec::new(), Vec::new());
+        let mut build_usage = Usage::default();
         let total = catalog.len();
         for (number, batch) in catalog.entries().chunks(BATCH).enumerate() {
             let mut images: Vec<Image> = Vec::with_capacity(batch.len());
@@ -65,7 +69,9 @@ impl<E: Embedder> EmbeddingRetriever<E> {
                 }
             }
             let embeddings = embedder.embed_images(&images).await?;
+            build_usage += embeddings.usage.unwrap_or_default();
             check_count(&embedder, "embeddings", images.len(), embeddings.len())?;
+            check_dim(&embedder, &embeddings)?;
             for embedding in &embeddings {
                 index.add(embedding)?;
             }
@@ -75,7 +81,8 @@ impl<E: Embedder> EmbeddingRetriever<E> {
             let expected = "at least one picture that can be read";
             return Err(Error::invalid_input("gallery", expected, format!("none of {total}")));
         }
-        Ok((Self { embedder, index, catalog: Catalog::new(kept) }, skipped))
+        let catalog = Catalog::new(kept);
+        Ok((Self { embedder, index, catalog, build_usage }, skipped))
     }
 }
 
@@ -98,12 +105,34 @@ impl<E: Embedder, I: VectorIndex> EmbeddingRetriever<E, I> {
         if catalog.is_empty() {
             return Err(Error::invalid_input("gallery", "at least one picture", "none"));
         }
-        Ok(Self { embedder, index, catalog })
+        Ok(Self { embedder, index, catalog, build_usage: Usage::default() })
     }
 
     /// The pictures that are searched.
     pub const fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    /// What the embedder used for the pictures in [`build`](Self::build), if its service says;
+    /// nothing after [`new`](Self::new). What it uses for captions is in the trace of each request.
+    ///
+    #[cfg_attr(feature = "testing", doc = "```")]
+    #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+    /// use futures::executor::block_on;
+    /// use imagerag::retriever::{Catalog, CatalogEntry, EmbeddingRetriever};
+    /// use imagerag::testing::{FakeEmbedder, solid};
+    /// use imagerag::{Price, Usage};
+    ///
+    /// let catalog = Catalog::new([CatalogEntry::new("red.png", solid(8, 8, [200, 0, 0]))]);
+    /// let (retriever, _) = block_on(EmbeddingRetriever::build(FakeEmbedder, catalog, |_, _| {}))?;
+    /// assert_eq!(retriever.build_usage(), Usage::default()); // The fake is free.
+    ///
+    /// let price = Price { per_million_prompt_tokens: 0.02, ..Price::default() };
+    /// println!("the index cost ${:.4}", retriever.build_usage().cost(&price));
+    /// # Ok::<(), imagerag::Error>(())
+    /// ```
+    pub const fn build_usage(&self) -> Usage {
+        self.build_usage
     }
 }
 

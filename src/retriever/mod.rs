@@ -40,7 +40,7 @@ use std::fmt::{Debug, Display};
 use async_trait::async_trait;
 
 use crate::Result;
-use crate::embedder::{Embedder, Embedding};
+use crate::embedder::{Embedder, Embedding, check_dim};
 use crate::forward::{check_count, forward_part};
 use crate::reference::{Caption, Reference};
 use crate::vlm::ExchangeLog;
@@ -162,6 +162,7 @@ impl RetrieveRequest {
         let embeddings = embedder.embed_texts(&texts).await?;
         self.log.record_usage("embedding captions", embedder, embeddings.usage);
         check_count(embedder, "embeddings", texts.len(), embeddings.len())?;
+        check_dim(embedder, &embeddings)?;
         Ok(embeddings.embeddings)
     }
 }

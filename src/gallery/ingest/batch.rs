@@ -3,8 +3,8 @@
 use super::workers::Outcome;
 use super::writer::Writer;
 use super::{IngestProgress, rejected};
-use crate::embedder::{Embedded, Embedder, Embedding};
-use crate::forward::{check_count, only};
+use crate::embedder::{self, Embedded, Embedder, Embedding, check_dim};
+use crate::forward::check_count;
 use crate::gallery::{Added, Fingerprint, GalleryWriter, ImageRecord, Rejected};
 use crate::{Image, Result, Usage};
 
@@ -89,8 +89,8 @@ impl Change {
     }
 }
 
-/// Embeds `images` into `embedded`, and says what that took. Where the embedder fails on all of them, they are tried one by
-/// one: a bad one costs the others nothing.
+/// Embeds `images` into `embedded`, and says what that took. Where the embedder fails on all of
+/// them, they are tried one by one: a bad one costs the others nothing.
 async fn embed(
     embedder: &dyn Embedder,
     images: Vec<(ImageRecord, Image)>,
@@ -101,6 +101,7 @@ async fn embed(
     let failed = match embedder.embed_images(&pictures).await {
         Ok(Embedded { embeddings, usage }) => {
             check_count(embedder, "embeddings", records.len(), embeddings.len())?;
+            check_dim(embedder, &embeddings)?;
             embedded.extend(records.into_iter().zip(embeddings));
             return Ok(usage.unwrap_or_default());
         }
@@ -110,7 +111,7 @@ async fn embed(
     for (record, picture) in records.into_iter().zip(pictures) {
         let alone = embedder.embed_images(&[picture]).await;
         used += alone.as_ref().ok().and_then(|alone| alone.usage).unwrap_or_default();
-        match alone.and_then(|alone| only(embedder, "embedding", alone.embeddings)) {
+        match alone.and_then(|alone| embedder::one(embedder, alone)) {
             Ok(embedding) => embedded.push((record, embedding)),
             Err(reason) => rejections.push(rejected(record.source, reason)),
         }

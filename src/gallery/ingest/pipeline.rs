@@ -163,6 +163,8 @@ impl Ingest {
     /// gallery's, or an item's embedding has another dimension;
     /// [`Error::Unavailable`](crate::Error::Unavailable) when the gallery has another writer; those
     /// of the embedder where it fails on every image of a batch;
+    /// [`Error::Backend`](crate::Error::Backend) when it gives another number of embeddings than of
+    /// images, or another dimension than it says;
     /// [`Error::Io`](crate::Error::Io) when the disk is full.
     /// Acknowledged images stay in any case.
     pub async fn run<I>(

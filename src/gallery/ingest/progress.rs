@@ -50,7 +50,24 @@ impl IngestProgress {
 
 impl fmt::Display for IngestProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { added, updated, known, rejected, .. } = self;
-        write!(f, "{added} added, {updated} updated, {known} already there, {rejected} rejected")
+        let Self { added, updated, known, rejected, usage, .. } = self;
+        write!(f, "{added} added, {updated} updated, {known} already there, {rejected} rejected")?;
+        if *usage == Usage::default() {
+            return Ok(());
+        }
+        write!(f, ", used {usage}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_is_told_where_there_is_any() {
+        let free = IngestProgress { added: 2, rejected: 1, ..IngestProgress::default() };
+        assert_eq!(free.to_string(), "2 added, 0 updated, 0 already there, 1 rejected");
+        let paid = IngestProgress { usage: Usage::tokens(24, 0), ..free };
+        assert_eq!(paid.to_string(), format!("{free}, used 24 + 0 tokens"));
     }
 }

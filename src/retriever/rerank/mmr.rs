@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::future::try_join_all;
 
 use super::{Ranking, RerankRequest, Reranker};
-use crate::embedder::{Embedder, Embedding};
+use crate::embedder::{Embedder, Embedding, check_dim};
 use crate::image::Image;
 use crate::reference::Reference;
 use crate::{Error, Result};
@@ -101,6 +101,8 @@ impl<E: Embedder> Reranker for Mmr<E> {
             let problem = format!("{expected}, found {} and {}", found.0, found.1);
             return Err(Error::backend(self.embedder.to_string(), problem));
         }
+        check_dim(&self.embedder, &captions)?;
+        check_dim(&self.embedder, &embedded)?;
 
         // 2. List by list.
         let (mut captions, mut embedded) = (captions.iter(), embedded.into_iter());

@@ -33,12 +33,12 @@ pub async fn embedder(part: &dyn Embedder) {
     let long = "a very long caption ".repeat(100);
     let texts = ["a red circle", "", "\u{1f980} \u{4e09}", &long];
     let images = [solid(7, 3, [255, 0, 0]), solid(40, 90, [0, 0, 255])];
+    let of_texts = suite.answer(part.embed_texts(&texts).await);
+    let of_images = suite.answer(part.embed_images(&images).await);
     let none = suite.answer(part.embed_texts(&[]).await).len();
     let none = none + suite.answer(part.embed_images(&[]).await).len();
     suite.count(NONE, "embeddings", 0, none);
 
-    let of_texts = suite.answer(part.embed_texts(&texts).await);
-    let of_images = suite.answer(part.embed_images(&images).await);
     suite.count(ONE_EACH, "embeddings of texts", texts.len(), of_texts.len());
     suite.count(ONE_EACH, "embeddings of images", images.len(), of_images.len());
     for embedding in of_texts.iter().chain(&of_images) {

@@ -44,10 +44,9 @@ pub async fn generator(part: &dyn Generator) {
     let suite = Suite::new("Generator", part);
     let kinds = part.accepts();
     suite.rule(PROMPT_ALONE, kinds.contains(&ConditioningKind::None), format_args!("{kinds:?}"));
+    images(&suite, part).await;
     let none = suite.answer(part.generate(&[]).await);
     suite.count(NO_REQUEST, "images", 0, none.len());
-
-    images(&suite, part).await;
     refusals(&suite, part).await;
     if kinds.contains(&ConditioningKind::Images) {
         let conditionings = red_and_blue().map(|image| Conditioning::Images(vec![image]));

@@ -96,7 +96,8 @@ impl Suite {
         self.rule(rule, found == expected, format_args!("{found} {what} in place of {expected}"));
     }
 
-    /// The answer to a request that the contract allows.
+    /// The answer to a request that the contract allows. A request for nothing, which a part may
+    /// answer without its service, must not be the first.
     fn answer<T>(&self, result: Result<T>) -> T {
         match result {
             Ok(answer) => {

@@ -106,9 +106,6 @@ async fn rankings(
         }
         suite.answer(rankings)
     };
-    let none = rank(&RerankRequest::new([], Vec::new())).await;
-    suite.count(NO_LIST, "rankings", 0, none.len());
-
     let lists = [lists, &[Vec::new()]].concat();
     let found = rank(&request_for(lists.iter())).await;
     suite.count(ONE_EACH, "rankings", lists.len(), found.len());
@@ -117,6 +114,8 @@ async fn rankings(
         let finite = scores.iter().all(|score| score.is_finite());
         suite.rule(FINITE, finite, format_args!("{scores:?}"));
     }
+    let none = rank(&RerankRequest::new([], Vec::new())).await;
+    suite.count(NO_LIST, "rankings", 0, none.len());
     let again = rank(&request_for(lists.iter())).await;
     suite.rule(SAME, again == found, format_args!("{again:?} after {found:?}"));
     let mut reversed = rank(&request_for(lists.iter().rev())).await;

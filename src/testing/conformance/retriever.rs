@@ -52,10 +52,9 @@ pub async fn retriever(part: &dyn Retriever, captions: &[Caption]) {
         }
         lists
     };
+    let found = retrieve(captions, 3).await;
     retrieve(&[], 3).await;
     retrieve(captions, 0).await;
-
-    let found = retrieve(captions, 3).await;
     for (caption, list) in captions.iter().zip(&found) {
         suite.rule(FOUND, !list.is_empty(), format_args!("nothing for {:?}", caption.text));
         one_list(&suite, caption, list);

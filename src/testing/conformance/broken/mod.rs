@@ -10,16 +10,23 @@ mod retriever;
 mod vector_index;
 mod vlm;
 
+use std::fmt::{self, Display};
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
 
-use crate::Error;
-use crate::testing::{FakeVlm, conformance};
+use crate::conditioner::ConditioningKind;
+use crate::embedder::{Embedded, Embedder};
+use crate::generator::{Drawn, GenerateRequest, Generator};
+use crate::reference::{Caption, Reference};
+use crate::retriever::{Ranking, RerankRequest, Reranker, RetrieveRequest, Retriever};
+use crate::testing::{FakeVlm, conformance, solid};
 use crate::vlm::ChatReply;
+use crate::{Error, Image, Result};
 
 /// A rule, and the suite over a part that breaks it.
 type Case = (&'static str, BoxFuture<'static, ()>);
@@ -81,6 +88,75 @@ fn a_service_that_is_not_there_breaks_no_rule() {
     let expected = "FakeVlm: the service could no longer be reached, so the rest was not checked: \
                     x could not be reached: connection reset";
     assert_eq!(found, expected);
+}
+
+/// A service that is away: its part answers only where nothing is asked for.
+#[derive(Debug)]
+struct Away;
+
+impl Display for Away {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Away")
+    }
+}
+
+fn unless_asked<T: Default>(is_asked: bool) -> Result<T> {
+    if is_asked { Err(Error::unavailable("Away", "no network")) } else { Ok(T::default()) }
+}
+
+#[async_trait]
+impl Embedder for Away {
+    fn dim(&self) -> usize {
+        3
+    }
+    async fn embed_texts(&self, texts: &[&str]) -> Result<Embedded> {
+        unless_asked(!texts.is_empty())
+    }
+    async fn embed_images(&self, images: &[Image]) -> Result<Embedded> {
+        unless_asked(!images.is_empty())
+    }
+}
+
+#[async_trait]
+impl Generator for Away {
+    fn accepts(&self) -> &[ConditioningKind] {
+        &[ConditioningKind::None]
+    }
+    async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
+        unless_asked(!requests.is_empty())
+    }
+}
+
+#[async_trait]
+impl Retriever for Away {
+    async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
+        unless_asked(!request.captions.is_empty() && request.limit > 0)
+    }
+}
+
+#[async_trait]
+impl Reranker for Away {
+    async fn rank(&self, request: &RerankRequest) -> Result<Vec<Ranking>> {
+        unless_asked(!request.lists.is_empty())
+    }
+}
+
+#[test]
+fn a_service_that_answers_nothing_but_nothing_was_never_reached() {
+    let captions = [Caption::concept("a thing")];
+    let list: Vec<_> = (0..2).map(|n| super::reference(n, solid(8, 8, [n as u8; 3]))).collect();
+    let lists = [list];
+    let suites: [BoxFuture<'_, ()>; 4] = [
+        Box::pin(conformance::embedder(&Away)),
+        Box::pin(conformance::generator(&Away)),
+        Box::pin(conformance::retriever(&Away, &captions)),
+        Box::pin(conformance::reranker(&Away, &lists)),
+    ];
+    for suite in suites {
+        let expected = "Away: the service could not be reached, so nothing was checked: Away is \
+                        not available: no network";
+        assert_eq!(refusal(suite).unwrap(), expected);
+    }
 }
 
 #[test]
