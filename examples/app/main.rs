@@ -10,7 +10,7 @@
 //!
 //! ```text
 //! ended      50 requests, 0 of them cut off or failed; see imagerag-out/app
-//! used       36604 + 569 tokens, 95 images
+//! used       39004 + 569 tokens, 95 images
 //! cost       $3.8959
 //! ```
 
