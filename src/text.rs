@@ -31,7 +31,8 @@ pub(crate) fn write_plain(f: &mut Formatter<'_>, text: &str, indent: &str) -> fm
 /// `template` with the values in the places of their names. A value that holds a name stays as it
 /// is.
 pub(crate) fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let (mut filled, mut rest) = (String::new(), template);
+    let longest: usize = values.iter().map(|(_, value)| value.len()).sum();
+    let (mut filled, mut rest) = (String::with_capacity(template.len() + longest), template);
     while let Some(at) = rest.find('{') {
         filled += &rest[..at];
         rest = &rest[at..];

@@ -139,7 +139,7 @@ pub enum Error {
     },
 
     /// A remote service answered with an error.
-    #[error("{service} answered {status}: {message}{}", asked(retry_after))]
+    #[error("{service} answered {status}: {message}")]
     Service {
         /// The service, by the `Display` of its part.
         service: String,
@@ -340,11 +340,6 @@ impl Error {
             _ => false,
         }
     }
-}
-
-/// How long a service asked to wait, in words.
-fn asked(retry_after: &Option<Duration>) -> String {
-    retry_after.map_or_else(String::new, |wait| format!(" (asks to wait {wait:.0?})"))
 }
 
 /// The most characters of a service's words in an error.

@@ -3,8 +3,7 @@
 use super::Refusal;
 use super::run::Run;
 use crate::Result;
-use crate::embedder::{Embedded, Embedder, Embedding};
-use crate::forward::only;
+use crate::embedder::{Embedded, Embedder, Embedding, one};
 use crate::image::Image;
 use crate::reference::Reference;
 use crate::vlm::ExchangeLog;
@@ -27,27 +26,27 @@ impl Run<'_> {
         let caption = match self.caption_embeddings.get(text) {
             Some(caption) => caption.clone(),
             None => {
-                let caption = one(embedder, embedder.embed_texts(&[text]).await?, log)?;
+                let caption = logged(embedder, embedder.embed_texts(&[text]).await?, log)?;
                 self.caption_embeddings.insert(text.clone(), caption.clone());
                 caption
             }
         };
         let draft = match &self.draft_embedding {
             Some(draft) => draft.clone(),
-            None => one(embedder, embedder.embed_images(&[draft]).await?, log)?,
+            None => logged(embedder, embedder.embed_images(&[draft]).await?, log)?,
         };
         let draft = self.draft_embedding.insert(draft).similarity(&caption);
 
         // 2. How close the reference is.
         let embedded = embedder.embed_images(std::slice::from_ref(image)).await?;
-        let reference = one(embedder, embedded, log)?.similarity(&caption);
+        let reference = logged(embedder, embedded, log)?.similarity(&caption);
         let refused = reference - draft < margin;
         Ok(refused.then_some(Refusal::KnownAlready { reference, draft, margin }))
     }
 }
 
 /// The one embedding; what it took is written down.
-fn one(embedder: &dyn Embedder, embedded: Embedded, log: &ExchangeLog) -> Result<Embedding> {
+fn logged(embedder: &dyn Embedder, embedded: Embedded, log: &ExchangeLog) -> Result<Embedding> {
     log.record_usage("margin", embedder, embedded.usage);
-    only(embedder, "embedding", embedded.embeddings)
+    one(embedder, embedded)
 }

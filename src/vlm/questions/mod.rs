@@ -2,6 +2,8 @@
 
 mod english;
 
+use std::sync::LazyLock;
+
 use crate::Result;
 use crate::error::require;
 use crate::text::fill;
@@ -241,7 +243,8 @@ impl Questions {
     /// The words that answer `template`, a question for yes or no, and whether each means yes: the
     /// English ones if the template is a default, then those of these questions.
     pub(crate) fn answers_to(&self, template: &str) -> Vec<(String, bool)> {
-        let english = Self::default();
+        static ENGLISH: LazyLock<Questions> = LazyLock::new(Questions::default);
+        let english = &*ENGLISH;
         let defaults = [
             &english.decision,
             &english.decision_over_reference,
@@ -250,7 +253,7 @@ impl Questions {
         ];
         let is_english = defaults.into_iter().any(|default| default == template);
         let mut answers = Vec::new();
-        for of in is_english.then_some(&english).into_iter().chain([self]) {
+        for of in is_english.then_some(english).into_iter().chain([self]) {
             answers.extend(of.yes.iter().map(|word| (word.clone(), true)));
             answers.extend(of.no.iter().map(|word| (word.clone(), false)));
         }
