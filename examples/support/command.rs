@@ -18,15 +18,6 @@ pub(crate) fn prepare(out: &Path) -> Result<(), Box<dyn Error>> {
 /// Ends the program; an error is told with its causes.
 pub(crate) fn end(result: Result<(), Box<dyn Error>>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !told.contains(&words) {
-            told = format!("{told}: {words}");
-        }
-        cause = error.source();
-    }
-    eprintln!("error: {told}");
+    eprintln!("error: {}", imagerag::Chain::new(&*error));
     ExitCode::FAILURE
 }

@@ -17,7 +17,20 @@ use std::fmt;
 /// assert_eq!(log(error.chain()), "ERROR a search failed: cannot access vectors: no disk");
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Chain<'a>(pub(crate) &'a (dyn Error + 'static));
+pub struct Chain<'a>(&'a (dyn Error + 'static));
+
+impl<'a> Chain<'a> {
+    /// The line of `error`, of whichever type it is. Errors of this crate have
+    /// [`chain`](crate::Error::chain).
+    ///
+    /// ```
+    /// let error = std::io::Error::other("no disk");
+    /// assert_eq!(imagerag::Chain::new(&error).to_string(), "no disk");
+    /// ```
+    pub const fn new(error: &'a (dyn Error + 'static)) -> Self {
+        Self(error)
+    }
+}
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -326,7 +326,7 @@ impl Error {
 
     /// Writes the error and all its causes in one line: `a: b: c`.
     pub fn chain(&self) -> Chain<'_> {
-        Chain(self)
+        Chain::new(self)
     }
 
     /// Whether the same call may succeed a little later: time-outs, broken connections, and the

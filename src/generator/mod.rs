@@ -71,6 +71,7 @@ pub use drawn::Drawn;
 pub use flux::{Flux, FluxBuilder, FluxPreset, Offload};
 #[cfg(feature = "tch")]
 pub use loading::Loading;
+pub(crate) use request::setters_of_an_image;
 pub use request::{GenerateRequest, MAX_PROMPT_CHARS, Progress, Step};
 #[cfg(feature = "tch")]
 pub use sdxl::{Sdxl, SdxlBuilder};

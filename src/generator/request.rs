@@ -59,6 +59,48 @@ pub struct GenerateRequest {
     pub progress: Progress,
 }
 
+/// The setters of what every request for an image has: negative prompt, seed, size, steps, guidance.
+macro_rules! setters_of_an_image {
+    () => {
+        /// Sets what not to draw.
+        #[must_use]
+        pub fn with_negative_prompt(mut self, prompt: impl Into<String>) -> Self {
+            self.negative_prompt = Some(prompt.into());
+            self
+        }
+
+        /// Sets the seed.
+        #[must_use]
+        pub const fn with_seed(mut self, seed: u64) -> Self {
+            self.seed = seed;
+            self
+        }
+
+        /// Sets width and height, in pixels.
+        #[must_use]
+        pub const fn with_size(mut self, width: u32, height: u32) -> Self {
+            (self.width, self.height) = (Some(width), Some(height));
+            self
+        }
+
+        /// Sets the number of denoising steps.
+        #[must_use]
+        pub const fn with_steps(mut self, steps: usize) -> Self {
+            self.steps = Some(steps);
+            self
+        }
+
+        /// Sets the strength of the prompt.
+        #[must_use]
+        pub const fn with_guidance_scale(mut self, scale: f64) -> Self {
+            self.guidance_scale = Some(scale);
+            self
+        }
+    };
+}
+
+pub(crate) use setters_of_an_image;
+
 impl GenerateRequest {
     /// A request for `prompt` with seed 0, no conditioning, and the generator's defaults.
     pub fn new(prompt: impl Into<String>) -> Self {
@@ -75,45 +117,12 @@ impl GenerateRequest {
         }
     }
 
-    /// Sets what not to draw.
-    #[must_use]
-    pub fn with_negative_prompt(mut self, prompt: impl Into<String>) -> Self {
-        self.negative_prompt = Some(prompt.into());
-        self
-    }
+    setters_of_an_image!();
 
     /// Sets the references, as a conditioner prepared them.
     #[must_use]
     pub fn with_conditioning(mut self, conditioning: Conditioning) -> Self {
         self.conditioning = conditioning;
-        self
-    }
-
-    /// Sets the seed.
-    #[must_use]
-    pub const fn with_seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// Sets width and height, in pixels.
-    #[must_use]
-    pub const fn with_size(mut self, width: u32, height: u32) -> Self {
-        (self.width, self.height) = (Some(width), Some(height));
-        self
-    }
-
-    /// Sets the number of denoising steps.
-    #[must_use]
-    pub const fn with_steps(mut self, steps: usize) -> Self {
-        self.steps = Some(steps);
-        self
-    }
-
-    /// Sets the strength of the prompt.
-    #[must_use]
-    pub const fn with_guidance_scale(mut self, scale: f64) -> Self {
-        self.guidance_scale = Some(scale);
         self
     }
 

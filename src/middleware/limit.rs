@@ -9,6 +9,7 @@ use futures::channel::oneshot;
 
 use crate::Result;
 use crate::error::at_least_one;
+use crate::generator::GenerateRequest;
 
 /// A part that gets at most a given number of calls at the same time; further calls wait. Use it
 /// with [`run_many`](crate::RagPipeline::run_many) for a service with a limit of its own. Clones
@@ -46,6 +47,11 @@ impl<P> Limit<P> {
         at_least_one("calls at once", calls)?;
         let slots = Slots { free: calls, waiting: VecDeque::new() };
         Ok(Self { inner, calls, slots: Arc::new(Mutex::new(slots)) })
+    }
+
+    /// `requests` as they are: each is drawn once.
+    pub(super) const fn requests(requests: &[GenerateRequest]) -> &[GenerateRequest] {
+        requests
     }
 
     /// The outcome of `call`, made when there is a slot for it.

@@ -32,7 +32,7 @@ use crate::critic::{Critic, Critique, CritiqueRequest};
 use crate::embedder::{Embedded, Embedder, Embedding};
 use crate::generator::{Drawn, GenerateRequest, Generator};
 use crate::image::Image;
-use crate::index::{IdSet, Neighbor, VectorIndex};
+use crate::index::{Hits, IdSet, VectorIndex};
 use crate::reference::Reference;
 use crate::retriever::{Ranking, RerankRequest, Reranker, RetrieveRequest, Retriever};
 use crate::vlm::{ChatReply, ChatRequest, Vlm};
@@ -69,9 +69,7 @@ macro_rules! wraps_parts {
                 self.inner.image_mark()
             }
             async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
-                // A step that is taken again is not told again.
-                let requests: Vec<GenerateRequest> =
-                    requests.iter().cloned().map(GenerateRequest::told_once).collect();
+                let requests = Self::requests(requests);
                 self.call(|| self.inner.generate(&requests)).await
             }
         }
@@ -132,11 +130,7 @@ macro_rules! wraps_parts {
             async fn count(&self) -> Result<usize> {
                 self.call(|| self.inner.count()).await
             }
-            async fn search(
-                &self,
-                queries: &[Embedding],
-                limit: usize,
-            ) -> Result<Vec<Vec<Neighbor>>> {
+            async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Hits> {
                 self.call(|| self.inner.search(queries, limit)).await
             }
             async fn search_among(
@@ -144,7 +138,7 @@ macro_rules! wraps_parts {
                 queries: &[Embedding],
                 limit: usize,
                 ids: &IdSet,
-            ) -> Result<Vec<Vec<Neighbor>>> {
+            ) -> Result<Hits> {
                 self.call(|| self.inner.search_among(queries, limit, ids)).await
             }
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::generator::GenerateRequest;
 use crate::net::retry::RetryPolicy;
 use crate::{Error, Result};
 
@@ -53,6 +54,11 @@ impl<P> Retry<P> {
 }
 
 impl<P> Retry<P> {
+    /// `requests` whose listeners are not told again of a step that is taken again.
+    pub(super) fn requests(requests: &[GenerateRequest]) -> Vec<GenerateRequest> {
+        requests.iter().cloned().map(GenerateRequest::told_once).collect()
+    }
+
     /// The outcome of `attempt`, made as often as it takes and the policy allows.
     pub(super) async fn call<T: Send, F: Future<Output = Result<T>> + Send>(
         &self,

@@ -126,7 +126,7 @@ impl VectorIndex for Flaky {
     async fn count(&self) -> Result<usize> {
         self.answer(9).await
     }
-    async fn search(&self, queries: &[Embedding], _: usize) -> Result<Vec<Vec<Neighbor>>> {
+    async fn search(&self, queries: &[Embedding], _: usize) -> Result<Hits> {
         self.answer(vec![Vec::new(); queries.len()]).await
     }
 }

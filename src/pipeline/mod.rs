@@ -252,7 +252,7 @@ pub struct RagError {
 impl RagError {
     /// Writes the stage, the error and all its causes in one line: `critique failed: a: b`.
     pub fn chain(&self) -> Chain<'_> {
-        Chain(self)
+        Chain::new(self)
     }
 
     /// Whether the request was cancelled, and did not fail.

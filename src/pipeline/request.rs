@@ -3,13 +3,13 @@
 use super::RagConfig;
 use crate::Result;
 use crate::error::require;
-use crate::generator::{GenerateRequest, Progress};
+use crate::generator::{GenerateRequest, Progress, setters_of_an_image};
 use crate::image::Image;
 use crate::reference::{Caption, Provenance, Reference, Source};
 
 /// The longest prompt, in characters: a conditioner adds captions, and a generator takes
 /// [`MAX_PROMPT_CHARS`](crate::generator::MAX_PROMPT_CHARS) in all.
-const MAX_PROMPT_CHARS: usize = 8_000;
+const MAX_OWN_CHARS: usize = 8_000;
 
 /// An image to make. `None` leaves a setting to the generator's own default.
 ///
@@ -79,45 +79,12 @@ impl RagRequest {
         }
     }
 
-    /// Sets what the image should not show.
-    #[must_use]
-    pub fn with_negative_prompt(mut self, prompt: impl Into<String>) -> Self {
-        self.negative_prompt = Some(prompt.into());
-        self
-    }
+    setters_of_an_image!();
 
     /// Adds one of the caller's own images; `caption` says what it shows, such as `my cat`.
     #[must_use]
     pub fn with_reference(mut self, image: Image, caption: impl Into<String>) -> Self {
         self.references.push((image, caption.into()));
-        self
-    }
-
-    /// Sets the seed.
-    #[must_use]
-    pub const fn with_seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// Sets width and height, in pixels.
-    #[must_use]
-    pub const fn with_size(mut self, width: u32, height: u32) -> Self {
-        (self.width, self.height) = (Some(width), Some(height));
-        self
-    }
-
-    /// Sets the number of denoising steps.
-    #[must_use]
-    pub const fn with_steps(mut self, steps: usize) -> Self {
-        self.steps = Some(steps);
-        self
-    }
-
-    /// Sets the strength of the prompt.
-    #[must_use]
-    pub const fn with_guidance_scale(mut self, scale: f64) -> Self {
-        self.guidance_scale = Some(scale);
         self
     }
 
@@ -150,8 +117,8 @@ impl RagRequest {
     pub(crate) fn validate(&self) -> Result<()> {
         let chars = self.prompt.trim().chars().count();
         let (expected, found) =
-            (format!("1 to {MAX_PROMPT_CHARS} characters"), format!("{chars} characters"));
-        require((1..=MAX_PROMPT_CHARS).contains(&chars), "prompt", expected, found)?;
+            (format!("1 to {MAX_OWN_CHARS} characters"), format!("{chars} characters"));
+        require((1..=MAX_OWN_CHARS).contains(&chars), "prompt", expected, found)?;
         for (n, (_, caption)) in self.references.iter().enumerate() {
             let what = format!("caption of the caller's image {}", n + 1);
             require(!caption.trim().is_empty(), what, "what the image shows", "nothing")?;
