@@ -101,6 +101,8 @@ pub mod generator;
 pub mod hub;
 mod image;
 pub mod index;
+#[cfg(feature = "serde")]
+mod lenient;
 pub mod middleware;
 #[cfg(feature = "tch")]
 pub mod models;

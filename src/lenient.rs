@@ -1,0 +1,159 @@
+//! Text and JSON as people and programs write them, to a string and to values.
+
+use std::borrow::Cow;
+
+use serde::de::DeserializeOwned;
+
+/// The text in the bytes of a file: UTF-8, or UTF-16 in either order of bytes. A byte order mark is
+/// skipped. UTF-16 is recognised by its mark, or by a first character of which one byte is 0. What
+/// is no character becomes U+FFFD.
+pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    const UTF_16: [fn([u8; 2]) -> u16; 2] = [u16::from_le_bytes, u16::from_be_bytes];
+    let [little, big] = UTF_16;
+    match bytes {
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest),
+        [0xff, 0xfe, rest @ ..] => utf_16(rest, little).into(),
+        [0xfe, 0xff, rest @ ..] => utf_16(rest, big).into(),
+        [1.., 0, ..] => utf_16(bytes, little).into(),
+        [0, 1.., ..] => utf_16(bytes, big).into(),
+        _ => String::from_utf8_lossy(bytes),
+    }
+}
+
+fn utf_16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
+    let (units, half) = bytes.as_chunks();
+    let units: Vec<u16> = units.iter().copied().map(unit).collect();
+    let mut text = String::from_utf16_lossy(&units);
+    text.extend(half.iter().map(|_| char::REPLACEMENT_CHARACTER));
+    text
+}
+
+/// The JSON in the bytes of a file or of a reply, with what Python's `json` writes although JSON
+/// does not have it: `NaN` and infinities are null, half of a surrogate pair is U+FFFD, and control
+/// characters in strings are what they are. The encoding is read as [`text`] does.
+///
+/// # Errors
+/// Those of `serde_json`. Line and column are those of the original where nothing of this was met.
+pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
+    let text = text(bytes);
+    serde_json::from_str(&text).or_else(|error| match repaired(&text) {
+        Some(repaired) => serde_json::from_str(&repaired),
+        None => Err(error),
+    })
+}
+
+/// `text` as strict JSON has it; none where it has nothing of what is repaired.
+fn repaired(text: &str) -> Option<String> {
+    let (mut repaired, mut changed, mut in_string) =
+        (String::with_capacity(text.len()), false, false);
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let (length, instead) = if in_string { in_text(rest) } else { not_finite(rest, &repaired) };
+        let (length, instead) = match length {
+            0 => (first.len_utf8(), None),
+            _ => (length, instead),
+        };
+        in_string ^= first == '"';
+        changed |= instead.is_some();
+        match instead {
+            Some(instead) => repaired += &instead,
+            None => repaired += &rest[..length],
+        }
+        rest = &rest[length..];
+    }
+    changed.then_some(repaired)
+}
+
+/// The number at the start of `rest` that JSON does not have, by its length, and what stands for it.
+fn not_finite(rest: &str, before: &str) -> (usize, Option<Cow<'static, str>>) {
+    let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '+' | '.');
+    let number = ["NaN", "-NaN", "Infinity", "-Infinity"].into_iter().find(|number| {
+        let after = rest.strip_prefix(number);
+        after.is_some_and(|after| !after.starts_with(is_word)) && !before.ends_with(is_word)
+    });
+    number.map_or((0, None), |number| (number.len(), Some("null".into())))
+}
+
+/// An escape or a control character at the start of `rest`, which is inside a string, by its length,
+/// and what stands for it.
+fn in_text(rest: &str) -> (usize, Option<Cow<'static, str>>) {
+    const HIGH: std::ops::Range<u32> = 0xd800..0xdc00;
+    const LOW: std::ops::Range<u32> = 0xdc00..0xe000;
+    let unit = |text: &str| {
+        let digits = text.strip_prefix("\\u")?.get(..4)?;
+        digits.bytes().all(|digit| digit.is_ascii_hexdigit()).then_some(())?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    match (unit(rest), rest.as_bytes()) {
+        (Some(high), _) if HIGH.contains(&high) => match unit(&rest[6..]) {
+            Some(low) if LOW.contains(&low) => (12, None),
+            _ => (6, Some("\\ufffd".into())),
+        },
+        (Some(low), _) if LOW.contains(&low) => (6, Some("\\ufffd".into())),
+        (Some(_), _) => (6, None),
+        (None, [b'\\', b'\\' | b'"', ..]) => (2, None),
+        (None, [control @ ..0x20, ..]) => (1, Some(format!("\\u{control:04x}").into())),
+        _ => (0, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(text: &str) -> Option<Value> {
+        json(text.as_bytes()).ok()
+    }
+
+    #[test]
+    fn marks_and_encodings_are_read() {
+        let wide = |bytes: fn(u16) -> [u8; 2], text: &str| -> Vec<u8> {
+            text.encode_utf16().flat_map(bytes).collect()
+        };
+        for words in ["a bee 🐝", "été", "x"] {
+            let mark = format!("\u{feff}{words}");
+            assert_eq!(text(words.as_bytes()), words);
+            assert_eq!(text(mark.as_bytes()), words);
+            assert_eq!(text(&wide(u16::to_le_bytes, &mark)), words);
+            assert_eq!(text(&wide(u16::to_be_bytes, &mark)), words);
+        }
+        assert_eq!(text(&wide(u16::to_le_bytes, "a bee")), "a bee");
+        assert_eq!(text(&wide(u16::to_be_bytes, "a bee")), "a bee");
+        assert_eq!(text(b"caf\xe9"), "caf\u{fffd}");
+        assert_eq!(text(b"\xff\xfea\0b"), "a\u{fffd}");
+        assert_eq!(
+            (text(b""), text(b"\xef\xbb\xbf"), text(b"\xff\xfe")),
+            ("".into(), "".into(), "".into())
+        );
+        assert_eq!(json::<Value>(&wide(u16::to_le_bytes, "\u{feff}[1]")).unwrap(), json!([1]));
+    }
+
+    #[test]
+    fn numbers_that_json_does_not_have_are_null() {
+        let text = r#"{"a": NaN, "b": [-Infinity,Infinity , -NaN], "c": "NaN, Infinity", "d": 1}"#;
+        let expected = json!({"a": null, "b": [null, null, null], "c": "NaN, Infinity", "d": 1});
+        assert_eq!(read(text), Some(expected));
+        for broken in ["NaNa", "[1NaN]", "{NaN: 1}", "[Infinit]", "--Infinity", "[NaN"] {
+            assert_eq!(read(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn half_of_a_pair_and_control_characters_are_characters() {
+        for (text, expected) in [
+            (r#""a bee \ud83d""#, "a bee \u{fffd}"),
+            (r#""\udc1d!""#, "\u{fffd}!"),
+            (r#""\ud83d\ud83d\udc1d""#, "\u{fffd}🐝"),
+            (r#""\ud83d\u0041""#, "\u{fffd}A"),
+            (r#""\\ud83d \ud83d""#, "\\ud83d \u{fffd}"),
+            (r#""\"\ud83d\"""#, "\"\u{fffd}\""),
+            ("\"two\nlines\tand \\ud83d\"", "two\nlines\tand \u{fffd}"),
+        ] {
+            assert_eq!(read(text), Some(expected.into()), "{text}");
+        }
+        assert_eq!(read(r#""\ud83""#), None);
+        assert_eq!(read(r#""\ud83d"#), None);
+    }
+}
