@@ -140,6 +140,31 @@ fn tokens_equal_transformers_for_any_text() {
     }
 }
 
+#[test]
+fn what_is_cut_off_a_text_is_its_end() {
+    let tokens: Tokens = read_json(&folder("tokens.json")).unwrap();
+    let tokenizer = Tokenizer::open(&folder("tokenizer")).unwrap();
+    for text in tokens.texts.iter().chain(tokens.long.values()) {
+        let whole = tokenizer.encode(text, usize::MAX).unwrap().len();
+        for limit in [2, 3, 7, whole - 1, whole, whole + 1, usize::MAX] {
+            let unread = tokenizer.unread(text, limit).unwrap();
+            assert_eq!(unread.is_some(), limit.max(2) < whole, "{limit} of {text:?}");
+            assert!(unread.is_none_or(|end| text.trim().ends_with(end)), "{limit} of {text:?}");
+        }
+        // All tokens are in some row, in order.
+        let rows = tokenizer.encode_chunks(text, 12).unwrap();
+        let joined: Vec<_> = rows.iter().flat_map(|row| &row[1..row.len() - 1]).copied().collect();
+        let expected = tokenizer.encode(text, usize::MAX).unwrap();
+        assert_eq!(joined[..whole - 2], expected[1..whole - 1], "{text:?}");
+        assert!(
+            rows.iter().all(|row| row.len() == 12) && rows.len() == (whole - 2).div_ceil(10).max(1)
+        );
+    }
+    // From the first token that is not read, which may be the rest of a word.
+    assert_eq!(tokenizer.unread("bird, fly away", 3).unwrap(), Some("d, fly away"));
+    assert_eq!(tokenizer.unread("bird, fly away", 4).unwrap(), Some(", fly away"));
+}
+
 /// The files of `tokenizer`, each changed.
 fn tokenizer_with(change: impl Fn(&str, String) -> String) -> crate::Result<Tokenizer> {
     let copied = copy(&folder("tokenizer"));
