@@ -105,7 +105,8 @@ pub struct SdxlBuilder {
 impl SdxlBuilder {
     shared_setters! {
         steps: "50 where nothing is said.",
-        guidance: "5 where nothing is said, 1 and below is off.",
+        guidance: "5 where nothing is said. 1 and below is off, unless the network is told its guidance \
+            (`time_cond_proj_dim` in its config): then it has no use for a negative prompt.",
         negative: "."
     }
 

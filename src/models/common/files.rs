@@ -144,7 +144,8 @@ impl MappedFile {
         // SAFETY: a checkpoint is not written to while it is loaded; the map is dropped after.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
         let (length, header) = SafeTensors::read_metadata(&map).map_err(|error| {
-            Error::invalid_file(path, "header", "a whole safetensors file", error)
+            let found = other_format(&map).map_or_else(|| error.to_string(), str::to_owned);
+            Error::invalid_file(path, "header", "a whole safetensors file", found)
         })?;
         let (path, data) = (path.to_owned(), length + size_of::<u64>());
         Ok(Self { path, file, map, data, header, whole: Mutex::default() })
@@ -162,4 +163,16 @@ impl MappedFile {
         }
         whole.as_ref().map(Tensor::shallow_clone)
     }
+}
+
+/// What often lies where a safetensors file should, by how its `bytes` begin.
+fn other_format(bytes: &[u8]) -> Option<&'static str> {
+    let formats: [(&[u8], &str); 5] = [
+        (b"version https://git-lfs", "a Git LFS pointer, whose content was not downloaded"),
+        (b"PK\x03\x04", "PyTorch's pickles in an archive; convert them to safetensors"),
+        (b"\x80\x02", "a Python pickle; convert it to safetensors"),
+        (b"GGUF", "a GGUF file"),
+        (b"<!", "a web page"),
+    ];
+    formats.into_iter().find(|(begin, _)| bytes.starts_with(begin)).map(|(_, what)| what)
 }

@@ -78,10 +78,10 @@ impl Levels {
             ("use_exponential_sigmas", Self::Exponential),
             ("use_beta_sigmas", Self::Beta),
         ] {
-            if settings.flag(field, false)? {
-                if let Some((other, _)) = chosen.replace((field, levels)) {
-                    return Err(settings.invalid(field, format!("false with {other}"), true));
-                }
+            if settings.flag(field, false)?
+                && let Some((other, _)) = chosen.replace((field, levels))
+            {
+                return Err(settings.invalid(field, format!("false with {other}"), true));
             }
         }
         Ok(chosen.map_or(Self::Timesteps, |(_, levels)| levels))

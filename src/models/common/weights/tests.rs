@@ -280,6 +280,15 @@ fn broken_and_hostile_files_are_errors() {
         let error = open(&path).unwrap_err();
         assert!(matches!(error, Error::InvalidFile { .. }), "{error}");
     }
+    for (bytes, found) in [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "Git LFS pointer"),
+        ("PK\x03\x04archive/data.pkl", "pickles in an archive"),
+        ("GGUF\x03\0\0\0", "GGUF"),
+        ("<!DOCTYPE html><html>", "web page"),
+    ] {
+        let error = open(&write(&folder, "x.safetensors", bytes)).unwrap_err().to_string();
+        assert!(error.contains("x.safetensors: header") && error.contains(found), "{error}");
+    }
     let path = write(
         &folder,
         "x.safetensors",

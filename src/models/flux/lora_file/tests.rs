@@ -106,7 +106,7 @@ fn converted_files_equal_diffusers() {
             match (factor("A").zip(factor("B")), found) {
                 (Some((a, b)), Some(found)) => assert_close(name, &found, &b.matmul(a), 1e-6),
                 (expected, found) => {
-                    assert_eq!((expected, found.is_some()), (None, false), "{name}")
+                    assert_eq!((expected, found.is_some()), (None, false), "{name}");
                 }
             }
         }

@@ -140,7 +140,7 @@ impl UNet {
             if let Some((linear, dim)) = self.cond_proj.as_ref().zip(self.config.time.cond_proj_dim)
             {
                 let scale = guidance_scale_embedding(guidance, dim, self.device); // [1, dim]
-                waves = waves + linear.forward(&scale.to_kind(self.kind));
+                waves += linear.forward(&scale.to_kind(self.kind));
             }
             let times = self.time_embedding.forward(&waves).unsqueeze(1); // [steps, 1, embed_dim]
             let times = match &added.0 {
