@@ -9,10 +9,10 @@ use super::json::{read_json, require};
 use crate::weight_name::{CHECKPOINTS, WeightKind, WeightName};
 use crate::{Error, Result};
 
-/// What other formats of weights are called, of which none is read.
-const FOREIGN: [&str; 8] = ["bin", "ckpt", "pt", "pth", "msgpack", "h5", "gguf", "onnx"];
+/// How files of other formats end, of which none is read.
+const FOREIGN: [&str; 4] = [".msgpack", ".h5", ".gguf", ".onnx"];
 /// Those that hold Python's pickles.
-const PICKLED: [&str; 4] = ["bin", "ckpt", "pt", "pth"];
+const PICKLED: [&str; 4] = [".bin", ".ckpt", ".pt", ".pth"];
 /// The most files that an error names.
 const NAMED: usize = 8;
 
@@ -46,17 +46,17 @@ pub(crate) fn variant_of(weights: &Path) -> &str {
 
 /// The error of a folder with the files `names` and no weights of ours.
 fn lacking(folder: &Path, names: &[String]) -> Error {
-    let extension = |name: &str| name.rsplit_once('.').map_or(String::new(), |(_, end)| end.into());
-    let weights = names.iter().filter(|name| {
-        WeightName::parse(name).is_some() || FOREIGN.contains(&extension(name).as_str())
+    let is_one_of = |name: &str, endings: &[&str]| endings.iter().any(|end| name.ends_with(end));
+    let weights = names.iter().map(String::as_str).filter(|name| {
+        WeightName::parse(name).is_some() || is_one_of(name, &FOREIGN) || is_one_of(name, &PICKLED)
     });
-    let weights: Vec<_> = weights.map(String::as_str).collect();
+    let weights: Vec<_> = weights.collect();
     let found = match weights.len() {
         0 => "none of them".to_owned(),
         1..=NAMED => format!("only {}", weights.join(", ")),
         more => format!("only {} and {} more", weights[..NAMED].join(", "), more - NAMED),
     };
-    let why = if weights.iter().any(|name| PICKLED.contains(&extension(name).as_str())) {
+    let why = if weights.iter().any(|name| is_one_of(name, &PICKLED)) {
         ". Pickles can run code when they are read: convert them to safetensors"
     } else if weights.iter().any(|name| name.contains("-of-")) {
         ". Shards are read by their index, MODEL.safetensors.index.json"

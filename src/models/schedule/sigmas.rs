@@ -171,3 +171,27 @@ pub(super) fn time_of(sigma: f64, log_sigmas: &[f32]) -> f64 {
     let weight = ((f64::from(log_sigmas[low]) - log_sigma) / span).clamp(0.0, 1.0);
     (1.0 - weight) * low as f64 + weight * (low + 1) as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `scipy.stats.beta.ppf(p, 0.6, 0.6)` of SciPy 1.17.1.
+    #[test]
+    fn beta_quantiles_equal_scipy() {
+        for (p, expected) in [
+            (0.0, 0.0),
+            (1e-6, 1.855_882_462_405_304e-10),
+            (0.01, 0.000_861_238_821_542_905_9),
+            (0.25, 0.175_680_378_652_694_98),
+            (0.5, 0.5),
+            (0.6, 0.637_299_009_246_785_6),
+            (0.9, 0.960_415_594_411_219_2),
+            (0.999, 0.999_981_441_261_482_6),
+            (1.0, 1.0),
+        ] {
+            let found = beta_quantile(p);
+            assert!((found - expected).abs() <= 1e-12 * expected.max(1e-6), "{p}: {found}");
+        }
+    }
+}
