@@ -63,16 +63,17 @@ impl Image {
     /// [`Error::InvalidInput`] when the bytes are no picture (formats that are known but not read,
     /// such as AVIF or SVG, are named), are cut off or broken, or have more pixels. A JPEG whose
     /// data are damaged but that has an end is read as far as it goes, as Pillow does. A TIFF of
-    /// samples of 32 bits or of floating point is refused, because their range is not known.
+    /// samples of 32 bits or of floating point is refused, because their range is not known, and a
+    /// BMP of more than 65,535 pixels a side.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         Self::decode_within(bytes, MAX_PIXELS)
     }
 
     /// The same as [`decode`](Self::decode) with another bound: at most `max_pixels`, width times
-    /// height. Decoding takes up to 11 bytes of memory a pixel, or 14 where the picture is turned.
-    /// Nothing is allocated for a picture that claims to be larger.
+    /// height. Decoding takes up to 12 bytes of memory a pixel, and nothing is allocated for a
+    /// picture that claims to be larger.
     ///
-    #[doc = "```"]
+    /// ```
     /// use imagerag::Image;
     ///
     /// let png = Image::new(2, 3, [0; 18])?.encode_png()?;
@@ -86,12 +87,13 @@ impl Image {
     /// Those of [`decode`](Self::decode).
     pub fn decode_within(bytes: &[u8], max_pixels: u64) -> Result<Self> {
         guarded(|| {
-            let size @ (width, height) = Opened::new(bytes, HEADER)?.size();
-            let pixels = u64::from(width) * u64::from(height);
-            check_pixels(size, max_pixels)?;
-            let mut opened = Opened::new(bytes, pixels * PIXEL + HEADER)?;
+            let mut opened = Opened::new(bytes, max_pixels)?;
+            let (width, height) = opened.size();
             let orientation = opened.orientation(bytes);
-            Self::new(width, height, opened.rgb()?)?.turned(orientation)
+            let image = RgbImage::from_raw(width, height, opened.rgb()?);
+            let mut image = DynamicImage::from(image.ok_or_else(|| invalid("too few pixels"))?);
+            image.apply_orientation(orientation);
+            Self::try_from(image)
         })
     }
 
@@ -115,24 +117,15 @@ impl Image {
             other => other,
         })
     }
-
-    fn turned(self, orientation: Orientation) -> Result<Self> {
-        if orientation == Orientation::NoTransforms {
-            return Ok(self);
-        }
-        let mut image = DynamicImage::ImageRgb8(RgbImage::from(self));
-        image.apply_orientation(orientation);
-        Self::try_from(image)
-    }
 }
 
 /// Width and height of the upright picture in the bytes of a file, from its header. What
-/// [`Image::decode`] refuses for another reason than its pixels may pass here, but no JPEG that is
-/// cut off.
-pub(crate) fn size(bytes: &[u8]) -> Result<(u32, u32)> {
+/// [`Image::decode_within`] refuses may pass here, but none of more than `max_pixels`, and no JPEG or
+/// WebP that is cut off.
+pub(crate) fn size(bytes: &[u8], max_pixels: u64) -> Result<(u32, u32)> {
     guarded(|| {
         use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
-        let mut opened = Opened::new(bytes, HEADER)?;
+        let mut opened = Opened::new(bytes, max_pixels)?;
         let (width, height) = opened.size();
         Ok(match opened.orientation(bytes) {
             Rotate90 | Rotate90FlipH | Rotate270 | Rotate270FlipH => (height, width),
@@ -141,11 +134,12 @@ pub(crate) fn size(bytes: &[u8]) -> Result<(u32, u32)> {
     })
 }
 
-/// That a picture of `width` × `height` has at most `max_pixels`.
-pub(crate) fn check_pixels((width, height): (u32, u32), max_pixels: u64) -> Result<()> {
+/// The most memory, in bytes, that decoding a picture of these sides may take, which are at most
+/// `max_pixels`.
+pub(super) fn max_alloc((width, height): (u32, u32), max_pixels: u64) -> Result<u64> {
     let found = u64::from(width) * u64::from(height);
     if found <= max_pixels {
-        return Ok(());
+        return Ok(found.saturating_mul(PIXEL).saturating_add(HEADER));
     }
     let expected = format!("at most {max_pixels} pixels");
     Err(Error::invalid_input("picture", expected, format!("{width}x{height}, {found} pixels")))
@@ -170,8 +164,8 @@ enum Opened<'a> {
 }
 
 impl<'a> Opened<'a> {
-    /// Reads the header; decoding may take `max_alloc` bytes of memory.
-    fn new(bytes: &'a [u8], max_alloc: u64) -> Result<Self> {
+    /// Reads the header of a picture of at most `max_pixels`.
+    fn new(bytes: &'a [u8], max_pixels: u64) -> Result<Self> {
         let format = match format(bytes) {
             Some(Format::Read(format)) => format,
             Some(Format::NotRead(name)) => {
@@ -183,19 +177,27 @@ impl<'a> Opened<'a> {
                 return Err(invalid(format!("no known picture: it begins with `{start}`")));
             }
         };
-        match format {
-            ImageFormat::Tiff => return Ok(Self::Tiff(Tiff::new(bytes, max_alloc)?)),
-            _ if !is_whole(format, bytes) => {
-                let name = Format::Read(format).name();
-                return Err(invalid(format!("a {name} file that is cut off")));
-            }
-            _ => {}
+        if format == ImageFormat::Tiff {
+            return Ok(Self::Tiff(Tiff::new(bytes, max_pixels)?));
         }
-        let mut limits = Limits::no_limits();
-        limits.max_alloc = Some(max_alloc);
+        if !is_whole(format, bytes) {
+            let name = Format::Read(format).name();
+            return Err(invalid(format!("a {name} file that is cut off")));
+        }
+        // The decoder of PNG wants its limit before it reads the sides, which have a fixed place.
+        let header = match (format, bytes.get(16..24)) {
+            (ImageFormat::Png, Some(&[a, b, c, d, e, f, g, h])) => {
+                let sides = (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
+                max_alloc(sides, max_pixels)?
+            }
+            _ => HEADER,
+        };
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-        reader.limits(limits);
-        Ok(Self::Other(format, Box::new(reader.into_decoder().map_err(invalid)?)))
+        reader.limits(limits(header));
+        let mut decoder = reader.into_decoder().map_err(invalid)?;
+        let max_alloc = max_alloc(decoder.dimensions(), max_pixels)?;
+        decoder.set_limits(limits(max_alloc)).map_err(invalid)?;
+        Ok(Self::Other(format, Box::new(decoder)))
     }
 
     fn size(&self) -> (u32, u32) {
@@ -225,4 +227,10 @@ impl<'a> Opened<'a> {
             }
         }
     }
+}
+
+fn limits(max_alloc: u64) -> Limits {
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(max_alloc);
+    limits
 }

@@ -135,7 +135,7 @@ mod files {
                 compared += 1;
             }
         }
-        assert_eq!(compared, 30);
+        assert_eq!(compared, 31);
     }
 
     #[test]
@@ -161,7 +161,12 @@ mod files {
             }
             let image = Image::open(&path).unwrap();
             assert_eq!((image.width(), image.height()), (12, 8), "{}", path.display());
-            assert_eq!(size(&fs::read(&path).unwrap()).unwrap(), (12, 8), "{}", path.display());
+            assert_eq!(
+                size(&fs::read(&path).unwrap(), MAX_PIXELS).unwrap(),
+                (12, 8),
+                "{}",
+                path.display()
+            );
             let is_jpeg = path.extension().unwrap() == "jpg";
             let of_palette = path.ends_with("palette_tag_6.tif");
             let worst = worst(&image, if of_palette { &palette } else { &upright });
@@ -230,7 +235,7 @@ mod files {
         let cut = bytes("cut/baseline.jpg");
         let error = Image::decode(&cut[..cut.len() * 45 / 100]).unwrap_err();
         assert!(error.to_string().contains("a JPEG file that is cut off"), "{error}");
-        assert!(size(&cut[..cut.len() * 45 / 100]).is_err());
+        assert!(size(&cut[..cut.len() * 45 / 100], MAX_PIXELS).is_err());
     }
 
     #[test]
@@ -258,7 +263,7 @@ mod files {
             let error = Image::decode(bytes).unwrap_err().to_string();
             assert!(error.ends_with(&format!("found {found}")), "{error}");
             assert!(error.contains("PNG, JPEG, WebP, GIF, BMP or TIFF"), "{error}");
-            assert!(size(bytes).unwrap_err().to_string().contains(found));
+            assert!(size(bytes, 9).unwrap_err().to_string().contains(found));
         }
     }
 
@@ -278,6 +283,9 @@ mod files {
             // None of them needs more memory than the bound stands for.
             assert_eq!(Image::decode(&bytes).unwrap(), image, "{ending}");
         }
+        // A row longer than what a header may take.
+        let row = Image::new(6_000_000, 1, vec![9; 18_000_000]).unwrap();
+        assert_eq!(Image::decode(&row.encode_png().unwrap()).unwrap(), row);
         // WebP has at most 16,383 a side.
         let webp = bytes("lossless.webp");
         assert!(Image::decode_within(&webp, 24 * 16).is_ok());

@@ -4,6 +4,7 @@
 //! planes of CMYK. The `tiff` crate below it unpacks all of them.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::io::Cursor;
 
 use image::metadata::Orientation;
@@ -11,10 +12,10 @@ use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::{ByteOrder, ExtraSamples, PhotometricInterpretation, Tag};
 use tiff::{ColorType, TiffError};
 
-use super::decode::invalid;
+use super::decode::{self, max_alloc};
 use super::orientation;
 use super::over_white::{blend, each, upper};
-use crate::Result;
+use crate::{Error, Result};
 
 const XMP: Tag = Tag::Unknown(700);
 
@@ -27,23 +28,24 @@ pub(super) struct Tiff<'a> {
 }
 
 impl<'a> Tiff<'a> {
-    /// Reads the first directory; decoding may take `max_alloc` bytes of memory.
-    pub(super) fn new(bytes: &'a [u8], max_alloc: u64) -> Result<Self> {
-        let mut limits = Limits::default();
-        limits.decoding_buffer_size = usize::try_from(max_alloc).unwrap_or(usize::MAX);
-        limits.intermediate_buffer_size = limits.decoding_buffer_size;
-        let open = |bytes| Decoder::new(Cursor::new(bytes)).map(|d| d.with_limits(limits.clone()));
-        let mut decoder = open(Cow::Borrowed(bytes)).map_err(invalid)?;
-        check_length(&mut decoder, bytes.len() as u64)?;
+    /// Reads the first directory of a picture of at most `max_pixels`.
+    pub(super) fn new(bytes: &'a [u8], max_pixels: u64) -> Result<Self> {
+        let mut decoder = Decoder::new(Cursor::new(Cow::Borrowed(bytes))).map_err(invalid)?;
         let size = decoder.dimensions().map_err(invalid)?;
+        let max_alloc = max_alloc(size, max_pixels)?;
+        check_length(&mut decoder, bytes.len() as u64)?;
         let model = decoder.find_tag_unsigned(Tag::PhotometricInterpretation).map_err(invalid)?;
         let mut palette = None;
         if model == Some(PhotometricInterpretation::RGBPalette.to_u16()) {
             palette = Some(decoder.get_tag_u16_vec(Tag::ColorMap).map_err(invalid)?);
-            let grey = as_grey(bytes, &mut decoder).ok_or_else(|| invalid("a broken TIFF"))?;
-            decoder = open(Cow::Owned(grey)).map_err(invalid)?;
+            let grey =
+                as_grey(bytes, &mut decoder).ok_or_else(|| invalid("its directory is broken"))?;
+            decoder = Decoder::new(Cursor::new(Cow::Owned(grey))).map_err(invalid)?;
         }
-        Ok(Self { decoder, size, palette })
+        let mut limits = Limits::default();
+        limits.decoding_buffer_size = usize::try_from(max_alloc).unwrap_or(usize::MAX);
+        limits.intermediate_buffer_size = limits.decoding_buffer_size;
+        Ok(Self { decoder: decoder.with_limits(limits), size, palette })
     }
 
     pub(super) const fn size(&self) -> (u32, u32) {
@@ -62,13 +64,15 @@ impl<'a> Tiff<'a> {
         let model = self.decoder.colortype().map_err(invalid)?;
         let extra =
             self.decoder.find_tag_unsigned_vec::<u16>(Tag::ExtraSamples).map_err(invalid)?;
-        let associated = ExtraSamples::AssociatedAlpha.to_u16();
-        let is_associated = extra.as_deref().and_then(<[u16]>::first) == Some(&associated);
+        let extra = extra.and_then(|extra| ExtraSamples::from_u16(*extra.first()?));
         let samples = self.samples(model)?;
-        let over_white = |rgb: [u8; 3], alpha: u8| match is_associated {
+        let over_white = |rgb: [u8; 3], alpha: u8| match extra {
+            Some(ExtraSamples::Unspecified) => rgb,
             // The colour is multiplied with alpha already.
-            true => rgb.map(|value| value.saturating_add(255 - alpha)),
-            false => blend(rgb, alpha),
+            Some(ExtraSamples::AssociatedAlpha) => {
+                rgb.map(|value| value.saturating_add(255 - alpha))
+            }
+            _ => blend(rgb, alpha),
         };
         let entry = |palette: &[u16], index: u8| {
             let (length, index) = (palette.len() / 3, usize::from(index));
@@ -77,7 +81,7 @@ impl<'a> Tiff<'a> {
         Ok(match (model, self.palette.as_deref()) {
             (ColorType::Gray(_), Some(p)) => each(&samples, |[index]| entry(p, index)),
             (ColorType::Multiband { num_samples: 2, .. }, Some(p)) => {
-                each(&samples, |[index, alpha]| blend(entry(p, index), alpha))
+                each(&samples, |[index, alpha]| over_white(entry(p, index), alpha))
             }
             (ColorType::Gray(_), None) => each(&samples, |[grey]| [grey; 3]),
             (ColorType::Multiband { num_samples: 2, .. }, None) => {
@@ -111,7 +115,7 @@ impl<'a> Tiff<'a> {
         let pixels = self.size.0 as usize * self.size.1 as usize;
         let each_has = usize::from(model.num_samples());
         if samples.len() < pixels * each_has {
-            return Err(invalid("a TIFF with too few samples"));
+            return Err(invalid("too few samples"));
         }
         if layout.planes <= 1 {
             return Ok(samples);
@@ -132,7 +136,7 @@ fn check_length(decoder: &mut Decoder<Cursor<Cow<'_, [u8]>>>, length: u64) -> Re
         {
             let ends = offsets.iter().zip(&counts).map(|(a, b)| a.saturating_add(*b));
             if let Some(end) = ends.max().filter(|&end| end > length) {
-                return Err(invalid(format!("a TIFF that is cut off: {length} of {end} bytes")));
+                return Err(invalid(format!("cut off after {length} of {end} bytes")));
             }
         }
     }
@@ -185,6 +189,10 @@ fn luminance_and_chroma([y, cb, cr]: [u8; 3]) -> [u8; 3] {
         .map(|value| value.round() as u8)
 }
 
-fn unread(model: ColorType) -> crate::Error {
+fn unread(model: ColorType) -> Error {
     invalid(TiffError::UnsupportedError(tiff::TiffUnsupportedError::UnsupportedColorType(model)))
+}
+
+fn invalid(found: impl Display) -> Error {
+    decode::invalid(format!("a TIFF file: {found}"))
 }

@@ -7,7 +7,7 @@ use super::{Content, Item};
 use crate::atomic_file::write_bytes;
 use crate::gallery::store::pixels::{check_length, read};
 use crate::gallery::{ContentHash, ImageRecord, Pixels};
-use crate::image::decode::{check_pixels, size};
+use crate::image::decode::size;
 use crate::image::format::{Format, format};
 use crate::{Error, Image, Result};
 
@@ -47,8 +47,7 @@ impl Loaded {
         let hash = ContentHash::of(bytes.as_deref().unwrap_or(source.as_bytes()));
         if let Some(bytes) = &bytes {
             check_length(bytes.len() as u64, limits.bytes)?;
-            let (width, height) = size(bytes)?;
-            check_pixels((width, height), limits.pixels)?;
+            let (width, height) = size(bytes, limits.pixels)?;
             (metadata.width, metadata.height) = (Some(width), Some(height));
         }
         let record = ImageRecord { hash, source, pixels, metadata };
