@@ -45,19 +45,21 @@ impl Image {
     }
 
     /// The picture in the bytes of a PNG, JPEG, WebP, GIF, BMP or TIFF file of at most 89,478,485
-    /// pixels (Pillow's limit). The format is recognised by the content. Of an animation it is the
-    /// first picture.
+    /// pixels (Pillow's limit). The format is recognised by the content. Of an animation or a file
+    /// of several pages it is the first picture.
     ///
-    /// What comes out is what `load_image` of diffusers and of transformers, and then the image
-    /// processors of transformers 5, make of the same file with Pillow:
-    /// - **Upright**: the picture is turned as its EXIF orientation says, or where there is none the
-    ///   `tiff:Orientation` of its XMP data. Orientation data that cannot be read is as none.
-    /// - **Over white**: what is transparent shows white.
-    /// - **RGB**: grey, palette and CMYK pictures become RGB. Of 16 bits the upper 8 are kept; here
-    ///   16-bit grey differs from Pillow, which cuts it off at 255 and so makes it white.
-    /// - **Colour profiles (ICC) are not applied.** Pillow's `convert` does not apply them either,
-    ///   so a picture in Display P3 or Adobe RGB looks as it does to diffusers, somewhat paler than
-    ///   in a browser. Convert such pictures to sRGB before if their colours matter.
+    /// - **Upright**: the picture is turned as its EXIF orientation says, or where it has none, the
+    ///   `tiff:Orientation` of its XMP data. Orientation data that cannot be read are as none. This
+    ///   is Pillow's `ImageOps.exif_transpose`, which `load_image` of diffusers and of transformers
+    ///   calls.
+    /// - **Over white**: what is transparent shows white, as with the image processors of
+    ///   transformers 5. Pillow's `convert("RGB")` shows what lies below.
+    /// - **RGB**: grey, palette and CMYK pictures become RGB as in Pillow. Of 16 bits the upper 8 are
+    ///   kept. Here 16-bit grey differs from Pillow, which cuts it off at 255, so that most of it is
+    ///   white.
+    /// - **Colour profiles (ICC) are not applied.** Pillow's `convert` does not apply them either, so
+    ///   a picture in Display P3 or Adobe RGB has the values that diffusers sees, and looks paler
+    ///   than in a browser. Convert such pictures to sRGB beforehand if their exact colours matter.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when the bytes are no picture (formats that are known but not read,

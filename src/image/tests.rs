@@ -62,6 +62,9 @@ mod files {
     use crate::Error;
     use crate::image::decode::{MAX_PIXELS, size};
 
+    /// Copies of each fixture that are damaged at random.
+    const ROUNDS: usize = 20;
+
     fn fixture(name: &str) -> PathBuf {
         PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/images")).join(name)
     }
@@ -313,5 +316,32 @@ mod files {
             let error = Image::decode(&huge).unwrap_err().to_string();
             assert!(error.contains(&format!("at most {MAX_PIXELS} pixels")), "{ending}: {error}");
         }
+    }
+
+    #[test]
+    fn random_damage_is_an_error_of_the_file_or_a_picture() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let (mut read, mut refused) = (0, 0);
+        for folder in ["", "tiff", "upright", "cut"] {
+            for file in fs::read_dir(fixture(folder)).unwrap().map(|file| file.unwrap().path()) {
+                let Ok(whole) = fs::read(&file) else { continue };
+                for _ in 0..ROUNDS {
+                    let mut damaged = whole.clone();
+                    for _ in 0..random.usize(1..8) {
+                        let at = random.usize(..damaged.len());
+                        damaged[at] = random.u8(..);
+                    }
+                    match Image::decode_within(&damaged, 100_000) {
+                        Ok(image) => {
+                            assert!(image.width() * image.height() <= 100_000);
+                            read += 1;
+                        }
+                        Err(Error::InvalidInput { .. }) => refused += 1,
+                        Err(error) => panic!("{}: {error}", file.display()),
+                    }
+                }
+            }
+        }
+        assert!(read > 0 && refused > 0, "{read} read, {refused} refused");
     }
 }
