@@ -161,7 +161,7 @@ fn guarded<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
 
 /// A file whose header was read.
 enum Opened<'a> {
-    Tiff(Tiff<'a>),
+    Tiff(Box<Tiff<'a>>),
     Other(ImageFormat, Box<dyn ImageDecoder + 'a>),
 }
 
@@ -180,7 +180,7 @@ impl<'a> Opened<'a> {
             }
         };
         if format == ImageFormat::Tiff {
-            return Ok(Self::Tiff(Tiff::new(bytes, max_pixels)?));
+            return Ok(Self::Tiff(Box::new(Tiff::new(bytes, max_pixels)?)));
         }
         if !is_whole(format, bytes) {
             let name = Format::Read(format).name();
