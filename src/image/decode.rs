@@ -124,6 +124,7 @@ impl Image {
 /// Width and height of the upright picture in the bytes of a file, from its header. What
 /// [`Image::decode_within`] refuses may pass here, but none of more than `max_pixels`, and no JPEG or
 /// WebP that is cut off.
+#[cfg(any(test, feature = "gallery"))]
 pub(crate) fn size(bytes: &[u8], max_pixels: u64) -> Result<(u32, u32)> {
     guarded(|| {
         use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};

@@ -112,6 +112,7 @@ impl Format {
     }
 
     /// How the names of its files end, such as `jpg`; none where it is not read.
+    #[cfg(feature = "gallery")]
     pub(crate) fn extension(self) -> Option<&'static str> {
         match self {
             Self::Read(format) => format.extensions_str().first().copied(),
