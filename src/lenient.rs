@@ -14,8 +14,8 @@ pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
         [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest),
         [0xff, 0xfe, rest @ ..] => utf_16(rest, little).into(),
         [0xfe, 0xff, rest @ ..] => utf_16(rest, big).into(),
-        [1.., 0, ..] => utf_16(bytes, little).into(),
-        [0, 1.., ..] => utf_16(bytes, big).into(),
+        [1..=255, 0, ..] => utf_16(bytes, little).into(),
+        [0, 1..=255, ..] => utf_16(bytes, big).into(),
         _ => String::from_utf8_lossy(bytes),
     }
 }
