@@ -160,6 +160,21 @@ fn a_stream_is_read_though_none_was_asked_for() {
             None,
         ),
         (
+            // All of it so far in each, and pieces under the name of the whole.
+            "data: {\"choices\":[{\"message\":{\"content\":\"ye\"}}]}\n\n\
+             data: {\"choices\":[{\"message\":{\"content\":\"yes\"},\"finish_reason\":\"stop\"}]}\n\n"
+                .into(),
+            None,
+            None,
+        ),
+        (
+            "data: {\"choices\":[{\"message\":{\"content\":\"ye\"}}]}\n\n\
+             data: {\"choices\":[{\"message\":{\"content\":\"s\"},\"finish_reason\":\"stop\"}]}\n\n"
+                .into(),
+            None,
+            None,
+        ),
+        (
             "data: {\"choices\":[{\"delta\":{\"content\":[{\"type\":\"text\",\"text\":\"yes\"}]},\
              \"finish_reason\":\"stop\"}]}\n\n"
                 .into(),

@@ -220,4 +220,8 @@ fn a_proxy_that_fails_is_named_without_its_login() {
         }
     }
     assert_eq!(heads.try_iter().count(), 2);
+    // Where the proxy is to make a tunnel, its refusal is a broken connection.
+    let error = asked_through(&refuses, "https://vlm.example/v1");
+    let named = format!("m at https://vlm.example/v1 through the proxy {refuses} could not be");
+    assert!(error.starts_with(&named), "{error}");
 }

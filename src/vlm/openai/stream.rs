@@ -15,7 +15,7 @@ pub(super) fn is_chunk(body: &Value) -> bool {
 /// reason, and the stream did not say either that it is `done`.
 ///
 /// Chunks are OpenAI's (`choices[0].delta`), those of the older completions (`choices[0].text`), and
-/// Ollama's own (`message`). A gateway's last chunk may be the whole completion.
+/// Ollama's own (`message`). A chunk may also hold all of the message so far.
 pub(super) fn joined(chunks: &[Value], mut done: bool) -> Option<Value> {
     let (mut whole, mut message) = (Map::new(), Map::new());
     let mut choice = None;
@@ -39,7 +39,7 @@ pub(super) fn joined(chunks: &[Value], mut done: bool) -> Option<Value> {
         }
         match (&piece["delta"], &piece["message"]) {
             (Value::Object(delta), _) => extend(&mut message, delta),
-            (_, Value::Object(complete)) if choices.is_some() => message = complete.clone(),
+            (_, Value::Object(all)) if repeats(all, &message) => message = all.clone(),
             (_, Value::Object(delta)) => extend(&mut message, delta),
             _ => {
                 let text =
@@ -57,6 +57,13 @@ pub(super) fn joined(chunks: &[Value], mut done: bool) -> Option<Value> {
         whole.insert("choices".into(), json!([]));
     }
     done.then(|| whole.into())
+}
+
+/// Whether `all` says what `message` does, and then more.
+fn repeats(all: &Map<String, Value>, message: &Map<String, Value>) -> bool {
+    let text = |message: &Map<String, Value>| message.get("content").map(|it| words(it, "text"));
+    let (all, so_far) = (text(all).unwrap_or_default(), text(message).unwrap_or_default());
+    !so_far.is_empty() && all.starts_with(&so_far)
 }
 
 /// Adds what `delta` says to `message`.
