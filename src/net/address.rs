@@ -45,7 +45,7 @@ pub(super) fn advice(base: &Url) -> Option<String> {
     }
     let origin = base.origin().ascii_serialization();
     let url = |parts: &[&str]| format!("{origin}/{}", parts.join("/"));
-    if parts.iter().any(|part| is_version(&part)) {
+    if parts.iter().any(is_version) {
         return (parts != given).then(|| format!("is base_url right? try {}", url(&parts)));
     }
     let below = url(&[&parts, &["v1"][..]].concat());

@@ -42,12 +42,12 @@ impl Client {
     /// What `read` makes of the JSON that `endpoint`, a path under the base URL, answers to the JSON
     /// `body`; asked again while its error is [transient](Error::is_transient) and the settings
     /// allow. `expected` says in errors what the reply should be.
-    pub(crate) async fn post_json<T>(
+    pub(crate) async fn post_json<T: Send>(
         &self,
         endpoint: &str,
         body: &str,
         expected: &str,
-        read: impl Fn(Body) -> Result<T>,
+        read: impl Fn(Body) -> Result<T> + Sync,
     ) -> Result<T> {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {

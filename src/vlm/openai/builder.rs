@@ -216,14 +216,15 @@ impl OpenAiVlmBuilder {
     }
 
     /// Sends the limit of the reply's length as `max_completion_tokens`, which OpenAI's reasoning
-    /// models need, instead of `max_tokens`, which all others understand. Off by default.
+    /// models need, instead of `max_tokens`, which all others understand. Off by default; without
+    /// it, a model that refuses `max_tokens` costs one more request.
     pub const fn max_completion_tokens(mut self, yes: bool) -> Self {
         self.max_completion_tokens = yes;
         self
     }
 
     /// Whether the temperature is sent. On by default. Turn it off for models that accept only
-    /// their own temperature. The repetitions of [`GuidedCot`](crate::critic::GuidedCot) are then
+    /// their own temperature, if the one request that they refuse is to be saved. The repetitions of [`GuidedCot`](crate::critic::GuidedCot) are then
     /// all at that temperature.
     pub const fn send_temperature(mut self, yes: bool) -> Self {
         self.send_temperature = yes;
