@@ -24,31 +24,34 @@ pub(super) fn events(text: &str) -> Option<Body> {
     let text = text.replace("\r\n", "\n");
     let (mut values, mut done, mut is_stream) = (Vec::new(), false, false);
     let (mut kind, mut data) = ("", String::new());
-    for line in text.split(['\n', '\r']) {
+    for line in text.strip_suffix('\n').unwrap_or(&text).split(['\n', '\r']) {
+        if line.is_empty() {
+            if !data.is_empty() {
+                values.push(event(kind, lenient::json(data.as_bytes()).ok()?));
+            }
+            (kind, data) = ("", String::new());
+            continue;
+        }
         let (field, value) = match line.split_once(':') {
             Some((field @ ("" | "data" | "event" | "id" | "retry"), value)) => (field, value),
             _ => ("data", line),
         };
         is_stream |= line.starts_with("data:");
-        match field {
-            "data" if value.trim() == "[DONE]" => done = true,
-            "data" if value.trim().is_empty() => {}
-            "data" => {
-                data = data + value + "\n";
-                if let Ok(value) = lenient::json(data.as_bytes()) {
-                    values.push(event(kind, value));
-                    data.clear();
-                }
-            }
-            "event" => kind = value.trim(),
+        match (field, value.trim()) {
+            ("data", "") => {}
+            ("data", "[DONE]") => done = true,
+            // Most events are of one line. Each line is parsed once, so that this takes no longer
+            // than the body is long.
+            ("data", line) => match lenient::json(line.as_bytes()) {
+                Ok(value) if data.is_empty() => values.push(event(kind, value)),
+                _ => data = data + line + "\n",
+            },
+            ("event", name) => kind = name,
             _ => {} // A comment, such as `: OPENROUTER PROCESSING`, which keeps the connection open.
         }
-        if line.is_empty() {
-            if !data.is_empty() {
-                return None; // A whole event that is no JSON.
-            }
-            kind = "";
-        }
+    }
+    if let Ok(value) = lenient::json(data.as_bytes()) {
+        values.push(event(kind, value));
     }
     (is_stream || !values.is_empty()).then_some(Body::Stream(values, done))
 }
@@ -84,6 +87,8 @@ mod tests {
             (": OPENROUTER PROCESSING\n\n:\ndata: {\"a\":1}\n\n", r#"[{"a":1}]"#, false),
             ("id: 7\nretry: 100\nevent: delta\ndata: {\"a\":1}\n\n", r#"[{"a":1}]"#, false),
             ("data: {\"a\":\ndata: 1}\n\ndata: [DONE]", r#"[{"a":1}]"#, true),
+            ("data: {\"a\":\ndata: 1}", r#"[{"a":1}]"#, false),
+            ("data:\n\ndata: {\"a\":1}\n\ndata: {\"a\n", r#"[{"a":1}]"#, false),
             ("data: {\"a\":1}\ndata: {\"a\":2}\n", r#"[{"a":1},{"a":2}]"#, false),
             ("data: {\"a\":1}\rdata: [DONE]\r", r#"[{"a":1}]"#, true),
             ("{\"a\":1}\n{\"a\":2}\n", r#"[{"a":1},{"a":2}]"#, false),

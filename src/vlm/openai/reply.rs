@@ -61,16 +61,17 @@ fn completion(body: &Value, service: &Service) -> Result<ChatReply> {
     let words = words(if message.is_null() { text } else { &message["content"] }, "text");
     let refusal = words_of_refusal(message)
         .or_else(|| is_filter(reason).then(|| format!("stopped by the service: {reason}")));
+    // OpenAI's word, Anthropic's and Gemini's.
+    let cut_off = matches!(reason, "length" | "max_tokens" | "MAX_TOKENS");
     if refusal.is_none() && words.trim().is_empty() {
-        let is_long = matches!(reason, "length" | "max_tokens" | "MAX_TOKENS");
         if let Some(reasoning) = reasoning(message) {
-            let advice = if is_long { "; raise max_tokens" } else { "" };
+            let advice = if cut_off { "; raise max_tokens" } else { "" };
             let reason = if reason.is_empty() { "unknown" } else { reason };
             return Err(invalid(&format!(
                 "only reasoning, no answer ({reasoning}, finish reason {reason}{advice})"
             )));
         }
-        if is_long {
+        if cut_off {
             return Err(invalid("no words before the longest reply was reached (length)"));
         }
         if message["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty()) {
@@ -113,7 +114,7 @@ pub(super) fn words(content: &Value, kind: &str) -> String {
             }) =>
         {
             match fields.get(kind)? {
-                Value::Array(parts) => Some(words(&Value::Array(parts.clone()), "text")), // Mistral's thoughts.
+                parts @ Value::Array(_) => Some(words(parts, "text")), // Mistral's thoughts.
                 text => Some(text.as_str()?.to_owned()),
             }
         }

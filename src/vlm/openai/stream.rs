@@ -61,9 +61,9 @@ pub(super) fn joined(chunks: &[Value], mut done: bool) -> Option<Value> {
 
 /// Whether `all` says what `message` does, and then more.
 fn repeats(all: &Map<String, Value>, message: &Map<String, Value>) -> bool {
-    let text = |message: &Map<String, Value>| message.get("content").map(|it| words(it, "text"));
-    let (all, so_far) = (text(all).unwrap_or_default(), text(message).unwrap_or_default());
-    !so_far.is_empty() && all.starts_with(&so_far)
+    let text = |of| Map::get(of, "content").and_then(Value::as_str).unwrap_or_default();
+    let (all, so_far) = (text(all), text(message));
+    !so_far.is_empty() && all.starts_with(so_far)
 }
 
 /// Adds what `delta` says to `message`.
@@ -86,7 +86,11 @@ fn extend(message: &mut Map<String, Value>, delta: &Map<String, Value>) {
 }
 
 fn append(message: &mut Map<String, Value>, name: &str, piece: &Value, kind: &str) {
-    let so_far = message.get(name).and_then(Value::as_str).unwrap_or_default();
-    let joined = so_far.to_owned() + &words(piece, kind);
-    message.insert(name.into(), joined.into());
+    let piece = words(piece, kind);
+    match message.get_mut(name) {
+        Some(Value::String(text)) => text.push_str(&piece),
+        _ => {
+            message.insert(name.into(), piece.into());
+        }
+    }
 }
