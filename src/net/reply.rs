@@ -27,7 +27,7 @@ pub(crate) struct Service {
 
 impl Service {
     /// A service that is called `name` and has no secrets.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn new(name: &str) -> Self {
         Self { name: name.into(), secrets: Secrets::default(), advice: None }
     }
@@ -107,7 +107,7 @@ impl Reply {
     }
 
     /// The same reply with its body, of at most `most` bytes, decompressed.
-    pub(super) fn decoded(mut self, service: &Service, most: usize) -> Result<Self> {
+    pub(crate) fn decoded(mut self, service: &Service, most: usize) -> Result<Self> {
         let body = std::mem::take(&mut self.body);
         let (body, error) = decoded(body, &self.content_encoding, most + 1);
         self.body = body;

@@ -15,7 +15,7 @@ use crate::net::pictures::Pictures;
 use crate::net::transport::ProxyChoice;
 use crate::{Error, Result};
 
-const API: Api = Api {
+pub(super) const API: Api = Api {
     default_url: "https://api.openai.com/v1",
     base_url_variable: "OPENAI_BASE_URL",
     api_key_variable: "OPENAI_API_KEY",

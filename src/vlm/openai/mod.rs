@@ -156,7 +156,7 @@ impl Vlm for OpenAiVlm {
 #[cfg(fuzzing)]
 pub(crate) fn read_completion(body: &[u8]) -> Result<ChatReply> {
     use crate::net::reply::{Reply, Service};
-    use crate::net::secrets::Secrets;
-    let service = Service { name: "service".into(), secrets: Secrets::default() };
-    reply::read(&Reply::new(200, body.to_vec()).json(&service, reply::EXPECTED)?, &service)
+    let service = Service::new("service");
+    let reply = Reply::new(200, body.to_vec()).decoded(&service, builder::API.max_reply)?;
+    reply::read(&reply.json(&service, reply::EXPECTED)?, &service)
 }
