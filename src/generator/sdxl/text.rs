@@ -45,7 +45,7 @@ impl TextEncoders {
     }
 
     /// The states of `prompt` in that many `chunks` of tokens, each encoded alone and joined to one
-    /// sequence. The pooled vector is that of the first chunk.
+    /// sequence. The pooled vector is that of the last chunk.
     pub(super) fn encode(&mut self, prompt: &str, chunks: usize) -> Result<Rc<Encoded>> {
         let Self { tokenizers, models, recent } = self;
         let encoded = recent.try_get_or_insert((prompt.to_owned(), chunks), || {
@@ -63,7 +63,7 @@ impl TextEncoders {
             })?;
             Ok(Rc::new(Encoded {
                 states: Tensor::cat(&states, -1),
-                pooled: pooled.narrow(0, 0, 1),
+                pooled: pooled.narrow(0, pooled.size()[0] - 1, 1),
             }))
         });
         encoded.cloned()

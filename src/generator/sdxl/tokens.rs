@@ -56,15 +56,16 @@ impl Tokenizers {
     }
 
     /// The token numbers of `prompt` for each encoder: `chunks` rows, of which the last may be of an
-    /// empty prompt.
+    /// empty prompt. Several rows are filled up with the end token, as in diffusers'
+    /// `lpw_stable_diffusion_xl`; one row with each tokenizer's own padding, as without long prompts.
     pub(super) fn encode(&self, prompt: &str, chunks: usize) -> Result<Vec<Vec<Vec<i64>>>> {
         let rows = |(_, tokenizer): &(_, Tokenizer)| {
-            let mut rows = match self.whole {
-                true => tokenizer.encode_chunks(prompt, self.length)?,
-                false => vec![tokenizer.encode_padded(prompt, self.length)?],
-            };
+            if chunks == 1 {
+                return Ok(vec![tokenizer.encode_padded(prompt, self.length)?]);
+            }
+            let mut rows = tokenizer.encode_chunks(prompt, self.length)?;
             while rows.len() < chunks {
-                rows.push(tokenizer.encode_padded("", self.length)?);
+                rows.extend(tokenizer.encode_chunks("", self.length)?);
             }
             Ok(rows)
         };

@@ -102,13 +102,13 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// The whole of `text` in rows of exactly `length` tokens, at least 3, each like one of
-    /// [`encode_padded`](Self::encode_padded): at least one row.
+    /// The whole of `text` in rows of exactly `length` tokens, at least 3: begin, tokens of `text`, and
+    /// end tokens to fill the row up. At least one row.
     pub(crate) fn encode_chunks(&self, text: &str, length: usize) -> Result<Vec<Vec<i64>>> {
         let ids = encode(&self.path, &self.tokenizer, text, false)?;
         let row = |ids: &[i64]| {
             let mut row = [&[self.begin], ids, &[self.end]].concat();
-            self.pad(&mut row, length);
+            row.resize(row.len().max(length), self.end);
             row
         };
         let mut rows: Vec<_> = ids.chunks(length.saturating_sub(2).max(1)).map(row).collect();
