@@ -20,9 +20,11 @@ pub(super) fn read(body: &Value, service: &Service) -> Result<ChatReply> {
     let words = words(&message["content"], "text");
     let refusal = words_of_refusal(message)
         .or_else(|| is_filter(reason).then(|| format!("stopped by the service: {reason}")));
+    // OpenAI's word, Anthropic's and Gemini's.
+    let cut_off = matches!(reason, "length" | "max_tokens" | "MAX_TOKENS");
     if refusal.is_none() && words.is_empty() {
         match reason {
-            "length" | "max_tokens" | "MAX_TOKENS" => {
+            _ if cut_off => {
                 return Err(invalid("no words before the longest reply was reached (length)"));
             }
             _ if message.is_null() => return Err(invalid(&body.to_string())),
@@ -33,6 +35,7 @@ pub(super) fn read(body: &Value, service: &Service) -> Result<ChatReply> {
     reply.refusal = refusal;
     reply.model = body["model"].as_str().filter(|model| !model.is_empty()).map(str::to_owned);
     reply.usage = usage(&body["usage"]);
+    reply.cut_off = cut_off;
     Ok(reply)
 }
 
