@@ -18,9 +18,8 @@ impl Run<'_> {
             Some(vlm) => begun.log.ask(vlm, "rephrase", &ChatRequest::new(vec![question])).await,
             None => Err(missing("VLM", "call .vlm(…) on the builder")),
         };
-        let rephrased = reply.map(|reply| {
-            parse::text(questions, &reply).unwrap_or_else(|| prompt.clone())
-        });
+        let rephrased =
+            reply.map(|reply| parse::text(questions, &reply).unwrap_or_else(|| prompt.clone()));
         self.end(begun, rephrased, |prompt| Record::Rephrased(prompt.clone()))
     }
 }

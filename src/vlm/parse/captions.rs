@@ -98,7 +98,8 @@ fn by_content(captions: &[&str], concepts: &[String]) -> Vec<Option<usize>> {
         .iter()
         .map(|caption| {
             let caption = stems(caption);
-            let shares: Vec<f64> = concepts.iter().map(|concept| share(&caption, concept)).collect();
+            let shares: Vec<f64> =
+                concepts.iter().map(|concept| share(&caption, concept)).collect();
             let best = shares.iter().copied().fold(0.0, f64::max);
             let mut holders = (0..shares.len()).filter(|&concept| shares[concept] == best);
             let first = holders.next()?;
@@ -116,7 +117,8 @@ fn is_permuted(similar: &[Option<usize>], concepts: usize) -> bool {
             return false; // Two captions of one concept: their words decide nothing.
         }
     }
-    let is_elsewhere = |(place, concept): (usize, &Option<usize>)| concept.is_some_and(|c| c != place);
+    let is_elsewhere =
+        |(place, concept): (usize, &Option<usize>)| concept.is_some_and(|c| c != place);
     similar.iter().enumerate().any(is_elsewhere)
 }
 

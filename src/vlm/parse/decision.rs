@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::json::{self, Json};
-use super::refusal::{declines_after_all, is_refusal};
+use super::refusal::{begins_to_decline, declines_after_all};
 use super::{Answer, folded, is_one_of};
 use crate::vlm::Questions;
 
@@ -28,13 +28,22 @@ const FLAWS: &str = "difference|differences|issue|issues|problem|problems|discre
     mismatch|mismatches|missing|lack|lacks|lacking|deviation|deviations|error|errors|flaw|flaws|\
     inconsistency|inconsistencies|doubt|exception|exceptions|except";
 
+/// What denies a flaw.
+const DENIALS: &str = "no|not|any|without|nothing|none|zero|never";
+
 /// Those that contradict a yes.
 const GRAVE_FLAWS: &str = "difference|differences|discrepancy|discrepancies|mismatch|mismatches|\
     missing|lacks|exception|exceptions|except";
 
 /// How a mismatch is told in the negative.
 const MISMATCHES: [&str; 8] = [
-    "not match", "n't match", "not fully match", "not show", "n't show", "not depict", "n't depict",
+    "not match",
+    "n't match",
+    "not fully match",
+    "not show",
+    "n't show",
+    "not depict",
+    "n't depict",
     "no match",
 ];
 
@@ -48,7 +57,7 @@ pub(super) fn decide(questions: &Questions, template: &str, answer: &Answer) -> 
     let text = plain(&answer.text);
     let told = labelled(&words, &text).or_else(|| words.in_prose(&text, answer.cut_off))?;
     let fair = text.trim_start().strip_prefix("unfortunately").unwrap_or(&text);
-    let is_opening = told.begins || !is_refusal(questions, fair);
+    let is_opening = told.begins || !begins_to_decline(questions, fair);
     (is_opening && !declines_after_all(questions, &text)).then_some(())?;
     (!contradicts(&text, told.meaning)).then_some(told.meaning)
 }
@@ -180,7 +189,8 @@ fn without_alternatives<'a>(text: &str, found: Vec<Found<'a>>) -> Vec<Found<'a>>
             let between = &text[last.end()..one.start];
             let connector = between.trim_matches(|c: char| !c.is_alphanumeric());
             let is_short = connector.chars().count() <= 4 && !connector.contains(' ');
-            let joins = !connector.is_empty() || between.contains(['/', '|', ',']) || between.is_empty();
+            let joins =
+                !connector.is_empty() || between.contains(['/', '|', ',']) || between.is_empty();
             if is_short && joins && !between.contains(['.', '!', '?', '\n', '。', ';']) {
                 kept.pop();
                 continue;
@@ -218,7 +228,8 @@ fn answers_there(text: &str, one: &Found) -> Option<bool> {
     let clause_at = sentence.rfind([',', ';', ':', '：', '—', '–', '-', '(']);
     let clause = clause_at.map_or(sentence, |at| &sentence[at..]);
     let lead = clause.rsplit(|c: char| !(c.is_alphanumeric() || c == '\'')).find(|w| !w.is_empty());
-    let denied = ["not", "n't", "cannot", "never", "maybe", "might", "could", "if", "whether", "nor"];
+    let denied =
+        ["not", "n't", "cannot", "never", "maybe", "might", "could", "if", "whether", "nor"];
     let is_denied = denied.iter().any(|word| clause.contains(word));
     let closes = rest.is_empty() || rest.starts_with(['.', '!', '\n', '。', '！']);
     let label = |label: &str| is_one_of(label.trim_matches(|c: char| !c.is_alphanumeric()), LABELS);
@@ -229,8 +240,11 @@ fn answers_there(text: &str, one: &Found) -> Option<bool> {
             _ => closes,
         },
         Some("is" | "would" | "a" | "with" | "clear" | "definite") => {
-            ends && (clause.contains("answer") || clause.contains("it's a") || clause.contains("that's a")
-                || clause.contains("it is a") || clause.contains("go with"))
+            ends && (clause.contains("answer")
+                || clause.contains("it's a")
+                || clause.contains("that's a")
+                || clause.contains("it is a")
+                || clause.contains("go with"))
         }
         Some(lead) => ends && is_one_of(lead, LEADS),
     };
@@ -241,7 +255,9 @@ fn answers_there(text: &str, one: &Found) -> Option<bool> {
 fn sentence_before(before: &str) -> &str {
     let start = before.char_indices().rev().find(|&(at, c)| match c {
         '\n' | '。' | '！' | '？' => true,
-        '.' | '!' | '?' => before[at + 1..].is_empty() || before[at + 1..].starts_with([' ', '"', '”', '\'', '*']),
+        '.' | '!' | '?' => {
+            before[at + 1..].is_empty() || before[at + 1..].starts_with([' ', '"', '”', '\'', '*'])
+        }
         _ => false,
     });
     start.map_or(before, |(at, c)| &before[at + c.len_utf8()..])
@@ -250,19 +266,16 @@ fn sentence_before(before: &str) -> &str {
 /// Whether the rest of an English answer says the opposite: "Yes, it does not match", "No, there are
 /// no differences".
 fn contradicts(text: &str, meaning: bool) -> bool {
-    let words: Vec<&str> =
-        text.split(|c: char| !(c.is_alphanumeric() || c == '\'')).filter(|w| !w.is_empty()).collect();
     let (mut flawed, mut flawless) = (false, false);
-    for (at, _) in words.iter().enumerate().filter(|(_, word)| is_one_of(word, FLAWS)) {
-        let near = &words[at.saturating_sub(4)..at];
-        let denies = |word: &&str| {
-            matches!(*word, "no" | "not" | "any" | "without" | "nothing" | "none" | "zero" | "never")
-                || word.ends_with("n't")
-        };
-        match near.iter().any(denies) {
-            true => flawless = true,
-            false if meaning => flawed |= is_one_of(words[at], GRAVE_FLAWS),
-            false => flawed = true,
+    for clause in text.split(['.', ',', ';', ':', '!', '?', '\n', '—', '–', '(']) {
+        let is_part = |c: char| c.is_alphanumeric() || c == '\'';
+        let words: Vec<&str> = clause.split(|c| !is_part(c)).filter(|w| !w.is_empty()).collect();
+        let denies = |word: &&str| is_one_of(word, DENIALS) || word.ends_with("n't");
+        for (at, word) in words.iter().enumerate().filter(|(_, word)| is_one_of(word, FLAWS)) {
+            match words[at.saturating_sub(4)..at].iter().any(denies) {
+                true => flawless = true,
+                false => flawed |= !meaning || is_one_of(word, GRAVE_FLAWS),
+            }
         }
     }
     let mismatched = MISMATCHES.iter().any(|phrase| text.contains(phrase));

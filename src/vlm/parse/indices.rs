@@ -46,9 +46,7 @@ fn in_fields(values: &[Json]) -> Option<Vec<usize>> {
         }
         _ => None,
     };
-    let list = |list: &[Json]| -> Option<Vec<usize>> {
-        list.iter().map(index).collect()
-    };
+    let list = |list: &[Json]| -> Option<Vec<usize>> { list.iter().map(index).collect() };
     match values {
         [Json::List(inner)] => list(inner),
         [Json::Fields(fields)] => fields.iter().find_map(|(_, value)| match value {

@@ -81,6 +81,7 @@ pub(super) fn items(answer: &Answer) -> Vec<Item> {
 /// `None` where `value` is no list of items.
 fn in_json(value: &Json) -> Option<Vec<Item>> {
     match value {
+        Json::Text(text) if text.trim().contains('\n') => Some(in_lines(text)),
         Json::Text(text) => Some(vec![Item::read(&one_line(text))]),
         Json::List(list) => {
             let all: Option<Vec<_>> = list.iter().map(in_json).collect();
@@ -112,8 +113,8 @@ fn in_fields(fields: &[(String, Json)]) -> Option<Vec<Item>> {
             false => Item::with_label(label, text),
         }]);
     }
-    if let Some(text) = field(TEXT_FIELDS).and_then(Json::text) {
-        return Some(vec![Item::new(text)]);
+    if let Some(text) = field(TEXT_FIELDS).filter(|value| value.text().is_some()) {
+        return in_json(text);
     }
     let is_aside = |name: &str| phrases::is_aside(&name.replace('_', " "));
     let told = fields.iter().filter(|(name, _)| !is_aside(name));
@@ -152,8 +153,29 @@ fn in_table(table: &Table) -> Vec<Item> {
 
 fn in_lines(text: &str) -> Vec<Item> {
     let lines = line::lines(text);
+    let lines = &lines[..end_of_list(&lines)];
+    let count = |marker| lines.iter().filter(|line| line.marker == marker).count();
+    // A single number other than the first makes no list: "10. a dog" among other lines.
+    let numbers = match count(Marker::Number) {
+        1 => lines.iter().any(|line| line.marker == Marker::Number && line.is_first),
+        numbers => numbers > 1,
+    };
+    if numbers || count(Marker::Bullet) > 0 { marked(lines) } else { unmarked(lines) }
+}
+
+/// The number of lines before a farewell.
+fn end_of_list(lines: &[Line]) -> usize {
     let is_marked = |line: &Line| matches!(line.marker, Marker::Number | Marker::Bullet);
-    if lines.iter().any(is_marked) { marked(&lines) } else { unmarked(&lines) }
+    let first = match lines.iter().position(is_marked) {
+        Some(first) => first,
+        None => {
+            let is_before =
+                |line: &Line| phrases::introduces(line.text) || ends_with_colon(line.text);
+            lines.iter().position(|line| !is_before(line)).unwrap_or(lines.len())
+        }
+    };
+    let is_farewell = |line: &Line| !is_marked(line) && phrases::takes_leave(line.text);
+    (first + 1..lines.len()).find(|&number| is_farewell(&lines[number])).unwrap_or(lines.len())
 }
 
 /// What a line is to those around it.
@@ -170,11 +192,13 @@ enum Kind {
 fn marked(lines: &[Line]) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
     // The first marked line of the list and whether what is below the last one are the items.
-    let (mut top, mut is_category, mut is_beside): (Option<Line>, bool, bool) = (None, false, false);
+    let (mut top, mut is_category, mut is_beside): (Option<Line>, bool, bool) =
+        (None, false, false);
     for (number, line) in lines.iter().enumerate() {
         let next = lines.get(number + 1);
         let is_below = |next: &Line, top: &Line| {
-            next.indent > line.indent + 1 || (top.marker == Marker::Number && next.marker == Marker::Bullet)
+            next.indent > line.indent + 1
+                || (top.marker == Marker::Number && next.marker == Marker::Bullet)
         };
         let kind = match (line.marker, &top) {
             (Marker::Heading, _) => Kind::Heading,
@@ -205,7 +229,6 @@ fn marked(lines: &[Line]) -> Vec<Item> {
             Kind::Below if is_category && line.marker != Marker::None => {
                 items.push(Item::read(line.text));
             }
-            Kind::Below if line.marker == Marker::None && phrases::takes_leave(line.text) => break,
             Kind::Below => {
                 if let Some(item) = items.last_mut() {
                     go_on(item, line);
@@ -245,12 +268,12 @@ fn without_colon(text: &str, is_explained: bool) -> &str {
 /// Whether a line without a marker is a heading: it ends with a colon and something follows, or it is
 /// all in bold.
 fn is_heading(line: &Line, next: Option<&Line>) -> bool {
-    let plain = line.text.trim_end_matches(['*', '_', '"', ' ']);
     next.is_some()
-        && (plain.ends_with([':', '：'])
-            || is_bold(line.text)
-            || phrases::is_category(line.text)
-            || phrases::is_aside(line.text))
+        && (ends_with_colon(line.text) || is_bold(line.text) || phrases::is_heading(line.text))
+}
+
+fn ends_with_colon(text: &str) -> bool {
+    text.trim_end_matches(['*', '_', '"', ' ']).ends_with([':', '：'])
 }
 
 fn is_bold(text: &str) -> bool {
@@ -258,58 +281,64 @@ fn is_bold(text: &str) -> bool {
     inner.is_some_and(|inner| !inner.is_empty() && !inner.contains("**"))
 }
 
-/// The items of a list with one item a line.
+/// The items of a list with one item a line. Titles with lines below are items that these explain;
+/// where only some lines are titles, and they are no headings, it cannot be told what the items are.
 fn unmarked(lines: &[Line]) -> Vec<Item> {
     let is_title = |line: &Line| line.marker == Marker::Heading || is_bold(line.text);
-    let titles = lines.iter().filter(|line| is_title(line)).count();
-    // Titles over paragraphs: "**A sheep**\nThere is none."
-    let pairs: Vec<&[Line]> = match lines.iter().position(is_title) {
-        Some(first) => lines[first..].chunk_by(|_, next| !is_title(next)).collect(),
-        None => Vec::new(),
-    };
-    let are_titled = titles > 1 && pairs.iter().all(|pair| pair.len() > 1);
-    let all_categories = lines
-        .iter()
-        .filter(|line| is_title(line))
-        .all(|line| phrases::is_category(line.text) || phrases::is_aside(line.text));
-    if are_titled && !all_categories {
-        return pairs.iter().map(|pair| {
-            let mut item = Item::read(pair[0].text);
-            item.description = Some(cleaned(pair[1].text));
-            item
-        }).collect();
+    let is_headed = |line: &Line| ends_with_colon(line.text) || phrases::is_heading(line.text);
+    let is_before = |line: &Line| phrases::introduces(line.text) || is_headed(line);
+    let last = lines.len().saturating_sub(1);
+    let first = lines[..last].iter().position(|line| !is_before(line)).unwrap_or(last);
+    let body = &lines[first..];
+    let titles = body.iter().filter(|line| is_title(line) && !is_headed(line)).count();
+    if titles > 0 && titles < body.len() {
+        let titled: Vec<&[Line]> = body.chunk_by(|_, next| !is_title(next)).collect();
+        let are_pairs = titles > 1 && titled.iter().all(|one| is_title(&one[0]) && one.len() > 1);
+        return match are_pairs {
+            true => titled.into_iter().map(explained).collect(),
+            false => Vec::new(),
+        };
     }
-    let are_all_titles = titles == lines.len();
-    let (mut items, mut is_beside) = (Vec::new(), false);
-    for (number, line) in lines.iter().enumerate() {
-        let next = lines.get(number + 1);
-        let is_sorted = is_heading(line, next) && !(are_all_titles && !phrases::is_category(line.text));
-        let is_sorted = is_sorted || (line.marker == Marker::Heading && !are_all_titles && next.is_some());
-        if is_sorted {
+    let (mut items, mut is_beside) =
+        (Vec::new(), lines[..first].last().is_some_and(|line| phrases::is_aside(line.text)));
+    for (number, line) in body.iter().enumerate() {
+        if is_headed(line) && number + 1 < body.len() {
             is_beside = phrases::is_aside(line.text);
-        } else if is_beside || (items.is_empty() && next.is_some() && phrases::introduces(line.text)) {
-        } else if !items.is_empty() && phrases::takes_leave(line.text) {
-            break;
-        } else {
+        } else if !is_beside {
             items.extend(on_one_line(line.text));
         }
     }
     items
 }
 
+/// A title and what stands below it.
+fn explained(lines: &[Line]) -> Item {
+    let mut item = Item::read(lines[0].text);
+    item.description = Some(cleaned(lines[1].text));
+    item
+}
+
 /// The items of one line: more than one behind a label for several, or in square brackets.
 fn on_one_line(text: &str) -> Vec<Item> {
     let label = text.split_once([':', '：']).filter(|(label, rest)| {
-        let names_several = folded(label).ends_with("concepts") || folded(label).ends_with("elements")
-            || folded(label).ends_with("concepts are") || folded(label).ends_with("objects");
+        let names_several = folded(label).ends_with("concepts")
+            || folded(label).ends_with("elements")
+            || folded(label).ends_with("concepts are")
+            || folded(label).ends_with("objects");
         !rest.trim().is_empty() && names_several
     });
     let brackets = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
-    match label.map(|(_, rest)| rest.trim_start_matches('*')).or(brackets.filter(|inner| inner.contains(','))) {
-        Some(several) => several.split([',', ';', '、', '，']).map(|one| {
-            let one = one.trim();
-            Item::read(one.strip_prefix("and ").unwrap_or(one))
-        }).collect(),
+    match label
+        .map(|(_, rest)| rest.trim_start_matches('*'))
+        .or(brackets.filter(|inner| inner.contains(',')))
+    {
+        Some(several) => several
+            .split([',', ';', '、', '，'])
+            .map(|one| {
+                let one = one.trim();
+                Item::read(one.strip_prefix("and ").unwrap_or(one))
+            })
+            .collect(),
         None => vec![Item::read(text)],
     }
 }

@@ -35,6 +35,8 @@ pub(super) fn values(text: &str) -> Vec<Json> {
         let before = text[..at].trim_end_matches([' ', '\t']);
         let begins = before.is_empty() || before.ends_with(['\n', ':', '：', '`', ',']);
         match begins.then(|| value(&text[at..])).flatten() {
+            // Words on the same line: "[1] a sheep", "[ ] a sheep".
+            Some((length, _)) if goes_on(&text[at + length..]) => from = at + length,
             Some((length, value)) => {
                 values.push(value);
                 from = at + length;
@@ -43,6 +45,10 @@ pub(super) fn values(text: &str) -> Vec<Json> {
         }
     }
     values
+}
+
+fn goes_on(after: &str) -> bool {
+    after.trim_start_matches([' ', '\t']).starts_with(char::is_alphanumeric)
 }
 
 /// The value at the start of `text`, which begins with a bracket, and its length.

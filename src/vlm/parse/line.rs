@@ -19,13 +19,15 @@ pub(super) struct Line<'a> {
     pub text: &'a str,
     /// Whether a blank line is before it.
     pub is_apart: bool,
+    /// Whether its number is one that a list begins with.
+    pub is_first: bool,
 }
 
 /// Characters that are bullets where white space follows.
 const BULLETS: &[char] = &[
-    '-', '*', '+', '•', '–', '—', '·', '・', '◦', '▪', '▫', '■', '□', '●', '○', '‣', '⁃', '∙', '➤', '➢',
-    '→', '►', '▶', '✓', '✔', '✅', '☐', '☑', '☒', '✗', '✘', '❌', '🔹', '🔸', '👉', '⭐', '★', '☆', '✨',
-    '◆', '◇', '📌', '>', '‐', '−', '~',
+    '-', '*', '+', '•', '–', '—', '·', '・', '◦', '▪', '▫', '■', '□', '●', '○', '‣', '⁃', '∙', '➤',
+    '➢', '→', '►', '▶', '✓', '✔', '✅', '☐', '☑', '☒', '✗', '✘', '❌', '🔹', '🔸', '👉', '⭐', '★',
+    '☆', '✨', '◆', '◇', '📌', '>', '‐', '−', '~',
 ];
 
 /// The lines of `text` that hold anything, without code fences and rules.
@@ -41,7 +43,9 @@ pub(super) fn lines(text: &str) -> Vec<Line<'_>> {
             let (marker, rest) = marker(line, lettered);
             let space = &raw[..raw.len() - raw.trim_start().len()];
             let indent = space.chars().map(|c| if c == '\t' { 4 } else { 1 }).sum();
-            lines.push(Line { indent, marker, text: rest.trim(), is_apart });
+            let number = super::words(line).into_iter().next().and_then(|word| word.parse().ok());
+            let is_first = number.is_none_or(|number: u32| number <= 1);
+            lines.push(Line { indent, marker, text: rest.trim(), is_apart, is_first });
             is_apart = false;
         }
     }
@@ -66,7 +70,8 @@ fn marker(line: &str, lettered: bool) -> (Marker, &str) {
         let has_space = after.is_empty() || after.starts_with(char::is_whitespace);
         // "-a sheep" and "•a sheep", but neither "*a sheep*" nor "-40 °C".
         let is_tight = !rest.starts_with(['*', '+', '~', '>', '_'])
-            && after.starts_with(|c: char| c.is_alphabetic() || matches!(c, '"' | '“' | '「' | '\''));
+            && after
+                .starts_with(|c: char| c.is_alphabetic() || matches!(c, '"' | '“' | '「' | '\''));
         if !has_space && !is_tight {
             break;
         }
@@ -84,7 +89,11 @@ fn marker(line: &str, lettered: bool) -> (Marker, &str) {
 
 /// `text` without an empty or ticked box before it.
 fn without_box(text: &str) -> &str {
-    ["[ ]", "[x]", "[X]", "[]", "[✓]"].iter().find_map(|mark| text.strip_prefix(mark)).unwrap_or(text).trim_start()
+    ["[ ]", "[x]", "[X]", "[]", "[✓]"]
+        .iter()
+        .find_map(|mark| text.strip_prefix(mark))
+        .unwrap_or(text)
+        .trim_start()
 }
 
 /// Whether a number stands before `line`, and the line without it: `1.`, `10)`, `(2)`, `4、`, `①`, `1️⃣`,
@@ -136,7 +145,8 @@ fn after_number(text: &str, lettered: bool) -> Option<&str> {
         dash.or_else(|| rest.strip_prefix(" — "))
     })?;
     let after = after.strip_prefix(')').unwrap_or(after);
-    let is_free = after.is_empty() || after.starts_with(char::is_whitespace) || after.starts_with('*');
+    let is_free =
+        after.is_empty() || after.starts_with(char::is_whitespace) || after.starts_with('*');
     (is_free || rest.starts_with(' ')).then_some(after)
 }
 
@@ -167,7 +177,9 @@ fn are_lettered(lines: &[&str]) -> bool {
             Some((mark, mark.trim_start_matches('(').bytes().next()?.to_ascii_lowercase()))
         })
         .collect();
-    let goes_up = marks.windows(2).all(|pair| (0..14).contains(&(i16::from(pair[1].1) - i16::from(pair[0].1))));
+    let goes_up = marks
+        .windows(2)
+        .all(|pair| (0..14).contains(&(i16::from(pair[1].1) - i16::from(pair[0].1))));
     let begins = marks.first().is_some_and(|&(_, first)| matches!(first, b'a' | b'i'));
     goes_up && begins && (marks.len() > 1 || marks.iter().all(|(mark, _)| mark.ends_with(')')))
 }
@@ -200,13 +212,22 @@ pub(super) fn unquoted(text: &str) -> &str {
     loop {
         let inner = pairs().find_map(|(open, close)| {
             let inner = text.strip_prefix(open)?.strip_suffix(close)?;
-            (!inner.is_empty() && !inner.contains(open) && !inner.contains(close)).then_some(inner)
+            let holds_none = !inner.contains(open) && !inner.contains(close);
+            (!inner.is_empty() && (holds_none || holds_pairs(inner, open, close))).then_some(inner)
         });
         match inner {
             Some(inner) => text = inner.trim(),
             None => return text,
         }
     }
+}
+
+/// Whether the quotation marks in `inner` are pairs: those of `a "b" c`, but not of `a" and "c`.
+fn holds_pairs(inner: &str, open: &str, close: &str) -> bool {
+    let first = inner.find(open);
+    open == close
+        && inner.matches(open).count() % 2 == 0
+        && first.is_some_and(|at| inner[..at].ends_with([' ', '(']))
 }
 
 /// The label before a colon or a dash and what follows: `**a sheep**: there is none`. A label is in

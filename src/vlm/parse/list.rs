@@ -5,8 +5,14 @@ use super::{Answer, MAX_ITEM_CHARS, MAX_ITEMS, folded, phrases};
 use crate::vlm::Questions;
 
 /// Sentences about the image that name no concept.
-const SENTENCES: [&str; 6] =
-    ["the image ", "this image ", "the picture ", "the given image ", "the generated image ", "the prompt "];
+const SENTENCES: [&str; 6] = [
+    "the image ",
+    "this image ",
+    "the picture ",
+    "the given image ",
+    "the generated image ",
+    "the prompt ",
+];
 
 /// What such sentences go on with.
 const VERBS: &str = "is|does|doesn't|lacks|shows|has|contains|matches|appears|depicts|features|was|\

@@ -10,19 +10,19 @@ const THOUGHTS: &[(&str, &str)] = &[
     ("<thinking>", "</thinking>"), // Claude's prompts, Reflection 70B
     ("<thought>", "</thought>"), // EXAONE Deep, Gemini's OpenAI endpoint
     ("<thoughts>", "</thoughts>"),
-    ("<reasoning>", "</reasoning>"), // LLaVA-CoT
+    ("<reasoning>", "</reasoning>"),   // LLaVA-CoT
     ("<reflection>", "</reflection>"), // Reflection 70B
     ("<scratchpad>", "</scratchpad>"), // Claude's prompts, Hermes
     ("<analysis>", "</analysis>"),
     ("<rationale>", "</rationale>"),
-    ("[THINK]", "[/THINK]"),                               // Mistral Magistral
-    ("◁think▷", "◁/think▷"),                               // Kimi-VL-Thinking
-    ("<|begin_of_thought|>", "<|end_of_thought|>"),        // Sky-T1, OpenThinker
-    ("<|START_THINKING|>", "<|END_THINKING|>"),            // Cohere Command A Reasoning
-    ("<seed:think>", "</seed:think>"),                     // Seed-OSS
-    ("<|inner_prefix|>", "<|inner_suffix|>"),              // Apertus
-    ("<unused94>thought", "<unused95>"),                   // MedGemma
-    ("<|channel>thought", "<channel|>"),                   // Gemma 4
+    ("[THINK]", "[/THINK]"),                        // Mistral Magistral
+    ("◁think▷", "◁/think▷"),                        // Kimi-VL-Thinking
+    ("<|begin_of_thought|>", "<|end_of_thought|>"), // Sky-T1, OpenThinker
+    ("<|START_THINKING|>", "<|END_THINKING|>"),     // Cohere Command A Reasoning
+    ("<seed:think>", "</seed:think>"),              // Seed-OSS
+    ("<|inner_prefix|>", "<|inner_suffix|>"),       // Apertus
+    ("<unused94>thought", "<unused95>"),            // MedGemma
+    ("<|channel>thought", "<channel|>"),            // Gemma 4
     ("Here is my thought process:", "Here is my response:"), // IBM Granite 3.2
 ];
 
@@ -30,7 +30,7 @@ const THOUGHTS: &[(&str, &str)] = &[
 const ANSWERS: &[(&str, &str)] = &[
     ("<answer>", "</answer>"), // DeepSeek-R1-Zero, GLM-4.1V, Hunyuan
     ("<final_answer>", "</final_answer>"),
-    ("<output>", "</output>"), // Reflection 70B
+    ("<output>", "</output>"),     // Reflection 70B
     ("<response>", "</response>"), // ERNIE 4.5
     ("<result>", "</result>"),
     ("<verdict>", "</verdict>"),
@@ -195,7 +195,8 @@ fn shape(text: &str) -> Option<(usize, String, bool)> {
 /// Whether the mark is all that stands between quotation marks or backticks.
 fn is_quoted(text: &str, mark: &Range<usize>) -> bool {
     let (before, after) = (&text[..mark.start], &text[mark.end..]);
-    let is_quote = |c: char| matches!(c, '`' | '"' | '\'' | '“' | '”' | '‘' | '’' | '«' | '»' | '「' | '」');
+    let is_quote =
+        |c: char| matches!(c, '`' | '"' | '\'' | '“' | '”' | '‘' | '’' | '«' | '»' | '「' | '」');
     let unquoted = before.trim_end_matches(is_quote);
     unquoted.len() < before.len()
         && !unquoted.ends_with(|c: char| c.is_alphanumeric() || c == '.')

@@ -35,8 +35,12 @@ struct Answer {
 /// The answer in `reply`; `None` where the service says that the model refused, or where nothing
 /// stands behind a thought.
 fn answer(reply: &ChatReply) -> Option<Answer> {
-    let text = thoughts::answer(&reply.text).filter(|_| reply.refusal.is_none())?;
-    Some(Answer { text, cut_off: reply.cut_off })
+    let mut text = thoughts::answer(&reply.text).filter(|_| reply.refusal.is_none())?;
+    let cut_off = reply.cut_off;
+    if cut_off && reply.text.ends_with('\n') {
+        text.push('\n'); // Its last line is whole.
+    }
+    Some(Answer { text, cut_off })
 }
 
 /// The same; `None` also where the model declines in words.
@@ -45,11 +49,7 @@ fn willing_answer(questions: &Questions, reply: &ChatReply) -> Option<Answer> {
 }
 
 /// A reply to `template` as yes or no; `None` where it says neither, declines, or cannot be told.
-pub(crate) fn yes_or_no(
-    questions: &Questions,
-    template: &str,
-    reply: &ChatReply,
-) -> Option<bool> {
+pub(crate) fn yes_or_no(questions: &Questions, template: &str, reply: &ChatReply) -> Option<bool> {
     decision::decide(questions, template, &answer(reply)?)
 }
 

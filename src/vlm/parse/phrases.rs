@@ -74,9 +74,11 @@ pub(super) fn introduces(line: &str) -> bool {
         begins(&line, word)
             && !line[word.len()..].trim_start().starts_with(|c: char| c.is_alphanumeric())
     });
+    let thanks = ["thank you for", "thanks for"].iter().any(|word| begins(&line, word));
     let shows = ["here", "below", "these"].iter().any(|word| begins(&line, word));
     let opens = OPENINGS.split('|').any(|opening| begins(&line, opening));
     greets
+        || thanks
         || OFFERS.iter().any(|offer| line.contains(offer))
         || (opens && (ends || shows) && words(&line).iter().any(|word| is_one_of(word, SUBJECTS)))
 }
@@ -103,6 +105,14 @@ pub(super) fn is_category(heading: &str) -> bool {
 /// Whether what stands under a heading is beside the answer.
 pub(super) fn is_aside(heading: &str) -> bool {
     is_one_of(&folded(bare(heading)), ASIDES)
+}
+
+/// Whether a line is a heading by its words: a category, an aside, or a few words about what is asked
+/// for, in bold: "**What is missing**".
+pub(super) fn is_heading(line: &str) -> bool {
+    let is_bold = line.starts_with(['*', '_']) && line.ends_with(['*', '_']);
+    let names_subject = || words(line).iter().any(|word| is_one_of(word, SUBJECTS));
+    is_category(line) || is_aside(line) || (is_bold && names_subject())
 }
 
 /// Whether a label only says which item it is: "Caption 2", "Concept".

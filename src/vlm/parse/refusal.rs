@@ -33,11 +33,16 @@ const SIGHT: &str = "identify|see|view|recognize|recognise|find|detect|make out"
 /// Whether the model declines: "I'm unable to respond", "I can't help with that". What a listed
 /// concept or somebody else cannot do is no refusal.
 pub(super) fn is_refusal(questions: &Questions, answer: &str) -> bool {
+    let declines = |task| starts_with_any(task, TASKS) || starts_with_any(task, SIGHT);
+    begins_to_decline(questions, answer) || inabilities(&folded(answer)).any(declines)
+}
+
+/// Whether the answer begins as refusals do.
+pub(super) fn begins_to_decline(questions: &Questions, answer: &str) -> bool {
     let answer = folded(answer);
     let answer = answer.trim_start_matches(|c: char| !c.is_alphanumeric());
-    BEGINNINGS.split('|').any(|beginning| answer.starts_with(beginning))
+    starts_with_any(answer, BEGINNINGS)
         || questions.refusals.iter().any(|phrase| answer.starts_with(&folded(phrase.trim())))
-        || inabilities(answer).any(|task| starts_with_any(task, TASKS) || starts_with_any(task, SIGHT))
 }
 
 /// Whether a reply that begins with yes or no declines all the same: "No, I can't help with that",

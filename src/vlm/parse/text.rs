@@ -53,8 +53,10 @@ fn in_prose(text: &str) -> Option<String> {
         let is_last = lines[number + 1..].iter().all(|line| line.is_empty());
         let has_text = kept.iter().any(|line| !line.is_empty());
         let plain = line.trim_end_matches(['*', '_', ' ']);
-        let is_heading = plain.ends_with([':', '：']) || line.starts_with('#')
-            || phrases::is_category(line) || phrases::is_numbered_label(line);
+        let is_heading = plain.ends_with([':', '：'])
+            || line.starts_with('#')
+            || phrases::is_category(line)
+            || phrases::is_numbered_label(line);
         let is_rule = line.len() > 2 && line.chars().all(|c| matches!(c, '-' | '*' | '_' | '='));
         if !has_text && !is_last && (is_heading || phrases::introduces(line)) || is_rule {
             continue;
@@ -89,7 +91,8 @@ fn introduces_itself(label: &str) -> bool {
 fn first_of_quoted(text: &str) -> Option<&str> {
     let (first, _) = text.split_once('\n')?;
     let inner = unquoted(first);
-    (inner.len() < first.trim().len() && first.trim().starts_with(['"', '“', '«', '„', '「', '`'])).then_some(inner)
+    (inner.len() < first.trim().len() && first.trim().starts_with(['"', '“', '«', '„', '「', '`']))
+        .then_some(inner)
 }
 
 /// What the only code fence in `text` holds.
@@ -100,9 +103,10 @@ fn fenced(text: &str) -> Option<&str> {
         return None;
     }
     // The language stands on the line of the fence.
-    let block = block.split_once('\n').map_or(block, |(language, rest)| match language.contains(' ') {
-        true => block,
-        false => rest,
-    });
+    let block =
+        block.split_once('\n').map_or(block, |(language, rest)| match language.contains(' ') {
+            true => block,
+            false => rest,
+        });
     (!block.trim().is_empty()).then(|| block.trim())
 }

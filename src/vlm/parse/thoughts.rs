@@ -28,7 +28,8 @@ pub(super) fn answer(reply: &str) -> Option<String> {
 fn final_channel(reply: &str) -> Option<Cow<'_, str>> {
     const CHANNEL: &str = "<|channel|>";
     if reply.contains(CHANNEL) {
-        let messages = reply.split(CHANNEL).skip(1).filter_map(|part| part.split_once("<|message|>"));
+        let messages =
+            reply.split(CHANNEL).skip(1).filter_map(|part| part.split_once("<|message|>"));
         let last = messages.filter(|(channel, _)| channel.trim().starts_with("final")).last()?.1;
         let end = ["<|end|>", "<|return|>", "<|start|>", "<|call|>"];
         let end = end.iter().filter_map(|end| last.find(end)).min().unwrap_or(last.len());
@@ -45,11 +46,18 @@ fn final_channel(reply: &str) -> Option<Cow<'_, str>> {
 
 /// `text` between the marks that begin and end the turn of an assistant.
 fn one_turn(text: &str) -> &str {
-    let mut text = text.trim();
-    while let Some(rest) = marks::turn_start(text) {
-        text = rest.trim_start();
+    let mut text = without_blank_lines(text);
+    while let Some(rest) = marks::turn_start(text.trim_start()) {
+        text = without_blank_lines(rest);
     }
     marks::turn_end(text).map_or(text, |end| text[..end].trim_end())
+}
+
+/// `text` without blank lines around it. The white space before its first word stays where that begins a
+/// line: it says to what level of a list the line belongs.
+fn without_blank_lines(text: &str) -> &str {
+    let blank = &text[..text.len() - text.trim_start().len()];
+    text[blank.rfind('\n').map_or(0, |at| at + 1)..].trim_end()
 }
 
 /// A part of a reply that stands in no other.
@@ -63,7 +71,7 @@ fn behind_thoughts(text: &str, depth: usize) -> Option<String> {
     let marks = marks::find(text);
     let Some(depth) = depth.checked_sub(1) else { return None };
     if marks.is_empty() {
-        return (!text.trim().is_empty()).then(|| text.trim().to_owned());
+        return Some(without_blank_lines(text).to_owned()).filter(|text| !text.is_empty());
     }
     let (mut parts, mut answers): (Vec<Part>, Vec<&str>) = (Vec::new(), Vec::new());
     let (mut from, mut next, mut thought) = (0, 0, false);
@@ -151,7 +159,7 @@ fn outside_of_pairs(parts: &[Part], depth: usize) -> Option<String> {
         rest.pop();
     }
     let plain: String = rest.iter().map(|part| part.text()).collect();
-    (!rest.iter().any(is_pair)).then(|| plain.trim().to_owned())
+    (!rest.iter().any(is_pair)).then(|| without_blank_lines(&plain).to_owned())
 }
 
 impl<'a> Part<'a> {

@@ -3,7 +3,7 @@
 //! `PROPTEST_CASES=1000000 cargo test --release vlm::parse::tests::properties` draws as many cases of
 //! each property.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use proptest::test_runner::TestRunner;
 
@@ -17,17 +17,22 @@ fn nearly_always<S: Strategy>(
 ) {
     let default = ProptestConfig::default();
     let config = ProptestConfig { cases: default.cases.max(4_000), ..default };
-    let (all, understood) = (Cell::new(0_u32), Cell::new(0_u32));
+    let (all, puzzling) = (Cell::new(0_u64), RefCell::new(Vec::new()));
     let result = TestRunner::new(config).run(strategy, |case| {
         all.set(all.get() + 1);
-        understood.set(understood.get() + u32::from(read(case)?));
+        let told = format!("{case:?}");
+        if !read(case)? {
+            puzzling.borrow_mut().push(told);
+        }
         Ok(())
     });
     if let Err(error) = result {
         panic!("{error}");
     }
-    let (all, understood) = (all.get(), understood.get());
-    assert!(u64::from(understood) * 100 >= u64::from(all) * 99, "{understood} of {all}");
+    let (all, puzzling) = (all.get(), puzzling.into_inner());
+    let first = &puzzling[..puzzling.len().min(8)];
+    let count = puzzling.len();
+    assert!(count as u64 * 100 <= all, "{count} of {all} not understood: {first:#?}");
 }
 
 /// `right`, or nothing.
@@ -38,7 +43,9 @@ fn never_wrong<T: PartialEq + std::fmt::Debug>(
 ) -> Result<bool, TestCaseError> {
     match read {
         Some(read) if read == *right => Ok(true),
-        Some(read) => Err(TestCaseError::fail(format!("{reply:?} was read as {read:?}, not {right:?}"))),
+        Some(read) => {
+            Err(TestCaseError::fail(format!("{reply:?} was read as {read:?}, not {right:?}")))
+        }
         None => Ok(false),
     }
 }
@@ -88,10 +95,7 @@ fn thought() -> impl Strategy<Value = String> {
         ("<|channel>thought", "<channel|>"),
         ("Here is my thought process:", "Here is my response:"),
         ("", "</think>"),
-        (
-            "<|channel|>analysis<|message|>",
-            "<|end|><|start|>assistant<|channel|>final<|message|>",
-        ),
+        ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
     ])
     .prop_map(|(open, close)| (open.to_owned(), close.to_owned()));
     let unknown = ("[a-z]{4,9}x", 0..3_usize).prop_map(|(name, shape)| match shape {
@@ -108,7 +112,18 @@ fn thought() -> impl Strategy<Value = String> {
 
 /// What ends a turn, or nothing.
 fn end() -> impl Strategy<Value = &'static str> {
-    one_of(&["", "", "", "", "\n", "<|im_end|>", "</s>", "<|eot_id|>\n", "<end_of_turn>", "<|endoftext|>"])
+    one_of(&[
+        "",
+        "",
+        "",
+        "",
+        "\n",
+        "<|im_end|>",
+        "</s>",
+        "<|eot_id|>\n",
+        "<end_of_turn>",
+        "<|endoftext|>",
+    ])
 }
 
 fn answer_tag() -> impl Strategy<Value = (&'static str, &'static str)> {
@@ -126,10 +141,23 @@ fn answer_tag() -> impl Strategy<Value = (&'static str, &'static str)> {
 #[test]
 fn a_decision_is_never_the_opposite() {
     let before = one_of(&[
-        "", "", "", "Answer: ", "**Answer:** ", "Final answer: ", "**Final Answer**\n", "### Answer\n",
-        "The answer is ", "The answer is: ", "I'd say ", "Based on the image, ",
-        "Only answer yes or no. ", "\"Yes\" or \"no\"? ", "Does this image match the prompt? ",
-        "There is no bird in it, so ", "The image shows a dog.\n\nAnswer: ",
+        "",
+        "",
+        "",
+        "Answer: ",
+        "**Answer:** ",
+        "Final answer: ",
+        "**Final Answer**\n",
+        "### Answer\n",
+        "The answer is ",
+        "The answer is: ",
+        "I'd say ",
+        "Based on the image, ",
+        "Only answer yes or no. ",
+        "\"Yes\" or \"no\"? ",
+        "Does this image match the prompt? ",
+        "There is no bird in it, so ",
+        "The image shows a dog.\n\nAnswer: ",
     ]);
     let quotes = one_of(&["{}", "{}", "**{}**", "\"{}\"", "“{}”", "`{}`", "*{}*", "\\boxed{{}}"]);
     let after = prop::sample::select(vec![
@@ -143,8 +171,11 @@ fn a_decision_is_never_the_opposite() {
         (false, ", it does not match."),
         (false, ".\n\n- a sheep is missing\n- the style differs"),
     ]);
-    let after = (any::<bool>(), after, one_of(&["", ".", "!", "\n", "\n\nLet me know if you need more."]))
-        .prop_map(|(explains, (of_yes, explanation), end)| (explains, of_yes, explanation, end));
+    let after =
+        (any::<bool>(), after, one_of(&["", ".", "!", "\n", "\n\nLet me know if you need more."]))
+            .prop_map(|(explains, (of_yes, explanation), end)| {
+                (explains, of_yes, explanation, end)
+            });
     let word = (any::<bool>(), 0..3_usize);
     let json = one_of(&[
         "{\"answer\": \"{}\"}",
@@ -152,35 +183,68 @@ fn a_decision_is_never_the_opposite() {
         "{\"reasoning\": \"yes and no\", \"answer\": \"{}\"}",
         "{'decision': '{}'}",
     ]);
-    let cases = (thought(), answer_tag(), before, quotes, word, after, prop::option::weighted(0.1, json), end());
-    nearly_always(&cases, |(thought, (open, close), before, quotes, (yes, case), after, json, end)| {
-        let word = match (yes, case) {
-            (true, 0) => "yes",
-            (true, 1) => "Yes",
-            (true, _) => "YES",
-            (false, 0) => "no",
-            (false, 1) => "No",
-            (false, _) => "NO",
-        };
-        let (explains, of_yes, explanation, closing) = after;
-        let after = if explains && of_yes == yes { explanation } else { closing };
-        let said = match json {
-            Some(json) => json.replace("{}", word),
-            None => format!("{before}{}{after}", quotes.replace("{}", word)),
-        };
-        let reply = format!("{thought}{open}{said}{close}{end}");
-        never_wrong(yes_or_no(&reply), &yes, &reply)
-    });
+    let cases = (
+        thought(),
+        answer_tag(),
+        before,
+        quotes,
+        word,
+        after,
+        prop::option::weighted(0.1, json),
+        end(),
+    );
+    nearly_always(
+        &cases,
+        |(thought, (open, close), before, quotes, (yes, case), after, json, end)| {
+            let word = match (yes, case) {
+                (true, 0) => "yes",
+                (true, 1) => "Yes",
+                (true, _) => "YES",
+                (false, 0) => "no",
+                (false, 1) => "No",
+                (false, _) => "NO",
+            };
+            let (explains, of_yes, explanation, closing) = after;
+            let after = if explains && of_yes == yes { explanation } else { closing };
+            let said = match json {
+                Some(json) => json.replace("{}", word),
+                None => format!("{before}{}{after}", quotes.replace("{}", word)),
+            };
+            let reply = format!("{thought}{open}{said}{close}{end}");
+            never_wrong(yes_or_no(&reply), &yes, &reply)
+        },
+    );
 }
 
 /// Concepts, of which no two share a word that says what they are of.
 fn named() -> impl Strategy<Value = Vec<String>> {
     let all = vec![
-        "oil painting style", "a sheep", "a quetzal", "a red double-decker bus", "a 3.5 inch disk",
-        "art nouveau", "Vermeer's lighting", "the Eiffel Tower", "a cat (sleeping)", "2 zebras",
-        "a \"no smoking\" sign", "ukiyo-e", "a C++ logo", "rock & roll poster", "overalls", "wings",
-        "a Thanksgiving turkey", "油画风格", "ein Igel", "soft bokeh background", "1950s diner",
-        "a note", "isometric view", "low-poly", "I ♥ NY shirt", "a hand holding chopsticks",
+        "oil painting style",
+        "a sheep",
+        "a quetzal",
+        "a red double-decker bus",
+        "a 3.5 inch disk",
+        "art nouveau",
+        "Vermeer's lighting",
+        "the Eiffel Tower",
+        "a cat (sleeping)",
+        "2 zebras",
+        "a \"no smoking\" sign",
+        "ukiyo-e",
+        "a C++ logo",
+        "rock & roll poster",
+        "overalls",
+        "wings",
+        "a Thanksgiving turkey",
+        "油画风格",
+        "ein Igel",
+        "soft bokeh background",
+        "1950s diner",
+        "a note",
+        "isometric view",
+        "low-poly",
+        "I ♥ NY shirt",
+        "a hand holding chopsticks",
     ];
     prop::sample::subsequence(all, 1..6)
         .prop_shuffle()
@@ -189,33 +253,93 @@ fn named() -> impl Strategy<Value = Vec<String>> {
 
 /// How each item of a list is marked; `#` is its number, `@` its letter.
 const MARKERS: &[&str] = &[
-    "", "", "- ", "* ", "+ ", "• ", "– ", "— ", "#. ", "#) ", "(#) ", "#、", "# - ", "[#] ", "@) ", "- [ ] ", "- [x] ",
-    "#\u{fe0f}\u{20e3} ", "**#.** ", "- #. ", "✅ ", "◦ ", "  - ", "\t* ",
+    "",
+    "",
+    "- ",
+    "* ",
+    "+ ",
+    "• ",
+    "– ",
+    "— ",
+    "#. ",
+    "#) ",
+    "(#) ",
+    "#、",
+    "# - ",
+    "[#] ",
+    "@) ",
+    "- [ ] ",
+    "- [x] ",
+    "#\u{fe0f}\u{20e3} ",
+    "**#.** ",
+    "- #. ",
+    "✅ ",
+    "◦ ",
+    "  - ",
+    "\t* ",
 ];
 
 const DECORATIONS: &[&str] = &[
-    "{}", "{}", "{}", "**{}**", "`{}`", "“{}”", "„{}“", "«{}»", "「{}」", "*{}*", "\"{}\"",
-    "**{}**: the image does not show it.", "**{}:** the image shows a dog - no, a cat.",
-    "**{}** - there is none", "**{}** — nothing of it",
+    "{}",
+    "{}",
+    "{}",
+    "**{}**",
+    "`{}`",
+    "“{}”",
+    "„{}“",
+    "«{}»",
+    "「{}」",
+    "*{}*",
+    "\"{}\"",
+    "**{}**: the image does not show it.",
+    "**{}:** the image shows a dog - no, a cat.",
+    "**{}** - there is none",
+    "**{}** — nothing of it",
 ];
 
 const HEADINGS: &[&str] = &[
-    "", "", "**Missing concepts:**", "**Missing concepts**", "### Missing concepts", "## Missing Concepts:",
-    "The missing concepts are:", "Missing concepts:", "Here is what is missing:", "**Answer:**", "# Answer",
+    "",
+    "",
+    "**Missing concepts:**",
+    "**Missing concepts**",
+    "### Missing concepts",
+    "## Missing Concepts:",
+    "The missing concepts are:",
+    "Missing concepts:",
+    "Here is what is missing:",
+    "**Answer:**",
+    "# Answer",
     "缺少的概念：",
 ];
 
 const INTRODUCTIONS: &[&str] = &[
-    "", "", "Sure!", "Certainly! Here are the missing concepts.", "Of course.", "Based on the image, these are missing:",
-    "Here are the missing concepts", "Okay, here's the list:", "Looking at the image, I see the following differences.",
-    "Sure thing! Here are the concepts you asked for:", "Thank you for the image.",
+    "",
+    "",
+    "Sure!",
+    "Certainly! Here are the missing concepts.",
+    "Of course.",
+    "Based on the image, these are missing:",
+    "Here are the missing concepts",
+    "Okay, here's the list:",
+    "Looking at the image, I see the following differences.",
+    "Sure thing! Here are the concepts you asked for:",
+    "Thank you for the image.",
 ];
 
 const FAREWELLS: &[&str] = &[
-    "", "", "Let me know if you need anything else!", "I hope this helps!", "Feel free to ask for captions.",
-    "Would you like me to write captions?", "These are the missing concepts.", "Note: the car is there.",
-    "If you want, I can describe each one.", "**Note:** everything else matches.", "The rest of the prompt is shown.",
-    "Hope that helps.", "Is there anything else you need?",
+    "",
+    "",
+    "Let me know if you need anything else!",
+    "I hope this helps!",
+    "Feel free to ask for captions.",
+    "Would you like me to write captions?",
+    "These are the missing concepts.",
+    "Note: the car is there.",
+    "If you want, I can describe each one.",
+    "**Note:** everything else matches.",
+    "The rest of the prompt is shown.",
+    "Hope that helps.",
+    "Is there anything else you need?",
 ];
 
 /// `items` on their lines, each after its marker.
@@ -256,7 +380,8 @@ fn structured(items: &[String], kind: usize) -> String {
         1 => format!("```json\n{list}\n```"),
         2 => format!("{{\"missing_concepts\": {list}}}"),
         3 => {
-            let objects = quoted.iter().map(|item| format!("{{\"concept\": {item}, \"why\": \"none\"}}"));
+            let objects =
+                quoted.iter().map(|item| format!("{{\"concept\": {item}, \"why\": \"none\"}}"));
             format!("[{}]", objects.collect::<Vec<_>>().join(",\n"))
         }
         4 => format!("| concept | why |\n|---|---|\n{}", each("| ", " | there is none |\n")),
@@ -318,15 +443,18 @@ fn captions_never_belong_to_another_concept() {
             }
             _ => {
                 captions.extend(extra.map(str::to_owned));
-                let quoted = if decoration.ends_with("{}") || decoration.len() < 8 { decoration } else { "{}" };
+                let quoted = if decoration.ends_with("{}") || decoration.len() < 8 {
+                    decoration
+                } else {
+                    "{}"
+                };
                 lines(&captions, marker, quoted, between)
             }
         };
         let text = around([introduction, "", &list, farewell], is_windows);
         let reply = format!("{thought}{text}{end}");
-        let right: Vec<Option<String>> = (0..concepts.len())
-            .map(|n| (Some(n) != left_out).then(|| of(&concepts[n])))
-            .collect();
+        let right: Vec<Option<String>> =
+            (0..concepts.len()).map(|n| (Some(n) != left_out).then(|| of(&concepts[n]))).collect();
         let read = super::captions(&Questions::default(), &reply.as_str().into(), &concepts);
         let Some(read) = read else { return Ok(false) };
         for (read, right) in read.iter().zip(&right) {
@@ -342,11 +470,21 @@ fn captions_never_belong_to_another_concept() {
 #[test]
 fn an_order_is_never_another() {
     let order = (2..9_usize).prop_flat_map(|count| {
-        Just((0..count).collect::<Vec<usize>>()).prop_shuffle().prop_map(move |order| (count, order))
+        Just((0..count).collect::<Vec<usize>>())
+            .prop_shuffle()
+            .prop_map(move |order| (count, order))
     });
     let form = one_of(&[
-        "{}", "[{}]", "{\"answer\": [{}]}", "Answer: {}", "The order is {}.", "```\n{}\n```",
-        "Images {}", "**{}**", "Here is the order: {}", "{}\n\nLet me know if you need more.",
+        "{}",
+        "[{}]",
+        "{\"answer\": [{}]}",
+        "Answer: {}",
+        "The order is {}.",
+        "```\n{}\n```",
+        "Images {}",
+        "**{}**",
+        "Here is the order: {}",
+        "{}\n\nLet me know if you need more.",
     ]);
     let separator = one_of(&[", ", ",", " , ", ", ", ",  "]);
     let cases = (thought(), answer_tag(), order, form, separator, end());
@@ -362,20 +500,32 @@ fn an_order_is_never_another() {
 #[test]
 fn what_stands_behind_a_thought_is_the_answer() {
     let answers = one_of(&[
-        "Yes", "a sheep\na dog", "- a sheep\n- a dog", "2, 0, 1", "{\"answer\": \"no\"}", "x < y, y > x",
-        "a <red> hat", "the mark `</think>` ends it", "\"<think>\" begins it", "A \"[SALE]\" sign",
-        "```\ncode\n```", "是", "I ♥ NY",
+        "Yes",
+        "a sheep\na dog",
+        "- a sheep\n- a dog",
+        "2, 0, 1",
+        "{\"answer\": \"no\"}",
+        "x < y, y > x",
+        "a <red> hat",
+        "the mark `</think>` ends it",
+        "\"<think>\" begins it",
+        "A \"[SALE]\" sign",
+        "```\ncode\n```",
+        "是",
+        "I ♥ NY",
     ]);
     let cases = (thought(), answer_tag(), answers, end());
     nearly_always(&cases, |(thought, (open, close), answer, end)| {
         let reply = format!("{thought}{open}{answer}{close}{end}");
-        never_wrong(thoughts::answer(&reply), &answer.to_owned(), &reply)
+        let read = thoughts::answer(&reply).map(|read| read.trim().to_owned());
+        never_wrong(read, &answer.to_owned(), &reply)
     });
 }
 
 #[test]
 fn a_thought_that_was_cut_off_decides_nothing() {
-    let opening = one_of(&["<think>", "<thinking>", "[THINK]", "◁think▷", "<|channel|>analysis<|message|>"]);
+    let opening =
+        one_of(&["<think>", "<thinking>", "[THINK]", "◁think▷", "<|channel|>analysis<|message|>"]);
     let musings = prop::collection::vec(one_of(MUSINGS), 1..8);
     let default = ProptestConfig::default();
     let config = ProptestConfig { cases: default.cases.max(4_000), ..default };

@@ -60,10 +60,7 @@ fn decisions() {
         ("It does not show a sheep. No.", NO),
         ("Unfortunately, no.", NO),
         ("\"Yes\" or \"No\"? I'd say no.", NO),
-        (
-            "Does this image match the prompt \"a dog\"? Only answer yes or no. No",
-            NO,
-        ),
+        ("Does this image match the prompt \"a dog\"? Only answer yes or no. No", NO),
         ("Does the image show no sheep? Yes.", YES),
         // Not plain.
         ("yes/no", AGAIN),
@@ -211,11 +208,17 @@ fn lists() {
         ("- **oil painting style** - the image is a photo\n- **a sheep** – there is none", BOTH),
         ("- oil painting style\n  - the image is a photo\n- a sheep\n  - there is none", BOTH),
         ("1. oil painting style\n- The image is a photo.\n2. a sheep\n- There is none.", BOTH),
-        ("1. **oil painting style:**\n   - The image is a photo.\n2. **a sheep:**\n   - None.", BOTH),
+        (
+            "1. **oil painting style:**\n   - The image is a photo.\n2. **a sheep:**\n   - None.",
+            BOTH,
+        ),
         ("1. oil painting style\n   The image is a photo.\n2. a sheep\n   There is none.", BOTH),
         ("**oil painting style**\nThe image is a photo.\n\n**a sheep**\nThere is none.", BOTH),
         ("### oil painting style\nThe image is a photo.\n### a sheep\nThere is none.", BOTH),
-        ("### 1. oil painting style\nThe image is a photo.\n\n### 2. a sheep\nThere is none.", BOTH),
+        (
+            "### 1. oil painting style\nThe image is a photo.\n\n### 2. a sheep\nThere is none.",
+            BOTH,
+        ),
         // Markers.
         ("+ oil painting style\n+ a sheep", BOTH),
         ("- [ ] oil painting style\n- [x] a sheep", BOTH),
@@ -255,7 +258,10 @@ fn lists() {
         ("Here is the list: [\"oil painting style\", \"a sheep\"]. Let me know!", BOTH),
         ("['oil painting style', 'a sheep',]", BOTH),
         ("{\"style\": [\"oil painting style\"], \"content\": [\"a sheep\"]}", BOTH),
-        ("{\"concepts\": [{\"concept\": \"oil painting style\", \"why\": \"a photo\"}, {\"concept\": \"a sheep\"}]}", BOTH),
+        (
+            "{\"concepts\": [{\"concept\": \"oil painting style\", \"why\": \"a photo\"}, {\"concept\": \"a sheep\"}]}",
+            BOTH,
+        ),
         ("{\"oil painting style\": \"it is a photo\", \"a sheep\": \"there is none\"}", BOTH),
         ("{\"concept\": \"oil painting style\"}\n{\"concept\": \"a sheep\"}", BOTH),
         ("{\"answer\": \"oil painting style\\na sheep\"}", BOTH),
@@ -264,10 +270,16 @@ fn lists() {
         ("<answer>oil painting style\na sheep</answer>", BOTH),
         ("<think>a dog?</think><|begin_of_box|>oil painting style\na sheep<|end_of_box|>", BOTH),
         ("<item>oil painting style</item><item>a sheep</item>", BOTH),
-        ("<missing_concepts>\n<concept>oil painting style</concept>\n<concept>a sheep</concept>\n</missing_concepts>", BOTH),
+        (
+            "<missing_concepts>\n<concept>oil painting style</concept>\n<concept>a sheep</concept>\n</missing_concepts>",
+            BOTH,
+        ),
         ("<concept1>oil painting style</concept1>\n<concept2>a sheep</concept2>", BOTH),
         ("<ul><li>oil painting style</li><li><b>a sheep</b></li></ul>", BOTH),
-        ("| concept | why |\n|---|---|\n| oil painting style | a photo |\n| a sheep | none |", BOTH),
+        (
+            "| concept | why |\n|---|---|\n| oil painting style | a photo |\n| a sheep | none |",
+            BOTH,
+        ),
         ("| # | concept |\n|:-:|---|\n| 1 | **oil painting style** |\n| 2 | a sheep |", BOTH),
         // Farewells.
         ("oil painting style\na sheep\n\nLet me know if you need more!", BOTH),
@@ -323,7 +335,11 @@ fn what_was_cut_off_has_no_last_item() {
     }
     let decide = |text: &str| {
         let questions = Questions::default();
-        crate::vlm::parse::yes_or_no(&questions, &questions.decision, &ChatReply::new(text).cut_off())
+        crate::vlm::parse::yes_or_no(
+            &questions,
+            &questions.decision,
+            &ChatReply::new(text).cut_off(),
+        )
     };
     assert_eq!(decide("No, the image shows a"), NO);
     assert_eq!(decide("Yes"), YES);
@@ -333,7 +349,8 @@ fn what_was_cut_off_has_no_last_item() {
         crate::vlm::parse::indices(&Questions::default(), &ChatReply::new(text).cut_off(), 20)
     };
     assert_eq!(indices("2, 0, 1"), [2, 0]);
-    let text = crate::vlm::parse::text(&Questions::default(), &ChatReply::new("a bird on").cut_off());
+    let text =
+        crate::vlm::parse::text(&Questions::default(), &ChatReply::new("a bird on").cut_off());
     assert_eq!(text, None);
 }
 
@@ -345,20 +362,51 @@ fn captions_belong_to_their_concepts() {
     let other = "A sunset over the sea";
     for (reply, expected) in [
         (format!("{style}\n{sheep}"), [Some(style), Some(sheep)]),
-        (format!("1. {style}\n2. {sheep}\n\nLet me know if you need more."), [Some(style), Some(sheep)]),
-        (format!("Sure! Here are two captions you can use.\n\n{style}\n{sheep}"), [Some(style), Some(sheep)]),
+        (
+            format!("1. {style}\n2. {sheep}\n\nLet me know if you need more."),
+            [Some(style), Some(sheep)],
+        ),
+        (
+            format!("Sure! Here are two captions you can use.\n\n{style}\n{sheep}"),
+            [Some(style), Some(sheep)],
+        ),
         (format!("\"{style}\"\n\"{sheep}\""), [Some(style), Some(sheep)]),
         (format!("Caption 1: {style}\nCaption 2: {sheep}"), [Some(style), Some(sheep)]),
-        (format!("**Oil painting style**: {style}\n**A sheep**: {sheep}"), [Some(style), Some(sheep)]),
+        (
+            format!("**Oil painting style**: {style}\n**A sheep**: {sheep}"),
+            [Some(style), Some(sheep)],
+        ),
         (format!("a sheep: {sheep}\noil painting style: {style}"), [Some(style), Some(sheep)]),
-        (format!("1. **A sheep**\n   {sheep}\n2. **Oil painting style**\n   {style}"), [Some(style), Some(sheep)]),
-        (format!("**oil painting style**\n{style}\n\n**a sheep**\n{sheep}"), [Some(style), Some(sheep)]),
-        (format!("- a sheep\n  - Caption: {sheep}\n- oil painting style\n  - Caption: {style}"), [Some(style), Some(sheep)]),
-        (format!("Caption for \"a sheep\": {sheep}\nCaption for \"oil painting style\": {style}"), [Some(style), Some(sheep)]),
-        (format!("{{\"a sheep\": \"{sheep}\", \"oil painting style\": \"{style}\"}}"), [Some(style), Some(sheep)]),
+        (
+            format!("1. **A sheep**\n   {sheep}\n2. **Oil painting style**\n   {style}"),
+            [Some(style), Some(sheep)],
+        ),
+        (
+            format!("**oil painting style**\n{style}\n\n**a sheep**\n{sheep}"),
+            [Some(style), Some(sheep)],
+        ),
+        (
+            format!("- a sheep\n  - Caption: {sheep}\n- oil painting style\n  - Caption: {style}"),
+            [Some(style), Some(sheep)],
+        ),
+        (
+            format!(
+                "Caption for \"a sheep\": {sheep}\nCaption for \"oil painting style\": {style}"
+            ),
+            [Some(style), Some(sheep)],
+        ),
+        (
+            format!("{{\"a sheep\": \"{sheep}\", \"oil painting style\": \"{style}\"}}"),
+            [Some(style), Some(sheep)],
+        ),
         (format!("[{{\"concept\": \"a sheep\", \"caption\": \"{sheep}\"}}]"), [None, Some(sheep)]),
         (format!("{{\"captions\": [\"{style}\", \"{sheep}\"]}}"), [Some(style), Some(sheep)]),
-        (format!("| concept | caption |\n|---|---|\n| a sheep | {sheep} |\n| oil painting style | {style} |"), [Some(style), Some(sheep)]),
+        (
+            format!(
+                "| concept | caption |\n|---|---|\n| a sheep | {sheep} |\n| oil painting style | {style} |"
+            ),
+            [Some(style), Some(sheep)],
+        ),
         (format!("{sheep}\n{style}"), [Some(style), Some(sheep)]),
         // Another number than that of the concepts.
         (sheep.to_owned(), [None, Some(sheep)]),
