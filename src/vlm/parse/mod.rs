@@ -12,6 +12,7 @@ mod json;
 mod line;
 mod list;
 mod marks;
+mod outline;
 mod phrases;
 mod refusal;
 mod table;

@@ -1,12 +1,16 @@
 //! A text with a table of Markdown or with tags of HTML and XML to plain lines.
 
+use super::is_one_of;
 use super::marks::LAYOUT;
 
 /// The tags that begin a new line.
-const BLOCKS: &str = "blockquote|br|caption|concept|div|h1|h2|h3|h4|h5|h6|hr|item|li|name|p|prompt|q|\
-    section|td|th|tr";
+const BLOCKS: &str = "blockquote|br|caption|div|h1|h2|h3|h4|h5|h6|hr|name|p|prompt|q|section|td|th|tr|\
+    concept|item|li";
 
-/// Each block of HTML or XML on a line of its own, bold text between asterisks, without other tags.
+/// Those of an item of a list.
+const ITEMS: &str = "concept|entry|item|li";
+
+/// Each block of HTML or XML on a line of its own, items after a bullet, bold text between asterisks, without other tags.
 pub(super) fn without_tags(text: &str) -> String {
     let (mut plain, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(at) = rest.find('<') {
@@ -16,7 +20,8 @@ pub(super) fn without_tags(text: &str) -> String {
             Some((length, name)) => {
                 plain += match name.as_str() {
                     "b" | "strong" => "**",
-                    name if super::is_one_of(name, BLOCKS) => "\n",
+                    name if is_one_of(name, ITEMS) && !tag.starts_with("</") => "\n- ",
+                    name if is_one_of(name, BLOCKS) => "\n",
                     _ => "",
                 };
                 &tag[length..]

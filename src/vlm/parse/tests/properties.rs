@@ -293,6 +293,8 @@ const DECORATIONS: &[&str] = &[
     "\"{}\"",
     "**{}**: the image does not show it.",
     "**{}:** the image shows a dog - no, a cat.",
+    "{}\n      - there is none",
+    "**{}**:\n      * The image shows none of it.",
     "**{}** - there is none",
     "**{}** — nothing of it",
 ];
@@ -347,6 +349,8 @@ fn lines(items: &[String], marker: &str, decoration: &str, between: &str) -> Str
     let line = |(number, item): (usize, &String)| {
         let letter = char::from(b'a' + number as u8);
         let number = (number + 1).to_string();
+        // Explanations below need something to stand below.
+        let marker = if marker.is_empty() && decoration.contains('\n') { "- " } else { marker };
         let marker = marker.replace('#', &number).replace('@', &letter.to_string());
         format!("{marker}{}", decoration.replace("{}", item))
     };
