@@ -65,6 +65,13 @@ fn labelled(item: &Item, concepts: &[String]) -> (Option<usize>, String) {
     if let (Some(concept), Some(below)) = (find(&item.text), below) {
         return (Some(concept), below.to_owned());
     }
+    // "Caption 1 (a sheep): a photo of a sheep"
+    if let Some((head, text)) = item.text.split_once("): ")
+        && let Some((_, name)) = head.split_once('(')
+        && let Some(concept) = find(name)
+    {
+        return (Some(concept), unquoted(text).to_owned());
+    }
     // "a sheep: a photo of a sheep", without emphasis.
     let separators = [": ", "：", " - ", " – ", " — ", " → ", " -> "];
     let split = separators.iter().find_map(|separator| {

@@ -4,13 +4,14 @@ use std::cmp::Reverse;
 
 use super::json::{self, Json};
 use super::refusal::{begins_to_decline, declines_after_all};
+use super::table::without_tags;
 use super::{Answer, folded, is_one_of};
 use crate::vlm::Questions;
 
 /// What an answer is called that stands before it: "Final answer: no".
 const LABELS: &str = "answer|final answer|my answer|short answer|decision|verdict|conclusion|result|\
     response|final|reply|output|judgement|judgment|match|matches|assessment|in short|in conclusion|\
-    the answer is|my answer is|the final answer is|answer is|the answer would be";
+    yes/no|yes or no|the answer is|my answer is|the final answer is|answer is|the answer would be";
 
 /// Fields of JSON that hold a decision.
 const FIELDS: &str = "answer|final_answer|decision|verdict|conclusion|result|response|match|matches|\
@@ -26,14 +27,14 @@ const PRONOUNS: &str = "it|this|that|there|the|i|they|its|it's|because|since|as|
 /// What an image has that does not match. Who has none of them means yes, whatever was asked.
 const FLAWS: &str = "difference|differences|issue|issues|problem|problems|discrepancy|discrepancies|\
     mismatch|mismatches|missing|lack|lacks|lacking|deviation|deviations|error|errors|flaw|flaws|\
-    inconsistency|inconsistencies|doubt|exception|exceptions|except";
+    inconsistency|inconsistencies|doubt|exception|exceptions|except|wrong|incorrect|instead";
 
 /// What denies a flaw.
 const DENIALS: &str = "no|not|any|without|nothing|none|zero|never";
 
 /// Those that contradict a yes.
 const GRAVE_FLAWS: &str = "difference|differences|discrepancy|discrepancies|mismatch|mismatches|\
-    missing|lacks|exception|exceptions|except";
+    missing|lacks|exception|exceptions|except|wrong|incorrect|instead";
 
 /// How a mismatch is told in the negative.
 const MISMATCHES: [&str; 8] = [
@@ -47,6 +48,19 @@ const MISMATCHES: [&str; 8] = [
     "no match",
 ];
 
+/// How a match is told.
+const MATCHES: [&str; 9] = [
+    "everything matches",
+    "everything is",
+    "all concepts are",
+    "all elements are",
+    "it matches",
+    "image matches",
+    "matches perfectly",
+    "perfectly matches",
+    "matches the prompt",
+];
+
 /// A reply to `template` as yes or no; `None` where it says neither, declines, or cannot be told.
 pub(super) fn decide(questions: &Questions, template: &str, answer: &Answer) -> Option<bool> {
     let words = Words::new(questions, template);
@@ -54,7 +68,7 @@ pub(super) fn decide(questions: &Questions, template: &str, answer: &Answer) -> 
     if !values.is_empty() {
         return unanimous(values.iter().map(|value| in_json(&words, value)));
     }
-    let text = plain(&answer.text);
+    let text = plain(&without_tags(&answer.text));
     let told = labelled(&words, &text).or_else(|| words.in_prose(&text, answer.cut_off))?;
     let fair = text.trim_start().strip_prefix("unfortunately").unwrap_or(&text);
     let is_opening = told.begins || !begins_to_decline(questions, fair);
@@ -216,6 +230,17 @@ fn answers_there(text: &str, one: &Found) -> Option<bool> {
     if !matches!(one.word, "yes" | "no") {
         return Some(begins);
     }
+    // "a no-go", "no-smoking", and what a sign says: "'yes' is printed on it".
+    let begins_with_letter = |text: &str| text.starts_with(char::is_alphanumeric);
+    let is_compound =
+        after.strip_prefix('-').is_some_and(begins_with_letter) || before.ends_with('-');
+    let is_quoted = before.ends_with(['"', '\'', '“', '‘'])
+        && begins_with_letter(
+            after.trim_start_matches(['"', '\'', '”', '’']).trim_start_matches(' '),
+        );
+    if is_compound || (is_quoted && after.starts_with(['"', '\'', '”', '’'])) {
+        return None;
+    }
     let rest = after.trim_start_matches(['"', '\'', '”', '’', '`', ')', ' ']);
     let ends = rest.starts_with(|c: char| !c.is_alphanumeric()) || rest.is_empty();
     let next = rest.split(|c: char| !(c.is_alphanumeric() || c == '\'')).next().unwrap_or_default();
@@ -278,10 +303,11 @@ fn contradicts(text: &str, meaning: bool) -> bool {
             }
         }
     }
-    let mismatched = MISMATCHES.iter().any(|phrase| text.contains(phrase));
+    let told = |phrase: &&str| text.contains(phrase);
+    let mismatched = MISMATCHES.iter().any(told);
     match meaning {
         true => mismatched || flawed,
-        false => flawless && !flawed && !mismatched,
+        false => (flawless || MATCHES.iter().any(told)) && !flawed && !mismatched,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Answer;
 use super::json::{self, Json};
+use super::table::table;
 use super::{folded, is_one_of};
 
 /// Fields of JSON that hold an index.
@@ -9,7 +10,7 @@ const FIELDS: &str = "index|image|image_index|id|candidate|number|idx";
 
 /// Words that may stand between the indices of one list.
 const FILLERS: &str = "|-|image|images|img|picture|photo|candidate|index|indices|and|then|first|second|\
-    third|fourth|fifth|best|worst|last|next|no|number";
+    third|fourth|fifth|best|worst|last|next|no|number|followed|by";
 
 /// What a number after it is the place in the order of.
 const PLACES: &str = "rank|place|position|top";
@@ -21,7 +22,15 @@ const PLACES: &str = "rank|place|position|top";
 /// thing has are passed over. A group that holds `count` and no 0 was counted from 1. A number at the
 /// end of an answer that was cut off may have been longer, and is left out.
 pub(super) fn named(answer: &Answer, count: usize) -> Vec<usize> {
-    let numbers = in_fields(&json::values(&answer.text)).unwrap_or_else(|| group(answer));
+    let values = json::values(&answer.text);
+    if let [Json::Fields(fields)] = values.as_slice()
+        && fields.len() > 1
+        && fields.iter().all(|(name, _)| name.parse::<usize>().is_ok())
+    {
+        return Vec::new(); // Ranks of images, or images of ranks?
+    }
+    let in_structure = in_fields(&values).or_else(|| in_column(&answer.text));
+    let numbers = in_structure.unwrap_or_else(|| group(answer));
     let first = usize::from(numbers.contains(&count) && !numbers.contains(&0));
     let mut named: Vec<usize> = Vec::new();
     for number in numbers.into_iter().filter_map(|number| number.checked_sub(first)) {
@@ -56,6 +65,15 @@ fn in_fields(values: &[Json]) -> Option<Vec<usize>> {
         several => list(several),
     }
     .filter(|numbers| !numbers.is_empty())
+}
+
+/// The indices in the column of a table that is headed so.
+fn in_column(text: &str) -> Option<Vec<usize>> {
+    let table = table(text)?;
+    let is_index = |cell: &String| is_one_of(&folded(cell), FIELDS);
+    let column = table.header.iter().position(is_index)?;
+    let number = |row: &Vec<String>| words(row.get(column)?).next()?.parse().ok();
+    table.rows.iter().map(number).collect()
 }
 
 /// The numbers of the group that counts.
@@ -94,7 +112,7 @@ fn words(line: &str) -> impl Iterator<Item = String> {
     let folded = folded(line);
     let words: Vec<String> = folded
         .split(|c| !is_part(c))
-        .map(|word| word.trim_end_matches('.').to_owned())
+        .map(|word| word.trim_end_matches('.').trim_start_matches("image").to_owned())
         .filter(|word| !is_one_of(word, FILLERS) && !is_ordinal(word) && !is_fraction(word))
         .collect();
     words.into_iter()

@@ -11,7 +11,7 @@ const LABEL_FIELDS: &str = "concept|name|label|title|item|missing_concept|object
 
 /// Fields of an object that hold the words of an item.
 const TEXT_FIELDS: &str = "caption|image_caption|text|value|query|prompt|search_query|retrieval_caption|\
-    description|captions|answer|content";
+    description|captions|answer";
 
 /// Fields around a list.
 const LIST_FIELDS: &str = "missing_concepts|concepts|captions|image_captions|items|list|answer|result|\
@@ -55,9 +55,30 @@ impl Item {
                 }
             }
             Some((label, text)) => Self::with_label(label, text),
-            None => Self::new(line),
+            None => Self::new(without_explanation(line)),
         }
     }
+}
+
+/// `line` without words after a colon or dash that explain what is missing.
+fn without_explanation(line: &str) -> &str {
+    const EXPLAIN: [&str; 12] = [
+        "the image ",
+        "this image ",
+        "the picture ",
+        "the prompt ",
+        "there is no",
+        "there are no",
+        "not visible",
+        "not present",
+        "not shown",
+        "not depicted",
+        "missing",
+        "absent",
+    ];
+    let explains = |text: &str| EXPLAIN.iter().any(|words| folded(text).starts_with(words));
+    let parts = [": ", " - ", " – ", " — "].iter().find_map(|mark| line.split_once(mark));
+    parts.filter(|(_, text)| explains(text)).map_or(line, |(name, _)| name)
 }
 
 /// The items of `answer`, none where it has none or cannot be told. The last one of an answer that
@@ -121,7 +142,9 @@ fn in_fields(fields: &[(String, Json)]) -> Option<Vec<Item>> {
     let all: Option<Vec<Vec<Item>>> = told
         .map(|(name, value)| {
             let name = name.replace('_', " ");
-            let is_generic = phrases::is_category(&name) || phrases::is_numbered_label(&name);
+            let is_generic = phrases::is_category(&name)
+                || phrases::is_numbered_label(&name)
+                || name.chars().all(|c| c.is_ascii_digit());
             match value {
                 Json::Text(text) if !is_generic => Some(vec![Item::with_label(&name, text)]),
                 Json::List(_) | Json::Fields(_) | Json::Text(_) => in_json(value),

@@ -140,13 +140,19 @@ fn after_number(text: &str, lettered: bool) -> Option<&str> {
     if let Some(after) = rest.strip_prefix(['、', '．', '）', '：']) {
         return Some(after); // No space follows these.
     }
+    if rest.starts_with(':') && number.len() > 1 {
+        return None; // "24: the series"
+    }
     let after = rest.strip_prefix([')', '.', ':']).or_else(|| {
+        if rest.starts_with("- ") {
+            return rest.strip_prefix('-');
+        }
         let dash = rest.strip_prefix(" - ").or_else(|| rest.strip_prefix(" – "));
         dash.or_else(|| rest.strip_prefix(" — "))
     })?;
     let after = after.strip_prefix(')').unwrap_or(after);
-    let is_free =
-        after.is_empty() || after.starts_with(char::is_whitespace) || after.starts_with('*');
+    let is_free = after.is_empty() || after.starts_with(|c: char| c.is_whitespace() || c == '*');
+    let is_free = is_free || (!rest.starts_with(':') && after.starts_with(char::is_alphabetic));
     (is_free || rest.starts_with(' ')).then_some(after)
 }
 
@@ -156,7 +162,8 @@ fn letter(text: &str) -> Option<&str> {
     let inner = open.unwrap_or(text);
     let length = inner.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(inner.len());
     let (name, rest) = inner.split_at(length);
-    let is_roman = name.len() <= 4 && name.chars().all(|c| matches!(c, 'i' | 'v' | 'x'));
+    let is_roman =
+        name.len() <= 4 && name.chars().all(|c| matches!(c, 'i' | 'v' | 'x' | 'I' | 'V' | 'X'));
     if name.is_empty() || !(name.len() == 1 || is_roman) {
         return None;
     }
@@ -185,7 +192,7 @@ fn are_lettered(lines: &[&str]) -> bool {
 }
 
 /// Quotation marks of all languages, as opening and closing one.
-const QUOTES: [(&str, &str); 14] = [
+const QUOTES: [(&str, &str); 15] = [
     ("\"", "\""),
     ("'", "'"),
     ("`", "`"),
@@ -200,6 +207,7 @@ const QUOTES: [(&str, &str); 14] = [
     ("「", "」"),
     ("『", "』"),
     ("《", "》"),
+    ("‹", "›"),
 ];
 
 /// Emphasis of Markdown.

@@ -5,8 +5,10 @@ use super::{Answer, MAX_ITEM_CHARS, MAX_ITEMS, folded, phrases};
 use crate::vlm::Questions;
 
 /// Sentences about the image that name no concept.
-const SENTENCES: [&str; 6] = [
+const SENTENCES: [&str; 8] = [
     "the image ",
+    "the style ",
+    "the draft ",
     "this image ",
     "the picture ",
     "the given image ",
@@ -24,7 +26,11 @@ pub(super) fn concepts(questions: &Questions, answer: &Answer) -> Option<Vec<Str
     for item in items(answer) {
         let name = name(&item);
         let repeats = named.iter().any(|known| folded(known) == folded(&name));
-        if !repeats && !phrases::says_nothing(questions, &name) && !is_sentence(&name) {
+        if is_sentence(&name) {
+            return None;
+        }
+        let is_none = phrases::says_nothing(questions, &name) || phrases::is_category(&name);
+        if !repeats && !is_none {
             named.push(name);
         }
         if named.len() == MAX_ITEMS {
@@ -41,7 +47,21 @@ fn name(item: &Item) -> String {
 }
 
 fn is_sentence(name: &str) -> bool {
+    const BEGINNINGS: [&str; 9] = [
+        "the missing concept",
+        "there is ",
+        "there are ",
+        "it seems",
+        "it appears",
+        "none of ",
+        "no concepts ",
+        "no missing ",
+        "nothing is ",
+    ];
     let name = folded(name);
+    if BEGINNINGS.iter().any(|beginning| name.starts_with(beginning)) {
+        return true;
+    }
     SENTENCES.iter().filter_map(|subject| name.strip_prefix(subject)).any(|rest| {
         let verb = rest.split(|c: char| !(c.is_alphanumeric() || c == '\'')).next();
         verb.is_some_and(|verb| super::is_one_of(verb, VERBS))

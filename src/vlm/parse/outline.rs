@@ -1,11 +1,18 @@
 //! A list of lines with markers, headings and explanations to its items.
 
+use std::borrow::Cow;
+
 use super::items::Item;
-use super::line::{self, Line, Marker, cleaned};
+use super::line::{self, Line, Marker, cleaned, unquoted};
 use super::{folded, is_one_of, phrases};
 
 /// The items of a list in `text`.
 pub(super) fn items(text: &str) -> Vec<Item> {
+    let any = |marks: &[&str]| marks.iter().any(|mark| text.contains(mark));
+    if any(&["✅", "✔", "✓", "[x]", "[X]"]) && any(&["❌", "✗", "✘", "[ ]"]) {
+        return Vec::new(); // Which of them are missing?
+    }
+    let text = &one_a_line(text);
     let lines = line::lines(text);
     let lines = &lines[..end_of_list(&lines)];
     let count = |marker| lines.iter().filter(|line| line.marker == marker).count();
@@ -15,6 +22,25 @@ pub(super) fn items(text: &str) -> Vec<Item> {
         numbers => numbers > 1,
     };
     if numbers || count(Marker::Bullet) > 0 { marked(lines) } else { unmarked(lines) }
+}
+
+/// `text` with a line for each number where one line has them all: "1) a sheep; 2) a dog".
+fn one_a_line(text: &str) -> Cow<'_, str> {
+    let first = [("1) ", ") "), ("1. ", ". "), ("(1) ", ") ")];
+    let form = first.iter().find(|(first, _)| text.trim_start().starts_with(first));
+    let Some((first, after)) = form.filter(|_| !text.trim().contains('\n')) else {
+        return text.into();
+    };
+    let before = if first.starts_with('(') { " (" } else { " " };
+    let mut lines = text.to_owned();
+    for number in 2..=super::MAX_ITEMS {
+        let mark = format!("{before}{number}{after}");
+        if !lines.contains(&mark) {
+            break;
+        }
+        lines = lines.replacen(&mark, &format!("\n{}", mark.trim_start()), 1);
+    }
+    lines.into()
 }
 
 /// The number of lines before a farewell.
@@ -184,21 +210,20 @@ fn on_one_line(text: &str) -> Vec<Item> {
         let names_several = folded(label).ends_with("concepts")
             || folded(label).ends_with("elements")
             || folded(label).ends_with("concepts are")
-            || folded(label).ends_with("objects");
+            || folded(label).ends_with("objects")
+            || folded(label).ends_with("missing");
         !rest.trim().is_empty() && names_several
     });
     let brackets = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
-    match label
+    // "a sheep", "a dog"
+    let is_quoted =
+        |part: &str| unquoted(part).len() < part.trim().len() && !part.contains(" and ");
+    let quoted = Some(text).filter(|text| text.contains(", ") && text.split(", ").all(is_quoted));
+    let several = label
         .map(|(_, rest)| rest.trim_start_matches('*'))
         .or(brackets.filter(|inner| inner.contains(',')))
-    {
-        Some(several) => several
-            .split([',', ';', '、', '，'])
-            .map(|one| {
-                let one = one.trim();
-                Item::read(one.strip_prefix("and ").unwrap_or(one))
-            })
-            .collect(),
-        None => vec![Item::read(text)],
-    }
+        .or(quoted);
+    let Some(several) = several else { return vec![Item::read(phrases::without_greeting(text))] };
+    let one = |one: &str| Item::read(one.trim().strip_prefix("and ").unwrap_or(one.trim()));
+    several.split([',', ';', '、', '，']).map(one).collect()
 }

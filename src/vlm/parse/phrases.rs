@@ -19,7 +19,7 @@ const OFFERS: [&str; 5] = ["i can help", "i'd be happy", "happy to help", "let's
 /// How an introduction begins that names what follows.
 const OPENINGS: &str = "here is|here are|here's|here you go|below is|below are|below you|these are|the following|\
     this is|based on|after comparing|after looking|after reviewing|after analyzing|looking at|\
-    upon|comparing|given|i|i've|i'd|i'll|as requested|as you|for each|following|to make|\
+    upon|comparing|given|the prompt|your prompt|i|i've|i'd|i'll|as requested|as you|for each|following|to make|\
     when comparing|considering|the missing|the differences|the captions|there are|my|we";
 
 /// How what follows an answer begins.
@@ -50,7 +50,7 @@ const CATEGORIES: &str = "content|contents|style|styles|object|objects|subject|s
     missing content concepts|missing style concepts|stylistic elements|visual elements";
 
 /// Headings of what a model observes beside its answer.
-const ASIDES: &str = "analysis|image analysis|reasoning|explanation|explanations|observation|\
+const ASIDES: &str = "type|kind|category|analysis|image analysis|reasoning|explanation|explanations|observation|\
     observations|present|present concepts|present in the image|present elements|shown|\
     shown in the image|what the image shows|thinking|thought process|thoughts|notes|note|summary|\
     step by step|matches|matching|matching elements|matching concepts|already present|evaluation|\
@@ -83,9 +83,21 @@ pub(super) fn introduces(line: &str) -> bool {
         || (opens && (ends || shows) && words(&line).iter().any(|word| is_one_of(word, SUBJECTS)))
 }
 
+/// `line` without a greeting before it: "Sure! a sheep".
+pub(super) fn without_greeting(line: &str) -> &str {
+    match line.split_once(['!', '.', ':']) {
+        Some((greeting, rest))
+            if is_one_of(&folded(greeting.trim()), GREETINGS) && rest.starts_with(' ') =>
+        {
+            rest.trim_start()
+        }
+        _ => line,
+    }
+}
+
 /// Whether a line after an answer no longer belongs to it.
 pub(super) fn takes_leave(line: &str) -> bool {
-    let line = folded(line.trim_start_matches(['*', '_', '>', ' ', '"', '“']));
+    let line = folded(line.trim_start_matches(['*', '_', '>', ' ', '"', '“', '(']));
     FAREWELLS.split('|').any(|farewell| begins(&line, farewell))
 }
 
@@ -118,20 +130,21 @@ pub(super) fn is_heading(line: &str) -> bool {
 /// Whether a label only says which item it is: "Caption 2", "Concept".
 pub(super) fn is_numbered_label(label: &str) -> bool {
     let words = words(label);
-    let (last, kind) = match words.split_last() {
-        Some((last, kind)) if last.chars().all(char::is_numeric) => (true, kind),
-        _ => (false, words.as_slice()),
+    let kind = match words.split_last() {
+        Some((last, kind)) if last.chars().all(char::is_numeric) => kind,
+        _ => words.as_slice(),
     };
     const KINDS: &str = "caption|concept|item|image|option|prompt|element|object|description|missing|\
         style|content|for|the|suggested|search|query|retrieval|rephrased|rewritten|revised|new|clearer|\
         simplified|improved|text|final|answer|detailed|query|suggestion|here|is|a|updated|version|of|\
         to|your";
-    (last || !kind.is_empty()) && kind.iter().all(|word| is_one_of(word, KINDS))
+    let names_one = kind.iter().any(|word| !is_one_of(word, "a|for|here|is|of|the|to|your"));
+    names_one && kind.iter().all(|word| is_one_of(word, KINDS))
 }
 
 /// Whether an item is blank or says that nothing is missing.
 pub(super) fn says_nothing(questions: &Questions, item: &str) -> bool {
-    let plain = folded(item.trim_end_matches(['.', '!', '。', '！']));
+    let plain = folded(item.trim_matches(|c: char| !c.is_alphanumeric()));
     let Questions { yes, no, none, .. } = questions;
     !item.chars().any(char::is_alphanumeric)
         || is_one_of(&plain, NOTHING)

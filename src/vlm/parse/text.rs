@@ -21,9 +21,7 @@ pub(super) fn only(questions: &Questions, answer: &Answer) -> Option<String> {
         _ => in_prose(&answer.text)?,
     };
     let text: String = text.chars().take(MAX_ITEM_CHARS * 4).collect();
-    let says_something = text.chars().any(char::is_alphanumeric)
-        && !questions.none.iter().any(|none| folded(none) == folded(&text));
-    says_something.then(|| text.trim().to_owned())
+    (!phrases::says_nothing(questions, &text)).then(|| text.trim().to_owned())
 }
 
 fn in_json(value: &Json) -> Option<String> {
@@ -48,6 +46,11 @@ fn in_prose(text: &str) -> Option<String> {
         return Some(unquoted(block).to_owned());
     }
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let numbered =
+        |line: &&&str| line.starts_with(|c: char| c.is_ascii_digit()) && line.contains(". ");
+    if lines.iter().filter(numbered).count() > 1 {
+        return None; // Which of several?
+    }
     let mut kept: Vec<&str> = Vec::new();
     for (number, line) in lines.iter().enumerate() {
         let is_last = lines[number + 1..].iter().all(|line| line.is_empty());
@@ -72,6 +75,7 @@ fn in_prose(text: &str) -> Option<String> {
         Some((label, rest)) if introduces_itself(label) && !rest.trim().is_empty() => rest.trim(),
         _ => text,
     };
+    let text = phrases::without_greeting(text);
     let text = match first_of_quoted(text) {
         Some(quoted) => quoted,
         None => unquoted(text),
@@ -84,7 +88,8 @@ fn in_prose(text: &str) -> Option<String> {
 fn introduces_itself(label: &str) -> bool {
     let label = label.trim_matches(['*', '_', ' ', '"']);
     let is_shown = folded(label).contains("here") && phrases::introduces(&format!("{label}:"));
-    is_shown || phrases::is_category(label) || phrases::is_numbered_label(label)
+    let is_kept = folded(label).ends_with("already clear");
+    is_shown || is_kept || phrases::is_category(label) || phrases::is_numbered_label(label)
 }
 
 /// What is in quotation marks where `text` begins with them and goes on about it on new lines.

@@ -293,8 +293,8 @@ const DECORATIONS: &[&str] = &[
     "\"{}\"",
     "**{}**: the image does not show it.",
     "**{}:** the image shows a dog - no, a cat.",
-    "{}\n      - there is none",
-    "**{}**:\n      * The image shows none of it.",
+    "{}\n          - there is none",
+    "**{}**:\n          * The image shows none of it.",
     "**{}** - there is none",
     "**{}** — nothing of it",
 ];

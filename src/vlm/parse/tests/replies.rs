@@ -15,6 +15,8 @@ fn decisions() {
         ("No.", NO),
         ("**No**", NO),
         ("> no", NO),
+        ("<b>No</b>", NO),
+        ("Yes/No: No", NO),
         ("`yes`", YES),
         ("\"No.\"", NO),
         ("No, it does not match.", NO),
@@ -90,6 +92,11 @@ fn decisions() {
         ("The sign says no.", AGAIN),
         ("The text on it reads: No.", AGAIN),
         ("No 3 of them", AGAIN),
+        ("No, everything matches.", AGAIN),
+        ("Yes, but the style is wrong.", AGAIN),
+        ("No-smoking sign", AGAIN),
+        ("'Yes' is printed on the shirt", AGAIN),
+        ("yes-man", AGAIN),
         ("Yes?", AGAIN),
         // Refusals.
         ("I'm sorry, I can't answer with yes or no.", AGAIN),
@@ -221,7 +228,7 @@ fn lists() {
         ),
         // Markers.
         ("+ oil painting style\n+ a sheep", BOTH),
-        ("- [ ] oil painting style\n- [x] a sheep", BOTH),
+        ("- [x] oil painting style\n- [x] a sheep", BOTH),
         ("[ ] oil painting style\n[ ] a sheep", BOTH),
         ("a) oil painting style\nb) a sheep", BOTH),
         ("A. oil painting style\nB. a sheep", BOTH),
@@ -289,6 +296,23 @@ fn lists() {
         ("oil painting style\na sheep\nFeel free to ask.", BOTH),
         ("oil painting style\na sheep\n\n**Note:** the car is there.", BOTH),
         ("oil painting style\na sheep\n---\nThese are the missing concepts.", BOTH),
+        // In one line.
+        ("1) oil painting style; 2) a sheep", BOTH),
+        ("\"oil painting style\", \"a sheep\"", BOTH),
+        ("concepts = [\"oil painting style\", \"a sheep\"]", BOTH),
+        ("{\"style\": \"oil painting style\", \"content\": \"a sheep\"}", BOTH),
+        ("1.oil painting style\n2.a sheep", BOTH),
+        ("I. oil painting style\nII. a sheep", BOTH),
+        ("- oil painting style: the image is a photo\n- a sheep - not visible", BOTH),
+        ("oil painting style\na sheep\n\n(All other concepts are present.)", BOTH),
+        ("Sure! a sheep", &["a sheep"]),
+        // Which of them are missing?
+        ("✅ a car\n❌ a sheep", &[]),
+        ("- The image shows a dog instead of a sheep\n- an oil painting", &[]),
+        ("There are no missing concepts in this image.", &[]),
+        ("(none)", &[]),
+        ("Missing concepts:", &[]),
+        ("2001: A Space Odyssey\n24: the series", &["2001: A Space Odyssey", "24: the series"]),
         // Nothing but what is said.
         ("a sheep (you cannot see one)\na dog", &["a sheep (you cannot see one)", "a dog"]),
         ("a sign: \"I can't help it\"", &["a sign: \"I can't help it\""]),
@@ -400,6 +424,10 @@ fn captions_belong_to_their_concepts() {
             [Some(style), Some(sheep)],
         ),
         (format!("[{{\"concept\": \"a sheep\", \"caption\": \"{sheep}\"}}]"), [None, Some(sheep)]),
+        (
+            format!("Caption 1 (a sheep): {sheep}\nCaption 2 (oil painting style): {style}"),
+            [Some(style), Some(sheep)],
+        ),
         (format!("{{\"captions\": [\"{style}\", \"{sheep}\"]}}"), [Some(style), Some(sheep)]),
         (
             format!(
@@ -437,6 +465,10 @@ fn orders() {
         ("Rank 1: Image 2\nRank 2: Image 0", vec![2, 0]),
         ("2 (0.95), 0 (0.4)", vec![2, 0]),
         ("2 > 0", vec![2, 0]),
+        ("The best is 2, followed by 0.", vec![2, 0]),
+        ("| Rank | Image |\n|---|---|\n| 1 | 2 |\n| 2 | 0 |", vec![2, 0]),
+        ("image2, image0", vec![2, 0]),
+        ("{\"0\": 2, \"1\": 0}", vec![]),
         ("The order is 2, 0.", vec![2, 0]),
         ("I'm sorry, I cannot rank 2 images.", vec![]),
         ("<think>2, 0", vec![]),
@@ -468,6 +500,8 @@ fn texts() {
         "\"{}\"\n\nI simplified the description.",
         "> {}",
         "{}<|im_end|>",
+        "Sure! {}",
+        "The prompt is already clear.\n\n{}",
     ] {
         let reply = reply.replace("{}", prompt);
         assert_eq!(text(&reply).as_deref(), Some(prompt), "{reply}");
