@@ -128,6 +128,19 @@ mod tests {
         ]
     }
 
+    #[test]
+    fn a_reply_that_reached_the_longest_is_cut_off() {
+        let service = Service { name: "vlm".into(), secrets: Secrets::default() };
+        let reasons =
+            [("length", true), ("max_tokens", true), ("MAX_TOKENS", true), ("stop", false)];
+        for (reason, cut_off) in reasons {
+            let body = serde_json::json!({ "choices": [
+                { "message": { "content": "<think>no wings, and" }, "finish_reason": reason }
+            ] });
+            assert_eq!(read(&body, &service).unwrap().cut_off, cut_off, "{reason}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1_000), ..ProptestConfig::default() })]
 

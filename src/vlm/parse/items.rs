@@ -45,7 +45,7 @@ impl Item {
         let plain = line.split_once([':', '：']).map(|(label, text)| (label.trim(), text.trim()));
         let split = labelled(line).or(plain.filter(|(label, _)| phrases::is_numbered_label(label)));
         match split {
-            Some((label, text)) if text.is_empty() => Self::new(label),
+            Some((label, "")) => Self::new(label),
             Some((label, text))
                 if phrases::is_numbered_label(label) || phrases::is_category(label) =>
             {

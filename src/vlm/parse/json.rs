@@ -14,8 +14,8 @@ pub(super) enum Json {
     Bool(bool),
     Number(f64),
     Null,
-    List(Vec<Json>),
-    Fields(Vec<(String, Json)>),
+    List(Vec<Self>),
+    Fields(Vec<(String, Self)>),
 }
 
 impl Json {

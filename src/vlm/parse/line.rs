@@ -234,7 +234,7 @@ pub(super) fn unquoted(text: &str) -> &str {
 fn holds_pairs(inner: &str, open: &str, close: &str) -> bool {
     let first = inner.find(open);
     open == close
-        && inner.matches(open).count() % 2 == 0
+        && inner.matches(open).count().is_multiple_of(2)
         && first.is_some_and(|at| inner[..at].ends_with([' ', '(']))
 }
 
