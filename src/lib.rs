@@ -94,6 +94,9 @@ pub mod critic;
 pub mod embedder;
 mod error;
 mod forward;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "gallery")]
 pub mod gallery;
 pub mod generator;
