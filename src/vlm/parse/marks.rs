@@ -77,6 +77,11 @@ pub(super) const LAYOUT: &str = "a|b|blockquote|body|br|caption|captions|code|co
     entry|h1|h2|h3|h4|h5|h6|hr|html|i|image|img|item|items|li|list|mark|name|ol|p|pre|prompt|q|\
     section|small|span|strong|sub|sup|table|tbody|td|th|thead|tr|u|ul|xml";
 
+/// A reply with more marks than this is not understood.
+pub(super) const MAX_MARKS: usize = 1_000;
+/// A mark has at most this many characters.
+const MAX_MARK_CHARS: usize = 100;
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Meaning {
     Thought,
@@ -94,11 +99,14 @@ pub(super) struct Mark {
     pub meaning: Meaning,
 }
 
-/// The marks in `text` that are neither layout nor in quotation marks, in order.
+/// The marks in `text` that are neither layout nor in quotation marks, in order; no more than one over
+/// [`MAX_MARKS`].
 pub(super) fn find(text: &str) -> Vec<Mark> {
     let mut marks: Vec<Mark> = Vec::new();
     let mut from = 0;
-    while let Some(at) = text[from..].find(['<', '[', '◁', 'H']).map(|at| from + at) {
+    while marks.len() <= MAX_MARKS
+        && let Some(at) = text[from..].find(['<', '[', '◁', 'H']).map(|at| from + at)
+    {
         let rest = &text[at..];
         let Some((length, name, opens)) = phrase(rest).or_else(|| shape(rest)) else {
             from = at + rest.chars().next().map_or(1, char::len_utf8);
@@ -154,7 +162,8 @@ fn shape(text: &str) -> Option<(usize, String, bool)> {
         .into_iter()
         .find(|(opening, _)| text.starts_with(opening))?;
     let inner = &text[opening.len()..];
-    let inner = &inner[..inner.find(closing)?];
+    let near = inner.char_indices().nth(MAX_MARK_CHARS).map_or(inner.len(), |(at, _)| at);
+    let inner = &inner[..inner[..near].find(closing)?];
     let (slash, inner_name) = match inner.strip_prefix('/') {
         Some(name) => (true, name),
         None => (false, inner),

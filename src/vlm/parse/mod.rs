@@ -25,6 +25,8 @@ use super::{ChatReply, Questions};
 const MAX_ITEMS: usize = 64;
 /// An item is cut after this many characters.
 const MAX_ITEM_CHARS: usize = 1_000;
+/// What follows this many characters of an answer counts as cut off.
+const MAX_ANSWER_CHARS: usize = 20_000;
 
 /// What stands in a reply behind the model's thoughts.
 struct Answer {
@@ -37,8 +39,10 @@ struct Answer {
 /// stands behind a thought.
 fn answer(reply: &ChatReply) -> Option<Answer> {
     let mut text = thoughts::answer(&reply.text).filter(|_| reply.refusal.is_none())?;
-    let cut_off = reply.cut_off;
-    if cut_off && reply.text.ends_with('\n') {
+    let end = text.char_indices().nth(MAX_ANSWER_CHARS).map(|(end, _)| end);
+    text.truncate(end.unwrap_or(text.len()));
+    let cut_off = reply.cut_off || end.is_some();
+    if cut_off && end.is_none() && reply.text.ends_with('\n') {
         text.push('\n'); // Its last line is whole.
     }
     Some(Answer { text, cut_off })

@@ -43,7 +43,8 @@ pub(super) fn without_tags(text: &str) -> String {
 
 /// The length and the name of the layout tag at the start of `text`.
 fn tag_name(text: &str) -> Option<(usize, String)> {
-    let end = text.find('>')?;
+    let near = text.char_indices().nth(100).map_or(text.len(), |(at, _)| at);
+    let end = text[..near].find('>')?;
     let inner = text[1..end].trim_start_matches('/').trim_end_matches('/').trim();
     let name = inner.split(' ').next()?.to_lowercase();
     let is_layout = LAYOUT.split('|').any(|layout| layout == name);

@@ -69,6 +69,9 @@ enum Part<'a> {
 
 fn behind_thoughts(text: &str, depth: usize) -> Option<String> {
     let marks = marks::find(text);
+    if marks.len() > marks::MAX_MARKS {
+        return None;
+    }
     let depth = depth.checked_sub(1)?;
     if marks.is_empty() {
         return Some(without_blank_lines(text).to_owned()).filter(|text| !text.is_empty());

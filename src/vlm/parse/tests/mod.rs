@@ -251,6 +251,18 @@ fn reads_indices_as_models_write_them() {
     assert!(indices("0, 1", 0).is_empty());
 }
 
+#[test]
+fn long_replies_are_read_in_time_that_grows_with_them() {
+    for part in
+        ["no ", "<", "[\n", "<a>", "[A]", "- no\n", "{\"a\": ", "\"", "1. ", "**", "| a |\n"]
+    {
+        let reply = part.repeat(200_000 / part.len());
+        assert_ne!(yes_or_no(&reply), Some(true), "{part}");
+        assert!(list(&reply).len() <= MAX_ITEMS, "{part}");
+        assert_eq!(text(&reply), None, "{part}");
+    }
+}
+
 /// Replies stitched together from what models are seen to write, and from anything at all.
 fn replies() -> impl Strategy<Value = String> {
     let seen = "\n|\r\n|- |* |1. |10) |(3) |\"|'|\u{201c}|\u{201d}|**|```|<think>|</think>|:|yes|no|none|\
