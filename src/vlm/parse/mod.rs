@@ -4,6 +4,7 @@
 //! read in two ways is read in none: then the question is asked again, while a wrong reading would
 //! go unnoticed.
 
+mod answer_words;
 mod captions;
 mod decision;
 mod indices;
