@@ -9,7 +9,7 @@ use super::{Critic, Critique, CritiqueRequest, Query, Verdict};
 use crate::Result;
 use crate::error::require;
 use crate::reference::Caption;
-use crate::vlm::{ChatReply, ChatRequest, Message, Questions, Vlm, parse};
+use crate::vlm::{ChatReply, ChatRequest, Message, Questions, Vlm, parse, schema};
 
 /// Temperatures of the first query and of its up to three repetitions (appendices A and D).
 const TEMPERATURES: [f64; 4] = [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0];
@@ -70,6 +70,7 @@ impl<V: Vlm> GuidedCot<V> {
         purpose: &str,
         conversation: &mut Vec<Message>,
         question: Message,
+        schema: &str,
         read: impl Fn(&ChatReply) -> Option<T> + Send,
     ) -> Result<Option<T>>
     where
@@ -77,7 +78,9 @@ impl<V: Vlm> GuidedCot<V> {
     {
         conversation.push(question);
         for &temperature in &self.temperatures {
-            let chat = ChatRequest::new(conversation.clone()).with_temperature(temperature);
+            let chat = ChatRequest::new(conversation.clone())
+                .with_temperature(temperature)
+                .with_json_schema(schema);
             let reply = request.log.ask(&self.vlm, purpose, &chat).await?;
             if let Some(meaning) = read(&reply) {
                 conversation.push(Message::assistant(reply.text));
@@ -111,8 +114,9 @@ impl<V: Vlm> Critic for GuidedCot<V> {
                 let yes_or_no = |reply: &ChatReply| parse::yes_or_no(questions, template, reply);
                 let images = request.references.iter().chain([image]).cloned();
                 let question = Message::user(words).with_images(images);
+                let schema = schema::answer(questions, template);
                 let decision =
-                    self.ask(request, "decision", &mut conversation, question, yes_or_no);
+                    self.ask(request, "decision", &mut conversation, question, &schema, yes_or_no);
                 match decision.await? {
                     Some(true) => return Ok(Verdict::Match.into()),
                     Some(false) => Message::user(questions.missing_concepts.as_str()),
@@ -127,7 +131,8 @@ impl<V: Vlm> Critic for GuidedCot<V> {
         // 2. Missing concepts.
         let (what, question) = ("missing concepts", concepts_question);
         let concepts = |reply: &ChatReply| parse::concepts(questions, reply);
-        let asked = self.ask(request, what, &mut conversation, question, concepts);
+        let asked =
+            self.ask(request, what, &mut conversation, question, schema::CONCEPTS, concepts);
         let Some(concepts) = asked.await? else {
             return undetermined(what);
         };
@@ -139,7 +144,8 @@ impl<V: Vlm> Critic for GuidedCot<V> {
         // 3. Captions of all concepts that were named, so that each finds its own.
         let question = Message::user(questions.captions.as_str());
         let captions = |reply: &ChatReply| parse::captions(questions, reply, &concepts);
-        let asked = self.ask(request, "captions", &mut conversation, question, captions);
+        let asked =
+            self.ask(request, "captions", &mut conversation, question, schema::CAPTIONS, captions);
         let captions = asked.await?.unwrap_or_else(|| vec![None; concepts.len()]);
         let pairs = concepts.into_iter().zip(captions).take(request.max_concepts);
         let (mut missing, mut bare) = (Vec::new(), Vec::new());

@@ -7,3 +7,4 @@ mod readers;
 mod rejected;
 mod relative;
 mod support;
+mod upright;
