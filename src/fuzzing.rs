@@ -9,11 +9,14 @@ use crate::vlm::{self, ChatReply, Questions, parse};
 /// Everything that is read from the words of a model.
 pub fn words(reply: &str) {
     let questions = Questions::default();
-    parse::yes_or_no(&questions, &questions.decision, reply);
-    parse::list(&questions, reply);
-    parse::indices(reply, 3);
-    parse::text(reply);
-    parse::is_refusal(&questions, reply);
+    let concepts = ["a sheep".to_owned(), "oil painting style".to_owned()];
+    for reply in [ChatReply::new(reply), ChatReply::new(reply).cut_off()] {
+        parse::yes_or_no(&questions, &questions.decision, &reply);
+        parse::concepts(&questions, &reply);
+        parse::captions(&questions, &reply, &concepts);
+        parse::indices(&questions, &reply, 3);
+        parse::text(&questions, &reply);
+    }
 }
 
 /// The body of a service's reply.

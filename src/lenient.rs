@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::de::DeserializeOwned;
+use serde_core::de::DeserializeOwned;
 
 /// The text in the bytes of a file: UTF-8, or UTF-16 in either order of bytes. A byte order mark is
 /// skipped. UTF-16 is recognised by its mark, or by a first character of which one byte is 0. What

@@ -104,7 +104,6 @@ pub mod generator;
 pub mod hub;
 mod image;
 pub mod index;
-#[cfg(feature = "serde")]
 mod lenient;
 pub mod middleware;
 #[cfg(feature = "tch")]

@@ -375,6 +375,41 @@ fn captions_that_fail_leave_the_concepts() {
 }
 
 #[test]
+fn captions_find_their_concepts_and_the_trace_says_which_have_none() {
+    let vlm = FakeVlm::new([
+        "No. I cannot see a quetzal in this image.",
+        "**Missing concepts:**\n1. **a quetzal**: there is none.\n2. **a sheep**: there is none.",
+        "Sure! Here is a caption you can use.\n\n\"a sheep\"\n\nLet me know if you need more.",
+    ]);
+    let outcome = run(parts(&FakeGenerator::new()).vlm(vlm), "both");
+    let captions: Vec<_> = outcome.references.iter().map(|r| &r.caption).collect();
+    assert_eq!(
+        (captions[0].concept.as_str(), captions[0].text.as_str()),
+        ("a quetzal", "a quetzal")
+    );
+    assert_eq!((captions[1].concept.as_str(), captions[1].text.as_str()), ("a sheep", "a sheep"));
+    let told = "missing: a quetzal, a sheep (FakeVlm gave no caption for a quetzal)";
+    assert!(outcome.trace.to_string().contains(told), "{}", outcome.trace);
+}
+
+#[test]
+fn captions_of_concepts_that_have_no_room_go_to_no_other_concept() {
+    let vlm = FakeVlm::new(["no", "a quetzal\na sheep", "a sheep\na quetzal on a branch"]);
+    let config = RagConfig::default().with_max_concepts(1);
+    let outcome = run(parts(&FakeGenerator::new()).vlm(vlm).config(config), "both");
+    assert_eq!(uris(&outcome), ["a quetzal on a branch"]);
+}
+
+#[test]
+fn a_thought_that_was_cut_off_is_asked_again() {
+    let cut_off = ChatReply::new("<think>The bird is red, no wings, and").cut_off();
+    let vlm = FakeVlm::default().then(Ok(cut_off)).then(Ok("<think>Wings!</think>Yes".into()));
+    let outcome = run(parts(&FakeGenerator::new()).vlm(vlm.clone()), "a quetzal");
+    assert_eq!(outcome.stop, StopReason::Matched { round: 0 });
+    assert_eq!(vlm.requests().len(), 2);
+}
+
+#[test]
 fn a_critic_that_breaks_its_contract_does_no_harm() {
     let critic = FakeCritic::new().then(Ok(Verdict::Missing(Vec::new())));
     let outcome = run(parts(&FakeGenerator::new()).critic(critic), "a quetzal");

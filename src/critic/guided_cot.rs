@@ -9,7 +9,7 @@ use super::{Critic, Critique, CritiqueRequest, Query, Verdict};
 use crate::Result;
 use crate::error::require;
 use crate::reference::Caption;
-use crate::vlm::{ChatRequest, Message, Questions, Vlm, parse, schema};
+use crate::vlm::{ChatReply, ChatRequest, Message, Questions, Vlm, parse, schema};
 
 /// Temperatures of the first query and of its up to three repetitions (appendices A and D).
 const TEMPERATURES: [f64; 4] = [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0];
@@ -18,8 +18,12 @@ const TEMPERATURES: [f64; 4] = [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0];
 /// which caption describes an image of each.
 ///
 /// If the model refuses or its reply cannot be parsed, the question is repeated at a higher
-/// temperature, up to three times. After that, the verdict is [`Verdict::Undetermined`]; only if
-/// the captions fail, the names of the concepts serve as captions.
+/// temperature, up to three times. After that, the verdict is [`Verdict::Undetermined`].
+///
+/// A caption belongs to the concept that it names or that stands in the same place of the list. Where
+/// the numbers of captions and concepts differ, each caption belongs to the concept whose words it
+/// has. A concept that is left without a caption stands for itself, and the critique's
+/// [`reason`](Critique::reason), which is in the trace, says so.
 #[derive(Clone, Debug)]
 pub struct GuidedCot<V> {
     vlm: V,
@@ -67,7 +71,7 @@ impl<V: Vlm> GuidedCot<V> {
         conversation: &mut Vec<Message>,
         question: Message,
         schema: &str,
-        read: impl Fn(&str) -> Option<T> + Send,
+        read: impl Fn(&ChatReply) -> Option<T> + Send,
     ) -> Result<Option<T>>
     where
         T: Send,
@@ -78,9 +82,7 @@ impl<V: Vlm> GuidedCot<V> {
                 .with_temperature(temperature)
                 .with_json_schema(schema);
             let reply = request.log.ask(&self.vlm, purpose, &chat).await?;
-            let refused =
-                reply.refusal.is_some() || parse::is_refusal(&self.questions, &reply.text);
-            if let Some(meaning) = read(&reply.text).filter(|_| !refused) {
+            if let Some(meaning) = read(&reply) {
                 conversation.push(Message::assistant(reply.text));
                 return Ok(Some(meaning));
             }
@@ -99,8 +101,6 @@ impl<V: Vlm> Critic for GuidedCot<V> {
             Ok(Critique { verdict: Verdict::Undetermined, reason: Some(reason) })
         };
         let questions = &self.questions;
-        let items =
-            |reply: &str| Some(parse::list(questions, reply)).filter(|items| !items.is_empty());
         let mut conversation = Vec::new();
 
         // 1. Decision.
@@ -111,7 +111,7 @@ impl<V: Vlm> Critic for GuidedCot<V> {
                 let count = request.references.len();
                 let words = questions.ask_decision(&request.prompt, count);
                 let template = questions.decision_after(count);
-                let yes_or_no = |reply: &str| parse::yes_or_no(questions, template, reply);
+                let yes_or_no = |reply: &ChatReply| parse::yes_or_no(questions, template, reply);
                 let images = request.references.iter().chain([image]).cloned();
                 let question = Message::user(words).with_images(images);
                 let schema = schema::answer(questions, template);
@@ -130,26 +130,37 @@ impl<V: Vlm> Critic for GuidedCot<V> {
 
         // 2. Missing concepts.
         let (what, question) = ("missing concepts", concepts_question);
-        let asked = self.ask(request, what, &mut conversation, question, schema::CONCEPTS, items);
-        let Some(mut concepts) = asked.await? else {
+        let concepts = |reply: &ChatReply| parse::concepts(questions, reply);
+        let asked =
+            self.ask(request, what, &mut conversation, question, schema::CONCEPTS, concepts);
+        let Some(concepts) = asked.await? else {
             return undetermined(what);
         };
-        concepts.truncate(request.max_concepts);
         if request.query == Query::Concept {
-            let missing = concepts.into_iter().map(Caption::concept).collect();
-            return Ok(Verdict::Missing(missing).into());
+            let missing = concepts.into_iter().take(request.max_concepts).map(Caption::concept);
+            return Ok(Verdict::Missing(missing.collect()).into());
         }
 
-        // 3. Captions, one a concept in the same order; a concept left without one stands for itself.
+        // 3. Captions of all concepts that were named, so that each finds its own.
         let question = Message::user(questions.captions.as_str());
+        let captions = |reply: &ChatReply| parse::captions(questions, reply, &concepts);
         let asked =
-            self.ask(request, "captions", &mut conversation, question, schema::CAPTIONS, items);
-        let mut captions = asked.await?.unwrap_or_default().into_iter();
-        let missing = concepts.into_iter().map(|concept| match captions.next() {
-            Some(text) => Caption::new(text, concept),
-            None => Caption::concept(concept),
-        });
-        Ok(Verdict::Missing(missing.collect()).into())
+            self.ask(request, "captions", &mut conversation, question, schema::CAPTIONS, captions);
+        let captions = asked.await?.unwrap_or_else(|| vec![None; concepts.len()]);
+        let pairs = concepts.into_iter().zip(captions).take(request.max_concepts);
+        let (mut missing, mut bare) = (Vec::new(), Vec::new());
+        for (concept, caption) in pairs {
+            missing.push(match caption {
+                Some(text) => Caption::new(text, concept),
+                None => {
+                    bare.push(concept.clone());
+                    Caption::concept(concept)
+                }
+            });
+        }
+        let reason = (!bare.is_empty())
+            .then(|| format!("{} gave no caption for {}", self.vlm, bare.join(", ")));
+        Ok(Critique { verdict: Verdict::Missing(missing), reason })
     }
 }
 

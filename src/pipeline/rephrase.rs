@@ -6,8 +6,8 @@ use crate::Result;
 use crate::vlm::{ChatRequest, Message, parse};
 
 impl Run<'_> {
-    /// Has the VLM rephrase the prompt. A refusal leaves the prompt as it is, as the paper's words
-    /// ask of the model where nothing needs to change.
+    /// Has the VLM rephrase the prompt. A refusal, or a reply that was cut off, leaves the prompt as it
+    /// is, as the paper's words ask of the model where nothing needs to change.
     pub(super) async fn rephrase(&mut self) -> Result<String> {
         let begun = self.begin(Stage::Rephrase);
         let prompt = &self.request.prompt;
@@ -18,10 +18,8 @@ impl Run<'_> {
             Some(vlm) => begun.log.ask(vlm, "rephrase", &ChatRequest::new(vec![question])).await,
             None => Err(missing("VLM", "call .vlm(…) on the builder")),
         };
-        let rephrased = reply.map(|reply| {
-            let refused = reply.refusal.is_some() || parse::is_refusal(questions, &reply.text);
-            parse::text(&reply.text).filter(|_| !refused).unwrap_or_else(|| prompt.clone())
-        });
+        let rephrased =
+            reply.map(|reply| parse::text(questions, &reply).unwrap_or_else(|| prompt.clone()));
         self.end(begun, rephrased, |prompt| Record::Rephrased(prompt.clone()))
     }
 }

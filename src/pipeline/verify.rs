@@ -27,10 +27,9 @@ impl Run<'_> {
         let chat = ChatRequest::from(question.with_images([image.clone()]))
             .with_json_schema(schema::answer(questions, &questions.verification));
         let reply = log.ask(verifier, "verification", &chat).await?;
-        let declined = reply.refusal.is_some() || parse::is_refusal(questions, &reply.text);
+        let shows = parse::yes_or_no(questions, &questions.verification, &reply);
         let answer = reply.refusal.unwrap_or(reply.text);
-        let shows = parse::yes_or_no(questions, &questions.verification, &answer);
-        let refused = match shows.filter(|_| !declined) {
+        let refused = match shows {
             Some(true) => None,
             Some(false) => Some(Refusal::NotShown { answer }),
             None => match self.config().unclear {

@@ -180,6 +180,10 @@ pub struct ChatReply {
     pub model: Option<String>,
     /// Tokens spent, where the service counts them.
     pub usage: Option<Usage>,
+    /// Whether the reply ends because it reached the longest that was allowed, and not because the
+    /// model was done: finish reason `length`. Of such a reply the critic and the other parts read
+    /// only what is certainly whole; a thought that was cut off decides nothing.
+    pub cut_off: bool,
 }
 
 impl ChatReply {
@@ -206,6 +210,20 @@ impl ChatReply {
     #[must_use]
     pub const fn with_usage(mut self, usage: Usage) -> Self {
         self.usage = Some(usage);
+        self
+    }
+
+    /// The same reply as one that was cut off because it reached the longest that was allowed.
+    ///
+    /// ```
+    /// use imagerag::vlm::ChatReply;
+    ///
+    /// let reply = ChatReply::new("<think>I see no wings, and").cut_off();
+    /// assert!(reply.cut_off);
+    /// ```
+    #[must_use]
+    pub const fn cut_off(mut self) -> Self {
+        self.cut_off = true;
         self
     }
 }

@@ -96,8 +96,7 @@ fn read(
     candidates: &[usize],
     shown: usize,
 ) -> Ranking {
-    let refused = reply.refusal.is_some() || parse::is_refusal(questions, &reply.text);
-    let named = if refused { Vec::new() } else { parse::indices(&reply.text, shown) };
+    let named = parse::indices(questions, reply, shown);
     let said = reply.refusal.as_deref().unwrap_or(&reply.text);
     let note = match named.is_empty() {
         true => format!("{vlm} gave no order: {said}"),

@@ -15,14 +15,14 @@ use crate::vlm::{ExchangeLog, Message, Questions, Vlm, parse};
 /// Has a VLM describe images. It caches the captions of the latest 100,000 images, by their
 /// sources; clones share the cache.
 ///
-/// An image that the model declines to describe gets no caption, and is not asked about again. The
+/// An image that the model declines to describe, or whose caption was cut off, gets none, and is not asked about again. The
 /// same holds for an unreadable picture that is marked with
 /// [`Picture::skipping_unreadable`](crate::reference::Picture::skipping_unreadable).
 #[derive(Clone)]
 pub struct CaptionWriter {
     vlm: Arc<dyn Vlm>,
     questions: Arc<Questions>,
-    /// `None` where the model declined.
+    /// `None` where the model gave none.
     written: Remembered<Source, Option<String>>,
     keep: Option<Arc<Keep>>,
 }
@@ -113,7 +113,7 @@ impl CaptionWriter {
     }
 }
 
-/// What the model writes about one image; `None` where it declines.
+/// What the model writes about one image; `None` where it declines or is cut off.
 async fn describe(
     vlm: Arc<dyn Vlm>,
     questions: Arc<Questions>,
@@ -123,8 +123,7 @@ async fn describe(
     let Some(image) = candidate.readable_image().await? else { return Ok(None) };
     let question = Message::user(questions.description.as_str()).with_images([image]);
     let reply = log.ask(&vlm, "caption", &question.into()).await?;
-    let declined = reply.refusal.is_some() || parse::is_refusal(&questions, &reply.text);
-    Ok(parse::text(&reply.text).filter(|_| !declined))
+    Ok(parse::text(&questions, &reply))
 }
 
 impl fmt::Display for CaptionWriter {

@@ -88,6 +88,7 @@ fn completion(body: &Value, service: &Service) -> Result<ChatReply> {
     reply.refusal = refusal;
     reply.model = body["model"].as_str().filter(|model| !model.is_empty()).map(str::to_owned);
     reply.usage = usage(&body["usage"]).or_else(|| usage(body));
+    reply.cut_off = cut_off;
     Ok(reply)
 }
 
@@ -197,6 +198,21 @@ mod tests {
             }),
             prop::collection::vec(any::<u8>(), 0..64),
         ]
+    }
+
+    #[test]
+    fn a_reply_that_reached_the_longest_is_cut_off() {
+        let service = Service::new("vlm");
+        let reasons =
+            [("length", true), ("max_tokens", true), ("MAX_TOKENS", true), ("stop", false)];
+        for (reason, cut_off) in reasons {
+            let body = serde_json::json!({ "choices": [
+                { "message": { "content": "<think>no wings, and" }, "finish_reason": reason }
+            ] });
+            let reply = Reply::new(200, body.to_string().into_bytes());
+            let body = reply.json(&service, EXPECTED).unwrap();
+            assert_eq!(read(&body, &service).unwrap().cut_off, cut_off, "{reason}");
+        }
     }
 
     proptest! {

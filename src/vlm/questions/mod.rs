@@ -14,11 +14,25 @@ use crate::text::fill;
 /// A sentence is a template: `{prompt}`, `{concept}` and the like stand for what is asked about, and
 /// each field says which of them its template must hold. Other braces are kept as they are.
 ///
+/// # How replies are read
+///
+/// A reply that could mean two things means neither: then the question is asked again, or counts as
+/// not answered where it is asked once. What a reasoning model thinks aloud is passed over, whatever
+/// marks its template sets around it; a thought that was cut off decides nothing.
+///
 /// A yes or no is looked for as a whole word, in upper or lower case. In scripts without spaces
 /// between words, such as Chinese, Japanese and Thai, it may stand anywhere; of words that overlap
-/// the longest counts, so that `不是` is not read as `是`. A reply that begins with such a word means
-/// it, whatever follows: `yes and no` is a yes. In any other reply, all such words must agree, and
-/// the text around them is not understood: `not yes` is a yes, `maybe yes, maybe no` neither.
+/// the longest counts, so that `不是` is not read as `是`. A word at the beginning of a reply, on a line
+/// such as `Answer: no`, or in a field of JSON such as `{"answer": "no"}` answers, and what explains it
+/// is not read. In any other reply, all such words must agree. Words that only name the choice (`yes
+/// or no`) and those in a question are passed over. The English words are also judged by what stands
+/// around them: `no issues`, `not yes` and `the sign says no` answer nothing, nor do `yes, it does not
+/// match` and `no, there are no differences`.
+///
+/// A list may have one item a line, with numbers, bullets or quotation marks of any kind, or be JSON, a
+/// table of Markdown, or XML. Headings, introductions, farewells and what explains an item are left
+/// out. Captions are paired with the concepts that they name, see
+/// [`GuidedCot`](crate::critic::GuidedCot).
 ///
 /// The sentences that you leave as they are ask for an English yes or no, which their replies may
 /// hold beside the words that you set. So you may translate only the sentences that you need.

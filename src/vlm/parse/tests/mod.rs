@@ -1,5 +1,8 @@
 //! What models are seen to write, and anything at all, to what it must mean.
 
+mod properties;
+mod replies;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -7,15 +10,36 @@ use super::*;
 /// The functions under test with the English questions.
 fn yes_or_no(reply: &str) -> Option<bool> {
     let questions = Questions::default();
-    super::yes_or_no(&questions, &questions.decision, reply)
+    yes_or_no_to(&questions, &questions.decision, reply)
+}
+
+fn yes_or_no_to(questions: &Questions, template: &str, reply: &str) -> Option<bool> {
+    super::yes_or_no(questions, template, &reply.into())
 }
 
 fn list(reply: &str) -> Vec<String> {
-    super::list(&Questions::default(), reply)
+    list_to(&Questions::default(), reply)
+}
+
+fn list_to(questions: &Questions, reply: &str) -> Vec<String> {
+    super::concepts(questions, &reply.into()).unwrap_or_default()
+}
+
+fn indices(reply: &str, count: usize) -> Vec<usize> {
+    super::indices(&Questions::default(), &reply.into(), count)
+}
+
+fn text(reply: &str) -> Option<String> {
+    super::text(&Questions::default(), &reply.into())
 }
 
 fn is_refusal(reply: &str) -> bool {
-    super::is_refusal(&Questions::default(), reply)
+    is_refusal_to(&Questions::default(), reply)
+}
+
+fn is_refusal_to(questions: &Questions, reply: &str) -> bool {
+    let answer = thoughts::answer(reply).unwrap_or_default();
+    refusal::is_refusal(questions, &answer)
 }
 
 #[test]
@@ -79,7 +103,7 @@ fn reads_yes_and_no_in_other_languages() {
         (&korean, "아니요.", Some(false)),
         (&korean, "네모", None),
     ] {
-        assert_eq!(super::yes_or_no(questions, "{prompt}?", reply), meaning, "{reply:?}");
+        assert_eq!(yes_or_no_to(questions, "{prompt}?", reply), meaning, "{reply:?}");
     }
 }
 
@@ -104,18 +128,18 @@ fn english_answers_count_after_sentences_that_are_still_english() {
             ("It could be ja or no", None),
             ("The eyes", None),
         ] {
-            assert_eq!(super::yes_or_no(&german, template, reply), meaning, "{template}: {reply}");
+            assert_eq!(yes_or_no_to(&german, template, reply), meaning, "{template}: {reply}");
         }
     }
     for template in [&german.decision, &german.verification] {
         for (reply, meaning) in [("Ja.", Some(true)), ("Yes.", None), ("no", None)] {
-            assert_eq!(super::yes_or_no(&german, template, reply), meaning, "{template}: {reply}");
+            assert_eq!(yes_or_no_to(&german, template, reply), meaning, "{template}: {reply}");
         }
     }
     // Who says "no" in Polish agrees.
     let polish = Questions::default().with_yes(["tak", "no"]).with_no(["nie"]);
-    assert_eq!(super::yes_or_no(&polish, &english.decision, "No."), Some(false));
-    assert_eq!(super::yes_or_no(&polish, "{prompt}?", "No."), Some(true));
+    assert_eq!(yes_or_no_to(&polish, &english.decision, "No."), Some(false));
+    assert_eq!(yes_or_no_to(&polish, "{prompt}?", "No."), Some(true));
 }
 
 #[test]
@@ -124,10 +148,10 @@ fn reads_lists_of_other_languages() {
     for reply in
         ["1、油画风格\n2、一只羊", "缺少：\n（1）油画风格\n（2）「一只羊」", "・油画风格\n・一只羊"]
     {
-        assert_eq!(super::list(&chinese, reply), ["油画风格", "一只羊"], "{reply:?}");
+        assert_eq!(list_to(&chinese, reply), ["油画风格", "一只羊"], "{reply:?}");
     }
     for reply in ["没有。", "不是", "none"] {
-        assert!(super::list(&chinese, reply).is_empty(), "{reply:?}");
+        assert!(list_to(&chinese, reply).is_empty(), "{reply:?}");
     }
     assert_eq!(list("„ein Schaf“\n«un mouton»"), ["ein Schaf", "un mouton"]);
 }
@@ -137,9 +161,9 @@ fn recognises_refusals_of_ones_own() {
     let questions = Questions::default().with_refusals(["Es tut mir leid", "抱歉"]);
     for reply in ["Es tut mir leid, das geht nicht.", "抱歉，我无法回答。", "I cannot help"]
     {
-        assert!(super::is_refusal(&questions, reply), "{reply:?}");
+        assert!(is_refusal_to(&questions, reply), "{reply:?}");
     }
-    assert!(!super::is_refusal(&questions, "Ein Schild: es tut mir leid"));
+    assert!(!is_refusal_to(&questions, "Ein Schild: es tut mir leid"));
     assert!(!is_refusal("抱歉，我无法回答。"));
 }
 
@@ -225,6 +249,18 @@ fn reads_indices_as_models_write_them() {
         assert_eq!(indices(reply, 6), named, "{reply:?}");
     }
     assert!(indices("0, 1", 0).is_empty());
+}
+
+#[test]
+fn long_replies_are_read_in_time_that_grows_with_them() {
+    for part in
+        ["no ", "<", "[\n", "<a>", "[A]", "- no\n", "{\"a\": ", "\"", "1. ", "**", "| a |\n"]
+    {
+        let reply = part.repeat(60_000 / part.len());
+        assert_ne!(yes_or_no(&reply), Some(true), "{part}");
+        assert!(list(&reply).len() <= MAX_ITEMS, "{part}");
+        assert_eq!(text(&reply), None, "{part}");
+    }
 }
 
 /// Replies stitched together from what models are seen to write, and from anything at all.

@@ -1,0 +1,143 @@
+//! The answer to a question for captions to the caption of each concept.
+
+use super::items::{Item, items};
+use super::line::unquoted;
+use super::{Answer, MAX_ITEM_CHARS, folded, phrases, words};
+use crate::vlm::Questions;
+
+/// Words that say nothing about what a caption is of.
+const COMMON: &str = "a|an|the|of|in|on|at|and|or|with|for|to|style|photo|photograph|image|picture|\
+    painting style|by|its|is|from|as|concept";
+
+/// The caption of each of `concepts`, `None` for those without; `None` where the answer has none.
+///
+/// Captions that name their concept belong to it. Of the others each belongs to the concept whose words
+/// it has, where they are as many as the concepts and speak against nothing, to the one in its place.
+pub(super) fn pair(
+    questions: &Questions,
+    answer: &Answer,
+    concepts: &[String],
+) -> Option<Vec<Option<String>>> {
+    let mut captions: Vec<(Option<usize>, String)> = Vec::new();
+    let mut named_by_label = false;
+    for item in items(answer) {
+        let (concept, text) = labelled(&item, concepts);
+        let text: String = text.chars().take(MAX_ITEM_CHARS).collect();
+        if text.trim().is_empty() || phrases::says_nothing(questions, &text) {
+            continue;
+        }
+        named_by_label |= concept.is_some();
+        if !captions.iter().any(|(_, known)| folded(known) == folded(&text)) {
+            captions.push((concept, text.trim().to_owned()));
+        }
+    }
+    if captions.is_empty() {
+        return None;
+    }
+    let mut paired = vec![None; concepts.len()];
+    let texts: Vec<&str> = captions.iter().map(|(_, text)| text.as_str()).collect();
+    let by_content = by_content(&texts, concepts);
+    let in_order = texts.len() == concepts.len()
+        && !named_by_label
+        && !is_permuted(&by_content, concepts.len());
+    for (place, ((concept, text), similar)) in captions.iter().zip(&by_content).enumerate() {
+        let concept = match (concept, in_order) {
+            (Some(concept), _) => Some(*concept),
+            (None, true) => Some(place),
+            (None, false) => *similar,
+        };
+        if let Some(concept) = concept.filter(|&concept| paired[concept].is_none()) {
+            paired[concept] = Some(text.clone());
+        }
+    }
+    paired.iter().any(Option::is_some).then_some(paired)
+}
+
+/// The concept that an item names as its own, and the caption.
+fn labelled(item: &Item, concepts: &[String]) -> (Option<usize>, String) {
+    let find = |name: &str| concepts.iter().position(|concept| is_same(concept, name));
+    let below = item.description.as_deref();
+    if let Some(label) = &item.label {
+        let concept = find(label);
+        return (concept, item.text.clone());
+    }
+    // The concept on a line of its own, the caption below.
+    if let (Some(concept), Some(below)) = (find(&item.text), below) {
+        return (Some(concept), below.to_owned());
+    }
+    // "Caption 1 (a sheep): a photo of a sheep"
+    if let Some((head, text)) = item.text.split_once("): ")
+        && let Some((_, name)) = head.split_once('(')
+        && let Some(concept) = find(name)
+    {
+        return (Some(concept), unquoted(text).to_owned());
+    }
+    // "a sheep: a photo of a sheep", without emphasis.
+    let separators = [": ", "：", " - ", " – ", " — ", " → ", " -> "];
+    let split = separators.iter().find_map(|separator| {
+        let (label, text) = item.text.split_once(separator)?;
+        Some((find(label)?, unquoted(text).to_owned()))
+    });
+    split.map_or_else(|| (None, item.text.clone()), |(concept, text)| (Some(concept), text))
+}
+
+/// Whether `name` is `concept`, perhaps as "Caption for the concept \"a sheep\"".
+fn is_same(concept: &str, name: &str) -> bool {
+    let plain = |text: &str| {
+        let words = words(text);
+        let skipped = words.iter().skip_while(|word| {
+            super::is_one_of(word, "caption|image|for|the|concept|a|an|of|missing")
+        });
+        skipped.cloned().collect::<Vec<String>>()
+    };
+    let (one, other) = (plain(concept), plain(name));
+    words(concept) == words(name) || (!one.is_empty() && one == other)
+}
+
+/// For each caption the concept whose words it has, if there is one such concept alone.
+fn by_content(captions: &[&str], concepts: &[String]) -> Vec<Option<usize>> {
+    let concepts: Vec<Vec<String>> = concepts.iter().map(|concept| stems(concept)).collect();
+    let share = |caption: &[String], concept: &[String]| {
+        let held = concept.iter().filter(|word| caption.contains(word)).count();
+        if concept.is_empty() { 0.0 } else { held as f64 / concept.len() as f64 }
+    };
+    captions
+        .iter()
+        .map(|caption| {
+            let caption = stems(caption);
+            let shares: Vec<f64> =
+                concepts.iter().map(|concept| share(&caption, concept)).collect();
+            let best = shares.iter().copied().fold(0.0, f64::max);
+            let mut holders = (0..shares.len()).filter(|&concept| shares[concept] == best);
+            let first = holders.next()?;
+            (best >= 0.5 && holders.next().is_none()).then_some(first)
+        })
+        .collect()
+}
+
+/// Whether as many captions as concepts stand in another order than these: what two of them have the
+/// words of is not in their places.
+fn is_permuted(similar: &[Option<usize>], concepts: usize) -> bool {
+    let mut seen = vec![false; concepts];
+    for &concept in similar.iter().flatten() {
+        if std::mem::replace(&mut seen[concept], true) {
+            return false; // Two captions of one concept: their words decide nothing.
+        }
+    }
+    let is_elsewhere =
+        |(place, concept): (usize, &Option<usize>)| concept.is_some_and(|c| c != place);
+    similar.iter().enumerate().any(is_elsewhere)
+}
+
+/// The words of `text` that say what it is of, without the ending of a plural.
+fn stems(text: &str) -> Vec<String> {
+    let stem = |word: String| {
+        let stem = word.strip_suffix("'s").unwrap_or(&word);
+        let stem = match stem.len() > 3 && !stem.ends_with("ss") {
+            true => stem.strip_suffix('s').unwrap_or(stem),
+            false => stem,
+        };
+        stem.to_owned()
+    };
+    words(text).into_iter().filter(|word| !super::is_one_of(word, COMMON)).map(stem).collect()
+}

@@ -1,0 +1,547 @@
+//! A known answer with anything around it that models write, to that answer or to nothing.
+//!
+//! `PROPTEST_CASES=1000000 cargo test --release vlm::parse::tests::properties` draws as many cases of
+//! each property.
+
+use std::cell::{Cell, RefCell};
+
+use proptest::test_runner::TestRunner;
+
+use super::*;
+
+/// Runs `read` on cases of `strategy`: it gives whether an answer was understood, or fails where it
+/// was understood wrongly. At least 99 % must be understood.
+fn nearly_always<S: Strategy>(
+    strategy: &S,
+    read: impl Fn(S::Value) -> Result<bool, TestCaseError>,
+) {
+    let default = ProptestConfig::default();
+    let config = ProptestConfig { cases: default.cases.max(4_000), ..default };
+    let (all, puzzling) = (Cell::new(0_u64), RefCell::new(Vec::new()));
+    let result = TestRunner::new(config).run(strategy, |case| {
+        all.set(all.get() + 1);
+        let told = format!("{case:?}");
+        if !read(case)? {
+            puzzling.borrow_mut().push(told);
+        }
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+    let (all, puzzling) = (all.get(), puzzling.into_inner());
+    let first = &puzzling[..puzzling.len().min(8)];
+    let count = puzzling.len();
+    assert!(count as u64 * 100 <= all, "{count} of {all} not understood: {first:#?}");
+}
+
+/// `right`, or nothing.
+fn never_wrong<T: PartialEq + std::fmt::Debug>(
+    read: Option<T>,
+    right: &T,
+    reply: &str,
+) -> Result<bool, TestCaseError> {
+    match read {
+        Some(read) if read == *right => Ok(true),
+        Some(read) => {
+            Err(TestCaseError::fail(format!("{reply:?} was read as {read:?}, not {right:?}")))
+        }
+        None => Ok(false),
+    }
+}
+
+fn one_of(all: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
+    prop::sample::select(all)
+}
+
+/// What models think: both answers, lists, indices, headings, and marks in quotation marks.
+const MUSINGS: &[&str] = &[
+    "The prompt asks for a bird.",
+    "No wings.",
+    "Yes, a beak!",
+    "So the answer is no.",
+    "Answer: yes",
+    "\n- a car\n- a boat\n",
+    "\n1. a train\n",
+    "**Missing concepts:**",
+    "0, 1, 2",
+    "{\"answer\": \"no\"}",
+    "[\"a tree\"]",
+    "I should end with `</think>` now.",
+    "The user wrote \"<answer>\".",
+    "```\na plane\n```",
+    "是不是?",
+    "I'm sorry, I can't see it.",
+    "Let me know.",
+    "\n\n",
+    "x < 3 and y > 2",
+];
+
+/// A thought with its marks, or none.
+fn thought() -> impl Strategy<Value = String> {
+    let known = prop::sample::select(vec![
+        ("<think>", "</think>"),
+        ("<Think>", "</Think>"),
+        ("<thinking>", "</thinking>"),
+        ("<thought>", "</thought>"),
+        ("<reasoning>", "</reasoning>"),
+        ("<reflection>", "</reflection>"),
+        ("[THINK]", "[/THINK]"),
+        ("◁think▷", "◁/think▷"),
+        ("<|begin_of_thought|>", "<|end_of_thought|>"),
+        ("<|START_THINKING|>", "<|END_THINKING|>"),
+        ("<seed:think>", "</seed:think>"),
+        ("<unused94>thought", "<unused95>"),
+        ("<|channel>thought", "<channel|>"),
+        ("Here is my thought process:", "Here is my response:"),
+        ("", "</think>"),
+        ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+    ])
+    .prop_map(|(open, close)| (open.to_owned(), close.to_owned()));
+    let unknown = ("[a-z]{4,9}x", 0..3_usize).prop_map(|(name, shape)| match shape {
+        0 => (format!("<{name}>"), format!("</{name}>")),
+        1 => (format!("[{}]", name.to_uppercase()), format!("[/{}]", name.to_uppercase())),
+        _ => (format!("<|begin_of_{name}|>"), format!("<|end_of_{name}|>")),
+    });
+    let musings = prop::collection::vec(one_of(MUSINGS), 1..6).prop_map(|all| all.join(" "));
+    let space = one_of(&["", "\n", "\n\n", " "]);
+    let marked = (prop_oneof![3 => known, 1 => unknown], musings, space)
+        .prop_map(|((open, close), musings, space)| format!("{open}{musings}\n{close}{space}"));
+    prop_oneof![1 => Just(String::new()), 2 => marked]
+}
+
+/// What ends a turn, or nothing.
+fn end() -> impl Strategy<Value = &'static str> {
+    one_of(&[
+        "",
+        "",
+        "",
+        "",
+        "\n",
+        "<|im_end|>",
+        "</s>",
+        "<|eot_id|>\n",
+        "<end_of_turn>",
+        "<|endoftext|>",
+    ])
+}
+
+fn answer_tag() -> impl Strategy<Value = (&'static str, &'static str)> {
+    prop::sample::select(vec![
+        ("", ""),
+        ("", ""),
+        ("", ""),
+        ("<answer>", "</answer>"),
+        ("<answer>\n", "\n</answer>"),
+        ("<|begin_of_box|>", "<|end_of_box|>"),
+        ("<final_answer>", "</final_answer>"),
+    ])
+}
+
+#[test]
+fn a_decision_is_never_the_opposite() {
+    let before = one_of(&[
+        "",
+        "",
+        "",
+        "Answer: ",
+        "**Answer:** ",
+        "Final answer: ",
+        "**Final Answer**\n",
+        "### Answer\n",
+        "The answer is ",
+        "The answer is: ",
+        "I'd say ",
+        "Based on the image, ",
+        "Only answer yes or no. ",
+        "\"Yes\" or \"no\"? ",
+        "Does this image match the prompt? ",
+        "There is no bird in it, so ",
+        "The image shows a dog.\n\nAnswer: ",
+    ]);
+    let quotes = one_of(&["{}", "{}", "**{}**", "\"{}\"", "“{}”", "`{}`", "*{}*", "\\boxed{{}}"]);
+    let after = prop::sample::select(vec![
+        (true, ". There are no differences."),
+        (true, ".\n\nThe image matches the prompt with no issues."),
+        (true, ", it shows the bird."),
+        (true, ".\nExplanation: no part of the prompt was left out."),
+        (false, ". I cannot see a mibbo in this image."),
+        (false, ", the eyes do not match."),
+        (false, ".\nExplanation: yes, there is a bird, but it is red."),
+        (false, ", it does not match."),
+        (false, ".\n\n- a sheep is missing\n- the style differs"),
+    ]);
+    let after =
+        (any::<bool>(), after, one_of(&["", ".", "!", "\n", "\n\nLet me know if you need more."]))
+            .prop_map(|(explains, (of_yes, explanation), end)| {
+                (explains, of_yes, explanation, end)
+            });
+    let word = (any::<bool>(), 0..3_usize);
+    let json = one_of(&[
+        "{\"answer\": \"{}\"}",
+        "```json\n{\"answer\": \"{}\", \"reason\": \"no doubt, yes or no\"}\n```",
+        "{\"reasoning\": \"yes and no\", \"answer\": \"{}\"}",
+        "{'decision': '{}'}",
+    ]);
+    let cases = (
+        thought(),
+        answer_tag(),
+        before,
+        quotes,
+        word,
+        after,
+        prop::option::weighted(0.1, json),
+        end(),
+    );
+    nearly_always(
+        &cases,
+        |(thought, (open, close), before, quotes, (yes, case), after, json, end)| {
+            let word = match (yes, case) {
+                (true, 0) => "yes",
+                (true, 1) => "Yes",
+                (true, _) => "YES",
+                (false, 0) => "no",
+                (false, 1) => "No",
+                (false, _) => "NO",
+            };
+            let (explains, of_yes, explanation, closing) = after;
+            let after = if explains && of_yes == yes { explanation } else { closing };
+            let said = match json {
+                Some(json) => json.replace("{}", word),
+                None => format!("{before}{}{after}", quotes.replace("{}", word)),
+            };
+            let reply = format!("{thought}{open}{said}{close}{end}");
+            never_wrong(yes_or_no(&reply), &yes, &reply)
+        },
+    );
+}
+
+/// Concepts, of which no two share a word that says what they are of.
+fn named() -> impl Strategy<Value = Vec<String>> {
+    let all = vec![
+        "oil painting style",
+        "a sheep",
+        "a quetzal",
+        "a red double-decker bus",
+        "a 3.5 inch disk",
+        "art nouveau",
+        "Vermeer's lighting",
+        "the Eiffel Tower",
+        "a cat (sleeping)",
+        "2 zebras",
+        "a \"no smoking\" sign",
+        "ukiyo-e",
+        "a C++ logo",
+        "rock & roll poster",
+        "overalls",
+        "wings",
+        "a Thanksgiving turkey",
+        "油画风格",
+        "ein Igel",
+        "soft bokeh background",
+        "1950s diner",
+        "a note",
+        "isometric view",
+        "low-poly",
+        "I ♥ NY shirt",
+        "a hand holding chopsticks",
+    ];
+    prop::sample::subsequence(all, 1..6)
+        .prop_shuffle()
+        .prop_map(|all| all.into_iter().map(str::to_owned).collect())
+}
+
+/// How each item of a list is marked; `#` is its number, `@` its letter.
+const MARKERS: &[&str] = &[
+    "",
+    "",
+    "- ",
+    "* ",
+    "+ ",
+    "• ",
+    "– ",
+    "— ",
+    "#. ",
+    "#) ",
+    "(#) ",
+    "#、",
+    "# - ",
+    "[#] ",
+    "@) ",
+    "- [ ] ",
+    "- [x] ",
+    "#\u{fe0f}\u{20e3} ",
+    "**#.** ",
+    "- #. ",
+    "✅ ",
+    "◦ ",
+    "  - ",
+    "\t* ",
+];
+
+const DECORATIONS: &[&str] = &[
+    "{}",
+    "{}",
+    "{}",
+    "**{}**",
+    "`{}`",
+    "“{}”",
+    "„{}“",
+    "«{}»",
+    "「{}」",
+    "*{}*",
+    "\"{}\"",
+    "**{}**: the image does not show it.",
+    "**{}:** the image shows a dog - no, a cat.",
+    "{}\n          - there is none",
+    "**{}**:\n          * The image shows none of it.",
+    "**{}** - there is none",
+    "**{}** — nothing of it",
+];
+
+const HEADINGS: &[&str] = &[
+    "",
+    "",
+    "**Missing concepts:**",
+    "**Missing concepts**",
+    "### Missing concepts",
+    "## Missing Concepts:",
+    "The missing concepts are:",
+    "Missing concepts:",
+    "Here is what is missing:",
+    "**Answer:**",
+    "# Answer",
+    "缺少的概念：",
+];
+
+const INTRODUCTIONS: &[&str] = &[
+    "",
+    "",
+    "Sure!",
+    "Certainly! Here are the missing concepts.",
+    "Of course.",
+    "Based on the image, these are missing:",
+    "Here are the missing concepts",
+    "Okay, here's the list:",
+    "Looking at the image, I see the following differences.",
+    "Sure thing! Here are the concepts you asked for:",
+    "Thank you for the image.",
+];
+
+const FAREWELLS: &[&str] = &[
+    "",
+    "",
+    "Let me know if you need anything else!",
+    "I hope this helps!",
+    "Feel free to ask for captions.",
+    "Would you like me to write captions?",
+    "These are the missing concepts.",
+    "Note: the car is there.",
+    "If you want, I can describe each one.",
+    "**Note:** everything else matches.",
+    "The rest of the prompt is shown.",
+    "Hope that helps.",
+    "Is there anything else you need?",
+];
+
+/// `items` on their lines, each after its marker.
+fn lines(items: &[String], marker: &str, decoration: &str, between: &str) -> String {
+    let line = |(number, item): (usize, &String)| {
+        let letter = char::from(b'a' + number as u8);
+        let number = (number + 1).to_string();
+        // Explanations below need something to stand below.
+        let marker = if marker.is_empty() && decoration.contains('\n') { "- " } else { marker };
+        let marker = marker.replace('#', &number).replace('@', &letter.to_string());
+        format!("{marker}{}", decoration.replace("{}", item))
+    };
+    items.iter().enumerate().map(line).collect::<Vec<_>>().join(between)
+}
+
+/// A text with what stands around it, with line breaks of either system.
+fn around(parts: [&str; 4], is_windows: bool) -> String {
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    let text = parts.join("\n\n");
+    if is_windows { text.replace('\n', "\r\n") } else { text }
+}
+
+fn layout() -> impl Strategy<Value = (&'static str, &'static str, &'static str)> {
+    (one_of(MARKERS), one_of(DECORATIONS), one_of(&["\n", "\n", "\n\n"]))
+}
+
+fn surroundings() -> impl Strategy<Value = (&'static str, &'static str, &'static str, bool)> {
+    (one_of(INTRODUCTIONS), one_of(HEADINGS), one_of(FAREWELLS), any::<bool>())
+}
+
+/// `items` as JSON, as a table, or as XML.
+fn structured(items: &[String], kind: usize) -> String {
+    let quoted: Vec<String> = items.iter().map(|item| format!("{item:?}")).collect();
+    let list = format!("[{}]", quoted.join(", "));
+    let each = |before: &str, after: &str| -> String {
+        items.iter().map(|item| format!("{before}{item}{after}")).collect()
+    };
+    match kind {
+        0 => list,
+        1 => format!("```json\n{list}\n```"),
+        2 => format!("{{\"missing_concepts\": {list}}}"),
+        3 => {
+            let objects =
+                quoted.iter().map(|item| format!("{{\"concept\": {item}, \"why\": \"none\"}}"));
+            format!("[{}]", objects.collect::<Vec<_>>().join(",\n"))
+        }
+        4 => format!("| concept | why |\n|---|---|\n{}", each("| ", " | there is none |\n")),
+        5 => each("<item>", "</item>\n"),
+        _ => format!("<ul>{}</ul>", each("<li>", "</li>")),
+    }
+}
+
+#[test]
+fn concepts_are_never_others() {
+    let kind = prop::option::weighted(0.2, 0..7_usize);
+    let cases = (thought(), answer_tag(), named(), layout(), surroundings(), kind, end());
+    nearly_always(&cases, |(thought, (open, close), items, layout, around_it, kind, end)| {
+        let (marker, decoration, between) = layout;
+        let (introduction, heading, farewell, is_windows) = around_it;
+        let list = match kind {
+            Some(kind) => structured(&items, kind),
+            None => lines(&items, marker, decoration, between),
+        };
+        let text = around([introduction, heading, &list, farewell], is_windows);
+        let reply = format!("{thought}{open}{text}{close}{end}");
+        let read = super::concepts(&Questions::default(), &reply.as_str().into());
+        never_wrong(read, &items, &reply)
+    });
+}
+
+#[test]
+fn captions_never_belong_to_another_concept() {
+    let scene = one_of(&["on a beach", "at dusk", "in the fog", "seen from above", "under a lamp"]);
+    let extra = prop::option::weighted(0.2, one_of(&["A blank wall", "A calm lake, wide shot"]));
+    let shape = (0..6_usize, any::<bool>(), extra, any::<prop::sample::Index>());
+    let cases = (thought(), named(), scene, layout(), surroundings(), shape, end());
+    nearly_always(&cases, |(thought, concepts, scene, layout, around_it, shape, end)| {
+        let (kind, drops, extra, which) = shape;
+        let (marker, decoration, between) = layout;
+        let (introduction, _, farewell, is_windows) = around_it;
+        let of = |concept: &String| format!("A photo of {concept} {scene}");
+        // One concept may have no caption, and one caption no concept.
+        let left_out = (drops && concepts.len() > 1).then(|| which.index(concepts.len()));
+        let told: Vec<&String> =
+            (0..concepts.len()).filter(|&n| Some(n) != left_out).map(|n| &concepts[n]).collect();
+        let mut captions: Vec<String> = told.iter().map(|concept| of(concept)).collect();
+        let pairs = told.iter().zip(&captions);
+        let list = match kind {
+            0 => {
+                let fields = pairs.map(|(concept, caption)| format!("{concept:?}: {caption:?}"));
+                format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
+            }
+            1 => {
+                let objects = pairs.map(|(concept, caption)| {
+                    format!("{{\"concept\": {concept:?}, \"caption\": {caption:?}}}")
+                });
+                format!("[{}]", objects.collect::<Vec<_>>().join(", "))
+            }
+            2 => {
+                let labelled: Vec<String> =
+                    pairs.map(|(concept, caption)| format!("**{concept}**: {caption}")).collect();
+                lines(&labelled, marker, "{}", between)
+            }
+            _ => {
+                captions.extend(extra.map(str::to_owned));
+                let quoted = if decoration.ends_with("{}") || decoration.len() < 8 {
+                    decoration
+                } else {
+                    "{}"
+                };
+                lines(&captions, marker, quoted, between)
+            }
+        };
+        let text = around([introduction, "", &list, farewell], is_windows);
+        let reply = format!("{thought}{text}{end}");
+        let right: Vec<Option<String>> =
+            (0..concepts.len()).map(|n| (Some(n) != left_out).then(|| of(&concepts[n]))).collect();
+        let read = super::captions(&Questions::default(), &reply.as_str().into(), &concepts);
+        let Some(read) = read else { return Ok(false) };
+        for (read, right) in read.iter().zip(&right) {
+            let is_right = read.is_none() || read == right;
+            // A concept that no caption was written for may get one that no concept claims.
+            let is_spare = right.is_none() && read.as_deref() == extra;
+            prop_assert!(is_right || is_spare, "{:?} was read as {:?}", reply, read);
+        }
+        Ok(read.iter().flatten().count() >= told.len())
+    });
+}
+
+#[test]
+fn an_order_is_never_another() {
+    let order = (2..9_usize).prop_flat_map(|count| {
+        Just((0..count).collect::<Vec<usize>>())
+            .prop_shuffle()
+            .prop_map(move |order| (count, order))
+    });
+    let form = one_of(&[
+        "{}",
+        "[{}]",
+        "{\"answer\": [{}]}",
+        "Answer: {}",
+        "The order is {}.",
+        "```\n{}\n```",
+        "Images {}",
+        "**{}**",
+        "Here is the order: {}",
+        "{}\n\nLet me know if you need more.",
+    ]);
+    let separator = one_of(&[", ", ",", " , ", ", ", ",  "]);
+    let cases = (thought(), answer_tag(), order, form, separator, end());
+    nearly_always(&cases, |(thought, (open, close), (count, order), form, separator, end)| {
+        let numbers: Vec<String> = order.iter().map(ToString::to_string).collect();
+        let said = form.replace("{}", &numbers.join(separator));
+        let reply = format!("{thought}{open}{said}{close}{end}");
+        let read = Some(indices(&reply, count)).filter(|read| !read.is_empty());
+        never_wrong(read, &order, &reply)
+    });
+}
+
+#[test]
+fn what_stands_behind_a_thought_is_the_answer() {
+    let answers = one_of(&[
+        "Yes",
+        "a sheep\na dog",
+        "- a sheep\n- a dog",
+        "2, 0, 1",
+        "{\"answer\": \"no\"}",
+        "x < y, y > x",
+        "a <red> hat",
+        "the mark `</think>` ends it",
+        "\"<think>\" begins it",
+        "A \"[SALE]\" sign",
+        "```\ncode\n```",
+        "是",
+        "I ♥ NY",
+    ]);
+    let cases = (thought(), answer_tag(), answers, end());
+    nearly_always(&cases, |(thought, (open, close), answer, end)| {
+        let reply = format!("{thought}{open}{answer}{close}{end}");
+        let read = thoughts::answer(&reply).map(|read| read.trim().to_owned());
+        never_wrong(read, &answer.to_owned(), &reply)
+    });
+}
+
+#[test]
+fn a_thought_that_was_cut_off_decides_nothing() {
+    let opening =
+        one_of(&["<think>", "<thinking>", "[THINK]", "◁think▷", "<|channel|>analysis<|message|>"]);
+    let musings = prop::collection::vec(one_of(MUSINGS), 1..8);
+    let default = ProptestConfig::default();
+    let config = ProptestConfig { cases: default.cases.max(4_000), ..default };
+    let result = TestRunner::new(config).run(&(opening, musings), |(opening, musings)| {
+        let reply = format!("{opening}{}", musings.join(" "));
+        prop_assert_eq!(yes_or_no(&reply), None, "{}", reply);
+        prop_assert!(list(&reply).is_empty(), "{}", reply);
+        prop_assert!(indices(&reply, 9).is_empty(), "{}", reply);
+        prop_assert_eq!(text(&reply), None, "{}", reply);
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
