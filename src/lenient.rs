@@ -135,7 +135,7 @@ mod tests {
         let text = r#"{"a": NaN, "b": [-Infinity,Infinity , -NaN], "c": "NaN, Infinity", "d": 1}"#;
         let expected = json!({"a": null, "b": [null, null, null], "c": "NaN, Infinity", "d": 1});
         assert_eq!(read(text), Some(expected));
-        for broken in ["NaNa", "[1NaN]", "{NaN: 1}", "[Infinit]", "--Infinity", "[NaN"] {
+        for broken in ["NaNa", "[1NaN]", "{NaN: 1}", "[Infinite]", "--Infinity", "[NaN"] {
             assert_eq!(read(broken), None, "{broken}");
         }
     }
