@@ -93,6 +93,8 @@ pub mod conditioner;
 pub mod critic;
 pub mod embedder;
 mod error;
+#[cfg(all(feature = "image", feature = "serde"))]
+mod folder;
 mod forward;
 #[cfg(feature = "gallery")]
 pub mod gallery;
@@ -107,6 +109,8 @@ pub mod middleware;
 #[cfg(feature = "tch")]
 pub mod models;
 mod net;
+#[cfg(all(feature = "image", feature = "serde"))]
+mod path_text;
 pub mod pipeline;
 mod pool;
 pub mod reference;

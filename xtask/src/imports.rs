@@ -11,8 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What every room may import: they stand below all others, and import each other alone.
-const FREE: [&str; 8] =
-    ["atomic_file", "error", "forward", "lenient", "pool", "seconds", "text", "usage"];
+const FREE: [&str; 9] =
+    ["atomic_file", "error", "forward", "lenient", "path_text", "pool", "seconds", "text", "usage"];
 
 /// The rooms of `src/`, from top to bottom, and what each may import beside [`FREE`] and itself.
 const ROOMS: &[(&str, &str)] = &[
@@ -20,13 +20,14 @@ const ROOMS: &[(&str, &str)] = &[
     ("pipeline", "generator critic retriever conditioner embedder vlm reference image"),
     ("generator", "conditioner models image"),
     ("critic", "embedder vlm reference image"),
-    ("gallery", "retriever embedder index reference image"),
-    ("retriever", "index embedder vlm reference image net"),
+    ("gallery", "retriever embedder index folder reference image"),
+    ("retriever", "index embedder vlm folder reference image net"),
     ("conditioner", "models reference image"),
     ("index", "embedder"),
     ("embedder", "models image"),
     ("vlm", "image net"),
     ("models", "image"),
+    ("folder", "reference image"),
     ("reference", "image"),
     ("hub", "net"),
     ("net", "image"),
