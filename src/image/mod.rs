@@ -1,5 +1,7 @@
 //! [`Image`]: shared, immutable 8-bit RGB pixels, the one picture type that parts exchange.
 
+#[cfg(feature = "image")]
+pub(crate) mod format;
 #[cfg(feature = "tch")]
 pub(crate) mod resample;
 
