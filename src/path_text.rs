@@ -44,7 +44,8 @@ pub(crate) fn archive_text(archive: &Path) -> Cow<'_, str> {
 pub(crate) fn text_path(text: &str) -> PathBuf {
     let Some(rest) = text.strip_prefix(ESCAPED) else { return text.into() };
     let encoded = rest.strip_prefix("//").unwrap_or(rest);
-    from_bytes(percent_encoding::percent_decode_str(encoded).collect()).unwrap_or_else(|| text.into())
+    from_bytes(percent_encoding::percent_decode_str(encoded).collect())
+        .unwrap_or_else(|| text.into())
 }
 
 /// What [`path_text`] or [`member_text`] gave, apart: the text of the path, and that of the member
@@ -70,8 +71,16 @@ fn is_tar(text: &str) -> bool {
 
 fn url(path: &Path) -> String {
     let slashes = if path.is_absolute() { "//" } else { "" };
-    let bytes = percent_encode(path.as_os_str().as_encoded_bytes(), SPECIAL);
-    format!("{ESCAPED}{slashes}{bytes}")
+    format!("{ESCAPED}{slashes}{}", percent_encode(path.as_os_str().as_encoded_bytes(), SPECIAL))
+}
+
+/// The name of a member of an archive as text. Different names have different texts: one that is
+/// not UTF-8 is written as [`path_text`] writes a relative path.
+#[cfg(feature = "gallery")]
+pub(crate) fn name_text(name: &[u8]) -> String {
+    let plain = std::str::from_utf8(name).ok().filter(|text| !text.starts_with(ESCAPED));
+    let url = || format!("{ESCAPED}{}", percent_encode(name, SPECIAL));
+    plain.map_or_else(url, str::to_owned)
 }
 
 /// A path of these bytes.
@@ -134,7 +143,8 @@ mod tests {
 
     #[test]
     fn a_member_is_told_from_every_file_and_from_members_of_other_archives() {
-        let archives: [&[u8]; 5] = [b"/x/s.tar", b"/x/a#b.tar", b"/x/shard", b"/x/\xff.tar", b"s.TAR"];
+        let archives: [&[u8]; 5] =
+            [b"/x/s.tar", b"/x/a#b.tar", b"/x/shard", b"/x/\xff.tar", b"s.TAR"];
         for bytes in archives {
             let text = member_text(path(bytes), "a.tar#0.jpg");
             let (archive, name) = split_member(&text);

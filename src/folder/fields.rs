@@ -228,7 +228,9 @@ mod tests {
             assert_eq!(license_of(text), (Some("CC0-1.0".to_owned()), None), "{text}");
         }
         // A number that a list elsewhere explains, and what else is no text.
-        for text in [r#"{"license": 4}"#, r#"{"license": {"name": "CC0"}}"#, r#"{"license": ["a"]}"#] {
+        for text in
+            [r#"{"license": 4}"#, r#"{"license": {"name": "CC0"}}"#, r#"{"license": ["a"]}"#]
+        {
             assert_eq!(license_of(text), (None, None), "{text}");
             let fields: Fields = serde_json::from_str(text).unwrap();
             assert!(fields.metadata().0.json.unwrap().starts_with(r#"{"license":"#));
@@ -240,7 +242,8 @@ mod tests {
         let of = |text: &str| serde_json::from_str::<Fields>(text).unwrap();
         assert!(of(r#"{"key": "000000002"}"#).check_key("000000001").is_err());
         assert!(of(r#"{"__key__": "b"}"#).check_key("a").is_err());
-        for text in [r#"{"key": "000000001"}"#, r#"{"__key__": "x/000000001"}"#, r#"{"key": "C#"}"#] {
+        for text in [r#"{"key": "000000001"}"#, r#"{"__key__": "x/000000001"}"#, r#"{"key": "C#"}"#]
+        {
             assert_eq!(of(text).check_key("000000001"), Ok(()), "{text}");
         }
     }

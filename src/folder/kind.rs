@@ -32,8 +32,22 @@ pub(crate) enum Text {
 /// Endings that make a picture, whatever is in the file: what is broken is named. The second line
 /// is what browsers and social networks make of JPEG and PNG.
 const PICTURES: [&str; 16] = [
-    "bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp", //
-    "jfif", "jfi", "jif", "jpe", "jpg_large", "jpg-large", "apng", "dib",
+    "bmp",
+    "gif",
+    "jpeg",
+    "jpg",
+    "png",
+    "tif",
+    "tiff",
+    "webp", //
+    "jfif",
+    "jfi",
+    "jif",
+    "jpe",
+    "jpg_large",
+    "jpg-large",
+    "apng",
+    "dib",
 ];
 
 /// The formats that are read.
@@ -157,10 +171,7 @@ pub(crate) fn text(name: &str) -> Option<Text> {
 
 /// What the file called `name` is. `head` reads its first bytes, and is asked only where the name
 /// does not tell.
-pub(crate) fn kind(
-    name: &str,
-    head: impl FnOnce() -> io::Result<Vec<u8>>,
-) -> io::Result<Kind> {
+pub(crate) fn kind(name: &str, head: impl FnOnce() -> io::Result<Vec<u8>>) -> io::Result<Kind> {
     const APPLE_DOUBLE: [u8; 4] = [0, 5, 0x16, 7];
     let ending = ending(name);
     let listed = |list: &[(&str, &'static str)]| {
@@ -215,7 +226,8 @@ mod tests {
 
     #[test]
     fn what_systems_and_programs_leave_behind_is_told_by_its_name() {
-        for name in ["THUMBS.DB", "._a.png", ".DS_Store", "a.txt~", "@eaDir", "#a.txt#", "~$a.doc"] {
+        for name in ["THUMBS.DB", "._a.png", ".DS_Store", "a.txt~", "@eaDir", "#a.txt#", "~$a.doc"]
+        {
             assert_eq!(left_out(name), Some(LeftOutKind::System), "{name}");
         }
         assert_eq!(of("a", &[0, 5, 0x16, 7]), Kind::LeftOut(LeftOutKind::System));

@@ -27,7 +27,7 @@ pub enum LeftOutKind {
 /// Files that were found and left out, by kind.
 ///
 /// ```
-/// use imagerag::gallery::ingest::{LeftOut, LeftOutKind};
+/// use imagerag::retriever::{LeftOut, LeftOutKind};
 ///
 /// /// Says which captions belong to no picture; of many, the first ten.
 /// fn tell(left_out: &LeftOut) {

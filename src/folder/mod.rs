@@ -66,7 +66,12 @@ impl Tree {
         let problem = listing.problem.take();
         let listing_read = listing.is_read.then(|| path.clone());
         let found = problem.map(|problem| Found::Rejected(path, problem));
-        Ok(Self { walk: Walk::new(root), listing, found: found.into_iter().collect(), listing_read })
+        Ok(Self {
+            walk: Walk::new(root),
+            listing,
+            found: found.into_iter().collect(),
+            listing_read,
+        })
     }
 
     /// The number of pictures, and of what cannot be one, below `root`.
@@ -77,32 +82,27 @@ impl Tree {
 
     /// What is known of the picture `path`, whose folder is really `real`, from `texts` beside it.
     fn describe(&mut self, path: PathBuf, real: &Path, texts: &[PathBuf]) {
-        let mut description = Description::default();
-        let name = path.file_name().unwrap_or_default();
+        let (mut description, mut read) = (Description::default(), Vec::new());
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         for text in texts {
+            let kind = kind::text(&text.to_string_lossy()).unwrap_or(Text::Txt);
             let said = read::read(text, MAX_TEXT).and_then(|bytes| {
-                let kind = kind::text(&text.to_string_lossy()).unwrap_or(Text::Txt);
-                let stem = Path::new(name).file_stem().unwrap_or_default();
-                description.add(kind, &bytes.unwrap_or_default(), &stem.to_string_lossy(), text)
+                description.add(kind, &bytes.unwrap_or_default(), &stem, (text, "metadata"))
             });
             match said {
-                Ok(()) => description.read.push(text.clone()),
+                Ok(()) => read.push(text.clone()),
                 Err(problem) => self.found.push_back(Found::Rejected(text.clone(), problem)),
             }
         }
-        if let Some(listed) = self.listing.take(real, name) {
-            description.fields.append(listed);
-            description.listed = Some(self.walk.root().join(listing::FILE));
-        }
-        let Description { fields, mut read, listed } = description;
-        let (metadata, conflict) = fields.metadata();
-        if let Some(conflict) = conflict {
-            // The license is known again once that file is mended.
-            let source = read.pop().or(listed);
-            let source = source.unwrap_or_else(|| path.clone());
-            let what = format!("license of {}", path.display());
-            let problem = Error::invalid_file(&source, what, "one license", conflict);
-            self.found.push_back(Found::Rejected(source, problem));
+        let listing = self.walk.root().join(listing::FILE);
+        let listed = self.listing.take(real, path.file_name().unwrap_or_default());
+        let from = read.last().unwrap_or(&listing).clone();
+        description.fields.append(listed.unwrap_or_default());
+        let (metadata, problem) = description.metadata(&path.display().to_string(), &from);
+        if let Some(problem) = problem {
+            // It is rejected until its license, or the other one, is mended.
+            read.retain(|read| *read != from);
+            self.found.push_back(Found::Rejected(from, problem));
         }
         read.extend(self.listing_read.take());
         self.found.push_back(Found::Picture(Picture { path, metadata, read }));
@@ -112,35 +112,45 @@ impl Tree {
 /// What several files say of a picture.
 #[derive(Debug, Default)]
 pub(crate) struct Description {
-    pub(crate) fields: Fields,
-    read: Vec<PathBuf>,
-    listed: Option<PathBuf>,
+    fields: Fields,
 }
 
 impl Description {
-    /// Takes over what the file at `path` says, whose bytes are given, of the picture `key`.
+    /// Takes over what `bytes` say, which are those of the text `what` in the file at `path`, of the
+    /// picture called `key` without its ending.
     ///
     /// # Errors
     /// [`Error::InvalidFile`] when it is not understood: it says nothing then.
-    pub(crate) fn add(&mut self, text: Text, bytes: &[u8], key: &str, path: &Path) -> Result<()> {
-        let wrong = |what: &str, expected: &str, found: String| {
-            Error::invalid_file(path, what, expected, found)
-        };
-        match text {
-            Text::Json => {
-                let fields: Fields = lenient::json(bytes)
-                    .map_err(|error| wrong("metadata", "a JSON object", error.to_string()))?;
-                fields.check_key(key).map_err(|other| wrong("key", key, other))?;
-                self.fields.append(fields);
+    pub(crate) fn add(
+        &mut self,
+        text: Text,
+        bytes: &[u8],
+        key: &str,
+        (path, what): (&Path, &str),
+    ) -> Result<()> {
+        if text != Text::Json {
+            let caption = lenient::text(bytes);
+            if !caption.trim().is_empty() {
+                self.fields.push("caption", caption.trim());
             }
-            Text::Caption | Text::Txt => {
-                let caption = lenient::text(bytes);
-                if !caption.trim().is_empty() {
-                    self.fields.push("caption", caption.trim());
-                }
-            }
+            return Ok(());
         }
+        let fields: Fields = lenient::json(bytes)
+            .map_err(|error| Error::invalid_file(path, what, "a JSON object", error))?;
+        fields.check_key(key).map_err(|other| {
+            Error::invalid_file(path, what, format!("that of {key}"), format!("that of {other}"))
+        })?;
+        self.fields.append(fields);
         Ok(())
+    }
+
+    /// The metadata of the picture at `source`. Where licenses contradict each other, it has none,
+    /// and that is an error of the file at `path`.
+    pub(crate) fn metadata(self, source: &str, path: &Path) -> (Metadata, Option<Error>) {
+        let (metadata, conflict) = self.fields.metadata();
+        let what = format!("license of {source}");
+        let problem = conflict.map(|found| Error::invalid_file(path, what, "one license", found));
+        (metadata, problem)
     }
 }
 

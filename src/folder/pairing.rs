@@ -110,8 +110,7 @@ mod tests {
         ];
         for by_key in [false, true] {
             let pairs = pair(&pictures, &all, by_key);
-            let expected =
-                [vec![0, 1, 2], vec![3], vec![], vec![5], vec![6]];
+            let expected = [vec![0, 1, 2], vec![3], vec![], vec![5], vec![6]];
             assert_eq!(pairs.texts, expected);
             let unclear = if by_key { vec![(4, vec![1, 2])] } else { vec![] };
             assert_eq!(pairs.unclear, unclear);
@@ -134,7 +133,10 @@ mod tests {
             assert_eq!(pairs.unclear, [(0, vec![0, 1])]);
         }
         // The whole name tells them apart.
-        assert_eq!(texts(&["b.jpg", "b.png"], &["b.png.json"], false), [vec![], vec!["b.png.json"]]);
+        assert_eq!(
+            texts(&["b.jpg", "b.png"], &["b.png.json"], false),
+            [vec![], vec!["b.png.json"]]
+        );
     }
 
     #[test]

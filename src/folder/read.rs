@@ -19,9 +19,7 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
         Err(error) => return Err(io(error)),
     };
     check_file(path, found.file_type())?;
-    let long = |found| {
-        Error::invalid_file(path, "length", format!("at most {limit} bytes"), found)
-    };
+    let long = |found| Error::invalid_file(path, "length", format!("at most {limit} bytes"), found);
     if found.len() > limit {
         return Err(long(found.len()));
     }
