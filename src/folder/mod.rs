@@ -74,10 +74,15 @@ impl Tree {
         })
     }
 
-    /// The number of pictures, and of what cannot be one, below `root`.
+    /// The number of pictures, and of what cannot be read, below `root`, with those that `shard` says
+    /// are in a file that is left out; none where it does not know.
     #[cfg(feature = "gallery")]
-    pub(crate) fn count(root: &Path) -> usize {
-        Walk::new(root).filter(|met| !matches!(met, Met::LeftOut(..))).count()
+    pub(crate) fn count(root: &Path, shard: impl Fn(&Path) -> Option<usize>) -> Option<usize> {
+        let count = |met| match met {
+            Met::Picture { .. } | Met::Rejected(..) => Some(1),
+            Met::LeftOut(_, path) => shard(&path),
+        };
+        Walk::new(root).map(count).sum()
     }
 
     /// What is known of the picture `path`, whose folder is really `real`, from `texts` beside it.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::shards::is_shard;
+use super::shards::{is_shard, successes};
 use super::{Item, WebDataset, rejected, tally};
 use crate::folder::{Found, LeftOut, LeftOutKind, Tree};
 use crate::gallery::Rejected;
@@ -61,16 +61,20 @@ impl Folder {
     /// Also takes the pictures of [WebDataset shards](WebDataset) in the tree, which are left out
     /// otherwise.
     #[must_use]
-    pub const fn with_shards(mut self) -> Self {
+    pub fn with_shards(mut self) -> Self {
         self.with_shards = true;
-        self
+        if self.left.is_some() { self.counted() } else { self }
     }
 
     /// Goes through the tree once to count its pictures, so that the time that is left can be
-    /// foretold. Those in shards are not counted.
+    /// foretold. Of shards, img2dataset's statistics tell the number; without them it is not known.
     #[must_use]
     pub fn counted(mut self) -> Self {
-        self.left = Some(Tree::count(&self.root));
+        let with_shards = self.with_shards;
+        self.left = Tree::count(&self.root, |path| match with_shards && is_shard(path) {
+            true => successes(path),
+            false => Some(0),
+        });
         self
     }
 
