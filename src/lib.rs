@@ -96,6 +96,9 @@ mod error;
 #[cfg(all(feature = "image", feature = "serde"))]
 mod folder;
 mod forward;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "gallery")]
 pub mod gallery;
 pub mod generator;

@@ -46,7 +46,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     /// A reply without headers.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn new(status: u16, body: Vec<u8>) -> Self {
         Self { status, body, ..Self::default() }
     }

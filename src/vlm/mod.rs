@@ -40,6 +40,8 @@ use crate::forward::forward_part;
 
 pub use chat::{ChatReply, ChatRequest, Message, Role};
 pub use exchange::{Exchange, ExchangeLog, ExchangeMessage};
+#[cfg(fuzzing)]
+pub(crate) use openai::read_completion;
 #[cfg(feature = "openai")]
 pub use openai::{OpenAiVlm, OpenAiVlmBuilder};
 pub use questions::Questions;

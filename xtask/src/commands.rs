@@ -86,7 +86,7 @@ fn command_of(words: &[&str], arguments: &[String]) -> Command {
 }
 
 /// The arguments without the `--` that may stand before them.
-fn after_dashes(arguments: &[String]) -> &[String] {
+pub fn after_dashes(arguments: &[String]) -> &[String] {
     match arguments {
         [dashes, rest @ ..] if dashes == "--" => rest,
         all => all,

@@ -7,6 +7,7 @@ mod crates;
 mod cuda;
 mod device_kit;
 mod faiss;
+mod fuzz;
 mod imports;
 mod libtorch;
 mod loader;
@@ -33,7 +34,7 @@ struct Command {
     run: fn(&[String]) -> shell::Result<()>,
 }
 
-const COMMANDS: [Command; 12] = [
+const COMMANDS: [Command; 13] = [
     Command {
         name: "quickstart",
         arguments: "[ARGS…]",
@@ -119,6 +120,15 @@ const COMMANDS: [Command; 12] = [
         about: "Makes the recorded inputs and outputs of the golden tests again.",
         details: "Runs tests/fixtures/make_NAME.py, or all of them, with the same Python as `peers`.",
         run: peers::fixtures,
+    },
+    Command {
+        name: "fuzz",
+        arguments: "[TARGET…] [--seconds N]",
+        about: "Fuzzes what reads files and replies of others, with coverage.",
+        details: "Runs each target of tests/fuzz, or those that are named, for N seconds (600), beginning with the\n\
+                  inputs of tests/fuzz/corpus. It ends at a panic, at a run of more than 10 seconds and at 1 GiB\n\
+                  of memory, and leaves the input in the target folder: fuzz/failures/TARGET. Stable Rust will do.",
+        run: fuzz::run,
     },
     Command {
         name: "milvus",

@@ -101,3 +101,12 @@ impl Vlm for OpenAiVlm {
         net::run(&self.0.dialect.model, exchange).await
     }
 }
+
+/// The body of a reply of some service, read as that of any is.
+#[cfg(fuzzing)]
+pub(crate) fn read_completion(body: &[u8]) -> Result<ChatReply> {
+    use crate::net::reply::{Reply, Service};
+    use crate::net::secrets::Secrets;
+    let service = Service { name: "service".into(), secrets: Secrets::default() };
+    reply::read(&Reply::new(200, body.to_vec()).json(&service, reply::EXPECTED)?, &service)
+}
