@@ -185,6 +185,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_understood_is_named_and_costs_no_picture() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.join(name), bytes).unwrap();
+        for name in ["bee.png", "ant.png", "fly.png", "fly.bmp"] {
+            picture(&folder.join(name));
+        }
+        std::fs::rename(folder.join("ant.png"), folder.join("ant")).unwrap();
+        write("bee.json", b"\xef\xbb\xbf{\"license\": \"CC0-1.0\", \"score\": NaN}");
+        write("ant.json", b"[]");
+        write("fly.json", br#"{"license": "CC0-1.0"}"#);
+        write("wasp.heic", b"?");
+        write("Thumbs.db", b"");
+        write("catalog.json", br#"{"info": "somebody else's"}"#);
+        let catalog = Catalog::from_folder(folder).unwrap();
+        let licenses: Vec<_> =
+            catalog.entries().iter().map(|entry| entry.metadata.license.as_deref()).collect();
+        assert_eq!(licenses, [None, Some("CC0-1.0"), None, None]);
+        let problems: Vec<String> = catalog.problems().map(ToString::to_string).collect();
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        for (problem, name) in problems.iter().zip(["catalog.json", "ant.json", "fly.json", "HEIC"])
+        {
+            assert!(problem.contains(name), "{problem}");
+        }
+        assert_eq!(catalog.left_out().to_string(), "1 left out (1 system)");
+    }
+
+    #[test]
     fn empty_galleries_are_errors_and_what_is_broken_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
