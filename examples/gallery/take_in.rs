@@ -113,6 +113,7 @@ pub(crate) fn run(options: &Options, make: bool) -> Result<(), Box<dyn std::erro
         if !done.adds_up() {
             lost.push(format!("{}: {} found, but {done}", source.display(), done.found));
         }
+        let source = source.display().to_string();
         all.push(serde_json::json!({ "source": source, "progress": done }));
     }
     if options.json {

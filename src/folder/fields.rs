@@ -111,7 +111,11 @@ impl<'de> Deserialize<'de> for Fields {
 /// The license that `fields` agree on. An error is those that they name where they do not. A number,
 /// as COCO has it, a list or an object is no license that is known; beside a text it is another one.
 fn license(fields: &[(String, Value)]) -> Result<Option<String>, String> {
-    let said = fields.iter().filter(|(name, _)| is_one_of(name, &LICENSE)).map(|(_, said)| said);
+    let of = |name: &&'static str| {
+        let name = *name;
+        fields.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name))
+    };
+    let said = LICENSE.iter().flat_map(of).map(|(_, said)| said);
     let said: Vec<&Value> = said.filter(|said| !says_nothing(said)).collect();
     let Some(first) = said.iter().find_map(|said| text(said)) else { return Ok(None) };
     let same = |said: &&Value| text(said).is_some_and(|said| said.eq_ignore_ascii_case(first));

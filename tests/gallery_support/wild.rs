@@ -86,7 +86,9 @@ fn pictures(root: &Path, wild: &mut Wild) {
         put(root, &name[1..], &picture(n as u8, format));
         wild.takes(name, None);
     }
-    let jpeg = picture(50, Jpeg);
+    let noise =
+        RgbImage::from_fn(96, 96, |x, y| Rgb([(x * y * 7 % 251) as u8, (x * 37) as u8, y as u8]));
+    let jpeg = encode(noise, Jpeg);
     put(root, "cut.jpg", &jpeg[..jpeg.len() * 45 / 100]);
     wild.rejects("cut.jpg");
     put(root, "wide.png", &encode(RgbImage::from_pixel(18_000, 40, Rgb([9, 8, 7])), Png));

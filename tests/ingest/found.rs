@@ -691,3 +691,49 @@ fn a_gallery_of_the_version_before_is_brought_up_to_date() {
     assert_eq!(gallery.rejected().unwrap(), [one("new"), one("newer")]);
     assert!(Gallery::verify(path, Depth::Gallery).is_whole());
 }
+
+#[test]
+fn statistics_with_a_byte_order_mark_tell_how_many_there_are() {
+    let folder = folder(&[
+        ("s.tar", &tar(&[("0.png", &png(1))])),
+        ("s_stats.json", b"\xef\xbb\xbf{\"successes\": 1, \"rate\": NaN}"),
+    ]);
+    assert_eq!(WebDataset::open(folder.path()).unwrap().size_hint(), (0, Some(1)));
+    let both = Folder::open(folder.path()).unwrap().with_shards().counted();
+    assert_eq!(both.size_hint(), (0, Some(1)));
+    fs::remove_file(folder.path().join("s_stats.json")).unwrap();
+    let both = Folder::open(folder.path()).unwrap().counted().with_shards();
+    assert_eq!(both.size_hint(), (0, None));
+    assert_eq!(Folder::open(folder.path()).unwrap().counted().size_hint(), (0, Some(0)));
+}
+
+/// What an archive claims costs neither memory nor the members behind it.
+#[test]
+fn sparse_members_and_endless_headers_are_refused() {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::GNUSparse);
+    header.set_size(512);
+    let gnu = header.as_gnu_mut().unwrap();
+    gnu.name[..10].copy_from_slice(b"sparse.png");
+    let octal = |field: &mut [u8], value: u64| {
+        field.copy_from_slice(format!("{value:0width$o}\0", width = field.len() - 1).as_bytes());
+    };
+    octal(&mut gnu.sparse[0].offset, (1 << 33) - 512 - 1024);
+    octal(&mut gnu.sparse[0].numbytes, 512);
+    octal(&mut gnu.realsize, (1 << 33) - 1024);
+    header.set_cksum();
+    archive.append(&header, &[7_u8; 512][..]).unwrap();
+    append(&mut archive, "0.png", &png(0), tar::EntryType::Regular);
+    append(&mut archive, "1.png", &png(1), tar::EntryType::Regular);
+    // A name of 2 MiB.
+    let long = vec![b'x'; 2 << 20];
+    append(&mut archive, "././@LongLink", &long, tar::EntryType::GNULongName);
+    append(&mut archive, "2.png", &png(2), tar::EntryType::Regular);
+    let folder = folder(&[("s.tar", &archive.into_inner().unwrap())]);
+    let (items, rejected) = sort(WebDataset::open(folder.path()).unwrap());
+    assert_eq!(items.iter().map(|item| name(&item.source)).collect::<Vec<_>>(), ["0.png", "1.png"]);
+    assert_eq!(rejected.len(), 2, "{rejected:?}");
+    assert!(rejected[0].contains("sparse.png") && rejected[0].contains("a sparse file"));
+    assert!(rejected[1].contains("a header of more than 1048576 bytes"), "{rejected:?}");
+}
