@@ -19,12 +19,13 @@ const ORIGIN: [&str; 3] = ["url", "origin", "source"];
 pub(crate) struct Fields(Vec<(String, Value)>);
 
 impl Fields {
-    /// Another field. Of several of one name the last counts, but for licenses.
-    pub(crate) fn push(&mut self, name: &str, value: impl Into<Value>) {
+    /// Has the field `name` be `value`, whatever was said of it before.
+    pub(crate) fn set(&mut self, name: &str, value: impl Into<Value>) {
+        self.0.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self.0.push((name.to_owned(), value.into()));
     }
 
-    /// The fields of `other` too.
+    /// The fields of `other` too. Of several of one name the last counts, but for licenses.
     pub(crate) fn append(&mut self, other: Self) {
         self.0.extend(other.0);
     }

@@ -101,11 +101,12 @@ impl Tree {
         }
         let listing = self.walk.root().join(listing::FILE);
         let listed = self.listing.take(real, path.file_name().unwrap_or_default());
-        let from = read.last().unwrap_or(&listing).clone();
+        // What is not mended yet is the last that may have a license.
+        let json = |read: &&PathBuf| kind::text(&read.to_string_lossy()) == Some(Text::Json);
+        let from = read.iter().rfind(json).unwrap_or(&listing).clone();
         description.fields.append(listed.unwrap_or_default());
         let (metadata, problem) = description.metadata(&path.display().to_string(), &from);
         if let Some(problem) = problem {
-            // It is rejected until its license, or the other one, is mended.
             read.retain(|read| *read != from);
             self.found.push_back(Found::Rejected(from, problem));
         }
@@ -136,7 +137,7 @@ impl Description {
         if text != Text::Json {
             let caption = lenient::text(bytes);
             if !caption.trim().is_empty() {
-                self.fields.push("caption", caption.trim());
+                self.fields.set("caption", caption.trim());
             }
             return Ok(());
         }

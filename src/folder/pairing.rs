@@ -4,10 +4,13 @@ use std::collections::HashMap;
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::kind::text;
+
 /// Which texts are about which picture, all by their place in the lists.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pairs {
-    /// For each picture, its texts.
+    /// For each picture, its texts: captions last, which are believed more than what a JSON object
+    /// says beside other things.
     pub(crate) texts: Vec<Vec<usize>>,
     /// Texts that could be about several pictures, which are named.
     pub(crate) unclear: Vec<(usize, Vec<usize>)>,
@@ -35,10 +38,10 @@ pub(crate) fn pair<S: AsRef<str>>(pictures: &[S], texts: &[S], by_key: bool) -> 
     };
     let [by_name, by_stem] = [of(|name| name), of(stem)];
     let by_key = if by_key { of(key) } else { HashMap::new() };
-    for (at, text) in texts.iter().map(AsRef::as_ref).enumerate() {
-        let about = stem(text);
+    for (at, name) in texts.iter().map(AsRef::as_ref).enumerate() {
+        let about = stem(name);
         let normalized = normal(about);
-        let is_key = key(text) == about;
+        let is_key = key(name) == about;
         let candidates = by_name.get(&normalized).or_else(|| by_stem.get(&normalized));
         let candidates = candidates.or_else(|| by_key.get(&normalized).filter(|_| is_key));
         let Some(candidates) = candidates else {
@@ -54,6 +57,9 @@ pub(crate) fn pair<S: AsRef<str>>(pictures: &[S], texts: &[S], by_key: bool) -> 
             ([picture], _) | ([], [picture]) => pairs.texts[*picture].push(at),
             _ => pairs.unclear.push((at, candidates.clone())),
         }
+    }
+    for about in &mut pairs.texts {
+        about.sort_by_key(|&at| text(texts[at].as_ref()));
     }
     pairs
 }

@@ -664,6 +664,26 @@ fn what_catalog_json_says_is_found_behind_links() {
     read.rejects(&[]);
 }
 
+/// As img2dataset's captions do: what a person wrote is believed more than what was scraped.
+#[test]
+fn a_caption_of_its_own_is_believed_wherever_it_is() {
+    let picture = png(1);
+    let json = br#"{"Caption": "scraped", "license": "CC0-1.0"}"#;
+    for members in [
+        [("0.png", &picture[..]), ("0.txt", b"written"), ("0.json", json)],
+        [("0.json", json), ("0.png", &picture), ("0.caption", b"written")],
+    ] {
+        let folder = folder(&members);
+        fs::write(folder.path().join("s.tar"), tar(&members)).unwrap();
+        let (items, _) = sort(Folder::open(folder.path()).unwrap().with_shards());
+        assert_eq!(items.len(), 2);
+        for item in items {
+            assert_eq!(item.metadata.caption.as_deref(), Some("written"), "{}", item.source);
+            assert_eq!(item.metadata.license.as_deref(), FREE);
+        }
+    }
+}
+
 /// A gallery of an earlier version, whose list of rejected images had one reason a source.
 #[test]
 fn a_gallery_of_the_version_before_is_brought_up_to_date() {

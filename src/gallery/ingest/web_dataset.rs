@@ -140,15 +140,19 @@ impl WebDataset {
             });
             let text = member_text(&self.shard, &text.name);
             match said {
-                Ok(()) => read_from.push(text),
+                Ok(()) => read_from.push((kind, text)),
                 Err(reason) => self.found.push_front(Found::Rejected(rejected(text, reason))),
             }
         }
         let (metadata, problem) = description.metadata(&member.name, &self.shard);
         if let Some(problem) = problem {
-            let from = read_from.pop().unwrap_or_else(|| path_text(&self.shard).into_owned());
+            // The last of those that may have a license.
+            let json = read_from.iter().rposition(|(kind, _)| *kind == Text::Json);
+            let from = json.map(|at| read_from.remove(at).1);
+            let from = from.unwrap_or_else(|| path_text(&self.shard).into_owned());
             self.found.push_front(Found::Rejected(rejected(from, problem)));
         }
+        let read_from = read_from.into_iter().map(|(_, text)| text).collect();
         let item = Item::new(source, Content::At(pixels)).with_metadata(metadata);
         Ok(item.read_from(read_from))
     }

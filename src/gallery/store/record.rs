@@ -209,7 +209,7 @@ impl Added {
     }
 }
 
-/// An image that could not be added, and why.
+/// An image that could not be added, or metadata that was not understood, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rejected {
     /// The path or address.
