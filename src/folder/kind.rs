@@ -192,7 +192,7 @@ pub(crate) fn kind(name: &str, head: impl FnOnce() -> io::Result<Vec<u8>>) -> io
     let head = head()?;
     Ok(match format(&head) {
         Some(Format::Read(_)) => Kind::Picture,
-        Some(Format::NotRead(format)) => Kind::NotRead(format),
+        Some(format @ Format::NotRead(_)) => Kind::NotRead(format.name()),
         None if head.starts_with(&APPLE_DOUBLE) => Kind::LeftOut(LeftOutKind::System),
         None => listed(&NOT_READ).map_or(Kind::LeftOut(LeftOutKind::Other), Kind::NotRead),
     })
