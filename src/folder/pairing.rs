@@ -41,9 +41,8 @@ pub(crate) fn pair<S: AsRef<str>>(pictures: &[S], texts: &[S], by_key: bool) -> 
     for (at, name) in texts.iter().map(AsRef::as_ref).enumerate() {
         let about = stem(name);
         let normalized = normal(about);
-        let is_key = key(name) == about;
         let candidates = by_name.get(&normalized).or_else(|| by_stem.get(&normalized));
-        let candidates = candidates.or_else(|| by_key.get(&normalized).filter(|_| is_key));
+        let candidates = candidates.or_else(|| by_key.get(&normalized));
         let Some(candidates) = candidates else {
             pairs.without_picture.push(at);
             continue;
