@@ -129,7 +129,7 @@ fn texts(root: &Path, wild: &mut Wild) {
         wild.takes(name, license);
         wild.metadata_files += u64::from(license.is_some() || ending == "txt");
     }
-    ["list.json", "two.json", "html.json"].map(|name| wild.rejects(name));
+    ["list.json", "two.json", "html.json"].into_iter().for_each(|name| wild.rejects(name));
     // Whose is it?
     put(root, "t/bee.jpg", &picture(120, ImageFormat::Jpeg));
     put(root, "t/bee.png", &picture(121, ImageFormat::Png));
