@@ -41,6 +41,7 @@ use std::sync::Arc;
 use backend::Backend;
 use clap::Parser;
 use futures::executor::block_on;
+use imagerag::critic::GuidedCot;
 use imagerag::embedder::{Embedder, open_embedder};
 use imagerag::gallery::ingest::{Folder, Ingest};
 use imagerag::gallery::{Gallery, GalleryRetriever};
@@ -72,6 +73,13 @@ struct Options {
     /// The vision-language model. Its key is read from OPENAI_API_KEY.
     #[arg(long)]
     vlm_model: String,
+    /// The temperature of every try of the critic's questions, at least 0. By default the first is
+    /// at 0, and up to three repetitions of a question without a clear answer are at 1/3, 2/3 and 1.
+    #[arg(long, value_name = "TEMPERATURE")]
+    vlm_temperature: Option<f64>,
+    /// The longest reply of the vision-language model, in tokens. By default its own limit.
+    #[arg(long, value_name = "TOKENS")]
+    vlm_max_tokens: Option<u32>,
     #[arg(long)]
     negative_prompt: Option<String>,
     /// An image of your own; takes a place before retrieved ones.
@@ -154,6 +162,9 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
     if let Some(url) = &options.vlm_base_url {
         vlm = vlm.base_url(url);
     }
+    if let Some(tokens) = options.vlm_max_tokens {
+        vlm = vlm.max_tokens(tokens);
+    }
     let vlm = Arc::new(vlm.build()?);
     let (generator, conditioner) = options.backend.load(device, dtype)?;
     let embedder = open_embedder(place(&options.encoder)?, device, dtype)?;
@@ -172,6 +183,10 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
         .vlm(Arc::clone(&vlm))
         .retriever(retriever)
         .conditioner(conditioner);
+    if let Some(temperature) = options.vlm_temperature {
+        let critic = GuidedCot::new(Arc::clone(&vlm));
+        builder = builder.critic(critic.with_temperatures([temperature; 4])?);
+    }
     if options.margin.is_some() {
         builder = builder.margin_embedder(embedder);
     }

@@ -87,6 +87,7 @@ async fn play(name: &str, cassette: &Value) {
     let settings = &cassette["settings"];
     builder = builder.max_completion_tokens(settings["max_completion_tokens"] == true);
     builder = builder.send_temperature(settings["send_temperature"] != false);
+    builder = builder.adapt_parameters(settings["adapt_parameters"] != false);
     if let Some(field) = settings["field"].as_array() {
         builder = builder.field(field[0].as_str().unwrap(), field[1].as_str().unwrap());
     }

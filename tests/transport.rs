@@ -160,3 +160,68 @@ fn a_client_shows_its_certificate() {
     let reply = ask(model(&origin).root_certificate(CA).identity(CLIENT)).unwrap();
     assert_eq!((reply.text.as_str(), shown.recv().unwrap()), ("yes", true));
 }
+
+/// Asks the service at `ASKED`; the tests below run this in an environment with proxies in it.
+#[test]
+#[ignore = "the tests below run it, in an environment of their own"]
+fn ask_in_this_environment() {
+    match ask(model(&std::env::var("ASKED").unwrap())) {
+        Ok(reply) => println!("answer: {}", reply.text),
+        Err(error) => println!("answer: {}", error.chain()),
+    }
+}
+
+/// What comes of asking `base_url` where all of the environment's proxies are `proxy`.
+fn asked_through(proxy: &str, base_url: &str) -> String {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "ask_in_this_environment", "--ignored", "--nocapture"]);
+    for name in ["NO_PROXY", "no_proxy", "REQUEST_METHOD"] {
+        child.env_remove(name);
+    }
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        child.env(name, proxy).env(name.to_lowercase(), proxy);
+    }
+    let output = child.env("ASKED", base_url).output().unwrap();
+    let output = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (_, answer) = output.split_once("answer: ").expect(&output);
+    answer.lines().next().unwrap().to_owned()
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_not_for_services_nearby() {
+    let (service, _heads) = raw_server(|_, _, stream| answer(stream, "200 OK", "", YES));
+    let (proxy, heads) = raw_server(|_, _, stream| answer(stream, "502 Bad Gateway", "", "no"));
+    for base in [service.clone(), service.replace("127.0.0.1", "localhost")] {
+        assert_eq!(asked_through(&proxy, &format!("{base}/v1")), "yes");
+    }
+    assert_eq!(heads.try_iter().count(), 0, "nothing went through the proxy");
+}
+
+#[test]
+fn a_proxy_that_fails_is_named_without_its_login() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let echo = |_: usize, request: &support::Request, stream: std::net::TcpStream| {
+        answer(stream, "502 Bad Gateway", "", &request.head);
+    };
+    let (refuses, heads) = raw_server(echo);
+    for (proxy, told) in [(&nobody, "could not be reached"), (&refuses, "answered 502: ")] {
+        let with_login = proxy.replace("http://", "http://user:p%40ssword@");
+        let service = "http://vlm.example/v1";
+        let named = format!("m at {service} through the proxy {proxy} {told}");
+        let from_environment = asked_through(&with_login, service);
+        let asked_for = ask(model(service).proxy(&with_login)).unwrap_err().chain().to_string();
+        for error in [from_environment, asked_for] {
+            assert!(error.starts_with(&named), "{error}");
+            for secret in ["ssword".to_owned(), STANDARD.encode("user:p@ssword")] {
+                assert!(!error.contains(&secret), "{secret} in {error}");
+            }
+        }
+    }
+    assert_eq!(heads.try_iter().count(), 2);
+    // Where the proxy is to make a tunnel, its refusal is a broken connection.
+    let error = asked_through(&refuses, "https://vlm.example/v1");
+    let named = format!("m at https://vlm.example/v1 through the proxy {refuses} could not be");
+    assert!(error.starts_with(&named), "{error}");
+}

@@ -9,7 +9,7 @@ use super::{Critic, Critique, CritiqueRequest, Query, Verdict};
 use crate::Result;
 use crate::error::require;
 use crate::reference::Caption;
-use crate::vlm::{ChatRequest, Message, Questions, Vlm, parse};
+use crate::vlm::{ChatRequest, Message, Questions, Vlm, parse, schema};
 
 /// Temperatures of the first query and of its up to three repetitions (appendices A and D).
 const TEMPERATURES: [f64; 4] = [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0];
@@ -66,6 +66,7 @@ impl<V: Vlm> GuidedCot<V> {
         purpose: &str,
         conversation: &mut Vec<Message>,
         question: Message,
+        schema: &str,
         read: impl Fn(&str) -> Option<T> + Send,
     ) -> Result<Option<T>>
     where
@@ -73,7 +74,9 @@ impl<V: Vlm> GuidedCot<V> {
     {
         conversation.push(question);
         for &temperature in &self.temperatures {
-            let chat = ChatRequest::new(conversation.clone()).with_temperature(temperature);
+            let chat = ChatRequest::new(conversation.clone())
+                .with_temperature(temperature)
+                .with_json_schema(schema);
             let reply = request.log.ask(&self.vlm, purpose, &chat).await?;
             let refused =
                 reply.refusal.is_some() || parse::is_refusal(&self.questions, &reply.text);
@@ -111,8 +114,9 @@ impl<V: Vlm> Critic for GuidedCot<V> {
                 let yes_or_no = |reply: &str| parse::yes_or_no(questions, template, reply);
                 let images = request.references.iter().chain([image]).cloned();
                 let question = Message::user(words).with_images(images);
+                let schema = schema::answer(questions, template);
                 let decision =
-                    self.ask(request, "decision", &mut conversation, question, yes_or_no);
+                    self.ask(request, "decision", &mut conversation, question, &schema, yes_or_no);
                 match decision.await? {
                     Some(true) => return Ok(Verdict::Match.into()),
                     Some(false) => Message::user(questions.missing_concepts.as_str()),
@@ -126,7 +130,7 @@ impl<V: Vlm> Critic for GuidedCot<V> {
 
         // 2. Missing concepts.
         let (what, question) = ("missing concepts", concepts_question);
-        let asked = self.ask(request, what, &mut conversation, question, items);
+        let asked = self.ask(request, what, &mut conversation, question, schema::CONCEPTS, items);
         let Some(mut concepts) = asked.await? else {
             return undetermined(what);
         };
@@ -138,7 +142,8 @@ impl<V: Vlm> Critic for GuidedCot<V> {
 
         // 3. Captions, one a concept in the same order; a concept left without one stands for itself.
         let question = Message::user(questions.captions.as_str());
-        let asked = self.ask(request, "captions", &mut conversation, question, items);
+        let asked =
+            self.ask(request, "captions", &mut conversation, question, schema::CAPTIONS, items);
         let mut captions = asked.await?.unwrap_or_default().into_iter();
         let missing = concepts.into_iter().map(|concept| match captions.next() {
             Some(text) => Caption::new(text, concept),

@@ -329,13 +329,14 @@ impl Error {
         Chain::new(self)
     }
 
-    /// Whether the same call may succeed a little later: time-outs, broken connections, and the
-    /// statuses 408, 409, 425, 429 and 5xx.
+    /// Whether the same call may succeed a little later: time-outs, broken connections, the statuses
+    /// 408, 409, 425, 429 and 5xx, and 2xx of a service that reports success and gives an error or
+    /// nothing.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Timeout { .. } | Self::Connection { .. } => true,
             Self::Service { status, .. } => {
-                matches!(status, 408 | 409 | 425 | 429) || (500..600).contains(status)
+                matches!(status, 200..300 | 408 | 409 | 425 | 429 | 500..600)
             }
             _ => false,
         }
@@ -390,6 +391,7 @@ mod tests {
     fn only_passing_faults_are_transient() {
         let status = |status| Error::service("vlm", status, "");
         assert!(status(429).is_transient() && status(503).is_transient());
+        assert!(status(200).is_transient());
         assert!(!status(401).is_transient() && !Error::Cancelled.is_transient());
         assert!(!Error::refused("a", "policy").is_transient());
     }

@@ -15,7 +15,7 @@ use super::place::{Place, is_commit, is_safe};
 use super::progress::{Listener, Tally};
 use super::select::{missing, select};
 use crate::net::secrets::Secrets;
-use crate::{Error, Result};
+use crate::{Error, Result, lenient};
 
 /// How many files are downloaded at a time.
 const AT_ONCE: usize = 4;
@@ -233,7 +233,7 @@ fn components(place: &Place, index: &std::path::Path) -> Result<Option<Vec<Strin
     let text = std::fs::read(index).map_err(|source| Error::io(index, source))?;
     let invalid = |found: String| Error::invalid_file(index, "components", "a JSON object", found);
     let json: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|error| invalid(error.to_string()))?;
+        lenient::json(&text).map_err(|error| invalid(error.to_string()))?;
     let fields = json.as_object().ok_or_else(|| invalid(format!("another value, in {place}")))?;
     let folders = fields.iter().filter(|(name, value)| {
         value.as_array().is_some_and(|pair| pair.iter().all(serde_json::Value::is_string))

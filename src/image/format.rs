@@ -110,6 +110,15 @@ impl Format {
             Self::Read(_) => "picture",
         }
     }
+
+    /// How the names of its files end, such as `jpg`; none where it is not read.
+    #[cfg(feature = "gallery")]
+    pub(crate) fn extension(self) -> Option<&'static str> {
+        match self {
+            Self::Read(format) => format.extensions_str().first().copied(),
+            Self::NotRead(_) => None,
+        }
+    }
 }
 
 fn is_web_p(head: &[u8]) -> bool {

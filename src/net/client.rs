@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{RequestBuilder, Url};
-use serde_json::Value;
 
 use super::reply::{Reply, Service};
 use super::retry::RetryPolicy;
+use super::stream::Body;
 use crate::error::chain::with_causes;
 use crate::{Error, Result};
 
@@ -39,22 +39,24 @@ impl Client {
         &self.service
     }
 
-    /// The JSON that `endpoint`, a path under the base URL, answers to the JSON `body`; asked again
-    /// while its error is [transient](Error::is_transient) and the settings allow. `expected` says
-    /// in errors what the reply should be.
-    pub(crate) async fn post_json(
+    /// What `read` makes of the JSON that `endpoint`, a path under the base URL, answers to the JSON
+    /// `body`; asked again while its error is [transient](Error::is_transient) and the settings
+    /// allow. `expected` says in errors what the reply should be.
+    pub(crate) async fn post_json<T: Send>(
         &self,
         endpoint: &str,
         body: &str,
         expected: &str,
-    ) -> Result<Value> {
+        read: impl Fn(Body) -> Result<T> + Sync,
+    ) -> Result<T> {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(endpoint.split('/'));
         }
         let attempt = || async {
             let request = self.http.post(url.clone()).header(CONTENT_TYPE, "application/json");
-            self.send(request.body(body.to_owned())).await?.json(&self.service, expected)
+            let reply = self.send(request.body(body.to_owned())).await?;
+            read(reply.json(&self.service, expected)?)
         };
         self.retry.run(Error::is_transient, attempt).await
     }
@@ -74,7 +76,7 @@ impl Client {
                     break;
                 }
             }
-            Ok(reply)
+            reply.decoded(&self.service, most)
         };
         let reply = tokio::time::timeout(self.timeout, exchange).await;
         reply.unwrap_or_else(|_| Err(self.timed_out("", self.timeout)))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
+use super::address;
 use super::client::Client;
 use super::reply::Service;
 use super::retry::RetryPolicy;
@@ -65,14 +66,18 @@ impl ClientConfig {
         let (base, login) = self.base(api, &mut secrets)?;
         let headers = self.headers(api, login, &mut secrets)?;
         let connect_timeout = self.timeout.min(CONNECT_TIMEOUT);
-        let http = self.transport.client(&base, connect_timeout, &mut secrets)?;
+        let (http, proxy) = self.transport.client(&base, connect_timeout, &mut secrets)?;
         let path = base.path().trim_end_matches('/');
-        let name = format!("{name} at {}{path}", base.origin().ascii_serialization());
+        let mut name = format!("{name} at {}{path}", base.origin().ascii_serialization());
+        if let Some(proxy) = proxy {
+            name = format!("{name} through the proxy {proxy}");
+        }
+        let advice = address::advice(&base).map(|advice| secrets.hide(&advice));
         Ok(Client {
             http,
             base,
             headers,
-            service: Service { name: secrets.hide(&name), secrets },
+            service: Service { name: secrets.hide(&name), secrets, advice },
             max_reply: api.max_reply,
             timeout: self.timeout,
             connect_timeout,

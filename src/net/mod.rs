@@ -2,9 +2,13 @@
 //! the fault may pass.
 
 #[cfg(feature = "openai")]
+mod address;
+#[cfg(feature = "openai")]
 pub(crate) mod client;
 #[cfg(feature = "openai")]
 pub(crate) mod config;
+#[cfg(feature = "openai")]
+mod encoding;
 #[cfg(feature = "openai")]
 pub(crate) mod pictures;
 #[cfg(feature = "openai")]
@@ -14,6 +18,8 @@ pub(crate) mod retry;
 mod runtime;
 #[cfg(any(feature = "hub", feature = "openai"))]
 pub(crate) mod secrets;
+#[cfg(feature = "openai")]
+pub(crate) mod stream;
 #[cfg(feature = "openai")]
 pub(crate) mod transport;
 

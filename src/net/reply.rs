@@ -4,11 +4,13 @@
 use std::time::{Duration, SystemTime};
 
 use reqwest::Response;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use serde_json::Value;
 
+use super::encoding::decoded;
 use super::secrets::Secrets;
-use crate::{Error, Result};
+use super::stream::{self, Body};
+use crate::{Error, Result, lenient};
 
 /// How much of a service's own words goes into an error, in characters.
 pub(crate) const QUOTED: usize = 500;
@@ -19,9 +21,44 @@ pub(crate) struct Service {
     pub(crate) name: String,
     /// What is left out of whatever is quoted from it.
     pub(crate) secrets: Secrets,
+    /// What to do where nothing is at its base URL, if that looks wrong.
+    pub(super) advice: Option<String>,
 }
 
 impl Service {
+    /// A service that is called `name` and has no secrets.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.into(), secrets: Secrets::default(), advice: None }
+    }
+
+    /// The error that the service tells of with `status` in words.
+    pub(crate) fn failed(&self, status: u16, message: &str) -> Error {
+        let message = self.secrets.shorten(message, QUOTED);
+        Error::Service { service: self.name.clone(), status, message, retry_after: None }
+    }
+
+    /// The error that a part of a body holds in a field `error`, or is. Its status is the code in it,
+    /// or `status`.
+    pub(crate) fn error_in(&self, body: &Value, status: u16) -> Option<Error> {
+        let error = error_object(body)?;
+        let mut message = error_message(body);
+        if status < 300 && message.contains("endpoint") {
+            message = self.advised(&message); // LM Studio's way to say 404.
+        }
+        let failed = self.failed(code(error).unwrap_or(status), &message);
+        Some(match retry_delay(body) {
+            Some(wait) => failed.with_retry_after(wait),
+            None => failed,
+        })
+    }
+
+    /// `message` of an address where the service is not, and what to do about it.
+    fn advised(&self, message: &str) -> String {
+        let advice = self.advice.iter().map(|advice| format!("; {advice}"));
+        std::iter::once(self.secrets.shorten(message, QUOTED / 2)).chain(advice).collect()
+    }
+
     /// The error of a reply that is not what was `expected`.
     pub(crate) fn invalid_reply(&self, expected: &str, found: &str) -> Error {
         Error::InvalidReply {
@@ -37,6 +74,7 @@ impl Service {
 pub(crate) struct Reply {
     status: u16,
     content_type: Option<String>,
+    content_encoding: String,
     location: Option<String>,
     retry_after: Option<Duration>,
     pub(super) body: Vec<u8>,
@@ -57,45 +95,88 @@ impl Reply {
         Self {
             status: response.status().as_u16(),
             content_type: header(CONTENT_TYPE),
+            content_encoding: header(CONTENT_ENCODING).unwrap_or_default(),
             location: header(LOCATION),
             retry_after: retry_after(response.headers()),
             ..Self::default()
         }
     }
 
+    const fn is_success(&self) -> bool {
+        matches!(self.status, 200..300)
+    }
+
+    /// The same reply with its body, of at most `most` bytes, decompressed.
+    pub(crate) fn decoded(mut self, service: &Service, most: usize) -> Result<Self> {
+        let body = std::mem::take(&mut self.body);
+        let (body, error) = decoded(body, &self.content_encoding, most + 1);
+        self.body = body;
+        if self.body.len() > most {
+            self.body.truncate(most);
+            self.longer_than = Some(most);
+        }
+        match error {
+            Some(error) if self.is_success() && self.longer_than.is_none() => {
+                Err(Error::connection(&service.name, format!("its compressed body: {error}")))
+            }
+            _ => Ok(self), // Of an error, what can be read.
+        }
+    }
+
     /// The body as JSON. Where `service` says that it failed, by its status or in the body alone,
     /// that is the error.
-    pub(crate) fn json(&self, service: &Service, expected: &str) -> Result<Value> {
-        let failed = |status, message: &str, asked| Error::Service {
-            service: service.name.clone(),
-            status,
-            message: service.secrets.shorten(message, QUOTED),
-            retry_after: self.retry_after.or(asked),
-        };
-        let text = String::from_utf8_lossy(&self.body);
-        let parsed = serde_json::from_slice::<Value>(&self.body).ok();
-        if !(200..300).contains(&self.status) {
-            let message = match (&parsed, &self.location) {
-                (Some(body), _) => error_message(body),
-                (None, Some(location)) => format!("redirected to {location}: set that as base_url"),
-                (None, None) => plain_message(&text),
-            };
-            return Err(failed(self.status, &message, parsed.as_ref().and_then(retry_delay)));
+    pub(crate) fn json(&self, service: &Service, expected: &str) -> Result<Body> {
+        let text = lenient::text(&self.body);
+        let parsed = lenient::json::<Value>(&self.body).ok();
+        if !self.is_success() {
+            return Err(self.failure(service, &text, parsed.as_ref()));
         }
         if let Some(longest) = self.longer_than {
             let found = format!("a body of more than {longest} bytes");
             return Err(service.invalid_reply(expected, &found));
         }
-        let Some(body) = parsed else {
+        let Some(body) = parsed.map(Body::Whole).or_else(|| stream::events(&text)) else {
             let kind = self.content_type.as_deref().unwrap_or("no content type");
-            let found = format!("{} ({kind})", plain_message(&text));
+            let mut found = format!("{} ({kind})", plain_message(&text));
+            if text.trim_start().starts_with('<') {
+                found = service.advised(&found);
+            }
             return Err(service.invalid_reply(expected, &found));
         };
-        if let Some(error) = error_object(&body) {
-            let status = code(error).unwrap_or(self.status);
-            return Err(failed(status, &error_message(&body), retry_delay(&body)));
+        let values = match &body {
+            Body::Whole(value) => std::slice::from_ref(value),
+            Body::Stream(values, _) => values,
+        };
+        match values.iter().find_map(|value| service.error_in(value, self.status)) {
+            Some(error) => Err(self.with_wait(error)),
+            None => Ok(body),
         }
-        Ok(body)
+    }
+
+    /// The error of a reply with a status that is none of success.
+    fn failure(&self, service: &Service, text: &str, parsed: Option<&Value>) -> Error {
+        let mut message = match (parsed, &self.location) {
+            (Some(body), _) => error_message(body),
+            (None, Some(location)) => format!("redirected to {location}: set that as base_url"),
+            (None, None) => plain_message(text),
+        };
+        // Of a model that is not there, services say so.
+        if matches!(self.status, 404 | 405) && !message.to_lowercase().contains("model") {
+            message = service.advised(&message);
+        }
+        let error = service.failed(self.status, &message);
+        self.with_wait(match parsed.and_then(retry_delay) {
+            Some(wait) => error.with_retry_after(wait),
+            None => error,
+        })
+    }
+
+    /// `error` with the wait that the headers ask for, if they do.
+    const fn with_wait(&self, error: Error) -> Error {
+        match self.retry_after {
+            Some(wait) => error.with_retry_after(wait),
+            None => error,
+        }
     }
 }
 
@@ -123,6 +204,8 @@ fn error_object(body: &Value) -> Option<&Value> {
     let body = body.get(0).unwrap_or(body);
     match &body["error"] {
         Value::Null | Value::Bool(false) => (body["object"] == "error").then_some(body),
+        Value::String(empty) if empty.is_empty() => None,
+        Value::Object(empty) if empty.is_empty() => None,
         error => Some(error),
     }
 }

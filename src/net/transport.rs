@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hyper_util::client::proxy::matcher::Matcher;
 use percent_encoding::percent_decode_str;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Identity, Proxy, Url};
 
+use super::address::is_local;
 use super::config::sensitive;
 use super::secrets::Secrets;
 use crate::error::require;
@@ -27,7 +29,7 @@ pub(crate) struct Transport {
 /// What requests go through.
 #[derive(Clone, Default)]
 pub(crate) enum ProxyChoice {
-    /// What `HTTPS_PROXY` and its like say.
+    /// What `HTTPS_PROXY` and its like say; none to a service [nearby](is_local).
     #[default]
     Environment,
     /// The proxy at this URL, which may hold a login.
@@ -37,25 +39,29 @@ pub(crate) enum ProxyChoice {
 }
 
 impl Transport {
-    /// The connection pool to the service at `base`. It follows no redirects.
+    /// The connection pool to the service at `base`, and the proxy that it goes through, without a
+    /// login. It follows no redirects.
     pub(super) fn client(
         &self,
         base: &Url,
         connect_timeout: Duration,
         secrets: &mut Secrets,
-    ) -> Result<Client> {
+    ) -> Result<(Client, Option<String>)> {
         let mut http = Client::builder()
             .connect_timeout(connect_timeout)
             .redirect(Policy::none())
             .referer(false);
         let mut is_plain = base.scheme() == "http";
+        let mut through = None;
         match &self.proxy {
-            ProxyChoice::Environment => {}
+            ProxyChoice::Environment if is_local(base) => http = http.no_proxy(),
+            ProxyChoice::Environment => through = proxy_of_environment(base, secrets),
             ProxyChoice::Direct => http = http.no_proxy(),
             ProxyChoice::At(url) => {
                 let mut url = http_url("proxy", url)?;
                 is_plain &= url.scheme() == "http";
                 let login = take_login(&mut url, secrets);
+                through = Some(url.origin().ascii_serialization());
                 let mut proxy = Proxy::all(url).map_err(unavailable)?;
                 if let Some(login) = login {
                     proxy = proxy.custom_http_auth(sensitive("login of the proxy", &login)?);
@@ -83,8 +89,28 @@ impl Transport {
                 .map_err(|error| Error::invalid_input("identity", expected, reason(&error)))?;
             http = http.identity(identity);
         }
-        http.build().map_err(unavailable)
+        Ok((http.build().map_err(unavailable)?, through))
     }
+}
+
+/// The proxy that the environment names for `base`. It is found as `reqwest` finds it, which does not
+/// tell.
+fn proxy_of_environment(base: &Url, secrets: &mut Secrets) -> Option<String> {
+    let found = Matcher::from_system().intercept(&base.as_str().parse().ok()?)?;
+    if let Some(basic) = found.basic_auth().and_then(|login| login.to_str().ok()) {
+        let login = basic.trim_start_matches("Basic ");
+        secrets.add(login);
+        let decoded = STANDARD.decode(login).unwrap_or_default();
+        if let Some((_, password)) = String::from_utf8_lossy(&decoded).split_once(':') {
+            secrets.add(password);
+        }
+    }
+    if let Some((_, password)) = found.raw_auth() {
+        secrets.add(password);
+    }
+    let (uri, port) = (found.uri(), found.uri().port_u16());
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{}://{}{port}", uri.scheme_str().unwrap_or("http"), uri.host()?))
 }
 
 /// `text` as a URL. The error does not quote it: a URL may hold a login.

@@ -5,7 +5,7 @@ use super::{Refusal, Unclear};
 use crate::Result;
 use crate::image::Image;
 use crate::reference::Reference;
-use crate::vlm::{ChatRequest, ExchangeLog, Message, parse};
+use crate::vlm::{ChatRequest, ExchangeLog, Message, parse, schema};
 
 impl Run<'_> {
     /// Why the verifier refuses `candidate`; `None` where it sees the concept, or there is no
@@ -24,7 +24,8 @@ impl Run<'_> {
         }
         let questions = &self.pipeline.questions;
         let question = Message::user(questions.ask_verification(concept));
-        let chat = ChatRequest::new(vec![question.with_images([image.clone()])]);
+        let chat = ChatRequest::from(question.with_images([image.clone()]))
+            .with_json_schema(schema::answer(questions, &questions.verification));
         let reply = log.ask(verifier, "verification", &chat).await?;
         let declined = reply.refusal.is_some() || parse::is_refusal(questions, &reply.text);
         let answer = reply.refusal.unwrap_or(reply.text);

@@ -24,12 +24,19 @@ pub struct ChatRequest {
     pub temperature: f64,
     /// The longest reply, in tokens; `None` leaves it to the model.
     pub max_tokens: Option<u32>,
+    /// The form that the reply should have, as a JSON schema: structured output. A model that cannot
+    /// keep to a schema ignores it and replies in words, so whoever asks must be able to read both.
+    /// The messages ask for the same thing by themselves.
+    ///
+    /// The questions of the loop have schemas of one field: `answer` (a word for yes or no),
+    /// `concepts`, `captions` (strings) or `indices` (integers).
+    pub json_schema: Option<String>,
 }
 
 impl ChatRequest {
-    /// `messages` at temperature 0, without `max_tokens`.
+    /// `messages` at temperature 0, without `max_tokens` and a schema.
     pub const fn new(messages: Vec<Message>) -> Self {
-        Self { messages, temperature: 0.0, max_tokens: None }
+        Self { messages, temperature: 0.0, max_tokens: None, json_schema: None }
     }
 
     /// The same request at another temperature, at least 0.
@@ -43,6 +50,30 @@ impl ChatRequest {
     #[must_use]
     pub const fn with_max_tokens(mut self, tokens: u32) -> Self {
         self.max_tokens = Some(tokens);
+        self
+    }
+
+    /// The same request for a reply in the form of a JSON schema.
+    ///
+    /// To suit most services, let the schema be an object that requires all of its fields and has
+    /// `"additionalProperties": false`, as OpenAI's strict mode demands.
+    ///
+    /// ```
+    /// use imagerag::vlm::{ChatRequest, Message};
+    ///
+    /// let schema = r#"{
+    ///     "type": "object",
+    ///     "properties": { "stars": { "type": "integer" } },
+    ///     "required": ["stars"],
+    ///     "additionalProperties": false
+    /// }"#;
+    /// let question = Message::user("How many stars of 5 is this image worth?");
+    /// let request = ChatRequest::from(question).with_json_schema(schema);
+    /// assert_eq!(request.json_schema.as_deref(), Some(schema));
+    /// ```
+    #[must_use]
+    pub fn with_json_schema(mut self, schema: impl Into<String>) -> Self {
+        self.json_schema = Some(schema.into());
         self
     }
 }

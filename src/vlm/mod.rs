@@ -30,6 +30,7 @@ mod exchange;
 mod openai;
 pub(crate) mod parse;
 mod questions;
+pub(crate) mod schema;
 
 use std::fmt::{Debug, Display};
 
@@ -79,7 +80,10 @@ pub use questions::Questions;
 /// - The reply answers the last message of the request. The request holds the whole conversation;
 ///   the model has no memory of earlier requests.
 /// - A model that refuses to answer gives an `Ok` reply with [`ChatReply::refusal`] set. `Err`
-///   means that there was no reply. A reply has words or a refusal.
+///   means that there was no reply. A reply has words or a refusal, unless the model ended its turn
+///   without a word.
+/// - The reply keeps to [`ChatRequest::json_schema`] where the model can do that, and is in words
+///   otherwise.
 ///
 /// The suite `testing::conformance::vlm` asks about a picture of 16 x 8 pixels at temperature 0. Then
 /// it sends the same question between a system message and an answer, with a second question that

@@ -9,3 +9,4 @@ mod readers;
 mod rejected;
 mod relative;
 mod support;
+mod upright;

@@ -1,15 +1,14 @@
 //! An [`Item`] to its content hash, its size and, where it is to be embedded, its pixels.
 
 use std::fs;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
-
-use image::ImageReader;
 
 use super::{Content, Item};
 use crate::atomic_file::write_bytes;
 use crate::gallery::store::pixels::{check_length, read};
 use crate::gallery::{ContentHash, ImageRecord, Pixels};
+use crate::image::decode::size;
+use crate::image::format::{Format, format};
 use crate::{Error, Image, Result};
 
 /// How large an image may be.
@@ -29,6 +28,8 @@ pub(super) struct Loaded {
     bytes: Option<Vec<u8>>,
     /// Whether the gallery keeps the file.
     keep: bool,
+    /// The most pixels that are decoded.
+    max_pixels: u64,
 }
 
 impl Loaded {
@@ -46,23 +47,18 @@ impl Loaded {
         let hash = ContentHash::of(bytes.as_deref().unwrap_or(source.as_bytes()));
         if let Some(bytes) = &bytes {
             check_length(bytes.len() as u64, limits.bytes)?;
-            let (width, height) = size(bytes)?;
-            let found = u64::from(width) * u64::from(height);
-            if found > limits.pixels {
-                let expected = format!("at most {} pixels", limits.pixels);
-                let found = format!("{width}x{height}, {found} pixels");
-                return Err(Error::invalid_input("picture", expected, found));
-            }
+            let (width, height) = size(bytes, limits.pixels)?;
             (metadata.width, metadata.height) = (Some(width), Some(height));
         }
-        Ok(Self { record: ImageRecord { hash, source, pixels, metadata }, bytes, keep })
+        let record = ImageRecord { hash, source, pixels, metadata };
+        Ok(Self { record, bytes, keep, max_pixels: limits.pixels })
     }
 
     /// The picture.
     pub(super) fn decode(&self) -> Result<Image> {
         let reason = "it is not on this machine, and there is no embedding";
         let remote = || Error::unavailable("its picture", reason);
-        Image::decode(self.bytes.as_ref().ok_or_else(remote)?)
+        Image::decode_within(self.bytes.as_ref().ok_or_else(remote)?, self.max_pixels)
     }
 
     /// The record, after the gallery in `folder` has the file where it is to keep it.
@@ -74,22 +70,12 @@ impl Loaded {
     }
 }
 
-/// Width and height, from the header alone.
-fn size(bytes: &[u8]) -> Result<(u32, u32)> {
-    let found = |error: &dyn std::error::Error| {
-        let found = if bytes.is_empty() { "an empty file".to_owned() } else { error.to_string() };
-        Error::invalid_input("picture", "PNG, JPEG, WebP, GIF, BMP or TIFF", found)
-    };
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
-    reader.map_err(|error| found(&error))?.into_dimensions().map_err(|error| found(&error))
-}
-
 /// Writes a picture file into the gallery in `folder`, under its hash, and gives its path.
 fn keep(folder: &Path, hash: &ContentHash, bytes: &[u8]) -> Result<PathBuf> {
     let hash = hash.to_string();
     let folder = folder.join("images").join(&hash[..2]);
-    let ending = image::guess_format(bytes).ok().and_then(|f| f.extensions_str().first());
-    let path = folder.join(format!("{hash}.{}", ending.unwrap_or(&"image")));
+    let ending = format(bytes).and_then(Format::extension).unwrap_or("image");
+    let path = folder.join(format!("{hash}.{ending}"));
     let io = |source| Error::io(&path, source);
     if fs::metadata(&path).is_ok_and(|file| file.len() == bytes.len() as u64) {
         return Ok(path);

@@ -19,6 +19,7 @@ use crate::Result;
 use crate::embedder::Embedder;
 use crate::error::at_least_one;
 use crate::gallery::{Gallery, Rejected};
+use crate::image::decode::MAX_PIXELS;
 
 /// Adds images to a gallery, each once.
 ///
@@ -67,8 +68,6 @@ const BATCH: usize = 64;
 const MAX_AHEAD: usize = 1024;
 /// Length of a file, in bytes.
 const MAX_BYTES: u64 = 64 << 20;
-/// Pillow's `Image.MAX_IMAGE_PIXELS`, from which on it warns of a decompression bomb.
-const MAX_PIXELS: u64 = 89_478_485;
 
 impl Ingest {
     /// Adds images to `gallery`. By default in batches of 64, with one thread per core, and from
@@ -142,7 +141,8 @@ impl Ingest {
         self
     }
 
-    /// Rejects images of more than `pixels`, width times height, undecoded.
+    /// Rejects images of more than `pixels`, width times height, undecoded. The gallery's images are
+    /// read back whatever their size.
     #[must_use]
     pub const fn with_max_pixels(mut self, pixels: u64) -> Self {
         self.limits.pixels = pixels;

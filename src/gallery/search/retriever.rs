@@ -139,7 +139,7 @@ async fn read(record: Arc<ImageRecord>, fetch: Option<Arc<dyn Fetch>>) -> Result
         (Pixels::Remote, Some(fetch)) => Some(fetch.fetch(&record.source).await?),
         _ => None,
     };
-    let decode = move || Image::decode(&fetched.map_or_else(|| record.bytes(), Ok)?);
+    let decode = move || fetched.map_or_else(|| record.image(), |bytes| Image::decode(&bytes));
     pool::run("reading a picture", decode).await
 }
 

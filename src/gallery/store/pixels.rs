@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 
 use super::record::{ContentHash, ImageRecord, Pixels};
 use crate::folder::read::check_file;
+use crate::image::decode::MAX_PIXELS;
 use crate::{Error, Image, Result};
 
 /// The longest picture file inside an archive, in bytes. Beyond it the catalog is wrong.
@@ -30,12 +31,15 @@ impl ImageRecord {
         Ok(bytes)
     }
 
-    /// The picture.
+    /// The picture. The bound of [`Image::decode`] does not apply: the file is the one that was
+    /// added, with as many pixels as were found then.
     ///
     /// # Errors
     /// Those of [`bytes`](Self::bytes) and [`Image::decode`].
     pub fn image(&self) -> Result<Image> {
-        Image::decode(&self.bytes()?)
+        let sides = self.metadata.width.zip(self.metadata.height).unwrap_or_default();
+        let pixels = u64::from(sides.0) * u64::from(sides.1);
+        Image::decode_within(&self.bytes()?, pixels.max(MAX_PIXELS))
     }
 }
 

@@ -10,7 +10,7 @@ use super::remembered::Remembered;
 use super::{Ranking, RerankRequest, Reranker};
 use crate::Result;
 use crate::reference::{Reference, Source};
-use crate::vlm::{ChatReply, ExchangeLog, Message, Questions, Vlm, parse};
+use crate::vlm::{ChatReply, ChatRequest, ExchangeLog, Message, Questions, Vlm, parse, schema};
 
 /// The paper's GPT re-rank: shows a VLM the candidates and asks for their numbers, the most
 /// relevant first.
@@ -82,7 +82,8 @@ async fn rank_one(
     }
     let message = Message::user(questions.ask_rerank(&text, shown.len()))
         .with_images(images.into_iter().flatten());
-    let reply = log.ask(&vlm, "re-ranking", &message.into()).await?;
+    let chat = ChatRequest::from(message).with_json_schema(schema::INDICES);
+    let reply = log.ask(&vlm, "re-ranking", &chat).await?;
     Ok(read(&vlm, &questions, &reply, &order, shown.len()))
 }
 

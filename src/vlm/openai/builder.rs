@@ -1,12 +1,13 @@
 //! [`OpenAiVlmBuilder`]: settings of an [`OpenAiVlm`], checked before anything is sent.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::request::Dialect;
+use super::parameters::Parameters;
+use super::request::Defaults;
 use super::{ENDPOINT, OpenAiVlm, Shared};
 use crate::error::require;
 use crate::net::config::{Api, ClientConfig};
@@ -14,7 +15,7 @@ use crate::net::pictures::Pictures;
 use crate::net::transport::ProxyChoice;
 use crate::{Error, Result};
 
-const API: Api = Api {
+pub(super) const API: Api = Api {
     default_url: "https://api.openai.com/v1",
     base_url_variable: "OPENAI_BASE_URL",
     api_key_variable: "OPENAI_API_KEY",
@@ -39,7 +40,8 @@ const API: Api = Api {
 /// let vlm = on_our_server("Qwen/Qwen2.5-VL-7B-Instruct").max_image_side(768).build()?;
 /// assert_eq!(vlm.to_string(), "Qwen/Qwen2.5-VL-7B-Instruct");
 ///
-/// // A reasoning model of OpenAI's, which has settings of its own.
+/// // A reasoning model of OpenAI's, which has settings of its own. Without the last two, the first
+/// // request would be repeated as the model wants it.
 /// let thinker = OpenAiVlm::builder("o4-mini")
 ///     .api_key("sk-...")
 ///     .field("reasoning_effort", "\"low\"")
@@ -56,8 +58,11 @@ pub struct OpenAiVlmBuilder {
     fields: Vec<(String, String)>,
     max_image_side: u32,
     jpeg_quality: u8,
+    max_tokens: Option<u32>,
     max_completion_tokens: bool,
     send_temperature: bool,
+    structured_output: bool,
+    adapt_parameters: bool,
 }
 
 impl OpenAiVlm {
@@ -69,8 +74,11 @@ impl OpenAiVlm {
             fields: Vec::new(),
             max_image_side: 1024,
             jpeg_quality: 90,
+            max_tokens: None,
             max_completion_tokens: false,
             send_temperature: true,
+            structured_output: false,
+            adapt_parameters: true,
         }
     }
 }
@@ -118,7 +126,10 @@ impl OpenAiVlmBuilder {
 
     /// The proxy that every request goes through: an `http` or `https` URL, with a login if the
     /// proxy needs one, which is kept as secret as the key. By default what the environment
-    /// variables `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+    /// variables `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say, and none to a service
+    /// on this machine or beside it: a loopback, private, link-local or unspecified address,
+    /// `localhost`, a name without a dot, or one under `.local`, `.localhost` or
+    /// `.docker.internal`. Errors name the proxy.
     ///
     /// ```
     /// # use imagerag::vlm::OpenAiVlm;
@@ -195,18 +206,62 @@ impl OpenAiVlmBuilder {
         self
     }
 
+    /// The longest reply to a request that does not set
+    /// [`max_tokens`](crate::vlm::ChatRequest::max_tokens), in tokens, at least 1; the questions of the
+    /// loop do not. By default it is left to the model. Reasoning models need room for their
+    /// thoughts.
+    pub const fn max_tokens(mut self, tokens: u32) -> Self {
+        self.max_tokens = Some(tokens);
+        self
+    }
+
     /// Sends the limit of the reply's length as `max_completion_tokens`, which OpenAI's reasoning
-    /// models need, instead of `max_tokens`, which all others understand. Off by default.
+    /// models need, instead of `max_tokens`, which all others understand. Off by default; without
+    /// it, a model that refuses `max_tokens` costs one more request.
     pub const fn max_completion_tokens(mut self, yes: bool) -> Self {
         self.max_completion_tokens = yes;
         self
     }
 
     /// Whether the temperature is sent. On by default. Turn it off for models that accept only
-    /// their own temperature. The repetitions of [`GuidedCot`](crate::critic::GuidedCot) are then
+    /// their own temperature, if the one request that they refuse is to be saved. The repetitions of [`GuidedCot`](crate::critic::GuidedCot) are then
     /// all at that temperature.
     pub const fn send_temperature(mut self, yes: bool) -> Self {
         self.send_temperature = yes;
+        self
+    }
+
+    /// Whether the [JSON schema](crate::vlm::ChatRequest::json_schema) of a request is sent, as
+    /// `response_format`: structured output, which makes a model keep to the form that its reply
+    /// is read by. Off by default. A service that refuses it is asked without, as
+    /// [`adapt_parameters`](Self::adapt_parameters) says.
+    ///
+    /// ```
+    /// # use imagerag::vlm::OpenAiVlm;
+    /// let vlm = OpenAiVlm::builder("Qwen/Qwen2.5-VL-7B-Instruct")
+    ///     .base_url("http://localhost:8000/v1")
+    ///     .structured_output(true)
+    ///     .build()?;
+    /// # Ok::<(), imagerag::Error>(())
+    /// ```
+    pub const fn structured_output(mut self, yes: bool) -> Self {
+        self.structured_output = yes;
+        self
+    }
+
+    /// Whether a request is repeated as the service wants it where it refuses a parameter. On by
+    /// default; turned off, the refusal is the error.
+    ///
+    /// A temperature that the model does not take is left out, and so is a JSON schema.
+    /// `max_tokens` and `max_completion_tokens` stand in for each other, and if the model takes
+    /// neither, both are left out. Each happens at most once in a request. If the repetition
+    /// succeeds, it is remembered for later requests of this client and its clones, except that of a
+    /// temperature out of the service's range only this one temperature is. Nothing that
+    /// [`field`](Self::field) sets is changed, nor is a limit that is too large.
+    ///
+    /// An [`Exchange`](crate::vlm::Exchange) in the trace has the temperature that was asked for.
+    pub const fn adapt_parameters(mut self, yes: bool) -> Self {
+        self.adapt_parameters = yes;
         self
     }
 
@@ -221,15 +276,21 @@ impl OpenAiVlmBuilder {
         let (model, quality) = (&self.model, self.jpeg_quality);
         require(!model.trim().is_empty(), "model", "a name", format!("{model:?}"))?;
         require(self.max_image_side > 0, "longest image side", "at least 1 pixel", 0)?;
+        require(self.max_tokens != Some(0), "longest reply in tokens", "at least 1", 0)?;
         require((1..=100).contains(&quality), "JPEG quality", "1 to 100", quality)?;
         Ok(OpenAiVlm(Arc::new(Shared {
             client: self.client.build(&API, &self.model)?,
             pictures: Pictures::new(self.max_image_side, self.jpeg_quality),
-            dialect: Dialect {
+            parameters: Mutex::new(Parameters::new(
+                self.send_temperature,
+                self.max_completion_tokens,
+                self.structured_output,
+            )),
+            adapts: self.adapt_parameters,
+            defaults: Defaults {
                 fields: self.fields()?,
                 model: self.model,
-                max_completion_tokens: self.max_completion_tokens,
-                send_temperature: self.send_temperature,
+                max_tokens: self.max_tokens,
             },
         })))
     }

@@ -1,11 +1,13 @@
 //! [`OpenAiVlm`]: any service with OpenAI's chat-completions interface.
 
 mod builder;
+mod parameters;
 mod reply;
 mod request;
+mod stream;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
@@ -13,7 +15,8 @@ use super::{ChatReply, ChatRequest, Vlm};
 use crate::net::client::Client;
 use crate::net::pictures::Pictures;
 use crate::{Result, net, pool};
-use request::Dialect;
+use parameters::Parameters;
+use request::Defaults;
 
 pub use builder::OpenAiVlmBuilder;
 
@@ -30,18 +33,28 @@ const ENDPOINT: &str = "chat/completions";
 /// | vLLM | `http://localhost:8000/v1` | none, or what it was started with |
 /// | Ollama | `http://localhost:11434/v1` | none |
 /// | mistral.rs | `http://localhost:1234/v1` | none |
+/// | llama.cpp's server | `http://localhost:8080/v1` | none, or what it was started with |
 ///
 /// - Pictures are sent as JPEG data URLs, scaled down if a side is too long. Each is encoded once,
 ///   even if several messages have it.
 /// - Transient errors (time-outs, broken connections, 408, 409, 425, 429, 5xx) are retried as
-///   [`Retry`](crate::middleware::Retry) does; `Retry-After` is honoured.
+///   [`Retry`](crate::middleware::Retry) does; `Retry-After` is honoured. So are replies that hold
+///   nothing although the status is 200: no choices, an empty message without a finish reason, the
+///   finish reason `error`, a stream that breaks off. A model that ends by itself (`stop`) without a
+///   word has replied with an empty text.
+/// - Replies are read in whatever form they come: as a stream though none was asked for, compressed,
+///   in Ollama's own interface, with `NaN` or half of a surrogate pair in their JSON.
+/// - A parameter that the model refuses (the temperature, the name of the longest reply's field, a JSON
+///   schema) is left out or renamed, and the request repeated; see
+///   [`adapt_parameters`](OpenAiVlmBuilder::adapt_parameters).
+/// - A reply of reasoning alone is an error that says so.
 /// - The key comes only from the caller or the environment. It is in no `Debug`, `Display` or
 ///   error, even if the service echoes it. Redirects are not followed, so that no other host gets
 ///   the key.
 /// - Any executor will do: the network requests run on a thread of the crate. Dropping the future
 ///   ends the call.
 ///
-/// Clones share the connections. `Display` is the model's name.
+/// Clones share the connections, and what is known of the parameters. `Display` is the model's name.
 ///
 /// ```no_run
 /// use imagerag::vlm::{ChatRequest, Message, OpenAiVlm, Vlm};
@@ -62,8 +75,54 @@ pub struct OpenAiVlm(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     client: Client,
-    dialect: Dialect,
+    defaults: Defaults,
     pictures: Pictures,
+    /// What the service takes, as far as its replies have told.
+    parameters: Mutex<Parameters>,
+    /// Whether they change when it refuses one.
+    adapts: bool,
+}
+
+impl Shared {
+    fn parameters(&self) -> MutexGuard<'_, Parameters> {
+        self.parameters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks, and asks again without what the service refuses. Each refusal takes away at least one
+    /// parameter, so that this ends. Only what was understood to be refused and then accepted
+    /// without is remembered.
+    async fn chat(self: Arc<Self>, request: Arc<ChatRequest>) -> Result<ChatReply> {
+        let client = &self.client;
+        let mut parameters = self.parameters().clone();
+        loop {
+            let (shared, request) = (Arc::clone(&self), Arc::clone(&request));
+            let sent = parameters.clone();
+            let body = pool::run("encoding a request", move || {
+                let mut body = request::body(&shared.defaults, &sent, &shared.pictures, &request)?;
+                let text = body.to_string();
+                body["messages"].take(); // They are large, and below only the rest is of interest.
+                Ok((text, body))
+            });
+            let (text, sent) = body.await?;
+            let read = |body| reply::read(&body, client.service());
+            let reply = client.post_json(ENDPOINT, &text, reply::EXPECTED, read).await;
+            let fewer = match &reply {
+                Err(error) if self.adapts => {
+                    parameters.without_refused(&sent, &self.defaults.fields, error)
+                }
+                _ => None,
+            };
+            match fewer {
+                Some(fewer) => parameters = fewer,
+                None => {
+                    if reply.is_ok() {
+                        self.parameters().keep(parameters);
+                    }
+                    return reply;
+                }
+            }
+        }
+    }
 }
 
 impl OpenAiVlm {
@@ -79,7 +138,7 @@ impl OpenAiVlm {
 
 impl fmt::Display for OpenAiVlm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.dialect.model)
+        f.write_str(&self.0.defaults.model)
     }
 }
 
@@ -88,17 +147,8 @@ impl fmt::Display for OpenAiVlm {
 impl Vlm for OpenAiVlm {
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply> {
         request::check(request)?;
-        let (shared, request) = (Arc::clone(&self.0), request.clone());
-        let exchange = async move {
-            let (client, encoder) = (&shared.client, Arc::clone(&shared));
-            let body = pool::run("encoding a request", move || {
-                Ok(request::body(&encoder.dialect, &encoder.pictures, &request)?.to_string())
-            });
-            let body = body.await?;
-            let completion = client.post_json(ENDPOINT, &body, reply::EXPECTED).await?;
-            reply::read(&completion, client.service())
-        };
-        net::run(&self.0.dialect.model, exchange).await
+        let exchange = Arc::clone(&self.0).chat(Arc::new(request.clone()));
+        net::run(&self.0.defaults.model, exchange).await
     }
 }
 
@@ -106,7 +156,7 @@ impl Vlm for OpenAiVlm {
 #[cfg(fuzzing)]
 pub(crate) fn read_completion(body: &[u8]) -> Result<ChatReply> {
     use crate::net::reply::{Reply, Service};
-    use crate::net::secrets::Secrets;
-    let service = Service { name: "service".into(), secrets: Secrets::default() };
-    reply::read(&Reply::new(200, body.to_vec()).json(&service, reply::EXPECTED)?, &service)
+    let service = Service::new("service");
+    let reply = Reply::new(200, body.to_vec()).decoded(&service, builder::API.max_reply)?;
+    reply::read(&reply.json(&service, reply::EXPECTED)?, &service)
 }

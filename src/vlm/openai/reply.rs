@@ -2,51 +2,121 @@
 
 use serde_json::Value;
 
+use super::stream;
 use crate::net::reply::Service;
+use crate::net::stream::Body;
 use crate::vlm::ChatReply;
-use crate::{Result, Usage};
+use crate::{Error, Result, Usage};
 
 /// What the service's reply should be, in errors.
 pub(super) const EXPECTED: &str = "a chat completion with a message";
+/// Where services put a model's thoughts: vLLM up to 0.11 and DeepSeek, OpenRouter and newer vLLM,
+/// Ollama's own interface.
+pub(super) const REASONING: [&str; 3] = ["reasoning_content", "reasoning", "thinking"];
 
-/// Reads the body of a reply of `service`.
-pub(super) fn read(body: &Value, service: &Service) -> Result<ChatReply> {
-    let invalid = |found: &str| service.invalid_reply(EXPECTED, found);
-    let Some(choice) = body["choices"].as_array().and_then(|choices| choices.first()) else {
-        return Err(invalid(&body.to_string()));
+/// Reads the body of a reply of `service`: a completion, or a stream of its pieces.
+///
+/// # Errors
+/// One that is transient where the service gave nothing, or half: no choices, an empty message without
+/// a finish reason, the finish reason `error`, a stream that broke off.
+pub(super) fn read(body: &Body, service: &Service) -> Result<ChatReply> {
+    let (chunks, done) = match body {
+        Body::Whole(body) if !stream::is_chunk(body) => return completion(body, service),
+        Body::Whole(chunk) => (std::slice::from_ref(chunk), false),
+        Body::Stream(chunks, done) => (chunks.as_slice(), *done),
     };
-    let message = &choice["message"];
-    let reason = choice["finish_reason"].as_str().unwrap_or_default();
-    let words = words(&message["content"], "text");
+    let joined = stream::joined(chunks, done).ok_or_else(|| {
+        let reason = format!("the stream of its reply broke off after {} events", chunks.len());
+        Error::connection(&service.name, reason)
+    })?;
+    completion(&joined, service)
+}
+
+fn completion(body: &Value, service: &Service) -> Result<ChatReply> {
+    let invalid = |found: &str| service.invalid_reply(EXPECTED, found);
+    let nothing = |found: &str| service.failed(200, found); // Transient, as the status is no error's.
+    let choice = match (body.get("choices"), body.get("message").or(body.get("response"))) {
+        (Some(Value::Array(choices)), _) if !choices.is_empty() => &choices[0],
+        (Some(Value::Array(_) | Value::Null), _) => {
+            return Err(nothing(&format!("no choices in {body}")));
+        }
+        (None, Some(_)) => body, // Ollama's own interface.
+        _ => return Err(invalid(&body.to_string())),
+    };
+    if let Some(error) = service.error_in(choice, 200) {
+        return Err(error);
+    }
+    let reason = ["finish_reason", "done_reason"].iter().find_map(|name| choice[*name].as_str());
+    let reason = reason.unwrap_or_default();
+    if ["error", "abort", "failed"].contains(&reason.to_ascii_lowercase().as_str()) {
+        return Err(nothing(&format!("the reply ended in an error (finish reason {reason})")));
+    }
+    let [message, text] = [["message", "delta"], ["text", "response"]].map(|names| {
+        names
+            .iter()
+            .map(|name| &choice[*name])
+            .find(|value| !value.is_null())
+            .unwrap_or(&Value::Null)
+    });
+    let words = words(if message.is_null() { text } else { &message["content"] }, "text");
     let refusal = words_of_refusal(message)
         .or_else(|| is_filter(reason).then(|| format!("stopped by the service: {reason}")));
-    if refusal.is_none() && words.is_empty() {
-        match reason {
-            "length" | "max_tokens" | "MAX_TOKENS" => {
-                return Err(invalid("no words before the longest reply was reached (length)"));
-            }
-            _ if message.is_null() => return Err(invalid(&body.to_string())),
-            _ => {}
+    // OpenAI's word, Anthropic's and Gemini's.
+    let cut_off = matches!(reason, "length" | "max_tokens" | "MAX_TOKENS");
+    if refusal.is_none() && words.trim().is_empty() {
+        if let Some(reasoning) = reasoning(message) {
+            let advice = if cut_off { "; raise max_tokens" } else { "" };
+            let reason = if reason.is_empty() { "unknown" } else { reason };
+            return Err(invalid(&format!(
+                "only reasoning, no answer ({reasoning}, finish reason {reason}{advice})"
+            )));
+        }
+        if cut_off {
+            return Err(invalid("no words before the longest reply was reached (length)"));
+        }
+        if message["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty()) {
+            return Err(invalid("no words, but calls of tools, of which none was offered"));
+        }
+        if reason.is_empty() {
+            return Err(nothing(&format!("an empty message without a finish reason in {body}")));
+        }
+        if message.is_null() && text.is_null() {
+            return Err(invalid(&body.to_string()));
         }
     }
     let mut reply = ChatReply::new(if refusal.is_some() { String::new() } else { words });
     reply.refusal = refusal;
     reply.model = body["model"].as_str().filter(|model| !model.is_empty()).map(str::to_owned);
-    reply.usage = usage(&body["usage"]);
+    reply.usage = usage(&body["usage"]).or_else(|| usage(body));
     Ok(reply)
 }
 
+/// What there is of a model's thoughts, with its length: `31 characters of reasoning_content`.
+fn reasoning(message: &Value) -> Option<String> {
+    let field = |name| (name, words(&message[name], "text").chars().count());
+    let parts = || ("thinking", words(&message["content"], "thinking").chars().count());
+    let (name, characters) = REASONING
+        .into_iter()
+        .map(field)
+        .chain(std::iter::once_with(parts))
+        .find(|(_, characters)| *characters > 0)?;
+    Some(format!("{characters} characters of {name}"))
+}
+
 /// A string, or the strings of a list of parts whose type is `kind`; empty where there is none.
-fn words(content: &Value, kind: &str) -> String {
+pub(super) fn words(content: &Value, kind: &str) -> String {
     let part = |part: &Value| match part {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => (kind == "text").then(|| text.clone()),
         // `text` is OpenAI's and Mistral's, `output_text` is what some gateways keep of another API.
         Value::Object(fields)
             if fields.get("type").is_none_or(|found| {
                 found.as_str().is_some_and(|found| found.trim_start_matches("output_") == kind)
             }) =>
         {
-            Some(fields.get(kind)?.as_str()?.to_owned())
+            match fields.get(kind)? {
+                parts @ Value::Array(_) => Some(words(parts, "text")), // Mistral's thoughts.
+                text => Some(text.as_str()?.to_owned()),
+            }
         }
         _ => None,
     };
@@ -76,9 +146,9 @@ fn is_filter(reason: &str) -> bool {
 }
 
 fn usage(usage: &Value) -> Option<Usage> {
-    let tokens = |names: [&str; 2]| names.iter().find_map(|name| usage[name].as_u64());
-    let prompt_tokens = tokens(["prompt_tokens", "input_tokens"]);
-    let completion_tokens = tokens(["completion_tokens", "output_tokens"]);
+    let tokens = |names: [&str; 3]| names.iter().find_map(|name| usage[name].as_u64());
+    let prompt_tokens = tokens(["prompt_tokens", "input_tokens", "prompt_eval_count"]);
+    let completion_tokens = tokens(["completion_tokens", "output_tokens", "eval_count"]);
     (prompt_tokens.is_some() || completion_tokens.is_some()).then(|| {
         Usage::tokens(prompt_tokens.unwrap_or_default(), completion_tokens.unwrap_or_default())
     })
@@ -90,7 +160,6 @@ mod tests {
 
     use super::*;
     use crate::net::reply::{QUOTED, Reply};
-    use crate::net::secrets::Secrets;
 
     /// JSON that resembles a completion, with anything at all in its places.
     fn bodies() -> impl Strategy<Value = Vec<u8>> {
@@ -119,8 +188,13 @@ mod tests {
         });
         prop_oneof![
             whole.clone(),
-            (whole, any::<prop::sample::Index>())
+            (whole.clone(), any::<prop::sample::Index>())
                 .prop_map(|(body, at)| body[..at.index(body.len())].to_vec()),
+            prop::collection::vec(whole, 1..4).prop_map(|chunks| {
+                let chunk = |body: &Vec<u8>| [b"data: ", &**body, b"\n\n"].concat();
+                let stream = chunks.iter().flat_map(chunk).collect::<Vec<u8>>();
+                String::from_utf8_lossy(&stream).replace("message", "delta").into_bytes()
+            }),
             prop::collection::vec(any::<u8>(), 0..64),
         ]
     }
@@ -130,9 +204,8 @@ mod tests {
 
         #[test]
         fn any_body_is_a_reply_or_an_error_without_the_key(body in bodies(), status in 100u16..600) {
-            let mut secrets = Secrets::default();
-            secrets.add("sk-secret");
-            let service = Service { name: "vlm".into(), secrets };
+            let mut service = Service::new("vlm");
+            service.secrets.add("sk-secret");
             let reply = Reply::new(status, body);
             match reply.json(&service, EXPECTED).and_then(|body| read(&body, &service)) {
                 Ok(reply) => {

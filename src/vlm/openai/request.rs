@@ -2,18 +2,18 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::Result;
+use super::parameters::Parameters;
 use crate::error::require;
 use crate::net::pictures::Pictures;
 use crate::vlm::{ChatRequest, Message, Role};
+use crate::{Error, Result, lenient};
 
-/// How a service wants its requests.
+/// What every request to a model has.
 #[derive(Debug)]
-pub(super) struct Dialect {
+pub(super) struct Defaults {
     pub(super) model: String,
-    /// `max_completion_tokens` in the place of `max_tokens`.
-    pub(super) max_completion_tokens: bool,
-    pub(super) send_temperature: bool,
+    /// The longest reply of a request that does not say, in tokens.
+    pub(super) max_tokens: Option<u32>,
     /// Further fields of the body, as they are.
     pub(super) fields: Map<String, Value>,
 }
@@ -26,24 +26,39 @@ pub(super) fn check(request: &ChatRequest) -> Result<()> {
     require(request.max_tokens != Some(0), "longest reply in tokens", "at least 1", 0)
 }
 
-/// The body of the request. Encodes pictures, so it may take a while.
-pub(super) fn body(dialect: &Dialect, pictures: &Pictures, request: &ChatRequest) -> Result<Value> {
+/// The body of the request, of what the service takes. Encodes pictures, so it may take a while.
+pub(super) fn body(
+    defaults: &Defaults,
+    parameters: &Parameters,
+    pictures: &Pictures,
+    request: &ChatRequest,
+) -> Result<Value> {
     let messages = request.messages.iter().map(|message| {
         Ok(json!({ "role": role(message.role), "content": content(pictures, message)? }))
     });
     let mut body = Map::new();
-    body.insert("model".into(), dialect.model.as_str().into());
+    body.insert("model".into(), defaults.model.as_str().into());
     body.insert("messages".into(), messages.collect::<Result<_>>()?);
-    if dialect.send_temperature {
+    if parameters.takes(request.temperature) {
         body.insert("temperature".into(), request.temperature.into());
     }
-    if let Some(tokens) = request.max_tokens {
-        let name =
-            if dialect.max_completion_tokens { "max_completion_tokens" } else { "max_tokens" };
+    let max_tokens = request.max_tokens.or(defaults.max_tokens);
+    if let (Some(tokens), Some(name)) = (max_tokens, parameters.limit()) {
         body.insert(name.into(), tokens.into());
     }
-    body.extend(dialect.fields.iter().map(|(name, value)| (name.clone(), value.clone())));
+    if let Some(schema) = request.json_schema.as_ref().filter(|_| parameters.json_schema()) {
+        body.insert("response_format".into(), response_format(schema)?);
+    }
+    body.extend(defaults.fields.iter().map(|(name, value)| (name.clone(), value.clone())));
     Ok(body.into())
+}
+
+/// OpenAI's structured output, which vLLM, Ollama, llama.cpp, Gemini and others take as well.
+fn response_format(schema: &str) -> Result<Value> {
+    let schema: Value = lenient::json(schema.as_bytes())
+        .map_err(|error| Error::invalid_input("JSON schema", "JSON", error))?;
+    let named = json!({ "name": "reply", "strict": true, "schema": schema });
+    Ok(json!({ "type": "json_schema", "json_schema": named }))
 }
 
 const fn role(role: Role) -> &'static str {
