@@ -29,6 +29,7 @@ pub(crate) const MAX_TEXT: u64 = 4 << 20;
 pub(crate) enum Found {
     Picture(Picture),
     /// What was found there is not understood, or cannot be read.
+    #[cfg_attr(not(feature = "gallery"), expect(dead_code, reason = "the error names the path"))]
     Rejected(PathBuf, Error),
     LeftOut(LeftOutKind, PathBuf),
 }
@@ -39,6 +40,7 @@ pub(crate) struct Picture {
     pub(crate) path: PathBuf,
     pub(crate) metadata: Metadata,
     /// Files that its metadata was read from.
+    #[cfg_attr(not(feature = "gallery"), expect(dead_code, reason = "only a gallery asks"))]
     pub(crate) read: Vec<PathBuf>,
 }
 
