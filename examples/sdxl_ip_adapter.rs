@@ -68,7 +68,7 @@ struct Options {
     /// Strength of the prompt; 1 and below turn guidance off.
     #[arg(long, default_value_t = 5.0, allow_negative_numbers = true)]
     guidance: f64,
-    /// euler, ddim or dpm++; the checkpoint's own by default.
+    /// euler, ddim, dpm++ or lcm; the checkpoint's own by default.
     #[arg(long)]
     scheduler: Option<SchedulerKind>,
     #[command(flatten)]

@@ -125,6 +125,8 @@ pub mod testing;
 mod text;
 mod usage;
 pub mod vlm;
+#[cfg(any(feature = "hub", feature = "tch"))]
+mod weight_name;
 
 pub use async_trait::async_trait;
 pub use conditioner::Conditioner;

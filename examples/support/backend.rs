@@ -46,7 +46,7 @@ pub(crate) struct Backend {
     /// Leaves the prompt as it is where there are references.
     #[arg(long)]
     plain_prompt: bool,
-    /// sdxl: euler, ddim or dpm++; the checkpoint's own by default.
+    /// sdxl: euler, ddim, dpm++ or lcm; the checkpoint's own by default.
     #[arg(long)]
     scheduler: Option<SchedulerKind>,
 }

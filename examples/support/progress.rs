@@ -27,6 +27,9 @@ pub(crate) fn run(
             Some(Event::Step { step, .. }) => {
                 bar.set_length(step.total as u64);
                 bar.set_position(step.index as u64);
+                if let Some(note) = step.note {
+                    bar.suspend(|| println!("note: {note}"));
+                }
             }
             Some(Event::StageEnded(stage)) => {
                 bar.suspend(|| println!("{stage}"));

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_anothers_is_told() {
+    fn the_key_of_another_sample_is_told() {
         let of = |text: &str| serde_json::from_str::<Fields>(text).unwrap();
         assert!(of(r#"{"key": "000000002"}"#).check_key("000000001").is_err());
         assert!(of(r#"{"__key__": "b"}"#).check_key("a").is_err());

@@ -22,8 +22,9 @@ pub struct Drawn {
     pub image: Image,
     /// What a paid service charges for.
     pub usage: Option<Usage>,
-    /// What the service made of the request, in words: the prompt as it rewrote it, a size that it
-    /// raised. It goes into the trace.
+    /// What the generator made of the request, in words: the prompt as a service rewrote it, a size
+    /// that it raised, the words of a prompt that its text encoders do not read. It goes into the
+    /// trace.
     pub note: Option<String>,
 }
 
@@ -41,7 +42,7 @@ impl Drawn {
         self
     }
 
-    /// The same with what the service made of the request.
+    /// The same with what the generator made of the request.
     #[must_use]
     pub fn with_note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());

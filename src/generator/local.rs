@@ -26,7 +26,8 @@ pub(super) trait Program: fmt::Debug + Sized + 'static {
     /// What requests are checked with before they get to that thread.
     type Config: fmt::Debug + Send + Sync + 'static;
 
-    /// Refuses what the checkpoint cannot do, and leaves out of `job` what has no effect.
+    /// Refuses what the checkpoint cannot do, leaves out of `job` what has no effect, and notes what
+    /// of its texts is not read.
     fn check(config: &Self::Config, job: &mut Job) -> Result<()>;
 
     /// Encodes what `jobs` ask for, of which there is at least one: one batch, for they agree in
@@ -61,13 +62,19 @@ pub(super) struct Job {
     pub(super) size: (u32, u32),
     pub(super) steps: usize,
     pub(super) guidance: Option<f64>,
+    /// How many rows of tokens each of its texts is read in.
+    pub(super) chunks: usize,
+    /// What the caller is told of the request, with the first step and with the image.
+    pub(super) note: Option<String>,
     progress: Progress,
 }
 
 impl Job {
     /// Whether both go through the network in one batch.
     fn agrees(&self, other: &Self) -> bool {
-        let shape = |job: &Self| (job.size, job.steps, job.guidance, job.negative_prompt.is_some());
+        let shape = |job: &Self| {
+            (job.size, job.steps, job.guidance, job.negative_prompt.is_some(), job.chunks)
+        };
         shape(self) == shape(other) && agree(&self.conditioning, &other.conditioning)
     }
 
@@ -152,9 +159,12 @@ impl<P: Program> Local<P> {
             size,
             steps: request.steps.unwrap_or(config.steps),
             guidance: request.guidance_scale.or(config.guidance_scale),
-            progress: request.progress.clone().once(),
+            chunks: 1,
+            note: None,
+            progress: Progress::default(),
         };
         P::check(&config.family, &mut job)?;
+        job.progress = request.progress.clone().once(job.note.clone());
         Ok(Arc::new(job))
     }
 
@@ -216,7 +226,8 @@ impl<P: Program> Generator for Local<P> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(images.into_iter().flatten().map(Into::into).collect())
+        let drawn = images.into_iter().flatten().zip(&jobs);
+        Ok(drawn.map(|(image, job)| Drawn { note: job.note.clone(), ..image.into() }).collect())
     }
 }
 

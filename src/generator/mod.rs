@@ -56,6 +56,8 @@ mod sdxl;
 mod settings;
 #[cfg(feature = "tch")]
 mod size;
+#[cfg(feature = "tch")]
+mod unread;
 
 use std::fmt::{Debug, Display};
 use std::future::Future;

@@ -135,7 +135,7 @@ impl GenerateRequest {
 
     /// The same request, whose listener is told of a step once, however often it is taken.
     pub(crate) fn told_once(mut self) -> Self {
-        self.progress = self.progress.once();
+        self.progress = self.progress.once(None);
         self
     }
 
@@ -193,12 +193,15 @@ pub struct Step {
     pub total: usize,
     /// The image so far, where previews were asked for.
     pub preview: Option<Image>,
+    /// What [`Drawn::note`](super::Drawn::note) will say, such as the words of a prompt that are not
+    /// read, where it is known by now. The first step alone has it.
+    pub note: Option<String>,
 }
 
 impl Step {
-    /// Step `index` of `total`, without a preview.
+    /// Step `index` of `total`, without a preview and a note.
     pub const fn new(index: usize, total: usize) -> Self {
-        Self { index, total, preview: None }
+        Self { index, total, preview: None, note: None }
     }
 }
 
@@ -271,12 +274,15 @@ impl Progress {
         self
     }
 
-    /// The same listener, told of a step once, however often the step is taken.
-    pub(super) fn once(self) -> Self {
+    /// The same listener, told of a step once, however often the step is taken, and of this `note`
+    /// with the first.
+    pub(super) fn once(self, note: Option<String>) -> Self {
         let preview_every = self.preview_every.filter(|_| self.listener.0.is_some());
         let told = AtomicUsize::new(0);
-        let tell = move |step: Step| {
-            if told.fetch_max(step.index, Ordering::Relaxed) < step.index {
+        let tell = move |mut step: Step| {
+            let last = told.fetch_max(step.index, Ordering::Relaxed);
+            if last < step.index {
+                step.note = step.note.or_else(|| note.clone().filter(|_| last == 0));
                 self.report(step);
             }
         };

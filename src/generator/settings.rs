@@ -10,6 +10,7 @@ use crate::models::{DType, Device, VaeTiling};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settings {
     pub(super) folder: PathBuf,
+    pub(super) variant: Option<String>,
     pub(super) device: Device,
     pub(super) dtype: DType,
     pub(super) steps: Option<usize>,
@@ -30,6 +31,15 @@ impl Settings {
 /// where nothing is said.
 macro_rules! shared_setters {
     (steps: $steps:literal, guidance: $guidance:literal, negative: $negative:literal) => {
+        /// The variant of the weights where a part of the checkpoint has several, such as `fp16` or
+        /// `non_ema`, as diffusers' `variant`. By default the weights without a variant are read, and
+        /// where there are none, the first of `fp32`, `fp16`, `bf16` and then the others by name. A
+        /// part that lacks the variant is read as by default; that all parts lack it is an error.
+        pub fn variant(mut self, variant: impl Into<String>) -> Self {
+            self.settings.variant = Some(variant.into());
+            self
+        }
+
         /// The device to compute on; the CPU by default.
         pub const fn device(mut self, device: crate::models::Device) -> Self {
             self.settings.device = device;

@@ -40,7 +40,7 @@ pub struct HubBuilder {
     cache: Option<PathBuf>,
     stall: Option<Duration>,
     retries: Option<usize>,
-    full_precision: bool,
+    variant: Option<String>,
     offline: Option<bool>,
     listener: Option<Listener>,
 }
@@ -78,8 +78,16 @@ impl HubBuilder {
     }
 
     /// Fetches the weights in full precision where the `fp16` variant is there too. Off by default.
-    pub const fn full_precision(mut self, yes: bool) -> Self {
-        self.full_precision = yes;
+    pub fn full_precision(mut self, yes: bool) -> Self {
+        self.variant = yes.then(String::new);
+        self
+    }
+
+    /// Fetches this variant of the weights, such as `bf16` or `non_ema`, where a repository has
+    /// several; `fp16` by default. Where it is not there, the weights without a variant are fetched,
+    /// and else the most precise variant.
+    pub fn variant(mut self, variant: impl Into<String>) -> Self {
+        self.variant = Some(variant.into());
         self
     }
 
@@ -141,7 +149,7 @@ impl HubBuilder {
             secrets,
             looked_here: false,
             stall,
-            half: !self.full_precision,
+            variant: self.variant.unwrap_or_else(|| "fp16".into()),
             offline: self.offline.unwrap_or_else(|| variable("HF_HUB_OFFLINE").is_some_and(truthy)),
             listener: self.listener,
         }))

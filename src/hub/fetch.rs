@@ -31,7 +31,8 @@ pub(super) struct Fetch {
     /// Whether the place was a path first, which led nowhere on this machine.
     pub(super) looked_here: bool,
     pub(super) stall: Duration,
-    pub(super) half: bool,
+    /// The variant of weights that is preferred, such as `fp16`; empty for those without one.
+    pub(super) variant: String,
     pub(super) offline: bool,
     pub(super) listener: Option<Listener>,
 }
@@ -126,7 +127,7 @@ impl Fetch {
         }
         let inside: Vec<&str> =
             files.iter().filter_map(|(name, _)| name.strip_prefix(&prefix)).collect();
-        let chosen = select(&inside, components, self.half);
+        let chosen = select(&inside, components, &self.variant);
         if let Some(lacking) = missing(&chosen, components) {
             return Err(format!("{prefix}{lacking}"));
         }

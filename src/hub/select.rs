@@ -2,57 +2,28 @@
 
 use std::collections::BTreeMap;
 
-/// Weights under these names are the folder's checkpoint; others beside them are copies of it.
-const CHECKPOINTS: [&str; 2] = ["diffusion_pytorch_model", "model"];
+use crate::weight_name::{CHECKPOINTS, WeightKind, WeightName};
+
 /// Folders of other runtimes.
 const FOREIGN: [&str; 5] = ["onnx", "openvino", "flax", "coreml", "tensorrt"];
 
 /// Weights of one folder, by stem.
-type Stems<'a> = BTreeMap<&'a str, Vec<(&'a str, Weight<'a>)>>;
+type Stems<'a> = BTreeMap<&'a str, Vec<(&'a str, WeightName<'a>)>>;
 
-/// One name taken apart: `FOLDER/STEM[.fp16][-00001-of-00003].safetensors`.
-#[derive(Debug, PartialEq)]
-struct Weight<'a> {
-    folder: &'a str,
-    stem: &'a str,
-    half: bool,
-    /// Which of how many, from 1.
-    shard: Option<(usize, usize)>,
-}
-
-impl<'a> Weight<'a> {
-    fn parse(name: &'a str) -> Option<Self> {
-        let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
-        let stem = file.strip_suffix(".safetensors")?;
-        // Both orders are in use: `x.fp16-00001-of-00002` and `x-00001-of-00002.fp16`.
-        let (stem, half_after) = without_half(stem);
-        let (stem, shard) = without_shard(stem);
-        let (stem, half_before) = without_half(stem);
-        Some(Self { folder, stem, half: half_after || half_before, shard })
-    }
-}
-
-fn without_half(stem: &str) -> (&str, bool) {
-    stem.strip_suffix(".fp16").map_or((stem, false), |stem| (stem, true))
-}
-
-fn without_shard(stem: &str) -> (&str, Option<(usize, usize)>) {
-    let parsed = || {
-        let (rest, count) = stem.rsplit_once("-of-")?;
-        let (rest, number) = rest.rsplit_once('-')?;
-        Some((rest, (number.parse().ok()?, count.parse().ok()?)))
-    };
-    parsed().map_or((stem, None), |(rest, shard)| (rest, Some(shard)))
+/// The folder of a file, and what its name says of weights.
+fn parse(name: &str) -> Option<(&str, WeightName<'_>)> {
+    let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
+    Some((folder, WeightName::parse(file)?))
 }
 
 /// The files among `names` that a loader reads. `components` are the folders that `model_index.json`
-/// names, where there is one; `half` prefers the `fp16` variant where both are there.
+/// names, where there is one; of the variants of some weights, `wanted` is preferred, such as `fp16`.
 pub(super) fn select<'a>(
     names: &[&'a str],
     components: Option<&[String]>,
-    half: bool,
+    wanted: &str,
 ) -> Vec<&'a str> {
-    let wanted = |name: &&&str| {
+    let is_ours = |name: &&&str| {
         let folder = name.split_once('/').map(|(folder, _)| folder);
         let ours = !name.split('/').any(|part| part.starts_with('.') || FOREIGN.contains(&part));
         ours && match components {
@@ -63,7 +34,7 @@ pub(super) fn select<'a>(
             None => true,
         }
     };
-    let names: Vec<&str> = names.iter().filter(wanted).copied().collect();
+    let names: Vec<&str> = names.iter().filter(is_ours).copied().collect();
 
     // 1. Settings and vocabularies, without the indices of weights.
     let is_text = |name: &str| {
@@ -75,53 +46,41 @@ pub(super) fn select<'a>(
     // 2. Weights, by folder and stem.
     let mut folders: BTreeMap<&str, Stems<'_>> = BTreeMap::new();
     for name in &names {
-        if let Some(weight) = Weight::parse(name) {
-            let stems = folders.entry(weight.folder).or_default();
+        if let Some((folder, weight)) = parse(name) {
+            let stems = folders.entry(folder).or_default();
             stems.entry(weight.stem).or_default().push((name, weight));
         }
     }
     for stems in folders.values() {
-        let checkpoint = CHECKPOINTS.iter().find_map(|stem| stems.get_key_value(stem));
-        let stems: Vec<_> = checkpoint.map_or_else(|| stems.iter().collect(), |one| vec![one]);
-        for (stem, files) in stems {
-            for name in variant(files, half) {
-                chosen.push(name);
-                if let Some(index) = Weight::parse(name).and_then(|weight| index(&weight, stem)) {
-                    chosen.extend(names.iter().find(|name| **name == index));
-                }
-            }
-        }
+        let checkpoint = CHECKPOINTS.iter().find_map(|stem| stems.get(stem));
+        let stems: Vec<_> = checkpoint.map_or_else(|| stems.values().collect(), |one| vec![one]);
+        chosen.extend(stems.into_iter().flat_map(|files| variant(files, wanted)));
     }
     chosen.sort_unstable();
     chosen.dedup();
     chosen
 }
 
-/// The one variant of a stem's files that is complete, best first; a whole file before shards.
-fn variant<'a>(files: &[(&'a str, Weight<'_>)], half: bool) -> Vec<&'a str> {
-    for half in [half, !half] {
-        let of_half = || files.iter().filter(move |(_, weight)| weight.half == half);
-        if let Some((name, _)) = of_half().find(|(_, weight)| weight.shard.is_none()) {
+/// The first variant of a stem's files that is complete: a whole file, or all shards with their
+/// index.
+fn variant<'a>(files: &[(&'a str, WeightName<'a>)], wanted: &str) -> Vec<&'a str> {
+    let mut files = files.to_vec();
+    files.sort_by_key(|(_, weight)| weight.rank(Some(wanted)));
+    for files in files.chunk_by(|(_, one), (_, other)| one.variant == other.variant) {
+        if let Some((name, _)) = files.iter().find(|(_, weight)| weight.kind == WeightKind::Whole) {
             return vec![name];
         }
-        let shards: Vec<_> =
-            of_half().filter_map(|(name, weight)| Some((name, weight.shard?))).collect();
-        let count = shards.first().map_or(0, |(_, (_, count))| *count);
-        let numbers = || shards.iter().map(|(_, (number, _))| *number);
-        if count > 0 && (1..=count).all(|wanted| numbers().any(|number| number == wanted)) {
-            return shards.into_iter().map(|(name, _)| *name).collect();
+        let shards = files.iter().filter_map(|(_, weight)| match weight.kind {
+            WeightKind::Shard(number, count) => Some((number, count)),
+            _ => None,
+        });
+        let shards: Vec<_> = shards.collect();
+        let count = shards.first().map_or(0, |(_, count)| *count);
+        if count > 0 && (1..=count).all(|one| shards.iter().any(|(number, _)| *number == one)) {
+            return files.iter().map(|(name, _)| *name).collect();
         }
     }
     Vec::new()
-}
-
-/// The name of the index of a shard.
-fn index(weight: &Weight<'_>, stem: &str) -> Option<String> {
-    weight.shard?;
-    let folder =
-        if weight.folder.is_empty() { String::new() } else { format!("{}/", weight.folder) };
-    let half = if weight.half { ".fp16" } else { "" };
-    Some(format!("{folder}{stem}.safetensors.index{half}.json"))
 }
 
 /// What a loader would miss among the selected files: a component without files, or a model's
@@ -138,8 +97,7 @@ pub(super) fn missing(selected: &[&str], components: Option<&[String]>) -> Optio
             continue;
         }
         let folder = folder(name);
-        let weights = selected.iter().filter_map(|name| Weight::parse(name));
-        if !weights.into_iter().any(|weight| weight.folder == folder) {
+        if !selected.iter().filter_map(|name| parse(name)).any(|(place, _)| place == folder) {
             let folder = if folder.is_empty() { folder } else { format!("{folder}/") };
             return Some(format!("{folder}*.safetensors"));
         }
@@ -187,7 +145,7 @@ mod tests {
             "vae_decoder/model.onnx",
         ];
         let components = components(&["scheduler", "text_encoder", "tokenizer", "unet", "vae"]);
-        let half = select(&names, Some(&components), true);
+        let half = select(&names, Some(&components), "fp16");
         assert_eq!(
             half,
             [
@@ -204,7 +162,7 @@ mod tests {
             ]
         );
         assert_eq!(missing(&half, Some(&components)), None);
-        let full = select(&names, Some(&components), false);
+        let full = select(&names, Some(&components), "");
         assert!(full.contains(&"unet/diffusion_pytorch_model.safetensors"));
         assert!(!full.iter().any(|name| name.contains("fp16")));
     }
@@ -222,7 +180,7 @@ mod tests {
             "pytorch_model.bin",
         ];
         // One half-precision shard is not there.
-        let chosen = select(&names, None, true);
+        let chosen = select(&names, None, "fp16");
         assert_eq!(
             chosen,
             [
@@ -237,7 +195,7 @@ mod tests {
             "u/diffusion_pytorch_model-00001-of-00001.fp16.safetensors",
             "u/diffusion_pytorch_model.safetensors.index.fp16.json",
         ];
-        assert_eq!(select(&names, None, false), {
+        assert_eq!(select(&names, None, ""), {
             let mut all = names;
             all.sort_unstable();
             all
@@ -245,17 +203,35 @@ mod tests {
     }
 
     #[test]
+    fn of_several_variants_one_is_taken_and_one_that_is_alone_too() {
+        let both = ["config.json", "model.bf16.safetensors", "model.fp32.safetensors"];
+        assert_eq!(select(&both, None, "fp16"), ["config.json", both[2]]);
+        assert_eq!(select(&both, None, "bf16"), ["config.json", both[1]]);
+        let shards = [
+            "config.json",
+            "diffusion_pytorch_model.bf16-00001-of-00002.safetensors",
+            "diffusion_pytorch_model.bf16-00002-of-00002.safetensors",
+            "diffusion_pytorch_model.safetensors.index.bf16.json",
+        ];
+        let alone = select(&shards, None, "fp16");
+        assert_eq!(alone, shards);
+        assert_eq!(missing(&alone, None), None);
+        let ema = ["config.json", "model.non_ema.safetensors"];
+        assert_eq!(select(&ema, None, "fp16"), ema);
+    }
+
+    #[test]
     fn copies_beside_a_checkpoint_are_left_out() {
         let names =
             ["config.json", "model.safetensors", "open_clip_model.safetensors", "onnx/model.onnx"];
-        assert_eq!(select(&names, None, true), ["config.json", "model.safetensors"]);
+        assert_eq!(select(&names, None, "fp16"), ["config.json", "model.safetensors"]);
         let adapters = ["ip-adapter-plus_sdxl_vit-h.safetensors", "ip-adapter_sdxl.bin"];
-        assert_eq!(select(&adapters, None, true), [adapters[0]]);
+        assert_eq!(select(&adapters, None, "fp16"), [adapters[0]]);
     }
 
     #[test]
     fn a_model_without_weights_is_missed() {
-        let missed = |names: &[&str]| missing(&select(names, None, true), None);
+        let missed = |names: &[&str]| missing(&select(names, None, "fp16"), None);
         let only_bin = ["config.json", "pytorch_model.bin"];
         assert_eq!(missed(&only_bin).as_deref(), Some("*.safetensors"));
         assert_eq!(missed(&["README.md"]).as_deref(), Some("safetensors, json or txt files"));

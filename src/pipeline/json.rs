@@ -98,11 +98,28 @@ impl Serialize for Event {
         #[derive(Serialize)]
         #[serde(tag = "event", rename_all = "snake_case")]
         enum Json<'a> {
-            StageBegan { stage: Stage, round: usize },
+            StageBegan {
+                stage: Stage,
+                round: usize,
+            },
             StageEnded(&'a StageTrace),
-            Step { stage: Stage, round: usize, index: usize, total: usize, preview: Option<Size> },
-            Image { round: usize, image: Size },
-            Done { outcome: Option<&'a RagOutcome>, error: Option<&'a RagError> },
+            Step {
+                stage: Stage,
+                round: usize,
+                index: usize,
+                total: usize,
+                preview: Option<Size>,
+                #[serde(skip_serializing_if = "Option::is_none")]
+                note: Option<&'a str>,
+            },
+            Image {
+                round: usize,
+                image: Size,
+            },
+            Done {
+                outcome: Option<&'a RagOutcome>,
+                error: Option<&'a RagError>,
+            },
         }
         let json = match self {
             Self::StageBegan { stage, round } => Json::StageBegan { stage: *stage, round: *round },
@@ -113,6 +130,7 @@ impl Serialize for Event {
                 index: step.index,
                 total: step.total,
                 preview: step.preview.as_ref().map(Into::into),
+                note: step.note.as_deref(),
             },
             Self::Image { round, image } => Json::Image { round: *round, image: image.into() },
             Self::Done(result) => Json::Done {
@@ -147,6 +165,10 @@ mod tests {
         let expected = json!({ "event": "step", "stage": "draft", "round": 0, "index": 1,
             "total": 4, "preview": { "width": 4, "height": 2 } });
         assert_eq!(value(&step), expected);
+        let mut noted = Step::new(1, 4);
+        noted.note = Some("revised".into());
+        let noted = Event::Step { stage: Stage::Draft, round: 0, step: noted };
+        assert_eq!(value(&noted)["note"], "revised");
         let error = RagError {
             stage: Stage::Critique,
             source: crate::Error::backend("a", "b").into(),

@@ -212,7 +212,7 @@ pub struct TracedImage {
     /// What a paid service charges for.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub usage: Option<Usage>,
-    /// What the service made of the request, in words.
+    /// What the generator made of the request, in words, such as what of the prompt it did not read.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub note: Option<String>,
     /// Warnings about settings that are probably a mistake.

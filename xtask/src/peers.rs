@@ -20,7 +20,7 @@ const DRAWING: Packages = Packages {
     requirements: "requirements.txt",
     folder: "peers",
 };
-/// FLUX's tokenizer and OminiControl's program take more, also for their fixtures.
+/// FLUX's tokenizer and OminiControl's program take more, also for their fixtures, and beta sigmas take scipy.
 const FLUX: Packages = Packages {
     modules: &[
         "torch",
@@ -32,6 +32,7 @@ const FLUX: Packages = Packages {
         "peft",
         "sentencepiece",
         "google.protobuf",
+        "scipy",
     ],
     ..DRAWING
 };

@@ -1,10 +1,12 @@
 //! A folder and settings to a loaded [`Flux`].
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::check::Checks;
 use super::checkpoint::Checkpoint;
 use super::model::{Model, Options};
+use super::tokens::Tokenizers;
 use super::{Flux, FluxPreset, Offload, adapters};
 use crate::Result;
 use crate::conditioner::ConditioningKind;
@@ -128,9 +130,14 @@ impl FluxBuilder {
     pub fn load(self) -> Result<Flux> {
         let Self { settings, adapters, true_cfg_scale, offload, .. } = self;
         // 1. what is small, and the settings
-        let checkpoint = Checkpoint::open(&settings.folder)?;
+        let checkpoint = Checkpoint::open(&settings.folder, settings.variant.as_deref())?;
         let guidance_embeds = checkpoint.transformer.guidance_embeds;
         let preset = self.preset.unwrap_or(FluxPreset::of(guidance_embeds));
+        let max_sequence_length = self.max_sequence_length.unwrap_or(preset.max_sequence_length());
+        let fits = (1..=MAX_SEQUENCE_LENGTH).contains(&max_sequence_length);
+        let expected = format!("1 to {MAX_SEQUENCE_LENGTH} tokens");
+        require(fits, "max sequence length", expected, max_sequence_length)?;
+        let tokenizers = Arc::new(Tokenizers::open(&checkpoint, max_sequence_length)?);
         let scale_factor = checkpoint.vae.scale_factor();
         let side = DEFAULT_LATENTS.saturating_mul(scale_factor);
         let pixels_per_token = scale_factor * PATCH as u32;
@@ -147,18 +154,14 @@ impl FluxBuilder {
                 guidance_embeds,
                 true_cfg_scale,
                 scheduler: checkpoint.scheduler.clone(),
+                tokenizers: Arc::clone(&tokenizers),
             },
         };
         Checks::check_config(&config)?;
-        let max_sequence_length = self.max_sequence_length.unwrap_or(preset.max_sequence_length());
-        let fits = (1..=MAX_SEQUENCE_LENGTH).contains(&max_sequence_length);
-        let expected = format!("1 to {MAX_SEQUENCE_LENGTH} tokens");
-        require(fits, "max sequence length", expected, max_sequence_length)?;
-
         // 2. the networks
         let parts = adapters.len() + Model::PARTS;
         let tiling = settings.tiling;
-        let options = Options { adapters, max_sequence_length, true_cfg_scale, offload, tiling };
+        let options = Options { adapters, tokenizers, true_cfg_scale, offload, tiling };
         let load = move |loader: &_| Model::load(checkpoint, options, loader);
         Local::load(config, settings, parts, load).map(Flux)
     }

@@ -1,5 +1,8 @@
 //! A request to one that FLUX can draw, before any work begins.
 
+use std::sync::Arc;
+
+use super::tokens::Tokenizers;
 use crate::conditioner::Conditioning;
 use crate::error::require;
 use crate::generator::local::{Job, LocalConfig};
@@ -16,6 +19,7 @@ pub(super) struct Checks {
     pub(super) guidance_embeds: bool,
     pub(super) true_cfg_scale: f64,
     pub(super) scheduler: FlowMatchConfig,
+    pub(super) tokenizers: Arc<Tokenizers>,
 }
 
 impl Checks {
@@ -42,7 +46,10 @@ impl Checks {
         let expected = "none, or a true CFG scale above 1 on the builder";
         require(counts, "negative prompt", expected, "one")?;
 
-        // 2. references
+        // 2. texts
+        job.note = self.tokenizers.note(&job.prompt, job.negative_prompt.as_deref())?;
+
+        // 3. references
         let Conditioning::Condition(condition) = &job.conditioning else { return Ok(()) };
         let (what, found) =
             ("pixels of a token of the condition image", condition.pixels_per_token);

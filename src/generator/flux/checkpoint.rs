@@ -8,10 +8,33 @@ use crate::models::clip::TextConfig;
 use crate::models::common::json::require;
 use crate::models::flux::config::FluxConfig;
 use crate::models::flux::latents::PATCH;
-use crate::models::model_index::ModelIndex;
+use crate::models::model_index::{ModelIndex, Pipelines};
 use crate::models::schedule::FlowMatchConfig;
 use crate::models::t5::T5Config;
 use crate::models::vae::VaeConfig;
+
+/// Without those whose transformer reads more than the latents of the image: Control, Fill.
+const PIPELINES: Pipelines = Pipelines {
+    classes: &[
+        "FluxPipeline",
+        "FluxImg2ImgPipeline",
+        "FluxInpaintPipeline",
+        "FluxKontextPipeline",
+        "FluxKontextInpaintPipeline",
+    ],
+    parts: &[
+        "transformer",
+        "vae",
+        "text_encoder",
+        "text_encoder_2",
+        "tokenizer",
+        "tokenizer_2",
+        "scheduler",
+        // Not read.
+        "feature_extractor",
+        "image_encoder",
+    ],
+};
 
 /// The small files of a checkpoint.
 #[derive(Debug)]
@@ -25,8 +48,9 @@ pub(super) struct Checkpoint {
 }
 
 impl Checkpoint {
-    pub(super) fn open(folder: &Path) -> Result<Self> {
-        let index = ModelIndex::open(folder, "FluxPipeline")?;
+    /// The checkpoint in `folder`, with this `variant` of its weights where they have it.
+    pub(super) fn open(folder: &Path, variant: Option<&str>) -> Result<Self> {
+        let index = ModelIndex::open(folder, &PIPELINES, variant)?;
         for (part, class) in [
             ("text_encoder", "CLIPTextModel"),
             ("text_encoder_2", "T5EncoderModel"),
@@ -35,6 +59,7 @@ impl Checkpoint {
         ] {
             index.require(part, class)?;
         }
+        index.require_variant(&["text_encoder", "text_encoder_2", "transformer", "vae"])?;
         let scheduler = index.part("scheduler").join("scheduler_config.json");
         let transformer = index.part("transformer").join("config.json");
         let checkpoint = Self {

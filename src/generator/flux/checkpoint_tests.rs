@@ -28,6 +28,28 @@ fn names_sizes_and_presets_come_from_the_checkpoint() {
 }
 
 #[test]
+fn pipelines_of_the_same_parts_are_taken_and_others_are_named() {
+    let load = |from: &str, to: &str| {
+        let folder = broken(&fixture("schnell"), "model_index.json", &replace(from, to));
+        Flux::load(folder.path(), Device::Cpu, DType::F32)
+    };
+    for class in ["Img2Img", "Inpaint", "Kontext", "KontextInpaint"] {
+        let flux = load("FluxPipeline", &format!("Flux{class}Pipeline"));
+        assert!(flux.is_ok(), "{class}: {:?}", flux.err());
+    }
+    for class in ["FluxFillPipeline", "FluxControlPipeline", "Flux2Pipeline", "FluxPipelines"] {
+        let error = load("FluxPipeline", class).unwrap_err();
+        assert_unfit(&error, "_class_name: expected FluxPipeline, FluxImg2ImgPipeline");
+        assert_unfit(&error, &format!("found {class}"));
+    }
+    let error = load("_class_name", "class").unwrap_err();
+    assert_unfit(&error, "found none");
+    let controlnet = r#"{"controlnet": ["diffusers", "FluxControlNetModel"],"#;
+    let error = load("{", controlnet).unwrap_err();
+    assert_unfit(&error, "part controlnet: expected none beside transformer");
+}
+
+#[test]
 fn guidance_must_fit_the_checkpoint() {
     let error = schnell().preset(FluxPreset::Dev).load().unwrap_err();
     assert!(error.to_string().contains("not told its guidance, found 3.5"), "{error}");

@@ -15,6 +15,7 @@ mod preset;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tokens;
 
 use std::path::Path;
 
@@ -41,8 +42,9 @@ pub use preset::FluxPreset;
 /// then the noise to sample the condition's latents.
 ///
 /// A prompt is cut to the tokens that the text encoders read: 77 for CLIP,
-/// [`max_sequence_length`](FluxBuilder::max_sequence_length) for T5. The encodings of the latest
-/// prompts are kept.
+/// [`max_sequence_length`](FluxBuilder::max_sequence_length) for T5.
+/// [`Drawn::note`](super::Drawn::note) and the first [`Step`](super::Step) then say which words each
+/// did not read. The encodings of the latest prompts are kept.
 ///
 /// FLUX.1-dev takes the request's
 /// [`guidance_scale`](crate::generator::GenerateRequest::guidance_scale) as an input of the network

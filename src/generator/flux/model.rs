@@ -11,6 +11,7 @@ use super::check::Checks;
 use super::checkpoint::Checkpoint;
 use super::offload::{Part, Placing};
 use super::text::TextEncoders;
+use super::tokens::Tokenizers;
 use crate::Result;
 use crate::conditioner::Conditioning;
 use crate::generator::encoded::Encoded;
@@ -44,8 +45,7 @@ pub(super) struct Model {
 pub(super) struct Options {
     /// Files of OminiControl's.
     pub(super) adapters: Vec<PathBuf>,
-    /// Tokens of a prompt that T5 reads.
-    pub(super) max_sequence_length: usize,
+    pub(super) tokenizers: Arc<Tokenizers>,
     pub(super) true_cfg_scale: f64,
     pub(super) offload: super::Offload,
     pub(super) tiling: VaeTiling,
@@ -60,13 +60,14 @@ impl Model {
         let &Loader { device, kind, .. } = loader;
         let placing = Placing { device, kind, offload: options.offload };
         let adapters = Adapters::open(&options.adapters, &checkpoint.transformer, placing, loader)?;
-        let text = TextEncoders::open(&checkpoint, options.max_sequence_length, placing, loader)?;
+        let tokenizers = Arc::clone(&options.tokenizers);
+        let text = TextEncoders::open(&checkpoint, tokenizers, placing, loader)?;
         let Checkpoint { index, scheduler, transformer, vae, .. } = checkpoint;
         let transformer = loader.part("transformer", || {
-            Part::open(index.part("transformer"), transformer, FluxTransformer::new, placing)
+            Part::open(index.weights("transformer")?, transformer, FluxTransformer::new, placing)
         })?;
         let vae = loader.part("vae", || {
-            let weights = Weights::open(&index.part("vae"), device, kind)?;
+            let weights = Weights::open(&index.weights("vae")?, device, kind)?;
             // Only references are encoded.
             if adapters.is_empty() { Vae::decoder(vae, &weights) } else { Vae::new(vae, &weights) }
         })?;

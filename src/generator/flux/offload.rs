@@ -55,20 +55,20 @@ pub(super) enum Source {
 }
 
 impl<N, C> Part<N, C> {
-    /// The network in `folder`. Its files are checked here, whenever they are read.
+    /// The network of the weights at `path`. Its files are checked here, whenever they are read.
     pub(super) fn open(
-        folder: PathBuf,
+        path: PathBuf,
         config: C,
         build: Build<N, C>,
         Placing { device, kind, offload }: Placing,
     ) -> Result<Self> {
-        let weights = Weights::open(&folder, device, kind)?;
+        let weights = Weights::open(&path, device, kind)?;
         let source = match offload {
             Offload::None => return Ok(Self::Stays(build(&weights, &config)?)),
             Offload::Cpu => Source::Host(weights.held(|weights| build(weights, &config))?),
             Offload::Disk => {
                 build(&weights.checked(), &config)?;
-                Source::Files(folder, device, kind)
+                Source::Files(path, device, kind)
             }
         };
         Ok(Self::Comes { build, config, source, network: None })
@@ -82,8 +82,8 @@ impl<N, C> Part<N, C> {
             Self::Comes { build, config, source, network } => {
                 let built = match source {
                     Source::Host(weights) => build(weights, config)?,
-                    Source::Files(folder, device, kind) => {
-                        build(&Weights::open(folder, *device, *kind)?, config)?
+                    Source::Files(path, device, kind) => {
+                        build(&Weights::open(path, *device, *kind)?, config)?
                     }
                 };
                 Ok(network.insert(built))

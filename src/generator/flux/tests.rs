@@ -200,3 +200,37 @@ fn two_at_once_do_not_disturb_each_other() {
     let load = |device| schnell().device(device).load().unwrap();
     assert_undisturbed(load, |seed| GenerateRequest { seed, ..request("a bird") });
 }
+
+#[test]
+fn words_that_are_not_read_are_told_once_in_note_and_progress() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let progress = crate::generator::Progress::new(move |step| {
+        tell.send((step.index, step.note)).unwrap();
+    });
+    let flux = schnell().true_cfg_scale(2.0).load().unwrap();
+    let note = |request: &GenerateRequest| {
+        let drawn = block_on(flux.generate(std::slice::from_ref(request))).unwrap();
+        drawn[0].note.clone()
+    };
+    // T5 reads 16 tokens, the end among them, and CLIP 77.
+    let long = "a ".repeat(200) + "bird";
+    let watched = request(&long).with_negative_prompt("grey").with_progress(progress);
+    let found = note(&watched).unwrap();
+    let sentences: Vec<_> = found.split(". ").collect();
+    assert_eq!(sentences.len(), 2, "{found}");
+    for (sentence, words) in sentences.iter().zip([
+        "text_encoder reads 77 tokens; not read of the prompt: \"a",
+        "text_encoder_2 reads 16 tokens; not read of the prompt: \"a",
+    ]) {
+        assert!(sentence.starts_with(words) && sentence.ends_with(" a bird\""), "{sentence}");
+    }
+    assert!(sentences[1].len() > sentences[0].len(), "{found}");
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [(1, Some(found)), (2, None)]);
+    let negative = request("a").with_negative_prompt(long.clone());
+    let found = note(&negative).unwrap();
+    assert!(
+        found.contains("of the negative prompt") && !found.contains("of the prompt"),
+        "{found}"
+    );
+    assert_eq!(note(&request("a bird").with_negative_prompt("a")), None);
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::tokens::Tokenizers;
 use crate::Result;
 use crate::conditioner::{Conditioning, ImageTokens, Strength};
 use crate::error::require;
@@ -13,7 +14,10 @@ use crate::models::schedule::SchedulerConfig;
 pub(super) struct Checks {
     /// Width of the tokens of references.
     pub(super) token_dim: usize,
+    /// Whether the network is told the guidance, and so needs no negative prompt.
+    pub(super) guidance_embeds: bool,
     pub(super) scheduler: SchedulerConfig,
+    pub(super) tokenizers: Arc<Tokenizers>,
 }
 
 impl Checks {
@@ -22,12 +26,18 @@ impl Checks {
         self.scheduler.start(job.steps)?;
         let guidance = job.guidance.unwrap_or(0.0);
         require(guidance.is_finite(), "guidance scale", "a finite number", guidance)?;
-        job.guidance = job.guidance.filter(|&guidance| guidance > 1.0);
-        if job.guidance.is_none() {
+        job.guidance = job.guidance.filter(|&guidance| guidance > 1.0 || self.guidance_embeds);
+        if job.guidance.is_none() || self.guidance_embeds {
             job.negative_prompt = None;
         }
 
-        // 2. references
+        // 2. texts
+        let negative = job.negative_prompt.as_deref();
+        job.note = self.tokenizers.note(&job.prompt, negative)?;
+        let of = |text| self.tokenizers.chunks(text);
+        job.chunks = of(&job.prompt)?.max(negative.map_or(Ok(1), of)?);
+
+        // 3. references
         let Conditioning::Tokens(tokens) = &mut job.conditioning else { return Ok(()) };
         // The fields are public: what `ImageTokens::new` checked may have changed since.
         let &mut ImageTokens { tokens: count, dim, .. } = tokens;

@@ -2,12 +2,14 @@
 //! are read.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use super::model::Options;
+use super::tokens::Tokenizers;
 use crate::Result;
-use crate::models::SchedulerKind;
 use crate::models::clip::TextConfig;
 use crate::models::common::json::require;
-use crate::models::model_index::ModelIndex;
+use crate::models::model_index::{ModelIndex, Pipelines};
 use crate::models::schedule::SchedulerConfig;
 use crate::models::sdxl::config::UNetConfig;
 use crate::models::vae::VaeConfig;
@@ -15,41 +17,60 @@ use crate::models::vae::VaeConfig;
 /// Latents a side where a UNet's config names none. diffusers, `default_sample_size`.
 const DEFAULT_LATENTS: i64 = 128;
 
+/// The inpainting pipeline is among them: its own UNets, of nine channels, do not fit the VAE.
+const PIPELINES: Pipelines = Pipelines {
+    classes: &["StableDiffusionXL*"],
+    parts: &[
+        "unet",
+        "vae",
+        "text_encoder",
+        "text_encoder_2",
+        "tokenizer",
+        "tokenizer_2",
+        "scheduler",
+        // Not read.
+        "feature_extractor",
+        "image_encoder",
+    ],
+};
+
 /// The small files of a checkpoint.
 #[derive(Debug)]
 pub(super) struct Checkpoint {
     pub(super) index: ModelIndex,
     pub(super) scheduler: SchedulerConfig,
-    /// By what ends the names of their folders, such as `_2`, in order.
+    /// By their folders, in order.
     pub(super) text_encoders: Vec<(&'static str, TextConfig)>,
+    pub(super) tokenizers: Arc<Tokenizers>,
     pub(super) unet: UNetConfig,
     pub(super) vae: VaeConfig,
 }
 
 impl Checkpoint {
-    /// The checkpoint in `folder`, with another `scheduler` than its own where there is one.
-    pub(super) fn open(folder: &Path, scheduler: Option<SchedulerKind>) -> Result<Self> {
-        let index = ModelIndex::open(folder, "StableDiffusionXL*")?;
+    /// The checkpoint in `folder`, with this `variant` of its weights where they have it.
+    pub(super) fn open(folder: &Path, variant: Option<&str>, options: &Options) -> Result<Self> {
+        let index = ModelIndex::open(folder, &PIPELINES, variant)?;
         let path = index.part("scheduler").join("scheduler_config.json");
-        let scheduler = SchedulerConfig::open(&path, index.class_of("scheduler"), scheduler)?;
+        let scheduler =
+            SchedulerConfig::open(&path, index.class_of("scheduler"), options.scheduler)?;
         let unet_path = index.part("unet").join("config.json");
-        let text_encoder = |end| {
-            let name = format!("text_encoder{end}");
-            let mut config = TextConfig::open(&index.part(&name))?;
-            if let Some(class) = index.class_of(&name) {
+        let text_encoder = |name: &&'static str| {
+            let mut config = TextConfig::open(&index.part(name))?;
+            if let Some(class) = index.class_of(name) {
                 // The pipeline's class counts, whatever class wrote the folder.
                 config.architectures = Some(vec![class.to_owned()]);
             }
-            Ok((end, config))
+            Ok((*name, config))
         };
         // As in SDXL's refiner, the first encoder may be absent, and only it.
         let absent = usize::from(index.leaves_out("text_encoder"));
+        let encoders = &["text_encoder", "text_encoder_2"][absent..];
+        index.require_variant(&[encoders, &["unet", "vae"]].concat())?;
+        let text_encoders = encoders.iter().map(text_encoder).collect::<Result<Vec<_>>>()?;
         let checkpoint = Self {
             scheduler,
-            text_encoders: ["", "_2"][absent..]
-                .iter()
-                .map(|end| text_encoder(*end))
-                .collect::<Result<_>>()?,
+            tokenizers: Arc::new(Tokenizers::open(&index, &text_encoders, options.long_prompts)?),
+            text_encoders,
             unet: UNetConfig::read(&unet_path)?,
             vae: VaeConfig::open(&index.part("vae").join("config.json"))?,
             index,

@@ -61,6 +61,90 @@ fn checkpoints_that_do_not_fit_are_named() {
 }
 
 #[test]
+fn pipelines_of_the_same_parts_are_taken_and_others_are_named() {
+    let load = |from: &str, to: &str| {
+        let folder = broken(&fixture("wide"), "model_index.json", &replace(from, to));
+        Sdxl::load(folder.path(), Device::Cpu, DType::F32)
+    };
+    for class in ["Img2Img", "Inpaint", "PAG"] {
+        let sdxl = load("StableDiffusionXLPipeline", &format!("StableDiffusionXL{class}Pipeline"));
+        assert!(sdxl.is_ok(), "{class}: {:?}", sdxl.err());
+    }
+    for class in ["LatentConsistencyModelPipeline", "StableDiffusionPipeline", "KolorsPipeline"] {
+        let error = load("StableDiffusionXLPipeline", class).unwrap_err();
+        assert_unfit(&error, &format!("expected StableDiffusionXL*, found {class}"));
+    }
+    assert_unfit(&load("_class_name", "class").unwrap_err(), "found none");
+    let controlnet = r#"{"controlnet": ["diffusers", "ControlNetModel"],"#;
+    assert_unfit(&load("{", controlnet).unwrap_err(), "part controlnet: expected none beside unet");
+    // An inpainting UNet reads the mask and the masked image too.
+    let nine = set("in_channels", 4, 9);
+    let folder = broken(&fixture("wide"), "unet/config.json", &nine);
+    let error = Sdxl::load(folder.path(), Device::Cpu, DType::F32).unwrap_err();
+    assert_unfit(&error, "in_channels: expected 4, the VAE's latent_channels, found 9");
+}
+
+#[test]
+fn a_variant_of_the_weights_can_be_chosen() {
+    let unet = |folder: &std::path::Path, variant: &str| {
+        folder.join(format!("unet/diffusion_pytorch_model.{variant}.safetensors"))
+    };
+    let folder = crate::models::common::golden::copy(&fixture("wide"));
+    let load = |variant: Option<&str>| {
+        let builder = Sdxl::builder(folder.path());
+        let builder = variant.into_iter().fold(builder, |builder, name| builder.variant(name));
+        builder.load().map(|_| ())
+    };
+    std::fs::rename(unet(folder.path(), "fp16"), unet(folder.path(), "bf16")).unwrap();
+    assert!(load(None).is_ok(), "what is alone");
+    std::fs::write(unet(folder.path(), "non_ema"), "no weights").unwrap();
+    for variant in [None, Some("fp16"), Some("bf16")] {
+        assert!(load(variant).is_ok(), "{variant:?}");
+    }
+    assert_unfit(&load(Some("non_ema")).unwrap_err(), "model.non_ema.safetensors");
+    let error = load(Some("fp8")).unwrap_err();
+    assert_invalid_input(&error, "variant: expected one of the weights in");
+    assert_invalid_input(&error, "\"fp8\", while the parts have text_encoder: \"fp16\"");
+    // Without the sort of weights that is read, the error names what there is.
+    let bin = folder.path().join("unet/diffusion_pytorch_model.bin");
+    for variant in ["bf16", "non_ema"] {
+        std::fs::rename(unet(folder.path(), variant), &bin).unwrap();
+    }
+    assert_unfit(&load(None).unwrap_err(), "found only diffusion_pytorch_model.bin");
+}
+
+#[test]
+fn files_are_read_as_editors_and_programs_write_them() {
+    let texts = [
+        "model_index.json",
+        "scheduler/scheduler_config.json",
+        "text_encoder/config.json",
+        "text_encoder_2/config.json",
+        "tokenizer/merges.txt",
+        "tokenizer/special_tokens_map.json",
+        "tokenizer/tokenizer_config.json",
+        "tokenizer/vocab.json",
+        "unet/config.json",
+        "vae/config.json",
+    ];
+    let folder = crate::models::common::golden::copy(&fixture("wide"));
+    for name in texts {
+        let path = folder.path().join(name);
+        let text = std::fs::read_to_string(&path).unwrap().replace('\n', "\r\n");
+        let text = match name.ends_with("config.json") {
+            true => text.replacen('{', "{\"not_read\": [NaN, -Infinity],", 1),
+            false => text,
+        };
+        std::fs::write(&path, format!("\u{feff}{text}")).unwrap();
+    }
+    let request = crate::generator::GenerateRequest::new("a bird").with_steps(1);
+    let [plain, marked] = [fixture("wide").as_path(), folder.path()].map(|folder| {
+        draw(&Sdxl::load(folder, Device::Cpu, DType::F32).unwrap(), request.clone()).unwrap()
+    });
+    assert_eq!(plain, marked);
+}
+
+#[test]
 fn loading_is_told_part_by_part() {
     let told = told_loading(|listener| wide().load_listener(listener).load());
     assert_eq!(told, loading_of(&["text_encoder", "text_encoder_2", "unet", "vae"]));

@@ -9,8 +9,10 @@ mod model;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tokens;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::Result;
 use crate::conditioner::ConditioningKind;
@@ -21,7 +23,7 @@ use crate::models::{DType, Device, SchedulerKind};
 
 use check::Checks;
 use checkpoint::Checkpoint;
-use model::{Model, Sizes};
+use model::{Model, Options};
 
 /// Steps and guidance where nobody asks for any. diffusers, `StableDiffusionXLPipeline.__call__`.
 const DEFAULTS: (usize, f64) = (50, 5.0);
@@ -33,8 +35,10 @@ const DEFAULTS: (usize, f64) = (50, 5.0);
 /// In f32 on the CPU a seed gives the image that diffusers' `StableDiffusionXLPipeline` gives with
 /// `torch.Generator("cpu").manual_seed(seed)`. No watermark is added.
 ///
-/// A prompt is cut to the 77 tokens that the text encoders read. The encodings of the latest
-/// prompts are kept, so that a draft and its final image share them.
+/// A prompt is cut to the 77 tokens that the text encoders read; [`Drawn::note`](super::Drawn::note)
+/// and the first [`Step`](super::Step) then say which words were not read. With
+/// [`long_prompts`](SdxlBuilder::long_prompts) it is read whole. The encodings of the latest prompts
+/// are kept, so that a draft and its final image share them.
 ///
 /// ```no_run
 /// # async fn draw() -> imagerag::Result<()> {
@@ -62,12 +66,7 @@ impl Sdxl {
 
     /// Settings to load the checkpoint in `folder` with.
     pub fn builder(folder: impl AsRef<Path>) -> SdxlBuilder {
-        SdxlBuilder {
-            settings: Settings::new(folder.as_ref()),
-            ip_adapter: None,
-            scheduler: None,
-            sizes: Sizes::default(),
-        }
+        SdxlBuilder { settings: Settings::new(folder.as_ref()), options: Options::default() }
     }
 }
 
@@ -100,47 +99,57 @@ impl Sdxl {
 #[must_use]
 pub struct SdxlBuilder {
     settings: Settings,
-    ip_adapter: Option<PathBuf>,
-    scheduler: Option<SchedulerKind>,
-    sizes: Sizes,
+    options: Options,
 }
 
 impl SdxlBuilder {
     shared_setters! {
         steps: "50 where nothing is said.",
-        guidance: "5 where nothing is said, 1 and below is off.",
+        guidance: "5 where nothing is said. 1 and below is off, unless the network is told its guidance \
+            (`time_cond_proj_dim` in its config): then it has no use for a negative prompt.",
         negative: "."
     }
 
     /// Reads references through the IP-Adapter-plus in `file`.
     pub fn ip_adapter(mut self, file: impl AsRef<Path>) -> Self {
-        self.ip_adapter = Some(file.as_ref().to_owned());
+        self.options.ip_adapter = Some(file.as_ref().to_owned());
+        self
+    }
+
+    /// Reads prompts of more than 77 tokens whole; off by default, as in diffusers. Each 75 tokens are
+    /// encoded alone, between a begin and an end token, and their states are joined to one sequence,
+    /// as diffusers' community pipeline `lpw_stable_diffusion_xl` does. Of prompt and negative prompt
+    /// the shorter one is filled up with end tokens. The pooled vector is that of the last 75 tokens,
+    /// as there. A prompt of at most 75 tokens gives the same image with and without this, if its
+    /// negative prompt has no more either.
+    pub const fn long_prompts(mut self, yes: bool) -> Self {
+        self.options.long_prompts = yes;
         self
     }
 
     /// Another scheduler than the checkpoint's, with the settings of the checkpoint's scheduler.
     pub const fn scheduler(mut self, kind: SchedulerKind) -> Self {
-        self.scheduler = Some(kind);
+        self.options.scheduler = Some(kind);
         self
     }
 
     /// SDXL's micro-conditioning `original_size`, in pixels: the size of a training image before it
     /// was scaled. By default the size of the image. Small values make blurred images.
     pub const fn original_size(mut self, width: u32, height: u32) -> Self {
-        self.sizes.original = Some((width, height));
+        self.options.sizes.original = Some((width, height));
         self
     }
 
     /// SDXL's micro-conditioning `crops_coords_top_left`, in pixels: how much of a training image
     /// was cropped. By default 0 and 0, which gives centered objects.
     pub const fn crop(mut self, left: u32, top: u32) -> Self {
-        self.sizes.crop = (left, top);
+        self.options.sizes.crop = (left, top);
         self
     }
 
     /// SDXL's micro-conditioning `target_size`, in pixels. By default the size of the image.
     pub const fn target_size(mut self, width: u32, height: u32) -> Self {
-        self.sizes.target = Some((width, height));
+        self.options.sizes.target = Some((width, height));
         self
     }
 
@@ -151,11 +160,12 @@ impl SdxlBuilder {
     /// files that are missing or do not fit, [`Error::Unavailable`](crate::Error::Unavailable) for a
     /// device that is not there, and [`Error::OutOfMemory`](crate::Error::OutOfMemory).
     pub fn load(self) -> Result<Sdxl> {
-        let Self { settings, ip_adapter, scheduler, sizes } = self;
-        let checkpoint = Checkpoint::open(&settings.folder, scheduler)?;
+        let Self { settings, mut options } = self;
+        options.tiling = settings.tiling;
+        let checkpoint = Checkpoint::open(&settings.folder, settings.variant.as_deref(), &options)?;
         let Checkpoint { index, scheduler, unet, vae, .. } = &checkpoint;
         let dim = unet.cross_attention_dim;
-        let tokens = ip_adapter.as_ref().map(|file| space(file, dim));
+        let tokens = options.ip_adapter.as_ref().map(|file| space(file, dim));
         let tokens = tokens.map(|space| ConditioningKind::Tokens { space });
         let config = LocalConfig {
             name: format!("SDXL({}, {})", index.name(), scheduler.kind()),
@@ -167,13 +177,15 @@ impl SdxlBuilder {
             negative_prompt: settings.negative_prompt.clone(),
             family: Checks {
                 token_dim: usize::try_from(dim).unwrap_or(0),
+                guidance_embeds: unet.time.cond_proj_dim.is_some(),
                 scheduler: scheduler.clone(),
+                tokenizers: Arc::clone(&checkpoint.tokenizers),
             },
         };
         // The text encoders, the UNet, the VAE and the adapter.
-        let parts = checkpoint.text_encoders.len() + 2 + usize::from(ip_adapter.is_some());
-        let tiling = settings.tiling;
-        let load = move |loader: &_| Model::load(checkpoint, ip_adapter, sizes, tiling, loader);
+        let adapters = usize::from(options.ip_adapter.is_some());
+        let parts = checkpoint.text_encoders.len() + 2 + adapters;
+        let load = move |loader: &_| Model::load(checkpoint, options, loader);
         Local::load(config, settings, parts, load).map(Sdxl)
     }
 }

@@ -16,6 +16,7 @@ use crate::conditioner::{Conditioning, ImageTokens};
 use crate::generator::encoded::Encoded;
 use crate::generator::loading::Loader;
 use crate::generator::local::{Job, Program, Run};
+use crate::models::SchedulerKind;
 use crate::models::common::noise::Noise;
 use crate::models::common::weights::Weights;
 use crate::models::common::worker::Cancel;
@@ -26,6 +27,19 @@ use crate::models::vae::{Vae, VaeTiling};
 
 /// Batches whose text keys and values are kept: those of a draft and of its final image.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+
+/// What the model is loaded with beside its checkpoint.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Options {
+    /// The file of an IP-Adapter.
+    pub(super) ip_adapter: Option<PathBuf>,
+    /// In place of the checkpoint's own.
+    pub(super) scheduler: Option<SchedulerKind>,
+    /// Whether prompts are read whole.
+    pub(super) long_prompts: bool,
+    pub(super) sizes: Sizes,
+    pub(super) tiling: VaeTiling,
+}
 
 /// The sizes that the network is told of, each (width, height) or (left, top) in pixels. `None` is
 /// the size of the image that is drawn.
@@ -71,20 +85,15 @@ enum Text {
 }
 
 impl Model {
-    /// The networks of `checkpoint`, with the adapter in the file `adapter`.
-    pub(super) fn load(
-        checkpoint: Checkpoint,
-        adapter: Option<PathBuf>,
-        sizes: Sizes,
-        tiling: VaeTiling,
-        loader: &Loader,
-    ) -> Result<Self> {
+    /// The networks of `checkpoint`.
+    pub(super) fn load(checkpoint: Checkpoint, options: Options, loader: &Loader) -> Result<Self> {
         let &Loader { device, kind, .. } = loader;
         let text = TextEncoders::open(&checkpoint, loader)?;
         let Checkpoint { index, scheduler, unet, vae, .. } = checkpoint;
-        let weights = |part: &str| Weights::open(&index.part(part), device, kind);
+        let weights = |part: &str| Weights::open(&index.weights(part)?, device, kind);
         let unet = loader.part("unet", || UNet::new(unet, &weights("unet")?))?;
-        let adapter = adapter.map(|file| {
+        let Options { ip_adapter, sizes, tiling, .. } = options;
+        let adapter = ip_adapter.map(|file| {
             let name = file.file_stem().unwrap_or_default().to_string_lossy();
             loader.part(&name, || ImageAttention::open(&file, &unet, device, kind))
         });
@@ -106,18 +115,20 @@ impl Model {
     /// The prompts as the UNet reads them: keys and values of the states, and the pooled vectors
     /// `[b, projection]`. With guidance the negative ones come first in the batch.
     fn read(&mut self, jobs: &[Arc<Job>]) -> Result<(Rc<TextContext>, Tensor)> {
+        let chunks = jobs[0].chunks;
         let positive = jobs.iter().map(|job| Text::Prompt(job.prompt.clone()));
-        let negative = jobs.iter().filter(|job| job.guidance.is_some()).map(|job| {
-            match &job.negative_prompt {
-                None if self.force_zeros => Text::Zeros,
-                prompt => Text::Prompt(prompt.clone().unwrap_or_default()),
-            }
-        });
+        let negative =
+            jobs.iter().filter(|job| self.cfg_scale(job).is_some()).map(|job| {
+                match &job.negative_prompt {
+                    None if self.force_zeros => Text::Zeros,
+                    prompt => Text::Prompt(prompt.clone().unwrap_or_default()),
+                }
+            });
         let rows: Vec<_> = negative.chain(positive).collect();
         let encode = |row: &Text| match row {
-            Text::Prompt(prompt) => self.text.encode(prompt),
+            Text::Prompt(prompt) => self.text.encode(prompt, chunks),
             Text::Zeros => {
-                let Encoded { states, pooled } = &*self.text.encode(&jobs[0].prompt)?;
+                let Encoded { states, pooled } = &*self.text.encode(&jobs[0].prompt, chunks)?;
                 Ok(Rc::new(Encoded { states: states.zeros_like(), pooled: pooled.zeros_like() }))
             }
         };
@@ -131,6 +142,12 @@ impl Model {
         Ok((Rc::clone(text), Tensor::cat(&pooled, 0)))
     }
 
+    /// The scale of classifier-free guidance, which a network that is told its guidance does without.
+    fn cfg_scale(&self, job: &Job) -> Option<f64> {
+        let is_told = self.unet.config().time.cond_proj_dim.is_some();
+        job.guidance.filter(|_| !is_told)
+    }
+
     /// Keys and values of the references; none where they have no weight.
     fn references(&self, jobs: &[Arc<Job>]) -> Option<ImageContext> {
         let all: Vec<_> = jobs.iter().filter_map(|job| tokens(job)).collect();
@@ -139,7 +156,8 @@ impl Model {
         let rows = |of: fn(&ImageTokens) -> &[f32]| {
             all.iter().map(move |one| Tensor::from_slice(of(one)).reshape(shape)) // [1, tokens, dim]
         };
-        let negative = rows(|one| &one.negative).filter(|_| jobs[0].guidance.is_some());
+        let guided = self.cfg_scale(&jobs[0]).is_some();
+        let negative = rows(|one| &one.negative).filter(|_| guided);
         let batch: Vec<_> = negative.chain(rows(|one| &one.data)).collect();
         let batch = Tensor::cat(&batch, 0); // [b, tokens, dim]
         self.adapter.as_ref()?.context(&batch, |layer| first.strength.scale_of(layer))
@@ -161,29 +179,32 @@ impl Program for Model {
     fn start<'a>(&'a mut self, jobs: &'a [Arc<Job>], _: &Cancel) -> Result<Run<'a>> {
         // 1. what the UNet reads at every step
         let first = &jobs[0];
-        let scheduler = self.scheduler.start(first.steps)?;
+        let mut scheduler = self.scheduler.start(first.steps)?;
         let (text, pooled) = self.read(jobs)?;
         let Self { unet, vae, tiling, device, kind, .. } = &*self;
         let ids = Tensor::from_slice(&self.sizes.time_ids(first.size)).to_kind(*kind);
         let added = unet.added(&pooled, &ids.unsqueeze(0).repeat([pooled.size()[0], 1]));
-        let times = unet.times(scheduler.timesteps(), &added);
+        let times = unet.times(scheduler.timesteps(), &added, first.guidance.unwrap_or(0.0));
         let image = self.references(jobs);
 
         // 2. noise
         let [height, width] =
             [first.size.1, first.size.0].map(|side| i64::from(side / vae.config.scale_factor()));
         let shape = [1, vae.config.latent_channels, height, width];
-        let noise = |job: &Arc<Job>| Noise::new(job.seed).normal_of(&shape, *kind);
-        let noise: Vec<_> = jobs.iter().map(noise).collect();
-        let latents = Tensor::cat(&noise, 0).to_device(*device) * scheduler.init_noise_sigma(); // [n, latent_channels, h, w]
+        let mut noise: Vec<_> = jobs.iter().map(|job| Noise::new(job.seed)).collect();
+        let latents: Vec<_> =
+            noise.iter_mut().map(|noise| noise.normal_of(&shape, *kind)).collect();
+        let latents = Tensor::cat(&latents, 0).to_device(*device) * scheduler.init_noise_sigma(); // [n, latent_channels, h, w]
+        scheduler.take_noise(&mut noise, &latents);
 
         // 3. the noise in a sample
         let total = scheduler.timesteps().len();
+        let cfg_scale = self.cfg_scale(first);
         let strength = tokens(first).map(|tokens| &tokens.strength);
         let predict = move |index: usize, sample: &Tensor| {
             let (time, image) = (times.at(index), image.as_ref());
             let image = image.filter(|_| strength.is_some_and(|s| s.acts_in(index, total)));
-            let Some(scale) = first.guidance else {
+            let Some(scale) = cfg_scale else {
                 return unet.forward(sample, time, &text, image);
             };
             let both = unet.forward(&sample.repeat([2, 1, 1, 1]), time, &text, image);

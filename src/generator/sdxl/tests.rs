@@ -1,5 +1,7 @@
 //! Whole images against diffusers', and everything that must fail before work begins.
 
+use std::path::PathBuf;
+
 use futures::executor::block_on;
 use serde_json::Value;
 
@@ -10,7 +12,9 @@ use crate::conditioner::{
 };
 use crate::generator::checks::*;
 use crate::generator::{GenerateRequest, Generator};
-use crate::models::common::golden::{dtype, fixture as golden, place};
+use crate::models::common::golden::{
+    assert_close, device, dtype, fixture as golden, kind, place, recorded,
+};
 use crate::models::common::json::read_json;
 use crate::reference::{Caption, Provenance, Reference, Source};
 
@@ -85,6 +89,7 @@ fn every_image_equals_diffusers() {
         if let Some((height, width)) = pair("target_size") {
             builder = builder.target_size(width, height);
         }
+        builder = builder.long_prompts(run["long_prompts"] == true);
         if run["adapter"] == true {
             builder = builder.ip_adapter(fixture("adapter.safetensors"));
         }
@@ -150,7 +155,9 @@ fn references_act_in_the_steps_they_are_asked_for() {
 #[test]
 fn a_batch_of_prompts_equals_each_alone() {
     let (wide, three) = (wide().batch_pixels(1 << 18), three(&GenerateRequest::new("")));
-    for scheduler in [SchedulerKind::Euler, SchedulerKind::Ddim, SchedulerKind::DpmSolver] {
+    for scheduler in
+        [SchedulerKind::Euler, SchedulerKind::Ddim, SchedulerKind::DpmSolver, SchedulerKind::Lcm]
+    {
         assert_one_batch(&wide.clone().scheduler(scheduler).load().unwrap(), &three);
     }
     let sdxl = wide.load().unwrap();
@@ -159,6 +166,86 @@ fn a_batch_of_prompts_equals_each_alone() {
     assert_one_batch(&sdxl, &plain);
     let off = three.map(|one| GenerateRequest { guidance_scale: Some(1.0), ..one });
     assert_one_batch(&sdxl, &off);
+}
+
+#[test]
+fn prompts_of_different_lengths_are_read_whole_and_drawn_as_alone() {
+    let sdxl = wide().batch_pixels(1 << 18).long_prompts(true).load().unwrap();
+    let [long, longer] = [10, 20].map(|times| "a bird in the snow ".repeat(times));
+    let request = |prompt: &str, negative: &str| {
+        GenerateRequest::new(prompt).with_negative_prompt(negative).with_steps(2)
+    };
+    let requests = [
+        request("a bird", "grey"),
+        request(&long, "grey"),
+        request(&longer, "grey"),
+        request("a bird", &longer),
+        request("a house", "grey"),
+    ];
+    let drawn = draw_together(&sdxl, &requests);
+    // What is short is drawn as it is without the option, and nothing is left unread.
+    let cut = wide().load().unwrap();
+    assert_same(&drawn[0], &draw(&cut, requests[0].clone()).unwrap());
+    assert!(difference(&drawn[1], &draw(&cut, requests[1].clone()).unwrap()).0 > 2);
+    let drawn = block_on(sdxl.generate(&requests)).unwrap();
+    assert!(drawn.iter().all(|drawn| drawn.note.is_none()));
+}
+
+#[test]
+fn states_of_a_long_prompt_equal_the_encoders_of_transformers() {
+    let options = model::Options { long_prompts: true, ..model::Options::default() };
+    let checkpoint = Checkpoint::open(&fixture("wide"), None, &options).unwrap();
+    let loader = crate::generator::loading::Loader {
+        device: device(),
+        kind: kind(),
+        listener: Default::default(),
+        done: Default::default(),
+        total: 2,
+    };
+    let mut encoders = text::TextEncoders::open(&checkpoint, &loader).unwrap();
+    let runs: Vec<Value> = read_json(&fixture("runs.json")).unwrap();
+    let run = runs.iter().find(|run| run["name"] == "chunks").unwrap();
+    for (field, chunks) in [("prompt", 2), ("negative_prompt", 2)] {
+        let encoded = encoders.encode(run[field].as_str().unwrap(), chunks).unwrap();
+        for (what, found) in [("states", &encoded.states), ("pooled", &encoded.pooled)] {
+            let name = format!("{field}.{what}");
+            let expected = recorded(&fixture("long_prompts.safetensors"), &name);
+            assert_close(&name, found, &expected, 1e-4);
+        }
+    }
+    let chunks = |prompt: &str| checkpoint.tokenizers.chunks(prompt).unwrap();
+    assert_eq!(["", "a", run["prompt"].as_str().unwrap()].map(chunks), [1, 1, 2]);
+}
+
+#[test]
+fn words_that_are_not_read_are_told_once_in_note_and_progress() {
+    // 75 tokens of one letter each fit.
+    let [fits, long] = [75, 80].map(|letters| "q ".repeat(letters));
+    let (tell, told) = std::sync::mpsc::channel();
+    let progress = crate::generator::Progress::new(move |step| {
+        tell.send((step.index, step.note)).unwrap();
+    });
+    let sdxl = wide().load().unwrap();
+    let request = GenerateRequest::new(format!("{long}and a bird")).with_negative_prompt(&*long);
+    let request = request.with_progress(progress).with_steps(3);
+    let note = draw_one(&sdxl, &request).note.unwrap();
+    let both = "text_encoder and text_encoder_2 read 77 tokens; not read of the";
+    let expected =
+        format!("{both} prompt: \"q q q q q and a bird\". {both} negative prompt: \"q q q q q\"");
+    assert_eq!(note, expected);
+    let told: Vec<_> = told.try_iter().collect();
+    assert_eq!(told, [(1, Some(expected)), (2, None), (3, None)]);
+    // Without guidance there is no negative prompt.
+    let unguided = request.clone().with_guidance_scale(1.0);
+    assert!(!draw_one(&sdxl, &unguided).note.unwrap().contains("negative"));
+    for prompt in [&*fits, "a bird", ""] {
+        let request = GenerateRequest::new(prompt).with_negative_prompt(prompt).with_steps(1);
+        assert_eq!(draw_one(&sdxl, &request).note, None, "{prompt}");
+    }
+}
+
+fn draw_one(sdxl: &Sdxl, request: &GenerateRequest) -> crate::generator::Drawn {
+    block_on(sdxl.generate(std::slice::from_ref(request))).unwrap().remove(0)
 }
 
 #[test]

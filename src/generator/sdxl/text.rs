@@ -2,18 +2,17 @@
 
 use std::num::NonZeroUsize;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use lru::LruCache;
 use tch::Tensor;
 
 use super::checkpoint::Checkpoint;
+use super::tokens::Tokenizers;
 use crate::generator::encoded::Encoded;
 use crate::generator::loading::Loader;
-use crate::models::clip::{TextConfig, TextModel};
-use crate::models::common::json::require;
+use crate::models::clip::TextModel;
 use crate::models::common::weights::Weights;
-use crate::models::model_index::ModelIndex;
-use crate::models::tokenizers::clip::Tokenizer;
 use crate::{Error, Result};
 
 /// Prompts whose states are kept: draft and final image share most of theirs.
@@ -22,66 +21,51 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 /// All text encoders of a checkpoint.
 #[derive(Debug)]
 pub(super) struct TextEncoders {
-    encoders: Vec<TextEncoder>,
-    recent: LruCache<String, Rc<Encoded>>,
-}
-
-#[derive(Debug)]
-struct TextEncoder {
-    tokenizer: Tokenizer,
-    model: TextModel,
+    tokenizers: Arc<Tokenizers>,
+    /// In the order of `tokenizers`.
+    models: Vec<TextModel>,
+    /// By prompt and number of chunks.
+    recent: LruCache<(String, usize), Rc<Encoded>>,
 }
 
 impl TextEncoders {
     /// The text encoders of `checkpoint`.
     pub(super) fn open(checkpoint: &Checkpoint, loader: &Loader) -> Result<Self> {
-        let index = &checkpoint.index;
-        let open =
-            |(end, config): &(&str, TextConfig)| TextEncoder::open(index, end, config, loader);
-        let encoders = checkpoint.text_encoders.iter().map(open).collect::<Result<Vec<_>>>()?;
-        let lengths: Vec<_> = encoders.iter().map(TextEncoder::length).collect();
-        let equal = lengths.windows(2).all(|pair| pair[0] == pair[1]);
-        let expected = "the same for all tokenizers";
-        require(&index.path(), "model_max_length", equal, expected, format!("{lengths:?}"))?;
-        Ok(Self { encoders, recent: LruCache::new(REMEMBERED) })
+        let models = checkpoint.text_encoders.iter().map(|(name, config)| {
+            loader.part(name, || {
+                let weights = checkpoint.index.weights(name)?;
+                TextModel::new(&Weights::open(&weights, loader.device, loader.kind)?, config)
+            })
+        });
+        Ok(Self {
+            tokenizers: Arc::clone(&checkpoint.tokenizers),
+            models: models.collect::<Result<_>>()?,
+            recent: LruCache::new(REMEMBERED),
+        })
     }
 
-    /// The states of `prompt`, cut where it is longer than the encoders read.
-    pub(super) fn encode(&mut self, prompt: &str) -> Result<Rc<Encoded>> {
-        let encoders = &self.encoders;
-        let encoded = self.recent.try_get_or_insert(prompt.to_owned(), || {
+    /// The states of `prompt` in that many `chunks` of tokens, each encoded alone and joined to one
+    /// sequence. The pooled vector is that of the last chunk.
+    pub(super) fn encode(&mut self, prompt: &str, chunks: usize) -> Result<Rc<Encoded>> {
+        let Self { tokenizers, models, recent } = self;
+        let encoded = recent.try_get_or_insert((prompt.to_owned(), chunks), || {
             let mut states = Vec::new();
             let mut pooled = None;
-            for encoder in encoders {
-                let ids = encoder.tokenizer.encode_padded(prompt, encoder.length())?;
-                let output = encoder.model.forward(&[ids])?;
-                states.push(output.penultimate); // [1, tokens, width]
-                pooled = pooled.or(output.projected); // [1, projection]
+            for (model, rows) in models.iter().zip(tokenizers.encode(prompt, chunks)?) {
+                let output = model.forward(&rows)?;
+                // [1, chunks · tokens, width]
+                states.push(output.penultimate.flatten(0, 1).unsqueeze(0));
+                pooled = pooled.or(output.projected); // [chunks, projection]
             }
             let pooled = pooled.ok_or(Error::Unavailable {
                 what: "pooled prompt".into(),
                 reason: "no text encoder has a projection".into(),
             })?;
-            Ok(Rc::new(Encoded { states: Tensor::cat(&states, -1), pooled }))
+            Ok(Rc::new(Encoded {
+                states: Tensor::cat(&states, -1),
+                pooled: pooled.narrow(0, pooled.size()[0] - 1, 1),
+            }))
         });
         encoded.cloned()
-    }
-}
-
-impl TextEncoder {
-    /// That in the folders whose names end in `end`.
-    fn open(index: &ModelIndex, end: &str, config: &TextConfig, loader: &Loader) -> Result<Self> {
-        let tokenizer = Tokenizer::open(&index.part(&format!("tokenizer{end}")))?;
-        let name = format!("text_encoder{end}");
-        let model = loader.part(&name, || {
-            TextModel::new(&Weights::open(&index.part(&name), loader.device, loader.kind)?, config)
-        })?;
-        Ok(Self { tokenizer, model })
-    }
-
-    /// Tokens of every prompt, begin, end and padding included.
-    fn length(&self) -> usize {
-        let most = usize::try_from(self.model.max_tokens()).unwrap_or(2);
-        self.tokenizer.max_length().unwrap_or(most).min(most)
     }
 }

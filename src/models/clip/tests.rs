@@ -9,7 +9,7 @@ use super::*;
 use crate::Error;
 use crate::models::common::fields::Fields;
 use crate::models::common::golden::{
-    assert_close, assert_invalid_file, device, fixture, kind, pictures, recorded, rows, texts,
+    assert_close, assert_invalid_file, copy, device, fixture, kind, pictures, recorded, rows, texts,
 };
 use crate::models::common::json::read_json;
 use crate::models::common::preprocess::{Family, Preprocessor};
@@ -137,6 +137,92 @@ fn tokens_equal_transformers_for_any_text() {
         }
         let found = tokenizer.encode_padded("a photo of a bird!", length).unwrap();
         assert_eq!(found, expected.padded, "{name}");
+    }
+}
+
+#[test]
+fn what_is_cut_off_a_text_is_its_end() {
+    let tokens: Tokens = read_json(&folder("tokens.json")).unwrap();
+    let tokenizer = Tokenizer::open(&folder("tokenizer")).unwrap();
+    for text in tokens.texts.iter().chain(tokens.long.values()) {
+        let whole = tokenizer.encode(text, usize::MAX).unwrap().len();
+        for limit in [2, 3, 7, whole - 1, whole, whole + 1, usize::MAX] {
+            let unread = tokenizer.unread(text, limit).unwrap();
+            assert_eq!(unread.is_some(), limit.max(2) < whole, "{limit} of {text:?}");
+            assert!(unread.is_none_or(|end| text.trim().ends_with(end)), "{limit} of {text:?}");
+        }
+        // All tokens are in some row, in order.
+        let rows = tokenizer.encode_chunks(text, 12).unwrap();
+        let joined: Vec<_> = rows.iter().flat_map(|row| &row[1..row.len() - 1]).copied().collect();
+        let expected = tokenizer.encode(text, usize::MAX).unwrap();
+        assert_eq!(joined[..whole - 2], expected[1..whole - 1], "{text:?}");
+        assert!(
+            rows.iter().all(|row| row.len() == 12) && rows.len() == (whole - 2).div_ceil(10).max(1)
+        );
+    }
+    // From the first token that is not read, which may be the rest of a word.
+    assert_eq!(tokenizer.unread("bird, fly away", 3).unwrap(), Some("d, fly away"));
+    assert_eq!(tokenizer.unread("bird, fly away", 4).unwrap(), Some(", fly away"));
+}
+
+/// The files of `tokenizer`, each changed.
+fn tokenizer_with(change: impl Fn(&str, String) -> String) -> crate::Result<Tokenizer> {
+    let copied = copy(&folder("tokenizer"));
+    for entry in std::fs::read_dir(copied.path()).unwrap().map(Result::unwrap) {
+        let text = std::fs::read_to_string(entry.path()).unwrap();
+        let name = entry.file_name();
+        std::fs::write(entry.path(), change(name.to_str().unwrap(), text)).unwrap();
+    }
+    Tokenizer::open(copied.path())
+}
+
+#[test]
+fn files_of_a_tokenizer_are_read_as_editors_and_programs_write_them() {
+    let merges = |change: fn(String) -> String| {
+        move |name: &str, text| if name == "merges.txt" { change(text) } else { text }
+    };
+    let plain = tokenizer_with(|_, text| text).unwrap();
+    let marked = |_: &str, text| format!("\u{feff}{text}");
+    let not_finite = |name: &str, text: String| match name {
+        "tokenizer_config.json" => text.replacen('{', r#"{"dropout": NaN, "other": -Infinity,"#, 1),
+        _ => text,
+    };
+    for (what, found) in [
+        ("marks", tokenizer_with(marked)),
+        ("not finite", tokenizer_with(not_finite)),
+        ("returns", tokenizer_with(merges(|text| text.replace('\n', "\r\n")))),
+        ("no version", tokenizer_with(merges(|text| text.split_once('\n').unwrap().1.to_owned()))),
+        ("blank lines", tokenizer_with(merges(|text| text + "\n \n\n"))),
+        ("blanks", tokenizer_with(merges(|text| text.replace('\n', " \n")))),
+    ] {
+        let found = found.unwrap_or_else(|error| panic!("{what}: {error}"));
+        for text in ["a photo of a bird's nest", "naïve 🐝 it isn't"] {
+            assert_eq!(found.encode(text, 77).unwrap(), plain.encode(text, 77).unwrap(), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_broken_merge_is_named_by_file_and_line() {
+    let second = |merge: &'static str| {
+        tokenizer_with(move |name, text| match name {
+            "merges.txt" => text.replacen('\n', &format!("\n{merge}\n"), 1),
+            _ => text,
+        })
+    };
+    for (merge, words) in [
+        ("a b c", "merges.txt: line 2: expected two tokens, found \"a b c\""),
+        ("ab", "merges.txt: line 2: expected two tokens, found \"ab\""),
+        ("a zebra", "merges.txt: line 2: expected tokens of vocab.json, found \"zebra\""),
+        ("! !", "merges.txt: line 2: expected tokens of vocab.json, found \"!!\""),
+    ] {
+        assert_invalid_file(second(merge), words);
+    }
+    let broken = |name: &'static str| {
+        tokenizer_with(move |file, text| if file == name { text + "}" } else { text })
+    };
+    for name in ["vocab.json", "tokenizer_config.json", "special_tokens_map.json"] {
+        assert_invalid_file(broken(name), name);
     }
 }
 

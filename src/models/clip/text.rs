@@ -68,11 +68,6 @@ impl TextModel {
         self.config.sizes.encoder.width
     }
 
-    /// The most tokens a prompt may have, begin and end included.
-    pub(crate) const fn max_tokens(&self) -> i64 {
-        self.config.sizes.max_tokens
-    }
-
     /// The states of prompts, given as rows of token numbers, all of one length.
     pub(crate) fn forward(&self, ids: &[Vec<i64>]) -> Result<TextOutput> {
         // 1. Tokens and their places.

@@ -1,40 +1,28 @@
 //! A path to memory-mapped tensors: one safetensors file, or a folder with one or with shards.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 #[cfg(unix)]
 use std::os::unix::fs::FileExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use memmap2::Mmap;
 use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
-use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 
-use super::json::{read_json, require};
+use super::checkpoint::{Index, choose};
+use super::json::require;
 use crate::{Error, Result};
-
-/// What a folder may hold, in order of preference: diffusers' name before transformers', whole
-/// precision before the `fp16` variant, which is taken where it is the only one.
-const NAMES: [&str; 8] = [
-    "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.safetensors.index.json",
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "diffusion_pytorch_model.fp16.safetensors",
-    "diffusion_pytorch_model.safetensors.index.fp16.json",
-    "model.fp16.safetensors",
-    "model.safetensors.index.fp16.json",
-];
 
 /// The tensors of a checkpoint, mapped and not read.
 pub(crate) struct TensorFiles {
+    /// The file, or the index of the shards.
     root: PathBuf,
     files: Vec<MappedFile>,
-    /// Name to position in `files`; empty for a single file, which holds all its names itself.
-    shards: HashMap<String, usize>,
+    /// Name to position in `files`, as the index says; empty for a single file.
+    listed: BTreeMap<String, usize>,
 }
 
 struct MappedFile {
@@ -59,70 +47,45 @@ pub(crate) struct StoredTensor<'a> {
 }
 
 impl TensorFiles {
-    /// Maps the file at `path`, or those of the folder at `path`.
+    /// Maps the file at `path`, the shards of the index at `path`, or what [`choose`] finds in the
+    /// folder at `path`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let found = if path.is_dir() { choose(path)? } else { path.to_owned() };
+        let found = if path.is_dir() { choose(path, None)? } else { path.to_owned() };
         if found.extension().is_some_and(|extension| extension == "json") {
             return Self::open_shards(&found);
         }
         let file = MappedFile::open(&found)?;
-        Ok(Self { root: found, files: vec![file], shards: HashMap::new() })
+        Ok(Self { root: found, files: vec![file], listed: BTreeMap::new() })
     }
 
     fn open_shards(index: &Path) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Index {
-            weight_map: HashMap<String, String>,
-        }
-        let Index { weight_map } = read_json(index)?;
-        let mut names: Vec<&String> = weight_map.values().collect();
-        names.sort_unstable();
-        names.dedup();
-        let folder = index.parent().unwrap_or(Path::new("."));
-        let mut files = Vec::with_capacity(names.len());
-        let mut position = HashMap::new();
-        for name in names {
-            let mut parts = Path::new(name).components();
-            let plain = parts.all(|part| matches!(part, Component::Normal(_)));
-            require(index, "name of a shard", plain, "a file beside the index", name)?;
-            position.insert(name.as_str(), files.len());
-            files.push(MappedFile::open(&folder.join(name))?);
-        }
-        let mut shards = HashMap::with_capacity(weight_map.len());
-        for (name, shard) in &weight_map {
-            let at = position[shard.as_str()];
-            if files[at].header.info(name).is_none() {
-                let expected = format!("listed in {}", index.display());
-                return Err(missing(&files[at].path, name, &expected));
-            }
-            shards.insert(name.clone(), at);
-        }
-        // A tensor in two shards would make the answer depend on the order of files.
-        let mut seen = HashMap::new();
-        for file in &files {
-            for name in file.header.offset_keys() {
-                if let Some(first) = seen.insert(name.clone(), &file.path) {
-                    let found = format!("in {} and in {}", first.display(), file.path.display());
-                    let what = format!("tensor {name}");
-                    return Err(Error::invalid_file(index, what, "in one shard", found));
-                }
-            }
-        }
-        Ok(Self { root: index.to_owned(), files, shards })
+        let Index { shards, tensors } = Index::read(index)?;
+        let files = shards.iter().map(|shard| MappedFile::open(shard)).collect::<Result<_>>()?;
+        Ok(Self { root: index.to_owned(), files, listed: tensors })
     }
 
-    /// The file, or the index of the shards.
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Names of all tensors.
+    /// Names of all tensors, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.files.iter().flat_map(|file| file.header.offset_keys()).collect()
+        let names = self.files.iter().flat_map(|file| file.header.offset_keys());
+        let names: BTreeSet<_> = names.filter(|name| self.get(name).is_some()).collect();
+        names.into_iter().collect()
     }
 
+    /// The error of a tensor that is asked for with this `shape`, and is not there.
+    pub(crate) fn missing(&self, name: &str, shape: &[i64]) -> Error {
+        let listed = self.listed.get(name).and_then(|at| self.files.get(*at));
+        let found = listed.map_or_else(
+            || "no such tensor".to_owned(),
+            |file| format!("no such tensor in {}, where the index has it", file.path.display()),
+        );
+        Error::invalid_file(&self.root, format!("tensor {name}"), format!("shape {shape:?}"), found)
+    }
+
+    /// The tensor `name`. Of one that is in several shards, the index decides; one that it does not
+    /// list is read from the last shard that holds it, as diffusers and transformers read it.
     pub(crate) fn get(&self, name: &str) -> Option<StoredTensor<'_>> {
-        let at = if self.shards.is_empty() { 0 } else { *self.shards.get(name)? };
+        let holds = |file: &MappedFile| file.header.info(name).is_some();
+        let at = self.listed.get(name).copied().or_else(|| self.files.iter().rposition(holds))?;
         let file = self.files.get(at)?;
         let info = file.header.info(name)?;
         let (start, end) = info.data_offsets;
@@ -170,21 +133,19 @@ impl StoredTensor<'_> {
     }
 }
 
-/// The error of a tensor that is not in its file.
-pub(crate) fn missing(path: &Path, name: &str, expected: &str) -> Error {
-    Error::invalid_file(path, format!("tensor {name}"), expected, "no such tensor")
-}
-
 impl MappedFile {
     fn open(path: &Path) -> Result<Self> {
         let io = |source| Error::io(path, source);
+        // Opening a pipe would wait for its other end.
+        let kind = path.metadata().map_err(io)?.file_type();
+        let found = if kind.is_dir() { "a folder" } else { "no regular file" };
+        require(path, "file", kind.is_file(), "a safetensors file", found)?;
         let file = File::open(path).map_err(io)?;
-        let is_file = !file.metadata().map_err(io)?.is_dir();
-        require(path, "file", is_file, "a safetensors file", "a folder")?;
         // SAFETY: a checkpoint is not written to while it is loaded; the map is dropped after.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
         let (length, header) = SafeTensors::read_metadata(&map).map_err(|error| {
-            Error::invalid_file(path, "header", "a whole safetensors file", error)
+            let found = other_format(&map).map_or_else(|| error.to_string(), str::to_owned);
+            Error::invalid_file(path, "header", "a whole safetensors file", found)
         })?;
         let (path, data) = (path.to_owned(), length + size_of::<u64>());
         Ok(Self { path, file, map, data, header, whole: Mutex::default() })
@@ -204,18 +165,14 @@ impl MappedFile {
     }
 }
 
-/// The weights in `folder`.
-fn choose(folder: &Path) -> Result<PathBuf> {
-    if let Some(path) = NAMES.iter().map(|name| folder.join(name)).find(|path| path.exists()) {
-        return Ok(path);
-    }
-    let mut pickled = ["pytorch_model.bin", "diffusion_pytorch_model.bin"].into_iter();
-    let found = match pickled.find(|name| folder.join(name).exists()) {
-        Some(name) => {
-            format!("{name}, which can run code when it is read; convert it to safetensors")
-        }
-        None => "none of them".to_owned(),
-    };
-    let expected = format!("one of {}", NAMES.join(", "));
-    Err(Error::invalid_file(folder, "weights", expected, found))
+/// What often lies where a safetensors file should, by how its `bytes` begin.
+fn other_format(bytes: &[u8]) -> Option<&'static str> {
+    let formats: [(&[u8], &str); 5] = [
+        (b"version https://git-lfs", "a Git LFS pointer, whose content was not downloaded"),
+        (b"PK\x03\x04", "PyTorch's pickles in an archive; convert them to safetensors"),
+        (b"\x80\x02", "a Python pickle; convert it to safetensors"),
+        (b"GGUF", "a GGUF file"),
+        (b"<!", "a web page"),
+    ];
+    formats.into_iter().find(|(begin, _)| bytes.starts_with(begin)).map(|(_, what)| what)
 }

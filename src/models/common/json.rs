@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use crate::{Error, Result};
+use crate::{Error, Result, lenient};
 
 /// The largest settings file that is read, in bytes; tokenizers are the largest, at a few MiB, and
 /// Gemma's at 33.
@@ -17,18 +17,27 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     parse_json(path, &read_text(path)?)
 }
 
-/// The settings in `text`, which came from `path`.
+/// The settings in `text`, which came from `path`. `NaN` and infinite numbers, which Python writes,
+/// are `null`.
 pub(crate) fn parse_json<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| {
+    lenient::json(text.as_bytes()).map_err(|error| {
         let what = if error.is_data() { "settings" } else { "JSON" };
         Error::invalid_file(path, what, format!("valid {what}"), error)
     })
 }
 
-/// The text of the file at `path`, of bounded size.
+/// The text of the file at `path`, of bounded size: UTF-8, or UTF-16 with its byte order mark. The
+/// mark is skipped.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
-    String::from_utf8(read_bytes(path)?)
-        .map_err(|error| Error::invalid_file(path, "text", "UTF-8", error.utf8_error()))
+    const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
+    let bytes = read_bytes(path)?;
+    match std::str::from_utf8(&bytes) {
+        // In a vocabulary, a character that is replaced would be another token.
+        Err(error) if !UTF_16.iter().any(|mark| bytes.starts_with(mark)) => {
+            Err(Error::invalid_file(path, "text", "UTF-8", error))
+        }
+        _ => Ok(lenient::text(&bytes).into_owned()),
+    }
 }
 
 /// The bytes of the file at `path`, of bounded size.
@@ -59,7 +68,6 @@ mod tests {
 
     #[derive(Debug, serde::Deserialize)]
     struct Settings {
-        #[allow(dead_code)]
         layers: i64,
     }
 
@@ -73,6 +81,27 @@ mod tests {
         assert!(error.contains("line 2") && error.contains("\"two\""), "{error}");
         let error = parse("{");
         assert!(error.contains("JSON"), "{error}");
+    }
+
+    #[test]
+    fn settings_are_read_as_programs_write_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        let text = "{\"layers\": 2}";
+        let marked = format!("\u{feff}{text}");
+        let wide = |bytes: fn(u16) -> [u8; 2]| marked.encode_utf16().flat_map(bytes).collect();
+        let files: [Vec<u8>; 4] =
+            [text.into(), marked.clone().into(), wide(u16::to_le_bytes), wide(u16::to_be_bytes)];
+        for bytes in files {
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(read_json::<Settings>(&path).unwrap().layers, 2);
+        }
+        let not_finite = "{\"a\": NaN, \"b\": -Infinity, \"c\": \"NaN\"}";
+        let value: serde_json::Value = parse_json(&path, not_finite).unwrap();
+        assert_eq!(value, serde_json::json!({"a": null, "b": null, "c": "NaN"}));
+        std::fs::write(&path, b"{\"caf\xe9\": 2}").unwrap();
+        let error = read_json::<Settings>(&path).unwrap_err().to_string();
+        assert!(error.contains("config.json") && error.contains("expected UTF-8"), "{error}");
     }
 
     #[test]

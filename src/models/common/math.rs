@@ -1,6 +1,6 @@
 //! Queries, keys and values to attention's sum, and numbers to sines and cosines.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// `softmax(q · kᵀ / √head_dim + mask) · v`, each `[b, heads, tokens, head_dim]`.
 pub(crate) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Tensor {
@@ -36,4 +36,15 @@ pub(crate) fn timestep_embedding(steps: &Tensor, dim: i64, cos_first: bool, shif
     let (sin, cos) = (angles.sin(), angles.cos());
     let waves = if cos_first { [cos, sin] } else { [sin, cos] };
     Tensor::cat(&waves, 1).constant_pad_nd([0, dim % 2]) // [n, dim]
+}
+
+/// Sines and cosines of a guidance `scale` for networks that are told it: `[1, dim]` in f32,
+/// `get_guidance_scale_embedding` of diffusers' pipelines, which scales by 1,000. `dim` is at least 4.
+pub(crate) fn guidance_scale_embedding(scale: f64, dim: i64, device: Device) -> Tensor {
+    let (half, options) = (dim / 2, (Kind::Float, device));
+    // The order of operations is that of diffusers: the largest angles have few digits to lose.
+    let exponent = f64::from((10_000_f64.ln() as f32) / (half - 1) as f32);
+    let frequencies = (Tensor::arange(half, options) * -exponent).exp();
+    let angles = frequencies * f64::from((scale - 1.0) as f32 * 1000.0); // [half]
+    Tensor::cat(&[angles.sin(), angles.cos()], 0).constant_pad_nd([0, dim % 2]).unsqueeze(0)
 }

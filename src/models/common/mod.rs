@@ -1,5 +1,6 @@
 //! What networks of every family are made of: weights, layers, devices, and the thread they run on.
 
+pub(crate) mod checkpoint;
 pub(crate) mod cuda;
 mod device;
 pub(crate) mod encoder;

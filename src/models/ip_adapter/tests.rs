@@ -46,7 +46,7 @@ impl Golden {
         let nothing = Tensor::zeros([1, 1], (Kind::Float, Device::Cpu));
         let given = |name: &str| self.tensors.get(name).unwrap_or(&nothing);
         let added = self.unet.added(given("pooled"), given("time_ids"));
-        let times = self.unet.times(&[321.0], &added);
+        let times = self.unet.times(&[321.0], &added, 7.5);
         self.unet.forward(self.get("sample"), times.at(0), &text, image)
     }
 
@@ -62,7 +62,9 @@ impl Golden {
 
 #[test]
 fn resamplers_equal_diffusers() {
-    for (name, expected) in [("sdxl", (3, 24, 4, 2, 96)), ("plain", (2, 16, 4, 1, 64))] {
+    for (name, expected) in
+        [("sdxl", (3, 24, 4, 2, 96)), ("plain", (2, 16, 4, 1, 64)), ("small", (2, 16, 4, 1, 64))]
+    {
         let golden = Golden::read(name);
         let file = fixture(&format!("ip_adapter/{name}.safetensors"));
         let resampler = Resampler::open(&file, device(), kind()).unwrap();
@@ -79,7 +81,7 @@ fn resamplers_equal_diffusers() {
 
 #[test]
 fn one_and_two_references_equal_diffusers() {
-    for name in ["sdxl", "plain"] {
+    for name in ["sdxl", "plain", "small"] {
         let golden = Golden::read(name);
         golden.check("one.out", &golden.run(1, |_| 1.0));
         golden.check("two.out", &golden.run(2, |_| 0.5));
@@ -90,7 +92,7 @@ fn one_and_two_references_equal_diffusers() {
 #[test]
 fn sixteen_bits_are_near() {
     for (kind, tolerance) in [(Kind::Half, 0.005), (Kind::BFloat16, 0.04)] {
-        for name in ["sdxl", "plain"] {
+        for name in ["sdxl", "plain", "small"] {
             let golden = Golden::read_as(name, kind);
             let found = golden.run(2, |_| 0.5);
             assert_eq!(found.kind(), kind);
@@ -103,7 +105,7 @@ fn sixteen_bits_are_near() {
 
 #[test]
 fn scale_0_is_no_adapter() {
-    for name in ["sdxl", "plain"] {
+    for name in ["sdxl", "plain", "small"] {
         let golden = Golden::read(name);
         assert!(golden.adapter.context(golden.get("tokens"), |_| 0.0).is_none());
         golden.check("none.out", &golden.run(2, |_| 0.0));

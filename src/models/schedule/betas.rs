@@ -25,20 +25,36 @@ pub(super) enum BetaSchedule {
 
 impl BetaSchedule {
     pub(super) fn read(settings: &Fields) -> Result<Self> {
+        Self::read_or(settings, Self::Linear)
+    }
+
+    fn read_or(settings: &Fields, default: Self) -> Result<Self> {
         let (linear, scaled) = (("linear", Self::Linear), ("scaled_linear", Self::ScaledLinear));
-        let cosine = ("squaredcos_cap_v2", Self::SquaredCosine);
-        settings.choice("beta_schedule", &[linear, scaled, cosine])
+        let mut choices = [linear, scaled, ("squaredcos_cap_v2", Self::SquaredCosine)];
+        // The first is the default.
+        choices.sort_by_key(|(_, schedule)| *schedule != default);
+        settings.choice("beta_schedule", &choices)
     }
 }
 
 impl Alphas {
     pub(super) fn read(settings: &Fields) -> Result<Self> {
+        Self::read_or(settings, (0.0001, 0.02), BetaSchedule::Linear)
+    }
+
+    /// The same with other defaults of `beta_start` and `beta_end`, and of `beta_schedule`.
+    pub(super) fn read_or(
+        settings: &Fields,
+        (start, end): (f64, f64),
+        schedule: BetaSchedule,
+    ) -> Result<Self> {
         // 1. β of each training step.
         let steps = settings.integer("num_train_timesteps", 1000, 1..=1_000_000)?;
-        let start = settings.number("beta_start", 0.0001)?;
-        let end = settings.number("beta_end", 0.02)?;
+        let start = settings.number("beta_start", start)?;
+        let end = settings.number("beta_end", end)?;
         let floats = (Kind::Float, Device::Cpu);
-        let mut betas = match (settings.numbers("trained_betas")?, BetaSchedule::read(settings)?) {
+        let schedule = BetaSchedule::read_or(settings, schedule)?;
+        let mut betas = match (settings.numbers("trained_betas")?, schedule) {
             (Some(betas), _) => Tensor::from_slice(&betas).to_kind(Kind::Float),
             (None, BetaSchedule::Linear) => Tensor::linspace(start, end, steps, floats),
             (None, BetaSchedule::ScaledLinear) => {

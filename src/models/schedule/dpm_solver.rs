@@ -60,7 +60,7 @@ impl DpmSolverConfig {
         let lu = settings.flag("use_lu_lambdas", false)?;
         let levels = match Levels::read(settings)? {
             // Lu et al. spread the logarithms evenly too.
-            Levels::Timesteps | Levels::Exponential if lu => Levels::Exponential,
+            Levels::Timesteps | Levels::Exponential | Levels::Beta if lu => Levels::Exponential,
             levels => levels,
         };
         let cosine = BetaSchedule::read(settings)? == BetaSchedule::SquaredCosine;

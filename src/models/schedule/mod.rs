@@ -5,6 +5,7 @@ mod ddim;
 mod dpm_solver;
 mod euler;
 mod flow_match;
+mod lcm;
 mod settings;
 mod sigmas;
 #[cfg(test)]
@@ -19,9 +20,11 @@ use tch::Tensor;
 use crate::{Error, Result};
 
 use super::common::fields::Fields;
+use super::common::noise::Noise;
 use ddim::DdimConfig;
 use dpm_solver::DpmSolverConfig;
 use euler::EulerConfig;
+use lcm::LcmConfig;
 
 pub(crate) use flow_match::FlowMatchConfig;
 
@@ -38,6 +41,8 @@ pub enum SchedulerKind {
     Ddim,
     /// DPM-Solver++ of several steps, the second order being "2M".
     DpmSolver,
+    /// Latent consistency models, for networks that were distilled to draw in 1 to 8 steps.
+    Lcm,
 }
 
 impl SchedulerKind {
@@ -47,6 +52,7 @@ impl SchedulerKind {
             "EulerDiscreteScheduler" => Some(Self::Euler),
             "DDIMScheduler" => Some(Self::Ddim),
             "DPMSolverMultistepScheduler" => Some(Self::DpmSolver),
+            "LCMScheduler" => Some(Self::Lcm),
             _ => None,
         }
     }
@@ -58,6 +64,7 @@ impl fmt::Display for SchedulerKind {
             Self::Euler => "Euler",
             Self::Ddim => "DDIM",
             Self::DpmSolver => "DPM-Solver++",
+            Self::Lcm => "LCM",
         })
     }
 }
@@ -65,13 +72,14 @@ impl fmt::Display for SchedulerKind {
 impl FromStr for SchedulerKind {
     type Err = Error;
 
-    /// `euler`, `ddim` or `dpm++`.
+    /// `euler`, `ddim`, `dpm++` or `lcm`.
     fn from_str(name: &str) -> Result<Self> {
         match name {
             "euler" => Ok(Self::Euler),
             "ddim" => Ok(Self::Ddim),
             "dpm++" => Ok(Self::DpmSolver),
-            _ => Err(Error::invalid_input("scheduler", "euler, ddim or dpm++", name)),
+            "lcm" => Ok(Self::Lcm),
+            _ => Err(Error::invalid_input("scheduler", "euler, ddim, dpm++ or lcm", name)),
         }
     }
 }
@@ -82,6 +90,7 @@ pub(crate) enum SchedulerConfig {
     Euler(EulerConfig),
     Ddim(DdimConfig),
     DpmSolver(DpmSolverConfig),
+    Lcm(LcmConfig),
 }
 
 impl SchedulerConfig {
@@ -102,8 +111,8 @@ impl SchedulerConfig {
             Some(kind) => kind,
             None => {
                 let class = class.map_or_else(|| settings.name("_class_name"), Ok)?;
-                let expected = "EulerDiscreteScheduler, DDIMScheduler or \
-                                DPMSolverMultistepScheduler (or choose a scheduler)";
+                let expected = "EulerDiscreteScheduler, DDIMScheduler, \
+                                DPMSolverMultistepScheduler or LCMScheduler (or choose one)";
                 let unknown = || settings.invalid("_class_name", expected, class);
                 SchedulerKind::of_class(class).ok_or_else(unknown)?
             }
@@ -112,6 +121,7 @@ impl SchedulerConfig {
             SchedulerKind::Euler => Self::Euler(EulerConfig::new(settings)?),
             SchedulerKind::Ddim => Self::Ddim(DdimConfig::new(settings)?),
             SchedulerKind::DpmSolver => Self::DpmSolver(DpmSolverConfig::new(settings)?),
+            SchedulerKind::Lcm => Self::Lcm(LcmConfig::new(settings)?),
         })
     }
 
@@ -121,6 +131,7 @@ impl SchedulerConfig {
             Self::Euler(_) => SchedulerKind::Euler,
             Self::Ddim(_) => SchedulerKind::Ddim,
             Self::DpmSolver(_) => SchedulerKind::DpmSolver,
+            Self::Lcm(_) => SchedulerKind::Lcm,
         }
     }
 
@@ -133,6 +144,7 @@ impl SchedulerConfig {
             Self::Euler(config) => Box::new(config.start(steps)?),
             Self::Ddim(config) => Box::new(config.start(steps)?),
             Self::DpmSolver(config) => Box::new(config.start(steps)?),
+            Self::Lcm(config) => Box::new(config.start(steps)?),
         })
     }
 }
@@ -147,6 +159,10 @@ pub(crate) trait Scheduler {
     fn init_noise_sigma(&self) -> f64 {
         1.0
     }
+
+    /// Draws what the steps will add to `latents`, `[n, ..]`, from the `noise` of each of the batch;
+    /// before the first step. Most schedulers add nothing.
+    fn take_noise(&mut self, _noise: &mut [Noise], _latents: &Tensor) {}
 
     /// What the network is shown of `sample` at step `index`, from 0.
     fn scale_model_input(&self, sample: &Tensor, _index: usize) -> Tensor {

@@ -65,18 +65,26 @@ pub(super) enum Levels {
     Karras,
     /// Evenly spread logarithms.
     Exponential,
+    /// At the quantiles of a Beta distribution: Lee et al., "Beta Sampling is All You Need", 2024.
+    Beta,
 }
 
 impl Levels {
     pub(super) fn read(settings: &Fields) -> Result<Self> {
-        settings.refuse(&["use_beta_sigmas", "use_flow_sigmas"])?;
-        let field = "use_exponential_sigmas";
-        match (settings.flag("use_karras_sigmas", false)?, settings.flag(field, false)?) {
-            (true, true) => Err(settings.invalid(field, "false with use_karras_sigmas", true)),
-            (true, false) => Ok(Self::Karras),
-            (false, true) => Ok(Self::Exponential),
-            (false, false) => Ok(Self::Timesteps),
+        settings.refuse(&["use_flow_sigmas"])?;
+        let mut chosen = None;
+        for (field, levels) in [
+            ("use_karras_sigmas", Self::Karras),
+            ("use_exponential_sigmas", Self::Exponential),
+            ("use_beta_sigmas", Self::Beta),
+        ] {
+            if settings.flag(field, false)?
+                && let Some((other, _)) = chosen.replace((field, levels))
+            {
+                return Err(settings.invalid(field, format!("false with {other}"), true));
+            }
         }
+        Ok(chosen.map_or(Self::Timesteps, |(_, levels)| levels))
     }
 
     /// `steps` levels from `max` down to `min`; `None` where the times decide.
@@ -90,8 +98,38 @@ impl Levels {
                 Some(ramp.map(|ramp| (high + ramp * (low - high)).powf(rho)).collect())
             }
             Self::Exponential => Some(linspace(max.ln(), min.ln(), steps).map(f64::exp).collect()),
+            Self::Beta => {
+                let shares = linspace(0.0, 1.0, steps).map(|share| beta_quantile(1.0 - share));
+                Some(shares.map(|share| min + share * (max - min)).collect())
+            }
         }
     }
+}
+
+/// The `p`-quantile of the Beta distribution with `α = β = 0.6` (diffusers' `_convert_to_beta`).
+fn beta_quantile(p: f64) -> f64 {
+    const SHAPE: f64 = 0.6;
+    // The distribution is symmetric.
+    if p > 0.5 {
+        return 1.0 - beta_quantile(1.0 - p);
+    }
+    // The incomplete beta function as a series (DLMF 8.17.7), which gains a bit with every term up to
+    // 1/2.
+    let incomplete = |x: f64| {
+        let (mut sum, mut term) = (0.0, x.powf(SHAPE));
+        for n in (0..64).map(f64::from) {
+            sum += term / (SHAPE + n);
+            term *= x * (n + 1.0 - SHAPE) / (n + 1.0);
+        }
+        sum
+    };
+    // Half of the distribution lies below 1/2. Bisection gains a bit with every step.
+    let (wanted, mut low, mut high) = (2.0 * p * incomplete(0.5), 0.0, 0.5);
+    for _ in 0..64 {
+        let middle = f64::midpoint(low, high);
+        *(if incomplete(middle) < wanted { &mut low } else { &mut high }) = middle;
+    }
+    low
 }
 
 /// The final noise level.
@@ -132,4 +170,28 @@ pub(super) fn time_of(sigma: f64, log_sigmas: &[f32]) -> f64 {
     let span = f64::from(log_sigmas[low] - next);
     let weight = ((f64::from(log_sigmas[low]) - log_sigma) / span).clamp(0.0, 1.0);
     (1.0 - weight) * low as f64 + weight * (low + 1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `scipy.stats.beta.ppf(p, 0.6, 0.6)` of SciPy 1.17.1.
+    #[test]
+    fn beta_quantiles_equal_scipy() {
+        for (p, expected) in [
+            (0.0, 0.0),
+            (1e-6, 1.855_882_462_405_304e-10),
+            (0.01, 0.000_861_238_821_542_905_9),
+            (0.25, 0.175_680_378_652_694_98),
+            (0.5, 0.5),
+            (0.6, 0.637_299_009_246_785_6),
+            (0.9, 0.960_415_594_411_219_2),
+            (0.999, 0.999_981_441_261_482_6),
+            (1.0, 1.0),
+        ] {
+            let found = beta_quantile(p);
+            assert!((found - expected).abs() <= 1e-12 * expected.max(1e-6), "{p}: {found}");
+        }
+    }
 }

@@ -41,6 +41,7 @@ fn every_run_equals_diffusers() {
 
             let noise = Tensor::from_slice(&[0.3_f32, -1.1, 2.0, 0.01]).reshape([1, 4]);
             let mut samples = vec![noise * run.init_noise_sigma()];
+            run.take_noise(&mut [Noise::new(0)], &samples[0]);
             for (step, &time) in times.iter().enumerate() {
                 let sample = &samples[step];
                 let output = network(&run.scale_model_input(sample, step), time);
@@ -92,12 +93,28 @@ fn every_flow_equals_diffusers() {
     }
 }
 
+/// As Python writes an infinite number, which means that nothing is clipped.
+#[test]
+fn numbers_that_are_not_finite_count_as_not_set() {
+    let times = |clipped: &str| {
+        let text = format!(r#"{{"beta_schedule": "squaredcos_cap_v2"{clipped}}}"#);
+        let config = parse(&text, Some(SchedulerKind::DpmSolver)).unwrap();
+        config.start(4).unwrap().timesteps().to_vec()
+    };
+    let plain = times("");
+    for clipped in ["-Infinity", "NaN", "null"] {
+        assert_eq!(times(&format!(r#", "lambda_min_clipped": {clipped}"#)), plain, "{clipped}");
+    }
+    assert_ne!(times(r#", "lambda_min_clipped": -5.1"#), plain);
+}
+
 #[test]
 fn flows_that_cannot_be_are_errors_that_name_the_field() {
     for (field, text) in [
         ("invert_sigmas", r#"{"invert_sigmas": true}"#),
         ("stochastic_sampling", r#"{"stochastic_sampling": true}"#),
-        ("use_beta_sigmas", r#"{"use_beta_sigmas": true}"#),
+        ("use_beta_sigmas", r#"{"use_beta_sigmas": true, "use_karras_sigmas": true}"#),
+        ("use_beta_sigmas", r#"{"use_beta_sigmas": "yes"}"#),
         ("use_flow_sigmas", r#"{"use_flow_sigmas": true}"#),
         ("time_shift_type", r#"{"time_shift_type": "cubic"}"#),
         ("shift_terminal", r#"{"shift_terminal": 1.0}"#),
@@ -127,7 +144,10 @@ fn unknown_values_are_errors_that_name_the_field() {
         ("thresholding", "true", "ddim"),
         ("thresholding", "true", "dpm++"),
         ("algorithm_type", "\"sde-dpmsolver++\"", "dpm++"),
-        ("use_beta_sigmas", "true", "euler"),
+        ("use_beta_sigmas", "1", "euler"),
+        ("original_inference_steps", "1001", "lcm"),
+        ("thresholding", "true", "lcm"),
+        ("prediction_type", "\"flow_prediction\"", "lcm"),
         ("use_flow_sigmas", "true", "dpm++"),
         ("solver_order", "4", "dpm++"),
         ("final_sigmas_type", "\"one\"", "euler"),
@@ -152,12 +172,18 @@ fn the_class_chooses_the_scheduler_and_an_unknown_one_asks_for_a_choice() {
     assert_eq!(parse(&class("DDIMScheduler"), None).unwrap().kind(), SchedulerKind::Ddim);
     let error = parse(&class("UniPCMultistepScheduler"), None).unwrap_err().to_string();
     assert!(error.contains("_class_name") && error.contains("UniPC"), "{error}");
+    assert!(error.contains("EulerDiscreteScheduler") && error.contains("LCMScheduler"), "{error}");
+    assert_eq!(parse(&class("LCMScheduler"), None).unwrap().kind(), SchedulerKind::Lcm);
     assert!(parse(&class("UniPCMultistepScheduler"), Some(SchedulerKind::DpmSolver)).is_ok());
     assert!(parse("{}", None).is_err());
 }
 
 #[test]
 fn numbers_of_steps_out_of_range_are_errors() {
+    let lcm = parse("{}", Some(SchedulerKind::Lcm)).unwrap();
+    for steps in [0, 51, usize::MAX] {
+        assert_invalid_input(lcm.start(steps), "steps");
+    }
     for kind in [SchedulerKind::Euler, SchedulerKind::Ddim, SchedulerKind::DpmSolver] {
         let config = parse(r#"{"timestep_spacing": "leading"}"#, Some(kind)).unwrap();
         for steps in [0, 1001, usize::MAX] {

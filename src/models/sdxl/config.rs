@@ -35,7 +35,8 @@ pub(crate) struct UNetConfig {
     /// What the sums of the middle block's residuals are divided by.
     pub(crate) mid_block_scale_factor: f64,
     pub(crate) down: Vec<BlockConfig>,
-    pub(crate) mid: BlockConfig,
+    /// None in smaller networks, such as Segmind's.
+    pub(crate) mid: Option<BlockConfig>,
     pub(crate) up: Vec<BlockConfig>,
 }
 
@@ -47,6 +48,8 @@ pub(crate) struct TimeConfig {
     pub(crate) embed_dim: i64,
     pub(crate) flip_sin_to_cos: bool,
     pub(crate) freq_shift: f64,
+    /// Width of the sines and cosines of the guidance scale, where the network is told it.
+    pub(crate) cond_proj_dim: Option<i64>,
 }
 
 /// How `addition_embed_type: text_time` becomes a vector.
@@ -97,6 +100,7 @@ impl UNetConfig {
                 embed_dim: embed_dim.unwrap_or(4 * first),
                 flip_sin_to_cos: fields.flag("flip_sin_to_cos", true)?,
                 freq_shift: fields.number("freq_shift", 0.0)?,
+                cond_proj_dim: cond_proj_dim(fields)?,
             },
             added: added(fields)?,
             downsample_padding: fields.in_range("downsample_padding", padding, 0..=1)?,
@@ -124,7 +128,6 @@ fn refuse_unknown(fields: &Fields) -> Result<()> {
         "num_class_embeds",
         "encoder_hid_dim",
         "encoder_hid_dim_type",
-        "time_cond_proj_dim",
         "time_embedding_act_fn",
         "timestep_post_act",
         "cross_attention_norm",
@@ -158,6 +161,15 @@ fn cross_attention_dim(fields: &Fields, blocks: usize) -> Result<i64> {
     let same = widths.iter().all(|width| *width == widths[0]);
     let (expected, found) = ("the same width for all blocks", format!("{widths:?}"));
     fields.require(field, same, expected, found).map(|()| widths[0])
+}
+
+fn cond_proj_dim(fields: &Fields) -> Result<Option<i64>> {
+    let field = "time_cond_proj_dim";
+    match fields.value(field) {
+        Value::Null => Ok(None),
+        // Of fewer than two sines, the frequencies are not defined.
+        width => fields.in_range(field, width, 4..=MAX_WIDTH).map(Some),
+    }
 }
 
 fn added(fields: &Fields) -> Result<Option<AddedConfig>> {
@@ -195,7 +207,8 @@ mod tests {
         );
         let depths: Vec<_> = config.up.iter().map(|block| block.transformers.len()).collect();
         assert_eq!(depths, [0, 3, 3, 3]);
-        assert_eq!((config.mid.heads, config.mid.transformers.len()), (8, 1));
+        let mid = config.mid.unwrap();
+        assert_eq!((mid.heads, mid.transformers.len()), (8, 1));
         assert_eq!((config.time.embed_dim, config.cross_attention_dim), (1280, 1280));
     }
 
@@ -215,7 +228,12 @@ mod tests {
             ("num_attention_heads", json!([5]), "null", "[5]"),
             ("only_cross_attention", json!([true]), "false", "[true]"),
             ("addition_embed_type", json!("image"), "text_time", "image"),
-            ("mid_block_type", Value::Null, "UNetMidBlock2DCrossAttn", "null"),
+            ("mid_block_type", json!("UNetMidBlock2DSimpleCrossAttn"), "null", "SimpleCrossAttn"),
+            ("mid_block_type", json!(false), "UNetMidBlock2DCrossAttn", "false"),
+            ("time_cond_proj_dim", json!(3), "4 to 65536", "3"),
+            ("time_cond_proj_dim", json!("wide"), "4 to 65536", "wide"),
+            ("num_class_embeds", json!(2), "null", "2"),
+            ("class_embeddings_concat", json!(true), "false", "true"),
             ("up_block_types", json!(["A", "B", "C", "D"]), "UpBlock2D", "A"),
             ("block_out_channels", json!([32, 40, 32, 32]), "32", "40"),
             ("block_out_channels", json!([]), "1 to 16", "[]"),

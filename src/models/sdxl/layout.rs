@@ -40,7 +40,7 @@ pub(crate) struct BlockConfig {
 /// All blocks, in the order of the forward pass.
 pub(super) struct Blocks {
     pub(super) down: Vec<BlockConfig>,
-    pub(super) mid: BlockConfig,
+    pub(super) mid: Option<BlockConfig>,
     pub(super) up: Vec<BlockConfig>,
 }
 
@@ -73,19 +73,22 @@ pub(super) fn blocks(fields: &Fields, channels: &[i64]) -> Result<Blocks> {
         down.push(block(Way::Down, at, inputs, transformers, at < last)?);
     }
 
-    // 2. mid: a residual layer before and after one transformer, or one residual layer alone
+    // 2. mid: a residual layer before and after one transformer, one residual layer alone, or nothing
     let attends = match fields.value("mid_block_type") {
-        Value::String(kind) if kind == "UNetMidBlock2DCrossAttn" => true,
-        Value::String(kind) if kind == "UNetMidBlock2D" => false,
-        Value::Null if !fields.is_written("mid_block_type") => true,
+        Value::String(kind) if kind == "UNetMidBlock2DCrossAttn" => Some(true),
+        Value::String(kind) if kind == "UNetMidBlock2D" => Some(false),
+        Value::Null => (!fields.is_written("mid_block_type")).then_some(true),
         found => {
-            let expected = "UNetMidBlock2DCrossAttn or UNetMidBlock2D";
+            let expected = "UNetMidBlock2DCrossAttn, UNetMidBlock2D or null";
             return Err(fields.invalid("mid_block_type", expected, found));
         }
     };
-    let inputs = vec![channels[last]; 1 + usize::from(attends)];
-    let transformers = depths(fields, DEPTHS, &down_depths[last], attends, 1)?;
-    let mid = block(Way::Mid, last, inputs, transformers, false)?;
+    let mid = attends.map(|attends| {
+        let inputs = vec![channels[last]; 1 + usize::from(attends)];
+        let transformers = depths(fields, DEPTHS, &down_depths[last], attends, 1)?;
+        block(Way::Mid, last, inputs, transformers, false)
+    });
+    let mid = mid.transpose()?;
 
     // 3. up: one layer more, each with what the same layer of the way down gave
     let names @ [with, without] = ["CrossAttnUpBlock2D", "UpBlock2D"];

@@ -137,6 +137,11 @@ fn tokens_equal_transformers_for_any_text() {
         for (text, ids) in recorded.texts.iter().zip(&case.ids) {
             let found = tokenizer.encode(text, usize::MAX).unwrap();
             assert_eq!((&found.ids, found.cut), (ids, 0), "{name}: {text:?}");
+            for limit in [1, 2, 5, ids.len() - 1, ids.len(), usize::MAX] {
+                let unread = tokenizer.unread(text, limit).unwrap();
+                assert_eq!(unread.is_some(), limit.max(1) < ids.len(), "{limit} of {text:?}");
+                assert!(unread.is_none_or(|end| text.trim().ends_with(end)), "{limit} of {text:?}");
+            }
         }
         let length = case.max_length.unwrap_or(77);
         for (kind, text) in &recorded.long {

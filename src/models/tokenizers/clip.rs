@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{encode, number};
+use super::{encode, number, unread};
 use crate::models::common::json::{read_json, read_text};
 use crate::models::tokenizers::special_tokens::{Defaults, Numbered, Special, TokenizerConfig};
 use crate::{Error, Result};
@@ -102,6 +102,28 @@ impl Tokenizer {
         Ok(ids)
     }
 
+    /// The whole of `text` in rows of exactly `length` tokens, at least 3: begin, tokens of `text`, and
+    /// end tokens to fill the row up. At least one row.
+    pub(crate) fn encode_chunks(&self, text: &str, length: usize) -> Result<Vec<Vec<i64>>> {
+        let ids = encode(&self.path, &self.tokenizer, text, false)?;
+        let row = |ids: &[i64]| {
+            let mut row = [&[self.begin], ids, &[self.end]].concat();
+            row.resize(row.len().max(length), self.end);
+            row
+        };
+        let mut rows: Vec<_> = ids.chunks(length.saturating_sub(2).max(1)).map(row).collect();
+        if rows.is_empty() {
+            rows.push(row(&[]));
+        }
+        Ok(rows)
+    }
+
+    /// The end of `text` that [`encode`](Self::encode) to `limit` tokens cuts off; none where it cuts
+    /// nothing.
+    pub(crate) fn unread<'a>(&self, text: &'a str, limit: usize) -> Result<Option<&'a str>> {
+        unread(&self.path, &self.tokenizer, text, limit.saturating_sub(2))
+    }
+
     /// Fills `ids` up to `length` with the padding token.
     pub(crate) fn pad(&self, ids: &mut Vec<i64>, length: usize) {
         ids.resize(ids.len().max(length), self.pad);
@@ -138,12 +160,19 @@ fn two_files(folder: &Path) -> Result<Bpe> {
     let path = folder.join("merges.txt");
     let text = read_text(&path)?;
     let mut merges = Vec::new();
-    for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with("#version")) {
-        let Some((left, right)) = line.split_once(' ').filter(|(_, right)| !right.contains(' '))
-        else {
-            let what = format!("line {}", i + 1);
-            return Err(Error::invalid_file(&path, what, "two tokens", format!("{line:?}")));
+    // The first line may name a version; blank lines stand at the end of files edited by hand.
+    let is_merge = |line: &str| !line.starts_with("#version") && !line.trim().is_empty();
+    for (i, line) in text.lines().enumerate().filter(|(_, line)| is_merge(line)) {
+        let invalid = |expected: &str, found: String| {
+            Error::invalid_file(&path, format!("line {}", i + 1), expected, found)
         };
+        let [left, right] = <[&str; 2]>::try_from(line.split_whitespace().collect::<Vec<_>>())
+            .map_err(|_| invalid("two tokens", format!("{line:?}")))?;
+        for token in [left, right, &format!("{left}{right}")] {
+            if !vocab.contains_key(token) {
+                return Err(invalid("tokens of vocab.json", format!("{token:?}")));
+            }
+        }
         merges.push(json!([left, right]));
     }
     Ok(Bpe { vocab: json!(vocab), merges: Value::Array(merges), added: Vec::new() })

@@ -30,3 +30,19 @@ fn encode(
     })?;
     Ok(encoding.get_ids().iter().map(|&id| i64::from(id)).collect())
 }
+
+/// What of `text` stands behind its first `limit` tokens of `tokenizer`, which came from `path`.
+fn unread<'a>(
+    path: &Path,
+    tokenizer: &tokenizers::Tokenizer,
+    text: &'a str,
+    limit: usize,
+) -> Result<Option<&'a str>> {
+    let encoding = tokenizer.encode(text, false).map_err(|error| {
+        Error::invalid_file(path, "vocabulary", "a token for every text", error)
+    })?;
+    let Some(&(start, _)) = encoding.get_offsets().get(limit) else { return Ok(None) };
+    // A token of bytes may begin within a character.
+    let start = (0..=start.min(text.len())).rfind(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    Ok(Some(text[start..].trim()))
+}

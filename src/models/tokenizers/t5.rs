@@ -11,7 +11,7 @@ use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 
-use super::{encode, number};
+use super::{encode, number, unread};
 use crate::models::common::json::{read_json, require};
 use crate::models::tokenizers::sentencepiece::{Charsmap, Model, Piece, PieceType};
 use crate::models::tokenizers::special_tokens::{Defaults, Numbered, Special, TokenizerConfig};
@@ -109,6 +109,12 @@ impl Tokenizer {
         ids.truncate(kept);
         ids.push(self.end);
         Ok(Tokens { ids, cut })
+    }
+
+    /// The end of `text` that [`encode`](Self::encode) to `limit` tokens cuts off; none where it cuts
+    /// nothing.
+    pub(crate) fn unread<'a>(&self, text: &'a str, limit: usize) -> Result<Option<&'a str>> {
+        unread(&self.path, &self.tokenizer, text, limit.saturating_sub(1))
     }
 
     /// [`encode`](Self::encode), filled up with the padding token to exactly `length`, at least 1.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tch::{Device, Kind, Tensor};
 
-use super::files::{TensorFiles, missing};
+use super::files::TensorFiles;
 use super::held::{Asked, Held};
 use super::inventory::Inventory;
 use super::memory_format::MemoryFormat;
@@ -44,9 +44,8 @@ enum Source {
 }
 
 impl Weights {
-    /// The safetensors file at `path`, or the checkpoint in the folder at `path`:
-    /// `diffusion_pytorch_model` before `model`, whole before sharded, and the `fp16` variant only
-    /// where there is no other. Nothing is read but headers.
+    /// The safetensors file or the index of shards at `path`, or the checkpoint in the folder at
+    /// `path`, as [`choose`](super::checkpoint::choose) finds it. Nothing is read but headers.
     pub(crate) fn open(path: &Path, device: Device, kind: Kind) -> Result<Self> {
         let source = Arc::new(Source::Files(TensorFiles::open(path)?, Uploads::default()));
         let (memory_format, reading) = (MemoryFormat::of(device)?, Reading::Files);
@@ -138,7 +137,7 @@ impl Weights {
             }
             Source::Files(files, uploads) => {
                 let Some(stored) = files.get(&name) else {
-                    return Err(missing(files.root(), &name, &format!("shape {shape:?}")));
+                    return Err(files.missing(&name, shape));
                 };
                 let stored_kind = check(&name, &stored, shape)?;
                 let found = match &self.reading {

@@ -5,7 +5,7 @@ use safetensors::tensor::TensorView;
 use tempfile::NamedTempFile;
 
 use super::*;
-use crate::models::common::golden::{assert_invalid_file, fixture};
+use crate::models::common::golden::{assert_close, assert_invalid_file, fixture};
 use crate::models::flux::config::FluxConfig;
 use crate::models::flux::transformer::FluxTransformer;
 
@@ -21,6 +21,29 @@ fn file(tensors: &[(&str, [usize; 2])]) -> NamedTempFile {
     file
 }
 
+fn is_adapted(site: &Site) -> bool {
+    adapted(&site.name).is_some_and(|layers| layers == [site.name.as_str()])
+}
+
+/// What a LoRA adds to each site, one after the other; none where nothing.
+fn products(Lora(deltas): &Lora) -> Vec<Option<Tensor>> {
+    let product = |Delta { a, b }: &Delta| b.matmul(a); // [outputs, inputs]
+    deltas.iter().map(|delta| delta.as_ref().map(product)).collect()
+}
+
+fn open(path: &Path) -> Result<Lora> {
+    Lora::open(path, &sites(), Device::Cpu, Kind::Float)
+}
+
+/// `omini/full.safetensors` with every name changed.
+fn renamed(rename: impl Fn(&str) -> String) -> NamedTempFile {
+    let tensors = Tensor::read_safetensors(fixture("omini/full.safetensors")).unwrap();
+    let named: Vec<_> = tensors.iter().map(|(name, tensor)| (rename(name), tensor)).collect();
+    let file = NamedTempFile::new().unwrap();
+    Tensor::write_safetensors(&named, file.path()).unwrap();
+    file
+}
+
 fn sites() -> Vec<Site> {
     let folder = fixture("flux/layers/schnell");
     FluxTransformer::load(&folder, Device::Cpu, Kind::Float).unwrap().sites().to_vec()
@@ -30,7 +53,7 @@ fn sites() -> Vec<Site> {
 fn the_released_sets_are_layers_of_flux() {
     let config = FluxConfig::parse(Path::new("config.json"), "{}").unwrap();
     let recorded = FluxTransformer::new(&Weights::recording(), &config).unwrap();
-    let adapted: Vec<_> = recorded.sites().iter().filter(|site| is_adapted(&site.name)).collect();
+    let adapted: Vec<_> = recorded.sites().iter().filter(|site| is_adapted(site)).collect();
     // https://github.com/Yuanshi9815/OminiControl, `target_modules` of its training.
     assert_eq!(adapted.len(), 343);
     let values = |rank: i64, sites: &[&Site]| -> i64 {
@@ -68,6 +91,94 @@ fn any_layers_of_any_ranks_are_read() {
     assert_eq!(deltas.iter().flatten().count(), 1);
 }
 
+/// See tests/fixtures/make_lora.py.
+#[test]
+fn converted_files_equal_diffusers() {
+    let golden: std::collections::HashMap<_, _> =
+        Tensor::read_safetensors(fixture("lora/golden.safetensors")).unwrap().into_iter().collect();
+    let names: Vec<_> = sites().into_iter().map(|site| site.name).collect();
+    for (case, layers) in [("kohya", 2 * 6 + 3 * 6 + 1), ("comfy", 3), ("xlabs", 2 * 4 + 3 * 4)] {
+        let lora = open(&fixture(&format!("lora/{case}.safetensors"))).unwrap();
+        let found = products(&lora);
+        assert_eq!(found.iter().flatten().count(), layers, "{case}");
+        for (name, found) in names.iter().zip(found) {
+            let factor = |factor: &str| golden.get(&format!("{case}/{name}.lora_{factor}.weight"));
+            match (factor("A").zip(factor("B")), found) {
+                (Some((a, b)), Some(found)) => assert_close(name, &found, &b.matmul(a), 1e-6),
+                (expected, found) => {
+                    assert_eq!((expected, found.is_some()), (None, false), "{name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_spelling_is_the_same_lora() {
+    let expected = products(&open(&fixture("omini/full.safetensors")).unwrap());
+    let layer = |name: &str| name.strip_prefix("transformer.").unwrap().to_owned();
+    let down_up = |name: &str| name.replace("lora_A", "lora_down").replace("lora_B", "lora_up");
+    let named = |name: &str| name.replace(".weight", ".default.weight");
+    let underscored = |name: &str| {
+        let (layer, rest) = name.split_once(".lora").unwrap();
+        format!("{}.lora{rest}", layer.replace('.', "_"))
+    };
+    let processor = |name: &str| match name.contains(".attn.to_") {
+        true => name
+            .replace(".attn.", ".attn.processor.")
+            .replace(".to_out.0.", ".to_out.")
+            .replace(".lora_A.", "_lora.down.")
+            .replace(".lora_B.", "_lora.up."),
+        false => name.replace(".lora_A.", ".lora.down.").replace(".lora_B.", ".lora.up."),
+    };
+    type Rename<'a> = &'a dyn Fn(&str) -> String;
+    let spellings: [(&str, Rename<'_>); 8] = [
+        ("without prefix", &layer),
+        ("lora_down", &down_up),
+        ("peft", &|name| format!("base_model.model.{}", named(&layer(name)))),
+        ("peft of the pipeline", &|name| format!("base_model.model.{}", down_up(name))),
+        ("comfy", &|name| format!("diffusion_model.{}", layer(name))),
+        ("kohya", &|name| format!("lora_transformer_{}", underscored(&down_up(&layer(name))))),
+        ("old diffusers", &processor),
+        ("a named adapter", &|name| name.replace(".weight", ".subject-1.weight")),
+    ];
+    for (what, rename) in spellings {
+        let file = renamed(rename);
+        let found = products(&open(file.path()).unwrap_or_else(|error| panic!("{what}: {error}")));
+        assert_eq!(found, expected, "{what}");
+    }
+}
+
+#[test]
+fn alpha_counts_for_each_layer_of_kohyas_alone() {
+    let tensor = |name: &str, shape: [i64; 2], value: f64| {
+        (name.to_owned(), Tensor::full(shape, value, (Kind::Float, Device::Cpu)))
+    };
+    let product = |spelling: [&str; 2], alpha: Option<Tensor>| {
+        let [a, b] = spelling.map(|factor| format!("transformer.x_embedder.{factor}.weight"));
+        let mut tensors = vec![tensor(&a, [4, 8], 1.0), tensor(&b, [16, 4], 1.0)];
+        tensors.extend(alpha.map(|alpha| ("transformer.x_embedder.alpha".to_owned(), alpha)));
+        let file = NamedTempFile::new().unwrap();
+        Tensor::write_safetensors(&tensors, file.path()).unwrap();
+        let found = products(&open(file.path())?);
+        Ok(found.into_iter().flatten().next().unwrap().double_value(&[0, 0]))
+    };
+    let (kohya, peft) = (["lora_down", "lora_up"], ["lora_A", "lora_B"]);
+    let alpha = |value: f64| Some(Tensor::from(value).to_kind(Kind::Float));
+    for (spelling, alpha, expected) in [
+        (kohya, None, 4.0),
+        (kohya, alpha(4.0), 4.0),
+        (kohya, alpha(1.0), 1.0),
+        (kohya, Some(Tensor::from_slice(&[16_i64])), 16.0),
+        (peft, alpha(1.0), 4.0),
+    ] {
+        assert_eq!(product(spelling, alpha).unwrap(), expected);
+    }
+    let several = product(kohya, Some(Tensor::from_slice(&[1f32, 2.0])));
+    assert_invalid_file(several, "tensor transformer.x_embedder.alpha: expected one number");
+    assert_invalid_file(product(kohya, alpha(f64::NAN)), "expected a finite number, found NaN");
+}
+
 #[test]
 fn files_that_do_not_fit_are_named() {
     let sites = sites();
@@ -94,6 +205,45 @@ fn files_that_do_not_fit_are_named() {
             "name of a tensor: expected transformer.LAYER.lora_A.weight",
         ),
         (vec![("proj_out.weight".to_owned(), [2, 16])], "found proj_out.weight"),
+        (
+            vec![(format!("transformer.{q}.dora_scale"), [16, 1])],
+            "expected a LoRA without magnitudes (not DoRA), \
+             found transformer.transformer_blocks.0.attn.to_q.dora_scale",
+        ),
+        (
+            vec![(format!("base_model.model.{q}.lora_magnitude_vector.default.weight"), [16, 1])],
+            "not DoRA",
+        ),
+        (
+            vec![("lora_unet_double_blocks_0_img_attn_qkv.hada_w1_a".to_owned(), [2, 2])],
+            "hada_w1_a",
+        ),
+        (vec![("transformer.x_embedder.lora_B.bias".to_owned(), [16, 1])], "lora_B.bias"),
+        (vec![("lora_te1_text_model_encoder.lora_down.weight".to_owned(), [2, 2])], "lora_te1"),
+        (
+            vec![("lora_unet_double_blocks_0_txt_attn_qkv.lora_down.weight".to_owned(), [2, 16])],
+            "layer double_blocks_0_txt_attn_qkv: expected x_embedder",
+        ),
+        (
+            [
+                both("x_embedder", [2, 8], [16, 2]),
+                vec![("transformer.x_embedder.lora_down.weight".to_owned(), [2, 8])],
+            ]
+            .concat(),
+            "layer x_embedder: expected each factor once",
+        ),
+        (
+            [
+                both("x_embedder", [2, 8], [16, 2]),
+                vec![
+                    ("transformer.img_in.lora_A.weight".to_owned(), [2, 8]),
+                    ("transformer.img_in.lora_B.weight".to_owned(), [16, 2]),
+                ],
+            ]
+            .concat(),
+            "layer x_embedder: expected once, found in two spellings",
+        ),
+        (both(q, [0, 16], [16, 0]), "ranks of layer transformer_blocks.0.attn.to_q"),
     ] {
         let named: Vec<_> = tensors.iter().map(|(name, shape)| (name.as_str(), *shape)).collect();
         let file = file(&named);

@@ -10,8 +10,8 @@ use super::resnet::Resnet;
 use super::time::{Time, Times};
 use crate::Result;
 use crate::models::common::inventory::Inventory;
-use crate::models::common::layers::{Activation, Conv2d, GroupNorm, TimestepEmbedding};
-use crate::models::common::math::timestep_embedding;
+use crate::models::common::layers::{Activation, Conv2d, GroupNorm, Linear, TimestepEmbedding};
+use crate::models::common::math::{guidance_scale_embedding, timestep_embedding};
 use crate::models::common::weights::Weights;
 
 /// The vector of pooled text and sizes that is added to every timestep's; see [`UNet::added`].
@@ -26,7 +26,9 @@ pub(crate) struct UNet {
     time_embedding: TimestepEmbedding,
     add_embedding: Option<TimestepEmbedding>,
     down: Vec<Block>,
-    mid: Block,
+    mid: Option<Block>,
+    /// Of the guidance scale, to what is added to the sines and cosines of the timestep.
+    cond_proj: Option<Linear>,
     up: Vec<Block>,
     conv_norm_out: GroupNorm,
     conv_out: Conv2d,
@@ -62,7 +64,8 @@ impl UNet {
             blocks.map(|(block, place)| Block::new(c, block, &place, sites)).collect::<Result<_>>()
         };
         let (down, up) = (blocks("down_blocks", &config.down)?, blocks("up_blocks", &config.up)?);
-        let mid = Block::new(c, &config.mid, &weights.sub("mid_block"), sites)?;
+        let mid = config.mid.as_ref();
+        let mid = mid.map(|block| Block::new(c, block, &weights.sub("mid_block"), sites));
 
         let add_embedding = config.added.map(|added| {
             // Its activation is `TimestepEmbedding`'s default, whatever `act_fn` says.
@@ -73,17 +76,21 @@ impl UNet {
             Conv2d::new(&weights.sub(name), inputs, outputs, kernel, 1, (kernel - 1) / 2)
         };
         let (norm_out, time) = (&weights.sub("conv_norm_out"), &weights.sub("time_embedding"));
+        let cond_proj = config.time.cond_proj_dim;
+        let cond_proj =
+            cond_proj.map(|width| Linear::no_bias(&time.sub("cond_proj"), width, first));
         let mut unet = Self {
             conv_in: conv("conv_in", config.in_channels, first, config.conv_in_kernel)?,
             time_embedding: TimestepEmbedding::new(time, first, embed_dim, act)?,
             add_embedding: add_embedding.transpose()?,
+            cond_proj: cond_proj.transpose()?,
             conv_norm_out: GroupNorm::new(norm_out, groups, first, eps)?,
             conv_out: conv("conv_out", first, config.out_channels, config.conv_out_kernel)?,
             sites: std::mem::take(sites),
             device: weights.device(),
             kind: weights.kind(),
             down,
-            mid,
+            mid: mid.transpose()?,
             up,
             config,
         };
@@ -103,7 +110,7 @@ impl UNet {
     /// The keys and values of `text`, `[b, tokens, cross_attention_dim]`, for every step.
     pub(crate) fn text_context(&self, text: &Tensor) -> TextContext {
         let text = text.to_device(self.device).to_kind(self.kind);
-        let blocks = self.down.iter().chain(&self.up).chain([&self.mid]);
+        let blocks = self.down.iter().chain(&self.up).chain(&self.mid);
         let attentions = blocks.flat_map(Block::cross_attentions);
         let mut read: Vec<_> = attentions.map(|attention| attention.read(&text)).collect();
         read.sort_by_key(|(site, _)| *site);
@@ -124,11 +131,17 @@ impl UNet {
         Added(Some(embedding.forward(&both)))
     }
 
-    /// What every one of `timesteps`, in 0 to 999, does to the residual layers, with what is `added`.
-    pub(crate) fn times(&self, timesteps: &[f64], added: &Added) -> Times {
+    /// What every one of `timesteps`, in 0 to 999, does to the residual layers, with what is `added`
+    /// and the `guidance` scale, which counts where the config has `time_cond_proj_dim`.
+    pub(crate) fn times(&self, timesteps: &[f64], added: &Added, guidance: f64) -> Times {
         tch::no_grad(|| {
             let steps = Tensor::from_slice(timesteps).to_kind(Kind::Float).to_device(self.device);
-            let waves = self.config.time.waves(&steps).to_kind(self.kind); // [steps, input_dim]
+            let mut waves = self.config.time.waves(&steps).to_kind(self.kind); // [steps, input_dim]
+            if let Some((linear, dim)) = self.cond_proj.as_ref().zip(self.config.time.cond_proj_dim)
+            {
+                let scale = guidance_scale_embedding(guidance, dim, self.device); // [1, dim]
+                waves += linear.forward(&scale.to_kind(self.kind));
+            }
             let times = self.time_embedding.forward(&waves).unsqueeze(1); // [steps, 1, embed_dim]
             let times = match &added.0 {
                 Some(added) => times + added, // [steps, b, embed_dim]
@@ -169,7 +182,9 @@ impl UNet {
         }
 
         // 3. mid
-        x = self.mid.forward_mid(&x, conditions);
+        if let Some(mid) = &self.mid {
+            x = mid.forward_mid(&x, conditions);
+        }
 
         // 4. up, with what was noted
         for block in &self.up {
@@ -182,13 +197,13 @@ impl UNet {
     }
 
     fn resnets(&self) -> impl Iterator<Item = &Resnet> {
-        let blocks = self.down.iter().chain(&self.up).chain([&self.mid]);
+        let blocks = self.down.iter().chain(&self.up).chain(&self.mid);
         blocks.flat_map(|block| &block.resnets)
     }
 
     /// In the order of [`resnets`](Self::resnets).
     fn resnets_mut(&mut self) -> impl Iterator<Item = &mut Resnet> {
-        let blocks = self.down.iter_mut().chain(&mut self.up).chain([&mut self.mid]);
+        let blocks = self.down.iter_mut().chain(&mut self.up).chain(&mut self.mid);
         blocks.flat_map(|block| &mut block.resnets)
     }
 }
