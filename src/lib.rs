@@ -93,6 +93,8 @@ pub mod conditioner;
 pub mod critic;
 pub mod embedder;
 mod error;
+#[cfg(all(feature = "image", feature = "serde"))]
+mod folder;
 mod forward;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -109,6 +111,8 @@ pub mod middleware;
 #[cfg(feature = "tch")]
 pub mod models;
 mod net;
+#[cfg(all(feature = "image", feature = "serde"))]
+mod path_text;
 pub mod pipeline;
 mod pool;
 pub mod reference;

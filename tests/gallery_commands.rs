@@ -3,6 +3,8 @@
 
 #[path = "gallery_support/mixed.rs"]
 mod mixed;
+#[path = "gallery_support/wild.rs"]
+mod wild;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -116,6 +118,54 @@ fn every_command_works_on_a_thousand_mixed_files() {
     #[cfg(feature = "faiss")]
     index(&gallery);
     tidy(&gallery, &photos);
+}
+
+#[test]
+fn a_folder_as_people_have_them_is_accounted_for() {
+    let Some(program) = program() else { return };
+    let folder = tempdir().unwrap();
+    let gallery = Gallery { program, folder: folder.path().to_owned() };
+    let wild = wild::write(&folder.path().join("wild"));
+    let told = gallery.json("build", &["wild"]);
+    let counts = &told["sources"][0]["progress"];
+    let count = |name: &str| counts[name].as_u64().unwrap();
+    let left_out: u64 = counts["left_out"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|of| of["count"].as_u64().unwrap())
+        .sum();
+    let rejected = gallery.json("stats", &[])["rejected"].clone();
+    assert_eq!(count("added"), wild.licenses.len() as u64, "{rejected:#}");
+    assert_eq!([count("updated"), count("known")], [0, 1]);
+    assert_eq!(count("rejected"), wild.rejected.len() as u64, "{rejected:#}");
+    assert_eq!([left_out, count("found")], [wild.left_out, wild.found], "{counts:#}");
+    assert_eq!(count("metadata_files"), wild.metadata_files);
+    // Every rejection is one of those that are expected.
+    let mut expected = wild.rejected.clone();
+    for one in rejected.as_array().unwrap() {
+        let source = one["source"].as_str().unwrap();
+        let at = expected.iter().position(|name| source.ends_with(name));
+        expected.remove(at.unwrap_or_else(|| panic!("{one}")));
+    }
+    assert_eq!(expected, [""; 0]);
+    // Every license is the right one, or absent.
+    gallery.ok("export", &["out"]);
+    let lines = fs::read_to_string(folder.path().join("out/images.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), wild.licenses.len());
+    for line in lines.lines() {
+        let image: Value = serde_json::from_str(line).unwrap();
+        let source = image["source"].as_str().unwrap();
+        let license = wild.licenses.iter().find(|(name, _)| source.ends_with(**name));
+        assert_eq!(image["license"].as_str(), *license.unwrap().1, "{source}");
+    }
+    assert!(gallery.ok("verify", &["--pictures"]).contains("everything is as it was written"));
+    // As a person sees it; built again, all is there already.
+    let told = gallery.ok("build", &["wild"]);
+    let known = wild.licenses.len() + 1;
+    assert!(told.contains(&format!("0 added, 0 updated, {known} already there")), "{told}");
+    assert!(told.contains("lonely.txt") && told.contains("Thumbs.db"), "{told}");
+    assert!(told.contains("catalog.json") && told.contains("found HEIC"), "{told}");
 }
 
 /// With an index the same images are found; one of other vectors is named, and can be done without.

@@ -39,7 +39,7 @@ pub(crate) fn stats(options: &Stats) -> Result<(), Box<dyn Error>> {
 }
 
 /// Each reason, with the number of images and the first.
-fn tell_reasons(rejected: &[Rejected]) {
+pub(crate) fn tell_reasons(rejected: &[Rejected]) {
     let mut reasons: BTreeMap<&str, (u64, &str)> = BTreeMap::new();
     for Rejected { source, reason } in rejected {
         reasons.entry(reason).or_insert((0, source)).0 += 1;

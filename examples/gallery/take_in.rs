@@ -5,20 +5,23 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use futures::executor::block_on;
-use imagerag::gallery::ingest::{ClipRetrieval, Folder, Ingest, IngestProgress, Item, WebDataset};
+use imagerag::gallery::ingest::{
+    ClipRetrieval, Folder, Ingest, IngestProgress, Item, LeftOut, LeftOutKind, WebDataset,
+};
 use imagerag::gallery::{Fingerprint, Gallery, Rejected};
 use imagerag::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Place;
 use crate::encoder::Encoder;
+use crate::inform::tell_reasons;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
     place: Place,
-    /// Where the images are: a folder tree, a picture, WebDataset shards (.tar, or a folder of
-    /// them), or a folder that clip-retrieval wrote.
+    /// Where the images are: a folder tree with pictures and WebDataset shards (.tar), a picture, a
+    /// shard, or a folder that clip-retrieval wrote.
     #[arg(required = true)]
     sources: Vec<PathBuf>,
     /// What the sources are, where that is not plain from what is in them.
@@ -98,14 +101,19 @@ pub(crate) fn run(options: &Options, make: bool) -> Result<(), Box<dyn std::erro
     if let Some(bytes) = options.max_bytes {
         ingest = ingest.with_max_bytes(bytes);
     }
-    let mut all = Vec::new();
+    let (mut all, mut lost) = (Vec::new(), Vec::new());
     for (source, images) in readers {
         let done = take_in(&ingest, images)?;
         if !options.json {
             let (source, elapsed) = (source.display(), done.elapsed);
             let rate = done.rate();
             println!("took in    {source}: {done}, {elapsed:.1?}, {rate:.0} images/s");
+            tell_left_out(&done.left_out);
         }
+        if !done.adds_up() {
+            lost.push(format!("{}: {} found, but {done}", source.display(), done.found));
+        }
+        let source = source.display().to_string();
         all.push(serde_json::json!({ "source": source, "progress": done }));
     }
     if options.json {
@@ -113,10 +121,23 @@ pub(crate) fn run(options: &Options, make: bool) -> Result<(), Box<dyn std::erro
     } else {
         println!("gallery    {} images in {}", gallery.count()?, folder.display());
         if all.iter().any(|one| one["progress"]["rejected"] != 0) {
-            println!("rejected   see: stats {}", folder.display());
+            tell_reasons(&gallery.rejected()?);
         }
     }
-    Ok(())
+    if lost.is_empty() { Ok(()) } else { Err(lost.join("; ").into()) }
+}
+
+/// Each kind of file that was left out, with the number and the first.
+fn tell_left_out(left_out: &LeftOut) {
+    use LeftOutKind::{Hidden, Other, System, WithoutPicture};
+    for kind in [System, Hidden, WithoutPicture, Other] {
+        let names = left_out.names(kind).join(", ");
+        let count = left_out.count(kind);
+        let rest = if count > left_out.names(kind).len() as u64 { ", …" } else { "" };
+        if count > 0 {
+            println!("left out   {count} {kind}: {names}{rest}");
+        }
+    }
 }
 
 /// The images at `source`.
@@ -126,12 +147,12 @@ fn open(source: &Path, options: &Options) -> Result<Images> {
         None => kind_of(source)?,
     };
     Ok(match kind {
-        Kind::Folder if source.is_file() => {
+        Kind::Folder if !source.is_dir() => {
             let absolute = std::path::absolute(source);
             let absolute = absolute.map_err(|error| Error::io(source, error))?;
             Box::new(std::iter::once(Ok(Item::file(absolute))))
         }
-        Kind::Folder => Box::new(Folder::open(source)?.counted()),
+        Kind::Folder => Box::new(Folder::open(source)?.with_shards().counted()),
         Kind::Shards => Box::new(WebDataset::open(source)?),
         Kind::ClipRetrieval => {
             let images = ClipRetrieval::open(source)?;
@@ -145,16 +166,16 @@ fn open(source: &Path, options: &Options) -> Result<Images> {
 
 /// What is at `source`, by what is in it.
 fn kind_of(source: &Path) -> Result<Kind> {
-    let is_shard = |path: &Path| path.extension().is_some_and(|ending| ending == "tar");
-    if source.join("img_emb").is_dir() {
-        return Ok(Kind::ClipRetrieval);
-    }
-    if source.is_file() {
-        return Ok(if is_shard(source) { Kind::Shards } else { Kind::Folder });
-    }
-    let entries = std::fs::read_dir(source).map_err(|error| Error::io(source, error))?;
-    let shards = entries.flatten().any(|entry| is_shard(&entry.path()));
-    Ok(if shards { Kind::Shards } else { Kind::Folder })
+    let found = std::fs::metadata(source).map_err(|error| Error::io(source, error))?;
+    let name = source.to_string_lossy().to_lowercase();
+    let is_shard = [".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst"];
+    Ok(if source.join("img_emb").is_dir() {
+        Kind::ClipRetrieval
+    } else if found.is_file() && is_shard.iter().any(|ending| name.ends_with(ending)) {
+        Kind::Shards
+    } else {
+        Kind::Folder
+    })
 }
 
 /// The gallery of the encoder `name`, which is not at hand.

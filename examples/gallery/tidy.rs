@@ -6,6 +6,7 @@ use std::error::Error as StdError;
 use std::path::PathBuf;
 
 use imagerag::gallery::Gallery;
+use imagerag::gallery::ingest::Item;
 use imagerag::{Error, Result};
 
 use crate::Place;
@@ -26,7 +27,7 @@ pub(crate) fn remove(options: &Remove) -> Result<(), Box<dyn StdError>> {
     let gallery = Gallery::open(&options.place.folder)?;
     let mut ids = Vec::new();
     for source in &options.sources {
-        let absolute = std::path::absolute(source).map(|path| path.display().to_string());
+        let absolute = std::path::absolute(source).map(|path| Item::file(path).source);
         let entry = match gallery.by_source(source)? {
             None => gallery.by_source(&absolute.unwrap_or_default())?,
             found => found,

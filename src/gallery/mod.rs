@@ -242,7 +242,7 @@ impl Gallery {
         self.reader()?.catalog.by_source(source)
     }
 
-    /// The images that could not be added, by source.
+    /// The images that could not be added, and the metadata that was not understood, by source.
     pub fn rejected(&self) -> Result<Vec<Rejected>> {
         self.reader()?.catalog.rejected()
     }

@@ -87,17 +87,5 @@ impl fmt::Debug for Image {
     }
 }
 
-/// Endings of the files that are taken for pictures, in lower case.
-#[cfg(all(feature = "image", feature = "serde"))]
-pub(crate) const EXTENSIONS: [&str; 8] =
-    ["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
-
-/// Whether the file at `path` is taken for a picture, by its ending.
-#[cfg(all(feature = "image", feature = "serde"))]
-pub(crate) fn is_picture(path: &std::path::Path) -> bool {
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("");
-    EXTENSIONS.iter().any(|known| ending.eq_ignore_ascii_case(known))
-}
-
 #[cfg(test)]
 mod tests;

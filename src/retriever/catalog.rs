@@ -1,12 +1,14 @@
 //! [`Catalog`]: a list of pictures with their metadata.
 
 #[cfg(all(feature = "image", feature = "serde"))]
-use crate::image::{EXTENSIONS, is_picture};
+use crate::folder::{Found, LeftOut, Tree};
 use crate::reference::{Caption, Metadata, Picture, Provenance, Reference, Source};
 use crate::{Error, Result};
 
+#[cfg(feature = "image")]
+use std::path::Path;
 #[cfg(all(feature = "image", feature = "serde"))]
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One picture of a catalog.
 #[derive(Clone, Debug)]
@@ -28,9 +30,13 @@ impl CatalogEntry {
 
     /// A picture file that is read each time it is needed.
     #[cfg(feature = "image")]
-    pub fn file(path: impl AsRef<std::path::Path>) -> Self {
+    pub fn file(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
-        Self::new(path.display().to_string(), Picture::file(path))
+        #[cfg(feature = "serde")]
+        let source = crate::path_text::path_text(path).into_owned();
+        #[cfg(not(feature = "serde"))]
+        let source = path.display().to_string();
+        Self::new(source, Picture::file(path))
     }
 
     /// The picture. The catalog does not keep its pixels when it is decoded.
@@ -47,12 +53,16 @@ impl CatalogEntry {
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     entries: Vec<CatalogEntry>,
+    #[cfg(all(feature = "image", feature = "serde"))]
+    problems: Vec<Arc<Error>>,
+    #[cfg(all(feature = "image", feature = "serde"))]
+    left_out: LeftOut,
 }
 
 impl Catalog {
     /// A catalog of `entries`, numbered in their order.
     pub fn new(entries: impl IntoIterator<Item = CatalogEntry>) -> Self {
-        Self { entries: entries.into_iter().collect() }
+        Self { entries: entries.into_iter().collect(), ..Self::default() }
     }
 
     /// Number of pictures.
@@ -92,73 +102,58 @@ impl Catalog {
         Ok(Reference { picture: entry.picture(), caption: caption.clone(), provenance })
     }
 
-    /// Every picture file below `folder`, in the order of their paths. Where `folder` holds a
-    /// `catalog.json`, a list of `{"file", "caption", "license", "author", "source"}`, captions,
-    /// licenses, authors and origins come from there; `licence` is read too. Nothing is decoded yet.
+    /// Every picture file below `folder`, with what is said of it in the `catalog.json` of the folder
+    /// and in files beside the picture, as [`gallery::ingest::Folder`] reads them. Nothing is decoded
+    /// yet.
+    ///
+    /// What is not understood costs no picture: it is among the [`problems`](Self::problems). Other
+    /// files are [left out](Self::left_out).
+    ///
+    /// [`gallery::ingest::Folder`]: https://docs.rs/imagerag/latest/imagerag/gallery/ingest/struct.Folder.html
     ///
     /// # Errors
-    /// [`Error::Io`] when a folder cannot be read; [`Error::InvalidFile`] when `catalog.json` is
-    /// broken or names a file that is not there; [`Error::InvalidInput`] when there is no picture.
+    /// [`Error::Io`] when `folder` cannot be read; [`Error::InvalidInput`] when there is no picture.
     #[cfg(all(feature = "image", feature = "serde"))]
     pub fn from_folder(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
-        let mut files = Vec::new();
-        find_pictures(folder, &mut files)?;
-        files.sort();
-        if files.is_empty() {
-            let expected = format!("a folder with files of type {}", EXTENSIONS.join(", "));
-            let found = format!("none in {}", folder.display());
-            return Err(Error::invalid_input("gallery", expected, found));
+        let mut catalog = Self::default();
+        for found in Tree::open(folder)? {
+            match found {
+                Found::Picture(picture) => {
+                    let mut entry = CatalogEntry::file(picture.path);
+                    entry.metadata = picture.metadata;
+                    catalog.entries.push(entry);
+                }
+                Found::Rejected(_, problem) => catalog.problems.push(Arc::new(problem)),
+                Found::LeftOut(kind, path) => {
+                    let path = crate::path_text::path_text(&path);
+                    catalog.left_out.push(kind, path.into_owned());
+                }
+            }
         }
-        let mut entries: Vec<CatalogEntry> = files.iter().map(CatalogEntry::file).collect();
-        let listed = folder.join("catalog.json");
-        if listed.is_file() {
-            describe(&listed, &files, &mut entries)?;
+        if !catalog.entries.is_empty() {
+            return Ok(catalog);
         }
-        Ok(Self { entries })
+        let expected = format!("a folder with files of type {}", crate::folder::kind::FORMATS);
+        let first = catalog.problems.first().map(|problem| format!("; {}", problem.chain()));
+        let found = format!("none in {}{}", folder.display(), first.unwrap_or_default());
+        Err(Error::invalid_input("gallery", expected, found))
     }
-}
 
-#[cfg(all(feature = "image", feature = "serde"))]
-fn find_pictures(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let io = |source| Error::io(folder, source);
-    for entry in std::fs::read_dir(folder).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        // A link to a folder could lead back here: only real folders are entered.
-        if path.is_dir() && !path.is_symlink() {
-            find_pictures(&path, files)?;
-        } else if is_picture(&path) {
-            files.push(path);
-        }
+    /// What in the folder was not understood or cannot be read, in the order in which it was found:
+    /// pictures in formats that are not read, broken metadata, licenses that contradict each other,
+    /// files that `catalog.json` lists and that are not there. A picture whose metadata is not
+    /// understood is in the catalog without a license.
+    #[cfg(all(feature = "image", feature = "serde"))]
+    pub fn problems(&self) -> impl Iterator<Item = &Error> {
+        self.problems.iter().map(Arc::as_ref)
     }
-    Ok(())
-}
 
-/// Fills in what `catalog.json` says of the pictures.
-#[cfg(all(feature = "image", feature = "serde"))]
-fn describe(listed: &Path, files: &[PathBuf], entries: &mut [CatalogEntry]) -> Result<()> {
-    #[derive(serde::Deserialize)]
-    struct Line {
-        file: PathBuf,
-        caption: Option<String>,
-        #[serde(alias = "licence")]
-        license: Option<String>,
-        author: Option<String>,
-        source: Option<String>,
+    /// Files of the folder that are no pictures, by kind.
+    #[cfg(all(feature = "image", feature = "serde"))]
+    pub const fn left_out(&self) -> &LeftOut {
+        &self.left_out
     }
-    let text = std::fs::read_to_string(listed).map_err(|source| Error::io(listed, source))?;
-    let lines: Vec<Line> = serde_json::from_str(&text)
-        .map_err(|error| Error::invalid_file(listed, "catalog", "a list of pictures", error))?;
-    for line in lines {
-        let path = listed.with_file_name(&line.file);
-        let Ok(at) = files.binary_search(&path) else {
-            let what = line.file.display().to_string();
-            return Err(Error::invalid_file(listed, what, "a picture in the folder", "none"));
-        };
-        let Line { caption, license, author, source: origin, .. } = line;
-        entries[at].metadata = Metadata { caption, license, author, origin, ..Metadata::default() };
-    }
-    Ok(())
 }
 
 #[cfg(all(test, feature = "image", feature = "serde"))]
@@ -190,7 +185,35 @@ mod tests {
     }
 
     #[test]
-    fn empty_and_broken_galleries_are_errors_that_name_them() {
+    fn what_is_not_understood_is_named_and_costs_no_picture() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.join(name), bytes).unwrap();
+        for name in ["bee.png", "ant.png", "fly.png", "fly.bmp"] {
+            picture(&folder.join(name));
+        }
+        std::fs::rename(folder.join("ant.png"), folder.join("ant")).unwrap();
+        write("bee.json", b"\xef\xbb\xbf{\"license\": \"CC0-1.0\", \"score\": NaN}");
+        write("ant.json", b"[]");
+        write("fly.json", br#"{"license": "CC0-1.0"}"#);
+        write("wasp.heic", b"?");
+        write("Thumbs.db", b"");
+        write("catalog.json", br#"{"info": "somebody else's"}"#);
+        let catalog = Catalog::from_folder(folder).unwrap();
+        let licenses: Vec<_> =
+            catalog.entries().iter().map(|entry| entry.metadata.license.as_deref()).collect();
+        assert_eq!(licenses, [None, Some("CC0-1.0"), None, None]);
+        let problems: Vec<String> = catalog.problems().map(ToString::to_string).collect();
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        for (problem, name) in problems.iter().zip(["catalog.json", "ant.json", "fly.json", "HEIC"])
+        {
+            assert!(problem.contains(name), "{problem}");
+        }
+        assert_eq!(catalog.left_out().to_string(), "1 left out (1 system)");
+    }
+
+    #[test]
+    fn empty_galleries_are_errors_and_what_is_broken_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let error = Catalog::from_folder(folder).unwrap_err().to_string();
@@ -199,8 +222,10 @@ mod tests {
         picture(&folder.join("b.png"));
         for (text, said) in [("{", "catalog"), (r#"[{"file": "c.png"}]"#, "c.png")] {
             std::fs::write(folder.join("catalog.json"), text).unwrap();
-            let error = Catalog::from_folder(folder).unwrap_err().to_string();
-            assert!(error.contains(said), "{error}");
+            let catalog = Catalog::from_folder(folder).unwrap();
+            assert_eq!((catalog.len(), catalog.problems().count()), (1, 1));
+            let problem = catalog.problems().next().unwrap().to_string();
+            assert!(problem.contains(said), "{problem}");
         }
     }
 }

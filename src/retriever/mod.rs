@@ -45,6 +45,8 @@ use crate::forward::{check_count, forward_part};
 use crate::reference::{Caption, Reference};
 use crate::vlm::ExchangeLog;
 
+#[cfg(all(feature = "image", feature = "serde"))]
+pub use crate::folder::{LeftOut, LeftOutKind};
 pub use by_embedding::{EmbeddingRetriever, Skipped};
 pub use catalog::{Catalog, CatalogEntry};
 pub use fuse::Fuse;

@@ -2,7 +2,9 @@
 //! on damaged input, and the pipeline behind them.
 
 mod damage;
+mod found;
 mod pipeline;
+mod random_shards;
 mod readers;
 mod rejected;
 mod relative;

@@ -206,3 +206,42 @@ fn pixels_of_embeddings_are_in_the_shards_that_they_were_made_of() {
     let reader = ClipRetrieval::open(root).unwrap();
     assert!(reader.with_shards(root.join("shards")).is_err(), "there is none");
 }
+
+#[test]
+fn a_key_of_two_pictures_in_the_shards_gives_no_pixels() {
+    let folder = tempdir().unwrap();
+    let root = folder.path();
+    for name in ["img_emb", "metadata", "shards"] {
+        fs::create_dir(root.join(name)).unwrap();
+    }
+    let shard = |name: &str, members: &[(&str, &[u8])]| {
+        fs::write(root.join("shards").join(name), tar(members)).unwrap();
+    };
+    shard("0.tar", &[("1.png", &png(1)), ("2.png", &png(2)), ("3.a.png", &png(3))]);
+    shard("1.tar", &[("1.png", &png(4)), ("3.b.png", &png(5)), ("4.jfif", &png(6))]);
+    fs::write(root.join("img_emb/img_emb_0.npy"), npy(&[4, 1], &[1.0_f32; 4])).unwrap();
+    parquet(
+        &root.join("metadata/metadata_0.parquet"),
+        &[
+            ("image_path", &["1", "2", "3", "4"]),
+            ("license", &["CC0-1.0", "CC0-1.0", "CC0-1.0", "CC0-1.0"]),
+            ("licence", &["", "MIT", "", "cc0-1.0"]),
+        ],
+    );
+    let reader = ClipRetrieval::open(root).unwrap().with_shards(root.join("shards")).unwrap();
+    let (items, rejected) = sort(reader);
+    let found: Vec<_> = items
+        .iter()
+        .map(|item| (item.source.rsplit('#').next().unwrap(), item.metadata.license.as_deref()))
+        .collect();
+    assert_eq!(found, [("2.png", None), ("4.jfif", Some("CC0-1.0"))]);
+    let said = [
+        "picture 1 in the shards: expected one, found several",
+        "#2.png: expected one license, found \"CC0-1.0\" and \"MIT\"",
+        "picture 3 in the shards: expected one, found several",
+    ];
+    assert_eq!(rejected.len(), said.len(), "{rejected:?}");
+    for (rejected, said) in rejected.iter().zip(said) {
+        assert!(rejected.contains(said), "{rejected}");
+    }
+}

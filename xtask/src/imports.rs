@@ -11,11 +11,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What every room may import: they stand below all others, and import each other alone.
-const FREE: [&str; 9] = [
+const FREE: [&str; 10] = [
     "atomic_file",
     "error",
     "forward",
     "lenient",
+    "path_text",
     "pool",
     "seconds",
     "text",
@@ -29,13 +30,14 @@ const ROOMS: &[(&str, &str)] = &[
     ("pipeline", "generator critic retriever conditioner embedder vlm reference image"),
     ("generator", "conditioner models image"),
     ("critic", "embedder vlm reference image"),
-    ("gallery", "retriever embedder index reference image"),
-    ("retriever", "index embedder vlm reference image net"),
+    ("gallery", "retriever embedder index folder reference image"),
+    ("retriever", "index embedder vlm folder reference image net"),
     ("conditioner", "models reference image"),
     ("index", "embedder"),
     ("embedder", "models image"),
     ("vlm", "image net"),
     ("models", "image"),
+    ("folder", "reference image"),
     ("reference", "image"),
     ("hub", "net"),
     ("net", "image"),

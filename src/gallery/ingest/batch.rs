@@ -1,6 +1,7 @@
 //! [`Batch`]: images that are ready to a [`Change`]: vectors and records, written durably.
 
-use super::workers::Outcome;
+use super::sources::Sources;
+use super::workers::{Done, Outcome};
 use super::writer::Writer;
 use super::{IngestProgress, rejected};
 use crate::embedder::{self, Embedded, Embedder, Embedding, check_dim};
@@ -15,16 +16,20 @@ pub(super) struct Batch {
     embedded: Vec<(ImageRecord, Embedding)>,
     known: Vec<ImageRecord>,
     rejected: Vec<Rejected>,
+    /// Sources of files that metadata was read from.
+    read_from: Vec<String>,
 }
 
 /// Records without pixels that are acknowledged together.
 const RECORDS: usize = 1024;
 
 impl Batch {
-    /// Takes one more; says whether its pixels stay in memory.
-    pub(super) fn take(&mut self, outcome: Outcome) -> bool {
+    /// Takes one more, unless it has the source of another among `sources`; says whether its pixels
+    /// stay in memory.
+    pub(super) fn take(&mut self, done: Done, sources: &mut Sources) -> bool {
         let images = self.images.len();
-        match outcome {
+        self.read_from.extend(done.read_from);
+        match sources.check(done.outcome) {
             Outcome::Image(record, image) => self.images.push((record, image)),
             Outcome::Embedded(record, embedding) => self.embedded.push((record, embedding)),
             Outcome::Known(record) => self.known.push(record),
@@ -46,13 +51,13 @@ impl Batch {
 
     /// Embeds what has no embedding; afterwards no pixels are held.
     pub(super) async fn embed(self, embedder: Option<&dyn Embedder>) -> Result<Change> {
-        let Self { images, mut embedded, known, mut rejected } = self;
+        let Self { images, mut embedded, known, mut rejected, read_from } = self;
         let mut usage = Usage::default();
         // A paid embedder is not asked for nothing.
         if let Some(embedder) = embedder.filter(|_| !images.is_empty()) {
             usage = embed(embedder, images, &mut embedded, &mut rejected).await?;
         }
-        Ok(Change { embedded, known, rejected, usage })
+        Ok(Change { embedded, known, rejected, read_from, usage })
     }
 }
 
@@ -62,19 +67,22 @@ pub(super) struct Change {
     embedded: Vec<(ImageRecord, Embedding)>,
     known: Vec<ImageRecord>,
     rejected: Vec<Rejected>,
+    read_from: Vec<String>,
     usage: Usage,
 }
 
 impl Change {
     /// Hands everything to the gallery, and counts what became of it.
     pub(super) async fn write(self, writer: &Writer, done: &mut IngestProgress) -> Result<()> {
-        let Self { embedded, known, rejected, usage } = self;
+        let Self { embedded, known, rejected, read_from, usage } = self;
         done.usage += usage;
         done.rejected += rejected.len() as u64;
         done.known += known.len() as u64;
+        done.metadata_files += read_from.len() as u64;
         let write = move |writer: &mut GalleryWriter| {
             let added = writer.add(&embedded)?;
             writer.renew(&known)?;
+            writer.forget_rejected(&read_from)?;
             writer.reject(&rejected)?;
             Ok(added)
         };

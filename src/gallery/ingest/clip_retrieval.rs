@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::fields::metadata;
 use super::npy::NpyRows;
 use super::table::TableRows;
 use super::{Content, Item, list, rejected, web_dataset};
 use crate::embedder::Embedding;
+use crate::folder::fields::Fields;
 use crate::gallery::{Pixels, Rejected};
+use crate::path_text::path_text;
 use crate::{Error, Result};
 
 /// The images of a folder that `clip-retrieval inference` wrote: `img_emb/img_emb_N.npy` with
@@ -20,20 +21,23 @@ use crate::{Error, Result};
 ///
 /// An image's pixels are at its `image_path` where there is such a file, or in
 /// [shards](Self::with_shards); else they are not on this machine, and its source is its `url`, or
-/// its `image_path` where it has none. Rows that are not finite are rejected one by one. In memory
-/// is one row group of the metadata.
+/// its `image_path` where it has none. Rows that are not finite are rejected one by one, and so are
+/// those whose key several pictures of the shards have. An image whose licenses contradict each other
+/// has none, and that is rejected by name. In memory is one row group of the metadata.
 #[derive(Debug)]
 pub struct ClipRetrieval {
     /// Pairs of files that are still to be opened.
     parts: VecDeque<Part>,
     open: Option<(Part, NpyRows, TableRows)>,
     pictures: Pictures,
+    /// What of the row before is still to be told.
+    rejected: Option<Rejected>,
     dim: usize,
     left: usize,
 }
 
-/// Pictures in shards, by key.
-type Pictures = HashMap<String, (String, Pixels)>;
+/// Pictures in shards, by key; nothing for a key that several have.
+type Pictures = HashMap<String, Option<(String, Pixels)>>;
 
 #[derive(Debug)]
 struct Part {
@@ -78,7 +82,7 @@ impl ClipRetrieval {
             return Err(Error::invalid_input("embeddings", "img_emb/img_emb_N.npy", found));
         };
         let (pictures, left) = (HashMap::new(), usize::try_from(left).unwrap_or(usize::MAX));
-        Ok(Self { parts, open: None, pictures, dim, left })
+        Ok(Self { parts, open: None, pictures, rejected: None, dim, left })
     }
 
     /// Takes the pixels from the WebDataset shards at `path` that the embeddings were made of: an
@@ -114,24 +118,31 @@ impl Part {
         Ok((rows, table))
     }
 
-    /// The image of one row.
+    /// The image of one row, and what is wrong with its license.
     fn describe(
         &self,
         row: Vec<f32>,
         mut fields: Map<String, Value>,
         pictures: &Pictures,
-    ) -> Result<Item, Rejected> {
+    ) -> Result<(Item, Option<Rejected>), Rejected> {
         let path = fields.remove("image_path");
         let path = path.as_ref().and_then(Value::as_str).filter(|path| !path.is_empty());
-        let metadata = metadata(fields);
-        let shard = path.and_then(|key| pictures.get(key).cloned());
+        let (metadata, conflict) = Fields::from(fields).metadata();
+        let shard = match path.and_then(|key| Some((key, pictures.get(key)?))) {
+            Some((key, None)) => {
+                let (what, found) = (format!("picture {key} in the shards"), "several");
+                return Err(self.lost(Error::invalid_file(&self.metadata, what, "one", found)));
+            }
+            Some((_, Some(picture))) => Some(picture.clone()),
+            None => None,
+        };
         let file = path.map(PathBuf::from).filter(|path| path.is_file());
         let url = metadata.origin.clone().or_else(|| path.map(str::to_owned));
         let (source, pixels) = match (shard, file, url) {
             (Some(shard), ..) => shard,
             (None, Some(file), _) => {
                 let file = std::path::absolute(&file).unwrap_or(file);
-                (file.display().to_string(), Pixels::File(file))
+                (path_text(&file).into_owned(), Pixels::File(file))
             }
             (None, None, Some(url)) => (url, Pixels::Remote),
             (None, None, None) => {
@@ -141,11 +152,16 @@ impl Part {
             }
         };
         let row = Embedding::new(row).map_err(|reason| rejected(&*source, reason))?;
-        Ok(Item::new(source, Content::At(pixels)).with_metadata(metadata).with_embedding(row))
+        let conflict = conflict.map(|found| {
+            let what = format!("license of {source}");
+            self.lost(Error::invalid_file(&self.metadata, what, "one license", found))
+        });
+        let item = Item::new(source, Content::At(pixels)).with_metadata(metadata);
+        Ok((item.with_embedding(row), conflict))
     }
 
     fn lost(&self, reason: Error) -> Rejected {
-        rejected(self.metadata.display().to_string(), reason)
+        rejected(path_text(&self.metadata), reason)
     }
 }
 
@@ -153,6 +169,9 @@ impl Iterator for ClipRetrieval {
     type Item = Result<Item, Rejected>;
 
     fn next(&mut self) -> Option<Result<Item, Rejected>> {
+        if let Some(rejected) = self.rejected.take() {
+            return Some(Err(rejected));
+        }
         loop {
             let Some((part, rows, table)) = &mut self.open else {
                 let part = self.parts.pop_front()?;
@@ -168,7 +187,12 @@ impl Iterator for ClipRetrieval {
             };
             self.left = self.left.saturating_sub(1);
             return Some(match (row, fields) {
-                (Ok(row), Ok(fields)) => part.describe(row, fields, &self.pictures),
+                (Ok(row), Ok(fields)) => {
+                    part.describe(row, fields, &self.pictures).map(|(item, rejected)| {
+                        self.rejected = rejected;
+                        item
+                    })
+                }
                 (Err(reason), _) | (_, Err(reason)) => {
                     // Which row belongs to which is no longer known: the rest of the pair is lost.
                     let left = rows.len() + 1;

@@ -1,96 +1,86 @@
 //! A folder tree to the picture files in it, one after the other.
 
-use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
-
-use super::fields::metadata;
-use super::{Item, list, rejected};
+use super::shards::{is_shard, successes};
+use super::{Item, WebDataset, rejected, tally};
+use crate::folder::{Found, LeftOut, LeftOutKind, Tree};
 use crate::gallery::Rejected;
-use crate::image::is_picture;
+use crate::path_text::path_text;
 use crate::{Error, Result};
 
-/// Every picture file below a folder, in the order of their paths.
+/// Every picture file below a folder, in the order of their paths; those in folders that links lead
+/// to come last. Nothing is decoded.
 ///
-/// What is known of `bee.jpg` is read from the `catalog.json` of the folder, a list of `{"file",
-/// "caption", "license", "author", "source", …}`, and from `bee.json` and `bee.txt` beside it, as
-/// img2dataset and clip-retrieval lay them out. `license` and `licence` are both read. Sources are
-/// absolute paths unless the gallery is built
-/// [with relative ones](super::Ingest::with_relative_paths). Each folder is entered once, however many links
-/// lead to it. Nothing is decoded.
+/// **A picture** is what an ending of PNG, JPEG, WebP, GIF, BMP or TIFF is on, such as `.jpg`, `.JPG`
+/// or `.jfif`, and what is one of these by its first bytes, whatever it is called. Pictures in known
+/// formats that are not read, such as AVIF, HEIC or SVG, are rejected by name, and so is what cannot
+/// be opened without waiting: a FIFO, a socket, a device. Hidden files, what systems leave behind
+/// (`Thumbs.db`, `__MACOSX`), and what is no picture are [left out](Self::left_out) and counted.
+///
+/// **What is known of `bee.jpg`** is read from `bee.jpg.json`, `bee.json`, `bee.txt` and
+/// `bee.caption` beside it, as img2dataset, gallery-dl and kohya's scripts lay them out, and from the
+/// `catalog.json` of the folder, a list of `{"file", "caption", "license", "author", "source", …}`.
+/// `license` and `licence` are both read. A text that does not tell which picture it is about, such
+/// as `bee.json` beside `bee.jpg` and `bee.png`, is about none, and is rejected by name. So is
+/// metadata that is not understood; the picture comes without it. A picture whose licenses
+/// contradict each other has none, and that is rejected by name too.
+///
+/// Sources are absolute paths unless the gallery is built
+/// [with relative ones](super::Ingest::with_relative_paths). A path that is not UTF-8 is written as
+/// a URL in which the other bytes are percent-encoded, such as `file:///photos/caf%E9.jpg`. Each
+/// folder is entered once, however many links lead to it.
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
-    /// What is still to be looked at; the next is the last.
-    pending: Vec<PathBuf>,
-    /// Folders that were entered, without links.
-    entered: HashSet<PathBuf>,
-    /// What `catalog.json` says of files that have not been met yet.
-    listed: HashMap<PathBuf, Map<String, Value>>,
+    tree: Tree,
+    /// The shard that is being read.
+    shard: Option<WebDataset>,
+    with_shards: bool,
     /// Pictures that are still to come, where they were counted.
     left: Option<usize>,
+    left_out: LeftOut,
 }
 
 impl Folder {
     /// The pictures below `root`.
     ///
     /// # Errors
-    /// [`Error::Io`] when `root` cannot be read; [`Error::InvalidFile`] when its `catalog.json` is
-    /// no list of pictures.
+    /// [`Error::Io`] when `root` cannot be read.
     pub fn open(root: impl AsRef<Path>) -> Result<Self> {
         let root = root.as_ref();
         let absolute = std::path::absolute(root).map_err(|source| Error::io(root, source))?;
-        std::fs::read_dir(&absolute).map_err(|source| Error::io(root, source))?;
-        let listed = read_catalog(&absolute)?;
-        Ok(Self::new(absolute, listed))
+        let tree = Tree::open(&absolute).map_err(|error| match error {
+            Error::Io { source, .. } => Error::io(root, source),
+            other => other,
+        })?;
+        let (shard, left, left_out) = (None, None, LeftOut::default());
+        Ok(Self { root: absolute, tree, shard, with_shards: false, left, left_out })
+    }
+
+    /// Also takes the pictures of [WebDataset shards](WebDataset) in the tree, which are left out
+    /// otherwise.
+    #[must_use]
+    pub fn with_shards(mut self) -> Self {
+        self.with_shards = true;
+        if self.left.is_some() { self.counted() } else { self }
     }
 
     /// Goes through the tree once to count its pictures, so that the time that is left can be
-    /// foretold.
+    /// foretold. Of shards, img2dataset's statistics tell the number; without them it is not known.
     #[must_use]
     pub fn counted(mut self) -> Self {
-        let mut walk = Self::new(self.root.clone(), HashMap::new());
-        self.left = Some(std::iter::from_fn(|| walk.next_path()).count());
+        let with_shards = self.with_shards;
+        self.left = Tree::count(&self.root, |path| match with_shards && is_shard(path) {
+            true => successes(path),
+            false => Some(0),
+        });
         self
     }
 
-    fn new(root: PathBuf, listed: HashMap<PathBuf, Map<String, Value>>) -> Self {
-        Self { pending: vec![root.clone()], root, entered: HashSet::new(), listed, left: None }
-    }
-
-    fn next_path(&mut self) -> Option<Result<PathBuf>> {
-        while let Some(path) = self.pending.pop() {
-            if path.is_dir() {
-                if let Err(error) = self.enter(&path) {
-                    return Some(Err(error));
-                }
-            } else if is_picture(&path) {
-                return Some(Ok(path));
-            }
-        }
-        None
-    }
-
-    fn enter(&mut self, folder: &Path) -> Result<()> {
-        let real = folder.canonicalize().map_err(|source| Error::io(folder, source))?;
-        if self.entered.insert(real) {
-            self.pending.extend(list(folder)?.into_iter().rev());
-        }
-        Ok(())
-    }
-
-    fn describe(&mut self, path: PathBuf) -> Result<Item, Rejected> {
-        let source = path.display().to_string();
-        let reject = |reason| rejected(source.clone(), reason);
-        let beside = path.with_extension("json");
-        let listing = beside == self.root.join("catalog.json");
-        let mut fields = if listing { Map::new() } else { read_fields(&beside).map_err(reject)? };
-        if let Some(caption) = read_text(&path.with_extension("txt")).map_err(reject)? {
-            fields.insert("caption".to_owned(), caption.into());
-        }
-        fields.extend(self.listed.remove(&path).unwrap_or_default());
-        Ok(Item::file(path).with_metadata(metadata(fields)))
+    /// The files that were left out so far, by kind.
+    pub const fn left_out(&self) -> &LeftOut {
+        &self.left_out
     }
 }
 
@@ -98,61 +88,37 @@ impl Iterator for Folder {
     type Item = Result<Item, Rejected>;
 
     fn next(&mut self) -> Option<Result<Item, Rejected>> {
-        let found = match self.next_path() {
-            Some(Ok(path)) => self.describe(path),
-            Some(Err(reason)) => {
-                let source = match &reason {
-                    Error::Io { path, .. } => path.display().to_string(),
-                    _ => self.root.display().to_string(),
-                };
-                Err(rejected(source, reason))
+        loop {
+            if let Some(shard) = &mut self.shard {
+                if let Some(found) = shard.next() {
+                    return Some(found);
+                }
+                if let Some(shard) = self.shard.take() {
+                    self.left_out.append(shard.into_left_out());
+                }
             }
-            None => {
-                let path = self.listed.keys().min()?.clone();
-                self.listed.remove(&path);
-                let expected = format!("{} in the folder", path.display());
-                let (catalog, found) = (self.root.join("catalog.json"), "no such picture");
-                let reason = Error::invalid_file(catalog, "picture", expected, found);
-                Err(rejected(path.display().to_string(), reason))
-            }
-        };
-        self.left = self.left.map(|left| left.saturating_sub(1));
-        Some(found)
+            let found = match self.tree.next()? {
+                Found::LeftOut(LeftOutKind::Other, path) if self.with_shards && is_shard(&path) => {
+                    self.shard = Some(WebDataset::of(vec![path]));
+                    continue;
+                }
+                Found::LeftOut(kind, path) => {
+                    tally::note(&mut self.left_out, kind, path_text(&path).into_owned());
+                    continue;
+                }
+                Found::Picture(picture) => {
+                    let read = picture.read.iter().map(|path| path_text(path).into_owned());
+                    let read = read.collect();
+                    Ok(Item::file(picture.path).with_metadata(picture.metadata).read_from(read))
+                }
+                Found::Rejected(path, problem) => Err(rejected(path_text(&path), problem)),
+            };
+            self.left = self.left.map(|left| left.saturating_sub(1));
+            return Some(found);
+        }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         (0, self.left)
-    }
-}
-
-/// What the `catalog.json` of `root` says, by path; nothing where there is none.
-fn read_catalog(root: &Path) -> Result<HashMap<PathBuf, Map<String, Value>>> {
-    let path = root.join("catalog.json");
-    let Some(text) = read_text(&path)? else { return Ok(HashMap::new()) };
-    let lines: Vec<Map<String, Value>> = serde_json::from_str(&text)
-        .map_err(|error| Error::invalid_file(&path, "catalog", "a list of pictures", error))?;
-    let line = |mut line: Map<String, Value>| match line.remove("file") {
-        Some(Value::String(file)) => Ok((root.join(file), line)),
-        found => {
-            let found = found.map_or("none".to_owned(), |found| found.to_string());
-            Err(Error::invalid_file(&path, "file", "the path of a picture", found))
-        }
-    };
-    lines.into_iter().map(line).collect()
-}
-
-/// The JSON object in the file at `path`; an empty one where there is no such file.
-fn read_fields(path: &Path) -> Result<Map<String, Value>> {
-    let Some(text) = read_text(path)? else { return Ok(Map::new()) };
-    serde_json::from_str(&text)
-        .map_err(|error| Error::invalid_file(path, "metadata", "a JSON object", error))
-}
-
-/// The text of the file at `path`, where there is one.
-fn read_text(path: &Path) -> Result<Option<String>> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io(path, error)),
     }
 }

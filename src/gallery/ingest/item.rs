@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::Image;
 use crate::embedder::Embedding;
 use crate::gallery::Pixels;
+use crate::path_text::path_text;
 use crate::reference::Metadata;
 
 /// One image to take in.
@@ -35,6 +36,8 @@ pub struct Item {
     pub metadata: Metadata,
     /// Its embedding, where somebody has computed it.
     pub embedding: Option<Embedding>,
+    /// Sources of the files that its metadata was read from.
+    pub(super) read_from: Vec<String>,
 }
 
 /// The pixels of an [`Item`].
@@ -53,13 +56,14 @@ impl Item {
     /// An image from `source`; nothing else is known of it.
     pub fn new(source: impl Into<String>, content: Content) -> Self {
         let (source, metadata) = (source.into(), Metadata::default());
-        Self { source, content, metadata, embedding: None }
+        Self { source, content, metadata, embedding: None, read_from: Vec::new() }
     }
 
-    /// A picture file, which stays where it is.
+    /// A picture file, which stays where it is. Its source is its path; one that is not UTF-8 is
+    /// written as a URL, such as `file:///photos/caf%E9.jpg`.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        Self::new(path.display().to_string(), Content::At(Pixels::File(path)))
+        Self::new(path_text(&path).into_owned(), Content::At(Pixels::File(path)))
     }
 
     /// With what is known of it.
@@ -73,6 +77,12 @@ impl Item {
     #[must_use]
     pub fn with_embedding(mut self, embedding: Embedding) -> Self {
         self.embedding = Some(embedding);
+        self
+    }
+
+    /// With the sources of the files that its metadata was read from: they are no longer rejected.
+    pub(super) fn read_from(mut self, sources: Vec<String>) -> Self {
+        self.read_from = sources;
         self
     }
 }

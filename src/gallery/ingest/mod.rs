@@ -20,6 +20,8 @@
 //!     .run(pictures, tell)
 //!     .await?;
 //! println!("{} of {} are new", done.added, done.seen());
+//! // Captions without a picture, what systems leave behind, films, …
+//! println!("{}", done.left_out);
 //! for rejected in gallery.rejected()? {
 //!     eprintln!("{rejected}");
 //! }
@@ -29,7 +31,6 @@
 
 mod batch;
 mod clip_retrieval;
-mod fields;
 mod folder;
 mod item;
 mod load;
@@ -37,12 +38,17 @@ mod npy;
 mod pipeline;
 mod progress;
 mod relative;
+mod samples;
+mod shards;
+mod sources;
 mod table;
+mod tally;
 mod tar_table;
 mod web_dataset;
 mod workers;
 mod writer;
 
+pub use crate::folder::{LeftOut, LeftOutKind};
 pub use clip_retrieval::ClipRetrieval;
 pub use folder::Folder;
 pub use item::{Content, Item};
@@ -52,20 +58,9 @@ pub use web_dataset::WebDataset;
 #[cfg(feature = "milvus")]
 pub(super) use writer::Writer;
 
-use std::path::{Path, PathBuf};
-
 use super::Rejected;
-use crate::{Error, Result};
-
-/// What is in `folder`, in the order of its names.
-fn list(folder: &Path) -> Result<Vec<PathBuf>> {
-    let io = |source| Error::io(folder, source);
-    let entries = std::fs::read_dir(folder).map_err(io)?;
-    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-    let mut paths: Vec<PathBuf> = paths.collect::<std::io::Result<_>>().map_err(io)?;
-    paths.sort_unstable();
-    Ok(paths)
-}
+use crate::Error;
+use crate::folder::walk::list;
 
 /// What is from `source` is not taken in, for `reason` with all its causes.
 fn rejected(source: impl Into<String>, reason: Error) -> Rejected {

@@ -11,6 +11,7 @@ use futures::future::join;
 
 use super::batch::{Batch, Change};
 use super::load::Limits;
+use super::sources::Sources;
 use super::workers::Workers;
 use super::writer::Writer;
 use super::{IngestProgress, Item};
@@ -28,8 +29,9 @@ use crate::image::decode::MAX_PIXELS;
 /// reason, and the others are not affected.
 ///
 /// In memory are at most [`in_flight`](Self::in_flight) images at a time, each as the embedder's
-/// [`preprocess`](Embedder::preprocess) leaves it (150 KB for CLIP at 224 pixels), and on each thread one
-/// file with what it decodes to.
+/// [`preprocess`](Embedder::preprocess) leaves it (150 KB for CLIP at 224 pixels), on each thread one
+/// file with what it decodes to, and some 40 bytes for each source, so that an image that has the
+/// source of another one is rejected and does not take its place.
 ///
 /// ```
 /// # use futures::executor::block_on;
@@ -194,6 +196,7 @@ impl Ingest {
         // 3. What they make, in order, batch by batch into the gallery. One batch is written while
         //    the next one is embedded.
         let (mut batch, mut settled, mut last) = (Batch::default(), 0, false);
+        let mut sources = Sources::default();
         let mut ready: Option<Change> = None;
         let worked = async {
             while !last {
@@ -201,7 +204,7 @@ impl Ingest {
                 let Some(outcome) = outcomes.pop_front() else { break };
                 let outcome = outcome.await?;
                 last = outcome.is_none();
-                let kept = outcome.is_none_or(|outcome| batch.take(outcome));
+                let kept = outcome.is_none_or(|outcome| batch.take(outcome, &mut sources));
                 done.most_in_flight = done.most_in_flight.max(workers.taken() - settled);
                 settled += usize::from(!kept);
                 if last || batch.is_full(self.batch) {
@@ -211,6 +214,7 @@ impl Ingest {
                         let Some(change) = ready.take() else { return Ok(()) };
                         change.write(&writer, &mut done).await?;
                         done.elapsed = began.elapsed();
+                        workers.count(&mut done);
                         progress(&done);
                         Ok(())
                     };
@@ -228,6 +232,7 @@ impl Ingest {
         if let Some(change) = ready {
             change.write(&writer, &mut done).await?;
             done.elapsed = began.elapsed();
+            workers.count(&mut done);
             progress(&done);
         }
         worked?;

@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf, absolute};
 
 use super::{Content, Item};
+use crate::path_text::{archive_text, path_text, split_member, text_path};
 
 /// `item` with its path, and that in its source, relative to the gallery in `folder`.
 pub(super) fn relative_item(folder: &Path, mut item: Item) -> Item {
@@ -11,9 +12,8 @@ pub(super) fn relative_item(folder: &Path, mut item: Item) -> Item {
         && let Some(relative) = relative(folder, path)
     {
         // The source is the path, or `SHARD.tar#MEMBER`.
-        let member = path.to_str().and_then(|path| item.source.strip_prefix(path));
-        if let Some(member) = member.filter(|rest| rest.is_empty() || rest.starts_with('#')) {
-            item.source = format!("{}{member}", relative.display());
+        if text_path(split_member(&item.source).0) == *path {
+            item.source = with_path(&item.source, &relative);
         }
         *path = folder.join(relative);
     }
@@ -22,9 +22,17 @@ pub(super) fn relative_item(folder: &Path, mut item: Item) -> Item {
 
 /// `source` relative to the gallery in `folder`, where it is an absolute path.
 pub(super) fn relative_source(folder: &Path, source: String) -> String {
-    let path = Path::new(&source);
-    let relative = path.is_absolute().then(|| relative(folder, path)).flatten();
-    relative.map_or(source, |relative| relative.display().to_string())
+    let path = text_path(split_member(&source).0);
+    let relative = path.is_absolute().then(|| relative(folder, &path)).flatten();
+    relative.map_or_else(|| source.clone(), |relative| with_path(&source, &relative))
+}
+
+/// `source`, the text of a path or of an archive with that of a member, with another `path`.
+fn with_path(source: &str, path: &Path) -> String {
+    match split_member(source).1 {
+        "" => path_text(path).into_owned(),
+        member => format!("{}{member}", archive_text(path)),
+    }
 }
 
 /// The path from `folder` to `path`; none where there is none.

@@ -1,17 +1,37 @@
 //! A tar archive to the table of what is in it: names, places and lengths, and what is refused.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use crate::folder::read::check_file;
+use crate::path_text::name_text;
 use crate::{Error, Result};
 
 /// Zeros of this length end an archive, and everything in it is aligned to it, in bytes.
 const BLOCK: u64 = 512;
 
+/// The most members of an archive: their names are in memory. img2dataset puts 30,000 into a shard.
+const MAX_MEMBERS: usize = 4 << 20;
+
+/// The most that is read of a name and of other extensions of one header, in bytes. Linux' paths
+/// are at most 4 KiB long.
+const MAX_HEADER: u64 = 1 << 20;
+
+/// What compressed files begin with.
+const COMPRESSED: [(&[u8], &str); 6] = [
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\x04\x22\x4d\x18", "LZ4"),
+    (b"PK\x03\x04", "zip"),
+];
+
 /// One file in an archive.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Member {
+    /// Its name without `./`; one that is not UTF-8 as [`name_text`] writes it.
     pub(super) name: String,
     /// Where its bytes begin, and how many there are.
     pub(super) offset: u64,
@@ -32,50 +52,119 @@ impl TarTable {
     /// Reads the headers of the archive at `path`, and skips what is between them.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let io = |source| Error::io(path, source);
-        let file = File::open(path).map_err(io)?;
+        check_file(path, path.metadata().map_err(io)?.file_type())?;
+        let mut file = File::open(path).map_err(io)?;
+        check_plain(path, &mut file)?;
         let end = file.metadata().map_err(io)?.len();
         let mut table = Self::default();
         // Where the next header is.
         let mut next = 0;
-        let mut archive = tar::Archive::new(BufReader::new(file));
+        let mut archive = tar::Archive::new(Headers { file: BufReader::new(file), read: 0 });
         for entry in archive.entries_with_seek().map_err(io)? {
-            let entry = match entry {
+            if table.members.len() >= MAX_MEMBERS {
+                table.cut = Some(cut(path, &table.members, "more members than are read"));
+                return Ok(table);
+            }
+            let mut entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
                     table.cut = Some(cut(path, &table.members, error));
                     return Ok(table);
                 }
             };
-            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            let bytes = entry.path_bytes();
+            let name = name_text(bytes.strip_prefix(b"./").unwrap_or(&bytes));
+            drop(bytes);
+            let kind = entry.header().entry_type();
+            let sparse = kind.is_gnu_sparse() || is_pax_sparse(&mut entry);
             let (offset, length) = (entry.raw_file_position(), entry.size());
-            if offset.checked_add(length).is_none_or(|last| last > end) {
+            // The size of a sparse file is that with its gaps.
+            let stored = if kind.is_gnu_sparse() { entry.header().entry_size().ok() } else { None };
+            let behind = offset.checked_add(stored.unwrap_or(length));
+            let Some(behind) = behind.filter(|behind| *behind <= end) else {
                 table.cut = Some(cut(path, &table.members, format!("half of {name}")));
                 return Ok(table);
-            }
-            next = (offset + length).next_multiple_of(BLOCK);
-            let kind = entry.header().entry_type();
+            };
+            next = behind.next_multiple_of(BLOCK);
             if kind.is_dir() || kind.is_pax_global_extensions() {
                 continue;
             }
-            if kind.is_file() && stays_inside(&name) {
+            let is_file = kind.is_file() && !sparse;
+            if is_file && stays_inside(&name) {
                 table.members.push(Member { name, offset, length });
                 continue;
             }
-            let found = match kind.is_file() {
+            let found = match is_file {
                 true => "a path that leads out of it".to_owned(),
+                false if sparse => "a sparse file".to_owned(),
                 false => format!("{kind:?}"),
             };
             let what = format!("member {name:?}");
             let error = Error::invalid_file(path, what, "a file in the archive", found);
             table.refused.push((name, error));
         }
-        let mut reader = archive.into_inner();
+        let mut reader = archive.into_inner().file;
         reader.seek(SeekFrom::Start(next)).map_err(io)?;
         if reader.read_exact(&mut [0; BLOCK as usize]).is_err() {
             table.cut = Some(cut(path, &table.members, "the end of the file"));
         }
         Ok(table)
     }
+}
+
+/// That `file` is not compressed: its members would have no place that they can be read from.
+fn check_plain(path: &Path, file: &mut File) -> Result<()> {
+    let io = |source| Error::io(path, source);
+    let mut start = Vec::new();
+    file.take(8).read_to_end(&mut start).map_err(io)?;
+    file.rewind().map_err(io)?;
+    match COMPRESSED.iter().find(|(magic, _)| start.starts_with(magic)) {
+        Some((_, with)) => {
+            let expected = "a tar archive that is not compressed; decompress it first";
+            let found = format!("one that is compressed with {with}");
+            Err(Error::invalid_file(path, "shard", expected, found))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The headers of an archive. Between two of them is a seek; without one, only the extensions of a
+/// header are read, which are not longer than [`MAX_HEADER`].
+struct Headers {
+    file: BufReader<File>,
+    /// Bytes read since the last seek.
+    read: u64,
+}
+
+impl Read for Headers {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.read > MAX_HEADER {
+            return Err(io::Error::other(format!("a header of more than {MAX_HEADER} bytes")));
+        }
+        let read = self.file.read(buffer)?;
+        self.read += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Headers {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.read = 0;
+        // The buffer stays where it holds what is next.
+        match to {
+            SeekFrom::Current(offset) => {
+                self.file.seek_relative(offset)?;
+                self.file.stream_position()
+            }
+            to => self.file.seek(to),
+        }
+    }
+}
+
+/// Whether PAX says that a member is sparse: what is stored begins with a map of its parts.
+fn is_pax_sparse<R: Read>(entry: &mut tar::Entry<'_, R>) -> bool {
+    let Ok(Some(mut extensions)) = entry.pax_extensions() else { return false };
+    extensions.any(|one| one.is_ok_and(|one| one.key_bytes().starts_with(b"GNU.sparse.")))
 }
 
 fn cut(path: &Path, members: &[Member], found: impl ToString) -> Error {
@@ -86,7 +175,11 @@ fn cut(path: &Path, members: &[Member], found: impl ToString) -> Error {
 
 /// Whether `name` stays below the folder it would be unpacked to, on any operating system.
 fn stays_inside(name: &str) -> bool {
-    let name = name.strip_prefix("./").unwrap_or(name);
-    !name.contains(['\\', ':', '\0'])
-        && name.split('/').all(|part| !matches!(part, "" | "." | ".."))
+    let drive = name.as_bytes();
+    let absolute = name.starts_with('\\')
+        || (drive.len() > 2 && drive[1] == b':' && matches!(drive[2], b'\\' | b'/'));
+    !absolute
+        && !name.contains('\0')
+        && name.split('/').all(|part| !matches!(part, "" | "."))
+        && name.split(['/', '\\']).all(|part| part != "..")
 }

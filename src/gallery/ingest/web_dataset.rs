@@ -2,124 +2,162 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
-
-use super::fields::metadata;
+use super::samples::{Role, roles};
+use super::shards::{self, Shards};
 use super::tar_table::{Member, TarTable};
-use super::{Content, Item, list, rejected};
+use super::{Content, Item, rejected, tally};
+use crate::folder::kind::{self, Text, claims_to_be_picture};
+use crate::folder::pairing::{base, key};
+use crate::folder::{Description, LeftOut, LeftOutKind, MAX_TEXT};
 use crate::gallery::{Pixels, Rejected};
-use crate::image::EXTENSIONS;
+use crate::image::format::HEAD;
+use crate::path_text::{member_text, path_text};
 use crate::{Error, Result};
 
-/// The most that is read of a caption or metadata file, in bytes.
-const MAX_TEXT: u64 = 4 << 20;
-
 /// The images of WebDataset shards: uncompressed `.tar` archives in which the members
-/// `000000123.jpg`, `000000123.txt` and `000000123.json`, one after the other, are one sample.
+/// `000000123.jpg`, `000000123.txt` and `000000123.json` are one sample, wherever they are in the
+/// archive.
 ///
-/// The caption comes from `.txt`, other metadata from `.json`. Nothing is unpacked: the pixels stay
-/// in the shard. A shard that is cut short loses what is behind the cut, and the image before it
-/// where its sample is not whole; links, devices, and names that lead out of the archive are
-/// refused; each is named. In memory is the table of one shard.
+/// The caption comes from `.txt` or `.caption`, other metadata from `.json`. The names of pictures,
+/// and what is left out, are as for a [`Folder`](super::Folder). The key of a sample ends at the
+/// first dot of the file's name: `000.json` is also about `000.image.jpg`, if that is the only
+/// picture with the key `000`.
+///
+/// No image gets the license of another one. Members of one name, such as two `000.jpg`, are
+/// rejected by name with their texts; a text that could be about two pictures is about none, and so
+/// is metadata whose `key` is that of another sample. Each of these, and metadata that is not
+/// understood, is rejected by name, and the picture comes without it.
+///
+/// Nothing is unpacked: the pixels stay in the shard, so that compressed shards are rejected. A shard
+/// that is cut short loses what is behind the cut, and the image before it where its sample is not
+/// whole; links, devices, sparse files, and names that lead out of the archive are refused; each is
+/// named. The source of a member is `SHARD.tar#MEMBER`. In memory is the table of one shard, of at
+/// most 4,194,304 members.
 #[derive(Debug)]
 pub struct WebDataset {
     /// Shards that are still to be opened.
     shards: VecDeque<PathBuf>,
     shard: PathBuf,
     file: Option<File>,
-    samples: VecDeque<Sample>,
-    rejected: VecDeque<Rejected>,
+    members: Vec<Member>,
+    /// What is in the open shard and still to come.
+    found: VecDeque<Found>,
     /// Images that are still to come, where the shards' statistics say so.
     left: Option<usize>,
+    left_out: LeftOut,
 }
 
-/// The members of one sample, by their place in the shard.
+/// One thing that is in a shard, or beside it.
 #[derive(Debug)]
-struct Sample {
-    key: String,
-    /// Endings, in lower case, with their members.
-    members: Vec<(String, Member)>,
+enum Found {
+    /// A member, and the texts about it, by their places in the table.
+    Picture(usize, Vec<usize>),
+    Rejected(Rejected),
+    LeftOut(LeftOutKind, String),
 }
 
 impl WebDataset {
     /// The shards at `path`: one `.tar` file, or those directly in a folder, in the order of their
-    /// names.
+    /// names. Pictures beside the shards are rejected, and other files left out.
     ///
     /// # Errors
     /// [`Error::Io`] when `path` cannot be read; [`Error::InvalidInput`] when there is no shard.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let shards = shards(path.as_ref())?;
-        let left = shards.iter().map(|shard| successes(shard)).sum();
-        Ok(Self {
+        let Shards { shards, rejected, left_out } = Shards::at(path.as_ref())?;
+        let mut reader = Self::of(shards);
+        reader.found.extend(rejected.into_iter().map(Found::Rejected));
+        reader.found.extend(left_out.into_iter().map(|(kind, name)| Found::LeftOut(kind, name)));
+        Ok(reader)
+    }
+
+    /// What is in `shards`.
+    pub(super) fn of(shards: Vec<PathBuf>) -> Self {
+        Self {
+            left: shards.iter().map(|shard| shards::successes(shard)).sum(),
             shards: shards.into(),
             shard: PathBuf::new(),
             file: None,
-            samples: VecDeque::new(),
-            rejected: VecDeque::new(),
-            left,
-        })
+            members: Vec::new(),
+            found: VecDeque::new(),
+            left_out: LeftOut::default(),
+        }
+    }
+
+    /// The files and members that were left out so far, by kind.
+    pub const fn left_out(&self) -> &LeftOut {
+        &self.left_out
+    }
+
+    pub(super) fn into_left_out(self) -> LeftOut {
+        self.left_out
     }
 
     /// Reads the table of the next shard.
     fn open_shard(&mut self, shard: PathBuf) -> Result<()> {
-        let table = TarTable::read(&shard)?;
-        self.file = Some(File::open(&shard).map_err(|source| Error::io(&shard, source))?);
-        self.shard = shard;
-        let reject = |(name, reason): (String, Error)| rejected(source(&self.shard, &name), reason);
-        self.rejected = table.refused.into_iter().map(reject).collect();
-        self.samples = group(table.members);
-        if let Some(reason) = table.cut {
+        let TarTable { members, refused, cut } = TarTable::read(&shard)?;
+        let io = |source| Error::io(&shard, source);
+        let mut file = File::open(&shard).map_err(io)?;
+        let mut roles = roles(&members, |member| head(&mut file, member)).map_err(io)?;
+        let cut = cut.map(|reason| match partial(&mut roles) {
             // The last sample may lack what came behind the cut: its license above all.
-            let first = (self.samples.len() > 1).then(|| self.samples[0].members.len());
-            let lacks = |last: &Sample| first.is_none_or(|first| last.members.len() < first);
-            let partial = self.samples.back().is_some_and(lacks);
-            let last = if partial { self.samples.pop_back() } else { None };
-            let name = last.map(|sample| source(&self.shard, &sample.key));
-            let source = name.unwrap_or_else(|| self.shard.display().to_string());
-            self.rejected.push_back(rejected(source, reason));
-        }
+            Some(last) => rejected(member_text(&shard, key(&members[last].name)), reason),
+            None => rejected(path_text(&shard), reason),
+        });
+        let member_found = |(at, role): (usize, Role)| {
+            let name: &str = &members[at].name;
+            match role {
+                Role::Picture { texts } => Some(Found::Picture(at, texts)),
+                Role::Text => None,
+                Role::LeftOut(kind) => Some(Found::LeftOut(kind, member_text(&shard, name))),
+                Role::Refused { expected, found } => {
+                    let reason = Error::invalid_file(&shard, name, expected, found);
+                    Some(Found::Rejected(rejected(member_text(&shard, name), reason)))
+                }
+            }
+        };
+        self.found = roles.into_iter().enumerate().filter_map(member_found).collect();
+        let refused = refused.into_iter();
+        let refused = refused.map(|(name, reason)| rejected(member_text(&shard, &name), reason));
+        self.found.extend(refused.chain(cut).map(Found::Rejected));
+        (self.file, self.members, self.shard) = (Some(file), members, shard);
         Ok(())
     }
 
-    /// The image of a sample; none where it has no picture.
-    fn describe(&mut self, sample: Sample) -> Option<Result<Item, Rejected>> {
-        let (source, pixels) = located(&self.shard, sample.picture()?);
-        Some(match self.read_fields(&sample) {
-            Ok(fields) => {
-                Ok(Item::new(source, Content::At(pixels)).with_metadata(metadata(fields)))
-            }
-            Err(reason) => Err(rejected(source, reason)),
-        })
-    }
-
-    fn read_fields(&mut self, sample: &Sample) -> Result<Map<String, Value>> {
-        let mut fields = Map::new();
-        for (ending, member) in &sample.members {
-            match ending.as_str() {
-                "json" => {
-                    // What the caption file said goes first.
-                    let caption = fields.remove("caption");
-                    fields = serde_json::from_str(&self.read_text(member)?).map_err(|error| {
-                        Error::invalid_file(&self.shard, &*member.name, "a JSON object", error)
-                    })?;
-                    fields.extend(caption.map(|caption| ("caption".to_owned(), caption)));
-                }
-                "txt" => {
-                    let caption = self.read_text(member)?;
-                    if !caption.trim().is_empty() {
-                        fields.insert("caption".to_owned(), caption.into());
-                    }
-                }
-                _ => {}
+    /// The image of a sample, after what of its texts is not understood.
+    fn describe(&mut self, picture: usize, texts: &[usize]) -> Result<Item, Rejected> {
+        let member = self.members[picture].clone();
+        let (source, pixels) = located(&self.shard, &member);
+        let (mut description, mut read_from) = (Description::default(), Vec::new());
+        for &text in texts {
+            let text = self.members[text].clone();
+            let kind = kind::text(&text.name).unwrap_or(Text::Txt);
+            let said = self.read_text(&text).and_then(|bytes| {
+                let place = (&*self.shard, &*text.name);
+                description.add(kind, &bytes, base(key(&member.name)), place)
+            });
+            let text = member_text(&self.shard, &text.name);
+            match said {
+                Ok(()) => read_from.push((kind, text)),
+                Err(reason) => self.found.push_front(Found::Rejected(rejected(text, reason))),
             }
         }
-        Ok(fields)
+        let (metadata, problem) = description.metadata(&member.name, &self.shard);
+        if let Some(problem) = problem {
+            // The last of those that may have a license.
+            let json = read_from.iter().rposition(|(kind, _)| *kind == Text::Json);
+            let from = json.map(|at| read_from.remove(at).1);
+            let from = from.unwrap_or_else(|| path_text(&self.shard).into_owned());
+            self.found.push_front(Found::Rejected(rejected(from, problem)));
+        }
+        let read_from = read_from.into_iter().map(|(_, text)| text).collect();
+        let item = Item::new(source, Content::At(pixels)).with_metadata(metadata);
+        Ok(item.read_from(read_from))
     }
 
-    fn read_text(&mut self, member: &Member) -> Result<String> {
+    fn read_text(&mut self, member: &Member) -> Result<Vec<u8>> {
         let io = |source| Error::io(&self.shard, source);
         if member.length > MAX_TEXT {
             let (what, expected) = (&*member.name, format!("at most {MAX_TEXT} bytes"));
@@ -130,7 +168,7 @@ impl WebDataset {
             file.seek(SeekFrom::Start(member.offset)).map_err(io)?;
             file.read_exact(&mut bytes).map_err(io)?;
         }
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok(bytes)
     }
 }
 
@@ -139,18 +177,19 @@ impl Iterator for WebDataset {
 
     fn next(&mut self) -> Option<Result<Item, Rejected>> {
         loop {
-            if let Some(sample) = self.samples.pop_front() {
-                if let Some(found) = self.describe(sample) {
+            match self.found.pop_front() {
+                Some(Found::Picture(picture, texts)) => {
                     self.left = self.left.map(|left| left.saturating_sub(1));
-                    return Some(found);
+                    return Some(self.describe(picture, &texts));
                 }
-            } else if let Some(rejection) = self.rejected.pop_front() {
-                return Some(Err(rejection));
-            } else {
-                let shard = self.shards.pop_front()?;
-                let source = shard.display().to_string();
-                if let Err(reason) = self.open_shard(shard) {
-                    return Some(Err(rejected(source, reason)));
+                Some(Found::Rejected(rejection)) => return Some(Err(rejection)),
+                Some(Found::LeftOut(kind, name)) => tally::note(&mut self.left_out, kind, name),
+                None => {
+                    let shard = self.shards.pop_front()?;
+                    let source = path_text(&shard).into_owned();
+                    if let Err(reason) = self.open_shard(shard) {
+                        return Some(Err(rejected(source, reason)));
+                    }
                 }
             }
         }
@@ -161,30 +200,26 @@ impl Iterator for WebDataset {
     }
 }
 
-/// The shards at `path`, in the order of their names; at least one.
-fn shards(path: &Path) -> Result<Vec<PathBuf>> {
-    let io = |source| Error::io(path, source);
-    let absolute = std::path::absolute(path).map_err(io)?;
-    if !std::fs::metadata(path).map_err(io)?.is_dir() {
-        return Ok(vec![absolute]);
-    }
-    let mut paths = list(&absolute)?;
-    paths.retain(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("tar")));
-    if paths.is_empty() {
-        let found = format!("none in {}", path.display());
-        return Err(Error::invalid_input("shards", "at least one .tar file", found));
-    }
-    Ok(paths)
-}
-
-/// The pictures in the shards at `path`, by key: their sources and where their pixels are. What
-/// cannot be read is left out.
-pub(super) fn pictures(path: &Path) -> Result<HashMap<String, (String, Pixels)>> {
+/// The pictures in the shards at `path`, by key: their sources and where their pixels are; nothing
+/// for a key that several pictures have. What cannot be read is left out.
+pub(super) fn pictures(path: &Path) -> Result<HashMap<String, Option<(String, Pixels)>>> {
     let mut pictures = HashMap::new();
-    for shard in shards(path)? {
-        for sample in group(TarTable::read(&shard)?.members) {
-            let picture = sample.picture().map(|picture| located(&shard, picture));
-            pictures.extend(picture.map(|picture| (sample.key, picture)));
+    for shard in Shards::at(path)?.shards {
+        let members = TarTable::read(&shard)?.members;
+        let io = |source| Error::io(&shard, source);
+        let mut file = File::open(&shard).map_err(io)?;
+        let roles = roles(&members, |member| head(&mut file, member)).map_err(io)?;
+        for (member, role) in members.iter().zip(roles) {
+            let is_picture = match role {
+                Role::Picture { .. } => true,
+                // One of several of this name.
+                Role::Refused { .. } => claims_to_be_picture(&member.name),
+                _ => false,
+            };
+            if is_picture {
+                let several = pictures.entry(key(&member.name).to_owned());
+                several.and_modify(|one| *one = None).or_insert(Some(located(&shard, member)));
+            }
         }
     }
     Ok(pictures)
@@ -193,41 +228,34 @@ pub(super) fn pictures(path: &Path) -> Result<HashMap<String, (String, Pixels)>>
 /// The source of a picture in `shard`, and where its pixels are.
 fn located(shard: &Path, picture: &Member) -> (String, Pixels) {
     let (archive, offset, length) = (shard.to_owned(), picture.offset, picture.length);
-    (source(shard, &picture.name), Pixels::Member { archive, offset, length })
+    (member_text(shard, &picture.name), Pixels::Member { archive, offset, length })
 }
 
-/// A member's source.
-fn source(shard: &Path, member: &str) -> String {
-    format!("{}#{member}", shard.display())
-}
-
-impl Sample {
-    fn picture(&self) -> Option<&Member> {
-        let picture = self.members.iter().find(|(e, _)| EXTENSIONS.contains(&e.as_str()));
-        picture.map(|(_, member)| member)
+/// The last picture, if its sample may go on behind a cut: it has fewer texts than the first. It is
+/// taken out with its texts.
+fn partial(roles: &mut [Role]) -> Option<usize> {
+    let texts = |role: &Role| match role {
+        Role::Picture { texts } => Some(texts.clone()),
+        _ => None,
+    };
+    let last = roles.iter().rposition(|role| texts(role).is_some())?;
+    let first = roles.iter().position(|role| texts(role).is_some()).filter(|first| *first < last);
+    let (of_first, of_last) = (first.and_then(|first| texts(&roles[first])), texts(&roles[last])?);
+    if of_first.is_some_and(|first| of_last.len() >= first.len()) {
+        return None;
     }
-}
-
-/// Members that follow each other under one key; it ends at the first dot of the file's name.
-fn group(members: Vec<Member>) -> VecDeque<Sample> {
-    let mut samples: VecDeque<Sample> = VecDeque::new();
-    for member in members {
-        let base = member.name.rfind('/').map_or(0, |slash| slash + 1);
-        let Some(dot) = member.name[base..].find('.') else { continue };
-        let (key, ending) = member.name.split_at(base + dot);
-        let (key, ending) = (key.to_owned(), ending[1..].to_lowercase());
-        match samples.back_mut().filter(|sample| sample.key == key) {
-            Some(sample) => sample.members.push((ending, member)),
-            None => samples.push_back(Sample { key, members: vec![(ending, member)] }),
-        }
+    for text in of_last {
+        roles[text] = Role::LeftOut(LeftOutKind::WithoutPicture);
     }
-    samples
+    // It is named with the cut.
+    roles[last] = Role::Text;
+    Some(last)
 }
 
-/// The images of a shard, as img2dataset's statistics beside it say.
-fn successes(shard: &Path) -> Option<usize> {
-    let name = format!("{}_stats.json", shard.file_stem()?.to_str()?);
-    let text = std::fs::read_to_string(shard.with_file_name(name)).ok()?;
-    let statistics: Value = serde_json::from_str(&text).ok()?;
-    usize::try_from(statistics.get("successes")?.as_u64()?).ok()
+/// The first bytes of `member`, as many as tell a format.
+fn head(file: &mut File, member: &Member) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(member.offset))?;
+    file.take(member.length.min(HEAD as u64)).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

@@ -2,15 +2,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
 use futures::channel::oneshot;
 
 use super::load::Loaded;
 use super::relative::{relative_item, relative_source};
-use super::{Ingest, Item, rejected};
+use super::{Ingest, IngestProgress, Item, rejected, tally};
 use crate::embedder::Embedding;
+use crate::folder::LeftOut;
 use crate::gallery::store::change::check;
 use crate::gallery::{Gallery, ImageRecord, Rejected};
 use crate::{Error, Image, Result};
@@ -28,13 +29,22 @@ pub(super) enum Outcome {
 }
 
 /// What the next item became; none once there is no item left.
-type Reply = oneshot::Sender<Result<Option<Outcome>>>;
+type Reply = oneshot::Sender<Result<Option<Done>>>;
+
+/// An item that went through a thread.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) outcome: Outcome,
+    /// Sources of the files that its metadata was read from.
+    pub(super) read_from: Vec<String>,
+}
 
 /// Threads at work; dropping it ends them once they are through with the image they are at.
 #[derive(Debug)]
 pub(super) struct Workers {
     requests: mpsc::Sender<Reply>,
     taken: Arc<AtomicUsize>,
+    left_out: Arc<Mutex<LeftOut>>,
 }
 
 /// What the threads share.
@@ -42,6 +52,7 @@ struct Shared<I> {
     /// Where items come from, and who asks for the next one.
     items: Mutex<(I, mpsc::Receiver<Reply>)>,
     taken: Arc<AtomicUsize>,
+    left_out: Arc<Mutex<LeftOut>>,
     ingest: Ingest,
 }
 
@@ -52,9 +63,10 @@ impl Workers {
         I: Iterator<Item = Result<Item, Rejected>> + Send + 'static,
     {
         let (requests, asked) = mpsc::channel();
-        let workers = Self { requests, taken: Arc::default() };
+        let workers = Self { requests, taken: Arc::default(), left_out: Arc::default() };
         let (items, taken) = (Mutex::new((items, asked)), Arc::clone(&workers.taken));
-        let shared = Arc::new(Shared { items, taken, ingest: ingest.clone() });
+        let left_out = Arc::clone(&workers.left_out);
+        let shared = Arc::new(Shared { items, taken, left_out, ingest: ingest.clone() });
         for number in 0..ingest.threads {
             let shared = Arc::clone(&shared);
             let name = format!("gallery reader {number}");
@@ -66,7 +78,7 @@ impl Workers {
 
     /// Asks for the next item: requests are served in the order of the reader. What it became is
     /// none behind the last one, and an error when nothing more can be taken in.
-    pub(super) fn next(&self) -> impl Future<Output = Result<Option<Outcome>>> + use<> {
+    pub(super) fn next(&self) -> impl Future<Output = Result<Option<Done>>> + use<> {
         let (reply, outcome) = oneshot::channel();
         // When all threads have ended, the reply is dropped.
         let _ = self.requests.send(reply);
@@ -79,6 +91,12 @@ impl Workers {
     /// Items that were taken from the reader so far.
     pub(super) fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Notes what the reader found so far, and what of it it left out.
+    pub(super) fn count(&self, progress: &mut IngestProgress) {
+        progress.left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        progress.found = self.taken() as u64 + progress.left_out.total();
     }
 }
 
@@ -94,16 +112,25 @@ impl<I: Iterator<Item = Result<Item, Rejected>>> Shared<I> {
             }
             let item = items.next();
             self.taken.fetch_add(usize::from(item.is_some()), Ordering::Relaxed);
+            self.left_out.lock().unwrap_or_else(PoisonError::into_inner).append(tally::take());
             drop(guard);
-            let outcome = item.map(|item| match item {
-                Ok(item) => self.outcome(item),
-                Err(Rejected { source, reason }) => {
-                    let source = self.noted(source);
-                    Ok(Outcome::Rejected(Rejected { source, reason }))
-                }
-            });
             // Nobody takes it when the caller has left.
-            drop(reply.send(outcome.transpose()));
+            drop(reply.send(item.map(|item| self.done(item)).transpose()));
+        }
+    }
+
+    fn done(&self, item: Result<Item, Rejected>) -> Result<Done> {
+        match item {
+            Ok(mut item) => {
+                let read_from = std::mem::take(&mut item.read_from).into_iter();
+                let read_from = read_from.map(|source| self.noted(source)).collect();
+                Ok(Done { outcome: self.outcome(item)?, read_from })
+            }
+            Err(Rejected { source, reason }) => {
+                let source = self.noted(source);
+                let outcome = Outcome::Rejected(Rejected { source, reason });
+                Ok(Done { outcome, read_from: Vec::new() })
+            }
         }
     }
 

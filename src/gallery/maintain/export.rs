@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::gallery::store::vectors::le_bytes;
 use crate::gallery::{Entry, Gallery};
+use crate::path_text::path_text;
 use crate::{Error, Result};
 
 /// The names of the files.
@@ -20,7 +21,8 @@ impl Gallery {
     ///
     /// An object has `id`, `hash`, `source`, `license`, `author`, `origin`, `caption`, `width`,
     /// `height`, `json`, and, where the pixels are on this machine, `path`, with `offset` and
-    /// `length` where that is an archive.
+    /// `length` where that is an archive. A path that is not UTF-8 is written as a URL, such as
+    /// `file:///photos/caf%E9.jpg`.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when one of the files is there already; [`Error::Io`] when they
@@ -77,7 +79,7 @@ fn line(entry: &Entry) -> Result<Value> {
     line["hash"] = json!(record.hash.to_string());
     let (path, member) = record.pixels.parts();
     if let Some(path) = path {
-        line["path"] = json!(path);
+        line["path"] = json!(path_text(path));
     }
     if let Some((offset, length)) = member {
         (line["offset"], line["length"]) = (json!(offset), json!(length));

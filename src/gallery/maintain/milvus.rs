@@ -1,6 +1,6 @@
 //! A gallery to a collection of Milvus that holds the same images, and back.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::pin;
 
 use futures::StreamExt;
@@ -12,6 +12,7 @@ use crate::gallery::store::manifest;
 use crate::gallery::store::record::{Entry, ImageRecord, Pixels};
 use crate::gallery::{Fingerprint, Gallery};
 use crate::index::IdSet;
+use crate::path_text::{path_text, text_path};
 use crate::reference::Filter;
 use crate::retriever::{Milvus, MilvusImage, MilvusIndex, MilvusIndexType, MilvusRetriever};
 use crate::{Error, Result, pool};
@@ -26,9 +27,9 @@ const BATCH: usize = 1_000;
 #[serde(deny_unknown_fields)]
 struct Extra {
     hash: String,
-    /// The picture file, or the archive that holds it; none where the pixels are remote.
+    /// The picture file, or the archive that holds it, as text; none where the pixels are remote.
     #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<PathBuf>,
+    path: Option<String>,
     /// The first byte in the archive, and how many there are.
     #[serde(skip_serializing_if = "Option::is_none")]
     member: Option<(u64, u64)>,
@@ -148,7 +149,7 @@ fn fingerprint(index: &MilvusIndex) -> Result<Fingerprint> {
 fn outward(entry: Entry) -> Result<MilvusImage> {
     let ImageRecord { hash, source, pixels, metadata } = entry.record;
     let (path, member) = pixels.parts();
-    let path = path.map(Path::to_owned);
+    let path = path.map(|path| path_text(path).into_owned());
     let extra = Extra { hash: hash.to_string(), path, member };
     let extra = serde_json::to_string(&extra).map_err(|error| Error::backend("gallery", error))?;
     Ok(MilvusImage { id: entry.id, source, metadata, extra: Some(extra) })
@@ -162,7 +163,8 @@ fn inward(image: MilvusImage) -> Result<ImageRecord> {
     let text = image.extra.as_deref().unwrap_or_default();
     let extra: Extra = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
     let hash = extra.hash.parse().map_err(|error: Error| invalid(error.chain().to_string()))?;
-    let pixels = Pixels::from_parts(extra.path, extra.member)
+    let path = extra.path.map(|path| text_path(&path));
+    let pixels = Pixels::from_parts(path, extra.member)
         .ok_or_else(|| invalid("a place in no archive".to_owned()))?;
     Ok(ImageRecord { hash, source: image.source, pixels, metadata: image.metadata })
 }
@@ -176,7 +178,14 @@ mod tests {
     #[test]
     fn what_a_gallery_knows_comes_back() {
         let member = Pixels::Member { archive: "a.tar".into(), offset: 512, length: 7 };
-        for pixels in [Pixels::File("deep/é.png".into()), member, Pixels::Remote] {
+        let mut pixels = vec![Pixels::File("deep/é.png".into()), member, Pixels::Remote];
+        #[cfg(unix)]
+        {
+            use std::os::unix::ffi::OsStrExt;
+            let name = std::ffi::OsStr::from_bytes(b"/deep/\xe9.png");
+            pixels.push(Pixels::File(name.into()));
+        }
+        for pixels in pixels {
             let record = ImageRecord {
                 hash: ContentHash::of(b"bytes"),
                 source: "s3://x".into(),

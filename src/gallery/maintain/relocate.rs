@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::gallery::GalleryWriter;
-use crate::gallery::store::catalog::place;
-use crate::gallery::store::record::{Entry, Pixels, Rejected};
+use crate::gallery::store::record::{Entry, Rejected};
 use crate::gallery::store::snapshot::for_each_page;
+use crate::path_text::{archive_text, path_text, split_member, text_path};
 use crate::{Error, Result};
 
 impl GalleryWriter {
@@ -42,14 +42,13 @@ impl GalleryWriter {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when `from` is empty, when a path is not UTF-8, and, with the names
-    /// of both images, when one would get the source of another.
+    /// [`Error::InvalidInput`] when `from` is empty, and, with the names of both images, when one
+    /// would get the source of another.
     pub fn relocate(&mut self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<usize> {
         let (from, to) = (from.as_ref(), to.as_ref());
         if from.as_os_str().is_empty() {
             return Err(Error::invalid_input("folder to relocate from", "a path", "nothing"));
         }
-        place(&Pixels::File(to.to_owned()))?;
         self.change(|change| {
             let (mut moved, folder) = (Vec::new(), change.folder);
             for_each_page(change.catalog, 0, |page| {
@@ -71,12 +70,15 @@ impl GalleryWriter {
                 }
                 change.catalog.write(entry)?;
             }
-            for Rejected { source, reason } in change.catalog.rejected()? {
-                if let Some(new) = replaced(Path::new(&source), from, to) {
-                    change.touch("DELETE FROM rejected WHERE source = ?1", [&source])?;
-                    let source = new.display().to_string();
-                    change.catalog.reject(&Rejected { source, reason })?;
-                }
+            let mut rejected = change.catalog.rejected()?;
+            let of = |one: &Rejected| replaced_source(&one.source, from, to);
+            rejected.retain(|one| of(one).is_some());
+            for Rejected { source, .. } in &rejected {
+                change.touch("DELETE FROM rejected WHERE source = ?1", [source])?;
+            }
+            for one in rejected {
+                let source = of(&one).unwrap_or_default();
+                change.catalog.reject(&Rejected { source, ..one }, change.state.revision)?;
             }
             Ok(moved.len())
         })
@@ -87,7 +89,7 @@ impl GalleryWriter {
 /// of it is below `from`.
 fn relocated(mut entry: Entry, folder: &Path, from: &Path, to: &Path) -> Option<(Entry, String)> {
     let (old, record) = (entry.record.source.clone(), &mut entry.record);
-    let source = replaced(Path::new(&old), from, to);
+    let source = replaced_source(&old, from, to);
     let path = record.pixels.path_mut().and_then(|path| {
         let new = replaced(path.strip_prefix(folder).unwrap_or(path), from, to)?;
         *path = folder.join(new);
@@ -95,9 +97,18 @@ fn relocated(mut entry: Entry, folder: &Path, from: &Path, to: &Path) -> Option<
     });
     path.or(source.as_ref().map(|_| ()))?;
     if let Some(source) = source {
-        record.source = source.display().to_string();
+        record.source = source;
     }
     Some((entry, old))
+}
+
+/// `source`, which is an address, the text of a path, or that of an archive with that of a member,
+/// with `to` in place of `from`, where it begins with that.
+fn replaced_source(source: &str, from: &Path, to: &Path) -> Option<String> {
+    let (path, member) = split_member(source);
+    let path = replaced(&text_path(path), from, to)?;
+    let path = if member.is_empty() { path_text(&path) } else { archive_text(&path) };
+    Some(format!("{path}{member}"))
 }
 
 /// `path` with `to` in place of `from`, where it begins with that.

@@ -39,7 +39,7 @@ pub struct GalleryStats {
     pub images: usize,
     /// Vectors whose image was removed or updated; compacting gives their space back.
     pub removed: usize,
-    /// Images that could not be added.
+    /// Images that could not be added, and metadata that was not understood.
     pub rejected: usize,
     /// Size of the vectors in bytes, those of removed images included.
     pub vector_bytes: u64,

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::catalog::{self, Catalog, State};
+use super::catalog::{Catalog, State};
 use super::record::{Added, Entry, ImageRecord, Pixels};
 use super::vectors::{self, Segment};
 use crate::reference::Metadata;
@@ -63,6 +63,12 @@ impl Change<'_> {
         if merged == *known { Ok(()) } else { self.rewrite(&merged) }
     }
 
+    /// Forgets what was noted as rejected from `source` up to the change `revision`.
+    pub(crate) fn forget_rejected(&mut self, source: &str, revision: u64) -> Result<()> {
+        let sql = "DELETE FROM rejected WHERE source = ?1 AND revision <= ?2";
+        self.touch(sql, (source, revision)).map(|_| ())
+    }
+
     pub(crate) fn existing(&self, id: u64) -> Result<Entry> {
         let lacks = || Error::invalid_input("number of an image", "one that is there", id);
         self.catalog.entry(id)?.ok_or_else(lacks)
@@ -109,7 +115,7 @@ impl Change<'_> {
 
 /// That `record` can be written down.
 pub(crate) fn check(record: &ImageRecord) -> Result<()> {
-    let ImageRecord { source, pixels, metadata, .. } = record;
+    let ImageRecord { source, metadata, .. } = record;
     if source.is_empty() {
         return Err(Error::invalid_input("source of an image", "a path or an address", "nothing"));
     }
@@ -123,7 +129,7 @@ pub(crate) fn check(record: &ImageRecord) -> Result<()> {
             Error::invalid_input(format!("json of {source}"), "a JSON object", error)
         })?;
     }
-    catalog::place(pixels).map(|_| ())
+    Ok(())
 }
 
 /// Whether the file of these pixels is gone.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
 use super::record::{ContentHash, ImageRecord, Pixels};
+use crate::folder::read::check_file;
 use crate::image::decode::MAX_PIXELS;
 use crate::{Error, Image, Result};
 
@@ -46,6 +47,8 @@ impl ImageRecord {
 pub(crate) fn read(pixels: &Pixels, limit: u64) -> Result<Option<Vec<u8>>> {
     let (Some(path), member) = pixels.parts() else { return Ok(None) };
     let io = |source| Error::io(path, source);
+    // Opening a FIFO would wait for whoever writes to it.
+    check_file(path, path.metadata().map_err(io)?.file_type())?;
     let mut file = File::open(path).map_err(io)?;
     let most = match member {
         Some((offset, length)) => {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+use crate::path_text::path_text;
 use crate::reference::Metadata;
 use crate::{Error, Result};
 
@@ -66,11 +67,13 @@ impl fmt::Debug for ContentHash {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Pixels {
-    /// A picture file.
-    File(PathBuf),
+    /// A picture file. A path that is not UTF-8 is serialised as a URL, such as
+    /// `file:///photos/caf%E9.jpg`.
+    File(#[serde(serialize_with = "path_as_text")] PathBuf),
     /// A picture file inside an archive that is not compressed, such as a tar file.
     Member {
         /// The archive.
+        #[serde(serialize_with = "path_as_text")]
         archive: PathBuf,
         /// Where the picture file begins, in bytes from the start of the archive.
         offset: u64,
@@ -112,12 +115,17 @@ impl Pixels {
     }
 }
 
+fn path_as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path_text(path))
+}
+
 /// What the catalog stores of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ImageRecord {
     /// The hash of its content; no two images of a gallery have the same.
     pub hash: ContentHash,
-    /// The path or address it was added from; no two images of a gallery have the same.
+    /// The path or address it was added from; no two images of a gallery have the same. A path that
+    /// is not UTF-8 is written as a URL, such as `file:///photos/caf%E9.jpg`.
     pub source: String,
     /// Where its pixels are.
     pub pixels: Pixels,
@@ -201,7 +209,7 @@ impl Added {
     }
 }
 
-/// An image that could not be added, and why.
+/// An image that could not be added, or metadata that was not understood, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rejected {
     /// The path or address.

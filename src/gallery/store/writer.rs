@@ -64,6 +64,8 @@ pub struct GalleryWriter {
     /// Whether a commit failed: whether it reached the disk is known when the catalog is opened
     /// again.
     in_doubt: bool,
+    /// The revision that the gallery had when this was opened.
+    opened: u64,
     /// Locked while this lives.
     _lock: File,
 }
@@ -85,15 +87,26 @@ impl GalleryWriter {
         tail.map_err(|source| Error::io(&path, source))?;
         vectors::remove_others(folder, state.generation)?;
         let acknowledged = open(&folder.join(acknowledged::FILE))?;
-        let (folder, in_doubt) = (folder.to_owned(), false);
-        Ok(Self { folder, dim, catalog, state, rows, vectors, acknowledged, in_doubt, _lock: lock })
+        let (folder, in_doubt, opened, _lock) = (folder.to_owned(), false, state.revision, lock);
+        Ok(Self {
+            folder,
+            dim,
+            catalog,
+            state,
+            rows,
+            vectors,
+            acknowledged,
+            in_doubt,
+            opened,
+            _lock,
+        })
     }
 
     /// Adds images with their embeddings; returns the result for each.
     ///
     /// # Errors
     /// [`Error::InvalidInput`], which names the image, for an embedding of another dimension, a
-    /// JSON text that is no object, a size of 0, an empty source, or a path that is not UTF-8;
+    /// JSON text that is no object, a size of 0, or an empty source;
     /// [`Error::Io`] when the disk is full.
     pub fn add(&mut self, batch: &[(ImageRecord, Embedding)]) -> Result<Vec<Added>> {
         for (record, embedding) in batch {
@@ -175,12 +188,26 @@ impl GalleryWriter {
         })
     }
 
-    /// Puts images on the list of those that could not be added. An image is taken off the list
-    /// when one from the same source is added.
+    /// Puts images on the list of those that could not be added. They replace what an earlier writer
+    /// noted of the same source; this writer may note several of one source. An image is taken off
+    /// the list when one from the same source is added.
     pub fn reject(&mut self, rejected: &[Rejected]) -> Result<()> {
+        let opened = self.opened;
         self.change(|change| {
-            change.changed |= !rejected.is_empty();
-            rejected.iter().try_for_each(|rejected| change.catalog.reject(rejected))
+            for one in rejected {
+                change.forget_rejected(&one.source, opened)?;
+                change.changed = true;
+                change.catalog.reject(one, change.state.revision)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes what earlier writers noted of these sources off the list of what could not be added.
+    pub(crate) fn forget_rejected(&mut self, sources: &[String]) -> Result<()> {
+        let opened = self.opened;
+        self.change(|change| {
+            sources.iter().try_for_each(|source| change.forget_rejected(source, opened))
         })
     }
 

@@ -12,8 +12,6 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row};
 use super::vectors::Segment;
 use crate::{Error, Result};
 
-pub(crate) use records::place;
-
 pub(crate) const FILE: &str = "catalog.sqlite";
 
 /// How long one process waits for another's transaction.
@@ -71,6 +69,11 @@ impl Catalog {
         let catalog = Self::connect(path.clone(), &path, flags)?;
         // What is committed has reached the disk.
         catalog.run(|c| c.execute_batch("PRAGMA synchronous = FULL"))?;
+        let version: u32 =
+            catalog.run(|c| c.query_row("PRAGMA user_version", [], |row| row.get(0)))?;
+        if version == 1 {
+            catalog.run(|c| c.execute_batch(include_str!("from_1_to_2.sql")))?;
+        }
         Ok(catalog)
     }
 

@@ -1,12 +1,14 @@
 //! A record to its row in `catalog.sqlite` and back, compared with its checksum when it is read.
 
-use std::path::{Path, PathBuf};
+use std::borrow::Cow;
+use std::path::Path;
 
 use blake3::Hasher;
 use rusqlite::{OptionalExtension, Row, ToSql};
 
 use super::Catalog;
 use crate::gallery::store::record::{ContentHash, Entry, ImageRecord, Pixels, Rejected};
+use crate::path_text::{path_text, text_path};
 use crate::reference::Metadata;
 use crate::{Error, Result};
 
@@ -87,7 +89,7 @@ impl Catalog {
 
     /// The images that could not be added, by source.
     pub(crate) fn rejected(&self) -> Result<Vec<Rejected>> {
-        let sql = "SELECT source, reason, checksum FROM rejected ORDER BY source";
+        let sql = "SELECT source, reason, checksum FROM rejected ORDER BY source, rowid";
         let rows = self.query(sql, [], |row| {
             let rejected = Rejected { source: row.get(0)?, reason: row.get(1)? };
             Ok((row.get::<_, [u8; 16]>(2)? == checksum_of(&rejected), rejected))
@@ -99,17 +101,18 @@ impl Catalog {
         Ok(rows.into_iter().map(|(_, rejected)| rejected).collect())
     }
 
-    /// Writes that an image could not be added.
-    pub(crate) fn reject(&self, rejected: &Rejected) -> Result<()> {
-        let sql = "INSERT OR REPLACE INTO rejected VALUES (?1, ?2, ?3)";
-        self.execute(sql, (&rejected.source, &rejected.reason, checksum_of(rejected))).map(|_| ())
+    /// Writes that an image could not be added, with the number of the change that notes it.
+    pub(crate) fn reject(&self, rejected: &Rejected, revision: u64) -> Result<()> {
+        let sql = "INSERT INTO rejected VALUES (?1, ?2, ?3, ?4)";
+        let Rejected { source, reason } = rejected;
+        self.execute(sql, (source, reason, revision, checksum_of(rejected))).map(|_| ())
     }
 
     /// Writes `entry`, whose number, content and source are new.
     pub(crate) fn write(&self, entry: &Entry) -> Result<()> {
         let entry = &self.stored(entry);
         let ImageRecord { hash, source, pixels, metadata } = &entry.record;
-        let (path, offset, length) = place(pixels)?;
+        let (path, offset, length) = place(pixels);
         let sql = format!(
             "INSERT INTO images ({COLUMNS})
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
@@ -128,7 +131,7 @@ impl Catalog {
             metadata.width,
             metadata.height,
             metadata.json,
-            checksum(entry)?
+            checksum(entry)
         ];
         self.execute(&sql, values).map(|_| ())
     }
@@ -143,14 +146,14 @@ fn checksum_of(rejected: &Rejected) -> [u8; 16] {
 /// An image, or the number of one that is not as it was written.
 fn compared(row: &Row<'_>) -> rusqlite::Result<Result<Entry, u64>> {
     let id = row.get(0)?;
-    let intact = read(id, row).ok().filter(|entry| {
-        checksum(entry).is_ok_and(|sum| row.get::<_, [u8; 16]>(13).is_ok_and(|found| found == sum))
-    });
+    let intact = read(id, row)
+        .ok()
+        .filter(|entry| row.get::<_, [u8; 16]>(13).is_ok_and(|found| found == checksum(entry)));
     Ok(intact.ok_or(id))
 }
 
 fn read(id: u64, row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let path = row.get::<_, Option<String>>(3)?.map(PathBuf::from);
+    let path = row.get::<_, Option<String>>(3)?.map(|text| text_path(&text));
     let member = row.get::<_, Option<u64>>(4)?.zip(row.get(5)?);
     let pixels = Pixels::from_parts(path, member).unwrap_or(Pixels::Remote);
     let metadata = Metadata {
@@ -167,9 +170,9 @@ fn read(id: u64, row: &Row<'_>) -> rusqlite::Result<Entry> {
 }
 
 /// The first half of the BLAKE3 hash of all fields.
-fn checksum(entry: &Entry) -> Result<[u8; 16]> {
+fn checksum(entry: &Entry) -> [u8; 16] {
     let ImageRecord { hash, source, pixels, metadata } = &entry.record;
-    let (path, offset, length) = place(pixels)?;
+    let (path, offset, length) = place(pixels);
     let Metadata { license, author, origin, caption, width, height, json } = metadata;
     let mut hasher = Hasher::new();
     hasher.update(&entry.id.to_le_bytes()).update(hash.as_bytes());
@@ -178,10 +181,10 @@ fn checksum(entry: &Entry) -> Result<[u8; 16]> {
         hasher.update(&number.unwrap_or(0).to_le_bytes());
     }
     let texts = [license, author, origin, caption, json].map(Option::as_deref);
-    for text in [Some(source.as_str()), path].into_iter().chain(texts) {
+    for text in [Some(source.as_str()), path.as_deref()].into_iter().chain(texts) {
         add_text(&mut hasher, text);
     }
-    Ok(half(&hasher))
+    half(&hasher)
 }
 
 /// With its length, so that no two lists of texts are the same bytes.
@@ -197,12 +200,10 @@ fn half(hasher: &Hasher) -> [u8; 16] {
     half
 }
 
-/// The columns `path`, `offset` and `length` of `pixels`.
-pub(crate) fn place(pixels: &Pixels) -> Result<(Option<&str>, Option<u64>, Option<u64>)> {
-    let wrong =
-        |path: &Path| Error::invalid_input("path of a picture", "a path in UTF-8", path.display());
+/// The columns `path`, `offset` and `length` of `pixels`. A path that is not UTF-8 is written as a
+/// URL.
+fn place(pixels: &Pixels) -> (Option<Cow<'_, str>>, Option<u64>, Option<u64>) {
     let (path, member) = pixels.parts();
-    let path = path.map(|path| path.to_str().ok_or_else(|| wrong(path))).transpose()?;
     let (offset, length) = member.unzip();
-    Ok((path, offset, length))
+    (path.map(path_text), offset, length)
 }

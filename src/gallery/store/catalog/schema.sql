@@ -1,5 +1,5 @@
 PRAGMA journal_mode = WAL;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 CREATE TABLE state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     generation INTEGER NOT NULL, -- of vectors-GENERATION.f32
@@ -34,7 +34,9 @@ CREATE TABLE segments (
 ) STRICT;
 -- Images that could not be added.
 CREATE TABLE rejected (
-    source TEXT PRIMARY KEY,
+    source TEXT NOT NULL,
     reason TEXT NOT NULL,
+    revision INTEGER NOT NULL,   -- the change that noted it
     checksum BLOB NOT NULL
 ) STRICT;
+CREATE INDEX rejected_by_source ON rejected (source);
