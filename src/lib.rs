@@ -116,6 +116,8 @@ mod path_text;
 pub mod pipeline;
 mod pool;
 pub mod reference;
+#[cfg(feature = "image")]
+mod regular_file;
 pub mod retriever;
 #[cfg(feature = "serde")]
 mod seconds;

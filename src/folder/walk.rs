@@ -9,7 +9,7 @@ use super::kind::{FORMATS, Kind, claims_to_be_picture, kind, left_out};
 use super::pairing::pair;
 use super::{LeftOutKind, listing, read};
 use crate::path_text::path_text;
-use crate::{Error, Result};
+use crate::{Error, Result, regular_file};
 
 /// What a walk comes upon.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ fn look(path: PathBuf) -> Entry {
     if found.is_dir() {
         return if path.is_symlink() { Entry::LinkToFolder } else { Entry::Folder };
     }
-    if let Err(problem) = read::check_file(&path, found.file_type()) {
+    if let Err(problem) = regular_file::check(&path, found.file_type()) {
         return Entry::Told(Met::Rejected(path, problem));
     }
     match kind(&name, || read::head(&path)) {

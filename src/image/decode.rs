@@ -13,7 +13,7 @@ use super::tiff::Tiff;
 use super::whole::is_whole;
 use super::{Image, orientation, over_white};
 use crate::pool::panic_message;
-use crate::{Error, Result};
+use crate::{Error, Result, regular_file};
 
 /// The most pixels, width times height, of a picture that [`Image::decode`] reads: Pillow's
 /// `Image.MAX_IMAGE_PIXELS`, above which it warns of a decompression bomb.
@@ -35,8 +35,7 @@ impl Image {
     /// [`decode`](Self::decode) has an error.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
-        Self::decode(&bytes).map_err(|error| match error {
+        Self::decode(&regular_file::read(path)?).map_err(|error| match error {
             Error::InvalidInput { what, expected, found } => {
                 Error::invalid_file(path, what, expected, found)
             }

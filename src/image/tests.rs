@@ -345,3 +345,19 @@ mod files {
         assert!(read > 0 && refused > 0, "{read} read, {refused} refused");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.png");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (path, found) in [
+        (pipe.as_path(), "found a FIFO"),
+        ("/dev/zero".as_ref(), "found a device"),
+        (folder.path(), "found a folder"),
+    ] {
+        let error = Image::open(path).unwrap_err().to_string();
+        assert!(error.contains(found), "{error}");
+    }
+}

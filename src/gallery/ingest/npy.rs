@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use half::f16;
 
-use crate::{Error, Result};
+use crate::{Error, Result, regular_file};
 
 /// The longest header that is read, in bytes; NumPy's own takes 118.
 const MAX_HEADER: usize = 64 << 10;
@@ -30,7 +30,7 @@ impl NpyRows {
     /// Opens `path`, and checks its header and its length.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let io = |source| Error::io(path, source);
-        let file = File::open(path).map_err(io)?;
+        let file = regular_file::open(path)?;
         let length = file.metadata().map_err(io)?.len();
         let mut reader = BufReader::with_capacity(1 << 20, file);
         let Header { dtype, fortran, shape, length: header } = read_header(path, &mut reader)?;

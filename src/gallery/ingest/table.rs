@@ -1,7 +1,6 @@
 //! A Parquet file to its rows as JSON objects, one after the other.
 
 use std::fmt;
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +9,7 @@ use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 use serde_json::{Map, Value};
 
-use crate::{Error, Result};
+use crate::{Error, Result, regular_file};
 
 /// The rows of a Parquet file, read one row group at a time. It ends at the first row that cannot
 /// be read.
@@ -25,7 +24,7 @@ pub(super) struct TableRows {
 impl TableRows {
     /// Opens `path` and reads its footer.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|source| Error::io(path, source))?;
+        let file = regular_file::open(path)?;
         let (columns, left, rows) = guarded(path, || {
             let reader = SerializedFileReader::new(file)?;
             let metadata = reader.metadata().file_metadata();

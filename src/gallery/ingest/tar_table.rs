@@ -4,9 +4,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use crate::folder::read::check_file;
 use crate::path_text::name_text;
-use crate::{Error, Result};
+use crate::{Error, Result, regular_file};
 
 /// Zeros of this length end an archive, and everything in it is aligned to it, in bytes.
 const BLOCK: u64 = 512;
@@ -52,8 +51,7 @@ impl TarTable {
     /// Reads the headers of the archive at `path`, and skips what is between them.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let io = |source| Error::io(path, source);
-        check_file(path, path.metadata().map_err(io)?.file_type())?;
-        let mut file = File::open(path).map_err(io)?;
+        let mut file = regular_file::open(path)?;
         check_plain(path, &mut file)?;
         let end = file.metadata().map_err(io)?.len();
         let mut table = Self::default();

@@ -45,15 +45,19 @@ impl Change<'_> {
         Ok(prior.map_or(Added::New(row), |prior| Added::Updated { id: row, old: prior.id }))
     }
 
-    /// Lets `known` be what `record` says; what `record` does not say stays.
+    /// Lets `known` be what `record` says; what `record` does not say stays. License, author and
+    /// origin go together: where `record` says anything, they are its own, so that a license that was
+    /// taken back does not stay.
     fn take_over(&mut self, known: &Entry, record: &ImageRecord) -> Result<()> {
         let (old, new) = (&known.record.metadata, &record.metadata);
         let text =
             |new: &Option<String>, old: &Option<String>| new.as_ref().or(old.as_ref()).cloned();
+        let said = [&new.license, &new.author, &new.origin, &new.caption, &new.json];
+        let rights = if said.iter().any(|said| said.is_some()) { new } else { old };
         let metadata = Metadata {
-            license: text(&new.license, &old.license),
-            author: text(&new.author, &old.author),
-            origin: text(&new.origin, &old.origin),
+            license: rights.license.clone(),
+            author: rights.author.clone(),
+            origin: rights.origin.clone(),
             caption: text(&new.caption, &old.caption),
             width: new.width.or(old.width),
             height: new.height.or(old.height),

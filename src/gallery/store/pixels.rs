@@ -1,12 +1,10 @@
 //! A record of the catalog to the picture that it stands for.
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
 use super::record::{ContentHash, ImageRecord, Pixels};
-use crate::folder::read::check_file;
 use crate::image::decode::MAX_PIXELS;
-use crate::{Error, Image, Result};
+use crate::{Error, Image, Result, regular_file};
 
 /// The longest picture file inside an archive, in bytes. Beyond it the catalog is wrong.
 const LONGEST: u64 = 1 << 30;
@@ -47,9 +45,7 @@ impl ImageRecord {
 pub(crate) fn read(pixels: &Pixels, limit: u64) -> Result<Option<Vec<u8>>> {
     let (Some(path), member) = pixels.parts() else { return Ok(None) };
     let io = |source| Error::io(path, source);
-    // Opening a FIFO would wait for whoever writes to it.
-    check_file(path, path.metadata().map_err(io)?.file_type())?;
-    let mut file = File::open(path).map_err(io)?;
+    let mut file = regular_file::open(path)?;
     let most = match member {
         Some((offset, length)) => {
             check_length(length, limit)?;

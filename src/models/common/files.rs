@@ -13,8 +13,7 @@ use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
 use tch::{Device, Kind, Tensor};
 
 use super::checkpoint::{Index, choose};
-use super::json::require;
-use crate::{Error, Result};
+use crate::{Error, Result, regular_file};
 
 /// The tensors of a checkpoint, mapped and not read.
 pub(crate) struct TensorFiles {
@@ -136,11 +135,7 @@ impl StoredTensor<'_> {
 impl MappedFile {
     fn open(path: &Path) -> Result<Self> {
         let io = |source| Error::io(path, source);
-        // Opening a pipe would wait for its other end.
-        let kind = path.metadata().map_err(io)?.file_type();
-        let found = if kind.is_dir() { "a folder" } else { "no regular file" };
-        require(path, "file", kind.is_file(), "a safetensors file", found)?;
-        let file = File::open(path).map_err(io)?;
+        let file = regular_file::open(path)?;
         // SAFETY: a checkpoint is not written to while it is loaded; the map is dropped after.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
         let (length, header) = SafeTensors::read_metadata(&map).map_err(|error| {

@@ -1,12 +1,11 @@
 //! JSON files next to the weights to typed settings, with errors that name file, field and line.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use crate::{Error, Result, lenient};
+use crate::{Error, Result, lenient, regular_file};
 
 /// The largest settings file that is read, in bytes; tokenizers are the largest, at a few MiB, and
 /// Gemma's at 33.
@@ -42,7 +41,7 @@ pub(crate) fn read_text(path: &Path) -> Result<String> {
 
 /// The bytes of the file at `path`, of bounded size.
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
-    let file = File::open(path).map_err(|source| Error::io(path, source))?;
+    let file = regular_file::open(path)?;
     let mut bytes = Vec::new();
     file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(|source| Error::io(path, source))?;
     if bytes.len() as u64 > MAX_SIZE {
