@@ -71,6 +71,12 @@ struct Options {
     /// euler, ddim, dpm++ or lcm; the checkpoint's own by default.
     #[arg(long)]
     scheduler: Option<SchedulerKind>,
+    /// Reads prompts of more than 77 tokens whole, as lpw_stable_diffusion_xl does.
+    #[arg(long)]
+    long_prompts: bool,
+    /// A variant of the weights, such as fp16; the most precise one by default.
+    #[arg(long)]
+    variant: Option<String>,
     #[command(flatten)]
     picture: Picture,
 }
@@ -87,7 +93,13 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
 
     let began = Instant::now();
     let Picture { device, dtype, .. } = *picture;
-    let mut sdxl = Sdxl::builder(place(&options.model)?).device(device).dtype(dtype);
+    let mut sdxl = Sdxl::builder(place(&options.model)?)
+        .device(device)
+        .dtype(dtype)
+        .long_prompts(options.long_prompts);
+    if let Some(variant) = &options.variant {
+        sdxl = sdxl.variant(variant);
+    }
     if let Some(kind) = options.scheduler {
         sdxl = sdxl.scheduler(kind);
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures::executor::block_on;
 use imagerag::conditioner::{ConditionRequest, Conditioning};
-use imagerag::generator::{GenerateRequest, Progress};
+use imagerag::generator::{Drawn, GenerateRequest, Progress};
 use imagerag::reference::{Caption, Provenance, Reference, Source};
 use imagerag::{Conditioner, Generator, GeneratorExt, Image, Result};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -56,10 +56,13 @@ pub(crate) fn draw(
     let image = block_on(generator.generate_one(&request));
     let steps = bar.position();
     bar.finish_and_clear();
-    let image = image?.image;
+    let Drawn { image, note, .. } = image?;
     let (width, height) = (image.width(), image.height());
     for warning in request.conditioning.warnings(width, height) {
         println!("warning    {warning}");
+    }
+    if let Some(note) = note {
+        println!("note       {note}");
     }
     println!("drawn      {width}x{height}, {steps} steps, {:.1?}", began.elapsed());
     image.save(&picture.out)?;
