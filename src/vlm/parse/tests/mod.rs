@@ -1,11 +1,18 @@
 //! What models are seen to write, and anything at all, to what it must mean.
 
+mod drawn;
+mod lists;
 mod properties;
 mod replies;
 
 use proptest::prelude::*;
 
 use super::*;
+
+const YES: Option<bool> = Some(true);
+const NO: Option<bool> = Some(false);
+/// Neither: the question is asked again.
+const AGAIN: Option<bool> = None;
 
 /// The functions under test with the English questions.
 fn yes_or_no(reply: &str) -> Option<bool> {
