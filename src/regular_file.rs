@@ -1,12 +1,15 @@
 //! A path to the file there, opened. What is no file is not opened: a FIFO would have whoever opens
 //! it wait for its other end, and a device may have no end.
 
-use std::fs::{self, File, FileType};
+#[cfg(feature = "serde")]
+use std::fs::File;
+use std::fs::{self, FileType};
 use std::path::Path;
 
 use crate::{Error, Result};
 
 /// Opens the file at `path` to read it.
+#[cfg(feature = "serde")]
 pub(crate) fn open(path: &Path) -> Result<File> {
     checked(path)?;
     File::open(path).map_err(|source| Error::io(path, source))

@@ -62,7 +62,9 @@ pub struct Catalog {
 impl Catalog {
     /// A catalog of `entries`, numbered in their order.
     pub fn new(entries: impl IntoIterator<Item = CatalogEntry>) -> Self {
-        Self { entries: entries.into_iter().collect(), ..Self::default() }
+        let mut catalog = Self::default();
+        catalog.entries.extend(entries);
+        catalog
     }
 
     /// Number of pictures.
