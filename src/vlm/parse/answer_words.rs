@@ -17,11 +17,19 @@ const LEADS: &str = "say|answer|so|therefore|thus|hence|be|definitely|clearly|si
 /// What follows a "no" that answers and is followed by words: "No it does not", "No the bird …".
 const PRONOUNS: &str = "it|this|that|there|the|i|they|its|it's|because|since|as|not";
 
-/// What an answer says, and whether it begins with it.
+/// What an answer says, and where.
 #[derive(Clone, Copy)]
 pub(super) struct Told {
     pub meaning: bool,
+    /// Whether the text begins with it.
     pub begins: bool,
+    /// Whether it stands behind a label such as "Answer:".
+    pub labelled: bool,
+    /// Whether it is the English "yes" or "no".
+    pub is_english: bool,
+    /// Where the word begins and ends in the text.
+    pub start: usize,
+    pub end: usize,
 }
 
 /// The words for yes and no, folded, the longest first.
@@ -69,9 +77,8 @@ impl Words {
     }
 
     /// The word that `text` begins with, if it answers there.
-    pub(super) fn at_the_start(&self, text: &str) -> Option<bool> {
-        let told = self.in_prose(text, false)?;
-        told.begins.then_some(told.meaning)
+    pub(super) fn at_the_start(&self, text: &str) -> Option<Told> {
+        self.in_prose(text, false).filter(|told| told.begins)
     }
 
     /// What `text` says: the word that it begins with, or else what all others say.
@@ -88,7 +95,14 @@ impl Words {
         let is_english = matches!(first.word, "yes" | "no");
         let decides = agree || (begins && !is_english);
         // Whatever was cut off may have gone on to take back what it says in passing.
-        (decides && (begins || !cut_off)).then_some(Told { meaning: first.meaning, begins })
+        (decides && (begins || !cut_off)).then(|| Told {
+            meaning: first.meaning,
+            begins,
+            labelled: false,
+            is_english,
+            start: first.start,
+            end: first.end(),
+        })
     }
 }
 

@@ -1,87 +1,77 @@
 //! The answer to a question for yes or no to what it means.
 
 use super::answer_words::{LABELS, Told, Words};
+use super::contradiction::{is_for_the_opposite, names_a_flaw, takes_back};
 use super::json::{self, Json};
 use super::refusal::{begins_to_decline, declines_after_all};
 use super::table::without_tags;
-use super::{Answer, folded, is_one_of};
+use super::{Answer, folded, is_one_of, phrases};
 use crate::vlm::Questions;
 
-/// Fields of JSON that hold a decision.
-const FIELDS: &str = "answer|final_answer|decision|verdict|conclusion|result|response|match|matches|\
-    is_match|matches_prompt|match_prompt|output|shows|present|yes_or_no";
-
-/// What an image has that does not match. Who has none of them means yes, whatever was asked.
-const FLAWS: &str = "difference|differences|issue|issues|problem|problems|discrepancy|discrepancies|\
-    mismatch|mismatches|missing|lack|lacks|lacking|deviation|deviations|error|errors|flaw|flaws|\
-    inconsistency|inconsistencies|doubt|exception|exceptions|except|wrong|incorrect|instead";
-
-/// What denies a flaw.
-const DENIALS: &str = "no|not|any|without|nothing|none|zero|never";
-
-/// Those that contradict a yes.
-const GRAVE_FLAWS: &str = "difference|differences|discrepancy|discrepancies|mismatch|mismatches|\
-    missing|lacks|exception|exceptions|except|wrong|incorrect|instead";
-
-/// How a mismatch is told in the negative.
-const MISMATCHES: [&str; 8] = [
-    "not match",
-    "n't match",
-    "not fully match",
-    "not show",
-    "n't show",
-    "not depict",
-    "n't depict",
-    "no match",
-];
-
-/// How a match is told.
-const MATCHES: [&str; 9] = [
-    "everything matches",
-    "everything is",
-    "all concepts are",
-    "all elements are",
-    "it matches",
-    "image matches",
-    "matches perfectly",
-    "perfectly matches",
-    "matches the prompt",
-];
+/// What a field of JSON or a tag is called that holds the decision, without what is between its words.
+/// What any other holds may be the answer to another question: `{"mismatch": true}`.
+const FIELDS: &str = "answer|finalanswer|myanswer|youranswer|decision|finaldecision|verdict|finalverdict|\
+    conclusion|result|finalresult|response|reply|match|matches|matched|ismatch|ismatching|doesmatch|\
+    matchesprompt|matchprompt|matchestheprompt|promptmatch|promptmatches|imagematch|imagematches|\
+    imagematchesprompt|imagematchestheprompt|doesimagematchprompt|overall|overallmatch|output|final|\
+    shows|present|ispresent|yesorno|yesno|judgement|judgment";
 
 /// A reply to `template` as yes or no; `None` where it says neither, declines, or cannot be told.
 pub(super) fn decide(questions: &Questions, template: &str, answer: &Answer) -> Option<bool> {
     let words = Words::new(questions, template);
+    answer.tags.iter().all(|tag| holds_decision(tag)).then_some(())?;
     let values = json::values(&answer.text);
-    if !values.is_empty() {
-        return unanimous(values.iter().map(|value| in_json(&words, value)));
+    if values.is_empty() {
+        return in_prose(questions, &words, &without_tags(&answer.text), answer.cut_off);
     }
-    let text = plain(&without_tags(&answer.text));
-    let told = labelled(&words, &text).or_else(|| words.in_prose(&text, answer.cut_off))?;
+    let meaning = unanimous(values.iter().map(|value| in_json(questions, &words, value)))?;
+    // What is said behind it may take it back.
+    let after = answer.text.rsplit_once(['}', ']']).map_or("", |(_, after)| after);
+    let said = Told { meaning, begins: true, labelled: true, is_english: true, start: 0, end: 0 };
+    (!takes_back(&plain(after), said)).then_some(meaning)
+}
+
+fn in_prose(questions: &Questions, words: &Words, text: &str, cut_off: bool) -> Option<bool> {
+    let text = plain(text);
+    let opening = words.at_the_start(&text);
+    let told = match labelled(words, &text) {
+        // "Yes … Final answer: no"
+        Some(told) if opening.is_some_and(|opening| opening.meaning != told.meaning) => {
+            return None;
+        }
+        Some(told) => told,
+        None => words.in_prose(&text, cut_off)?,
+    };
     let fair = text.trim_start().strip_prefix("unfortunately").unwrap_or(&text);
     let is_opening = told.begins || !begins_to_decline(questions, fair);
     (is_opening && !declines_after_all(questions, &text)).then_some(())?;
-    (!contradicts(&text, told.meaning)).then_some(told.meaning)
+    (!takes_back(&text, told)).then_some(told.meaning)
 }
 
-/// The answer on lines such as `Answer: No`; `None` where there is no such line or they disagree.
+/// The answer on lines such as `Answer: No`, or below a line `Answer:`; `None` where there is none or
+/// they disagree.
 fn labelled(words: &Words, text: &str) -> Option<Told> {
-    let told = text.lines().filter_map(|line| {
-        let (label, rest) = line.split_once([':', '：'])?;
-        let label = label.trim_matches(|c: char| !c.is_alphanumeric());
-        is_one_of(label, LABELS).then_some(())?;
-        words.at_the_start(rest)
-    });
-    // "Answer:" on a line of its own.
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
-    let mut below = Vec::new();
-    while let Some(line) = lines.next() {
-        let label = line.trim_matches(|c: char| !c.is_alphanumeric());
-        if is_one_of(label, LABELS) {
-            below.extend(lines.peek().and_then(|next| words.at_the_start(next)));
+    let is_label =
+        |text: &str| is_one_of(text.trim_matches(|c: char| !c.is_alphanumeric()), LABELS);
+    let (mut found, mut from, mut is_below): (Vec<Told>, usize, bool) = (Vec::new(), 0, false);
+    for line in text.split_inclusive('\n') {
+        let end = from + line.len();
+        from = end;
+        let behind = match line.split_once([':', '：']) {
+            Some((label, behind)) if is_label(label) => Some(behind),
+            _ => Some(line).filter(|_| is_below),
+        };
+        if let Some((behind, told)) =
+            behind.and_then(|text| Some((text, words.at_the_start(text)?)))
+        {
+            let start = end - behind.len();
+            let (start, end) = (start + told.start, start + told.end);
+            found.push(Told { labelled: true, start, end, ..told });
         }
+        is_below = is_label(line) || (is_below && line.trim().is_empty());
     }
-    let meaning = unanimous(told.chain(below).map(Some))?;
-    Some(Told { meaning, begins: true })
+    unanimous(found.iter().map(|told| Some(told.meaning)))?;
+    found.pop()
 }
 
 /// What all of `answers` say; `None` where one says nothing or they disagree.
@@ -90,49 +80,58 @@ fn unanimous(mut answers: impl Iterator<Item = Option<bool>>) -> Option<bool> {
     answers.all(|other| other == Some(first)).then_some(first)
 }
 
-fn in_json(words: &Words, value: &Json) -> Option<bool> {
+fn in_json(questions: &Questions, words: &Words, value: &Json) -> Option<bool> {
+    let read = |value| in_json(questions, words, value);
     match value {
         Json::Bool(value) => Some(*value),
-        Json::Text(text) => words.at_the_start(&plain(text)),
-        Json::List(list) => unanimous(list.iter().map(|value| in_json(words, value))),
+        Json::Text(text) => {
+            words.at_the_start(&plain(text))?;
+            in_prose(questions, words, text, false)
+        }
+        Json::List(list) => unanimous(list.iter().map(read)),
         Json::Fields(fields) => {
-            let is_named = |field: &&(String, Json)| is_one_of(&folded(&field.0), FIELDS);
-            let named: Vec<_> = fields.iter().filter(is_named).collect();
-            match (named.is_empty(), fields.as_slice()) {
-                (true, [(_, only)]) => in_json(words, only),
-                _ => unanimous(named.into_iter().map(|(_, value)| in_json(words, value))),
-            }
+            let (named, others): (Vec<_>, Vec<_>) =
+                fields.iter().partition(|(name, _)| holds_decision(name));
+            let meaning = unanimous(named.into_iter().map(|(_, value)| read(value)))?;
+            let is_refuted = others.iter().any(|(name, value)| refutes(name, value, meaning));
+            (!is_refuted).then_some(meaning)
         }
         Json::Number(_) | Json::Null => None,
     }
 }
 
-/// Whether the rest of an English answer says the opposite: "Yes, it does not match", "No, there are
-/// no differences".
-fn contradicts(text: &str, meaning: bool) -> bool {
-    let (mut flawed, mut flawless) = (false, false);
-    for clause in text.split(['.', ',', ';', ':', '!', '?', '\n', '—', '–', '(']) {
-        let is_part = |c: char| c.is_alphanumeric() || c == '\'';
-        let words: Vec<&str> = clause.split(|c| !is_part(c)).filter(|w| !w.is_empty()).collect();
-        let denies = |word: &&str| is_one_of(word, DENIALS) || word.ends_with("n't");
-        for (at, word) in words.iter().enumerate().filter(|(_, word)| is_one_of(word, FLAWS)) {
-            match words[at.saturating_sub(4)..at].iter().any(denies) {
-                true => flawless = true,
-                false => flawed |= !meaning || is_one_of(word, GRAVE_FLAWS),
-            }
-        }
-    }
-    let told = |phrase: &&str| text.contains(phrase);
-    let mismatched = MISMATCHES.iter().any(told);
-    match meaning {
-        true => mismatched || flawed,
-        false => (flawless || MATCHES.iter().any(told)) && !flawed && !mismatched,
-    }
+/// Whether a field or tag of this name holds the decision.
+fn holds_decision(name: &str) -> bool {
+    is_one_of(&joined(name), FIELDS)
 }
 
-/// `text` folded, without emphasis, code and TeX: `\boxed{\text{no}}` is `no`.
+/// `name` without what is between its words: `final_answer` and `finalAnswer` are `finalanswer`.
+fn joined(name: &str) -> String {
+    folded(name).chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+/// Whether a field beside the decision says the opposite: what is missing after a yes, or that nothing
+/// is after a no.
+fn refutes(name: &str, value: &Json, meaning: bool) -> bool {
+    let has_flaw = match value {
+        Json::Text(text) if !names_a_flaw(&joined(name)) => {
+            return is_for_the_opposite(&plain(text), meaning);
+        }
+        _ if !names_a_flaw(&joined(name)) => return false,
+        Json::Bool(value) => *value,
+        Json::List(list) => !list.is_empty(),
+        Json::Fields(fields) => !fields.is_empty(),
+        Json::Text(text) => !phrases::is_nothing(text),
+        Json::Number(number) => *number != 0.0,
+        Json::Null => false,
+    };
+    has_flaw == meaning
+}
+
+/// `text` folded, without emphasis, code, TeX and what is struck out: `\boxed{\text{no}}` is `no`.
 fn plain(text: &str) -> String {
-    let text = folded(text);
+    let kept: String = text.split("~~").step_by(2).collect();
+    let text = folded(&kept);
     let text = ["\\boxed{", "\\text{", "\\textbf{", "\\mathrm{"]
         .iter()
         .fold(text, |text, command| text.replace(command, "\""));

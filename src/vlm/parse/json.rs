@@ -33,7 +33,8 @@ pub(super) fn values(text: &str) -> Vec<Json> {
     let (mut values, mut from) = (Vec::new(), 0);
     while let Some(at) = text[from..].find(['[', '{']).map(|at| from + at) {
         let before = text[..at].trim_end_matches([' ', '\t']);
-        let begins = before.is_empty() || before.ends_with(['\n', ':', '：', '`', ',', '=']);
+        let begins =
+            before.is_empty() || before.ends_with(['\n', ':', '：', '`', ',', '=', '}', ']']);
         match begins.then(|| value(&text[at..])).flatten() {
             // Words on the same line: "[1] a sheep", "[ ] a sheep".
             Some((length, _)) if goes_on(&text[at + length..]) => from = at + length,

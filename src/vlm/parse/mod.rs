@@ -6,6 +6,7 @@
 
 mod answer_words;
 mod captions;
+mod contradiction;
 mod decision;
 mod indices;
 mod items;
@@ -34,19 +35,22 @@ struct Answer {
     text: String,
     /// Whether the longest reply was reached before its end.
     cut_off: bool,
+    /// The names of the unknown tags that held all of it: `<mismatch>yes</mismatch>`.
+    tags: Vec<String>,
 }
 
 /// The answer in `reply`; `None` where the service says that the model refused, or where nothing
 /// stands behind a thought.
 fn answer(reply: &ChatReply) -> Option<Answer> {
-    let mut text = thoughts::answer(&reply.text).filter(|_| reply.refusal.is_none())?;
+    let behind = thoughts::answer(&reply.text).filter(|_| reply.refusal.is_none())?;
+    let thoughts::Behind { mut text, tags } = behind;
     let end = text.char_indices().nth(MAX_ANSWER_CHARS).map(|(end, _)| end);
     text.truncate(end.unwrap_or(text.len()));
     let cut_off = reply.cut_off || end.is_some();
     if cut_off && end.is_none() && reply.text.ends_with('\n') {
         text.push('\n'); // Its last line is whole.
     }
-    Some(Answer { text, cut_off })
+    Some(Answer { text, cut_off, tags })
 }
 
 /// The same; `None` also where the model declines in words.

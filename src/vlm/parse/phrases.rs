@@ -64,7 +64,10 @@ const NOTHING: &str = "none|n/a|nothing|no|yes|null|nothing is missing|nothing m
     no concepts missing|no differences|there are no differences|no missing concept|none missing|\
     nothing else|not applicable|no missing items|none of the concepts are missing|\
     the image matches the prompt|all concepts are present|no concept is missing|\
-    everything matches|none are missing|none is missing|no difference|no discrepancies";
+    everything matches|none are missing|none is missing|no difference|no discrepancies|end|done|\
+    无|無|没有|沒有|なし|特になし|ありません|нет|ничего|keine|keines|keiner|nichts|nein|ninguno|ninguna|\
+    nada|aucun|aucune|rien|non|nessuno|nessuna|niente|nenhum|nenhuma|没有缺少|없음|없습니다|brak|geen|\
+    niets|ingen|inget|yok|لا شيء|không có|tidak ada|ไม่มี|कुछ नहीं";
 
 /// Whether a line before an answer only introduces it.
 pub(super) fn introduces(line: &str) -> bool {
@@ -142,12 +145,17 @@ pub(super) fn is_numbered_label(label: &str) -> bool {
     names_one && kind.iter().all(|word| is_one_of(word, KINDS))
 }
 
+/// Whether `text` is blank or an English word for nothing.
+pub(super) fn is_nothing(text: &str) -> bool {
+    let plain = folded(text.trim_matches(|c: char| !c.is_alphanumeric()));
+    plain.is_empty() || is_one_of(&plain, NOTHING)
+}
+
 /// Whether an item is blank or says that nothing is missing.
 pub(super) fn says_nothing(questions: &Questions, item: &str) -> bool {
     let plain = folded(item.trim_matches(|c: char| !c.is_alphanumeric()));
     let Questions { yes, no, none, .. } = questions;
-    !item.chars().any(char::is_alphanumeric)
-        || is_one_of(&plain, NOTHING)
+    is_nothing(item)
         || [yes, no, none].into_iter().flatten().any(|nothing| plain == folded(nothing.trim()))
 }
 

@@ -1,6 +1,6 @@
 //! A reply to whether the model declines to answer (appendix D).
 
-use super::folded;
+use super::{folded, is_one_of};
 use crate::vlm::Questions;
 
 /// How replies begin that decline.
@@ -30,11 +30,24 @@ const TASKS: &str = "respond|determine|answer|provide|assist|help|process|comply
 /// What those say too who have looked and do not find the concept.
 const SIGHT: &str = "identify|see|view|recognize|recognise|find|detect|make out";
 
+/// What a model asks for that was shown none.
+const IMAGES: &str = "image|images|picture|pictures|photo|photos|file|attachment";
+
+/// What it asks for it to be done with.
+const SENDING: &str = "share|upload|provide|attach|send|resend|reupload|paste|post|submit|supply|include|\
+    link|re-upload";
+
+/// What an image does that arrives.
+const ARRIVING: &str = "provided|included|attached|uploaded|shared|sent|received|arrived|arrive|come|came|\
+    load|loaded|upload|attach|given|here|available|submitted|supplied";
+
 /// Whether the model declines: "I'm unable to respond", "I can't help with that". What a listed
 /// concept or somebody else cannot do is no refusal.
 pub(super) fn is_refusal(questions: &Questions, answer: &str) -> bool {
     let declines = |task| starts_with_any(task, TASKS) || starts_with_any(task, SIGHT);
-    begins_to_decline(questions, answer) || inabilities(&folded(answer)).any(declines)
+    begins_to_decline(questions, answer)
+        || asks_for_image(answer)
+        || inabilities(&folded(answer)).any(declines)
 }
 
 /// Whether the answer begins as refusals do.
@@ -51,6 +64,7 @@ pub(super) fn declines_after_all(questions: &Questions, answer: &str) -> bool {
     let answer = folded(answer);
     let is_own = questions.refusals.iter().any(|phrase| answer.contains(&folded(phrase.trim())));
     is_own
+        || asks_for_image(&answer)
         || inabilities(&answer).any(|task| {
             let sees = |word: &str| {
                 let object = task.strip_prefix(word).map(str::trim_start);
@@ -64,6 +78,41 @@ pub(super) fn declines_after_all(questions: &Questions, answer: &str) -> bool {
             };
             starts_with_any(task, TASKS) || SIGHT.split('|').any(sees)
         })
+}
+
+/// Whether the answer says that no image arrived, or asks for it.
+fn asks_for_image(answer: &str) -> bool {
+    let folded = folded(answer);
+    let words: Vec<&str> = folded
+        .split(|c: char| !(c.is_alphanumeric() || c == '\''))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let names_image = |words: &[&str]| words.iter().any(|word| is_one_of(word, IMAGES));
+    words.iter().enumerate().any(|(at, word)| {
+        let (before, after) = (&words[at.saturating_sub(4)..at], &words[at + 1..]);
+        let near = &after[..after.len().min(4)];
+        let is_plea = is_one_of(word, SENDING)
+            && before.iter().any(|word| is_one_of(word, "please|you|to|and"))
+            && (names_image(near) || near.first() == Some(&"it"));
+        // "No image was provided", "the image didn't come through"
+        let is_missing = is_one_of(word, IMAGES) && {
+            let denies = |words: &[&str]| {
+                let is_denial =
+                    |word: &&str| is_one_of(word, "no|not|never|without") || word.ends_with("n't");
+                words.iter().any(is_denial)
+            };
+            let arrives = |words: &[&str]| words.iter().any(|word| is_one_of(word, ARRIVING));
+            (denies(before) || denies(&near[..near.len().min(3)])) && arrives(near)
+        };
+        let is_unseen = is_one_of(word, "see|have|receive|received|find")
+            && before.last().is_some_and(|word| word.ends_with("n't") || *word == "not")
+            && before.iter().any(|word| is_one_of(word, "i|we"))
+            && names_image(&near[..near.len().min(3)])
+            && (near
+                .first()
+                .is_some_and(|word| is_one_of(word, "an|any|the|your|images|pictures")));
+        is_plea || is_missing || is_unseen
+    })
 }
 
 /// What follows each "I cannot" of `answer`, which is folded.

@@ -18,9 +18,18 @@ const MAX_DEPTH: usize = 8;
 ///   mentioned.
 /// - An unknown pair that stands before everything else is a thought too; one that holds everything
 ///   holds the answer.
-pub(super) fn answer(reply: &str) -> Option<String> {
+pub(super) fn answer(reply: &str) -> Option<Behind> {
     let message = final_channel(reply)?;
-    behind_thoughts(one_turn(&message), MAX_DEPTH)
+    let mut tags = Vec::new();
+    let text = behind_thoughts(one_turn(&message), MAX_DEPTH, &mut tags)?;
+    Some(Behind { text, tags })
+}
+
+/// What stands behind the thoughts in a reply.
+pub(super) struct Behind {
+    pub text: String,
+    /// The names of the unknown pairs that held all of it, the outermost first.
+    pub tags: Vec<String>,
 }
 
 /// The message in the final channel of gpt-oss's harmony format, also where its marks were removed as
@@ -67,7 +76,7 @@ enum Part<'a> {
     Pair(String, &'a str),
 }
 
-fn behind_thoughts(text: &str, depth: usize) -> Option<String> {
+fn behind_thoughts(text: &str, depth: usize, tags: &mut Vec<String>) -> Option<String> {
     let marks = marks::find(text);
     if marks.len() > marks::MAX_MARKS {
         return None;
@@ -132,13 +141,13 @@ fn behind_thoughts(text: &str, depth: usize) -> Option<String> {
     }
     parts.push(Part::Plain(&text[from..]));
     if !answers.is_empty() {
-        return behind_thoughts(&answers.join("\n"), depth);
+        return behind_thoughts(&answers.join("\n"), depth, tags);
     }
-    outside_of_pairs(&parts, depth)
+    outside_of_pairs(&parts, depth, tags)
 }
 
 /// The answer among parts of which none is known to be it.
-fn outside_of_pairs(parts: &[Part], depth: usize) -> Option<String> {
+fn outside_of_pairs(parts: &[Part], depth: usize, tags: &mut Vec<String>) -> Option<String> {
     let is_blank = |part: &Part| matches!(part, Part::Plain(text) if text.trim().is_empty());
     let mut rest: Vec<&Part> = parts.iter().filter(|part| !is_blank(part)).collect();
     let is_pair = |part: &&Part| matches!(part, Part::Pair(..));
@@ -151,8 +160,9 @@ fn outside_of_pairs(parts: &[Part], depth: usize) -> Option<String> {
         if names.any(|name| name != first) {
             return None; // Which of them is the answer?
         }
+        tags.push(first.to_owned());
         let inner: Vec<&str> = rest.iter().map(|part| part.text()).collect();
-        return behind_thoughts(&inner.join("\n"), depth);
+        return behind_thoughts(&inner.join("\n"), depth, tags);
     }
     // Pairs before the answer are thoughts, pairs after it explain it.
     while rest.first().is_some_and(is_pair) {

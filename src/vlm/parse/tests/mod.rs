@@ -45,7 +45,7 @@ fn is_refusal(reply: &str) -> bool {
 }
 
 fn is_refusal_to(questions: &Questions, reply: &str) -> bool {
-    let answer = thoughts::answer(reply).unwrap_or_default();
+    let answer = thoughts::answer(reply).map(|behind| behind.text).unwrap_or_default();
     refusal::is_refusal(questions, &answer)
 }
 

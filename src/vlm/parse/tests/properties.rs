@@ -67,7 +67,7 @@ fn a_decision_is_never_the_opposite() {
         "Only answer yes or no. ",
         "\"Yes\" or \"no\"? ",
         "Does this image match the prompt? ",
-        "There is no bird in it, so ",
+        "It shows a bird, so ",
         "The image shows a dog.\n\nAnswer: ",
     ]);
     let quotes = one_of(&["{}", "{}", "**{}**", "\"{}\"", "“{}”", "`{}`", "*{}*", "\\boxed{{}}"]);
@@ -254,7 +254,7 @@ fn what_stands_behind_a_thought_is_the_answer() {
     let cases = (thought(), answer_tag(), answers, end());
     nearly_always(&cases, |(thought, (open, close), answer, end)| {
         let reply = format!("{thought}{open}{answer}{close}{end}");
-        let read = thoughts::answer(&reply).map(|read| read.trim().to_owned());
+        let read = thoughts::answer(&reply).map(|read| read.text.trim().to_owned());
         never_wrong(read, &answer.to_owned(), &reply)
     });
 }
