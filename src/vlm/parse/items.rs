@@ -18,11 +18,21 @@ const LIST_FIELDS: &str = "missing_concepts|concepts|captions|image_captions|ite
     results|output|response|data|missing|elements|missing_elements|final_answer|queries|\
     missing concepts|image captions";
 
+/// What says of an item that the image has it, or that it does not.
+const THERE: &str = "present|is present|in image|in the image|shown|visible|included|found|there|match|\
+    matches|matched|present in image|present in the image|in draft|depicted";
+const ABSENT: &str = "missing|is missing|absent|lacking|missing from image|missing from the image";
+
+const YES: &str = "yes|true|y|✓|✔|✅|present|matches";
+const NO: &str = "no|false|n|✗|✘|❌|none";
+
 /// One item of a list.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Item {
     /// What stands before a colon in bold, in a field of its own, or in the first column.
     pub label: Option<String>,
+    /// A label that only sorts the item: "Style", "Concept 2", "Present".
+    pub kind: Option<String>,
     /// The words themselves, or those behind the label.
     pub text: String,
     /// What stands below.
@@ -41,52 +51,46 @@ impl Item {
 
     /// A line without its marker.
     pub(super) fn read(line: &str) -> Self {
-        // "Caption 2: a sheep", and the same in bold.
+        // "Caption 2: a sheep", and the same in bold; "[style] oil painting".
         let plain = line.split_once([':', '：']).map(|(label, text)| (label.trim(), text.trim()));
-        let split = labelled(line).or(plain.filter(|(label, _)| phrases::is_numbered_label(label)));
-        match split {
+        let bracketed = line
+            .strip_prefix(['[', '('])
+            .and_then(|line| line.split_once([']', ')']))
+            .map(|(label, text)| (label.trim(), text.trim()))
+            .filter(|(_, text)| !text.is_empty());
+        let sorts = |label: &&(&str, &str)| is_kind(label.0);
+        let split = labelled(line).or(plain.as_ref().filter(sorts).copied());
+        match split.or(bracketed.as_ref().filter(sorts).copied()) {
             Some((label, "")) => Self::new(label),
-            Some((label, text))
-                if phrases::is_numbered_label(label) || phrases::is_category(label) =>
-            {
-                match labelled(text) {
+            Some((label, text)) if is_kind(label) => {
+                let item = match labelled(text) {
                     Some((label, text)) if !text.is_empty() => Self::with_label(label, text),
                     _ => Self::new(text),
-                }
+                };
+                Self { kind: Some(label.to_owned()), ..item }
             }
             Some((label, text)) => Self::with_label(label, text),
-            None => Self::new(without_explanation(line)),
+            None => Self::new(line),
         }
     }
 }
 
-/// `line` without words after a colon or dash that explain what is missing.
-fn without_explanation(line: &str) -> &str {
-    const EXPLAIN: [&str; 12] = [
-        "the image ",
-        "this image ",
-        "the picture ",
-        "the prompt ",
-        "there is no",
-        "there are no",
-        "not visible",
-        "not present",
-        "not shown",
-        "not depicted",
-        "missing",
-        "absent",
-    ];
-    let explains = |text: &str| EXPLAIN.iter().any(|words| folded(text).starts_with(words));
-    let parts = [": ", " - ", " – ", " — "].iter().find_map(|mark| line.split_once(mark));
-    parts.filter(|(_, text)| explains(text)).map_or(line, |(name, _)| name)
+/// Whether a label only says what sort of item stands behind it.
+fn is_kind(label: &str) -> bool {
+    phrases::is_numbered_label(label)
+        || phrases::is_category(label)
+        || phrases::is_aside(label)
+        || phrases::is_recap(label)
 }
 
 /// The items of `answer`, none where it has none or cannot be told. The last one of an answer that
 /// was cut off is left out.
 pub(super) fn items(answer: &Answer) -> Vec<Item> {
     let values = json::values(&answer.text);
-    if let Some(items) = in_json(&Json::List(values.clone())).filter(|_| !values.is_empty()) {
-        return items;
+    match in_json(&Json::List(values.clone())) {
+        Some(items) if !values.is_empty() => return items,
+        None if values.iter().any(has_fields) => return Vec::new(), // It cannot be told.
+        _ => {}
     }
     let tagged = without_tags(&answer.text);
     let (mut items, is_last_whole) = match table(&tagged) {
@@ -99,9 +103,19 @@ pub(super) fn items(answer: &Answer) -> Vec<Item> {
     items
 }
 
+fn has_fields(value: &Json) -> bool {
+    match value {
+        Json::Fields(_) => true,
+        Json::List(list) => list.iter().any(has_fields),
+        _ => false,
+    }
+}
+
 /// `None` where `value` is no list of items.
 fn in_json(value: &Json) -> Option<Vec<Item>> {
     match value {
+        // A line break that was escaped twice.
+        Json::Text(text) if text.contains("\\n") => in_json(&Json::Text(text.replace("\\n", "\n"))),
         Json::Text(text) if text.trim().contains('\n') => Some(outline::items(text)),
         Json::Text(text) => Some(vec![Item::read(&one_line(text))]),
         Json::List(list) => {
@@ -126,6 +140,9 @@ fn in_fields(fields: &[(String, Json)]) -> Option<Vec<Item>> {
     };
     if let Some(list) = field(LIST_FIELDS).filter(|value| !matches!(value, Json::Text(_))) {
         return in_json(list);
+    }
+    if fields.iter().any(|(name, value)| is_told_there(name, value)) {
+        return Some(Vec::new());
     }
     if let Some(label) = field(LABEL_FIELDS).and_then(Json::text) {
         let text = field(TEXT_FIELDS).and_then(Json::text).unwrap_or_default();
@@ -155,7 +172,19 @@ fn in_fields(fields: &[(String, Json)]) -> Option<Vec<Item>> {
     Some(all?.concat())
 }
 
-/// The rows of a table. A column of captions is the text; of the others the first one that is no
+/// Whether a field of an item says that the image has it: `"present": true`, `"missing": "no"`.
+fn is_told_there(name: &str, value: &Json) -> bool {
+    let said = match value {
+        Json::Bool(value) => *value,
+        Json::Text(text) if is_one_of(&folded(text), YES) => true,
+        Json::Text(text) if is_one_of(&folded(text), NO) => false,
+        _ => return false,
+    };
+    let name = folded(name).replace('_', " ");
+    if said { is_one_of(&name, THERE) } else { is_one_of(&name, ABSENT) }
+}
+
+/// The rows of a table, without those of what the image has. A column of captions is the text; of the others the first one that is no
 /// number is what the item is called.
 fn in_table(table: &Table) -> Vec<Item> {
     let names: Vec<String> = table.header.iter().map(|cell| folded(cell)).collect();
@@ -171,5 +200,15 @@ fn in_table(table: &Table) -> Vec<Item> {
             (label, text) => Some(Item::new(label.or(text)?)),
         }
     };
-    table.rows.iter().filter_map(row).collect()
+    let is_there = |row: &&Vec<String>| {
+        names.iter().zip(*row).any(|(name, cell)| {
+            let name = phrases::bare(name).to_owned();
+            let cell = folded(cell);
+            let is_status = is_one_of(&name, "status|result");
+            (is_one_of(&name, THERE) && is_one_of(&cell, YES))
+                || (is_one_of(&name, ABSENT) && is_one_of(&cell, NO))
+                || (is_status && is_one_of(&cell, "present|matches|match|ok"))
+        })
+    };
+    table.rows.iter().filter(|row| !is_there(row)).filter_map(row).collect()
 }

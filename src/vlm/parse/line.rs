@@ -123,6 +123,12 @@ fn after_number(text: &str, lettered: bool) -> Option<&str> {
     if matches!(first, '①'..='⒛' | '❶'..='➓' | '㈠'..='㈩' | '㊀'..='㊉') {
         return Some(text[first.len_utf8()..].trim_start_matches(['.', '、', ' ']));
     }
+    // "#1 a sheep"
+    if let Some(rest) = text.strip_prefix('#') {
+        let number = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        let after = number.strip_prefix([')', '.', ':']).unwrap_or(number);
+        return Some(after).filter(|after| number.len() < rest.len() && after.starts_with(' '));
+    }
     let open = text.strip_prefix(['(', '（', '[', '【']);
     let inner = open.unwrap_or(text);
     let digits = inner.len() - inner.trim_start_matches(|c: char| c.is_ascii_digit()).len();
@@ -213,9 +219,19 @@ const QUOTES: [(&str, &str); 15] = [
 /// Emphasis of Markdown.
 const EMPHASIS: [&str; 4] = ["**", "__", "*", "_"];
 
-/// `text` without the quotation marks and the emphasis that hold all of it.
+/// What TeX sets around a text.
+const TEX: [(&str, &str); 4] =
+    [("\\boxed{", "}"), ("\\text{", "}"), ("\\textbf{", "}"), ("$", "$")];
+
+/// `text` without the quotation marks, the emphasis and the TeX that hold all of it.
 pub(super) fn unquoted(text: &str) -> &str {
     let mut text = text.trim();
+    let in_tex = |text| {
+        TEX.iter().find_map(|&(open, close)| {
+            let inner = str::strip_prefix(text, open)?.strip_suffix(close)?;
+            (!inner.is_empty()).then_some(inner)
+        })
+    };
     let pairs = || QUOTES.into_iter().chain(EMPHASIS.map(|mark| (mark, mark)));
     loop {
         let inner = pairs().find_map(|(open, close)| {
@@ -223,7 +239,7 @@ pub(super) fn unquoted(text: &str) -> &str {
             let holds_none = !inner.contains(open) && !inner.contains(close);
             (!inner.is_empty() && (holds_none || holds_pairs(inner, open, close))).then_some(inner)
         });
-        match inner {
+        match inner.or_else(|| in_tex(text)) {
             Some(inner) => text = inner.trim(),
             None => return text,
         }

@@ -6,6 +6,7 @@
 
 mod answer_words;
 mod captions;
+mod concept;
 mod contradiction;
 mod decision;
 mod indices;

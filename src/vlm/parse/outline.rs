@@ -54,8 +54,13 @@ fn end_of_list(lines: &[Line]) -> usize {
             lines.iter().position(|line| !is_before(line)).unwrap_or(lines.len())
         }
     };
-    let is_farewell = |line: &Line| !is_marked(line) && phrases::takes_leave(line.text);
-    (first + 1..lines.len()).find(|&number| is_farewell(&lines[number])).unwrap_or(lines.len())
+    let is_farewell = |number: &usize| {
+        let line = &lines[*number];
+        let is_last = number + 1 == lines.len();
+        let is_addressed = || is_last && phrases::addresses_reader(line.text);
+        (!is_marked(line) && phrases::takes_leave(line.text)) || is_addressed()
+    };
+    (first + 1..lines.len()).find(is_farewell).unwrap_or(lines.len())
 }
 
 /// What a line is to those around it.

@@ -37,7 +37,7 @@ const FAREWELLS: &str = "let me know|please let me|i hope|hope this|hope these|h
     i would|i could|i'd|i'll|i cannot|i can't|i couldn't|the captions above|the above|\
     the concepts above|disclaimer:|tip:|have a great day|have a nice day|best regards|\
     kind regards|that's all|that is all|nothing else|no other|should you|want me|can i help|\
-    what would|how does|does this|is this|are these|shall i|please use|(note|\
+    user:|human:|assistant:|total:|in total|end of list|what would|how does|does this|is this|are these|shall i|please use|(note|\
     the image otherwise|otherwise,|otherwise the";
 
 /// Parts of a prompt by which models sort what is missing. They are headings, and no concepts.
@@ -57,6 +57,15 @@ const ASIDES: &str = "type|kind|category|analysis|image analysis|reasoning|expla
     image description|description of the image|comparison|justification|rationale|\
     not missing|elements present|concepts present|what is present|what matches|what's present";
 
+/// What lines are called that repeat what was asked, or say something about the list.
+const RECAPS: &str = "prompt|required prompt|original prompt|target prompt|the prompt|image|the image|\
+    current image|generated image|draft|draft image|input|user|human|assistant|question|total|count|\
+    confidence|score|status";
+
+/// What captions are called above them.
+const CAPTION_HEADINGS: &str = "caption|captions|image captions|suggested captions|\
+    suggested image captions|caption suggestions|the captions|retrieval captions|captions for retrieval";
+
 /// What stands in the place of a list where nothing is missing.
 const NOTHING: &str = "none|n/a|nothing|no|yes|null|nothing is missing|nothing missing|\
     nothing's missing|no missing concepts|no missing elements|no concepts are missing|\
@@ -73,22 +82,35 @@ const NOTHING: &str = "none|n/a|nothing|no|yes|null|nothing is missing|nothing m
 pub(super) fn introduces(line: &str) -> bool {
     let ends = line.trim_end().ends_with(['.', '!', ':', '*', '。', '：']);
     let line = folded(bare(line));
-    let greets = GREETINGS.split('|').any(|word| {
-        begins(&line, word)
-            && !line[word.len()..].trim_start().starts_with(|c: char| c.is_alphanumeric())
+    let greets = GREETINGS.split('|').filter(|word| begins(&line, word)).any(|word| {
+        // "Of course! A quetzal" is no introduction.
+        let rest = line[word.len()..].trim_start();
+        let said = bare(rest);
+        !rest.starts_with(|c: char| c.is_alphanumeric())
+            && (said.is_empty() || ends_open(rest) || introduces(said) || opens(said))
     });
     let thanks = ["thank you for", "thanks for"].iter().any(|word| begins(&line, word));
     let shows = ["here", "below", "these"].iter().any(|word| begins(&line, word));
-    let opens = OPENINGS.split('|').any(|opening| begins(&line, opening));
+    let opens_here = opens(&line);
     greets
         || thanks
         || OFFERS.iter().any(|offer| line.contains(offer))
-        || (opens && (ends || shows) && words(&line).iter().any(|word| is_one_of(word, SUBJECTS)))
+        || (opens_here
+            && (ends || shows)
+            && words(&line).iter().any(|word| is_one_of(word, SUBJECTS)))
+}
+
+fn opens(line: &str) -> bool {
+    OPENINGS.split('|').any(|opening| begins(line, opening))
+}
+
+fn ends_open(line: &str) -> bool {
+    line.trim_end_matches(['*', '_', ' ']).ends_with([':', '：'])
 }
 
 /// `line` without a greeting before it: "Sure! a sheep".
 pub(super) fn without_greeting(line: &str) -> &str {
-    match line.split_once(['!', '.', ':']) {
+    match line.split_once(['!', '.', ':', ',']) {
         Some((greeting, rest))
             if is_one_of(&folded(greeting.trim()), GREETINGS) && rest.starts_with(' ') =>
         {
@@ -102,6 +124,14 @@ pub(super) fn without_greeting(line: &str) -> &str {
 pub(super) fn takes_leave(line: &str) -> bool {
     let line = folded(line.trim_start_matches(['*', '_', '>', ' ', '"', '“', '(']));
     FAREWELLS.split('|').any(|farewell| begins(&line, farewell))
+}
+
+/// Whether the last item of a list is none, but speaks to who asked: "- Let me know …".
+pub(super) fn addresses_reader(line: &str) -> bool {
+    let line = folded(line.trim_start_matches(|c: char| !c.is_alphanumeric()));
+    const ADDRESSES: &str = "let me know|please let me|feel free|would you like|i hope|hope this|\
+        if you need|if you want|if you'd like|do you want|happy to help";
+    ADDRESSES.split('|').any(|words| begins(&line, words))
 }
 
 /// Whether `line` begins with whole words.
@@ -122,6 +152,24 @@ pub(super) fn is_aside(heading: &str) -> bool {
     is_one_of(&folded(bare(heading)), ASIDES)
 }
 
+/// Whether a line with this label repeats what was asked, or is about the list.
+pub(super) fn is_recap(label: &str) -> bool {
+    is_one_of(&folded(bare(label)), RECAPS)
+}
+
+/// What stands above and below the heading of captions that other items stand above.
+pub(super) fn above_and_below_captions(text: &str) -> Option<(&str, &str)> {
+    let (mut from, mut has_items) = (0, false);
+    for line in text.split_inclusive('\n') {
+        if has_items && is_one_of(&folded(bare(line)), CAPTION_HEADINGS) {
+            return Some((&text[..from], &text[from + line.len()..]));
+        }
+        from += line.len();
+        has_items |= !bare(line).is_empty() && !introduces(line) && !is_heading(line.trim());
+    }
+    None
+}
+
 /// Whether a line is a heading by its words: a category, an aside, or a few words about what is asked
 /// for, in bold: "**What is missing**".
 pub(super) fn is_heading(line: &str) -> bool {
@@ -137,7 +185,7 @@ pub(super) fn is_numbered_label(label: &str) -> bool {
         Some((last, kind)) if last.chars().all(char::is_numeric) => kind,
         _ => words.as_slice(),
     };
-    const KINDS: &str = "caption|concept|item|image|option|prompt|element|object|description|missing|\
+    const KINDS: &str = "caption|concept|title|name|keyword|item|image|option|prompt|element|object|description|missing|\
         style|content|for|the|suggested|search|query|retrieval|rephrased|rewritten|revised|new|clearer|\
         simplified|improved|text|final|answer|detailed|query|suggestion|here|is|a|updated|version|of|\
         to|your";
