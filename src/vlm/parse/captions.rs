@@ -18,10 +18,19 @@ pub(super) fn pair(
     answer: &Answer,
     concepts: &[String],
 ) -> Option<Vec<Option<String>>> {
+    let below = phrases::above_and_below_captions(&answer.text).map(|(_, below)| Answer {
+        text: below.to_owned(),
+        cut_off: answer.cut_off,
+        tags: Vec::new(),
+    });
+    let items = items(below.as_ref().unwrap_or(answer));
+    let read = match alternating(&items, concepts) {
+        Some(pairs) => pairs,
+        None => items.iter().map(|item| labelled(item, concepts)).collect(),
+    };
     let mut captions: Vec<(Option<usize>, String)> = Vec::new();
     let mut named_by_label = false;
-    for item in items(answer) {
-        let (concept, text) = labelled(&item, concepts);
+    for (concept, text) in read {
         let text: String = text.chars().take(MAX_ITEM_CHARS).collect();
         if text.trim().is_empty() || phrases::says_nothing(questions, &text) {
             continue;
@@ -51,6 +60,40 @@ pub(super) fn pair(
         }
     }
     paired.iter().any(Option::is_some).then_some(paired)
+}
+
+/// The captions where each is the item below its concept: `Concept: a sheep`, `Caption: A sheep on …`.
+fn alternating(items: &[Item], concepts: &[String]) -> Option<Vec<(Option<usize>, String)>> {
+    let is_plain = |item: &Item| item.label.is_none() && item.description.is_none();
+    if items.is_empty() || items.len() % 2 != 0 || !items.iter().all(is_plain) {
+        return None;
+    }
+    let mut pairs: Vec<(Option<usize>, String)> = Vec::new();
+    for pair in items.chunks(2) {
+        let named = by_name(&pair[0].text, concepts)?;
+        if pairs.iter().any(|(concept, _)| *concept == Some(named)) {
+            return None;
+        }
+        pairs.push((Some(named), pair[1].text.clone()));
+    }
+    // Two concepts one below the other are no pair.
+    let are_captions = pairs.iter().all(|(_, text)| !concepts.iter().any(|c| is_same(c, text)));
+    are_captions.then_some(pairs)
+}
+
+/// The only concept whose words hold all of those of `name`.
+fn by_name(name: &str, concepts: &[String]) -> Option<usize> {
+    if let Some(same) = concepts.iter().position(|concept| is_same(concept, name)) {
+        return Some(same);
+    }
+    let name = stems(name);
+    let holds = |concept: &String| {
+        let words = stems(concept);
+        !name.is_empty() && name.iter().all(|word| words.contains(word))
+    };
+    let mut holders = concepts.iter().enumerate().filter(|(_, concept)| holds(concept));
+    let first = holders.next()?.0;
+    holders.next().is_none().then_some(first)
 }
 
 /// The concept that an item names as its own, and the caption.

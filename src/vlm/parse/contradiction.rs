@@ -21,7 +21,7 @@ const HEDGES: &str = "but|however|although|though|except|excepting|without|not|n
     nowhere|neither|nor|cannot|only|partially|partly|partial|mostly|nearly|almost|somewhat|otherwise|\
     despite|while|whereas|differs|differ|different|differing|differently|unlike|fails|fail|failed|\
     apart|aside|unfortunately|sadly|inaccurate|omits|omit|excludes|excluded|hardly|barely|minus|sans|\
-    unless|if|wait|hmm|nope|nonetheless|nevertheless|mismatched|unclear|else|just|alas|cropped|hidden";
+    unless|if|nope|nonetheless|nevertheless|mismatched|unclear|else|just|alas|cropped|hidden";
 
 /// What gives an answer of either kind a condition: "If you only look at the dog, yes".
 const CONDITIONS: &str = "if|unless|regarding|concerning|ignoring|disregarding|apart|\
@@ -88,7 +88,8 @@ pub(super) fn takes_back(text: &str, told: Told) -> bool {
         || match told.meaning {
             true => {
                 let beside = if told.labelled { "" } else { last_sentences(before) };
-                around.grave || said(beside).doubts || said(after).doubts
+                let hesitates = words(after).any(|word| is_one_of(word, "hmm|wait"));
+                around.grave || hesitates || said(beside).doubts || said(after).doubts
             }
             false => around.is_of_a_match() || says_yes(after),
         }

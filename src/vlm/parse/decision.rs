@@ -28,7 +28,8 @@ pub(super) fn decide(questions: &Questions, template: &str, answer: &Answer) -> 
     // What is said behind it may take it back.
     let after = answer.text.rsplit_once(['}', ']']).map_or("", |(_, after)| after);
     let said = Told { meaning, begins: true, labelled: true, is_english: true, start: 0, end: 0 };
-    (!takes_back(&plain(after), said)).then_some(meaning)
+    let after = plain(after);
+    (!takes_back(&after, said) && !declines_after_all(questions, &after)).then_some(meaning)
 }
 
 fn in_prose(questions: &Questions, words: &Words, text: &str, cut_off: bool) -> Option<bool> {

@@ -77,7 +77,11 @@ pub(crate) fn captions(
     reply: &ChatReply,
     concepts: &[String],
 ) -> Option<Vec<Option<String>>> {
-    captions::pair(questions, &willing_answer(questions, reply)?, concepts)
+    let answer = answer(reply)?;
+    // A note below captions that the model cannot see the image takes none of them back.
+    let willing = refusal::without_notes(&answer.text);
+    (!refusal::is_refusal(questions, &willing)).then_some(())?;
+    captions::pair(questions, &answer, concepts)
 }
 
 /// The numbers of a reply that should name some of `count` things by their index from 0, in the

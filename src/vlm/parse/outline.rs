@@ -13,6 +13,7 @@ pub(super) fn items(text: &str) -> Vec<Item> {
         return Vec::new(); // Which of them are missing?
     }
     let text = &one_a_line(text);
+    let text = &unwrapped(text);
     let lines = line::lines(text);
     let lines = &lines[..end_of_list(&lines)];
     let count = |marker| lines.iter().filter(|line| line.marker == marker).count();
@@ -22,6 +23,22 @@ pub(super) fn items(text: &str) -> Vec<Item> {
         numbers => numbers > 1,
     };
     if numbers || count(Marker::Bullet) > 0 { marked(lines) } else { unmarked(lines) }
+}
+
+/// `text` with the lines in one that were wrapped where something must follow.
+fn unwrapped(text: &str) -> String {
+    let mut whole = String::with_capacity(text.len());
+    let mut lines = text.lines().peekable();
+    let mut is_rest = false;
+    while let Some(line) = lines.next() {
+        whole += if is_rest { line.trim_start() } else { line };
+        let goes_on = |next: &&str| {
+            next.trim_start().starts_with(char::is_alphabetic) && breaks_off(line.trim_end())
+        };
+        is_rest = lines.peek().is_some_and(goes_on);
+        whole.push(if is_rest { ' ' } else { '\n' });
+    }
+    whole
 }
 
 /// `text` with a line for each number where one line has them all: "1) a sheep; 2) a dog".
@@ -143,7 +160,22 @@ fn continues(above: &str, line: &str) -> bool {
         between|around|into|through|against|above|below|next|where|while|whose|which";
     let first = line.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
     let is_joint = is_one_of(first, JOINTS) || first.ends_with("ing") || first.ends_with("ed");
-    line.starts_with(char::is_lowercase) && (is_joint || above.ends_with([',', '-']))
+    let is_phrase = is_joint || above.ends_with([',', '-']) || is_wrapped(above);
+    (line.starts_with(char::is_lowercase) && is_phrase) || breaks_off(above)
+}
+
+/// Whether a line is as long as those are that were wrapped, and ends within a sentence.
+fn is_wrapped(line: &str) -> bool {
+    /// Editors and terminals wrap at 50 columns or more, a long word before that.
+    const SHORTEST: usize = 40;
+    line.chars().count() >= SHORTEST && line.ends_with(|c: char| c.is_alphanumeric() || c == ',')
+}
+
+/// Whether a line ends with a word after which something must follow: "a bird on the".
+fn breaks_off(line: &str) -> bool {
+    const OPEN: &str =
+        "a|an|the|of|in|on|at|and|or|with|by|for|from|its|their|to|under|over|behind";
+    line.contains(' ') && line.rsplit(' ').next().is_some_and(|last| is_one_of(last, OPEN))
 }
 
 /// `text` without the colon before what explains it.

@@ -50,6 +50,17 @@ pub(super) fn is_refusal(questions: &Questions, answer: &str) -> bool {
         || inabilities(&folded(answer)).any(declines)
 }
 
+/// `answer` without the notes below it: "(Note: I cannot see the image.)"
+pub(super) fn without_notes(answer: &str) -> String {
+    let is_note = |line: &str| {
+        let line = folded(line.trim_start_matches(|c: char| !c.is_alphanumeric()));
+        starts_with_any(&line, "note:|note that|notes:|please note|disclaimer")
+    };
+    let mut lines = answer.lines();
+    let first = lines.next().into_iter();
+    first.chain(lines.filter(|line| !is_note(line))).collect::<Vec<_>>().join("\n")
+}
+
 /// Whether the answer begins as refusals do.
 pub(super) fn begins_to_decline(questions: &Questions, answer: &str) -> bool {
     let answer = folded(answer);

@@ -268,3 +268,107 @@ pub(super) fn structured(items: &[String], kind: usize) -> String {
         _ => format!("<ul>{}</ul>", each("<li>", "</li>")),
     }
 }
+
+/// How a yes or no is written before what takes it back; `@` is the word.
+pub(super) const OPENERS: &[&str] = &[
+    "@",
+    "**@**",
+    "Answer: @",
+    "\"@\"",
+    "Great question! @",
+    "I'd say @",
+    "The answer is @",
+    "Hmm. @",
+    "{\"answer\": \"@\"}\n",
+];
+
+/// What stands between a yes or no and what takes it back.
+pub(super) const JOINTS: &[&str] =
+    &[", ", ". ", "; ", " — ", ".\n\n", "! ", ", but ", ". However, ", ", although ", "\n"];
+
+/// What takes a yes back; `{}` is a concept.
+pub(super) const TAKE_BACK_YES: &[&str] = &[
+    "without {}",
+    "{} is absent",
+    "{} is missing.",
+    "no {} is visible",
+    "it lacks {}.",
+    "it does not include {}",
+    "{} isn't there",
+    "not {}",
+    "except for {}",
+    "it differs in {}.",
+    "I mean no",
+    "wait, no",
+    "final verdict: no",
+    "no for {}",
+    "please share the image.",
+    "could you upload the image?",
+    "I don't see any image",
+];
+
+/// What takes a no back.
+pub(super) const TAKE_BACK_NO: &[&str] = &[
+    "it matches",
+    "it does match.",
+    "everything matches",
+    "nothing is missing",
+    "there are no differences.",
+    "{} is present",
+    "{} is clearly visible.",
+    "actually yes",
+    "I mean yes",
+    "perfect match",
+    "it already matches.",
+    "correction: yes",
+    "please share the image.",
+    "no image was provided",
+    "I don't see any picture",
+];
+
+/// Fields and tags whose yes or no answers another question.
+pub(super) const OTHER_FIELDS: &[&str] = &[
+    "mismatch",
+    "missing",
+    "is_missing",
+    "differences",
+    "hasDifferences",
+    "lacks",
+    "need_more_info",
+    "refused",
+    "is_ai_generated",
+    "has_issues",
+    "flagged",
+    "no",
+    "yes",
+    "unsafe",
+    "error",
+    "not_match",
+];
+
+/// Items and lines of a list that name nothing that is missing.
+pub(super) const NO_CONCEPTS: &[&str] = &[
+    "Style: matches the prompt",
+    "Content: all present",
+    "golden retriever (present)",
+    "golden retriever: present",
+    "golden retriever is present",
+    "(The golden retriever is already present.)",
+    "The golden retrievers are visible.",
+    "Present: golden retriever",
+    "Prompt: a golden retriever in the sun",
+    "None",
+    "Style: no style differences",
+];
+
+/// Replies that ask for the image.
+pub(super) const PLEAS: &[&str] = &[
+    "I don't see an image in your message. Could you please share it?",
+    "No image was provided.",
+    "Could you please provide the image?",
+    "Please upload the image so that I can compare it.",
+    "I notice that no image has been included in your message.",
+    "It looks like the image didn't come through.",
+    "The photo was not attached.",
+    "I'd be happy to help! Please attach the picture.",
+];

@@ -1,4 +1,4 @@
-//! Lists, captions, orders and texts as models write them, to what each must mean.
+//! Lists, orders and texts as models write them, to what each must mean.
 
 use super::*;
 
@@ -277,80 +277,6 @@ fn what_was_cut_off_has_no_last_item() {
     let text =
         crate::vlm::parse::text(&Questions::default(), &ChatReply::new("a bird on").cut_off());
     assert_eq!(text, None);
-}
-
-#[test]
-fn captions_belong_to_their_concepts() {
-    let concepts = ["oil painting style".to_owned(), "a sheep".to_owned()];
-    let style = "An oil painting of a village";
-    let sheep = "A white sheep on a meadow";
-    let other = "A sunset over the sea";
-    for (reply, expected) in [
-        (format!("{style}\n{sheep}"), [Some(style), Some(sheep)]),
-        (
-            format!("1. {style}\n2. {sheep}\n\nLet me know if you need more."),
-            [Some(style), Some(sheep)],
-        ),
-        (
-            format!("Sure! Here are two captions you can use.\n\n{style}\n{sheep}"),
-            [Some(style), Some(sheep)],
-        ),
-        (format!("\"{style}\"\n\"{sheep}\""), [Some(style), Some(sheep)]),
-        (format!("Caption 1: {style}\nCaption 2: {sheep}"), [Some(style), Some(sheep)]),
-        (
-            format!("**Oil painting style**: {style}\n**A sheep**: {sheep}"),
-            [Some(style), Some(sheep)],
-        ),
-        (format!("a sheep: {sheep}\noil painting style: {style}"), [Some(style), Some(sheep)]),
-        (
-            format!("1. **A sheep**\n   {sheep}\n2. **Oil painting style**\n   {style}"),
-            [Some(style), Some(sheep)],
-        ),
-        (
-            format!("**oil painting style**\n{style}\n\n**a sheep**\n{sheep}"),
-            [Some(style), Some(sheep)],
-        ),
-        (
-            format!("- a sheep\n  - Caption: {sheep}\n- oil painting style\n  - Caption: {style}"),
-            [Some(style), Some(sheep)],
-        ),
-        (
-            format!(
-                "Caption for \"a sheep\": {sheep}\nCaption for \"oil painting style\": {style}"
-            ),
-            [Some(style), Some(sheep)],
-        ),
-        (
-            format!("{{\"a sheep\": \"{sheep}\", \"oil painting style\": \"{style}\"}}"),
-            [Some(style), Some(sheep)],
-        ),
-        (format!("[{{\"concept\": \"a sheep\", \"caption\": \"{sheep}\"}}]"), [None, Some(sheep)]),
-        (
-            format!("Caption 1 (a sheep): {sheep}\nCaption 2 (oil painting style): {style}"),
-            [Some(style), Some(sheep)],
-        ),
-        (format!("{{\"captions\": [\"{style}\", \"{sheep}\"]}}"), [Some(style), Some(sheep)]),
-        (
-            format!(
-                "| concept | caption |\n|---|---|\n| a sheep | {sheep} |\n| oil painting style | {style} |"
-            ),
-            [Some(style), Some(sheep)],
-        ),
-        (format!("{sheep}\n{style}"), [Some(style), Some(sheep)]),
-        // Another number than that of the concepts.
-        (sheep.to_owned(), [None, Some(sheep)]),
-        (format!("{other}\n{sheep}\n{style}"), [Some(style), Some(sheep)]),
-        (format!("{other}\n{other}, too\n{sheep}"), [None, Some(sheep)]),
-        // As many, of which nothing speaks against their places.
-        (format!("{other}\n{sheep}"), [Some(other), Some(sheep)]),
-    ] {
-        let read = captions(&Questions::default(), &reply.as_str().into(), &concepts);
-        let expected = expected.map(|caption| caption.map(str::to_owned)).to_vec();
-        assert_eq!(read, Some(expected), "{reply}");
-    }
-    for reply in [other, "None", "", "I'm sorry, I can't help with that."] {
-        assert_eq!(captions(&Questions::default(), &reply.into(), &concepts), None, "{reply}");
-    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What models are seen to write, and anything at all, to what it must mean.
 
+mod captions;
 mod drawn;
 mod lists;
 mod properties;

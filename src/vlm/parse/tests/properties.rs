@@ -130,13 +130,21 @@ fn a_decision_is_never_the_opposite() {
 #[test]
 fn concepts_are_never_others() {
     let kind = prop::option::weighted(0.2, 0..7_usize);
-    let cases = (thought(), answer_tag(), named(), layout(), surroundings(), kind, end());
-    nearly_always(&cases, |(thought, (open, close), items, layout, around_it, kind, end)| {
-        let (marker, decoration, between) = layout;
+    let other = prop::option::weighted(0.3, (one_of(NO_CONCEPTS), any::<prop::sample::Index>()));
+    let shape = (layout(), kind, other);
+    let cases = (thought(), answer_tag(), named(), shape, surroundings(), end());
+    nearly_always(&cases, |(thought, (open, close), items, shape, around_it, end)| {
+        let ((marker, decoration, between), kind, other) = shape;
         let (introduction, heading, farewell, is_windows) = around_it;
-        let list = match kind {
-            Some(kind) => structured(&items, kind),
-            None => lines(&items, marker, decoration, between),
+        let list = match (kind, other) {
+            (Some(kind), _) => structured(&items, kind),
+            // Among the concepts one thing that is none.
+            (None, Some((other, place))) => {
+                let mut all = items.clone();
+                all.insert(place.index(items.len()) + 1, other.to_owned());
+                lines(&all, marker, "{}", between)
+            }
+            (None, None) => lines(&items, marker, decoration, between),
         };
         let text = around([introduction, heading, &list, farewell], is_windows);
         let reply = format!("{thought}{open}{text}{close}{end}");
@@ -260,13 +268,60 @@ fn what_stands_behind_a_thought_is_the_answer() {
 }
 
 #[test]
+fn an_answer_that_is_taken_back_is_not_read() {
+    let concept = one_of(&["the quetzal", "a sheep", "dawn lighting", "an oil painting style"]);
+    let back = (any::<bool>(), one_of(TAKE_BACK_YES), one_of(TAKE_BACK_NO));
+    let cases = (thought(), one_of(OPENERS), one_of(JOINTS), back, concept, end());
+    always(&cases, |(thought, opener, joint, (yes, back_yes, back_no), concept, end)| {
+        let (word, back) = if yes { ("Yes", back_yes) } else { ("No", back_no) };
+        let joint = match joint {
+            ", but " | ". However, " | ", although " if !yes => ", ",
+            joint => joint,
+        };
+        let said = back.replace("{}", concept);
+        let reply = format!("{thought}{}{joint}{said}{end}", opener.replace('@', word));
+        prop_assert_ne!(yes_or_no(&reply), Some(yes), "{}", reply);
+        Ok(())
+    });
+}
+
+#[test]
+fn fields_of_other_questions_and_pleas_decide_nothing() {
+    let value = one_of(&["true", "false", "\"yes\"", "\"No.\""]);
+    let cases = (thought(), one_of(OTHER_FIELDS), value, 0..3_usize, one_of(PLEAS), end());
+    always(&cases, |(thought, field, value, shape, plea, end)| {
+        let said = match shape {
+            0 => format!("{{\"{field}\": {value}}}"),
+            1 => format!("```json\n{{\"result\": {{\"{field}\": {value}}}}}\n```"),
+            _ => format!("<{field}>{}</{field}>", value.trim_matches('"')),
+        };
+        let reply = format!("{thought}{said}{end}");
+        prop_assert_eq!(yes_or_no(&reply), None, "{}", reply);
+        for before in ["", "Sure! ", "Yes, I can help with that. ", "No. "] {
+            let reply = format!("{thought}{before}{plea}{end}");
+            prop_assert_eq!(yes_or_no(&reply), None, "{}", reply);
+            prop_assert!(list(&reply).is_empty(), "{}", reply);
+            prop_assert_eq!(text(&reply), None, "{}", reply);
+        }
+        Ok(())
+    });
+}
+
+/// Runs `check` on cases of `strategy`, of which none may fail.
+fn always<S: Strategy>(strategy: &S, check: impl Fn(S::Value) -> Result<(), TestCaseError>) {
+    let default = ProptestConfig::default();
+    let config = ProptestConfig { cases: default.cases.max(4_000), ..default };
+    if let Err(error) = TestRunner::new(config).run(strategy, check) {
+        panic!("{error}");
+    }
+}
+
+#[test]
 fn a_thought_that_was_cut_off_decides_nothing() {
     let opening =
         one_of(&["<think>", "<thinking>", "[THINK]", "◁think▷", "<|channel|>analysis<|message|>"]);
     let musings = prop::collection::vec(one_of(MUSINGS), 1..8);
-    let default = ProptestConfig::default();
-    let config = ProptestConfig { cases: default.cases.max(4_000), ..default };
-    let result = TestRunner::new(config).run(&(opening, musings), |(opening, musings)| {
+    always(&(opening, musings), |(opening, musings)| {
         let reply = format!("{opening}{}", musings.join(" "));
         prop_assert_eq!(yes_or_no(&reply), None, "{}", reply);
         prop_assert!(list(&reply).is_empty(), "{}", reply);
@@ -274,7 +329,4 @@ fn a_thought_that_was_cut_off_decides_nothing() {
         prop_assert_eq!(text(&reply), None, "{}", reply);
         Ok(())
     });
-    if let Err(error) = result {
-        panic!("{error}");
-    }
 }
