@@ -1,6 +1,8 @@
 //! [`Error`]: every failure, with one variant for each thing that the caller can do about it.
 
 pub(crate) mod chain;
+#[cfg(test)]
+mod tests;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -299,12 +301,9 @@ impl Error {
     /// [`std::io::Error`] says that the service was reached.
     ///
     /// ```
-    /// use std::io::{Error as IoError, ErrorKind};
-    /// use imagerag::Error;
-    ///
-    /// let half = IoError::new(ErrorKind::UnexpectedEof, "7 of 12 bytes");
-    /// let line = Error::connection("my-service", half).chain().to_string();
-    /// assert_eq!(line, "my-service was reached, but its reply broke off: 7 of 12 bytes");
+    /// let half = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+    /// let error = imagerag::Error::connection("my-service", half);
+    /// assert_eq!(error.to_string(), "my-service was reached, but its reply broke off");
     /// ```
     pub fn connection(service: impl fmt::Display, source: impl Into<BoxError>) -> Self {
         Self::Connection { service: service.to_string(), source: source.into() }
@@ -398,32 +397,4 @@ pub(crate) fn require(
     found: impl ToString,
 ) -> Result<()> {
     if is_valid { Ok(()) } else { Err(Error::invalid_input(what, expected, found)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_the_thing_the_expected_and_the_found() {
-        let error = Error::invalid_input("steps", "at least 1", 0);
-        assert_eq!(error.to_string(), "steps: expected at least 1, found 0");
-    }
-
-    #[test]
-    fn long_words_of_a_service_are_cut() {
-        let Error::Service { message, .. } = Error::service("s", 500, "ä".repeat(3_000)) else {
-            panic!("a service's error")
-        };
-        assert_eq!(message.chars().count(), MAX_WORDS + 1);
-    }
-
-    #[test]
-    fn only_passing_faults_are_transient() {
-        let status = |status| Error::service("vlm", status, "");
-        assert!(status(429).is_transient() && status(503).is_transient());
-        assert!(status(200).is_transient());
-        assert!(!status(401).is_transient() && !Error::Cancelled.is_transient());
-        assert!(!Error::refused("a", "policy").is_transient());
-    }
 }

@@ -48,10 +48,10 @@ fn of_exif(exif: &[u8]) -> Option<f64> {
     let entry = entries.find(|&entry| bits(entry, 2) == Some(ORIENTATION))?;
     let (kind, count) = (bits(entry + 2, 2)?, bits(entry + 4, 4)?);
     let length = match kind {
-        6 => 1,              // SBYTE
-        3 | 8 => 2,          // SHORT, SSHORT
+        6 => 1,               // SBYTE
+        3 | 8 => 2,           // SHORT, SSHORT
         4 | 9 | 11 | 13 => 4, // LONG, SLONG, FLOAT, IFD
-        5 | 10 | 12 => 8,    // RATIONAL, SRATIONAL, DOUBLE
+        5 | 10 | 12 => 8,     // RATIONAL, SRATIONAL, DOUBLE
         _ => return Some(0.0),
     };
     // What is longer than four bytes lies elsewhere.

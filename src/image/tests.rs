@@ -206,7 +206,8 @@ mod files {
         let swapped = [&two[..2], second, first, rest].concat();
         let xmp = bytes("upright/two_xmp_1_6.jpg");
         let before = [&xmp[..2], second, &xmp[2..]].concat();
-        for (stored_so, what) in [(byte, "BYTE"), (swapped, "1 before 6"), (before, "1 before XMP")] {
+        for (stored_so, what) in [(byte, "BYTE"), (swapped, "1 before 6"), (before, "1 before XMP")]
+        {
             let image = Image::decode(&stored_so).unwrap();
             assert_eq!((image.width(), image.height()), stored, "{what}");
         }

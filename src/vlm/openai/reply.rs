@@ -127,18 +127,16 @@ pub(super) fn answer(content: &Value) -> String {
 
 /// Whether there is something in `content` that is neither words nor thoughts nor a refusal.
 fn is_unread(content: &Value) -> bool {
-    const READ: [&str; 5] = ["text", "thinking", "redacted_thinking", "reasoning", "refusal"];
+    const READ: [&str; 5] = ["text", "refusal", "thinking", "redacted_thinking", "reasoning"];
     match content {
         Value::Null | Value::String(_) => false,
+        Value::Bool(_) | Value::Number(_) => true,
         Value::Array(parts) => parts.iter().any(is_unread),
         Value::Object(fields) => match fields.get("type").and_then(Value::as_str) {
-            Some(kind) => {
-                let field = kind.trim_start_matches("output_");
-                !READ.contains(&field) || fields.get(field).is_some_and(is_unread)
-            }
+            Some("text" | "output_text") => fields.get("text").is_none_or(is_unread),
+            Some(kind) => !READ.contains(&kind),
             None => fields.keys().any(|name| !READ.contains(&&**name)),
         },
-        Value::Bool(_) | Value::Number(_) => true,
     }
 }
 
@@ -167,8 +165,9 @@ pub(super) fn words(content: &Value, kind: &str) -> String {
             text => Some(text.as_str()?.to_owned()),
         },
         // A value that calls itself no part is one of the answer.
-        part => (kind == "text" && part["type"].is_null() && is_unread(part))
-            .then(|| part.to_string()),
+        part => {
+            (kind == "text" && part["type"].is_null() && is_unread(part)).then(|| part.to_string())
+        }
     };
     match content {
         Value::Array(parts) => parts.iter().filter_map(part).collect(),
