@@ -9,15 +9,15 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use futures::executor::block_on;
 use imagerag::critic::{Critic, CritiqueRequest, GuidedCot, Verdict};
-use imagerag::vlm::{ChatReply, ChatRequest, Message, OpenAiVlm, OpenAiVlmBuilder, Vlm};
-use imagerag::{Error, Image, Result, Usage};
+use imagerag::vlm::Vlm;
+use imagerag::{Error, Image, Usage};
 use serde_json::{Value, json};
 use support::{Request, answer, raw_server};
+use vlm::{YES, ask, model, question, replied, service};
 
 #[test]
 fn a_reply_of_nothing_is_asked_for_again() {

@@ -134,7 +134,8 @@ const UNSUPPORTED: &[&str] = &[
     "不支持",
     "不支援",
 ];
-const INVALID: &[&str] = &["invalid", "parameter"];
+const INVALID: &[&str] =
+    &["invalid", "parameter", "not valid", "bad ", "illegal", "incorrect", "wrong"];
 const RANGE: &[&str] = &[
     "range",
     "between",
@@ -216,6 +217,7 @@ mod tests {
             // Moonshot, Anthropic, GLM, TGI, pydantic (vLLM, LiteLLM)
             (400, "invalid temperature: only 1 is allowed for this model", no_temperature),
             (400, "temperature: range: 0..1", not_this_one),
+            (422, "Bad value for temperature", no_temperature),
             (400, "`temperature` is deprecated for this model.", no_temperature),
             (
                 400,
