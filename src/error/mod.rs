@@ -343,7 +343,7 @@ impl Error {
 
     /// Whether the same call may succeed a little later: time-outs, broken connections, the statuses
     /// 408, 409, 425, 429 and 5xx, and 2xx of a service that reports success and gives an error or
-    /// nothing; of these statuses none whose [`retry_after`](Self::Service::retry_after) is
+    /// nothing; of these statuses none whose [`retry_after`](Error::Service::retry_after) is
     /// [`Duration::MAX`].
     pub fn is_transient(&self) -> bool {
         match self {
