@@ -119,9 +119,16 @@ fn labelled(item: &Item, concepts: &[String]) -> (Option<usize>, String) {
     let separators = [": ", "：", " - ", " – ", " — ", " → ", " -> "];
     let split = separators.iter().find_map(|separator| {
         let (label, text) = item.text.split_once(separator)?;
-        Some((find(label)?, unquoted(text).to_owned()))
+        Some((by_name(label, concepts)?, unquoted(text).to_owned()))
     });
-    split.map_or_else(|| (None, item.text.clone()), |(concept, text)| (Some(concept), text))
+    // What goes on below in lower case was wrapped.
+    let whole = match below {
+        Some(below) if below.starts_with(char::is_lowercase) && !item.text.ends_with('.') => {
+            format!("{} {below}", item.text)
+        }
+        _ => item.text.clone(),
+    };
+    split.map_or((None, whole), |(concept, text)| (Some(concept), text))
 }
 
 /// Whether `name` is `concept`, perhaps as "Caption for the concept \"a sheep\"".

@@ -111,6 +111,9 @@ pub(super) fn named(questions: &Questions, item: &Item, sentences: bool) -> Name
     }
     if item.label.is_none() {
         name = within_parentheses(name);
+        if is_there(name) {
+            return Named::Nothing;
+        }
         name = match in_parts(name, sentences) {
             Part::Named(name) => name,
             Part::There => return Named::Nothing,
@@ -120,7 +123,7 @@ pub(super) fn named(questions: &Questions, item: &Item, sentences: bool) -> Name
     let name = without_stop(name);
     let name = match predicate(name) {
         Some((_, said)) if is_there(said) => return Named::Nothing,
-        Some((subject, said)) if is_missing(said) => subject,
+        Some((subject, said)) if is_missing(said) && !is_sentence(name) => subject,
         Some((subject, said)) if asks_what_is_missing(subject) => match names_several(said) {
             true => return Named::Unclear,
             false => said,
@@ -128,7 +131,9 @@ pub(super) fn named(questions: &Questions, item: &Item, sentences: bool) -> Name
         _ => name,
     };
     let name = without_prefix(name);
-    if is_one_of(&folded(name), ALL) || is_sentence(name) {
+    let name =
+        [" missing", " absent"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+    if names_all(name) || is_sentence(name) {
         return Named::Unclear;
     }
     match phrases::says_nothing(questions, name) || phrases::is_category(name) {
@@ -236,6 +241,12 @@ fn asks_what_is_missing(subject: &str) -> bool {
         subject|style|concepts|elements|things|that|in|from|image|this";
     words.iter().any(|word| is_one_of(word, "missing|absent"))
         && words.iter().all(|word| is_one_of(word, AROUND))
+}
+
+fn names_all(name: &str) -> bool {
+    let name = folded(name);
+    let beginnings = ["everything ", "the entire ", "the whole "];
+    is_one_of(&name, ALL) || beginnings.iter().any(|words| name.starts_with(words))
 }
 
 fn names_several(text: &str) -> bool {

@@ -7,7 +7,7 @@ use super::is_one_of;
 const FLAWS: &str = "difference|differences|issue|issues|problem|problems|discrepancy|discrepancies|\
     mismatch|mismatches|missing|lack|lacks|lacking|deviation|deviations|error|errors|flaw|flaws|\
     inconsistency|inconsistencies|doubt|exception|exceptions|except|wrong|incorrect|instead|absent|\
-    omitted|fault|faults";
+    omitted|fault|faults|miss|misses|change|changes|fix|improve|add";
 
 /// Those that contradict a yes wherever they stand.
 const GRAVE_FLAWS: &str = "difference|differences|discrepancy|discrepancies|mismatch|mismatches|\
@@ -25,7 +25,8 @@ const HEDGES: &str = "but|however|although|though|except|excepting|without|not|n
 
 /// What gives an answer of either kind a condition: "If you only look at the dog, yes".
 const CONDITIONS: &str = "if|unless|regarding|concerning|ignoring|disregarding|apart|\
-    aside|only|terms|except";
+    aside|only|terms|except|kind|sort|kinda|partly|partially|mostly|\
+    somewhat";
 
 /// What is said of an image that matches.
 const MATCHES: &str = "match|matches|matched|matching|present|correct|correctly|accurate|accurately|\
@@ -95,10 +96,15 @@ pub(super) fn takes_back(text: &str, told: Told) -> bool {
         }
 }
 
-/// Whether `text`, which gives the reason for an answer, is one for the opposite.
-pub(super) fn is_for_the_opposite(text: &str, meaning: bool) -> bool {
+/// Whether `text`, which gives the reason for an answer, is one for the opposite. What stands before a
+/// yes may have been weighed and found wanting.
+pub(super) fn is_for_the_opposite(text: &str, meaning: bool, is_behind: bool) -> bool {
     let said = said(text);
-    if meaning { said.grave } else { said.matches && !said.doubts && !said.grave }
+    if meaning {
+        said.grave || (is_behind && said.doubts)
+    } else {
+        said.matches && !said.doubts && !said.grave
+    }
 }
 
 /// Whether `name` is what an image has that does not match: `missing_concepts`, `hasMismatch`.

@@ -34,7 +34,7 @@ pub(super) fn decide(questions: &Questions, template: &str, answer: &Answer) -> 
 
 fn in_prose(questions: &Questions, words: &Words, text: &str, cut_off: bool) -> Option<bool> {
     let text = plain(text);
-    let opening = words.at_the_start(&text);
+    let opening = text.trim().lines().next().and_then(|line| words.at_the_start(line));
     let told = match labelled(words, &text) {
         // "Yes … Final answer: no"
         Some(told) if opening.is_some_and(|opening| opening.meaning != told.meaning) => {
@@ -91,10 +91,12 @@ fn in_json(questions: &Questions, words: &Words, value: &Json) -> Option<bool> {
         }
         Json::List(list) => unanimous(list.iter().map(read)),
         Json::Fields(fields) => {
-            let (named, others): (Vec<_>, Vec<_>) =
-                fields.iter().partition(|(name, _)| holds_decision(name));
-            let meaning = unanimous(named.into_iter().map(|(_, value)| read(value)))?;
-            let is_refuted = others.iter().any(|(name, value)| refutes(name, value, meaning));
+            let answer = fields.iter().position(|(name, _)| holds_decision(name))?;
+            let named = fields.iter().filter(|(name, _)| holds_decision(name));
+            let meaning = unanimous(named.map(|(_, value)| read(value)))?;
+            let is_refuted = fields.iter().enumerate().any(|(at, (name, value))| {
+                !holds_decision(name) && refutes(name, value, meaning, at > answer)
+            });
             (!is_refuted).then_some(meaning)
         }
         Json::Number(_) | Json::Null => None,
@@ -113,10 +115,10 @@ fn joined(name: &str) -> String {
 
 /// Whether a field beside the decision says the opposite: what is missing after a yes, or that nothing
 /// is after a no.
-fn refutes(name: &str, value: &Json, meaning: bool) -> bool {
+fn refutes(name: &str, value: &Json, meaning: bool, is_behind: bool) -> bool {
     let has_flaw = match value {
         Json::Text(text) if !names_a_flaw(&joined(name)) => {
-            return is_for_the_opposite(&plain(text), meaning);
+            return is_for_the_opposite(&plain(text), meaning, is_behind);
         }
         _ if !names_a_flaw(&joined(name)) => return false,
         Json::Bool(value) => *value,

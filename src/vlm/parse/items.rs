@@ -95,6 +95,10 @@ pub(super) fn items(answer: &Answer) -> Vec<Item> {
     let tagged = without_tags(&answer.text);
     let (mut items, is_last_whole) = match table(&tagged) {
         Some(table) => (in_table(&table), answer.text.trim_end().ends_with('|')),
+        // Line breaks that were escaped.
+        None if tagged.contains("\\n") => {
+            (outline::items(&line::unquoted(&tagged).replace("\\n", "\n")), false)
+        }
         None => (outline::items(&tagged), answer.text.ends_with('\n')),
     };
     if answer.cut_off && !is_last_whole {

@@ -27,11 +27,13 @@ use crate::text::fill;
 /// is not read. In any other reply, all such words must agree. Words that only name the choice (`yes
 /// or no`) and those in a question are passed over. The English words are also judged by what stands
 /// around them: `no issues`, `not yes` and `the sign says no` answer nothing, nor do `yes, it does not
-/// match` and `no, there are no differences`.
+/// match`, `yes, but without the bird`, `for the dog, yes` and `no, there are no differences`. Of JSON
+/// and XML only fields and tags are read that are called what an answer is called, such as `answer`,
+/// `match` or `verdict`. A reply that asks for the image declines.
 ///
 /// A list may have one item a line, with numbers, bullets or quotation marks of any kind, or be JSON, a
-/// table of Markdown, or XML. Headings, introductions, farewells and what explains an item are left
-/// out. Captions are paired with the concepts that they name, see
+/// table of Markdown, or XML. Headings, introductions, farewells, what explains an item and items that
+/// are said to be present are left out. Captions are paired with the concepts that they name, see
 /// [`GuidedCot`](crate::critic::GuidedCot).
 ///
 /// The sentences that you leave as they are ask for an English yes or no, which their replies may

@@ -102,6 +102,11 @@ fn captions_belong_to_their_concepts() {
             "An oil painting of a\nvillage\nA white sheep on the\nScottish Highlands".to_owned(),
             [Some("An oil painting of a village"), Some("A white sheep on the Scottish Highlands")],
         ),
+        (
+            "1. An oil painting with\n   many houses\n2. A white sheep".to_owned(),
+            [Some("An oil painting with many houses"), Some("A white sheep")],
+        ),
+        (format!("Sheep: {other}\n\nOil painting – {style}"), [Some(style), Some(other)]),
         (format!("#1 {style}\n#2 {sheep}"), [Some(style), Some(sheep)]),
         (format!("#1: {style}\n#2: {sheep}"), [Some(style), Some(sheep)]),
         (
