@@ -65,7 +65,7 @@ pub(super) fn pair(
 /// The captions where each is the item below its concept: `Concept: a sheep`, `Caption: A sheep on …`.
 fn alternating(items: &[Item], concepts: &[String]) -> Option<Vec<(Option<usize>, String)>> {
     let is_plain = |item: &Item| item.label.is_none() && item.description.is_none();
-    if items.is_empty() || items.len() % 2 != 0 || !items.iter().all(is_plain) {
+    if items.is_empty() || !items.len().is_multiple_of(2) || !items.iter().all(is_plain) {
         return None;
     }
     let mut pairs: Vec<(Option<usize>, String)> = Vec::new();
