@@ -152,12 +152,12 @@ impl Description {
         Ok(())
     }
 
-    /// The metadata of the picture at `source`. Where licenses contradict each other, it has none,
-    /// and that is an error of the file at `path`.
+    /// The metadata of the picture at `source`. Where licenses contradict each other, or the license
+    /// is in an encoding that is not read, it has none, and that is an error of the file at `path`.
     pub(crate) fn metadata(self, source: &str, path: &Path) -> (Metadata, Option<Error>) {
-        let (metadata, conflict) = self.fields.metadata();
+        let (metadata, bad) = self.fields.metadata();
         let what = format!("license of {source}");
-        let problem = conflict.map(|found| Error::invalid_file(path, what, "one license", found));
+        let problem = bad.map(|bad| Error::invalid_file(path, what, bad.expected, bad.found));
         (metadata, problem)
     }
 }

@@ -19,7 +19,7 @@ fn each_content_is_there_once_and_its_record_is_kept_up() {
         |writer: &mut GalleryWriter, record, n| writer.add(&[(record, vector(n))]).unwrap()[0];
     assert_eq!(add(&mut writer, record(0), 0), Added::New(0));
     writer.set_captions(&[(0, "written later")]).unwrap();
-    // The same again, now with an author: what it does not say stays.
+    // The same again, now with an author: a caption that it does not have stays.
     let mut again = record(0);
     again.metadata = Metadata { author: Some("Ada".into()), ..Metadata::default() };
     assert_eq!(add(&mut writer, again, 0), Added::Known(0));

@@ -236,6 +236,8 @@ impl Ingest {
             progress(&done);
         }
         worked?;
+        // Everything that still is somewhere was met.
+        writer.run(|writer| writer.add_part(&[], true)).await?;
         writer.close().await?;
         Ok(done)
     }

@@ -3,6 +3,7 @@
 pub(crate) mod acknowledged;
 pub(crate) mod catalog;
 pub(crate) mod change;
+mod copies;
 pub(crate) mod create;
 mod fingerprint;
 mod iterate;

@@ -66,6 +66,8 @@ pub struct GalleryWriter {
     in_doubt: bool,
     /// The revision that the gallery had when this was opened.
     opened: u64,
+    /// Copies of images that were found to have another license.
+    pub(crate) contradictions: u64,
     /// Locked while this lives.
     _lock: File,
 }
@@ -88,6 +90,7 @@ impl GalleryWriter {
         vectors::remove_others(folder, state.generation)?;
         let acknowledged = open(&folder.join(acknowledged::FILE))?;
         let (folder, in_doubt, opened, _lock) = (folder.to_owned(), false, state.revision, lock);
+        let contradictions = 0;
         Ok(Self {
             folder,
             dim,
@@ -98,17 +101,28 @@ impl GalleryWriter {
             acknowledged,
             in_doubt,
             opened,
+            contradictions,
             _lock,
         })
     }
 
-    /// Adds images with their embeddings; returns the result for each.
+    /// Adds images with their embeddings; returns the result for each, which [`Added`] explains.
     ///
     /// # Errors
     /// [`Error::InvalidInput`], which names the image, for an embedding of another dimension, a
     /// JSON text that is no object, a size of 0, or an empty source;
     /// [`Error::Io`] when the disk is full.
     pub fn add(&mut self, batch: &[(ImageRecord, Embedding)]) -> Result<Vec<Added>> {
+        self.add_part(batch, true)
+    }
+
+    /// As [`add`](Self::add) of a part of what is to be added. Images whose source has other content
+    /// now are removed after the last part: they may be met under another name until then.
+    pub(crate) fn add_part(
+        &mut self,
+        batch: &[(ImageRecord, Embedding)],
+        is_last: bool,
+    ) -> Result<Vec<Added>> {
         for (record, embedding) in batch {
             check(record)?;
             if embedding.dim() != self.dim {
@@ -130,6 +144,9 @@ impl GalleryWriter {
             }
             if rows > first {
                 change.append(first, rows - first, &bytes)?;
+            }
+            if is_last {
+                change.remove_displaced()?;
             }
             Ok(added)
         })?;
@@ -232,17 +249,19 @@ impl GalleryWriter {
         let Self { folder, dim, catalog, state, vectors, .. } = self;
         let state = State { revision: state.revision + 1, ..*state };
         let transaction = catalog.begin()?;
-        let mut change = Change { folder, dim: *dim, catalog, state, vectors, changed: false };
+        let (dim, changed, contradictions) = (*dim, false, 0);
+        let mut change = Change { folder, dim, catalog, state, vectors, changed, contradictions };
         let done = work(&mut change)?;
         if !change.changed {
             return Ok(done);
         }
-        let state = change.state;
+        let (state, contradictions) = (change.state, change.contradictions);
         catalog.set_state(state)?;
         let committed = transaction.commit();
         self.in_doubt = committed.is_err();
         self.catalog.run(|_| committed)?;
         self.state = state;
+        self.contradictions += contradictions;
         // Only for finding damage: the change itself is on the disk.
         let _ = acknowledged::write(&self.acknowledged, state.revision);
         Ok(done)
