@@ -80,12 +80,12 @@ impl Change {
         done.known += known.len() as u64;
         done.metadata_files += read_from.len() as u64;
         let write = move |writer: &mut GalleryWriter| {
-            let before = writer.contradictions;
+            let before = writer.met.contradictions;
             let added = writer.add_part(&embedded, false)?;
             writer.renew(&known)?;
             writer.forget_rejected(&read_from)?;
             writer.reject(&rejected)?;
-            Ok((added, writer.contradictions - before))
+            Ok((added, writer.met.contradictions - before))
         };
         let (added, contradictions) = writer.run(write).await?;
         for added in added {

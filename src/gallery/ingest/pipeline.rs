@@ -30,7 +30,7 @@ use crate::image::decode::MAX_PIXELS;
 ///
 /// In memory are at most [`in_flight`](Self::in_flight) images at a time, each as the embedder's
 /// [`preprocess`](Embedder::preprocess) leaves it (150 KB for CLIP at 224 pixels), on each thread one
-/// file with what it decodes to, and some 40 bytes for each source, so that an image that has the
+/// file with what it decodes to, and some 60 bytes for each source, so that an image that has the
 /// source of another one is rejected and does not take its place.
 ///
 /// ```

@@ -67,7 +67,6 @@ impl TarTable {
             }
             let mut entry = match entry {
                 Ok(entry) => entry,
-                Err(error) if next == 0 && end >= BLOCK => return Err(no_tar(path, error)),
                 Err(error) => {
                     table.cut = Some(cut(path, &table.members, error));
                     return Ok(table);
@@ -143,8 +142,17 @@ fn name_of(kind: tar::EntryType) -> String {
     }
 }
 
-fn no_tar(path: &Path, found: impl ToString) -> Error {
-    Error::invalid_file(path, "shard", "a tar archive", found)
+/// Whether an archive may begin with these bytes: a header, which has a checksum, or the zeros that
+/// end an empty one. Of a part of a header, its name is filled up with zeros.
+fn may_be_header(start: &[u8]) -> bool {
+    let Ok(block) = <&[u8; BLOCK as usize]>::try_from(start) else {
+        return start.len() < 2 || start.contains(&0);
+    };
+    // The checksum is that with spaces in its place.
+    let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
+    let expected = sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..]);
+    let header = tar::Header::from_byte_slice(block);
+    block.iter().all(|&byte| byte == 0) || header.cksum().is_ok_and(|found| found == expected)
 }
 
 /// That `file` may be an archive, and is not compressed: its members would have no place that they
@@ -160,9 +168,9 @@ fn check_plain(path: &Path, file: &mut File) -> Result<()> {
             let found = format!("one that is compressed with {with}");
             Err(Error::invalid_file(path, "shard", expected, found))
         }
-        // The fields of a header are filled up with zeros.
-        None if start.len() > 1 && !start.contains(&0) => {
-            Err(no_tar(path, "something else, such as a text"))
+        None if !may_be_header(&start) => {
+            let found = "something else, such as a text";
+            Err(Error::invalid_file(path, "shard", "a tar archive", found))
         }
         None => Ok(()),
     }

@@ -1,5 +1,6 @@
 //! A transaction under way: each image that is added, described or removed to its rows.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -23,6 +24,15 @@ pub(crate) struct Change<'a> {
     pub(crate) vectors: &'a mut File,
     /// Whether anything was.
     pub(crate) changed: bool,
+    /// What the writer has met so far.
+    pub(crate) met: &'a mut Met,
+}
+
+/// What a writer has met so far.
+#[derive(Debug, Default)]
+pub(crate) struct Met {
+    /// Images that are where they were found.
+    pub(crate) ids: HashSet<u64>,
     /// Copies of images that were found to have another license.
     pub(crate) contradictions: u64,
 }
@@ -45,6 +55,7 @@ impl Change<'_> {
         }
         let Some(known) = known else {
             self.changed = true;
+            self.met.ids.insert(row);
             self.catalog.write(&Entry { id: row, record: record.clone() })?;
             return Ok(
                 prior.map_or(Added::New(row), |prior| Added::Updated { id: row, old: prior.id })
@@ -52,7 +63,7 @@ impl Change<'_> {
         };
         let is_here = known.record.source == record.source
             || is_displaced(&known.record)
-            || self.has_moved(&known.record.pixels, record, prior.is_some());
+            || self.has_moved(&known, record);
         if is_here {
             self.take_over(&known, record)?
         } else {
@@ -61,18 +72,24 @@ impl Change<'_> {
         Ok(Added::Known(known.id))
     }
 
-    /// Whether the image with the content of `record`, whose pixels were at `old`, is where `record`
-    /// says, and no longer where it was. `replaces` is whether another image was at that source.
-    fn has_moved(&self, old: &Pixels, record: &ImageRecord, replaces: bool) -> bool {
-        let is_same = *old == record.pixels;
-        let is_member = matches!(old, Pixels::Member { .. });
-        let is_there = if is_same { !is_gone(old) } else { holds(old, &record.hash) };
-        if !self.is_on_disk(old) || (is_same && !is_member) {
-            // Nothing but the sources tells them apart.
-            return replaces || !is_there;
+    /// Whether the image `known` is where `record` says, and no longer where it was.
+    fn has_moved(&self, known: &Entry, record: &ImageRecord) -> bool {
+        let old = &known.record.pixels;
+        let is_there = match *old == record.pixels {
+            true => !is_gone(old),
+            false => holds(old, &record.hash),
+        };
+        if self.has_source_alone(old, record) {
+            return !is_there || !self.met.ids.contains(&known.id);
         }
         // A place in an archive has one name, and a file in a folder too, however that is written.
         !is_there || is_same_place(old, &record.pixels)
+    }
+
+    /// Whether nothing but the sources tells where the picture, whose pixels were at `old`, is.
+    fn has_source_alone(&self, old: &Pixels, record: &ImageRecord) -> bool {
+        let is_member = matches!(old, Pixels::Member { .. });
+        !self.is_on_disk(old) || (*old == record.pixels && !is_member)
     }
 
     /// Lets `known` be what `record` says: license, author, origin and JSON are absent where it says
@@ -85,7 +102,15 @@ impl Change<'_> {
             height: new.height.or(old.height),
             ..new.clone()
         };
+        self.met.ids.insert(known.id);
         let mut copies = Copies::of(old);
+        if let Some(license) = &old.license
+            && self.has_source_alone(&known.record.pixels, record)
+            && !is_displaced(&known.record)
+        {
+            // It may still be there too.
+            copies.insert(&known.record.source, license);
+        }
         copies.retain(|source| source != record.source && self.may_be_copy(source, record));
         copies.settle(&mut metadata, &record.source);
         let merged = Entry { id: known.id, record: ImageRecord { metadata, ..record.clone() } };
@@ -109,7 +134,7 @@ impl Change<'_> {
             let rejected = Rejected { source: copy.source.clone(), reason };
             self.changed = true;
             self.catalog.reject(&rejected, self.state.revision)?;
-            self.contradictions += 1;
+            self.met.contradictions += 1;
             copies.insert(&copy.source, other);
         }
         copies.settle(metadata, source);

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::catalog::{Catalog, State};
-use super::change::{Change, check};
+use super::change::{Change, Met, check};
 use super::record::{Added, ContentHash, Entry, ImageRecord, Rejected};
 use super::snapshot::Snapshot;
 use super::{acknowledged, vectors};
@@ -66,8 +66,7 @@ pub struct GalleryWriter {
     in_doubt: bool,
     /// The revision that the gallery had when this was opened.
     opened: u64,
-    /// Copies of images that were found to have another license.
-    pub(crate) contradictions: u64,
+    pub(crate) met: Met,
     /// Locked while this lives.
     _lock: File,
 }
@@ -90,7 +89,7 @@ impl GalleryWriter {
         vectors::remove_others(folder, state.generation)?;
         let acknowledged = open(&folder.join(acknowledged::FILE))?;
         let (folder, in_doubt, opened, _lock) = (folder.to_owned(), false, state.revision, lock);
-        let contradictions = 0;
+        let met = Met::default();
         Ok(Self {
             folder,
             dim,
@@ -101,7 +100,7 @@ impl GalleryWriter {
             acknowledged,
             in_doubt,
             opened,
-            contradictions,
+            met,
             _lock,
         })
     }
@@ -246,22 +245,21 @@ impl GalleryWriter {
         if self.in_doubt {
             return Err(Error::unavailable("this writer", "a commit failed; open another"));
         }
-        let Self { folder, dim, catalog, state, vectors, .. } = self;
+        let Self { folder, dim, catalog, state, vectors, met, .. } = self;
         let state = State { revision: state.revision + 1, ..*state };
         let transaction = catalog.begin()?;
-        let (dim, changed, contradictions) = (*dim, false, 0);
-        let mut change = Change { folder, dim, catalog, state, vectors, changed, contradictions };
+        let (dim, changed) = (*dim, false);
+        let mut change = Change { folder, dim, catalog, state, vectors, changed, met };
         let done = work(&mut change)?;
         if !change.changed {
             return Ok(done);
         }
-        let (state, contradictions) = (change.state, change.contradictions);
+        let state = change.state;
         catalog.set_state(state)?;
         let committed = transaction.commit();
         self.in_doubt = committed.is_err();
         self.catalog.run(|_| committed)?;
         self.state = state;
-        self.contradictions += contradictions;
         // Only for finding damage: the change itself is on the disk.
         let _ = acknowledged::write(&self.acknowledged, state.revision);
         Ok(done)
