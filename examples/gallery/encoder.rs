@@ -8,6 +8,7 @@ use imagerag::embedder::{Embedder, open_embedder};
 use imagerag::models::{DType, Device};
 
 use crate::place::place;
+use crate::tell::tell;
 
 /// The CLIP that the repository carries.
 const EMBEDDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tinyworld/models/clip");
@@ -36,7 +37,7 @@ impl Encoder {
         if !quiet {
             let (device, dtype) = (self.device, self.dtype);
             let elapsed = began.elapsed();
-            println!("encoder    {embedder} on {device} in {dtype}, {elapsed:.1?}");
+            tell!("encoder    {embedder} on {device} in {dtype}, {elapsed:.1?}");
         }
         Ok(embedder)
     }

@@ -1,6 +1,7 @@
 //! What a command does before it works and after it failed.
 
 use std::error::Error;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -18,6 +19,9 @@ pub(crate) fn prepare(out: &Path) -> Result<(), Box<dyn Error>> {
 /// Ends the program; an error is told with its causes.
 pub(crate) fn end(result: Result<(), Box<dyn Error>>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
-    eprintln!("error: {}", imagerag::Chain::new(&*error));
+    // Names of files may hold what a terminal would obey; perhaps nobody reads it.
+    let told = imagerag::Chain::new(&*error).to_string();
+    let told = told.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}");
+    let _ = writeln!(std::io::stderr(), "error: {told}");
     ExitCode::FAILURE
 }

@@ -143,8 +143,10 @@ impl Description {
             }
             return Ok(());
         }
-        let fields: Fields = lenient::json(bytes)
-            .map_err(|error| Error::invalid_file(path, what, "a JSON object", error))?;
+        let fields: Fields = lenient::json(bytes).map_err(|error| {
+            let expected = format!("a JSON object{}", lenient::without(bytes, &error));
+            Error::invalid_file(path, what, expected, error)
+        })?;
         fields.check_key(key).map_err(|other| {
             Error::invalid_file(path, what, format!("that of {key}"), format!("that of {other}"))
         })?;

@@ -206,3 +206,29 @@ fn verifying_looks_for_every_picture() {
     assert!(deep[1].to_string().contains("b.png"));
     assert_eq!(Gallery::verify(&path, Depth::Gallery).images, 3);
 }
+
+#[test]
+fn several_that_create_one_gallery_all_open_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gallery");
+    let together = std::sync::Barrier::new(8);
+    std::thread::scope(|scope| {
+        let open = || {
+            together.wait();
+            let gallery = futures::executor::block_on(Gallery::open_or_create(
+                &path,
+                &imagerag::testing::FakeEmbedder,
+            ));
+            gallery.map(|gallery| gallery.count().unwrap()).map_err(|error| error.to_string())
+        };
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+        for one in all {
+            assert_eq!(one.join().unwrap(), Ok(0));
+        }
+    });
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    let named = imagerag::gallery::Fingerprint::named("another", 2).unwrap();
+    let error = Gallery::create(&path, &named).unwrap_err().to_string();
+    assert!(error.contains("expected an empty folder"), "{error}");
+}
