@@ -28,6 +28,9 @@ use crate::image::decode::MAX_PIXELS;
 /// goes on where it stopped. An image that cannot be added is listed in the gallery with the
 /// reason, and the others are not affected.
 ///
+/// A file that was renamed is the same image, with the license that is said of it now; an image
+/// whose file has other content is removed at the end of the run, unless it was met elsewhere.
+///
 /// In memory are at most [`in_flight`](Self::in_flight) images at a time, each as the embedder's
 /// [`preprocess`](Embedder::preprocess) leaves it (150 KB for CLIP at 224 pixels), on each thread one
 /// file with what it decodes to, and some 60 bytes for each source, so that an image that has the

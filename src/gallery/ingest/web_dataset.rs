@@ -34,7 +34,8 @@ use crate::{Error, Result};
 /// Nothing is unpacked: the pixels stay in the shard, so that compressed shards are rejected. A shard
 /// that is cut short loses what is behind the cut, and the image before it where its sample is not
 /// whole; links, devices, sparse files, and names that lead out of the archive are refused; each is
-/// named. The source of a member is `SHARD.tar#MEMBER`. In memory is the table of one shard, of at
+/// named, and so is what follows the end of the archive, such as a second one, which is not read. The
+/// source of a member is `SHARD.tar#MEMBER`. In memory is the table of one shard, of at
 /// most 4,194,304 members.
 #[derive(Debug)]
 pub struct WebDataset {
