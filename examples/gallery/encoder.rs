@@ -7,8 +7,8 @@ use imagerag::Result;
 use imagerag::embedder::{Embedder, open_embedder};
 use imagerag::models::{DType, Device};
 
+use crate::command::tell;
 use crate::place::place;
-use crate::tell::tell;
 
 /// The CLIP that the repository carries.
 const EMBEDDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tinyworld/models/clip");

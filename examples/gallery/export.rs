@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use imagerag::gallery::Gallery;
 
 use crate::Place;
-use crate::tell::tell;
+use crate::command::tell;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {

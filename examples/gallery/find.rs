@@ -8,9 +8,9 @@ use imagerag::reference::Filter;
 use imagerag::{EmbedderExt, Image};
 use serde_json::json;
 
+use crate::command::tell;
 use crate::encoder::Encoder;
 use crate::sheet::{Row, contact_sheet};
-use crate::tell::tell;
 use crate::{Place, command};
 
 #[derive(clap::Args)]

@@ -6,7 +6,7 @@ use imagerag::gallery::Gallery;
 use imagerag::index::FaissIndex;
 
 use crate::Place;
-use crate::tell::tell;
+use crate::command::tell;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {

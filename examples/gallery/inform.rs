@@ -7,7 +7,7 @@ use imagerag::gallery::{Depth, Gallery, Rejected};
 use serde_json::json;
 
 use crate::Place;
-use crate::tell::tell;
+use crate::command::tell;
 
 #[derive(clap::Args)]
 pub(crate) struct Stats {

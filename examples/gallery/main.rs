@@ -41,8 +41,6 @@ mod place;
 #[path = "../support/sheet.rs"]
 mod sheet;
 mod take_in;
-#[path = "../support/tell.rs"]
-mod tell;
 mod tidy;
 
 use std::error::Error;

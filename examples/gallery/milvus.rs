@@ -9,7 +9,7 @@ use imagerag::retriever::{Milvus, MilvusIndexType};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Place;
-use crate::tell::tell;
+use crate::command::tell;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {

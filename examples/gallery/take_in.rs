@@ -13,9 +13,9 @@ use imagerag::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Place;
+use crate::command::tell;
 use crate::encoder::Encoder;
 use crate::inform::tell_reasons;
-use crate::tell::tell;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {

@@ -10,7 +10,7 @@ use imagerag::gallery::ingest::Item;
 use imagerag::{Error, Result};
 
 use crate::Place;
-use crate::tell::tell;
+use crate::command::tell;
 
 #[derive(clap::Args)]
 pub(crate) struct Remove {

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 /// Prints a line as `println!` does, but for control characters, which are escaped: file names may
 /// hold some that a terminal would obey. It does not matter that nobody reads on, as behind `| head`.
 macro_rules! tell {
-    ($($part:tt)*) => { $crate::tell::line(&format!($($part)*)) };
+    ($($part:tt)*) => { $crate::command::tell::line(&format!($($part)*)) };
 }
 
 pub(crate) use tell;

@@ -65,9 +65,9 @@ impl Change<'_> {
             || is_displaced(&known.record)
             || self.has_moved(&known, record);
         if is_here {
-            self.take_over(&known, record)?
+            self.take_over(&known, record)?;
         } else {
-            self.note_copy(&known, record)?
+            self.note_copy(&known, record)?;
         }
         Ok(Added::Known(known.id))
     }
