@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde_core::de::DeserializeOwned;
 
 /// The text in the bytes of a file: UTF-8, or UTF-16 in either order of bytes. A byte order mark is
-/// skipped. UTF-16 is recognised by its mark, or by a first character of which one byte is 0. What
-/// is no character becomes U+FFFD.
+/// skipped. UTF-16 is recognised by its mark, or by its first 16 characters, of each of which the same
+/// byte is 0. What is no character becomes U+FFFD.
 pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
     const UTF_16: [fn([u8; 2]) -> u16; 2] = [u16::from_le_bytes, u16::from_be_bytes];
     let [little, big] = UTF_16;
@@ -14,10 +14,23 @@ pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
         [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest),
         [0xff, 0xfe, rest @ ..] => utf_16(rest, little).into(),
         [0xfe, 0xff, rest @ ..] => utf_16(rest, big).into(),
-        [1..=255, 0, ..] => utf_16(bytes, little).into(),
-        [0, 1..=255, ..] => utf_16(bytes, big).into(),
-        _ => String::from_utf8_lossy(bytes),
+        _ => match empty_half(bytes) {
+            Some(1) => utf_16(bytes, little).into(),
+            Some(_) => utf_16(bytes, big).into(),
+            None => String::from_utf8_lossy(bytes),
+        },
     }
+}
+
+/// Which byte of each pair at the start of `bytes` is 0, the first (0) or the second (1), where the
+/// other one never is: one NUL among other characters is no UTF-16.
+fn empty_half(bytes: &[u8]) -> Option<usize> {
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    if pairs.len() < 2 || !rest.is_empty() {
+        return None;
+    }
+    let pairs = &pairs[..pairs.len().min(16)];
+    (0..2).find(|&half| pairs.iter().all(|pair| pair[half] == 0 && pair[1 - half] != 0))
 }
 
 fn utf_16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
@@ -35,8 +48,42 @@ fn utf_16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
 /// # Errors
 /// Those of `serde_json`. Line and column are those of the original where nothing of this was met.
 pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
+    parsed(bytes, |_| char::REPLACEMENT_CHARACTER)
+}
+
+/// The same for a piece of a text, where the other half of a pair may be in the next piece: half of a
+/// surrogate pair is a character of the private use area, until [`joined`] has the whole text.
+///
+/// # Errors
+/// Those of [`json`].
+#[cfg(feature = "openai")]
+pub(crate) fn json_piece<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
+    parsed(bytes, |half| char::from_u32(half + TO_PRIVATE).unwrap_or(char::REPLACEMENT_CHARACTER))
+}
+
+/// `text`, put together from pieces that [`json_piece`] read: halves that lie side by side are the
+/// character that they are halves of, and others are U+FFFD.
+#[cfg(feature = "openai")]
+pub(crate) fn joined(text: &str) -> String {
+    let half = |c: char| u16::try_from(u32::from(c).checked_sub(TO_PRIVATE)?).ok();
+    let mut units = Vec::with_capacity(text.len());
+    for c in text.chars() {
+        match half(c) {
+            Some(half) => units.push(half),
+            None => units.extend_from_slice(c.encode_utf16(&mut [0; 2])),
+        }
+    }
+    String::from_utf16_lossy(&units)
+}
+
+/// From the halves of surrogate pairs, U+D800 to U+DFFF, to the last characters that there are,
+/// U+10F800 to U+10FFFF, which are for private use.
+#[cfg(feature = "openai")]
+const TO_PRIVATE: u32 = 0x10_f800 - 0xd800;
+
+fn parsed<T: DeserializeOwned>(bytes: &[u8], half: fn(u32) -> char) -> serde_json::Result<T> {
     let text = text(bytes);
-    serde_json::from_str(&text).or_else(|error| match repaired(&text) {
+    serde_json::from_str(&text).or_else(|error| match repaired(&text, half) {
         Some(repaired) => serde_json::from_str(&repaired),
         None => Err(error),
     })
@@ -44,6 +91,7 @@ pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
 
 /// What to add to "JSON" where `error`, which is of `bytes`, is about what people write and JSON does
 /// not have.
+#[cfg(all(feature = "image", feature = "serde"))]
 pub(crate) fn without(bytes: &[u8], error: &serde_json::Error) -> &'static str {
     let text = text(bytes);
     let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
@@ -56,13 +104,17 @@ pub(crate) fn without(bytes: &[u8], error: &serde_json::Error) -> &'static str {
     }
 }
 
-/// `text` as strict JSON has it; none where it has nothing of what is repaired.
-fn repaired(text: &str) -> Option<String> {
+/// `text` as strict JSON has it, with a character for each half of a pair; none where it has nothing
+/// of what is repaired.
+fn repaired(text: &str, half: fn(u32) -> char) -> Option<String> {
     let (mut repaired, mut changed, mut in_string) =
         (String::with_capacity(text.len()), false, false);
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let (length, instead) = if in_string { in_text(rest) } else { not_finite(rest, &repaired) };
+        let (length, instead) = match in_string {
+            true => in_text(rest, half),
+            false => not_finite(rest, &repaired),
+        };
         let (length, instead) = match length {
             0 => (first.len_utf8(), None),
             _ => (length, instead),
@@ -90,7 +142,7 @@ fn not_finite(rest: &str, before: &str) -> (usize, Option<Cow<'static, str>>) {
 
 /// An escape or a control character at the start of `rest`, which is inside a string, by its length,
 /// and what stands for it.
-fn in_text(rest: &str) -> (usize, Option<Cow<'static, str>>) {
+fn in_text(rest: &str, half: fn(u32) -> char) -> (usize, Option<Cow<'static, str>>) {
     const HIGH: std::ops::Range<u32> = 0xd800..0xdc00;
     const LOW: std::ops::Range<u32> = 0xdc00..0xe000;
     let unit = |text: &str| {
@@ -101,9 +153,9 @@ fn in_text(rest: &str) -> (usize, Option<Cow<'static, str>>) {
     match (unit(rest), rest.as_bytes()) {
         (Some(high), _) if HIGH.contains(&high) => match unit(&rest[6..]) {
             Some(low) if LOW.contains(&low) => (12, None),
-            _ => (6, Some("\\ufffd".into())),
+            _ => (6, Some(half(high).to_string().into())),
         },
-        (Some(low), _) if LOW.contains(&low) => (6, Some("\\ufffd".into())),
+        (Some(low), _) if LOW.contains(&low) => (6, Some(half(low).to_string().into())),
         (Some(_), _) => (6, None),
         (None, [b'\\', b'\\' | b'"', ..]) => (2, None),
         (None, [control @ ..0x20, ..]) => (1, Some(format!("\\u{control:04x}").into())),
@@ -121,6 +173,7 @@ mod tests {
         json(text.as_bytes()).ok()
     }
 
+    #[cfg(all(feature = "image", feature = "serde"))]
     #[test]
     fn what_people_write_beside_json_is_told() {
         let told = |text: &str| {
@@ -162,6 +215,11 @@ mod tests {
         assert_eq!(text(&wide(u16::to_le_bytes, "a bee")), "a bee");
         assert_eq!(text(&wide(u16::to_be_bytes, "a bee")), "a bee");
         assert_eq!(text(b"caf\xe9"), "caf\u{fffd}");
+        let long = "a bee on a flower, and 蜂 as well";
+        assert_eq!(text(&wide(u16::to_le_bytes, long)), long);
+        for nul in ["a\0bee", "\0a bee", "a\0", "a\0b\0ee", "\0\0\0\0", "a\0b"] {
+            assert_eq!(text(nul.as_bytes()), nul);
+        }
         assert_eq!(text(b"\xff\xfea\0b"), "a\u{fffd}");
         assert_eq!(
             (text(b""), text(b"\xef\xbb\xbf"), text(b"\xff\xfe")),
@@ -192,6 +250,16 @@ mod tests {
             ("\"two\nlines\tand \\ud83d\"", "two\nlines\tand \u{fffd}"),
         ] {
             assert_eq!(read(text), Some(expected.into()), "{text}");
+        }
+        #[cfg(feature = "openai")]
+        for (pieces, whole) in [
+            ([r#""a \ud83d""#, r#""\udc1d b""#], "a 🐝 b"),
+            ([r#""\ud83d\ud83d""#, r#""\udc1d\udc1d""#], "\u{fffd}🐝\u{fffd}"),
+            ([r#""\ud83d""#, r#""x\udc1d""#], "\u{fffd}x\u{fffd}"),
+            ([r#""é 🐝""#, r#""\ud83d\udc1d""#], "é 🐝🐝"),
+        ] {
+            let pieces = pieces.map(|piece| json_piece::<String>(piece.as_bytes()).unwrap());
+            assert_eq!(joined(&pieces.concat()), whole);
         }
         assert_eq!(read(r#""\ud83""#), None);
         assert_eq!(read(r#""\ud83d"#), None);

@@ -2,58 +2,22 @@
 //! bodies, errors with status 200, refused parameters, structured output, wrong addresses.
 
 mod support;
+#[path = "support/vlm.rs"]
+mod vlm;
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use futures::executor::block_on;
 use imagerag::critic::{Critic, CritiqueRequest, GuidedCot, Verdict};
-use imagerag::vlm::{ChatReply, ChatRequest, Message, OpenAiVlm, OpenAiVlmBuilder, Vlm};
-use imagerag::{Error, Image, Result, Usage};
+use imagerag::vlm::Vlm;
+use imagerag::{Error, Image, Usage};
 use serde_json::{Value, json};
 use support::{Request, answer, raw_server};
-
-const YES: &str = r#"{"choices":[{"message":{"content":"yes"},"finish_reason":"stop"}]}"#;
-
-fn model(base_url: &str) -> OpenAiVlmBuilder {
-    OpenAiVlm::builder("m")
-        .base_url(base_url)
-        .api_key("")
-        .timeout(Duration::from_secs(20))
-        .first_wait(Duration::from_millis(2))
-}
-
-fn question() -> ChatRequest {
-    Message::user("Is this a cradle?").into()
-}
-
-fn ask(builder: OpenAiVlmBuilder) -> Result<ChatReply> {
-    block_on(builder.build()?.chat(&question()))
-}
-
-/// A service that gives `replies`, each a status with a body, one after the other and the last one for
-/// ever. Gives its base URL and the bodies that it was sent.
-fn service<S: Into<String>>(
-    replies: impl IntoIterator<Item = (u16, S)>,
-) -> (String, Receiver<Value>) {
-    let replies: Vec<(u16, String)> =
-        replies.into_iter().map(|(status, body)| (status, body.into())).collect();
-    let (sender, sent) = channel();
-    let (origin, _heads) = raw_server(move |number, request, stream| {
-        let _ = sender.send(serde_json::from_slice(&request.body).unwrap());
-        let (status, body) = &replies[number.min(replies.len() - 1)];
-        answer(stream, &format!("{status} Status"), "", body);
-    });
-    (format!("{origin}/v1"), sent)
-}
-
-fn replied(body: &str) -> Result<ChatReply> {
-    ask(model(&service([(200, body)]).0).max_retries(0))
-}
+use vlm::{YES, ask, model, question, replied, service};
 
 #[test]
 fn a_reply_of_nothing_is_asked_for_again() {
@@ -78,6 +42,13 @@ fn a_reply_of_nothing_is_asked_for_again() {
         "data: {\"cho",
         "{\"object\":\"chat.completion.chunk\",\"choices\":[{\"delta\":{\"content\":\"ye\"}}]}",
         "{\"message\":{\"content\":\"ye\"},\"done\":false}\n",
+        "",
+        " \r\n",
+        "{}",
+        "null",
+        "[]",
+        ": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\n\n",
+        "data:\n\n",
         "{\"message\":{\"content\":\"ye\"},\"done\":false}\n{\"message\":{\"content\":\"s\"},\"done\":",
     ] {
         let error = replied(body).unwrap_err();
@@ -99,7 +70,7 @@ fn what_the_service_says_of_its_failure_is_told() {
         (r#"{"choices":[{"error":{"message":"upstream","code":502}}]}"#, "answered 502: upstream"),
         (
             "data: {\"choices\":[{\"delta\":{\"content\":\"ye\"}}]}\n\n",
-            "could not be reached: the stream of its reply broke off after 1 events",
+            "/v1 was reached, but its reply broke off: the stream ended after 1 events",
         ),
         ("data: {\"error\":{\"message\":\"cut\",\"code\":503}}\n\n", "answered 503: cut"),
     ] {

@@ -1,6 +1,8 @@
 //! [`Error`]: every failure, with one variant for each thing that the caller can do about it.
 
 pub(crate) mod chain;
+#[cfg(test)]
+mod tests;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -139,7 +141,7 @@ pub enum Error {
     },
 
     /// A remote service answered with an error.
-    #[error("{service} answered {status}: {message}")]
+    #[error("{service} answered {status}: {message}{}", wait(*retry_after))]
     Service {
         /// The service, by the `Display` of its part.
         service: String,
@@ -147,12 +149,15 @@ pub enum Error {
         status: u16,
         /// What the service said, shortened; never holds a key.
         message: String,
-        /// How long the service asked callers to wait.
+        /// How long the service asked callers to wait; [`Duration::MAX`] where no wait helps, as where
+        /// the account is out of credit.
         retry_after: Option<Duration>,
     },
 
-    /// A remote service could not be reached, or broke off while it answered.
-    #[error("{service} could not be reached")]
+    /// A remote service could not be reached, or broke off while it answered. It is the latter where
+    /// the source is a [`std::io::Error`] of the kind [`UnexpectedEof`](std::io::ErrorKind), and the
+    /// message says so.
+    #[error("{service} {}", unanswered(source))]
     Connection {
         /// The service, by the `Display` of its part.
         service: String,
@@ -292,7 +297,14 @@ impl Error {
         self
     }
 
-    /// An [`Error::Connection`] to `service`, a part by its `Display`.
+    /// An [`Error::Connection`] to `service`, a part by its `Display`. The kind `UnexpectedEof` of a
+    /// [`std::io::Error`] says that the service was reached.
+    ///
+    /// ```
+    /// let half = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+    /// let error = imagerag::Error::connection("my-service", half);
+    /// assert_eq!(error.to_string(), "my-service was reached, but its reply broke off");
+    /// ```
     pub fn connection(service: impl fmt::Display, source: impl Into<BoxError>) -> Self {
         Self::Connection { service: service.to_string(), source: source.into() }
     }
@@ -331,10 +343,12 @@ impl Error {
 
     /// Whether the same call may succeed a little later: time-outs, broken connections, the statuses
     /// 408, 409, 425, 429 and 5xx, and 2xx of a service that reports success and gives an error or
-    /// nothing.
+    /// nothing; of these statuses none whose [`retry_after`](Error::Service::retry_after) is
+    /// [`Duration::MAX`].
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Timeout { .. } | Self::Connection { .. } => true,
+            Self::Service { retry_after: Some(Duration::MAX), .. } => false,
             Self::Service { status, .. } => {
                 matches!(status, 200..300 | 408 | 409 | 425 | 429 | 500..600)
             }
@@ -345,6 +359,22 @@ impl Error {
 
 /// The most characters of a service's words in an error.
 const MAX_WORDS: usize = 2_000;
+
+/// What a service asks for, behind its words.
+fn wait(retry_after: Option<Duration>) -> String {
+    match retry_after {
+        None | Some(Duration::ZERO | Duration::MAX) => String::new(),
+        Some(wait) => format!(" (asks to wait {} s)", wait.as_secs_f64()),
+    }
+}
+
+/// What became of a call without an answer, by what the transport said.
+fn unanswered(source: &BoxError) -> &'static str {
+    match source.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+        Some(std::io::ErrorKind::UnexpectedEof) => "was reached, but its reply broke off",
+        _ => "could not be reached",
+    }
+}
 
 fn shortened(words: &str) -> String {
     match words.char_indices().nth(MAX_WORDS) {
@@ -367,32 +397,4 @@ pub(crate) fn require(
     found: impl ToString,
 ) -> Result<()> {
     if is_valid { Ok(()) } else { Err(Error::invalid_input(what, expected, found)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_the_thing_the_expected_and_the_found() {
-        let error = Error::invalid_input("steps", "at least 1", 0);
-        assert_eq!(error.to_string(), "steps: expected at least 1, found 0");
-    }
-
-    #[test]
-    fn long_words_of_a_service_are_cut() {
-        let Error::Service { message, .. } = Error::service("s", 500, "ä".repeat(3_000)) else {
-            panic!("a service's error")
-        };
-        assert_eq!(message.chars().count(), MAX_WORDS + 1);
-    }
-
-    #[test]
-    fn only_passing_faults_are_transient() {
-        let status = |status| Error::service("vlm", status, "");
-        assert!(status(429).is_transient() && status(503).is_transient());
-        assert!(status(200).is_transient());
-        assert!(!status(401).is_transient() && !Error::Cancelled.is_transient());
-        assert!(!Error::refused("a", "policy").is_transient());
-    }
 }

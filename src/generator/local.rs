@@ -62,8 +62,8 @@ pub(super) struct Job {
     pub(super) size: (u32, u32),
     pub(super) steps: usize,
     pub(super) guidance: Option<f64>,
-    /// How many rows of tokens each of its texts is read in.
-    pub(super) chunks: usize,
+    /// The tokens of its longest text, where texts are read whole.
+    pub(super) tokens: usize,
     /// What the caller is told of the request, with the first step and with the image.
     pub(super) note: Option<String>,
     progress: Progress,
@@ -73,7 +73,7 @@ impl Job {
     /// Whether both go through the network in one batch.
     fn agrees(&self, other: &Self) -> bool {
         let shape = |job: &Self| {
-            (job.size, job.steps, job.guidance, job.negative_prompt.is_some(), job.chunks)
+            (job.size, job.steps, job.guidance, job.negative_prompt.is_some(), job.tokens)
         };
         shape(self) == shape(other) && agree(&self.conditioning, &other.conditioning)
     }
@@ -159,7 +159,7 @@ impl<P: Program> Local<P> {
             size,
             steps: request.steps.unwrap_or(config.steps),
             guidance: request.guidance_scale.or(config.guidance_scale),
-            chunks: 1,
+            tokens: 0,
             note: None,
             progress: Progress::default(),
         };

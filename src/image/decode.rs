@@ -48,8 +48,8 @@ impl Image {
     /// of several pages it is the first picture.
     ///
     /// - **Upright**: the picture is turned as its EXIF orientation says, or where it has none, the
-    ///   `tiff:Orientation` of its XMP data. Orientation data that cannot be read are as none. This
-    ///   is Pillow's `ImageOps.exif_transpose`, which `load_image` of diffusers and of transformers
+    ///   `tiff:Orientation` of its XMP data. Orientation data that cannot be read are as none. Of
+    ///   several EXIF segments of a JPEG the first counts. This is Pillow's `ImageOps.exif_transpose`, which `load_image` of diffusers and of transformers
     ///   calls.
     /// - **Over white**: what is transparent shows white, as with the image processors of
     ///   transformers 5. Pillow's `convert("RGB")` shows what lies below.
@@ -213,6 +213,7 @@ impl<'a> Opened<'a> {
         let (exif, xmp) = match self {
             Self::Tiff(tiff) => return tiff.orientation(),
             Self::Other(ImageFormat::Png, _) => orientation::of_png(bytes),
+            Self::Other(ImageFormat::Jpeg, _) => orientation::of_jpeg(bytes),
             Self::Other(_, decoder) => {
                 (decoder.exif_metadata().ok().flatten(), decoder.xmp_metadata().ok().flatten())
             }

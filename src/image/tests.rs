@@ -176,7 +176,7 @@ mod files {
             assert!(worst <= if is_jpeg { 6 } else { 0 }, "{} differs by {worst}", path.display());
             compared += 1;
         }
-        assert_eq!(compared, 4 * 8 + 2 * 10 + 1);
+        assert_eq!(compared, 4 * 8 + 2 * 10 + 1 + 18);
     }
 
     #[test]
@@ -192,6 +192,24 @@ mod files {
             broken[at..at + with.len()].copy_from_slice(with);
             let image = Image::decode(&broken).unwrap();
             assert_eq!((image.width(), image.height()), stored, "{with:?}");
+        }
+        // Of type BYTE it is no number, and of two segments the second does not count; whatever the
+        // first one says, XMP data do not either.
+        let long = bytes("upright/type_4_6.jpg");
+        let at = long.windows(8).position(|window| window == b"\x12\x01\x04\0\x01\0\0\0").unwrap();
+        let mut byte = long.clone();
+        byte[at + 2] = 1;
+        let two = bytes("upright/two_6_1.jpg");
+        let segment = 2 + usize::from(u16::from_be_bytes([two[4], two[5]]));
+        let (first, second) = two[2..].split_at(segment);
+        let (second, rest) = second.split_at(segment);
+        let swapped = [&two[..2], second, first, rest].concat();
+        let xmp = bytes("upright/two_xmp_1_6.jpg");
+        let before = [&xmp[..2], second, &xmp[2..]].concat();
+        for (stored_so, what) in [(byte, "BYTE"), (swapped, "1 before 6"), (before, "1 before XMP")]
+        {
+            let image = Image::decode(&stored_so).unwrap();
+            assert_eq!((image.width(), image.height()), stored, "{what}");
         }
         let mut png = bytes("upright/exif_6.png");
         let at = png.windows(4).position(|window| window == b"eXIf").unwrap();

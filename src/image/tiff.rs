@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::io::Cursor;
 
 use image::metadata::Orientation;
+use tiff::decoder::ifd::Value;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::{ByteOrder, ExtraSamples, PhotometricInterpretation, Tag};
 use tiff::{ColorType, TiffError};
@@ -53,10 +54,10 @@ impl<'a> Tiff<'a> {
     }
 
     pub(super) fn orientation(&mut self) -> Orientation {
-        let tag = self.decoder.find_tag_unsigned(Tag::Orientation).ok().flatten();
-        let xmp = self.decoder.get_tag_u8_vec(XMP).ok();
-        let found = tag.and_then(Orientation::from_exif);
-        found.unwrap_or_else(|| orientation::of(None, xmp.as_deref()))
+        match self.decoder.find_tag(Tag::Orientation) {
+            Ok(Some(value)) => orientation::of_number(number(&value)),
+            _ => orientation::of(None, self.decoder.get_tag_u8_vec(XMP).ok().as_deref()),
+        }
     }
 
     /// `r g b` of each pixel, over white.
@@ -165,6 +166,25 @@ fn as_grey(bytes: &[u8], decoder: &mut Decoder<Cursor<Cow<'_, [u8]>>>) -> Option
         ByteOrder::BigEndian => grey.to_be_bytes(),
     });
     Some(patched)
+}
+
+/// A value as a number, the first of several; Pillow takes bytes for none.
+fn number(value: &Value) -> Option<f64> {
+    Some(match value {
+        Value::SignedByte(n) => f64::from(*n),
+        Value::Short(n) => f64::from(*n),
+        Value::SignedShort(n) => f64::from(*n),
+        Value::Unsigned(n) | Value::Ifd(n) => f64::from(*n),
+        Value::Signed(n) => f64::from(*n),
+        Value::UnsignedBig(n) | Value::IfdBig(n) => f64::from(u32::try_from(*n).ok()?),
+        Value::SignedBig(n) => f64::from(u32::try_from(*n).ok()?),
+        Value::Float(n) => f64::from(*n),
+        Value::Double(n) => *n,
+        Value::Rational(n, d) => f64::from(*n) / f64::from(*d),
+        Value::SRational(n, d) => f64::from(*n) / f64::from(*d),
+        Value::List(all) => number(all.first()?)?,
+        _ => return None,
+    })
 }
 
 /// The samples of `bits` (1, 2 or 4) each in a row, times `scale`.

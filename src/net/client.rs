@@ -87,9 +87,13 @@ impl Client {
         if error.is_timeout() && error.is_connect() {
             return self.timed_out("connecting to ", self.connect_timeout);
         }
+        let is_connected = !error.is_connect();
         let error = error.without_url();
-        let source = self.service.secrets.hide(&with_causes(&error, error.source())).into();
-        Error::Connection { service: self.service.name.clone(), source }
+        let reason = self.service.secrets.hide(&with_causes(&error, error.source()));
+        if is_connected {
+            return self.service.broke_off(reason);
+        }
+        Error::connection(&self.service.name, reason)
     }
 
     fn timed_out(&self, doing: &str, limit: Duration) -> Error {

@@ -12,6 +12,8 @@ mod encoding;
 #[cfg(feature = "openai")]
 pub(crate) mod pictures;
 #[cfg(feature = "openai")]
+mod policy;
+#[cfg(feature = "openai")]
 pub(crate) mod reply;
 pub(crate) mod retry;
 #[cfg(any(feature = "hub", feature = "milvus", feature = "openai"))]

@@ -1,6 +1,7 @@
 //! [`Reply`]: what a service answered to JSON, or to an error by its status, in whatever dialect it
 //! says so.
 
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use reqwest::Response;
@@ -8,6 +9,7 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, LOCATION, RETRY
 use serde_json::Value;
 
 use super::encoding::decoded;
+use super::policy;
 use super::secrets::Secrets;
 use super::stream::{self, Body};
 use crate::{Error, Result, lenient};
@@ -46,11 +48,26 @@ impl Service {
         if status < 300 && message.contains("endpoint") {
             message = self.advised(&message); // LM Studio's way to say 404.
         }
-        let failed = self.failed(code(error).unwrap_or(status), &message);
-        Some(match retry_delay(body) {
+        Some(self.told(code(error).unwrap_or(status), &message, error))
+    }
+
+    /// The error of `status` in the words of `message`, by what its object `error` says beside them:
+    /// that a policy forbids the request, that the account is out of credit, or how long to wait.
+    fn told(&self, status: u16, message: &str, error: &Value) -> Error {
+        if policy::declines(error, message) {
+            return Error::refused(&self.name, self.secrets.shorten(message, QUOTED));
+        }
+        let failed = self.failed(status, message);
+        let wait = policy::is_unpaid(error).then_some(Duration::MAX);
+        match wait.or_else(|| retry_delay(error)) {
             Some(wait) => failed.with_retry_after(wait),
             None => failed,
-        })
+        }
+    }
+
+    /// The error of a reply that ended too early, for a `reason` without secrets.
+    pub(crate) fn broke_off(&self, reason: String) -> Error {
+        Error::connection(&self.name, io::Error::new(io::ErrorKind::UnexpectedEof, reason))
     }
 
     /// `message` of an address where the service is not, and what to do about it.
@@ -117,7 +134,7 @@ impl Reply {
         }
         match error {
             Some(error) if self.is_success() && self.longer_than.is_none() => {
-                Err(Error::connection(&service.name, format!("its compressed body: {error}")))
+                Err(service.broke_off(format!("its compressed body: {error}")))
             }
             _ => Ok(self), // Of an error, what can be read.
         }
@@ -134,6 +151,9 @@ impl Reply {
         if let Some(longest) = self.longer_than {
             let found = format!("a body of more than {longest} bytes");
             return Err(service.invalid_reply(expected, &found));
+        }
+        if text.trim().is_empty() {
+            return Err(self.with_wait(service.failed(self.status, "an empty body")));
         }
         let Some(body) = parsed.map(Body::Whole).or_else(|| stream::events(&text)) else {
             let kind = self.content_type.as_deref().unwrap_or("no content type");
@@ -164,18 +184,15 @@ impl Reply {
         if matches!(self.status, 404 | 405) && !message.to_lowercase().contains("model") {
             message = service.advised(&message);
         }
-        let error = service.failed(self.status, &message);
-        self.with_wait(match parsed.and_then(retry_delay) {
-            Some(wait) => error.with_retry_after(wait),
-            None => error,
-        })
+        let error = parsed.map_or(&Value::Null, |body| error_object(body).unwrap_or(body));
+        self.with_wait(service.told(self.status, &message, error))
     }
 
-    /// `error` with the wait that the headers ask for, if they do.
+    /// `error` with the wait that the headers ask for, if they do and if it helps.
     const fn with_wait(&self, error: Error) -> Error {
-        match self.retry_after {
-            Some(wait) => error.with_retry_after(wait),
-            None => error,
+        match (&error, self.retry_after) {
+            (Error::Service { retry_after: Some(Duration::MAX), .. }, _) | (_, None) => error,
+            (_, Some(wait)) => error.with_retry_after(wait),
         }
     }
 }
@@ -247,8 +264,8 @@ fn plain_message(text: &str) -> String {
 }
 
 /// Gemini's wait, which is in the body: `{"@type": "…RetryInfo", "retryDelay": "34s"}`.
-fn retry_delay(body: &Value) -> Option<Duration> {
-    let details = error_object(body)?["details"].as_array()?;
+fn retry_delay(error: &Value) -> Option<Duration> {
+    let details = error["details"].as_array()?;
     let delay = details.iter().find_map(|detail| detail["retryDelay"].as_str())?;
     Duration::try_from_secs_f64(delay.strip_suffix('s')?.parse().ok()?).ok()
 }

@@ -10,7 +10,7 @@ use crate::lenient;
 pub(crate) enum Body {
     /// One value.
     Whole(Value),
-    /// The values of a stream in their order, and whether it says that they are all: the last event
+    /// The values of a stream in their order, read by [`lenient::json_piece`], and whether it says that they are all: the last event
     /// of chat completions is `[DONE]`.
     Stream(Vec<Value>, bool),
 }
@@ -27,7 +27,7 @@ pub(super) fn events(text: &str) -> Option<Body> {
     for line in text.strip_suffix('\n').unwrap_or(&text).split(['\n', '\r']) {
         if line.is_empty() {
             if !data.is_empty() {
-                values.push(event(kind, lenient::json(data.as_bytes()).ok()?));
+                values.push(event(kind, lenient::json_piece(data.as_bytes()).ok()?));
             }
             (kind, data) = ("", String::new());
             continue;
@@ -36,13 +36,13 @@ pub(super) fn events(text: &str) -> Option<Body> {
             Some((field @ ("" | "data" | "event" | "id" | "retry"), value)) => (field, value),
             _ => ("data", line),
         };
-        is_stream |= line.starts_with("data:");
+        is_stream |= line.starts_with("data:") || line.starts_with(':');
         match (field, value.trim()) {
             ("data", "") => {}
             ("data", "[DONE]") => done = true,
             // Most events are of one line. Each line is parsed once, so that this takes no longer
             // than the body is long.
-            ("data", line) => match lenient::json(line.as_bytes()) {
+            ("data", line) => match lenient::json_piece(line.as_bytes()) {
                 Ok(value) if data.is_empty() => values.push(event(kind, value)),
                 _ => data = data + line + "\n",
             },
@@ -50,7 +50,7 @@ pub(super) fn events(text: &str) -> Option<Body> {
             _ => {} // A comment, such as `: OPENROUTER PROCESSING`, which keeps the connection open.
         }
     }
-    if let Ok(value) = lenient::json(data.as_bytes()) {
+    if let Ok(value) = lenient::json_piece(data.as_bytes()) {
         values.push(event(kind, value));
     }
     (is_stream || !values.is_empty()).then_some(Body::Stream(values, done))

@@ -9,6 +9,7 @@ mod fingerprint;
 mod iterate;
 pub(crate) mod manifest;
 pub(crate) mod pixels;
+mod place;
 pub(crate) mod record;
 pub(crate) mod snapshot;
 pub(crate) mod vectors;

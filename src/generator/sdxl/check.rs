@@ -34,8 +34,8 @@ impl Checks {
         // 2. texts
         let negative = job.negative_prompt.as_deref();
         job.note = self.tokenizers.note(&job.prompt, negative)?;
-        let of = |text| self.tokenizers.chunks(text);
-        job.chunks = of(&job.prompt)?.max(negative.map_or(Ok(1), of)?);
+        let of = |text| self.tokenizers.count(text);
+        job.tokens = of(&job.prompt)?.max(negative.map_or(Ok(0), of)?);
 
         // 3. references
         let Conditioning::Tokens(tokens) = &mut job.conditioning else { return Ok(()) };

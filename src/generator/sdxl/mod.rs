@@ -118,9 +118,9 @@ impl SdxlBuilder {
 
     /// Reads prompts of more than 77 tokens whole; off by default, as in diffusers. Each 75 tokens are
     /// encoded alone, between a begin and an end token, and their states are joined to one sequence,
-    /// as diffusers' community pipeline `lpw_stable_diffusion_xl` does. Of prompt and negative prompt
-    /// the shorter one is filled up with end tokens. The pooled vector is that of the last 75 tokens,
-    /// as there. A prompt of at most 75 tokens gives the same image with and without this, if its
+    /// which ends where the longer of prompt and negative prompt does; the shorter one is filled up with
+    /// end tokens. The pooled vector is that of the last row. This is what diffusers' community pipeline
+    /// `lpw_stable_diffusion_xl` does, but for the weights that it reads in parentheses. A prompt of at most 75 tokens gives the same image with and without this, if its
     /// negative prompt has no more either.
     pub const fn long_prompts(mut self, yes: bool) -> Self {
         self.options.long_prompts = yes;

@@ -115,7 +115,7 @@ impl Model {
     /// The prompts as the UNet reads them: keys and values of the states, and the pooled vectors
     /// `[b, projection]`. With guidance the negative ones come first in the batch.
     fn read(&mut self, jobs: &[Arc<Job>]) -> Result<(Rc<TextContext>, Tensor)> {
-        let chunks = jobs[0].chunks;
+        let tokens = jobs[0].tokens;
         let positive = jobs.iter().map(|job| Text::Prompt(job.prompt.clone()));
         let negative =
             jobs.iter().filter(|job| self.cfg_scale(job).is_some()).map(|job| {
@@ -126,9 +126,9 @@ impl Model {
             });
         let rows: Vec<_> = negative.chain(positive).collect();
         let encode = |row: &Text| match row {
-            Text::Prompt(prompt) => self.text.encode(prompt, chunks),
+            Text::Prompt(prompt) => self.text.encode(prompt, tokens),
             Text::Zeros => {
-                let Encoded { states, pooled } = &*self.text.encode(&jobs[0].prompt, chunks)?;
+                let Encoded { states, pooled } = &*self.text.encode(&jobs[0].prompt, tokens)?;
                 Ok(Rc::new(Encoded { states: states.zeros_like(), pooled: pooled.zeros_like() }))
             }
         };

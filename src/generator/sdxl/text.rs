@@ -24,7 +24,7 @@ pub(super) struct TextEncoders {
     tokenizers: Arc<Tokenizers>,
     /// In the order of `tokenizers`.
     models: Vec<TextModel>,
-    /// By prompt and number of chunks.
+    /// By prompt and the tokens of the longest text.
     recent: LruCache<(String, usize), Rc<Encoded>>,
 }
 
@@ -44,18 +44,21 @@ impl TextEncoders {
         })
     }
 
-    /// The states of `prompt` in that many `chunks` of tokens, each encoded alone and joined to one
-    /// sequence. The pooled vector is that of the last chunk.
-    pub(super) fn encode(&mut self, prompt: &str, chunks: usize) -> Result<Rc<Encoded>> {
+    /// The states of `prompt` beside a text of so many `tokens`: where they do not fit one row, those of
+    /// several rows, each encoded alone, joined to one sequence that ends where the longest text does,
+    /// and the pooled vector of the last row. Thus diffusers' `lpw_stable_diffusion_xl`.
+    pub(super) fn encode(&mut self, prompt: &str, tokens: usize) -> Result<Rc<Encoded>> {
         let Self { tokenizers, models, recent } = self;
-        let encoded = recent.try_get_or_insert((prompt.to_owned(), chunks), || {
+        let encoded = recent.try_get_or_insert((prompt.to_owned(), tokens), || {
             let mut states = Vec::new();
             let mut pooled = None;
-            for (model, rows) in models.iter().zip(tokenizers.encode(prompt, chunks)?) {
+            let (rows, length) = tokenizers.encode(prompt, tokens)?;
+            let length = i64::try_from(length).unwrap_or(i64::MAX);
+            for (model, rows) in models.iter().zip(rows) {
                 let output = model.forward(&rows)?;
-                // [1, chunks · tokens, width]
-                states.push(output.penultimate.flatten(0, 1).unsqueeze(0));
-                pooled = pooled.or(output.projected); // [chunks, projection]
+                // [1, length, width]
+                states.push(output.penultimate.flatten(0, 1).narrow(0, 0, length).unsqueeze(0));
+                pooled = pooled.or(output.projected); // [rows, projection]
             }
             let pooled = pooled.ok_or(Error::Unavailable {
                 what: "pooled prompt".into(),

@@ -7,6 +7,9 @@ use crate::models::common::json::require;
 use crate::models::model_index::ModelIndex;
 use crate::models::tokenizers::clip::Tokenizer;
 
+/// Rows of token numbers, all of one length.
+pub(super) type Rows = Vec<Vec<i64>>;
+
 /// The tokenizers of a checkpoint. Callers check requests with them, and the model's thread reads
 /// prompts with them.
 #[derive(Debug)]
@@ -44,32 +47,38 @@ impl Tokenizers {
         Ok(Self { each, length, whole })
     }
 
-    /// How many rows of tokens `prompt` is read in: one, unless it is read whole.
-    pub(super) fn chunks(&self, prompt: &str) -> Result<usize> {
+    /// The tokens of `prompt` beside begin and end, the most that an encoder has of it; 0 unless prompts
+    /// are read whole.
+    pub(super) fn count(&self, prompt: &str) -> Result<usize> {
         if !self.whole {
-            return Ok(1);
+            return Ok(0);
         }
-        let rows = |(_, tokenizer): &(_, Tokenizer)| {
-            tokenizer.encode_chunks(prompt, self.length).map(|rows| rows.len())
-        };
-        self.each.iter().map(rows).try_fold(1, |most, rows| Ok(most.max(rows?)))
+        let counts = self.each.iter().map(|(_, tokenizer)| tokenizer.encode(prompt, usize::MAX));
+        counts
+            .map(|ids| Ok(ids?.len() - 2))
+            .try_fold(0, |most, count: Result<_>| Ok(most.max(count?)))
     }
 
-    /// The token numbers of `prompt` for each encoder: `chunks` rows, of which the last may be of an
-    /// empty prompt. Several rows are filled up with the end token, as in diffusers'
-    /// `lpw_stable_diffusion_xl`; one row with each tokenizer's own padding, as without long prompts.
-    pub(super) fn encode(&self, prompt: &str, chunks: usize) -> Result<Vec<Vec<Vec<i64>>>> {
+    /// The token numbers of `prompt` for each encoder. In one row there is each tokenizer's own padding.
+    /// More than fit into it are in rows that are filled up with the end token, as many as `tokens`
+    /// take; only the first so many of all rows together count, begin and end tokens included.
+    pub(super) fn encode(&self, prompt: &str, tokens: usize) -> Result<(Vec<Rows>, usize)> {
+        let room = self.length.saturating_sub(2).max(1);
+        if tokens <= room {
+            let row = |(_, tokenizer): &(_, Tokenizer)| {
+                Ok(vec![tokenizer.encode_padded(prompt, self.length)?])
+            };
+            return Ok((self.each.iter().map(row).collect::<Result<_>>()?, self.length));
+        }
+        let count = tokens.div_ceil(room);
         let rows = |(_, tokenizer): &(_, Tokenizer)| {
-            if chunks == 1 {
-                return Ok(vec![tokenizer.encode_padded(prompt, self.length)?]);
-            }
             let mut rows = tokenizer.encode_chunks(prompt, self.length)?;
-            while rows.len() < chunks {
+            while rows.len() < count {
                 rows.extend(tokenizer.encode_chunks("", self.length)?);
             }
             Ok(rows)
         };
-        self.each.iter().map(rows).collect()
+        Ok((self.each.iter().map(rows).collect::<Result<_>>()?, tokens + 2 * count))
     }
 
     /// What of a prompt and a negative prompt the encoders do not read, in words.

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use super::{ChatReply, ChatRequest, Vlm};
 use crate::net::client::Client;
 use crate::net::pictures::Pictures;
-use crate::{Result, net, pool};
+use crate::{Error, Result, net, pool};
 use parameters::Parameters;
 use request::Defaults;
 
@@ -39,11 +39,16 @@ const ENDPOINT: &str = "chat/completions";
 ///   even if several messages have it.
 /// - Transient errors (time-outs, broken connections, 408, 409, 425, 429, 5xx) are retried as
 ///   [`Retry`](crate::middleware::Retry) does; `Retry-After` is honoured. So are replies that hold
-///   nothing although the status is 200: no choices, an empty message without a finish reason, the
-///   finish reason `error`, a stream that breaks off. A model that ends by itself (`stop`) without a
+///   nothing although the status is 200: no body, no choices, an empty message without a finish
+///   reason, the finish reason `error`, a stream that breaks off. An account without credit is told
+///   at once, though its status is 429. A model that ends by itself (`stop`) without a
 ///   word has replied with an empty text.
 /// - Replies are read in whatever form they come: as a stream though none was asked for, compressed,
 ///   in Ollama's own interface, with `NaN` or half of a surrogate pair in their JSON.
+/// - A refusal is a [`ChatReply::refusal`] in whatever form it comes: as a field, a finish reason, or
+///   an error of the service's content policy.
+/// - Of several choices the first by their `index` is the reply. Content that is no text (an object
+///   of structured output, a number) is its JSON.
 /// - A parameter that the model refuses (the temperature, the name of the longest reply's field, a JSON
 ///   schema) is left out or renamed, and the request repeated; see
 ///   [`adapt_parameters`](OpenAiVlmBuilder::adapt_parameters).
@@ -106,6 +111,13 @@ impl Shared {
             let (text, sent) = body.await?;
             let read = |body| reply::read(&body, client.service());
             let reply = client.post_json(ENDPOINT, &text, reply::EXPECTED, read).await;
+            // Some services refuse by an error: it is a refusal all the same.
+            let reply = match reply {
+                Err(Error::Refused { reason, .. }) => {
+                    return Ok(ChatReply::default().with_refusal(reason));
+                }
+                reply => reply,
+            };
             let fewer = match &reply {
                 Err(error) if self.adapts => {
                     parameters.without_refused(&sent, &self.defaults.fields, error)

@@ -60,7 +60,9 @@ impl Parameters {
     /// something else. What is in `fields` was set by the caller, and stays.
     ///
     /// Services have no common code for this: OpenAI has `unsupported_parameter` and
-    /// `unsupported_value`, most others words alone, of which these are the common ones.
+    /// `unsupported_value`, most others words alone, of which these are the common ones. In words that
+    /// are not known, of another script than Latin or with accents, the temperature is refused where it
+    /// is named and no other parameter is.
     pub(super) fn without_refused(
         &self,
         sent: &Value,
@@ -77,10 +79,16 @@ impl Parameters {
         let is_ours = |name: &str| sent.get(name).is_some() && !fields.contains_key(name);
         let is_range = says(RANGE) && !says(UNSUPPORTED);
         let is_refusal = is_range || says(UNSUPPORTED) || says(INVALID);
+        let is_foreign = matches!(status, 400 | 422)
+            && !is_refusal
+            && message.chars().any(|c| !c.is_ascii() && c.is_alphabetic());
 
         let mut next = self.clone();
-        if is_ours("temperature") && says(&["temperature"]) && is_refusal {
-            match sent["temperature"].as_f64().filter(|_| is_range) {
+        let is_blamed = is_refusal && says(&["temperature"])
+            || is_foreign && is_alone("temperature", &message, sent);
+        if is_ours("temperature") && is_blamed {
+            // What is not known to be more is refused to this temperature.
+            match sent["temperature"].as_f64().filter(|_| is_range || is_foreign) {
                 Some(refused) => next.refused.push(refused),
                 None => next.temperature = false,
             }
@@ -99,6 +107,16 @@ impl Parameters {
     }
 }
 
+/// Whether `name` is a word of `message`, and no other parameter of the body `sent` is.
+fn is_alone(name: &str, message: &str, sent: &Value) -> bool {
+    let is_separator = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let names = |one: &str| message.split(is_separator).any(|word| word == one);
+    let mut others = sent.as_object().into_iter().flat_map(Map::keys);
+    names(name) && !others.any(|other| other != name && other != "model" && names(other))
+}
+
+// Beside English, Chinese as DashScope, GLM and others have it: their other words are read by
+// `is_alone`, but whether they refuse a parameter or its value makes a difference.
 const UNSUPPORTED: &[&str] = &[
     "unsupported",
     "not support",
@@ -113,8 +131,11 @@ const UNSUPPORTED: &[&str] = &[
     "deprecated",
     "cannot",
     "only ",
+    "不支持",
+    "不支援",
 ];
-const INVALID: &[&str] = &["invalid", "parameter"];
+const INVALID: &[&str] =
+    &["invalid", "parameter", "not valid", "bad ", "illegal", "incorrect", "wrong"];
 const RANGE: &[&str] = &[
     "range",
     "between",
@@ -131,6 +152,14 @@ const RANGE: &[&str] = &[
     "too large",
     "too high",
     "too low",
+    "范围",
+    "範圍",
+    "範囲",
+    "之间",
+    "大于",
+    "小于",
+    "超过",
+    "超出",
 ];
 const SCHEMA: &[&str] =
     &["response_format", "response format", "schema", "structured output", "guided", "grammar"];
@@ -188,6 +217,7 @@ mod tests {
             // Moonshot, Anthropic, GLM, TGI, pydantic (vLLM, LiteLLM)
             (400, "invalid temperature: only 1 is allowed for this model", no_temperature),
             (400, "temperature: range: 0..1", not_this_one),
+            (422, "Bad value for temperature", no_temperature),
             (400, "`temperature` is deprecated for this model.", no_temperature),
             (
                 400,
@@ -220,6 +250,16 @@ mod tests {
                 "The provided JSON schema contains features not supported by xgrammar.",
                 no_schema,
             ),
+            // GLM, DashScope, Baidu, and gateways in other languages.
+            (400, "temperature 取值范围错误", not_this_one),
+            (400, "参数 temperature 不合法", not_this_one),
+            (422, "参数temperature错误", not_this_one),
+            (400, "该模型不支持 temperature 参数", no_temperature),
+            (400, "`temperature` には対応していません", not_this_one),
+            (400, "La valeur de temperature n'est pas acceptée.", not_this_one),
+            (400, "неверное значение temperature", not_this_one),
+            (400, "该模型不支持 max_tokens 参数", other_limit),
+            (400, "response_format 不合法", no_schema),
             // Both at once.
             (
                 400,
@@ -241,6 +281,12 @@ mod tests {
             (400, "This model's maximum context length is 4096 tokens."),
             (400, "image is not supported"),
             (400, "a temperature"),
+            (400, "图片 temperature_map 不合法"),
+            (400, "max_tokens 取值范围错误"),
+            (400, "max_tokens 过大"),
+            (400, "temperature 与 max_tokens 冲突"),
+            (400, "温度参数不合法"),
+            (500, "temperature 内部错误"),
             (500, "Internal Server Error"),
         ] {
             let found = left(status, words);

@@ -6,7 +6,7 @@ use super::stream;
 use crate::net::reply::Service;
 use crate::net::stream::Body;
 use crate::vlm::ChatReply;
-use crate::{Error, Result, Usage};
+use crate::{Result, Usage};
 
 /// What the service's reply should be, in errors.
 pub(super) const EXPECTED: &str = "a chat completion with a message";
@@ -26,8 +26,7 @@ pub(super) fn read(body: &Body, service: &Service) -> Result<ChatReply> {
         Body::Stream(chunks, done) => (chunks.as_slice(), *done),
     };
     let joined = stream::joined(chunks, done).ok_or_else(|| {
-        let reason = format!("the stream of its reply broke off after {} events", chunks.len());
-        Error::connection(&service.name, reason)
+        service.broke_off(format!("the stream ended after {} events", chunks.len()))
     })?;
     completion(&joined, service)
 }
@@ -36,10 +35,12 @@ fn completion(body: &Value, service: &Service) -> Result<ChatReply> {
     let invalid = |found: &str| service.invalid_reply(EXPECTED, found);
     let nothing = |found: &str| service.failed(200, found); // Transient, as the status is no error's.
     let choice = match (body.get("choices"), body.get("message").or(body.get("response"))) {
-        (Some(Value::Array(choices)), _) if !choices.is_empty() => &choices[0],
-        (Some(Value::Array(_) | Value::Null), _) => {
-            return Err(nothing(&format!("no choices in {body}")));
+        (Some(Value::Array(choices)), _) => {
+            let first = choices.iter().min_by_key(|choice| index(choice));
+            first.ok_or_else(|| nothing(&format!("no choices in {body}")))?
         }
+        (Some(Value::Null), _) => return Err(nothing(&format!("no choices in {body}"))),
+        (None, None) if is_nothing(body) => return Err(nothing(&format!("no more than {body}"))),
         (None, Some(_)) => body, // Ollama's own interface.
         _ => return Err(invalid(&body.to_string())),
     };
@@ -58,7 +59,12 @@ fn completion(body: &Value, service: &Service) -> Result<ChatReply> {
             .find(|value| !value.is_null())
             .unwrap_or(&Value::Null)
     });
-    let words = words(if message.is_null() { text } else { &message["content"] }, "text");
+    let words = answer(match message {
+        Value::Null => text,
+        // Of a choice; in a body of its own it is the word of an error.
+        Value::String(_) if body.get("choices").is_some() => message,
+        _ => &message["content"],
+    });
     let refusal = words_of_refusal(message)
         .or_else(|| is_filter(reason).then(|| format!("stopped by the service: {reason}")));
     // OpenAI's word, Anthropic's and Gemini's.
@@ -104,22 +110,64 @@ fn reasoning(message: &Value) -> Option<String> {
     Some(format!("{characters} characters of {name}"))
 }
 
+/// Where a choice stands among several.
+pub(super) fn index(choice: &Value) -> u64 {
+    choice["index"].as_u64().unwrap_or(0)
+}
+
+/// The answer in a message's content: its words, or where it has none, the JSON of what else is
+/// there, such as an object that the server has read from structured output.
+pub(super) fn answer(content: &Value) -> String {
+    let words = words(content, "text");
+    match words.is_empty() && is_unread(content) {
+        true => content.to_string(),
+        false => words,
+    }
+}
+
+/// Whether there is something in `content` that is neither words nor thoughts nor a refusal.
+fn is_unread(content: &Value) -> bool {
+    const READ: [&str; 5] = ["text", "refusal", "thinking", "redacted_thinking", "reasoning"];
+    match content {
+        Value::Null | Value::String(_) => false,
+        Value::Bool(_) | Value::Number(_) => true,
+        Value::Array(parts) => parts.iter().any(is_unread),
+        Value::Object(fields) => match fields.get("type").and_then(Value::as_str) {
+            Some("text" | "output_text") => fields.get("text").is_none_or(is_unread),
+            Some(kind) => !READ.contains(&kind),
+            None => fields.keys().any(|name| !READ.contains(&&**name)),
+        },
+    }
+}
+
+/// Whether a value says nothing at all.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(all) => all.iter().all(is_nothing),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 /// A string, or the strings of a list of parts whose type is `kind`; empty where there is none.
 pub(super) fn words(content: &Value, kind: &str) -> String {
+    let is_of_kind = |part: &Value| match &part["type"] {
+        Value::Null => part.get(kind).is_some(),
+        // `text` is OpenAI's and Mistral's, `output_text` is what some gateways keep of another API.
+        found => found.as_str().is_some_and(|found| found.trim_start_matches("output_") == kind),
+    };
     let part = |part: &Value| match part {
         Value::String(text) => (kind == "text").then(|| text.clone()),
-        // `text` is OpenAI's and Mistral's, `output_text` is what some gateways keep of another API.
-        Value::Object(fields)
-            if fields.get("type").is_none_or(|found| {
-                found.as_str().is_some_and(|found| found.trim_start_matches("output_") == kind)
-            }) =>
-        {
-            match fields.get(kind)? {
-                parts @ Value::Array(_) => Some(words(parts, "text")), // Mistral's thoughts.
-                text => Some(text.as_str()?.to_owned()),
-            }
+        part if is_of_kind(part) => match part.get(kind)? {
+            parts @ Value::Array(_) => Some(words(parts, "text")), // Mistral's thoughts.
+            text => Some(text.as_str()?.to_owned()),
+        },
+        // A value that calls itself no part is one of the answer.
+        part => {
+            (kind == "text" && part["type"].is_null() && is_unread(part)).then(|| part.to_string())
         }
-        _ => None,
     };
     match content {
         Value::Array(parts) => parts.iter().filter_map(part).collect(),

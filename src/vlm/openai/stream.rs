@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::reply::{REASONING, words};
+use super::reply::{REASONING, answer, index, words};
+use crate::lenient;
 
 /// Whether `body` is no completion but one chunk: one alone, without a finish reason, is a stream that
 /// broke off.
@@ -19,6 +20,8 @@ pub(super) fn is_chunk(body: &Value) -> bool {
 pub(super) fn joined(chunks: &[Value], mut done: bool) -> Option<Value> {
     let (mut whole, mut message) = (Map::new(), Map::new());
     let mut choice = None;
+    let all_choices = chunks.iter().filter_map(|chunk| chunk["choices"].as_array()).flatten();
+    let first = all_choices.map(index).min();
     for chunk in chunks {
         // The later ones know more: a stream's usage is in its last chunk.
         let known = ["model", "usage", "prompt_eval_count", "eval_count"];
@@ -26,7 +29,7 @@ pub(super) fn joined(chunks: &[Value], mut done: bool) -> Option<Value> {
             whole.insert(name.into(), chunk[name].clone());
         }
         done |= chunk["done"] == true;
-        let is_first = |choice: &&Value| choice["index"].as_u64().unwrap_or(0) == 0;
+        let is_first = |choice: &&Value| Some(index(choice)) == first;
         let choices = chunk["choices"].as_array();
         let Some(piece) = choices.map_or(Some(chunk), |all| all.iter().find(is_first)) else {
             continue;
@@ -51,6 +54,11 @@ pub(super) fn joined(chunks: &[Value], mut done: bool) -> Option<Value> {
     if let Some(mut choice) = choice {
         done |=
             ["finish_reason", "done_reason", "error"].iter().any(|end| choice.contains_key(*end));
+        for value in message.values_mut() {
+            if let Value::String(text) = value {
+                *text = lenient::joined(text);
+            }
+        }
         choice.insert("message".into(), message.into());
         whole.insert("choices".into(), json!([choice]));
     } else {
@@ -86,7 +94,7 @@ fn extend(message: &mut Map<String, Value>, delta: &Map<String, Value>) {
 }
 
 fn append(message: &mut Map<String, Value>, name: &str, piece: &Value, kind: &str) {
-    let piece = words(piece, kind);
+    let piece = if kind == "text" { answer(piece) } else { words(piece, kind) };
     match message.get_mut(name) {
         Some(Value::String(text)) => text.push_str(&piece),
         _ => {

@@ -178,4 +178,6 @@ impl fmt::Debug for Weights {
 }
 
 #[cfg(test)]
+mod folder_tests;
+#[cfg(test)]
 mod tests;
