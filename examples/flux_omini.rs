@@ -50,6 +50,8 @@ use imagerag::generator::Flux;
 use picture::Picture;
 use place::place;
 
+use command::tell;
+
 /// Draws a prompt with a FLUX.1 checkpoint, plain or with a reference image.
 #[derive(Parser)]
 struct Options {
@@ -109,7 +111,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         flux = flux.omini_control(lora);
     }
     let flux = flux.load()?;
-    println!("loaded     {flux} on {device} in {dtype}, {:.1?}", began.elapsed());
+    tell!("loaded     {flux} on {device} in {dtype}, {:.1?}", began.elapsed());
 
     let mut request = drawing::request(picture);
     (request.steps, request.guidance_scale) = (options.steps, options.guidance);

@@ -53,6 +53,8 @@ use picture::Picture;
 use place::place;
 use sheet::{Row, contact_sheet};
 
+use command::tell;
+
 /// Draws a prompt, finds out what the draft is missing, retrieves references and draws again.
 #[derive(Parser)]
 struct Options {
@@ -131,9 +133,9 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         }
         let _ = std::fs::write(beside(&picture.out, "trace.json"), error.trace.to_json());
     })?;
-    println!("stopped    {}", outcome.stop);
+    tell!("stopped    {}", outcome.stop);
     outcome.image.save(&picture.out)?;
-    println!("wrote      {}", picture.out.display());
+    tell!("wrote      {}", picture.out.display());
     std::fs::write(beside(&picture.out, "trace.json"), outcome.trace.to_json())?;
     let mut pictures = vec![outcome.draft.clone()];
     let mut columns = vec!["draft"];
@@ -170,7 +172,7 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
     let embedder = open_embedder(place(&options.encoder)?, device, dtype)?;
     let embedder: Arc<dyn Embedder> = Arc::from(embedder);
     let gallery = gallery(options, &embedder)?;
-    println!("gallery    {} images in {}", gallery.count()?, gallery.folder().display());
+    tell!("gallery    {} images in {}", gallery.count()?, gallery.folder().display());
     let retriever = block_on(GalleryRetriever::new(Arc::clone(&embedder), gallery))?;
     let mut config = RagConfig::default();
     config.max_rounds = options.rounds;
@@ -205,7 +207,7 @@ fn gallery(options: &Options, embedder: &Arc<dyn Embedder>) -> Result<Gallery, B
     let ingest = Ingest::into(&gallery).with_embedder(Arc::clone(embedder));
     let done = block_on(ingest.run(images, |progress| bar.set_position(progress.seen())))?;
     bar.finish_and_clear();
-    println!("took in    {done}");
+    tell!("took in    {done}");
     for rejected in gallery.rejected()? {
         eprintln!("left out   {}: {}", rejected.source, rejected.reason);
     }

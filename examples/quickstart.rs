@@ -26,6 +26,8 @@ use imagerag::models::{DType, Device};
 use sheet::{Row, contact_sheet, enlarged};
 use world::World;
 
+use command::tell;
+
 /// Runs the loop on the tiny world.
 #[derive(Parser)]
 struct Options {
@@ -57,15 +59,15 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let world = World::open()?;
     let parts = world.load(options.device, options.dtype)?;
     let pipeline = parts.pipeline().build()?;
-    println!("loaded     every model and the gallery in {:.1?}", began.elapsed());
+    tell!("loaded     every model and the gallery in {:.1?}", began.elapsed());
 
     let prompt = options.prompt.unwrap_or_else(|| {
         let (species, background) = (&world.rare[0], &world.backgrounds[3]);
         world.prompts[0].replace("{species}", species).replace("{background}", background)
     });
-    println!("prompt     {prompt}");
+    tell!("prompt     {prompt}");
     let outcome = progress::run(&pipeline, world.request(&prompt, options.seed))?;
-    println!("stopped    {}", outcome.stop);
+    tell!("stopped    {}", outcome.stop);
 
     let reference = outcome.references.first().and_then(|found| found.picture.loaded()).cloned();
     let pictures = [
@@ -77,14 +79,14 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
         if let Some(picture) = picture {
             let path = options.out.join(format!("{name}.png"));
             enlarged(picture, 256).save(&path)?;
-            println!("wrote      {}", path.display());
+            tell!("wrote      {}", path.display());
         }
     }
     let row = Row { caption: prompt, pictures: pictures.map(|(_, picture)| picture).into() };
     contact_sheet("prompt", &["draft", "reference", "result"], &[row])?.save(&sheet)?;
-    println!("wrote      {}", sheet.display());
+    tell!("wrote      {}", sheet.display());
     let trace = options.out.join("trace.json");
     std::fs::write(&trace, outcome.trace.to_json())?;
-    println!("wrote      {}", trace.display());
+    tell!("wrote      {}", trace.display());
     Ok(())
 }

@@ -41,6 +41,8 @@ use imagerag::models::SchedulerKind;
 use picture::Picture;
 use place::place;
 
+use command::tell;
+
 /// Draws a prompt with an SDXL checkpoint, plain or with reference images.
 #[derive(Parser)]
 struct Options {
@@ -119,7 +121,7 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
         sdxl = sdxl.ip_adapter(adapter);
     }
     let sdxl = sdxl.load()?;
-    println!("loaded     {sdxl} on {device} in {dtype}, {:.1?}", began.elapsed());
+    tell!("loaded     {sdxl} on {device} in {dtype}, {:.1?}", began.elapsed());
 
     request.negative_prompt = options.negative_prompt;
     (request.steps, request.guidance_scale) = (Some(options.steps), Some(options.guidance));

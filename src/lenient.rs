@@ -89,6 +89,21 @@ fn parsed<T: DeserializeOwned>(bytes: &[u8], half: fn(u32) -> char) -> serde_jso
     })
 }
 
+/// What to add to "JSON" where `error`, which is of `bytes`, is about what people write and JSON does
+/// not have.
+#[cfg(all(feature = "image", feature = "serde"))]
+pub(crate) fn without(bytes: &[u8], error: &serde_json::Error) -> &'static str {
+    let text = text(bytes);
+    let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
+    match line.as_bytes().get(error.column().saturating_sub(1)) {
+        Some(b'/' | b'#') => " without comments",
+        _ if error.to_string().starts_with("trailing comma") => {
+            " without a comma behind its last value"
+        }
+        _ => "",
+    }
+}
+
 /// `text` as strict JSON has it, with a character for each half of a pair; none where it has nothing
 /// of what is repaired.
 fn repaired(text: &str, half: fn(u32) -> char) -> Option<String> {
@@ -156,6 +171,33 @@ mod tests {
 
     fn read(text: &str) -> Option<Value> {
         json(text.as_bytes()).ok()
+    }
+
+    #[cfg(all(feature = "image", feature = "serde"))]
+    #[test]
+    fn what_people_write_beside_json_is_told() {
+        let told = |text: &str| {
+            let error = json::<Value>(text.as_bytes()).unwrap_err();
+            without(text.as_bytes(), &error)
+        };
+        for text in [
+            "// x\n{}",
+            "{ // x\n}",
+            "[1, // x\n 2]",
+            "{\"a\": 1 /* x */}",
+            "{} // x",
+            "# x\n[]",
+            "{\n  // x\n  \"a\": 1}",
+            "{\"a\": NaN,\n /* x */ \"b\": 1}",
+        ] {
+            assert_eq!(told(text), " without comments", "{text}");
+        }
+        for text in ["{\"a\": 1,}", "[1, 2,\n]"] {
+            assert_eq!(told(text), " without a comma behind its last value", "{text}");
+        }
+        for text in ["", "{", "<html>", "{\"a\" 1}", "{\"http://x\" 1}"] {
+            assert_eq!(told(text), "", "{text}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod wild;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::tempdir;
@@ -56,6 +56,15 @@ impl Gallery {
         told
     }
 
+    /// What becomes of `command` when nobody reads what it prints.
+    fn unread(&self, command: &str, rest: &[&str]) -> Output {
+        let mut run = Command::new(&self.program);
+        run.arg(command).arg("g").args(rest).current_dir(&self.folder);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        run.stdout(writer).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap()
+    }
+
     fn json(&self, command: &str, rest: &[&str]) -> Value {
         serde_json::from_str(&self.ok(command, &[rest, &["--json"]].concat())).unwrap()
     }
@@ -87,6 +96,8 @@ fn every_command_works_on_a_thousand_mixed_files() {
     assert_eq!(told["rejected"].as_array().unwrap().len(), 50);
     let told = gallery.ok("stats", &[]);
     assert!(told.contains("an empty file") && told.contains("16384x16384"), "{told}");
+    let deaf = gallery.unread("stats", &["--all"]);
+    assert!(deaf.status.success() && deaf.stderr.is_empty(), "{deaf:?}");
 
     search(&gallery, &photos);
 

@@ -7,6 +7,7 @@ use imagerag::Result;
 use imagerag::embedder::{Embedder, open_embedder};
 use imagerag::models::{DType, Device};
 
+use crate::command::tell;
 use crate::place::place;
 
 /// The CLIP that the repository carries.
@@ -36,7 +37,7 @@ impl Encoder {
         if !quiet {
             let (device, dtype) = (self.device, self.dtype);
             let elapsed = began.elapsed();
-            println!("encoder    {embedder} on {device} in {dtype}, {elapsed:.1?}");
+            tell!("encoder    {embedder} on {device} in {dtype}, {elapsed:.1?}");
         }
         Ok(embedder)
     }

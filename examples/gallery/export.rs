@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use imagerag::gallery::Gallery;
 
 use crate::Place;
+use crate::command::tell;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -18,6 +19,6 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let count = Gallery::open(&options.place.folder)?.export(&options.out)?;
     let out = options.out.display();
-    println!("wrote      {count} images: {out}/images.jsonl, {out}/vectors.npy");
+    tell!("wrote      {count} images: {out}/images.jsonl, {out}/vectors.npy");
     Ok(())
 }

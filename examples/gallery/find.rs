@@ -8,6 +8,7 @@ use imagerag::reference::Filter;
 use imagerag::{EmbedderExt, Image};
 use serde_json::json;
 
+use crate::command::tell;
 use crate::encoder::Encoder;
 use crate::sheet::{Row, contact_sheet};
 use crate::{Place, command};
@@ -70,10 +71,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
         block_on(gallery.search(&queries, &options.search()))?.pop().unwrap_or_default();
     found.retain(|found| options.threshold.is_none_or(|least| found.score >= least));
     for found in &found {
-        println!("{}", if options.json { as_json(found) } else { line(found) });
+        tell!("{}", if options.json { as_json(found) } else { line(found) });
     }
     if found.is_empty() && !options.json {
-        println!("nothing among {} images", gallery.count()?);
+        tell!("nothing among {} images", gallery.count()?);
     }
     if let Some(sheet) = &options.sheet {
         draw(&found)?.save(sheet)?;

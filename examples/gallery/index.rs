@@ -6,6 +6,7 @@ use imagerag::gallery::Gallery;
 use imagerag::index::FaissIndex;
 
 use crate::Place;
+use crate::command::tell;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -33,6 +34,6 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     }
     gallery.build_index(builder)?;
     let (factory, elapsed) = (&options.factory, began.elapsed());
-    println!("index      {factory} of {} images, {elapsed:.1?}", gallery.count()?);
+    tell!("index      {factory} of {} images, {elapsed:.1?}", gallery.count()?);
     Ok(())
 }

@@ -7,6 +7,7 @@ use imagerag::gallery::{Depth, Gallery, Rejected};
 use serde_json::json;
 
 use crate::Place;
+use crate::command::tell;
 
 #[derive(clap::Args)]
 pub(crate) struct Stats {
@@ -25,13 +26,13 @@ pub(crate) fn stats(options: &Stats) -> Result<(), Box<dyn Error>> {
     let (stats, rejected) = (gallery.stats()?, gallery.rejected()?);
     if options.json {
         let encoder = gallery.fingerprint().encoder();
-        println!("{}", json!({ "encoder": encoder, "stats": stats, "rejected": rejected }));
+        tell!("{}", json!({ "encoder": encoder, "stats": stats, "rejected": rejected }));
         return Ok(());
     }
-    println!("encoder   {}", gallery.fingerprint());
-    print!("{stats}");
+    tell!("encoder   {}", gallery.fingerprint());
+    stats.to_string().lines().for_each(|line| tell!("{line}"));
     if options.all {
-        rejected.iter().for_each(|one| println!("rejected  {one}"));
+        rejected.iter().for_each(|one| tell!("rejected  {one}"));
     } else {
         tell_reasons(&rejected);
     }
@@ -45,7 +46,7 @@ pub(crate) fn tell_reasons(rejected: &[Rejected]) {
         reasons.entry(reason).or_insert((0, source)).0 += 1;
     }
     for (reason, (count, first)) in reasons {
-        println!("rejected  {count}, such as {first}: {reason}");
+        tell!("rejected  {count}, such as {first}: {reason}");
     }
 }
 
@@ -53,7 +54,8 @@ pub(crate) fn tell_reasons(rejected: &[Rejected]) {
 pub(crate) struct Verify {
     #[command(flatten)]
     place: Place,
-    /// Reads every picture's file too.
+    /// Reads every picture's file too, and compares its content. Without this, only whether it is there
+    /// and long enough is looked at.
     #[arg(long)]
     pictures: bool,
 }
@@ -61,12 +63,12 @@ pub(crate) struct Verify {
 pub(crate) fn verify(options: &Verify) -> Result<(), Box<dyn Error>> {
     let depth = if options.pictures { Depth::Pictures } else { Depth::Gallery };
     let found = Gallery::verify(&options.place.folder, depth);
-    println!("verified   {} images", found.images);
+    tell!("verified   {} images", found.images);
     if found.is_whole() {
-        println!("everything is as it was written");
+        tell!("everything is as it was written");
         return Ok(());
     }
-    found.problems.iter().for_each(|problem| println!("wrong      {}", problem.chain()));
+    found.problems.iter().for_each(|problem| tell!("wrong      {}", problem.chain()));
     let wrong = match found.problems.len() {
         1 => "1 problem".to_owned(),
         many => format!("{many} problems"),

@@ -68,7 +68,8 @@ enum Command {
     Search(find::Options),
     /// Tells what is in a gallery, and what could not be taken in.
     Stats(inform::Stats),
-    /// Compares everything with its checksum; tells what is wrong, and ends with 1 if anything is.
+    /// Compares the gallery's own files with their checksums, looks whether the pictures are there, and
+    /// with --pictures reads those too; tells what is wrong, and ends with 1 if anything is.
     Verify(inform::Verify),
     /// Finds images that are nearly the same, and removes them if asked to.
     Dedup(tidy::Dedup),

@@ -9,6 +9,7 @@ use imagerag::retriever::{Milvus, MilvusIndexType};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Place;
+use crate::command::tell;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -48,7 +49,7 @@ pub(crate) fn send(options: &Options) -> Result<(), Box<dyn Error>> {
     bar.finish_and_clear();
     let index = sent?;
     let count = block_on(index.count())?;
-    println!("sent       {gallery} to {index} of {milvus}, which holds {count} images");
+    tell!("sent       {gallery} to {index} of {milvus}, which holds {count} images");
     Ok(())
 }
 
@@ -59,10 +60,7 @@ pub(crate) fn fetch(options: &Options) -> Result<(), Box<dyn Error>> {
     let fetched = block_on(Gallery::from_milvus(&options.place.folder, &index, show(&bar)));
     bar.finish_and_clear();
     let gallery = fetched?;
-    println!(
-        "fetched    {index} of {milvus} to {gallery}, which holds {} images",
-        gallery.count()?
-    );
+    tell!("fetched    {index} of {milvus} to {gallery}, which holds {} images", gallery.count()?);
     Ok(())
 }
 

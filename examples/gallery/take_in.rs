@@ -13,6 +13,7 @@ use imagerag::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Place;
+use crate::command::tell;
 use crate::encoder::Encoder;
 use crate::inform::tell_reasons;
 
@@ -107,7 +108,7 @@ pub(crate) fn run(options: &Options, make: bool) -> Result<(), Box<dyn std::erro
         if !options.json {
             let (source, elapsed) = (source.display(), done.elapsed);
             let rate = done.rate();
-            println!("took in    {source}: {done}, {elapsed:.1?}, {rate:.0} images/s");
+            tell!("took in    {source}: {done}, {elapsed:.1?}, {rate:.0} images/s");
             tell_left_out(&done.left_out);
         }
         if !done.adds_up() {
@@ -117,9 +118,9 @@ pub(crate) fn run(options: &Options, make: bool) -> Result<(), Box<dyn std::erro
         all.push(serde_json::json!({ "source": source, "progress": done }));
     }
     if options.json {
-        println!("{}", serde_json::json!({ "sources": all, "images": gallery.count()? }));
+        tell!("{}", serde_json::json!({ "sources": all, "images": gallery.count()? }));
     } else {
-        println!("gallery    {} images in {}", gallery.count()?, folder.display());
+        tell!("gallery    {} images in {}", gallery.count()?, folder.display());
         if all.iter().any(|one| one["progress"]["rejected"] != 0) {
             tell_reasons(&gallery.rejected()?);
         }
@@ -135,7 +136,7 @@ fn tell_left_out(left_out: &LeftOut) {
         let count = left_out.count(kind);
         let rest = if count > left_out.names(kind).len() as u64 { ", …" } else { "" };
         if count > 0 {
-            println!("left out   {count} {kind}: {names}{rest}");
+            tell!("left out   {count} {kind}: {names}{rest}");
         }
     }
 }

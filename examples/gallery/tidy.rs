@@ -10,6 +10,7 @@ use imagerag::gallery::ingest::Item;
 use imagerag::{Error, Result};
 
 use crate::Place;
+use crate::command::tell;
 
 #[derive(clap::Args)]
 pub(crate) struct Remove {
@@ -61,11 +62,11 @@ pub(crate) fn dedup(options: &Dedup) -> Result<(), Box<dyn StdError>> {
     for group in &groups {
         for (place, id) in group.iter().enumerate() {
             let source = gallery.entry(*id)?.map(|entry| entry.record.source).unwrap_or_default();
-            println!("{}  {source}", if place == 0 { "keep" } else { "same" });
+            tell!("{}  {source}", if place == 0 { "keep" } else { "same" });
         }
     }
     let ids: Vec<u64> = groups.iter().flat_map(|group| group.iter().skip(1)).copied().collect();
-    println!("groups     {}, with {} images that may go", groups.len(), ids.len());
+    tell!("groups     {}, with {} images that may go", groups.len(), ids.len());
     if !options.remove {
         return Ok(());
     }
@@ -73,14 +74,14 @@ pub(crate) fn dedup(options: &Dedup) -> Result<(), Box<dyn StdError>> {
 }
 
 fn told(gallery: &Gallery, removed: usize) -> Result<(), Box<dyn StdError>> {
-    println!("removed    {removed} images; {} are left", gallery.count()?);
+    tell!("removed    {removed} images; {} are left", gallery.count()?);
     Ok(())
 }
 
 pub(crate) fn compact(place: &Place) -> Result<(), Box<dyn StdError>> {
     let gallery = Gallery::open(&place.folder)?;
     let gone = gallery.writer()?.compact()?;
-    println!("compacted  {gone} vectors are gone; {} are left", gallery.count()?);
+    tell!("compacted  {gone} vectors are gone; {} are left", gallery.count()?);
     Ok(())
 }
 
@@ -98,6 +99,6 @@ pub(crate) struct Relocate {
 pub(crate) fn relocate(options: &Relocate) -> Result<(), Box<dyn StdError>> {
     let Relocate { place, from, to } = options;
     let moved = Gallery::open(&place.folder)?.writer()?.relocate(from, to)?;
-    println!("relocated  {moved} images from {} to {}", from.display(), to.display());
+    tell!("relocated  {moved} images from {} to {}", from.display(), to.display());
     Ok(())
 }

@@ -1,6 +1,11 @@
 //! What a command does before it works and after it failed.
 
+pub(crate) mod tell;
+
+pub(crate) use tell::tell;
+
 use std::error::Error;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -18,6 +23,9 @@ pub(crate) fn prepare(out: &Path) -> Result<(), Box<dyn Error>> {
 /// Ends the program; an error is told with its causes.
 pub(crate) fn end(result: Result<(), Box<dyn Error>>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
-    eprintln!("error: {}", imagerag::Chain::new(&*error));
+    let lines = imagerag::Chain::new(&*error).to_string();
+    let told = lines.lines().map(tell::escaped).collect::<Vec<_>>().join("\n");
+    // Perhaps nobody reads it.
+    let _ = writeln!(std::io::stderr(), "error: {told}");
     ExitCode::FAILURE
 }

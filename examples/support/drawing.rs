@@ -12,6 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::picture::Picture;
 
+use crate::command::tell;
+
 /// The request for `picture`.
 pub(crate) fn request(picture: &Picture) -> GenerateRequest {
     let mut request = GenerateRequest::new(&picture.prompt);
@@ -59,13 +61,13 @@ pub(crate) fn draw(
     let Drawn { image, note, .. } = image?;
     let (width, height) = (image.width(), image.height());
     for warning in request.conditioning.warnings(width, height) {
-        println!("warning    {warning}");
+        tell!("warning    {warning}");
     }
     if let Some(note) = note {
-        println!("note       {note}");
+        tell!("note       {note}");
     }
-    println!("drawn      {width}x{height}, {steps} steps, {:.1?}", began.elapsed());
+    tell!("drawn      {width}x{height}, {steps} steps, {:.1?}", began.elapsed());
     image.save(&picture.out)?;
-    println!("wrote      {}", picture.out.display());
+    tell!("wrote      {}", picture.out.display());
     Ok(())
 }

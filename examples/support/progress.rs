@@ -8,6 +8,8 @@ use imagerag::pipeline::{Event, Stage};
 use imagerag::{RagError, RagOutcome, RagPipeline, RagRequest};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::command::tell;
+
 /// Runs `request`, shows each denoising step, and says what each stage found.
 pub(crate) fn run(
     pipeline: &RagPipeline,
@@ -28,11 +30,11 @@ pub(crate) fn run(
                 bar.set_length(step.total as u64);
                 bar.set_position(step.index as u64);
                 if let Some(note) = step.note {
-                    bar.suspend(|| println!("note: {note}"));
+                    bar.suspend(|| tell!("note: {note}"));
                 }
             }
             Some(Event::StageEnded(stage)) => {
-                bar.suspend(|| println!("{stage}"));
+                bar.suspend(|| stage.to_string().lines().for_each(|line| tell!("{line}")));
             }
             Some(Event::Done(result)) => {
                 bar.finish_and_clear();

@@ -52,18 +52,19 @@ impl Fields {
         other.map_or(Ok(()), Err)
     }
 
-    /// What they say, and the licenses where they say different ones: then it has none. Fields
+    /// What they say, and why there is no license where they name one that cannot be used. Fields
     /// without a place of their own are kept as JSON.
-    pub(crate) fn metadata(self) -> (Metadata, Option<String>) {
+    pub(crate) fn metadata(self) -> (Metadata, Option<BadLicense>) {
         let license = license(&self.0);
         let mut fields: Map<String, Value> = self.0.into_iter().collect();
         if let Ok(Some(_)) = license {
             // They are all the same, or say nothing.
-            fields.retain(|name, value| !is_one_of(name, &LICENSE) || text(value).is_none());
+            fields
+                .retain(|name, value| !is_one_of(name, &LICENSE) || license_text(value).is_none());
         }
-        let (license, conflict) = match license {
+        let (license, bad) = match license {
             Ok(license) => (license, None),
-            Err(conflict) => (None, Some(conflict)),
+            Err(bad) => (None, Some(bad)),
         };
         let mut metadata = Metadata {
             caption: take_text(&mut fields, &CAPTION),
@@ -76,7 +77,7 @@ impl Fields {
         };
         fields.retain(|_, value| !value.is_null());
         metadata.json = (!fields.is_empty()).then(|| Value::Object(fields).to_string());
-        (metadata, conflict)
+        (metadata, bad)
     }
 }
 
@@ -109,31 +110,53 @@ impl<'de> Deserialize<'de> for Fields {
     }
 }
 
-/// The license that `fields` agree on. An error is those that they name where they do not. A number,
-/// as COCO has it, a list or an object is no license that is known; beside a text it is another one.
-fn license(fields: &[(String, Value)]) -> Result<Option<String>, String> {
+/// Why what is said of a license is none.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadLicense {
+    pub(crate) expected: &'static str,
+    pub(crate) found: String,
+}
+
+/// The license that `fields` agree on, in characters that were read as they were written. A number,
+/// as COCO and Flickr have it, a list or an object is no license that is known; beside a text it is
+/// another one.
+fn license(fields: &[(String, Value)]) -> Result<Option<String>, BadLicense> {
     let of = |name: &&'static str| {
         let name = *name;
         fields.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name))
     };
     let said = LICENSE.iter().flat_map(of).map(|(_, said)| said);
-    let said: Vec<&Value> = said.filter(|said| !says_nothing(said)).collect();
-    let Some(first) = said.iter().find_map(|said| text(said)) else { return Ok(None) };
-    let same = |said: &&Value| text(said).is_some_and(|said| said.eq_ignore_ascii_case(first));
-    if said.iter().all(same) {
-        return Ok(Some(first.to_owned()));
-    }
+    let said: Vec<&Value> = said.filter(|said| !says_no_license(said)).collect();
+    let Some(first) = said.iter().find_map(|said| license_text(said)) else { return Ok(None) };
+    let same =
+        |said: &&Value| license_text(said).is_some_and(|said| said.eq_ignore_ascii_case(first));
+    let expected = match said.iter().all(same) {
+        true if !first.contains(char::REPLACEMENT_CHARACTER) => return Ok(Some(first.to_owned())),
+        true => "characters in UTF-8 or UTF-16",
+        false => "one license",
+    };
     let mut all: Vec<String> = said.into_iter().map(ToString::to_string).collect();
     all.dedup();
-    Err(all.join(" and "))
+    Err(BadLicense { expected, found: all.join(" and ") })
 }
 
 fn is_one_of(name: &str, names: &[&str]) -> bool {
     names.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
-fn says_nothing(value: &Value) -> bool {
-    value.is_null() || (value.is_string() && text(value).is_none())
+fn says_no_license(value: &Value) -> bool {
+    /// What data sets and programs write where they know of none.
+    const UNKNOWN: [&str; 9] =
+        ["unknown", "unspecified", "undefined", "none", "null", "nan", "n/a", "na", "-"];
+    value.is_null()
+        || value
+            .as_str()
+            .is_some_and(|said| text(value).is_none() || is_one_of(said.trim(), &UNKNOWN))
+}
+
+/// The license that `value` names; a number, also as a text, is one that a list elsewhere explains.
+fn license_text(value: &Value) -> Option<&str> {
+    text(value).filter(|said| !says_no_license(value) && said.parse::<f64>().is_err())
 }
 
 /// The text of `value`, where it says something; `?` is LAION's word for unknown.
@@ -177,8 +200,8 @@ mod tests {
 
     /// The license of a JSON text, and those that do not agree.
     fn license_of(text: &str) -> (Option<String>, Option<String>) {
-        let (metadata, conflict) = serde_json::from_str::<Fields>(text).unwrap().metadata();
-        (metadata.license, conflict)
+        let (metadata, bad) = serde_json::from_str::<Fields>(text).unwrap().metadata();
+        (metadata.license, bad.map(|bad| bad.found))
     }
 
     #[test]
@@ -213,6 +236,7 @@ mod tests {
             r#"{"License": "CC0-1.0", "LICENSE": "MIT", "licence": "CC0-1.0"}"#,
             r#"{"license": "CC0-1.0", "licence": 4}"#,
             r#"{"license": ["MIT"], "licence": "CC0-1.0"}"#,
+            r#"{"license": "4", "licence": "CC0-1.0"}"#,
         ] {
             let (license, conflict) = license_of(text);
             assert_eq!(license, None, "{text}");
@@ -229,6 +253,7 @@ mod tests {
             r#"{"license": "CC0-1.0", "licence": " cc0-1.0 "}"#,
             r#"{"license": "?", "LICENSE": "CC0-1.0", "licence": null}"#,
             r#"{"license": "CC0-1.0", "license": "CC0-1.0"}"#,
+            r#"{"license": "unknown", "licence": "CC0-1.0"}"#,
         ] {
             assert_eq!(license_of(text), (Some("CC0-1.0".to_owned()), None), "{text}");
         }
@@ -240,6 +265,28 @@ mod tests {
             let fields: Fields = serde_json::from_str(text).unwrap();
             assert!(fields.metadata().0.json.unwrap().starts_with(r#"{"license":"#));
         }
+    }
+
+    #[test]
+    fn what_names_no_license_is_kept_as_it_is() {
+        for said in ["4", " 10 ", "4.0", "unknown", "Unknown ", "N/A", "none", "NaN", "?"] {
+            let metadata = of(json!({ "license": said }));
+            assert_eq!(metadata.license, None, "{said}");
+            assert_eq!(metadata.json, Some(json!({ "license": said }).to_string()));
+        }
+        for said in ["CC BY 4.0", "The Unlicense", "0BSD", "http://x/4"] {
+            assert_eq!(of(json!({ "license": said })).license.as_deref(), Some(said));
+        }
+    }
+
+    #[test]
+    fn a_license_that_was_not_read_as_it_was_written_is_none() {
+        let fields = Fields::from(Map::from_iter([("license".into(), "\u{fffd} 2020 me".into())]));
+        let (metadata, bad) = fields.metadata();
+        assert_eq!(metadata.license, None);
+        assert!(metadata.json.is_some());
+        let bad = bad.unwrap();
+        assert!(bad.expected.contains("UTF-8") && bad.found.contains("2020 me"), "{bad:?}");
     }
 
     #[test]

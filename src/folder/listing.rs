@@ -94,7 +94,10 @@ impl Listing {
 /// The entries of the list at `path`.
 fn entries(path: &Path) -> Result<Option<Vec<Entry>>> {
     let Some(bytes) = read(path, MAX_LISTING)? else { return Ok(None) };
-    let wrong = |error| Error::invalid_file(path, "catalog", "a list of pictures", error);
+    let wrong = |error| {
+        let expected = format!("a list of pictures in JSON{}", lenient::without(&bytes, &error));
+        Error::invalid_file(path, "catalog", expected, error)
+    };
     lenient::json(&bytes).map(Some).map_err(wrong)
 }
 

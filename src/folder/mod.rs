@@ -143,8 +143,10 @@ impl Description {
             }
             return Ok(());
         }
-        let fields: Fields = lenient::json(bytes)
-            .map_err(|error| Error::invalid_file(path, what, "a JSON object", error))?;
+        let fields: Fields = lenient::json(bytes).map_err(|error| {
+            let expected = format!("a JSON object{}", lenient::without(bytes, &error));
+            Error::invalid_file(path, what, expected, error)
+        })?;
         fields.check_key(key).map_err(|other| {
             Error::invalid_file(path, what, format!("that of {key}"), format!("that of {other}"))
         })?;
@@ -152,12 +154,12 @@ impl Description {
         Ok(())
     }
 
-    /// The metadata of the picture at `source`. Where licenses contradict each other, it has none,
-    /// and that is an error of the file at `path`.
+    /// The metadata of the picture at `source`. Where licenses contradict each other, or the license
+    /// is in an encoding that is not read, it has none, and that is an error of the file at `path`.
     pub(crate) fn metadata(self, source: &str, path: &Path) -> (Metadata, Option<Error>) {
-        let (metadata, conflict) = self.fields.metadata();
+        let (metadata, bad) = self.fields.metadata();
         let what = format!("license of {source}");
-        let problem = conflict.map(|found| Error::invalid_file(path, what, "one license", found));
+        let problem = bad.map(|bad| Error::invalid_file(path, what, bad.expected, bad.found));
         (metadata, problem)
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::kind::{FORMATS, Kind, claims_to_be_picture, kind, left_out};
+use super::kind::{FORMATS, Kind, claims_to_be_picture, kind, left_out, text};
 use super::pairing::pair;
 use super::{LeftOutKind, listing, read};
 use crate::path_text::path_text;
@@ -153,25 +153,33 @@ fn look(path: PathBuf) -> Entry {
     }
 }
 
-/// Gives each picture its texts, and says what becomes of the other texts.
+/// Gives each picture its texts, and says what becomes of the other texts. What is refused may be a
+/// picture too, which a text may be about.
 fn join(entries: &mut [(PathBuf, Entry)]) {
-    let named = |wanted: fn(&Entry) -> bool| {
-        let wanted = entries.iter().enumerate().filter(|(_, (_, entry))| wanted(entry));
+    let named = |wanted: fn(&Path, &Entry) -> bool| {
+        let wanted = entries.iter().enumerate().filter(|(_, (path, entry))| wanted(path, entry));
         let name = |path: &PathBuf| {
             path_text(Path::new(path.file_name().unwrap_or_default())).into_owned()
         };
         wanted.map(|(at, (path, _))| (at, name(path))).unzip::<usize, String, Vec<_>, Vec<_>>()
     };
-    let (pictures, picture_names) = named(|entry| matches!(entry, Entry::Picture { .. }));
-    let (texts, text_names) = named(|entry| matches!(entry, Entry::Text));
+    let (pictures, picture_names) = named(|path, entry| match entry {
+        Entry::Picture { .. } => true,
+        Entry::Told(Met::Rejected(..)) => text(&path.to_string_lossy()).is_none(),
+        _ => false,
+    });
+    let (texts, text_names) = named(|_, entry| matches!(entry, Entry::Text));
     if texts.is_empty() {
         return;
     }
-    let pairs = pair(&picture_names, &text_names, false);
+    let mut pairs = pair(&picture_names, &text_names, false);
     let path = |entries: &[(PathBuf, Entry)], text: usize| entries[texts[text]].0.clone();
     for (picture, of) in pictures.iter().zip(&pairs.texts) {
-        let texts = of.iter().map(|&text| path(entries, text)).collect();
-        entries[*picture].1 = Entry::Picture { texts };
+        let about: Vec<PathBuf> = of.iter().map(|&text| path(entries, text)).collect();
+        match &mut entries[*picture].1 {
+            Entry::Picture { texts } => *texts = about,
+            _ => pairs.without_picture.extend(of),
+        }
     }
     for text in pairs.without_picture {
         let path = path(entries, text);

@@ -170,8 +170,13 @@ impl Gallery {
 
     /// Opens the gallery in `folder`, which is of `fingerprint`; makes it where there is none.
     fn provide(folder: &Path, fingerprint: &Fingerprint) -> Result<Self> {
-        if !folder.join(manifest::FILE).exists() {
-            return Self::create(folder, fingerprint);
+        let exists = || folder.join(manifest::FILE).exists();
+        if !exists() {
+            match Self::create(folder, fingerprint) {
+                // Another process was there first.
+                Err(Error::InvalidInput { .. }) if exists() => {}
+                created => return created,
+            }
         }
         let gallery = Self::open(folder)?;
         gallery.fingerprint().check(fingerprint)?;

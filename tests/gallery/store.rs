@@ -19,7 +19,7 @@ fn each_content_is_there_once_and_its_record_is_kept_up() {
         |writer: &mut GalleryWriter, record, n| writer.add(&[(record, vector(n))]).unwrap()[0];
     assert_eq!(add(&mut writer, record(0), 0), Added::New(0));
     writer.set_captions(&[(0, "written later")]).unwrap();
-    // The same again, now with an author: what it does not say stays.
+    // The same again, now with an author: a caption that it does not have stays.
     let mut again = record(0);
     again.metadata = Metadata { author: Some("Ada".into()), ..Metadata::default() };
     assert_eq!(add(&mut writer, again, 0), Added::Known(0));
@@ -205,4 +205,30 @@ fn verifying_looks_for_every_picture() {
     assert_eq!(deep.len(), 2, "{deep:?}");
     assert!(deep[1].to_string().contains("b.png"));
     assert_eq!(Gallery::verify(&path, Depth::Gallery).images, 3);
+}
+
+#[test]
+fn several_that_create_one_gallery_all_open_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gallery");
+    let together = std::sync::Barrier::new(8);
+    std::thread::scope(|scope| {
+        let open = || {
+            together.wait();
+            let gallery = futures::executor::block_on(Gallery::open_or_create(
+                &path,
+                &imagerag::testing::FakeEmbedder,
+            ));
+            gallery.map(|gallery| gallery.count().unwrap()).map_err(|error| error.to_string())
+        };
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+        for one in all {
+            assert_eq!(one.join().unwrap(), Ok(0));
+        }
+    });
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    let named = imagerag::gallery::Fingerprint::named("another", 2).unwrap();
+    let error = Gallery::create(&path, &named).unwrap_err().to_string();
+    assert!(error.contains("expected an empty folder"), "{error}");
 }

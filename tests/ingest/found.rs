@@ -757,3 +757,132 @@ fn sparse_members_and_endless_headers_are_refused() {
     assert!(rejected[0].contains("sparse.png") && rejected[0].contains("a sparse file"));
     assert!(rejected[1].contains("a header of more than 1048576 bytes"), "{rejected:?}");
 }
+
+#[test]
+fn a_picture_that_is_not_read_is_another_one_of_its_name() {
+    let license: &[u8] = br#"{"license": "CC0-1.0"}"#;
+    let picture = png(1);
+    for other in ["1.HEIC", "1.avif", "1.svg", "1.CR2"] {
+        let files: [(&str, &[u8]); 4] =
+            [("1.png", &picture), (other, b"?"), ("1.json", license), ("1.mp4", b"?")];
+        for read in [Read::folder(&folder(&files)), Read::shard(&files)] {
+            assert_eq!(read.images(), [("1.png", None)], "{other}");
+            assert_eq!(read.rejected.len(), 2, "{other}: {:?}", read.rejected);
+            let of_text = read.rejected.iter().find(|one| one.contains("1.json")).unwrap();
+            assert!(of_text.contains("1.png") && of_text.contains(other), "{of_text}");
+        }
+        // The whole name tells them apart; what is about the other one has no picture.
+        let named = format!("{other}.json");
+        let files: [(&str, &[u8]); 4] = [
+            ("1.png", &picture),
+            (other, b"?"),
+            ("1.png.json", license),
+            (&named, br#"{"license": "MIT"}"#),
+        ];
+        for read in [Read::folder(&folder(&files)), Read::shard(&files)] {
+            assert_eq!(read.images(), [("1.png", Some("CC0-1.0"))], "{other}");
+            assert_eq!(read.left_out.count(LeftOutKind::WithoutPicture), 1, "{other}");
+        }
+        // Without another picture, it is about the one that is not read.
+        let files: [(&str, &[u8]); 3] = [("2.png", &picture), (other, b"?"), ("1.json", license)];
+        for read in [Read::folder(&folder(&files)), Read::shard(&files)] {
+            assert_eq!(read.images(), [("2.png", None)], "{other}");
+            assert_eq!(read.left_out.count(LeftOutKind::WithoutPicture), 1, "{other}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_may_be_another_picture_of_its_name() {
+    let license: &[u8] = br#"{"license": "CC0-1.0"}"#;
+    let picture = png(1);
+    let files: [(&str, &[u8]); 2] = [("1.png", &picture), ("1.json", license)];
+    for (name, expected) in [("1.jpg", None), ("1", None), ("1.caption", Some("CC0-1.0"))] {
+        let folder = folder(&files);
+        let socket = std::os::unix::net::UnixListener::bind(folder.path().join(name)).unwrap();
+        assert_eq!(Read::folder(&folder).images(), [("1.png", expected)], "{name}");
+        drop(socket);
+        let mut archive = tar::Builder::new(Vec::new());
+        for (name, bytes) in files {
+            append(&mut archive, name, bytes, tar::EntryType::Regular);
+        }
+        append(&mut archive, name, b"", tar::EntryType::Symlink);
+        let folder = tempdir().unwrap();
+        fs::write(folder.path().join("s.tar"), archive.into_inner().unwrap()).unwrap();
+        let read = Read::of(WebDataset::open(folder.path()).unwrap(), WebDataset::left_out);
+        assert_eq!(read.images(), [("1.png", expected)], "{name}");
+        assert!(
+            read.rejected.iter().any(|one| one.contains("found a link")),
+            "{:?}",
+            read.rejected
+        );
+    }
+}
+
+#[test]
+fn a_license_in_an_encoding_that_is_not_read_is_none() {
+    let picture = png(1);
+    let files: [(&str, &[u8]); 4] = [
+        ("a.png", &picture),
+        ("a.json", b"{\"license\": \"\xa9 2020 Andr\xe9\", \"caption\": \"caf\xe9\"}"),
+        ("b.png", &picture),
+        ("b.json", b"{\"license\": \"CC0-1.0\", \"author\": \"Andr\xe9\"}"),
+    ];
+    for read in [Read::folder(&folder(&files)), Read::shard(&files)] {
+        assert_eq!(read.images(), [("a.png", None), ("b.png", Some("CC0-1.0"))]);
+        assert_eq!(read.rejected.len(), 1, "{:?}", read.rejected);
+        let said = &read.rejected[0];
+        assert!(said.contains("a.json") && said.contains("UTF-8"), "{said}");
+    }
+}
+
+#[test]
+fn what_follows_the_end_of_an_archive_is_named() {
+    let picture = png(1);
+    let (one, two) = (tar(&[("0.png", &picture)]), tar(&[("1.png", &picture)]));
+    let read = |bytes: &[u8]| {
+        let folder = tempdir().unwrap();
+        fs::write(folder.path().join("s.tar"), bytes).unwrap();
+        Read::of(WebDataset::open(folder.path()).unwrap(), WebDataset::left_out)
+    };
+    for behind in [&two[..], b"a signature"] {
+        let found = read(&[&one, behind].concat());
+        assert_eq!(found.images(), [("0.png", None)]);
+        assert_eq!(found.rejected.len(), 1, "{:?}", found.rejected);
+        let said = &found.rejected[0];
+        assert!(said.contains("s.tar: what follows the end of the archive"), "{said}");
+    }
+    // Zeros up to the next record, however long it is.
+    let found = read(&[&one[..], &vec![0; 3 << 20]].concat());
+    assert_eq!((found.images().len(), found.rejected.len()), (1, 0), "{:?}", found.rejected);
+}
+
+#[test]
+fn what_is_no_archive_is_told_as_such() {
+    let page = b"<!DOCTYPE html><html>404</html>".repeat(40);
+    for bytes in [&page[..31], &page[..], &[7, 0].repeat(600)] {
+        let folder = tempdir().unwrap();
+        fs::write(folder.path().join("s.tar"), bytes).unwrap();
+        let read = Read::of(WebDataset::open(folder.path()).unwrap(), WebDataset::left_out);
+        assert_eq!(read.rejected.len(), 1);
+        assert!(read.rejected[0].contains("expected a tar archive"), "{:?}", read.rejected);
+    }
+}
+
+#[test]
+fn a_sample_before_damage_is_lost_under_its_own_name() {
+    let picture = png(1);
+    let mut bytes = tar(&[("0.png", &picture), ("0.json", b"{}"), ("1.png", &picture)]);
+    let bad = bytes.len() - 1024 - picture.len().next_multiple_of(512) - 512;
+    bytes[bad..bad + 100].fill(7);
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("s.tar"), &bytes).unwrap();
+    let read = Read::of(WebDataset::open(folder.path()).unwrap(), WebDataset::left_out);
+    assert_eq!(read.images(), []);
+    assert_eq!(read.left_out.total(), 0, "{}", read.left_out);
+    assert_eq!(read.rejected.len(), 1, "{:?}", read.rejected);
+    for said in ["s.tar#0.png: ", "0.png and 0.json not taken in"] {
+        assert!(read.rejected[0].contains(said), "{:?}", read.rejected);
+    }
+}

@@ -1,6 +1,7 @@
 //! Images from folders, shards, embeddings and iterators into a gallery: every reader on good and
 //! on damaged input, and the pipeline behind them.
 
+mod again;
 mod damage;
 mod found;
 mod pipeline;

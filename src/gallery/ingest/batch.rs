@@ -80,19 +80,24 @@ impl Change {
         done.known += known.len() as u64;
         done.metadata_files += read_from.len() as u64;
         let write = move |writer: &mut GalleryWriter| {
-            let added = writer.add(&embedded)?;
+            let before = writer.met.contradictions;
+            let added = writer.add_part(&embedded, false)?;
             writer.renew(&known)?;
             writer.forget_rejected(&read_from)?;
             writer.reject(&rejected)?;
-            Ok(added)
+            Ok((added, writer.met.contradictions - before))
         };
-        for added in writer.run(write).await? {
+        let (added, contradictions) = writer.run(write).await?;
+        for added in added {
             match added {
                 Added::New(_) => done.added += 1,
                 Added::Updated { .. } => done.updated += 1,
                 Added::Known(_) => done.known += 1,
             }
         }
+        // Copies that are there already, and are listed for their license.
+        done.known -= contradictions;
+        done.rejected += contradictions;
         Ok(())
     }
 }

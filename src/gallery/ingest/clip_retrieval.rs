@@ -127,7 +127,7 @@ impl Part {
     ) -> Result<(Item, Option<Rejected>), Rejected> {
         let path = fields.remove("image_path");
         let path = path.as_ref().and_then(Value::as_str).filter(|path| !path.is_empty());
-        let (metadata, conflict) = Fields::from(fields).metadata();
+        let (metadata, bad) = Fields::from(fields).metadata();
         let shard = match path.and_then(|key| Some((key, pictures.get(key)?))) {
             Some((key, None)) => {
                 let (what, found) = (format!("picture {key} in the shards"), "several");
@@ -152,12 +152,12 @@ impl Part {
             }
         };
         let row = Embedding::new(row).map_err(|reason| rejected(&*source, reason))?;
-        let conflict = conflict.map(|found| {
+        let problem = bad.map(|bad| {
             let what = format!("license of {source}");
-            self.lost(Error::invalid_file(&self.metadata, what, "one license", found))
+            self.lost(Error::invalid_file(&self.metadata, what, bad.expected, bad.found))
         });
         let item = Item::new(source, Content::At(pixels)).with_metadata(metadata);
-        Ok((item.with_embedding(row), conflict))
+        Ok((item.with_embedding(row), problem))
     }
 
     fn lost(&self, reason: Error) -> Rejected {

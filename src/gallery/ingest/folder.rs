@@ -22,9 +22,10 @@ use crate::{Error, Result};
 /// `bee.caption` beside it, as img2dataset, gallery-dl and kohya's scripts lay them out, and from the
 /// `catalog.json` of the folder, a list of `{"file", "caption", "license", "author", "source", …}`.
 /// `license` and `licence` are both read. A text that does not tell which picture it is about, such
-/// as `bee.json` beside `bee.jpg` and `bee.png`, is about none, and is rejected by name. So is
-/// metadata that is not understood; the picture comes without it. A picture whose licenses
-/// contradict each other has none, and that is rejected by name too.
+/// as `bee.json` beside `bee.jpg` and `bee.png` or `bee.heic`, is about none, and is rejected by name.
+/// So is metadata that is not understood; the picture comes without it. A picture whose licenses
+/// contradict each other has none, and that is rejected by name too. A `catalog.json` in a sub-folder,
+/// `metadata.jsonl` and `metadata.csv` are not read.
 ///
 /// Sources are absolute paths unless the gallery is built
 /// [with relative ones](super::Ingest::with_relative_paths). A path that is not UTF-8 is written as

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Content, Item};
 use crate::atomic_file::write_bytes;
-use crate::gallery::store::pixels::{check_length, read};
+use crate::gallery::store::pixels::{IMAGES, check_length, read};
 use crate::gallery::{ContentHash, ImageRecord, Pixels};
 use crate::image::decode::size;
 use crate::image::format::{Format, format};
@@ -73,7 +73,7 @@ impl Loaded {
 /// Writes a picture file into the gallery in `folder`, under its hash, and gives its path.
 fn keep(folder: &Path, hash: &ContentHash, bytes: &[u8]) -> Result<PathBuf> {
     let hash = hash.to_string();
-    let folder = folder.join("images").join(&hash[..2]);
+    let folder = folder.join(IMAGES).join(&hash[..2]);
     let ending = format(bytes).and_then(Format::extension).unwrap_or("image");
     let path = folder.join(format!("{hash}.{ending}"));
     let io = |source| Error::io(&path, source);

@@ -28,9 +28,12 @@ use crate::image::decode::MAX_PIXELS;
 /// goes on where it stopped. An image that cannot be added is listed in the gallery with the
 /// reason, and the others are not affected.
 ///
+/// A file that was renamed is the same image, with the license that is said of it now; an image
+/// whose file has other content is removed at the end of the run, unless it was met elsewhere.
+///
 /// In memory are at most [`in_flight`](Self::in_flight) images at a time, each as the embedder's
 /// [`preprocess`](Embedder::preprocess) leaves it (150 KB for CLIP at 224 pixels), on each thread one
-/// file with what it decodes to, and some 40 bytes for each source, so that an image that has the
+/// file with what it decodes to, and some 60 bytes for each source, so that an image that has the
 /// source of another one is rejected and does not take its place.
 ///
 /// ```
@@ -236,6 +239,8 @@ impl Ingest {
             progress(&done);
         }
         worked?;
+        // Everything that still is somewhere was met.
+        writer.run(|writer| writer.add_part(&[], true)).await?;
         writer.close().await?;
         Ok(done)
     }

@@ -5,7 +5,7 @@ use std::io;
 
 use super::tar_table::Member;
 use crate::folder::LeftOutKind;
-use crate::folder::kind::{FORMATS, Kind, kind, left_out};
+use crate::folder::kind::{FORMATS, Kind, kind, left_out, text};
 use crate::folder::pairing::{base, pair};
 
 /// What a member of a shard is.
@@ -28,9 +28,11 @@ pub(super) enum Role {
 /// The role of each of `members`, in their order. `head` reads the first bytes of one.
 ///
 /// A picture whose name another member has too is refused, and so is a text: which text is about
-/// which picture is not known then.
+/// which picture is not known then. So it is where one of the pictures is not read, or is among
+/// `refused`, members that are no files.
 pub(super) fn roles(
     members: &[Member],
+    refused: &[&str],
     mut head: impl FnMut(&Member) -> io::Result<Vec<u8>>,
 ) -> io::Result<Vec<Role>> {
     let mut named: HashMap<&str, usize> = HashMap::new();
@@ -59,17 +61,20 @@ pub(super) fn roles(
             Kind::Text(_) => Role::Text,
         });
         match kind {
-            Kind::Picture => pictures.push(at),
+            Kind::Picture | Kind::NotRead(_) => pictures.push(at),
             Kind::Text(_) if !repeated => texts.push(at),
             _ => {}
         }
     }
     let names = |of: &[usize]| of.iter().map(|&at| &*members[at].name).collect::<Vec<_>>();
-    let picture_names = names(&pictures);
+    let mut picture_names = names(&pictures);
+    picture_names.extend(refused.iter().filter(|name| text(name).is_none()));
     let pairs = pair(&picture_names, &names(&texts), true);
-    for (&picture, about) in pictures.iter().zip(pairs.texts) {
-        if let Role::Picture { texts: own } = &mut roles[picture] {
-            own.extend(about.into_iter().map(|text| texts[text]));
+    for (picture, about) in pairs.texts.into_iter().enumerate() {
+        let about = about.into_iter().map(|text| texts[text]);
+        match pictures.get(picture).map(|&at| &mut roles[at]) {
+            Some(Role::Picture { texts }) => texts.extend(about),
+            _ => about.for_each(|text| roles[text] = Role::LeftOut(LeftOutKind::WithoutPicture)),
         }
     }
     for text in pairs.without_picture {

@@ -1,7 +1,7 @@
 //! A tar archive to the table of what is in it: names, places and lengths, and what is refused.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::path_text::name_text;
@@ -45,6 +45,8 @@ pub(super) struct TarTable {
     pub(super) refused: Vec<(String, Error)>,
     /// Where and why reading stopped before the archive's end.
     pub(super) cut: Option<Error>,
+    /// That there is more behind the archive's end, such as another archive.
+    pub(super) behind: Option<Error>,
 }
 
 impl TarTable {
@@ -95,7 +97,7 @@ impl TarTable {
             let found = match is_file {
                 true => "a path that leads out of it".to_owned(),
                 false if sparse => "a sparse file".to_owned(),
-                false => format!("{kind:?}"),
+                false => name_of(kind),
             };
             let what = format!("member {name:?}");
             let error = Error::invalid_file(path, what, "a file in the archive", found);
@@ -105,22 +107,70 @@ impl TarTable {
         reader.seek(SeekFrom::Start(next)).map_err(io)?;
         if reader.read_exact(&mut [0; BLOCK as usize]).is_err() {
             table.cut = Some(cut(path, &table.members, "the end of the file"));
+        } else if !is_zeros(&mut reader).map_err(io)? {
+            let (expected, found) = ("nothing but zeros", "data, such as another archive");
+            let what = "what follows the end of the archive, which is not read";
+            table.behind = Some(Error::invalid_file(path, what, expected, found));
         }
         Ok(table)
     }
 }
 
-/// That `file` is not compressed: its members would have no place that they can be read from.
+/// Whether nothing but zeros follows, which pad an archive.
+fn is_zeros(reader: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(true);
+        }
+        if bytes.iter().any(|&byte| byte != 0) {
+            return Ok(false);
+        }
+        let read = bytes.len();
+        reader.consume(read);
+    }
+}
+
+/// What a member is that is no file.
+fn name_of(kind: tar::EntryType) -> String {
+    match kind {
+        tar::EntryType::Symlink | tar::EntryType::Link => "a link".to_owned(),
+        tar::EntryType::Char | tar::EntryType::Block => "a device".to_owned(),
+        tar::EntryType::Fifo => "a FIFO".to_owned(),
+        tar::EntryType::Directory => "a folder".to_owned(),
+        other => format!("a member of type {:?}", char::from(other.as_byte())),
+    }
+}
+
+/// Whether an archive may begin with these bytes: a header, which has a checksum, or the zeros that
+/// end an empty one. Of a part of a header, its name is filled up with zeros.
+fn may_be_header(start: &[u8]) -> bool {
+    let Ok(block) = <&[u8; BLOCK as usize]>::try_from(start) else {
+        return start.len() < 2 || start.contains(&0);
+    };
+    // The checksum is that with spaces in its place.
+    let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
+    let expected = sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..]);
+    let header = tar::Header::from_byte_slice(block);
+    block.iter().all(|&byte| byte == 0) || header.cksum().is_ok_and(|found| found == expected)
+}
+
+/// That `file` may be an archive, and is not compressed: its members would have no place that they
+/// can be read from.
 fn check_plain(path: &Path, file: &mut File) -> Result<()> {
     let io = |source| Error::io(path, source);
     let mut start = Vec::new();
-    file.take(8).read_to_end(&mut start).map_err(io)?;
+    file.take(BLOCK).read_to_end(&mut start).map_err(io)?;
     file.rewind().map_err(io)?;
     match COMPRESSED.iter().find(|(magic, _)| start.starts_with(magic)) {
         Some((_, with)) => {
             let expected = "a tar archive that is not compressed; decompress it first";
             let found = format!("one that is compressed with {with}");
             Err(Error::invalid_file(path, "shard", expected, found))
+        }
+        None if !may_be_header(&start) => {
+            let found = "something else, such as a text";
+            Err(Error::invalid_file(path, "shard", "a tar archive", found))
         }
         None => Ok(()),
     }

@@ -34,7 +34,8 @@ use crate::{Error, Result};
 /// Nothing is unpacked: the pixels stay in the shard, so that compressed shards are rejected. A shard
 /// that is cut short loses what is behind the cut, and the image before it where its sample is not
 /// whole; links, devices, sparse files, and names that lead out of the archive are refused; each is
-/// named. The source of a member is `SHARD.tar#MEMBER`. In memory is the table of one shard, of at
+/// named, and so is what follows the end of the archive, such as a second one, which is not read. The
+/// source of a member is `SHARD.tar#MEMBER`. In memory is the table of one shard, of at
 /// most 4,194,304 members.
 #[derive(Debug)]
 pub struct WebDataset {
@@ -97,15 +98,24 @@ impl WebDataset {
 
     /// Reads the table of the next shard.
     fn open_shard(&mut self, shard: PathBuf) -> Result<()> {
-        let TarTable { members, refused, cut } = TarTable::read(&shard)?;
+        let TarTable { members, refused, cut, behind } = TarTable::read(&shard)?;
         let io = |source| Error::io(&shard, source);
         let mut file = File::open(&shard).map_err(io)?;
-        let mut roles = roles(&members, |member| head(&mut file, member)).map_err(io)?;
+        let names: Vec<&str> = refused.iter().map(|(name, _)| &**name).collect();
+        let mut roles = roles(&members, &names, |member| head(&mut file, member)).map_err(io)?;
         let cut = cut.map(|reason| match partial(&mut roles) {
             // The last sample may lack what came behind the cut: its license above all.
-            Some(last) => rejected(member_text(&shard, key(&members[last].name)), reason),
+            Some(lost) => {
+                let names: Vec<&str> = lost.iter().map(|&at| &*members[at].name).collect();
+                let mut cut = rejected(member_text(&shard, names[0]), reason);
+                let names = names.join(" and ");
+                cut.reason +=
+                    &format!("; {names} not taken in, for a part of the sample may be lost");
+                cut
+            }
             None => rejected(path_text(&shard), reason),
         });
+        let behind = behind.map(|reason| rejected(path_text(&shard), reason));
         let member_found = |(at, role): (usize, Role)| {
             let name: &str = &members[at].name;
             match role {
@@ -121,7 +131,7 @@ impl WebDataset {
         self.found = roles.into_iter().enumerate().filter_map(member_found).collect();
         let refused = refused.into_iter();
         let refused = refused.map(|(name, reason)| rejected(member_text(&shard, &name), reason));
-        self.found.extend(refused.chain(cut).map(Found::Rejected));
+        self.found.extend(refused.chain(cut).chain(behind).map(Found::Rejected));
         (self.file, self.members, self.shard) = (Some(file), members, shard);
         Ok(())
     }
@@ -205,10 +215,11 @@ impl Iterator for WebDataset {
 pub(super) fn pictures(path: &Path) -> Result<HashMap<String, Option<(String, Pixels)>>> {
     let mut pictures = HashMap::new();
     for shard in Shards::at(path)?.shards {
-        let members = TarTable::read(&shard)?.members;
+        let TarTable { members, refused, .. } = TarTable::read(&shard)?;
         let io = |source| Error::io(&shard, source);
         let mut file = File::open(&shard).map_err(io)?;
-        let roles = roles(&members, |member| head(&mut file, member)).map_err(io)?;
+        let names: Vec<&str> = refused.iter().map(|(name, _)| &**name).collect();
+        let roles = roles(&members, &names, |member| head(&mut file, member)).map_err(io)?;
         for (member, role) in members.iter().zip(roles) {
             let is_picture = match role {
                 Role::Picture { .. } => true,
@@ -231,9 +242,9 @@ fn located(shard: &Path, picture: &Member) -> (String, Pixels) {
     (member_text(shard, &picture.name), Pixels::Member { archive, offset, length })
 }
 
-/// The last picture, if its sample may go on behind a cut: it has fewer texts than the first. It is
-/// taken out with its texts.
-fn partial(roles: &mut [Role]) -> Option<usize> {
+/// The last picture and its texts, if its sample may go on behind a cut: it has fewer texts than the
+/// first. It is taken out with them, to be named with the cut.
+fn partial(roles: &mut [Role]) -> Option<Vec<usize>> {
     let texts = |role: &Role| match role {
         Role::Picture { texts } => Some(texts.clone()),
         _ => None,
@@ -244,12 +255,8 @@ fn partial(roles: &mut [Role]) -> Option<usize> {
     if of_first.is_some_and(|first| of_last.len() >= first.len()) {
         return None;
     }
-    for text in of_last {
-        roles[text] = Role::LeftOut(LeftOutKind::WithoutPicture);
-    }
-    // It is named with the cut.
     roles[last] = Role::Text;
-    Some(last)
+    Some([vec![last], of_last].concat())
 }
 
 /// The first bytes of `member`, as many as tell a format.

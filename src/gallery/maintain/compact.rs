@@ -66,6 +66,7 @@ impl GalleryWriter {
             segments.iter().try_for_each(|segment| change.note(segment))
         })?;
         (self.vectors, self.rows) = (file, rows);
+        self.met.ids.clear();
         // Where it stays, it is found to be of another generation.
         let _ = fs::remove_dir_all(self.folder.join(index_note::FOLDER));
         vectors::remove_others(&self.folder, generation)?;

@@ -118,9 +118,10 @@ impl Gallery {
                 |image: Result<_>| image.and_then(|(image, row)| Ok((inward(image)?, row)));
             let batch = batch.into_iter().map(inward).collect::<Result<Vec<_>>>()?;
             moved += batch.len();
-            writer.run(move |writer| writer.add(&batch)).await?;
+            writer.run(move |writer| writer.add_part(&batch, false)).await?;
             progress(moved, total);
         }
+        writer.run(|writer| writer.add_part(&[], true)).await?;
         writer.close().await?;
         Ok(gallery)
     }

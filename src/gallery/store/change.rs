@@ -1,13 +1,13 @@
 //! A transaction under way: each image that is added, described or removed to its rows.
 
-use std::fs::{self, File};
+use std::collections::HashSet;
+use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::catalog::{Catalog, State};
-use super::record::{Added, Entry, ImageRecord, Pixels};
+use super::record::{Entry, ImageRecord};
 use super::vectors::{self, Segment};
-use crate::reference::Metadata;
 use crate::{Error, Result};
 
 /// A transaction under way.
@@ -20,53 +20,20 @@ pub(crate) struct Change<'a> {
     pub(crate) vectors: &'a mut File,
     /// Whether anything was.
     pub(crate) changed: bool,
+    /// What the writer has met so far.
+    pub(crate) met: &'a mut Met,
+}
+
+/// What a writer has met so far.
+#[derive(Debug, Default)]
+pub(crate) struct Met {
+    /// Images that are where they were found.
+    pub(crate) ids: HashSet<u64>,
+    /// Copies of images that were found to have another license.
+    pub(crate) contradictions: u64,
 }
 
 impl Change<'_> {
-    /// Finds a place for `record`, whose vector would be row `row`.
-    pub(crate) fn add(&mut self, row: u64, record: &ImageRecord) -> Result<Added> {
-        self.touch("DELETE FROM rejected WHERE source = ?1", [&record.source])?;
-        let prior = self.catalog.by_source(&record.source)?;
-        if let Some(known) = self.catalog.by_hash(&record.hash)? {
-            let same_source = known.record.source == record.source;
-            if let Some(prior) = prior.filter(|_| !same_source) {
-                self.remove(prior.id)?;
-            }
-            if same_source || is_gone(&known.record.pixels) {
-                self.take_over(&known, record)?;
-            }
-            return Ok(Added::Known(known.id));
-        }
-        if let Some(prior) = &prior {
-            self.remove(prior.id)?;
-        }
-        self.changed = true;
-        self.catalog.write(&Entry { id: row, record: record.clone() })?;
-        Ok(prior.map_or(Added::New(row), |prior| Added::Updated { id: row, old: prior.id }))
-    }
-
-    /// Lets `known` be what `record` says; what `record` does not say stays. License, author and
-    /// origin go together: where `record` says anything, they are its own, so that a license that was
-    /// taken back does not stay.
-    fn take_over(&mut self, known: &Entry, record: &ImageRecord) -> Result<()> {
-        let (old, new) = (&known.record.metadata, &record.metadata);
-        let text =
-            |new: &Option<String>, old: &Option<String>| new.as_ref().or(old.as_ref()).cloned();
-        let said = [&new.license, &new.author, &new.origin, &new.caption, &new.json];
-        let rights = if said.iter().any(|said| said.is_some()) { new } else { old };
-        let metadata = Metadata {
-            license: rights.license.clone(),
-            author: rights.author.clone(),
-            origin: rights.origin.clone(),
-            caption: text(&new.caption, &old.caption),
-            width: new.width.or(old.width),
-            height: new.height.or(old.height),
-            json: text(&new.json, &old.json),
-        };
-        let merged = Entry { id: known.id, record: ImageRecord { metadata, ..record.clone() } };
-        if merged == *known { Ok(()) } else { self.rewrite(&merged) }
-    }
-
     /// Forgets what was noted as rejected from `source` up to the change `revision`.
     pub(crate) fn forget_rejected(&mut self, source: &str, revision: u64) -> Result<()> {
         let sql = "DELETE FROM rejected WHERE source = ?1 AND revision <= ?2";
@@ -134,9 +101,4 @@ pub(crate) fn check(record: &ImageRecord) -> Result<()> {
         })?;
     }
     Ok(())
-}
-
-/// Whether the file of these pixels is gone.
-fn is_gone(pixels: &Pixels) -> bool {
-    pixels.parts().0.is_some_and(|path| fs::exists(path).is_ok_and(|there| !there))
 }

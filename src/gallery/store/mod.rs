@@ -3,11 +3,13 @@
 pub(crate) mod acknowledged;
 pub(crate) mod catalog;
 pub(crate) mod change;
+mod copies;
 pub(crate) mod create;
 mod fingerprint;
 mod iterate;
 pub(crate) mod manifest;
 pub(crate) mod pixels;
+mod place;
 pub(crate) mod record;
 pub(crate) mod snapshot;
 pub(crate) mod vectors;

@@ -6,6 +6,9 @@ use super::record::{ContentHash, ImageRecord, Pixels};
 use crate::image::decode::MAX_PIXELS;
 use crate::{Error, Image, Result, regular_file};
 
+/// The folder of the gallery with the picture files that it keeps itself.
+pub(crate) const IMAGES: &str = "images";
+
 /// The longest picture file inside an archive, in bytes. Beyond it the catalog is wrong.
 const LONGEST: u64 = 1 << 30;
 

@@ -188,10 +188,22 @@ impl fmt::Display for Entry {
 pub enum Added {
     /// It is new, with this id.
     New(u64),
-    /// Its content was there already, under this id. If the source is the same too, the metadata of
-    /// the new record is taken over.
+    /// Its content was there already, under this id.
+    ///
+    /// Where it comes from the same source, or no longer is where it was, the image's record becomes
+    /// the new one: the license, author, origin and JSON are those that are said now, and **absent if
+    /// none are said**, whatever was said before. Only a caption and a size, which others may have
+    /// added, stay where the new record has none.
+    ///
+    /// Where it still is where it was too, it is a copy, and the image's record stays. If the copy has
+    /// another license than the image, the image has none from then on: the copy is among
+    /// [`Gallery::rejected`](crate::gallery::Gallery::rejected) with both licenses, which
+    /// [`Metadata::json`] holds as `licenses_of_copies`. A license that only a copy has does not
+    /// count, and a copy without one contradicts none.
     Known(u64),
-    /// Its source was there with other content, as image `old`, which is now removed.
+    /// Its source was there with other content, as image `old`, which is removed unless its content
+    /// is met under another source in the same call, or in the same
+    /// [`Ingest`](crate::gallery::ingest::Ingest).
     Updated {
         /// The new image's id.
         id: u64,

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::catalog::{Catalog, State};
-use super::change::{Change, check};
+use super::change::{Change, Met, check};
 use super::record::{Added, ContentHash, Entry, ImageRecord, Rejected};
 use super::snapshot::Snapshot;
 use super::{acknowledged, vectors};
@@ -66,6 +66,7 @@ pub struct GalleryWriter {
     in_doubt: bool,
     /// The revision that the gallery had when this was opened.
     opened: u64,
+    pub(crate) met: Met,
     /// Locked while this lives.
     _lock: File,
 }
@@ -88,6 +89,7 @@ impl GalleryWriter {
         vectors::remove_others(folder, state.generation)?;
         let acknowledged = open(&folder.join(acknowledged::FILE))?;
         let (folder, in_doubt, opened, _lock) = (folder.to_owned(), false, state.revision, lock);
+        let met = Met::default();
         Ok(Self {
             folder,
             dim,
@@ -98,17 +100,28 @@ impl GalleryWriter {
             acknowledged,
             in_doubt,
             opened,
+            met,
             _lock,
         })
     }
 
-    /// Adds images with their embeddings; returns the result for each.
+    /// Adds images with their embeddings; returns the result for each, which [`Added`] explains.
     ///
     /// # Errors
     /// [`Error::InvalidInput`], which names the image, for an embedding of another dimension, a
     /// JSON text that is no object, a size of 0, or an empty source;
     /// [`Error::Io`] when the disk is full.
     pub fn add(&mut self, batch: &[(ImageRecord, Embedding)]) -> Result<Vec<Added>> {
+        self.add_part(batch, true)
+    }
+
+    /// As [`add`](Self::add) of a part of what is to be added. Images whose source has other content
+    /// now are removed after the last part: they may be met under another name until then.
+    pub(crate) fn add_part(
+        &mut self,
+        batch: &[(ImageRecord, Embedding)],
+        is_last: bool,
+    ) -> Result<Vec<Added>> {
         for (record, embedding) in batch {
             check(record)?;
             if embedding.dim() != self.dim {
@@ -130,6 +143,9 @@ impl GalleryWriter {
             }
             if rows > first {
                 change.append(first, rows - first, &bytes)?;
+            }
+            if is_last {
+                change.remove_displaced()?;
             }
             Ok(added)
         })?;
@@ -229,10 +245,11 @@ impl GalleryWriter {
         if self.in_doubt {
             return Err(Error::unavailable("this writer", "a commit failed; open another"));
         }
-        let Self { folder, dim, catalog, state, vectors, .. } = self;
+        let Self { folder, dim, catalog, state, vectors, met, .. } = self;
         let state = State { revision: state.revision + 1, ..*state };
         let transaction = catalog.begin()?;
-        let mut change = Change { folder, dim: *dim, catalog, state, vectors, changed: false };
+        let (dim, changed) = (*dim, false);
+        let mut change = Change { folder, dim, catalog, state, vectors, changed, met };
         let done = work(&mut change)?;
         if !change.changed {
             return Ok(done);
