@@ -300,7 +300,8 @@ proptest! {
 
     #[test]
     fn any_reply_can_be_read(reply in replies()) {
-        let lower = reply.to_lowercase();
+        // Markdown's marks may stand inside a word: `n**o**`.
+        let lower = reply.to_lowercase().replace(['*', '_', '#', '`', '$', '>'], "");
         if yes_or_no(&reply).is_some() {
             prop_assert!(lower.contains("yes") || lower.contains("no"));
         }
