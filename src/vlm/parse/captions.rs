@@ -76,8 +76,13 @@ fn alternating(items: &[Item], concepts: &[String]) -> Option<Vec<(Option<usize>
         }
         pairs.push((Some(named), pair[1].text.clone()));
     }
-    // Two concepts one below the other are no pair.
-    let are_captions = pairs.iter().all(|(_, text)| !concepts.iter().any(|c| is_same(c, text)));
+    // Two concepts one below the other are no pair, and neither is one with the caption of another.
+    let texts: Vec<&str> = pairs.iter().map(|(_, text)| text.as_str()).collect();
+    let similar = by_content(&texts, concepts);
+    let are_captions = pairs.iter().zip(similar).all(|((concept, text), similar)| {
+        let is_own = similar.is_none() || similar == *concept;
+        is_own && !concepts.iter().any(|concept| is_same(concept, text))
+    });
     are_captions.then_some(pairs)
 }
 

@@ -25,6 +25,8 @@ fn captions_belong_to_their_concepts() {
             [Some(style), Some(sheep)],
         ),
         (format!("a sheep: {sheep}\noil painting style: {style}"), [Some(style), Some(sheep)]),
+        // The name of one concept, and the caption of the other.
+        (format!("a sheep\n{style}"), [Some(style), Some("a sheep")]),
         (
             format!("1. **A sheep**\n   {sheep}\n2. **Oil painting style**\n   {style}"),
             [Some(style), Some(sheep)],
