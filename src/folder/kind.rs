@@ -50,9 +50,6 @@ const PICTURES: [&str; 16] = [
     "dib",
 ];
 
-/// The formats that are read.
-pub(crate) const FORMATS: &str = "PNG, JPEG, WebP, GIF, BMP or TIFF";
-
 /// Endings of formats that are not read.
 const NOT_READ: [(&str, &str); 35] = [
     ("avif", "AVIF"),

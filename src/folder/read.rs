@@ -10,17 +10,18 @@ use crate::{Error, Result, regular_file};
 /// The bytes of the file at `path`, at most `limit`; none where there is nothing.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let io = |source| Error::io(path, source);
-    let found = match fs::metadata(path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
+    let file = match regular_file::open(path) {
+        Err(Error::Io { source, .. })
+            if source.kind() == io::ErrorKind::NotFound && !path.is_symlink() =>
+        {
             return Ok(None);
         }
-        Err(error) => return Err(io(error)),
+        opened => opened?,
     };
-    let file = regular_file::open(path)?;
     let long = |found| Error::invalid_file(path, "length", format!("at most {limit} bytes"), found);
-    if found.len() > limit {
-        return Err(long(found.len()));
+    let length = file.metadata().map_err(io)?.len();
+    if length > limit {
+        return Err(long(length));
     }
     let mut bytes = Vec::new();
     // Not more than that, also where the system does not know the length, or the file grows.

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::kind::{FORMATS, Kind, claims_to_be_picture, kind, left_out, text};
+use super::kind::{Kind, claims_to_be_picture, kind, left_out, text};
 use super::pairing::pair;
 use super::{LeftOutKind, listing, read};
+use crate::image::format::FORMATS;
 use crate::path_text::path_text;
 use crate::{Error, Result, regular_file};
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
-use super::format::{Format, format};
+use super::format::{FORMATS, Format, format};
 use super::tiff::Tiff;
 use super::whole::is_whole;
 use super::{Image, orientation, over_white};
@@ -24,8 +24,6 @@ const HEADER: u64 = 16 << 20;
 /// The most memory of one pixel while it is decoded, in bytes: RGBA of 16 bits, or a frame of a GIF
 /// and the canvas that it is put on.
 const PIXEL: u64 = 8;
-
-const FORMATS: &str = "PNG, JPEG, WebP, GIF, BMP or TIFF";
 
 impl Image {
     /// Reads a picture file as [`decode`](Self::decode) does.

@@ -5,6 +5,9 @@
 
 use image::ImageFormat;
 
+/// The formats that are read, in errors.
+pub(crate) const FORMATS: &str = "PNG, JPEG, WebP, GIF, BMP or TIFF";
+
 /// As many bytes of a file as [`format`] looks at: an SVG may open with a long comment.
 pub(crate) const HEAD: usize = 1024;
 

@@ -136,7 +136,7 @@ impl Catalog {
         if !catalog.entries.is_empty() {
             return Ok(catalog);
         }
-        let expected = format!("a folder with files of type {}", crate::folder::kind::FORMATS);
+        let expected = format!("a folder with files of type {}", crate::image::format::FORMATS);
         let first = catalog.problems.first().map(|problem| format!("; {}", problem.chain()));
         let found = format!("none in {}{}", folder.display(), first.unwrap_or_default());
         Err(Error::invalid_input("gallery", expected, found))

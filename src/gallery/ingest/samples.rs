@@ -5,8 +5,9 @@ use std::io;
 
 use super::tar_table::Member;
 use crate::folder::LeftOutKind;
-use crate::folder::kind::{FORMATS, Kind, kind, left_out, text};
+use crate::folder::kind::{Kind, kind, left_out, text};
 use crate::folder::pairing::{base, pair};
+use crate::image::format::FORMATS;
 
 /// What a member of a shard is.
 #[derive(Debug)]
