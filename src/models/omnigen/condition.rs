@@ -11,6 +11,7 @@ use super::block::Qkv;
 use super::rope::{Positions, Rope};
 use super::transformer::{OmniGenTransformer, Times};
 use crate::Result;
+use crate::models::common::worker::Cancel;
 
 /// Steps whose time tokens go through the network together.
 const TIMES: i64 = 64;
@@ -63,12 +64,14 @@ impl OmniGenTransformer {
         positions: Positions,
         noise: i64,
         times: &Times,
+        cancel: &Cancel,
     ) -> Result<Condition> {
         tch::no_grad(|| {
             // 1. the condition, part by part
             let mut layers = Vec::new();
             let mut start = 0;
             for part in parts {
+                cancel.check()?;
                 let (x, reads_ahead) = match part {
                     Part::Text(ids) if ids.is_empty() => continue,
                     Part::Text(ids) => (self.embed(ids), false),

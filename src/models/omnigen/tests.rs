@@ -11,6 +11,7 @@ use super::transformer::{Canvas, OmniGenTransformer};
 use crate::models::common::golden::{assert_close, device, fixture, kind, recorded};
 use crate::models::common::math::attention;
 use crate::models::common::weights::Weights;
+use crate::models::common::worker::Cancel;
 
 /// diffusers' sums run in another order.
 const TOLERANCE: f64 = 1e-4;
@@ -106,7 +107,7 @@ fn embeddings_equal_diffusers() {
 #[test]
 fn rotations_equal_diffusers() {
     for golden in CASES.map(Golden::open) {
-        let head = golden.network.config.head_dim();
+        let head = golden.network.config().head_dim();
         let tokens = golden.get("mask").size()[1];
         let places = 0..tokens - golden.padding(0);
         let rope = golden.network.rope(golden.positions(0), places);
@@ -156,7 +157,8 @@ fn flows_equal_diffusers_with_kept_keys_and_values() {
         let times = network.times(&[0.0, golden.get("time").double_value(&[0])]);
         let row = |row| {
             let positions = golden.positions(row);
-            network.condition(&golden.parts(row).0, positions, canvas.tokens(), &times).unwrap()
+            let (parts, cancel) = (golden.parts(row).0, Cancel::default());
+            network.condition(&parts, positions, canvas.tokens(), &times, &cancel).unwrap()
         };
         let rows: Vec<_> = (0..golden.rows()).map(row).collect();
         let found = network.forward(&golden.get("noise"), 1, &times, &canvas, &rows);

@@ -21,7 +21,7 @@ const EPS: f64 = 1e-6;
 /// The network that makes latents of noise.
 #[derive(Debug)]
 pub(crate) struct OmniGenTransformer {
-    pub(super) config: OmniGenConfig,
+    config: OmniGenConfig,
     tokens: Embedding,
     pub(super) patches: PatchEmbedding,
     time_token: TimestepEmbedding,
@@ -82,6 +82,11 @@ impl OmniGenTransformer {
             kind: weights.kind(),
             config: config.clone(),
         })
+    }
+
+    /// What it is built from.
+    pub(crate) const fn config(&self) -> &OmniGenConfig {
+        &self.config
     }
 
     /// Token numbers, which are below `vocab_size`, to tokens `[1, tokens, width]`.
