@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 /// Both sides of what is encoded are multiples of this, and at least this long: the VAE's 8 pixels
 /// times the transformer's patch of 2 (fixed in diffusers' `crop_image`).
-const MULTIPLE: u32 = 16;
+pub(crate) const MULTIPLE: u32 = 16;
 
 /// The most pixels that a thin picture may be enlarged to.
 const MAX_PIXELS: u64 = (MAX_SIDE * MAX_SIDE) as u64;
@@ -48,6 +48,15 @@ pub(crate) fn prepare(image: &Image, max_side: u32) -> Result<Image> {
     let pixels = resized.as_deref().unwrap_or_else(|| image.pixels());
     let (from, to) = (usizes(size), usizes(size));
     Image::new(width, height, resize(pixels, from, to, Filter::Nearest, columns, rows))
+}
+
+/// Width and height of what [`prepare`] makes of a picture of `size`.
+///
+/// # Errors
+/// As [`prepare`].
+pub(crate) fn prepared_size(size: Size, max_side: u32) -> Result<Size> {
+    let resized = resizings(size, max_side)?.last().map_or(size, |(size, _)| *size);
+    Ok((resized.0 - resized.0 % MULTIPLE, resized.1 - resized.1 % MULTIPLE))
 }
 
 /// The sizes that a picture of `size` is brought to, one after the other, and with which filter.
@@ -135,6 +144,8 @@ mod tests {
                     let found = found.unwrap();
                     assert_eq!((found.width(), found.height()), (to_width, to_height), "{case}");
                     assert_eq!(checksum(found.pixels()), sum, "{case}");
+                    let size = prepared_size((width, height), max_side).unwrap();
+                    assert_eq!(size, (to_width, to_height), "{case}");
                 }
                 None => {
                     let error = found.unwrap_err().to_string();

@@ -60,6 +60,18 @@ impl FlowMatchConfig {
         })
     }
 
+    /// The settings of OmniGen's own program, which reads none from a file: even steps from the noise,
+    /// at 0, to the image, at 1. `OmniGen/scheduler.py`.
+    pub(crate) const fn omnigen() -> Self {
+        Self {
+            train_steps: 1,
+            shift: Shift::Fixed(1.0),
+            terminal: None,
+            levels: Levels::Timesteps,
+            inverted: true,
+        }
+    }
+
     /// A run of `steps` steps for an image of that many `tokens`.
     pub(crate) fn start(&self, steps: usize, tokens: i64) -> Result<FlowMatch> {
         // Stretching divides by what the last level lacks to 1: of a single step, nothing.

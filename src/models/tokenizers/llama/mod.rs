@@ -118,12 +118,6 @@ impl Tokenizer {
         let ids = encode(&self.path, &self.tokenizer, text, true)?;
         Ok(begin.into_iter().chain(ids).chain(end).collect())
     }
-
-    /// One more than the largest token number.
-    pub(crate) fn size(&self) -> i64 {
-        let numbers = self.tokenizer.get_vocab(true).into_values();
-        numbers.max().map_or(0, |number| i64::from(number) + 1)
-    }
 }
 
 /// The parts of a `tokenizer.json` that transformers 5 takes over.
