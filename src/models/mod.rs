@@ -33,4 +33,5 @@ pub(crate) mod vae;
 pub use common::{DType, Device, Inventory};
 pub use inventory::{COMPONENTS, inventory};
 pub use schedule::SchedulerKind;
+pub use tokenizers::llama::TokenizerReading;
 pub use vae::VaeTiling;

@@ -6,6 +6,7 @@ pub(crate) mod config;
 mod names;
 mod patches;
 pub(crate) mod picture;
+pub(crate) mod prompt;
 pub(crate) mod rope;
 #[cfg(test)]
 mod tests;
