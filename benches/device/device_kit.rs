@@ -1,11 +1,14 @@
 //! Parts of the device kit: a word on the command line to one line of JSON that says whether it passed.
 //!
-//! `cargo xtask device-check` builds and runs all of them; `docs/gpu.md` says what they check. `sdxl` and `flux` are
-//! the programs of `cargo xtask peers`, here so that the kit carries libtorch's bindings once.
+//! `cargo xtask device-check` builds and runs all of them; `docs/gpu.md` says what they check. `sdxl`, `flux` and
+//! `omnigen` are the programs of `cargo xtask peers`, here so that the kit carries libtorch's bindings once.
 
 mod memory_ends;
 #[path = "../peers/peer_flux.rs"]
 mod peer_flux;
+#[path = "../peers/peer_omnigen.rs"]
+#[allow(clippy::duplicate_mod, reason = "each of the peers' programs can be built alone")]
+mod peer_omnigen;
 #[path = "../peers/peer_sdxl.rs"]
 #[allow(clippy::duplicate_mod, reason = "each of the peers' programs can be built alone")]
 mod peer_sdxl;
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
     let peer = match std::env::args().nth(1).as_deref() {
         Some("sdxl") => Some(peer_sdxl::main()),
         Some("flux") => Some(peer_flux::main()),
+        Some("omnigen") => Some(peer_omnigen::main()),
         _ => None,
     };
     if let Some(ran) = peer {

@@ -15,7 +15,11 @@ from pathlib import Path
 Found = tuple[bool, str, object]
 # What the peers' programs import.
 PEER = ["torch", "numpy", "PIL", "safetensors", "transformers", "diffusers"]
-MODULES = {"sdxl": PEER, "flux": [*PEER, "peft", "accelerate", "sentencepiece", "google.protobuf"]}
+MODULES = {
+    "sdxl": PEER,
+    "flux": [*PEER, "peft", "accelerate", "sentencepiece", "google.protobuf"],
+    "omnigen": [*PEER, "torchvision"],
+}
 # Address space in KiB of the part that runs out of memory on a CPU.
 ADDRESS_SPACE = 10 << 20
 # What an error says of a device that no part can run on.
@@ -84,10 +88,13 @@ def world(kit) -> Found:
 
 def made(kit) -> Found:
     """The random weights that the next parts draw with, which were begun beside the goldens."""
-    folders = [weights(kit, work) for work in ("sdxl", "flux")]
-    sizes = [sum(file.stat().st_size for file in folder.rglob("*.safetensors")) / 1e9 for folder in folders]
-    line = f"SDXL with its adapter {sizes[0]:.1f} GB, FLUX with OminiControl {sizes[1]:.1f} GB"
-    return True, line, {"sdxl_gb": sizes[0], "flux_gb": sizes[1]}
+    named = {"sdxl": "SDXL with its adapter", "flux": "FLUX with OminiControl", "omnigen": "OmniGen"}
+    figures, lines = {}, []
+    for work, name in named.items():
+        files = weights(kit, work).rglob("*.safetensors")
+        figures[f"{work}_gb"] = size = sum(file.stat().st_size for file in files) / 1e9
+        lines.append(f"{name} {size:.1f} GB")
+    return True, ", ".join(lines), figures
 
 
 def drawn(work: str, dtypes: tuple) -> Callable:
@@ -98,6 +105,13 @@ def drawn(work: str, dtypes: tuple) -> Callable:
         return together(found)
 
     return run
+
+
+def omnigen(kit) -> Found:
+    """Ours and diffusers, in turn, without references and with as many as the paper has."""
+    dtype = "f32" if kit.cpu else "bf16"
+    numbers = {number: compared(kit, "omnigen", dtype, "--references", number) for number in (0, 3)}
+    return together({f"{dtype}, {number} references": found for number, found in numbers.items()})
 
 
 def faiss(kit) -> Found:
@@ -207,6 +221,7 @@ PARTS = {
     "weights": Part(120, made),
     "sdxl": Part(120, drawn("sdxl", ("bf16", "f16"))),
     "flux": Part(120, drawn("flux", ("bf16",))),
+    "omnigen": Part(120, omnigen),
     "faiss": Part(60, faiss),
     "memory": Part(75, memory),
     "layout": Part(45, layout),
@@ -290,7 +305,7 @@ def line_of(figures: dict) -> str:
 def make_weights(kit) -> None:
     """Starts to make random weights of the released sizes beside what runs, unless they are there."""
     script = kit.checkout / "benches/peers/real_size.py"
-    for work in ("sdxl", "flux"):
+    for work in MODULES:
         folder = kit.weights / work
         if work in kit.makers or (folder / "made").exists():
             continue
@@ -333,6 +348,12 @@ def fixtures(kit, work: str) -> Path:
             "model": "flux/schnell",
             "subject.safetensors": "omini/schnell_reduced.safetensors",
             "reference.png": "sdxl/reference_0.png",
+        },
+        "omnigen": {
+            "model": "omnigen/plain",
+            "reference_1.png": "omnigen/wide.png",
+            "reference_2.png": "omnigen/tall.png",
+            "reference_3.png": "omnigen/small.png",
         },
     }
     folder.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-WORKS = {"sdxl": "SDXL + IP-Adapter-plus", "flux": "FLUX.1 + OminiControl"}
+WORKS = {"sdxl": "SDXL + IP-Adapter-plus", "flux": "FLUX.1 + OminiControl", "omnigen": "OmniGen"}
 
 
 def table(runs: list) -> str:

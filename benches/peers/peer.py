@@ -18,7 +18,8 @@ DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 def arguments(description: str, **own: type) -> argparse.Namespace:
     """The request that all programs take, and what is this one's `own`."""
     parser = argparse.ArgumentParser(description=description)
-    for name in ("--model", "--reference", "--prompt", "--out", "--short-out"):
+    parser.add_argument("--reference", required=True, help="a picture, or several with colons between them")
+    for name in ("--model", "--prompt", "--out", "--short-out"):
         parser.add_argument(name, required=True)
     parser.add_argument("--device", required=True, help="cpu or cuda:N")
     parser.add_argument("--dtype", required=True, choices=DTYPES)

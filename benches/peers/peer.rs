@@ -27,15 +27,15 @@ pub(crate) fn measure(
     generator: &dyn Generator,
     conditioner: &dyn Conditioner,
 ) -> Result<(), Box<dyn Error>> {
-    let image = Image::open(given.get("--reference")?)?;
-    let reference = Reference::new(image, Caption::concept("the reference"));
+    let references = references(given.get("--reference")?)?;
     let timed = |steps: usize, out: &str| -> Result<f64, Box<dyn Error>> {
         let start = Instant::now();
         let mut request = GenerateRequest::new(given.get("--prompt")?);
-        // The same prompt as the peer's: the template that names the references is left out.
-        request.conditioning =
-            block_on(conditioner.condition(&ConditionRequest::new("", [reference.clone()])))?
-                .conditioning;
+        if !references.is_empty() {
+            // The same prompt as the peer's: the template that names the references is left out.
+            let ask = ConditionRequest::new("", references.clone());
+            request.conditioning = block_on(conditioner.condition(&ask))?.conditioning;
+        }
         request.steps = Some(steps);
         request.guidance_scale = given.get("--guidance").ok().map(str::parse).transpose()?;
         request.seed = given.number("--seed")?;
@@ -64,6 +64,13 @@ pub(crate) fn measure(
          \"step\": {step}, \"peak_mb\": {peak}}}"
     );
     Ok(())
+}
+
+/// The pictures in `paths`, which stand between colons.
+fn references(paths: &str) -> Result<Vec<Reference>, imagerag::Error> {
+    let named = std::env::split_paths(paths).filter(|path| !path.as_os_str().is_empty());
+    let open = |path| Ok(Reference::new(Image::open(path)?, Caption::concept("the reference")));
+    named.map(open).collect()
 }
 
 /// Tells the list of kernels, where one is made (`benches/device/kernels.cpp`), what to call those so far.

@@ -2,6 +2,7 @@
 
     python real_size.py sdxl FOLDER    # SDXL, its IP-Adapter-plus and its image encoder: 8.6 GB
     python real_size.py flux FOLDER    # FLUX.1-schnell with an OminiControl LoRA: 33.8 GB, with --short-text 24.6 GB
+    python real_size.py omnigen FOLDER # OmniGen and pictures for three references: 7.9 GB
 
 It takes torch and Pillow. The weights are random: speed and memory do not depend on what they say. They are made on
 `--device` and written through a map of the file, so that a GPU takes seconds. `--toy` keeps all layers and their names
@@ -37,6 +38,7 @@ TOY = {
     "flux_transformer": {n * 3072: n * 128 for n in (1, 2, 3, 4, 5, 6)} | {4096: 128, 768: 64},
     "flux_vae": VAE_TOY,
     "t5_encoder": {4096: 128, 10240: 320, 64: 2, 32128: 1024},
+    "omnigen_transformer": {n * 3072: n * 96 for n in (1, 2)} | {8192: 256, 16384: 512, 32064: 1024, 36864: 576},
 }
 # What it makes of their configs beside the widths, which are sides too.
 WIDTHS = (
@@ -50,6 +52,10 @@ TOY_CONFIG = {
     "image_encoder": {"num_attention_heads": 2},
     "flux_transformer": {"num_attention_heads": 1},
     "t5_encoder": {"num_heads": 2},
+    # Its positions are a table of 24 x 24.
+    "omnigen_transformer": {
+        "num_attention_heads": 1, "num_key_value_heads": 1, "pos_embed_max_size": 24, "pad_token_id": 2,
+    },
 }
 # What `--short-text` leaves of the text encoders' layers. SDXL reads the last but one.
 SHORT_TEXT = {"text_encoder": 2, "text_encoder_2": 2, "t5_encoder": 1}
@@ -91,19 +97,30 @@ class Writer:
                 lora |= {f"{module}.lora_A.weight": [RANK, shape[1]], f"{module}.lora_B.weight": [shape[0], RANK]}
         self.write("subject.safetensors", lora, torch.bfloat16)
 
-    def pipeline(self, fixture: str, tokenizer_2: str) -> None:
+    def omnigen(self) -> None:
+        """`model/`, and `reference_1.png` to `reference_3.png`, each as large as OmniGen takes references."""
+        self.pipeline("omnigen/plain")
+        self.component("omnigen_transformer", "model/transformer/diffusion_pytorch_model")
+        self.component("vae", "model/vae/diffusion_pytorch_model")
+        for number in (1, 2, 3):
+            self.picture(f"reference_{number}.png", 1024, 1024, number)
+
+    def pipeline(self, fixture: str, tokenizer_2: str | None = None) -> None:
         """What a pipeline has beside its networks. The tokenizers know few words, which all tables of tokens hold."""
         model = self.folder / "model"
         model.mkdir(parents=True, exist_ok=True)
         shutil.copy(FIXTURES / fixture / "model_index.json", model)
-        for name, source in [
-            ("scheduler", FIXTURES / fixture / "scheduler"),
-            ("tokenizer", FIXTURES / fixture / "tokenizer"),
-            ("tokenizer_2", FIXTURES / tokenizer_2),
-        ]:
-            shutil.copytree(source, model / name, dirs_exist_ok=True)
-        pixels = torch.randint(0, 256, (300, 260, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-        Image.frombytes("RGB", (260, 300), bytes(pixels.flatten().tolist())).save(self.folder / "reference.png")
+        sources = {"scheduler": f"{fixture}/scheduler", "tokenizer": f"{fixture}/tokenizer", "tokenizer_2": tokenizer_2}
+        for name, source in sources.items():
+            if source:
+                shutil.copytree(FIXTURES / source, model / name, dirs_exist_ok=True)
+        self.picture("reference.png", 260, 300, 0)
+
+    def picture(self, name: str, width: int, height: int, seed: int) -> None:
+        """A picture of noise."""
+        generator = torch.Generator().manual_seed(seed)
+        pixels = torch.randint(0, 256, (height, width, 3), dtype=torch.uint8, generator=generator)
+        Image.fromarray(pixels.numpy()).save(self.folder / name)
 
     def component(self, name: str, file: str) -> None:
         """A component's tensors in bf16, with its config."""
@@ -179,13 +196,13 @@ def fill(tensor: torch.Tensor, name: str, generator: torch.Generator) -> None:
 def write(folder: Path, work: str = "sdxl", **how) -> int:
     """Writes the checkpoint of `work` under `folder` and returns how many values it holds."""
     writer = Writer(folder, **how)
-    {"sdxl": writer.sdxl, "flux": writer.flux}[work]()
+    {"sdxl": writer.sdxl, "flux": writer.flux, "omnigen": writer.omnigen}[work]()
     return writer.values
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", choices=("sdxl", "flux"))
+    parser.add_argument("work", choices=("sdxl", "flux", "omnigen"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--device", default="cpu", help="where the weights are made: cpu, or cuda:0")
     parser.add_argument("--toy", action="store_true", help="all layers, but narrow")

@@ -65,7 +65,7 @@ pub fn check(arguments: &[String]) -> Result<()> {
         }
         None => shell::say(
             "no Python here has what the peers need: ours runs alone. \
-             `cargo xtask peers flux` installs it",
+             `cargo xtask peers omnigen` installs it",
         ),
     }
     start(&mut kit, &folder, arguments)

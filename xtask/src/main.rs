@@ -86,7 +86,7 @@ const COMMANDS: [Command; 13] = [
     },
     Command {
         name: "peers",
-        arguments: "[sdxl|flux|retrieval|embed] [--device cuda:0] [--dtype bf16] [ARGS…]",
+        arguments: "[sdxl|flux|omnigen|retrieval|embed] [--device cuda:0] [--dtype bf16] [ARGS…]",
         about: "Runs the same generation in a peer and here, or search in faiss-cpu and here; prints ratios.",
         details: "Uses $PYTHON, python3 or python if they have what benches/peers/requirements.txt lists,\n\
                   else installs that under the target folder. ARGS go to benches/peers/compare.py.\n\
@@ -101,7 +101,7 @@ const COMMANDS: [Command; 13] = [
         about: "Checks and measures everything on this machine's GPU, beside diffusers.",
         details: "Makes the device kit in the target folder and runs it: what works, how fast, with how much memory.\n\
                   docs/gpu.md says what each part does. The peers run where Python has their packages, which\n\
-                  `cargo xtask peers flux` installs. --cpu runs every part at toy size on the CPU.",
+                  `cargo xtask peers omnigen` installs. --cpu runs every part at toy size on the CPU.",
         run: device_kit::check,
     },
     Command {

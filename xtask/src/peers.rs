@@ -4,7 +4,7 @@ use crate::python::Python;
 use crate::shell::{self, Result};
 use crate::{cuda, faiss, native, root};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What scripts import, and the file in `benches/peers` that lists the packages for it.
@@ -20,8 +20,9 @@ const DRAWING: Packages = Packages {
     requirements: "requirements.txt",
     folder: "peers",
 };
-/// FLUX's tokenizer and OminiControl's program take more, also for their fixtures, and beta sigmas take scipy.
-const FLUX: Packages = Packages {
+/// FLUX's tokenizer, OminiControl's program, diffusers' OmniGen (torchvision), its PixArt-Σ (bs4, ftfy) and beta sigmas
+/// (scipy) take more, also for their fixtures.
+const ALL: Packages = Packages {
     modules: &[
         "torch",
         "diffusers",
@@ -33,6 +34,9 @@ const FLUX: Packages = Packages {
         "sentencepiece",
         "google.protobuf",
         "scipy",
+        "torchvision",
+        "bs4",
+        "ftfy",
     ],
     ..DRAWING
 };
@@ -46,7 +50,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let (packages, script, rest) = match arguments {
         [first, rest @ ..] if first == "retrieval" => (&RETRIEVAL, "retrieval.py", rest),
         [first, rest @ ..] if first == "embed" => (&DRAWING, "embed.py", rest),
-        [first, ..] if first == "flux" => (&FLUX, "compare.py", arguments),
+        [first, ..] if first == "flux" || first == "omnigen" => (&ALL, "compare.py", arguments),
         all => (&DRAWING, "compare.py", all),
     };
     let mut python = python(packages)?;
@@ -75,11 +79,11 @@ pub fn fixtures(names: &[String]) -> Result<()> {
     if named.is_empty() {
         return Err(format!("no make_*.py in {} has that name", folder.display()));
     }
-    named.into_iter().try_for_each(|path| shell::run(python(&FLUX)?.arg(path).current_dir(&folder)))
+    named.into_iter().try_for_each(|path| shell::run(python(&ALL)?.arg(path).current_dir(&folder)))
 }
 
 /// `unet` of `make_unet.py`.
-fn name_of(path: &std::path::Path) -> Option<String> {
+fn name_of(path: &Path) -> Option<String> {
     Some(path.file_name()?.to_str()?.strip_prefix("make_")?.strip_suffix(".py")?.to_owned())
 }
 
@@ -90,10 +94,10 @@ fn is_asked(names: &[String], name: &str) -> bool {
 /// The path of a Python that runs all peers that draw, and where it finds their packages if not by itself. Nothing is
 /// installed.
 pub fn found() -> Option<(String, Option<PathBuf>)> {
-    if let Some(python) = Python::all().into_iter().find(|python| python.finds(FLUX.modules)) {
+    if let Some(python) = Python::all().into_iter().find(|python| python.finds(ALL.modules)) {
         return Some((python.executable().ok()?, None));
     }
-    let folder = Some(native::folder().join(FLUX.folder)).filter(|folder| folder.is_dir())?;
+    let folder = Some(native::folder().join(ALL.folder)).filter(|folder| folder.is_dir())?;
     let python = Python::with_pip(&native::folder()).ok()?;
     Some((python.executable().ok()?, Some(folder)))
 }
@@ -116,7 +120,7 @@ fn python(packages: &Packages) -> Result<Command> {
     let native = native::folder();
     let folder = native.join(packages.folder);
     let python = Python::with_pip(&native)?;
-    if !folder.is_dir() {
+    if !holds(&folder, packages.modules) {
         shell::say(&format!(
             "installing {} for Python (several GB); this takes some minutes",
             packages.modules.join(", ")
@@ -124,11 +128,17 @@ fn python(packages: &Packages) -> Result<Command> {
         let partial = native.join(format!("{}.partial-{}", packages.folder, std::process::id()));
         let requirements = root().join("benches/peers").join(packages.requirements);
         python.pip_install(&partial, &["--requirement", &requirements.display().to_string()])?;
+        let _ = fs::remove_dir_all(&folder);
         fs::rename(&partial, &folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
     let mut command = python.command();
     command.env("PYTHONPATH", folder);
     Ok(command)
+}
+
+/// Whether `folder` has all `modules`: an older list of packages may have had fewer.
+fn holds(folder: &Path, modules: &[&str]) -> bool {
+    modules.iter().all(|module| folder.join(module.replace('.', "/")).is_dir())
 }
 
 #[cfg(test)]
@@ -141,6 +151,15 @@ mod tests {
             |text: &str| names_gpu(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
         assert!(names_gpu("--quick --device cuda:0") && names_gpu("--device=cuda:1 --quick"));
         assert!(!names_gpu("--device cpu --json cuda.json") && !names_gpu("--quick"));
+    }
+
+    #[test]
+    fn packages_of_an_older_list_are_installed_anew() {
+        let folder = std::env::temp_dir().join(format!("imagerag-peers-{}", std::process::id()));
+        fs::create_dir_all(folder.join("google/protobuf")).unwrap();
+        assert!(holds(&folder, &["google.protobuf"]));
+        assert!(!holds(&folder, &["google.protobuf", "torchvision"]));
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
