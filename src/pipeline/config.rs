@@ -6,6 +6,8 @@ use crate::error::require;
 
 /// The most rounds that a pipeline may be asked for.
 const MAX_ROUNDS: usize = 100;
+/// The most edits that one may be asked for.
+const MAX_EDITS: usize = 100;
 
 /// How the pipeline works. The default is the paper's method as its experiments ran it.
 ///
@@ -44,18 +46,25 @@ const MAX_ROUNDS: usize = 100;
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct RagConfig {
-    /// When references are looked for.
+    /// What happens with the draft, and when references are looked for.
     pub mode: Mode,
     /// What images are retrieved by: captions, or an ablation of the paper's table 3.
     pub query: Query,
     /// What happens when the critic cannot say what is missing.
     pub fallback: Fallback,
-    /// The most rounds of retrieval and generation, 1 to 100. The paper runs one.
+    /// The most rounds of retrieval and generation, or of planning and editing, 1 to 100. The paper
+    /// runs one.
     pub max_rounds: usize,
     /// Whether the critic also judges the image of the last round. Without that, the last image
     /// counts as the best, and [`StopReason`](super::StopReason) does not tell whether it matches.
-    /// `None` judges it if there are several rounds.
+    /// `None` judges it if there are several rounds, and in [`Mode::PlanEdit`].
     pub judge_last: Option<bool>,
+    /// The most edits of one request in [`Mode::PlanEdit`], all rounds together, 1 to 100. Each takes as
+    /// long as an image.
+    pub max_edits: usize,
+    /// Whether the critic judges the image of every edit in [`Mode::PlanEdit`], and ends the request with
+    /// the first that matches; otherwise it judges that of the last edit of a plan.
+    pub judge_each_edit: bool,
     /// The most concepts per round, at least 1. `None` takes as many as the conditioner has
     /// capacity for.
     pub max_concepts: Option<usize>,
@@ -87,6 +96,8 @@ impl Default for RagConfig {
             fallback: Fallback::RetrieveByPrompt,
             max_rounds: 1,
             judge_last: None,
+            max_edits: 5,
+            judge_each_edit: true,
             max_concepts: None,
             references_per_caption: 1,
             candidates: 8,
@@ -98,7 +109,7 @@ impl Default for RagConfig {
 }
 
 impl RagConfig {
-    /// When references are looked for; [`Mode::OnDemand`] by default.
+    /// What happens with the draft, and when references are looked for; [`Mode::OnDemand`] by default.
     #[must_use]
     pub const fn with_mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
@@ -128,10 +139,25 @@ impl RagConfig {
     }
 
     /// Whether the critic also judges the image of the last round; by default if there are several
-    /// rounds.
+    /// rounds, and in [`Mode::PlanEdit`].
     #[must_use]
     pub const fn with_judge_last(mut self, judge: bool) -> Self {
         self.judge_last = Some(judge);
+        self
+    }
+
+    /// The most edits of one request in [`Mode::PlanEdit`], 1 to 100; 5 by default.
+    #[must_use]
+    pub const fn with_max_edits(mut self, edits: usize) -> Self {
+        self.max_edits = edits;
+        self
+    }
+
+    /// Whether the critic judges the image of every edit in [`Mode::PlanEdit`], and not only that of the
+    /// last edit of a plan; it does by default.
+    #[must_use]
+    pub const fn with_judge_each_edit(mut self, judge: bool) -> Self {
+        self.judge_each_edit = judge;
         self
     }
 
@@ -189,6 +215,7 @@ impl RagConfig {
     pub fn validate(&self) -> Result<()> {
         let counts = [
             ("max_rounds", self.max_rounds, 1, MAX_ROUNDS),
+            ("max_edits", self.max_edits, 1, MAX_EDITS),
             ("max_concepts", self.max_concepts.unwrap_or(1), 1, usize::MAX),
             ("references_per_caption", self.references_per_caption, 1, usize::MAX),
             ("candidates", self.candidates, self.references_per_caption, usize::MAX),
@@ -207,16 +234,17 @@ impl RagConfig {
 
     /// Whether the image of the last round is judged.
     pub(crate) fn judges_last(&self) -> bool {
-        self.judge_last.unwrap_or(self.max_rounds > 1)
+        self.judge_last.unwrap_or(self.max_rounds > 1 || self.mode == Mode::PlanEdit)
     }
 
     /// Whether a critic is ever asked.
     pub(crate) fn needs_critic(&self) -> bool {
         match self.mode {
-            Mode::OnDemand => true,
+            Mode::OnDemand | Mode::EditDraft => true,
             // Retrieval by the prompt without a draft is RAG without a VLM.
             Mode::AllConcepts => self.query != Query::Prompt || self.judges_last(),
-            Mode::RephraseOnly => false,
+            // A VLM is there, from which a critic is made.
+            Mode::RephraseOnly | Mode::PlanEdit => false,
         }
     }
 }
@@ -233,7 +261,7 @@ pub enum Unclear {
     Use,
 }
 
-/// When references are looked for.
+/// What happens with the draft, and when references are looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -246,9 +274,80 @@ pub enum Mode {
     AllConcepts,
     /// Never: a VLM rephrases the prompt of the draft (the ablation "rephrased prompt").
     RephraseOnly,
+    /// After a draft, as with [`OnDemand`](Self::OnDemand), but the generator edits the draft instead
+    /// of drawing anew: it is given the image that was judged, with the references for what it is
+    /// missing, so that its composition is kept. The paper has no such mode.
+    ///
+    /// The conditioner must produce images, of which the draft is one: the caller's own have the
+    /// numbers 1 to m, the draft m + 1, and retrieved references those from m + 2. In the prompt the
+    /// draft comes first, see
+    /// [`InPrompt::with_edit_template`](crate::conditioner::InPrompt::with_edit_template).
+    ///
+    #[cfg_attr(feature = "testing", doc = "```")]
+    #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+    /// use futures::executor::block_on;
+    /// use imagerag::RagPipeline;
+    /// use imagerag::conditioner::InPrompt;
+    /// use imagerag::pipeline::{Mode, RagConfig};
+    /// use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm, solid};
+    ///
+    /// let generator = FakeGenerator::new();
+    /// let pipeline = RagPipeline::builder()
+    ///     .generator(generator.clone())
+    ///     .vlm(FakeVlm::new(["no", "a quetzal", "a quetzal on a branch"]))
+    ///     .retriever(FakeRetriever::new([("a quetzal", solid(8, 8, [0, 140, 70]))]))
+    ///     .conditioner(InPrompt::new(3)?)
+    ///     .config(RagConfig::default().with_mode(Mode::EditDraft))
+    ///     .build()?;
+    /// block_on(pipeline.run("a forest at dawn"))?;
+    /// assert_eq!(
+    ///     generator.requests()[1].prompt,
+    ///     "Edit this image: <img><|image_1|></img> so that it shows a forest at dawn, \
+    ///      as in these examples: a quetzal on a branch: <img><|image_2|></img>"
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    EditDraft,
+    /// Never: a VLM plans single edits that mend the draft, and an
+    /// [editor](super::RagPipelineBuilder::editor) makes one after the other, each of the image before
+    /// (GraPE, arXiv 2412.06089, a baseline of the paper). It serves where a generator knows every
+    /// concept, but puts them together wrongly.
+    ///
+    /// After each edit ([`RagConfig::judge_each_edit`]) and at the end the critic decides whether the
+    /// image matches. [`RagConfig::max_rounds`] bounds the plans, [`RagConfig::max_edits`] the edits. No
+    /// retriever and no conditioner are needed, except for references of the caller's own, which the
+    /// draft is drawn with. A plan that cannot be read, or is declined, ends the request with the best
+    /// image, whatever [`Fallback`] says.
+    ///
+    #[cfg_attr(feature = "testing", doc = "```")]
+    #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+    /// use futures::executor::block_on;
+    /// use imagerag::RagPipeline;
+    /// use imagerag::pipeline::{Mode, RagConfig, StopReason};
+    /// use imagerag::testing::{FakeGenerator, FakeVlm};
+    ///
+    /// let generator = FakeGenerator::new();
+    /// let plan = "1. Make the car red.\n2. Add a tree to the left.\n3. Remove the dog.";
+    /// let pipeline = RagPipeline::builder()
+    ///     .generator(generator.clone())
+    ///     .vlm(FakeVlm::new([plan, "no", "yes"])) // The plan, and what the critic says of each edit.
+    ///     .config(RagConfig::default().with_mode(Mode::PlanEdit))
+    ///     .build()?;
+    /// let outcome = block_on(pipeline.run("a red car beside a tree"))?;
+    /// assert_eq!(outcome.stop, StopReason::Matched { round: 1 });
+    /// let prompts: Vec<_> = generator.requests().into_iter().map(|request| request.prompt).collect();
+    /// assert_eq!(prompts, [
+    ///     "a red car beside a tree",
+    ///     "<img><|image_1|></img> Make the car red.",
+    ///     "<img><|image_1|></img> Add a tree to the left.",
+    /// ]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    PlanEdit,
 }
 
-/// What happens when the critic cannot say what is missing (appendix D).
+/// What happens when the critic cannot say what is missing (appendix D). [`Mode::RephraseOnly`] and
+/// [`Mode::PlanEdit`] look for nothing, so that it does not concern them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -275,7 +374,9 @@ mod tests {
     #[test]
     fn every_number_out_of_range_is_named() {
         type Change = fn(&mut RagConfig);
-        let wrong: [(&str, Change); 8] = [
+        let wrong: [(&str, Change); 10] = [
+            ("max_edits", |config| config.max_edits = 0),
+            ("max_edits", |config| config.max_edits = 101),
             ("max_rounds", |config| config.max_rounds = 0),
             ("max_rounds", |config| config.max_rounds = 101),
             ("max_concepts", |config| config.max_concepts = Some(0)),
