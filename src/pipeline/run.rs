@@ -142,12 +142,11 @@ impl<'a> Run<'a> {
             self.pipeline.fits(config)?;
         }
         let (capacity, found) = (self.capacity(), self.request.references.len());
-        require(
-            found <= capacity,
-            "the caller's references",
-            format!("at most {capacity}"),
-            found,
-        )?;
+        let expected = match capacity {
+            0 => "none without a conditioner".to_owned(),
+            capacity => format!("at most {capacity}"),
+        };
+        require(found <= capacity, "the caller's references", expected, found)?;
         self.marks().numbers(&self.request.prompt, found)?;
         let Some(draft) = &self.request.draft else { return Ok(()) };
         let is_used = self.config().mode != Mode::AllConcepts;
