@@ -1,5 +1,6 @@
 //! The answer to a question for edits of an image to the instructions in it.
 
+use super::edit_fields::{any, in_json};
 use super::items::{Item, items};
 use super::json::{self, Json};
 use super::{Answer, MAX_ITEM_CHARS, MAX_ITEMS, folded, is_one_of, phrases, words};
@@ -26,19 +27,6 @@ const STEPS: &str = "step|steps|edit|edits|instruction|instructions|action|actio
 /// What may stand around those words.
 const AROUND: &str = "the|a|final|first|second|third|fourth|fifth|next|last|needed|required|necessary|\
     suggested|proposed|recommended|following|list|of|are|is|here|to|make|number|single|image";
-
-/// Fields of an object that hold a whole instruction.
-const TEXT_FIELDS: &str = "edit|instruction|edit_instruction|edit_prompt|prompt|text|description|command|\
-    feedback|action|step|content";
-
-/// Fields around a list.
-const LIST_FIELDS: &str = "edits|edit_plan|plan|steps|instructions|edit_instructions|actions|changes|\
-    feedback|corrections|modifications|answer|result|output|response|items|list|final_answer";
-
-/// Fields that explain an instruction, or sort it.
-const ASIDE_FIELDS: &str = "id|index|number|order|reason|reasoning|why|explanation|rationale|issue|problem|\
-    mistake|observation|observations|analysis|priority|type|category|confidence|thought|thoughts|current|\
-    caption|summary|match|matches";
 
 /// What words for "nothing" are about that say the image needs no edit: "No further changes".
 const NEEDS: &str = "edit|edits|editing|change|changes|changed|correction|corrections|modification|\
@@ -131,22 +119,12 @@ fn sentences(text: &str) -> Vec<String> {
     if all.iter().all(stands_alone) { all } else { vec![text.to_owned()] }
 }
 
-/// Whether `holds` is true of `value` or of one inside it.
-fn any(value: &Json, holds: &impl Fn(&Json) -> bool) -> bool {
-    holds(value)
-        || match value {
-            Json::List(list) => list.iter().any(|one| any(one, holds)),
-            Json::Fields(fields) => fields.iter().any(|(_, one)| any(one, holds)),
-            _ => false,
-        }
-}
-
 /// The texts that may be instructions, without the labels before them.
-fn in_prose(answer: &Answer) -> Vec<String> {
+pub(super) fn in_prose(answer: &Answer) -> Vec<String> {
     let text = below_heading(&answer.text).to_owned();
     let answer = Answer { text, cut_off: answer.cut_off, tags: Vec::new() };
     // A list is read without the lines around it, which may deny it.
-    let denial = answer.text.lines().find(|line| denies_needs(line)).map(str::to_owned);
+    let denial = answer.text.lines().find(|line| denies_all(line)).map(str::to_owned);
     denial.into_iter().chain(items(&answer).iter().filter_map(instruction)).collect()
 }
 
@@ -166,7 +144,7 @@ fn below_heading(text: &str) -> &str {
 }
 
 /// Whether `label` only says that an edit or the plan follows.
-fn is_step(label: &str) -> bool {
+pub(super) fn is_step(label: &str) -> bool {
     let words = words(label);
     let is_number = |word: &str| word.chars().all(|c| c.is_ascii_digit());
     words.iter().any(|word| is_one_of(word, STEPS))
@@ -176,7 +154,7 @@ fn is_step(label: &str) -> bool {
 }
 
 /// What an item instructs to do, `None` where its label says that it is something else.
-fn instruction(item: &Item) -> Option<String> {
+pub(super) fn instruction(item: &Item) -> Option<String> {
     let (text, below) = (item.text.as_str(), item.description.as_deref());
     if item.kind.as_deref().is_some_and(|kind| phrases::is_aside(kind) || phrases::is_recap(kind)) {
         return None;
@@ -187,9 +165,10 @@ fn instruction(item: &Item) -> Option<String> {
         }
         None => text.to_owned(),
         Some(label) if phrases::is_nothing(text) && !is_step(label) => return None,
-        Some(label) if is_step(label) || instructs(text) => text.to_owned(),
-        Some(label) if instructs(label) && words(label).len() > 1 => label.clone(),
-        Some(label) if instructs(label) => format!("{label} {text}"),
+        Some(_) if instructs(text) => text.to_owned(),
+        Some(label) if instructs(label) && words(label).len() == 1 => format!("{label} {text}"),
+        Some(label) if is_step(label) => text.to_owned(),
+        Some(label) if instructs(label) => label.clone(),
         Some(label) if phrases::is_aside(label) || phrases::is_recap(label) => return None,
         Some(label) => format!("{label}: {text}"),
     };
@@ -209,66 +188,9 @@ fn without_step(text: &str) -> &str {
 }
 
 /// Whether `text` begins with what to do.
-fn instructs(text: &str) -> bool {
+pub(super) fn instructs(text: &str) -> bool {
     let words = words(text);
     words.iter().find(|word| !is_one_of(word, ADVERBS)).is_some_and(|word| is_one_of(word, VERBS))
-}
-
-/// The texts in `value` that may be instructions.
-fn in_json(value: &Json) -> Vec<String> {
-    match value {
-        Json::Text(text) if text.trim().contains('\n') => {
-            in_prose(&Answer { text: text.clone(), cut_off: false, tags: Vec::new() })
-        }
-        Json::Text(text) => instruction(&Item::read(text.trim())).into_iter().collect(),
-        Json::List(list) => list.iter().flat_map(in_json).collect(),
-        Json::Fields(fields) => in_fields(fields),
-        Json::Bool(_) | Json::Number(_) | Json::Null => Vec::new(),
-    }
-}
-
-fn in_fields(fields: &[(String, Json)]) -> Vec<String> {
-    let is_list = |value: &Json| matches!(value, Json::List(_) | Json::Fields(_));
-    let mut lists = fields.iter().filter(|(name, _)| is_one_of(&folded(name), LIST_FIELDS));
-    if let Some((_, list)) = lists.find(|(_, value)| is_list(value)) {
-        return in_json(list);
-    }
-    // One instruction in a field of its own.
-    let whole = |(name, value): &(String, Json)| {
-        let text = value.text().filter(|text| words(text).len() > 1)?;
-        (is_one_of(&folded(name), TEXT_FIELDS) || is_one_of(&folded(name), LIST_FIELDS))
-            .then(|| in_json(&Json::Text(text.to_owned())))
-    };
-    if let Some(texts) = fields.iter().find_map(whole) {
-        return texts;
-    }
-    let told: Vec<&(String, Json)> =
-        fields.iter().filter(|(name, _)| !is_one_of(&folded(name), ASIDE_FIELDS)).collect();
-    let name = |name: &str| name.replace('_', " ");
-    // {"step_1": "Add …", "step_2": …}, {"add": ["a hat", …], "Make the car red": "It is blue."}
-    let are_edits = told.iter().all(|(key, value)| {
-        let key = name(key);
-        is_step(&key)
-            || instructs(&key)
-            || words(&key).concat().parse::<u32>().is_ok()
-            || is_list(value)
-    });
-    if are_edits {
-        let one = |(key, value): &&(String, Json)| match name(key) {
-            key if instructs(&key) && words(&key).len() > 1 => vec![key],
-            key => in_json(value)
-                .into_iter()
-                .map(|text| match instructs(&key) && !instructs(&text) {
-                    true => format!("{key} {text}"),
-                    false => text,
-                })
-                .collect(),
-        };
-        return told.iter().flat_map(one).collect();
-    }
-    // {"action": "add", "object": "a red hat", "location": "on the dog"}
-    let parts: Vec<&str> = told.iter().filter_map(|(_, value)| value.text()).collect();
-    if parts.is_empty() { Vec::new() } else { vec![parts.join(" ")] }
 }
 
 fn said(questions: &Questions, text: &str) -> Said {
@@ -276,17 +198,16 @@ fn said(questions: &Questions, text: &str) -> Said {
     let Questions { yes, no, none, .. } = questions;
     let plain = folded(text.trim_matches(|c: char| !c.is_alphanumeric()));
     let is = |listed: &[String]| listed.iter().any(|word| folded(word.trim()) == plain);
-    if words.is_empty() || is(yes) || is(no) || is_one_of(&plain, "yes|no") {
+    if plain.is_empty() || is(yes) || is(no) || is_one_of(&plain, "yes|no") {
         return Said::Aside; // An answer to another question.
     }
     let clauses: Vec<&str> =
         plain.split([',', ';', '.', '!']).filter(|clause| !clause.trim().is_empty()).collect();
-    let needs_none = clauses.iter().all(|clause| denies_needs(clause));
-    if phrases::is_nothing(text) || is(none) || needs_none {
+    if phrases::is_nothing(text) || is(none) || clauses.iter().all(|clause| denies_all(clause)) {
         return Said::Nothing;
     }
     let is_about = ABOUT.iter().any(|start| format!("{plain} ").starts_with(start));
-    if is_about || denies_needs(clauses[0]) {
+    if is_about || clauses.first().is_some_and(|clause| denies_needs(clause)) {
         let instructs = words.iter().any(|word| is_one_of(word, "should|must|needs"));
         return match clauses.iter().all(|clause| denies_needs(clause) || praises(clause)) {
             true => Said::Right,
@@ -299,7 +220,15 @@ fn said(questions: &Questions, text: &str) -> Said {
     Said::Edit(edit.trim().to_owned())
 }
 
-/// Whether a clause says that nothing is to be edited: "so no changes are needed".
+/// Whether a clause says that nothing at all is to be edited: "so no changes are needed".
+fn denies_all(clause: &str) -> bool {
+    const ANY: &str = "so|and|therefore|thus|there|there's|is|are|be|to|no|none|nothing|further|more|other|\
+        additional|any|at|all|in|for|the|this|image|prompt|it|as|here|were|was|have|has|of|single";
+    denies_needs(clause)
+        && words(clause).iter().all(|word| is_one_of(word, ANY) || is_one_of(word, NEEDS))
+}
+
+/// Whether a clause says that something, or nothing at all, is not to be edited: "No change to the dog".
 fn denies_needs(clause: &str) -> bool {
     let words = words(clause);
     let mut said = words

@@ -9,6 +9,7 @@ mod captions;
 mod concept;
 mod contradiction;
 mod decision;
+mod edit_fields;
 mod edits;
 mod indices;
 mod items;

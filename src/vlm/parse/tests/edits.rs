@@ -80,6 +80,7 @@ fn an_image_that_needs_no_edit_is_told_from_a_reply_that_makes_no_sense() {
         "**Feedback**: No further feedback is necessary.",
         "The image matches the prompt, so nothing needs to be changed.",
         "There's nothing to fix.",
+        "No changes to the dog or the cats are needed.",
         "Edits: none",
         "{\"edits\": []}",
         "```json\n[]\n```",
@@ -98,6 +99,7 @@ fn an_image_that_needs_no_edit_is_told_from_a_reply_that_makes_no_sense() {
         "The image shows a dog.",
         "<think>Add a hat, and",
         "No edits needed.\n- Add a red hat to the dog",
+        "'",
         "{\"edits\": 3}",
         "There are no cats in the image.",
         "No edits are needed, but the hat could be redder.",
@@ -119,6 +121,13 @@ fn remarks_beside_edits_are_no_edits() {
         ("Add a red hat to the dog. Make it bright.", "Add a red hat to the dog. Make it bright."),
         ("Dog: a red hat is missing", "Dog: a red hat is missing"),
         ("Add no hat.", "Add no hat."),
+        ("- No change to the cats.\n- Add a red hat to the dog", HAT),
+        (
+            "**Analysis**\nThere are no differences in style.\n\n**Edits**\n- Add a red hat to the dog",
+            HAT,
+        ),
+        ("**Change**: the color of the hat to red", "Change the color of the hat to red"),
+        ("{\"change\": \"the color of the hat to red\"}", "change the color of the hat to red"),
         ("Please add a red hat to the dog.", "Please add a red hat to the dog."),
     ] {
         assert_eq!(edits(reply), Some(vec![expected.to_owned()]), "{reply}");
