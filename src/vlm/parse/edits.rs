@@ -84,10 +84,14 @@ pub(super) fn planned(questions: &Questions, answer: &Answer) -> Option<Vec<Stri
         false => {
             let all = in_json(&Json::List(values.clone()));
             let is_empty_list = |value: &Json| matches!(value, Json::List(list) if list.is_empty());
+            let is_object = |value: &Json| matches!(value, Json::Fields(_));
             if all.is_empty() && values.iter().any(|one| any(one, &is_empty_list)) {
                 return Some(Vec::new());
             }
-            all
+            match all.is_empty() && !values.iter().any(|one| any(one, &is_object)) {
+                true => in_prose(answer), // "[1] Add …"
+                false => all,
+            }
         }
     };
     let all = if let [only] = all.as_slice() { sentences(only) } else { all };

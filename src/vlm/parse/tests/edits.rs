@@ -1,5 +1,7 @@
 //! Plans of edits as models write them, to what each must mean.
 
+use super::drawn::*;
+use super::properties::{nearly_always, never_wrong};
 use super::*;
 
 /// What `reply` plans; `None` where the question is asked again.
@@ -165,4 +167,83 @@ proptest! {
             }
         }
     }
+}
+
+const INSTRUCTIONS: &[&str] = &[
+    "Add a red hat to the dog",
+    "Remove the second cat.",
+    "Replace the car with a bus",
+    "Make the sky a deep blue.",
+    "Change the style to an oil painting",
+    "Move the lamp to the left of the table",
+    "Add the words \"no smoking\" to the sign.",
+    "Turn the photo into ukiyo-e",
+    "Increase the number of zebras to 3",
+    "Set the scene at dawn",
+    "Put two more sheep (white) on the hill",
+    "Erase everything behind the boat",
+    "Give the woman a note",
+    "Show the whole Eiffel Tower",
+];
+
+const PLAN_HEADINGS: &[&str] = &[
+    "",
+    "",
+    "**Edits:**",
+    "**Edit plan**",
+    "### Edits",
+    "Edits:",
+    "The edits are:",
+    "**Feedback**:",
+    "Here are the necessary edits:",
+    "## Suggested changes",
+    "To make the image match the prompt:",
+];
+
+#[test]
+fn edits_are_never_others() {
+    let instructions = prop::sample::subsequence(INSTRUCTIONS.to_vec(), 1..6).prop_shuffle();
+    let introduction = one_of(&[
+        "",
+        "",
+        "Sure!",
+        "Certainly!",
+        "Of course.",
+        "Based on the image, these edits are needed:",
+    ]);
+    let farewell = one_of(&[
+        "",
+        "",
+        "Let me know if you need anything else!",
+        "I hope this helps!",
+        "These edits will make the image match the prompt.",
+        "Note: the car is right as it is.",
+    ]);
+    let json = prop::option::weighted(0.2, 0..7_usize);
+    let cases = (
+        thought(),
+        answer_tag(),
+        instructions,
+        (layout(), json, any::<bool>()),
+        (introduction, one_of(PLAN_HEADINGS), farewell),
+        end(),
+    );
+    nearly_always(&cases, |(thought, (open, close), items, shape, around_it, end)| {
+        let ((marker, decoration, between), json, is_windows) = shape;
+        let (introduction, heading, farewell) = around_it;
+        let items: Vec<String> = items.into_iter().map(str::to_owned).collect();
+        let list = match json {
+            Some(kind) => structured(&items, kind).replace("\"concept\"", "\"edit\""),
+            None => lines(&items, marker, decoration, between),
+        };
+        let text = around([introduction, heading, &list, farewell], is_windows);
+        let reply = format!("{thought}{open}{text}{close}{end}");
+        let read = edits(&reply).map(|edits| plain(&edits));
+        never_wrong(read, &plain(&items), &reply)
+    });
+}
+
+/// The words of each edit.
+fn plain(edits: &[String]) -> Vec<Vec<String>> {
+    edits.iter().map(|edit| words(edit)).collect()
 }
