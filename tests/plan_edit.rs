@@ -64,7 +64,8 @@ fn a_draft_that_needs_no_edit_is_the_result() {
     assert_eq!(prompts, ["a red car beside a tree"]);
     assert_eq!(stages(&outcome), [Stage::Draft, Stage::Plan]);
     assert_eq!(outcome.trace.stages[1].record, Some(Record::Plan { edits: Some(Vec::new()) }));
-    assert!(outcome.trace.to_string().contains("nothing is left to edit"), "{}", outcome.trace);
+    let told = outcome.trace.to_string();
+    assert!(told.contains("\nplan       nothing\nend        nothing is left to edit, "), "{told}");
     // The planner is shown the draft, and what it should show.
     assert_eq!(asked[0].messages[0].images, [outcome.image]);
     let question = &asked[0].messages[0].text;
@@ -104,6 +105,12 @@ fn each_edit_is_made_of_the_image_before_and_judged() {
     let expected = [&[Stage::Draft, Stage::Plan][..], &pair, &pair, &pair].concat();
     assert_eq!(stages(&outcome), expected);
     assert!(outcome.references.is_empty());
+    let told = "\
+plan       Make the car red.
+           Add a tree.
+           Remove the dog.
+edit       ";
+    assert!(outcome.trace.to_string().contains(told), "{}", outcome.trace);
 }
 
 #[test]

@@ -121,8 +121,25 @@ impl RagPipelineBuilder {
         self
     }
 
-    /// What makes the edits of [`Mode::PlanEdit`], such as an OmniGen that edits drafts of SDXL; by
-    /// default the [`generator`](Self::generator). It must accept images.
+    /// What makes the edits of [`Mode::PlanEdit`], by default the [`generator`](Self::generator). It must
+    /// accept images. A generator that draws well may draw what another one edits:
+    ///
+    #[cfg_attr(feature = "testing", doc = "```")]
+    #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+    /// # use imagerag::testing::{FakeGenerator, FakeVlm};
+    /// use imagerag::RagPipeline;
+    /// use imagerag::pipeline::{Mode, RagConfig};
+    ///
+    /// # let (sdxl, omnigen) = (FakeGenerator::text_only(), FakeGenerator::new());
+    /// # let vlm = FakeVlm::default();
+    /// let pipeline = RagPipeline::builder()
+    ///     .generator(sdxl)
+    ///     .editor(omnigen)
+    ///     .vlm(vlm)
+    ///     .config(RagConfig::default().with_mode(Mode::PlanEdit).with_max_edits(3))
+    ///     .build()?;
+    /// # Ok::<(), imagerag::Error>(())
+    /// ```
     pub fn editor(mut self, generator: impl Generator) -> Self {
         self.editor = Some(Arc::new(generator));
         self

@@ -36,6 +36,10 @@ use crate::text::fill;
 /// are said to be present are left out. Captions are paired with the concepts that they name, see
 /// [`GuidedCot`](crate::critic::GuidedCot).
 ///
+/// A plan of edits is a list too, of which labels such as `Step 2:`, reasons, and remarks about the image are
+/// left out. `none`, `no changes are needed` and `the image already matches` plan nothing, which is an
+/// answer; where a reply has edits and says that none is needed, the question is asked again.
+///
 /// The sentences that you leave as they are ask for an English yes or no, which their replies may
 /// hold beside the words that you set. So you may translate only the sentences that you need.
 ///
