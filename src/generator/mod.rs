@@ -47,6 +47,8 @@ mod loading;
 mod local;
 #[cfg(all(test, feature = "tch"))]
 mod local_tests;
+#[cfg(feature = "tch")]
+mod omnigen;
 #[cfg(all(test, feature = "tch"))]
 mod one_layer;
 mod request;
@@ -73,6 +75,8 @@ pub use drawn::Drawn;
 pub use flux::{Flux, FluxBuilder, FluxPreset, Offload};
 #[cfg(feature = "tch")]
 pub use loading::Loading;
+#[cfg(feature = "tch")]
+pub use omnigen::{OmniGen, OmniGenBuilder, RopePositions};
 pub(crate) use request::setters_of_an_image;
 pub use request::{GenerateRequest, MAX_PROMPT_CHARS, Progress, Step};
 #[cfg(feature = "tch")]
