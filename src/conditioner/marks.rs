@@ -107,7 +107,7 @@ impl Form {
         prompt[from..].match_indices(open.as_str()).find_map(|(at, _)| {
             let start = from + at;
             let rest = &prompt[start + open.len()..];
-            let length = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            let length = rest.len() - rest.trim_start_matches(char::is_numeric).len();
             let (number, rest) = rest.split_at(length);
             let rest = rest.strip_prefix(close.as_str()).filter(|_| !number.is_empty())?;
             let digits = start + open.len()..start + open.len() + length;
@@ -186,6 +186,7 @@ mod tests {
                 1,
                 "expected image 1 alone, found <img><|image_2|></img>",
             ),
+            ("<|image_１|>", 1, "expected image 1 alone, found <|image_１|>"),
             ("<|image_1|>", 0, "expected none, because there are no images, found <|image_1|>"),
             (
                 "<|image_99999999999999999999999|> <|image_4|>",
