@@ -246,10 +246,10 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
     Ok(builder.build()?)
 }
 
-/// What finds references, and the embedder that it finds them by.
-fn retriever(
-    options: &Options,
-) -> Result<(Arc<dyn Embedder>, GalleryRetriever<Arc<dyn Embedder>>), Box<dyn Error>> {
+/// An embedder, and what finds references by it.
+type ByEmbedding = (Arc<dyn Embedder>, GalleryRetriever<Arc<dyn Embedder>>);
+
+fn retriever(options: &Options) -> Result<ByEmbedding, Box<dyn Error>> {
     let needed = |name| format!("{name}: a mode that retrieves needs it");
     let encoder = options.encoder.as_ref().ok_or_else(|| needed("--encoder"))?;
     let folder = options.gallery.as_ref().ok_or_else(|| needed("--gallery"))?;
