@@ -191,6 +191,12 @@ fn without_step(text: &str) -> &str {
     }
 }
 
+/// Whether there are edits, and each begins with the verb of an instruction.
+pub(super) fn are_instructions(edits: &[String]) -> bool {
+    let begins = |edit: &String| words(edit).first().is_some_and(|word| is_one_of(word, VERBS));
+    !edits.is_empty() && edits.iter().all(begins)
+}
+
 /// Whether `text` begins with what to do.
 pub(super) fn instructs(text: &str) -> bool {
     let words = words(text);

@@ -89,7 +89,14 @@ pub(crate) fn captions(
 /// The edits that a reply plans, in order and each once, none where it says that none is needed; `None`
 /// where it declines or cannot be told. Of a reply that was cut off, the last item is left out.
 pub(crate) fn edits(questions: &Questions, reply: &ChatReply) -> Option<Vec<String>> {
-    edits::planned(questions, &willing_answer(questions, reply)?)
+    let answer = answer(reply)?;
+    let edits = edits::planned(questions, &answer)?;
+    // "… and include a picture of a cat" asks for no picture.
+    let declines = match edits::are_instructions(&edits) {
+        true => refusal::begins_to_decline(questions, &answer.text),
+        false => refusal::is_refusal(questions, &answer.text),
+    };
+    (!declines).then_some(edits)
 }
 
 /// The numbers of a reply that should name some of `count` things by their index from 0, in the

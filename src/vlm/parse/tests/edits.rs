@@ -98,6 +98,8 @@ fn an_image_that_needs_no_edit_is_told_from_a_reply_that_makes_no_sense() {
         "I'm sorry, but I can't help with that.",
         "I cannot see the image. Please upload it.",
         "As an AI, I am unable to edit images.",
+        "Please attach the picture.",
+        "Unfortunately, I can't see the image, please upload it.",
         "The image shows a dog.",
         "<think>Add a hat, and",
         "No edits needed.\n- Add a red hat to the dog",
@@ -123,6 +125,11 @@ fn remarks_beside_edits_are_no_edits() {
         ("Add a red hat to the dog. Make it bright.", "Add a red hat to the dog. Make it bright."),
         ("Dog: a red hat is missing", "Dog: a red hat is missing"),
         ("Add no hat.", "Add no hat."),
+        (
+            "Widen the wall and include a picture of a cat.",
+            "Widen the wall and include a picture of a cat.",
+        ),
+        ("Add a sign that says \"I can't help it\".", "Add a sign that says \"I can't help it\"."),
         ("- No change to the cats.\n- Add a red hat to the dog", HAT),
         (
             "**Analysis**\nThere are no differences in style.\n\n**Edits**\n- Add a red hat to the dog",
