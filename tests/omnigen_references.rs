@@ -117,7 +117,8 @@ fn a_draft_that_matches_is_the_result() {
     assert_eq!(outcome.stop, StopReason::Matched { round: 0 });
     assert_eq!(outcome.draft.as_ref(), Some(&outcome.image));
     assert_eq!(outcome.image, drawn("a sheep", []));
-    assert_eq!(vlm.requests()[0].messages[0].images, [outcome.image.clone()]);
+    let seen = &vlm.requests()[0].messages[0].images;
+    assert_eq!(seen.as_slice(), std::slice::from_ref(&outcome.image));
     assert_eq!(images(&outcome)[0].conditioning, "no conditioning");
     assert_eq!(outcome.trace.parts.generator, "OmniGen(plain)");
     assert_eq!(outcome.trace.parts.conditioner.as_deref(), Some("InPrompt(3)"));

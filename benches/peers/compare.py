@@ -119,7 +119,8 @@ def main() -> None:
         } | own(folder, arguments, references)
         failures += measure(programs, peer, request, arguments.out or folder, references, arguments)
     if failures:
-        sys.exit("not passed: " + "; ".join(failures))
+        print(f"\nnot passed: {'; '.join(failures)}")
+        sys.exit(1)
     if len(programs) == 2:
         print("\npassed")
 
