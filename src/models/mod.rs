@@ -22,6 +22,7 @@ pub(crate) mod flux;
 mod inventory;
 pub(crate) mod ip_adapter;
 pub(crate) mod model_index;
+pub(crate) mod pixart;
 pub(crate) mod schedule;
 pub(crate) mod sdxl;
 pub(crate) mod siglip;

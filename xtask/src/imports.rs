@@ -50,6 +50,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("ip_adapter", "sdxl common"),
     ("clip", "common"),
     ("flux", "common"),
+    ("pixart", "common"),
     ("sdxl", "common"),
     ("siglip", "common"),
     ("t5", "common"),
