@@ -8,6 +8,8 @@ use super::flux::config::FluxConfig;
 use super::flux::lora_file;
 use super::flux::transformer::FluxTransformer;
 use super::ip_adapter;
+use super::pixart::config::PixArtConfig;
+use super::pixart::transformer::PixArtTransformer;
 use super::sdxl::config::UNetConfig;
 use super::sdxl::unet::UNet;
 use super::siglip::{SiglipConfig, SiglipModel};
@@ -28,7 +30,7 @@ use crate::{Error, Result};
 ///     }
 /// }
 /// ```
-pub const COMPONENTS: [&str; 11] = [
+pub const COMPONENTS: [&str; 12] = [
     "sdxl-unet",
     "sdxl-vae",
     "clip-text",
@@ -38,6 +40,7 @@ pub const COMPONENTS: [&str; 11] = [
     "flux-transformer",
     "flux-vae",
     "omini",
+    "pixart-transformer",
     "t5-encoder",
     "siglip",
 ];
@@ -59,6 +62,9 @@ pub fn inventory(component: &str, config: impl AsRef<Path>) -> Result<Inventory>
     match component {
         "sdxl-unet" => return UNet::inventory(UNetConfig::read(config)?),
         "flux-transformer" => drop(FluxTransformer::new(&weights, &FluxConfig::read(config)?)?),
+        "pixart-transformer" => {
+            drop(PixArtTransformer::new(&weights, &PixArtConfig::read(config)?)?);
+        }
         "sdxl-vae" | "flux-vae" => drop(Vae::new(VaeConfig::open(config)?, &weights)?),
         "clip-text" => drop(TextModel::new(&weights, &TextConfig::read(config)?)?),
         "clip-vision" => drop(VisionModel::new(&weights, &VisionConfig::read(config)?)?),
@@ -101,6 +107,7 @@ mod tests {
             ("ip-adapter-plus", "unet", "ip_adapter", 191, 423_748_864),
             ("flux-transformer", "flux_transformer", "flux_transformer", 1_156, 11_891_178_560),
             ("flux-vae", "flux_vae", "flux_vae", 244, 83_819_683),
+            ("pixart-transformer", "pixart_transformer", "pixart_transformer", 603, 610_856_096),
             // The table of tokens counts twice, as in the files that hold it by both its names.
             ("siglip", "siglip", "siglip", 888, 877_960_498),
             ("t5-encoder", "t5_encoder", "t5_encoder", 220, 4_893_906_944),
@@ -140,6 +147,7 @@ mod tests {
             "clip-vision",
             "clip",
             "ip-adapter-plus",
+            "pixart-transformer",
             "siglip",
             "t5-encoder",
         ] {

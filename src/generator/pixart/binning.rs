@@ -106,3 +106,42 @@ pub(super) fn resize_and_crop(pixels: &Tensor, size: (u32, u32)) -> Tensor {
     let scaled = pixels.upsample_bilinear2d([h, w], false, None, None); // [1, 3, h, w]
     scaled.narrow(2, (h - height) / 2, height).narrow(3, (w - width) / 2, width)
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::models::common::golden::{assert_invalid_input, fixture};
+    use crate::models::common::json::read_json;
+
+    #[test]
+    fn the_nearest_size_is_that_of_diffusers() {
+        let cases: Vec<[u32; 5]> = read_json(&fixture("pixart/bins.json")).unwrap();
+        assert!(cases.len() > 300);
+        for [latents, width, height, drawn_width, drawn_height] in cases {
+            let found = Bins::new(latents.into()).unwrap().nearest((width, height));
+            assert_eq!(found, (drawn_width, drawn_height), "{latents}: {width}x{height}");
+        }
+        for latents in [1, 16, 100, 512] {
+            assert_invalid_input(Bins::new(latents), "resolution binning");
+        }
+    }
+
+    #[test]
+    fn pixels_are_scaled_to_cover_the_image_and_cut_around_the_middle() {
+        let pixels = Tensor::arange(8, (Kind::Float, Device::Cpu)).view([1, 1, 2, 4]);
+        let pixels = pixels.repeat([1, 3, 1, 1]);
+        let of = |width, height| resize_and_crop(&pixels, (width, height)).get(0).get(0);
+        let numbers = |found: Tensor| Vec::<f32>::try_from(found.flatten(0, -1)).unwrap();
+        assert_eq!(numbers(of(4, 2)), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+        // The same height: of the columns the middle ones.
+        assert_eq!(numbers(of(2, 2)), [1.0, 2.0, 5.0, 6.0]);
+        // Half as large: the mean of each four.
+        assert_eq!(numbers(of(2, 1)), [2.5, 4.5]);
+        // 2 · (100 / 2) is 100, while 4 · (29 / 4) and the like may fall short of a whole number.
+        for (width, height) in [(29, 1), (1, 29), (100, 7), (113, 57)] {
+            assert_eq!(of(width, height).size(), [i64::from(height), i64::from(width)]);
+        }
+    }
+}

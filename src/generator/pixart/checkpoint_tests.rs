@@ -6,6 +6,7 @@ use crate::Error;
 use crate::conditioner::ConditioningKind;
 use crate::generator::checks::*;
 use crate::generator::{Generator, Offload};
+use crate::models::common::golden::fixture as golden;
 
 #[test]
 fn names_sizes_and_settings_come_from_the_checkpoint() {
@@ -82,6 +83,39 @@ fn checkpoints_that_do_not_fit_are_named() {
     assert!(matches!(error, Error::Unavailable { .. }), "{error}");
     let error = sigma().variant("fp8").load().unwrap_err();
     assert_invalid_input(&error, "variant");
+}
+
+/// Bytes of the networks' weights where each value takes `width`: the most that a policy has on the
+/// device at once, what it has there while it draws, and what it has in host memory.
+fn memory(offload: Offload, width: u64) -> [u64; 3] {
+    let values = |component: &str, config: &str| {
+        let path = golden("inventories").join(format!("{config}.config.json"));
+        let inventory = crate::models::inventory(component, path).unwrap();
+        // T5's table goes by two names, and is read once.
+        let twice = inventory.shape("encoder.embed_tokens.weight").unwrap_or(&[0]);
+        inventory.values() - twice.iter().product::<i64>().unsigned_abs()
+    };
+    let t5 = width * values("t5-encoder", "t5_encoder");
+    let transformer = width * values("pixart-transformer", "pixart_transformer");
+    let vae = width * values("sdxl-vae", "vae");
+    match offload {
+        Offload::None => [t5 + transformer + vae, t5 + transformer + vae, 0],
+        Offload::Cpu => [t5.max(transformer) + vae, transformer + vae, t5 + transformer],
+        Offload::Disk => [t5.max(transformer) + vae, transformer + vae, 0],
+    }
+}
+
+#[test]
+fn the_documented_memory_is_that_of_the_inventories() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/weights.md");
+    let docs = std::fs::read_to_string(docs).unwrap();
+    for offload in [Offload::None, Offload::Cpu, Offload::Disk] {
+        let [half, full] = [2, 4]
+            .map(|width| memory(offload, width).map(|bytes| format!("{:.1}", bytes as f64 / 1e9)));
+        let cells = half.iter().zip(&full).map(|(half, full)| format!("{half} / {full} GB"));
+        let line = format!("| `{offload:?}` | {} |", cells.collect::<Vec<_>>().join(" | "));
+        assert!(docs.contains(&line), "docs/weights.md lacks: {line}");
+    }
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn sizes_of_one_shape_are_drawn_alike_and_scaled() {
         let request = GenerateRequest::new("a bird").with_size(width, height);
         draw(&pixart, request).unwrap()
     };
-    // The middle of the image, four times as large in both directions, is the same picture.
+    // Scaled down, it is the same picture.
     let [small, large] = [of(64, 64), of(256, 256)];
     let mean = |image: &Image| {
         let sum: u64 = image.pixels().iter().map(|&value| u64::from(value)).sum();
