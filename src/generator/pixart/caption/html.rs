@@ -80,6 +80,7 @@ impl Parser<'_> {
     /// is refused.
     fn parse(&mut self, mut at: usize, end: bool) -> Option<usize> {
         let html = self.html;
+        let last_close = html.rfind('>').unwrap_or(0);
         while at < html.len() {
             // 1. text up to what may be markup
             let next = match &self.raw {
@@ -96,9 +97,12 @@ impl Parser<'_> {
 
             // 2. markup, or what looks so
             let rest = &html[at..];
-            if rest.starts_with('<') {
-                let is_last = rest.len() == 1;
-                let found = if rest[1..].starts_with(|next: char| next.is_ascii_alphabetic()) {
+            if let Some(after) = rest.strip_prefix('<') {
+                let is_letter = |next: char| next.is_ascii_alphabetic();
+                let is_markup = after.starts_with(is_letter) || after.starts_with(['/', '!', '?']);
+                let found = if is_markup && at >= last_close && !after.starts_with("![") {
+                    None // Nothing that begins here ends.
+                } else if after.starts_with(is_letter) {
                     self.start_tag(rest)
                 } else if rest.starts_with("</") {
                     self.end_tag(rest)
@@ -109,7 +113,7 @@ impl Parser<'_> {
                     rest.find('>').map(|close| self.skip(close + 1))
                 } else if rest.starts_with("<!") {
                     self.declaration(rest)?
-                } else if is_last {
+                } else if after.is_empty() {
                     break;
                 } else {
                     self.soup.add("<");
@@ -119,8 +123,8 @@ impl Parser<'_> {
                     Some(length) => length,
                     None if !end => break,
                     None => {
-                        let close = rest[1..].find('>').map(|close| close + 2);
-                        let open = || rest[1..].find('<').map(|open| open + 1);
+                        let close = after.find('>').map(|close| close + 2);
+                        let open = || after.find('<').map(|open| open + 1);
                         let length = close.or_else(open).unwrap_or(1);
                         self.soup.add(&rest[..length]);
                         length
@@ -135,14 +139,14 @@ impl Parser<'_> {
                     break;
                 };
                 at += length;
-            } else if rest.starts_with('&') {
+            } else if let Some(after) = rest.strip_prefix('&') {
                 if let Some(length) = self.entity_reference(rest) {
                     at += length;
-                } else if rest[1..].starts_with(|next: char| next.is_ascii_alphabetic()) {
+                } else if after.starts_with(|next: char| next.is_ascii_alphabetic()) {
                     // It may go on. An ampersand and one letter at the end lose the ampersand.
                     at += usize::from(end && rest.len() == 2);
                     break;
-                } else if rest.len() > 1 {
+                } else if !after.is_empty() {
                     self.soup.add("&");
                     at += 1;
                 } else {

@@ -12,9 +12,10 @@ mod python;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod urls;
 
 use python::{lower, strip, unquote_plus};
-use rules::{AFTER_HTML, AFTER_REPAIR, BEFORE_HTML};
+use rules::{AFTER_HTML, AFTER_REPAIR};
 
 /// The most hyphens and underscores that are taken for part of words, and not for blanks between them.
 const JOINERS: usize = 3;
@@ -33,7 +34,8 @@ pub(super) fn clean(prompt: &str) -> String {
 fn clean_once(caption: &str) -> String {
     // 1. what computers add
     let caption = unquote_plus(caption);
-    let caption = BEFORE_HTML.apply(&lower(strip(&caption)));
+    let caption = lower(strip(&caption)).replace("<person>", "person");
+    let caption = urls::remove(&caption);
     // Beautiful Soup refuses some broken HTML, and diffusers with it.
     let caption = html::text(&caption).unwrap_or(caption);
 

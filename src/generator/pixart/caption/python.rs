@@ -1,6 +1,7 @@
 //! Regular expressions as Python's `re` means them, for text.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use fancy_regex::{Regex, RegexBuilder};
 
@@ -27,6 +28,15 @@ pub(super) fn regex(pattern: &str) -> Regex {
 /// `re.sub(regex, replacement, text)`; groups are `$1` in the replacement.
 pub(super) fn sub<'a>(regex: &Regex, replacement: &str, text: &'a str) -> Cow<'a, str> {
     regex.try_replacen(text, 0, replacement).unwrap_or(Cow::Borrowed(text))
+}
+
+/// Whether `\w` matches it.
+pub(super) fn is_word(character: char) -> bool {
+    static CLASS: LazyLock<Regex> = LazyLock::new(|| regex(r"^\w"));
+    match character.is_ascii() {
+        true => character.is_ascii_alphanumeric() || character == '_',
+        false => CLASS.is_match(character.encode_utf8(&mut [0; 4])).unwrap_or(false),
+    }
 }
 
 /// Whether `str.isspace` is true of it.

@@ -1,5 +1,6 @@
 //! What is taken out of captions and replaced in them, in order: the expressions of diffusers'
-//! `PixArtSigmaPipeline._clean_caption`, as Python's `re` means them.
+//! `PixArtSigmaPipeline._clean_caption`, as Python's `re` means them, but for those of the web's addresses
+//! ([`urls`](super::urls)).
 
 use std::sync::LazyLock;
 
@@ -26,15 +27,6 @@ macro_rules! rules {
         pub(super) static $name: Rules =
             Rules(LazyLock::new(|| vec![$((regex($pattern), $replacement)),*]));
     };
-}
-
-rules! {
-    /// Before HTML is read.
-    BEFORE_HTML:
-    ["<person>", "person"]
-    // Addresses of the web.
-    [r"\b((?:https?:(?:/{1,3}|[a-zA-Z0-9%])|[a-zA-Z0-9.\-]+[.](?:com|co|ru|net|org|edu|gov|it)[\w/-]*\b/?(?!@)))", ""]
-    [r"\b((?:www:(?:/{1,3}|[a-zA-Z0-9%])|[a-zA-Z0-9.\-]+[.](?:com|co|ru|net|org|edu|gov|it)[\w/-]*\b/?(?!@)))", ""]
 }
 
 rules! {

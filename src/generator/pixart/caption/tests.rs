@@ -1,6 +1,7 @@
 //! Captions against diffusers'; see tests/fixtures/pixart_captions.py.
 
 use super::*;
+use crate::generator::MAX_PROMPT_CHARS;
 use crate::models::common::golden::fixture;
 use crate::models::common::json::read_json;
 
@@ -32,4 +33,21 @@ fn random_captions_equal_diffusers() {
         }
     }
     assert_eq!(wrong, 0, "of {}", text.lines().count());
+}
+
+/// Long words, and HTML that never ends: of the expressions that are tried from every place on, none
+/// may come to much more than the length of the caption. A square of it would take minutes here.
+#[test]
+fn the_longest_captions_are_cleaned_whatever_is_in_them() {
+    for unit in
+        ["a-", "a.", "a.com", "http://", "<", "<a ", "<a/", "<a b='", "<!--", "&#", "\"", "-"]
+    {
+        let caption = unit.repeat(MAX_PROMPT_CHARS / unit.len());
+        let cleaned = clean(&caption);
+        // A blank may come behind each letter.
+        assert!(cleaned.len() <= 2 * caption.len(), "{unit}: {}", cleaned.len());
+    }
+    // What is found last is found in them too.
+    let words = format!("{}a.com", "a-".repeat(10_000));
+    assert_eq!(clean(&words), "");
 }
