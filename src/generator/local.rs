@@ -92,6 +92,8 @@ impl Job {
 fn agree(one: &Conditioning, other: &Conditioning) -> bool {
     match (one, other) {
         (Conditioning::None, Conditioning::None) => true,
+        // Rows of a batch may be of different lengths.
+        (Conditioning::Images(_), Conditioning::Images(_)) => true,
         (Conditioning::Tokens(one), Conditioning::Tokens(other)) => {
             one.tokens == other.tokens && one.strength == other.strength
         }
@@ -255,14 +257,19 @@ impl<P: Program> fmt::Display for Local<P> {
     }
 }
 
-/// Makes the public type of a family, a struct around its [`Local`], the generator that this is.
+/// Makes the public type of a family, a struct around its [`Local`], the generator that this is; with
+/// the `image_mark` by which its prompts name images, where they do.
 macro_rules! local_generator {
-    ($generator:ident) => {
+    ($generator:ident $(, image_mark: $mark:literal)?) => {
         #[async_trait::async_trait]
         impl crate::generator::Generator for $generator {
             fn accepts(&self) -> &[crate::conditioner::ConditioningKind] {
                 self.0.accepts()
             }
+
+            $(fn image_mark(&self) -> Option<&str> {
+                Some($mark)
+            })?
 
             async fn generate(
                 &self,

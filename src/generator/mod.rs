@@ -49,6 +49,8 @@ mod local;
 mod local_tests;
 #[cfg(feature = "tch")]
 mod offload;
+#[cfg(feature = "tch")]
+mod omnigen;
 #[cfg(all(test, feature = "tch"))]
 mod one_layer;
 #[cfg(feature = "tch")]
@@ -79,6 +81,8 @@ pub use flux::{Flux, FluxBuilder, FluxPreset};
 pub use loading::Loading;
 #[cfg(feature = "tch")]
 pub use offload::Offload;
+#[cfg(feature = "tch")]
+pub use omnigen::{OmniGen, OmniGenBuilder, RopePositions};
 #[cfg(feature = "tch")]
 pub use pixart::{PixArtSigma, PixArtSigmaBuilder};
 pub(crate) use request::setters_of_an_image;

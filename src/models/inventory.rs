@@ -8,6 +8,8 @@ use super::flux::config::FluxConfig;
 use super::flux::lora_file;
 use super::flux::transformer::FluxTransformer;
 use super::ip_adapter;
+use super::omnigen::config::OmniGenConfig;
+use super::omnigen::transformer::OmniGenTransformer;
 use super::pixart::config::PixArtConfig;
 use super::pixart::transformer::PixArtTransformer;
 use super::sdxl::config::UNetConfig;
@@ -30,7 +32,7 @@ use crate::{Error, Result};
 ///     }
 /// }
 /// ```
-pub const COMPONENTS: [&str; 12] = [
+pub const COMPONENTS: [&str; 14] = [
     "sdxl-unet",
     "sdxl-vae",
     "clip-text",
@@ -40,6 +42,8 @@ pub const COMPONENTS: [&str; 12] = [
     "flux-transformer",
     "flux-vae",
     "omini",
+    "omnigen-transformer",
+    "omnigen-vae",
     "pixart-transformer",
     "t5-encoder",
     "siglip",
@@ -62,10 +66,15 @@ pub fn inventory(component: &str, config: impl AsRef<Path>) -> Result<Inventory>
     match component {
         "sdxl-unet" => return UNet::inventory(UNetConfig::read(config)?),
         "flux-transformer" => drop(FluxTransformer::new(&weights, &FluxConfig::read(config)?)?),
+        "omnigen-transformer" => {
+            drop(OmniGenTransformer::new(&weights, &OmniGenConfig::read(config)?)?);
+        }
         "pixart-transformer" => {
             drop(PixArtTransformer::new(&weights, &PixArtConfig::read(config)?)?);
         }
-        "sdxl-vae" | "flux-vae" => drop(Vae::new(VaeConfig::open(config)?, &weights)?),
+        "sdxl-vae" | "flux-vae" | "omnigen-vae" => {
+            drop(Vae::new(VaeConfig::open(config)?, &weights)?);
+        }
         "clip-text" => drop(TextModel::new(&weights, &TextConfig::read(config)?)?),
         "clip-vision" => drop(VisionModel::new(&weights, &VisionConfig::read(config)?)?),
         "clip" => drop(ClipModel::new(&weights, &ClipConfig::read(config)?)?),
@@ -107,6 +116,15 @@ mod tests {
             ("ip-adapter-plus", "unet", "ip_adapter", 191, 423_748_864),
             ("flux-transformer", "flux_transformer", "flux_transformer", 1_156, 11_891_178_560),
             ("flux-vae", "flux_vae", "flux_vae", 244, 83_819_683),
+            (
+                "omnigen-transformer",
+                "omnigen_transformer",
+                "omnigen_transformer",
+                275,
+                3_875_318_800,
+            ),
+            // SDXL's.
+            ("omnigen-vae", "vae", "vae", 248, 83_653_863),
             ("pixart-transformer", "pixart_transformer", "pixart_transformer", 603, 610_856_096),
             // The table of tokens counts twice, as in the files that hold it by both its names.
             ("siglip", "siglip", "siglip", 888, 877_960_498),
@@ -147,6 +165,7 @@ mod tests {
             "clip-vision",
             "clip",
             "ip-adapter-plus",
+            "omnigen-transformer",
             "pixart-transformer",
             "siglip",
             "t5-encoder",

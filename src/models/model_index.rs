@@ -74,8 +74,7 @@ impl ModelIndex {
 
     /// The name of the folder, which is the model's.
     pub(crate) fn name(&self) -> String {
-        let path = self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone());
-        path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+        name_of(&self.folder)
     }
 
     /// The folder of a part.
@@ -123,6 +122,12 @@ impl ModelIndex {
     pub(crate) fn flag(&self, name: &str) -> Option<bool> {
         self.file.entries.get(name)?.as_bool()
     }
+}
+
+/// The name of `folder`, wherever one stands.
+pub(crate) fn name_of(folder: &Path) -> String {
+    let path = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("ip_adapter", "sdxl common"),
     ("clip", "common"),
     ("flux", "common"),
+    ("omnigen", "tokenizers common"),
     ("pixart", "common"),
     ("sdxl", "common"),
     ("siglip", "common"),

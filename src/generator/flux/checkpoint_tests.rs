@@ -75,7 +75,7 @@ fn checkpoints_that_do_not_fit_are_named() {
         ("model_index.json", replace("T5EncoderModel", "UMT5EncoderModel"), "UMT5"),
         ("model_index.json", replace("FlowMatchEuler", "Euler"), "EulerDiscrete"),
         (scheduler, gone(), "scheduler_config.json"),
-        (scheduler, set("invert_sigmas", false, true), "invert_sigmas"),
+        (scheduler, set("stochastic_sampling", false, true), "stochastic_sampling"),
         (transformer, gone(), "transformer"),
         (transformer, set("in_channels", 12, 16), "in_channels: expected 12"),
         (transformer, set("joint_attention_dim", 8, 9), "joint_attention_dim: expected 8"),

@@ -63,6 +63,11 @@ impl TensorFiles {
         Ok(Self { root: index.to_owned(), files, listed: tensors })
     }
 
+    /// The file, or the index of the shards.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Names of all tensors, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         let names = self.files.iter().flat_map(|file| file.header.offset_keys());

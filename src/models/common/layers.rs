@@ -1,7 +1,7 @@
 //! Tensors of a checkpoint to the small layers every network is made of.
 
 use serde::Deserialize;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::fields::Fields;
 use super::product;
@@ -94,6 +94,27 @@ impl LayerNorm {
 
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
         x.layer_norm([self.width], Some(&self.w), Some(&self.b), self.eps, true) // [.., width]
+    }
+}
+
+/// Each vector to a mean square of 1, then scaled.
+#[derive(Debug)]
+pub(crate) struct RmsNorm {
+    w: Tensor,
+    eps: f64,
+}
+
+impl RmsNorm {
+    pub(crate) fn new(weights: &Weights, width: i64, eps: f64) -> Result<Self> {
+        Ok(Self { w: weights.get("weight", &[width])?, eps })
+    }
+
+    /// The mean is taken in f32, whatever the type of `x`; what comes out is of the type of the weights.
+    pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
+        let squares = x.to_kind(Kind::Float).square();
+        let mean = squares.mean_dim(-1, true, Kind::Float); // [.., 1]
+        let x = x * (mean + self.eps).rsqrt();
+        x.to_kind(self.w.kind()) * &self.w // [.., width]
     }
 }
 
@@ -196,11 +217,18 @@ pub(crate) struct TimestepEmbedding {
 
 impl TimestepEmbedding {
     pub(crate) fn new(weights: &Weights, inputs: i64, width: i64, act: Activation) -> Result<Self> {
-        Ok(Self {
-            linear_1: Linear::new(&weights.sub("linear_1"), inputs, width)?,
-            linear_2: Linear::new(&weights.sub("linear_2"), width, width)?,
-            act,
-        })
+        Self::of(&["linear_1", "linear_2"].map(|name| weights.sub(name)), inputs, width, act)
+    }
+
+    /// Of layers that may have other names.
+    pub(crate) fn of(
+        [linear_1, linear_2]: &[Weights; 2],
+        inputs: i64,
+        width: i64,
+        act: Activation,
+    ) -> Result<Self> {
+        let linear_1 = Linear::new(linear_1, inputs, width)?;
+        Ok(Self { linear_1, linear_2: Linear::new(linear_2, width, width)?, act })
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {

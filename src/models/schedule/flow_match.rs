@@ -9,7 +9,7 @@ use super::{MAX_STEPS, Scheduler, Stepped, settings};
 use crate::models::common::fields::Fields;
 use crate::{Error, Result};
 
-/// `FlowMatchEulerDiscreteScheduler`'s settings, as `FluxPipeline` uses them.
+/// `FlowMatchEulerDiscreteScheduler`'s settings, as `FluxPipeline` and `OmniGenPipeline` use them.
 #[derive(Clone, Debug)]
 pub(crate) struct FlowMatchConfig {
     train_steps: i64,
@@ -17,6 +17,8 @@ pub(crate) struct FlowMatchConfig {
     /// The last noise level, to which all are stretched.
     terminal: Option<f32>,
     levels: Levels,
+    /// Whether a level is the share of the image and not of the noise, so that it grows from 0 to 1.
+    inverted: bool,
 }
 
 /// How noise levels are moved towards the noisy end.
@@ -38,7 +40,7 @@ impl FlowMatchConfig {
         let class = class.map_or_else(|| settings.name("_class_name"), Ok)?;
         let expected = "FlowMatchEulerDiscreteScheduler";
         settings.require("_class_name", class == expected, expected, class)?;
-        settings.refuse(&["invert_sigmas", "stochastic_sampling"])?;
+        settings.refuse(&["stochastic_sampling"])?;
         let shifts = [("exponential", true), ("linear", false)];
         let exponential = settings.choice("time_shift_type", &shifts)?;
         // 0 is as good as none, as in diffusers.
@@ -54,7 +56,20 @@ impl FlowMatchConfig {
             },
             terminal: terminal.map(|last| last as f32),
             levels: Levels::read(settings)?,
+            inverted: settings.flag("invert_sigmas", false)?,
         })
+    }
+
+    /// The settings of OmniGen's own program, which reads none from a file: even steps from the noise,
+    /// at 0, to the image, at 1. `OmniGen/scheduler.py`.
+    pub(crate) const fn omnigen() -> Self {
+        Self {
+            train_steps: 1,
+            shift: Shift::Fixed(1.0),
+            terminal: None,
+            levels: Levels::Timesteps,
+            inverted: true,
+        }
     }
 
     /// A run of `steps` steps for an image of that many `tokens`.
@@ -65,7 +80,8 @@ impl FlowMatchConfig {
             return Err(Error::invalid_input("steps", format!("{least} to {MAX_STEPS}"), steps));
         }
 
-        // 1. evenly spread noise levels, in the precision of diffusers
+        // 1. evenly spread noise levels, in the precision of diffusers. `OmniGenPipeline` leaves out
+        // the last of `linspace(1, 0, steps + 1)`, which in this precision is the same.
         let even = linspace(1.0, 1.0 / steps as f64, steps).map(|sigma| sigma as f32);
 
         // 2. moved, and stretched
@@ -91,10 +107,13 @@ impl FlowMatchConfig {
             sigmas = levels.into_iter().map(|sigma| sigma as f32).collect();
         }
 
-        // 4. the network's times; in the end nothing is left of the noise
+        // 4. counted from the image or from the noise; in the end nothing is left of the noise
+        if self.inverted {
+            sigmas.iter_mut().for_each(|sigma| *sigma = 1.0 - *sigma);
+        }
         let train_steps = self.train_steps as f32;
         let timesteps = sigmas.iter().map(|sigma| f64::from(sigma * train_steps)).collect();
-        sigmas.push(0.0);
+        sigmas.push(if self.inverted { 1.0 } else { 0.0 });
         Ok(FlowMatch { sigmas, timesteps })
     }
 }
@@ -129,7 +148,7 @@ impl Shift {
 /// One run of `FlowMatchEulerDiscreteScheduler`.
 #[derive(Debug)]
 pub(crate) struct FlowMatch {
-    /// Share of noise before each step, and after the last.
+    /// Share of noise (of the image where inverted) before each step, and after the last.
     sigmas: Vec<f32>,
     timesteps: Vec<f64>,
 }
@@ -141,10 +160,11 @@ impl Scheduler for FlowMatch {
 
     fn step(&mut self, output: &Tensor, index: usize, sample: &Tensor) -> Stepped {
         let (sigma, next) = (self.sigmas[index], self.sigmas[index + 1]);
+        let end = self.sigmas[self.sigmas.len() - 1];
         let sample = sample.to_kind(Kind::Float);
 
         // 1. The sample without noise: the end of the straight way.
-        let original = &sample - output * f64::from(sigma);
+        let original = &sample + output * f64::from(end - sigma);
 
         // 2. Along the way to the next noise level.
         let sample = (sample + output * f64::from(next - sigma)).to_kind(output.kind());

@@ -71,9 +71,19 @@ fn flow_match(text: &str) -> Result<FlowMatchConfig> {
 /// As `FluxPipeline` calls it; see tests/fixtures/make_flux.py.
 #[test]
 fn every_flow_equals_diffusers() {
-    let cases: Vec<serde_json::Value> = read_json(&fixture("flux/flow_match.json")).unwrap();
-    assert!(cases.len() > 50);
-    for case in cases {
+    assert!(flows_like_diffusers("flux/flow_match.json") > 50);
+}
+
+/// As `OmniGenPipeline` calls it; see tests/fixtures/make_schedule.py.
+#[test]
+fn every_inverted_flow_equals_diffusers() {
+    assert!(flows_like_diffusers("inverted_flow_match.json") > 80);
+}
+
+/// Compares the runs in the fixture `name`. Returns how many there are.
+fn flows_like_diffusers(name: &str) -> usize {
+    let cases: Vec<serde_json::Value> = read_json(&fixture(name)).unwrap();
+    for case in &cases {
         let numbers = |what: &str| {
             let list: Vec<f64> = serde_json::from_value(case[what].clone()).unwrap();
             Tensor::from_slice(&list)
@@ -90,6 +100,27 @@ fn every_flow_equals_diffusers() {
         }
         let difference = relative_difference(&sample, &numbers("sample"));
         assert!(difference <= 1e-5, "sample: {difference} in {case}");
+    }
+    cases.len()
+}
+
+/// The network of a straight way says the same everywhere on it, so that every step knows its end.
+#[test]
+fn the_image_of_a_flow_is_where_its_straight_way_ends() {
+    for (inverted, direction) in [(false, 1.0), (true, -1.0)] {
+        let text = format!(r#"{{"invert_sigmas": {inverted}, "shift": 2.0}}"#);
+        let mut run = flow_match(&text).unwrap().start(5, 64).unwrap();
+        let (noise, image) =
+            (Tensor::from_slice(&[0.3_f32, -1.1, 2.0]), Tensor::from_slice(&[0.5_f32, 1.5, -0.7]));
+        let output = (&noise - &image) * direction;
+        let mut sample = noise;
+        for step in 0..5 {
+            let stepped = run.step(&output, step, &sample);
+            let difference = relative_difference(&stepped.original, &image);
+            assert!(difference <= 1e-6, "step {step}, inverted {inverted}: {difference}");
+            sample = stepped.sample;
+        }
+        assert!(relative_difference(&sample, &image) <= 1e-6, "inverted {inverted}");
     }
 }
 
@@ -111,7 +142,7 @@ fn numbers_that_are_not_finite_count_as_not_set() {
 #[test]
 fn flows_that_cannot_be_are_errors_that_name_the_field() {
     for (field, text) in [
-        ("invert_sigmas", r#"{"invert_sigmas": true}"#),
+        ("invert_sigmas", r#"{"invert_sigmas": "yes"}"#),
         ("stochastic_sampling", r#"{"stochastic_sampling": true}"#),
         ("use_beta_sigmas", r#"{"use_beta_sigmas": true, "use_karras_sigmas": true}"#),
         ("use_beta_sigmas", r#"{"use_beta_sigmas": "yes"}"#),

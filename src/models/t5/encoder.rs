@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 use super::config::T5Config;
 use crate::Result;
 use crate::models::common::inventory::Inventory;
-use crate::models::common::layers::{Activation, Embedding, Linear};
+use crate::models::common::layers::{Activation, Embedding, Linear, RmsNorm};
 use crate::models::common::math::{join_heads, split_heads};
 use crate::models::common::towers::token_rows;
 use crate::models::common::weights::Weights;
@@ -15,7 +15,7 @@ use crate::models::common::weights::Weights;
 pub(crate) struct T5Encoder {
     pub(super) tokens: Embedding,
     pub(super) blocks: Vec<Block>,
-    final_norm: Norm,
+    final_norm: RmsNorm,
     /// A bias a set of distances and head: `[buckets, heads]`.
     biases: Embedding,
     config: T5Config,
@@ -23,25 +23,18 @@ pub(crate) struct T5Encoder {
 
 #[derive(Debug)]
 pub(super) struct Block {
-    norm1: Norm,
+    norm1: RmsNorm,
     q: Linear,
     k: Linear,
     v: Linear,
     o: Linear,
-    norm2: Norm,
+    norm2: RmsNorm,
     wi: Linear,
     /// Weighs what the activation lets through.
     gate: Option<Linear>,
     wo: Linear,
     heads: i64,
     activation: Activation,
-}
-
-/// Each vector to a mean square of 1, then scaled.
-#[derive(Debug)]
-struct Norm {
-    w: Tensor,
-    eps: f64,
 }
 
 impl T5Encoder {
@@ -61,7 +54,7 @@ impl T5Encoder {
         Ok(Self {
             tokens: Embedding::new(&table, config.vocab_size, width)?,
             blocks: blocks.collect::<Result<_>>()?,
-            final_norm: Norm::new(&final_norm, config)?,
+            final_norm: norm(&final_norm, config)?,
             biases: Embedding::new(&biases, config.num_buckets, config.num_heads)?,
             config: config.clone(),
         })
@@ -137,12 +130,12 @@ impl Block {
         // Its sums leave the range of f16: `T5PreTrainedModel._keep_in_fp32_modules`.
         let wide = if weights.kind() == Kind::Half { Kind::Float } else { weights.kind() };
         Ok(Self {
-            norm1: Norm::new(&attention.sub("layer_norm"), config)?,
+            norm1: norm(&attention.sub("layer_norm"), config)?,
             q: project("q", width, inner)?,
             k: project("k", width, inner)?,
             v: project("v", width, inner)?,
             o: project("o", inner, width)?,
-            norm2: Norm::new(&dense.sub("layer_norm"), config)?,
+            norm2: norm(&dense.sub("layer_norm"), config)?,
             wi: Linear::no_bias(&wi, width, d_ff)?,
             gate: gate.transpose()?,
             wo: Linear::no_bias(&layers.sub("wo").with_kind(wide), d_ff, width)?,
@@ -175,6 +168,11 @@ impl Block {
     }
 }
 
+/// The norm at `weights`.
+fn norm(weights: &Weights, config: &T5Config) -> Result<RmsNorm> {
+    RmsNorm::new(weights, config.d_model, config.layer_norm_epsilon)
+}
+
 /// In f16, infinite values become large ones: `T5Block.forward` in transformers.
 fn within_range(x: Tensor) -> Tensor {
     if x.kind() != Kind::Half {
@@ -184,19 +182,4 @@ fn within_range(x: Tensor) -> Tensor {
     let infinite = x.isinf().any().to_kind(Kind::Float);
     let largest: Tensor = (infinite * -1000.0 + 65_504.0).to_kind(Kind::Half);
     x.clamp_tensor(Some(-&largest), Some(largest))
-}
-
-impl Norm {
-    fn new(weights: &Weights, config: &T5Config) -> Result<Self> {
-        let w = weights.get("weight", &[config.d_model])?;
-        Ok(Self { w, eps: config.layer_norm_epsilon })
-    }
-
-    fn forward(&self, x: &Tensor) -> Tensor {
-        // The mean is taken in f32, whatever the format of the states.
-        let squares = x.to_kind(Kind::Float).square();
-        let mean = squares.mean_dim(-1, true, Kind::Float); // [b, tokens, 1]
-        let x = x * (mean + self.eps).rsqrt();
-        x.to_kind(self.w.kind()) * &self.w // [b, tokens, width]
-    }
 }

@@ -39,7 +39,7 @@ impl Tokenizer {
         let bpe =
             if path.ends_with("tokenizer.json") { whole_file(&path)? } else { two_files(folder)? };
         // 2. The tokens with a role, as transformers gathers them.
-        let mut config = TokenizerConfig::open(folder)?;
+        let mut config = TokenizerConfig::open_right_sided(folder)?;
         let added = config.gather(bpe.added, DEFAULTS)?;
         let [begin, end, unknown, pad] = [
             Special::text_or(&config.bos_token, START),

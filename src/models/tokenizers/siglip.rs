@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
 use tokenizers::{AddedToken, TruncationParams};
 
-use super::{encode, number};
-use crate::models::common::json::{parse_json, read_text};
-use crate::models::tokenizers::sentencepiece::{Charsmap, Processor, SPACE};
+use super::{encode, number, whole_file};
+use crate::models::tokenizers::sentencepiece::{Processor, SPACE};
 use crate::models::tokenizers::special_tokens::{Defaults, Special, TokenizerConfig};
 use crate::{Error, Result};
 
@@ -52,7 +50,7 @@ impl Tokenizer {
     /// `tokenizer_config.json` and `special_tokens_map.json` where they are there. Texts have as many
     /// tokens as the files say, at most `most`.
     pub(crate) fn open(folder: &Path, most: usize) -> Result<Self> {
-        let mut config = TokenizerConfig::open(folder)?;
+        let mut config = TokenizerConfig::open_right_sided(folder)?;
         let path = folder.join("spiece.model");
         if path.exists() {
             let length = config.max_length().unwrap_or(LENGTH).min(most);
@@ -63,7 +61,7 @@ impl Tokenizer {
         }
         let path = folder.join("tokenizer.json");
         let length = config.max_length().unwrap_or(most).min(most);
-        let tokenizer = whole(&path, length)?;
+        let tokenizer = cut_to(length, &path)?;
         let pad = Special::text_or(&config.pad_token, "<pad>");
         let pad = number(&path, &tokenizer, &pad)?;
         Ok(Self { path, kind: Kind::Whole(Box::new(tokenizer)), pad, length })
@@ -82,16 +80,11 @@ impl Tokenizer {
 }
 
 /// The tokenizer in the file at `path`, which cuts texts to `length` tokens.
-fn whole(path: &Path, length: usize) -> Result<tokenizers::Tokenizer> {
-    let text = read_text(path)?;
-    // The crate believes a map of characters whatever it holds.
-    let whole: Value = parse_json(path, &text)?;
-    Charsmap::of_normalizer(path, whole.get("normalizer"))?;
-    let broken = |error| Error::invalid_file(path, "file", "a tokenizer", error);
-    let mut tokenizer: tokenizers::Tokenizer = text.parse().map_err(broken)?;
+fn cut_to(length: usize, path: &Path) -> Result<tokenizers::Tokenizer> {
+    let mut tokenizer = whole_file(path)?;
     let cut = TruncationParams { max_length: length, ..TruncationParams::default() };
+    let broken = |error| Error::invalid_file(path, "file", "a tokenizer", error);
     tokenizer.with_truncation(Some(cut)).map_err(broken)?;
-    tokenizer.with_padding(None);
     Ok(tokenizer)
 }
 

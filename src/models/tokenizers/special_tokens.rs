@@ -31,6 +31,15 @@ pub(crate) struct TokenizerConfig {
     padding_side: Option<Value>,
     pub(crate) split_special_tokens: Option<bool>,
     pub(crate) do_lower_case: Option<bool>,
+    pub(crate) legacy: Option<bool>,
+    pub(crate) add_prefix_space: Option<bool>,
+    pub(crate) add_bos_token: Option<bool>,
+    pub(crate) add_eos_token: Option<bool>,
+    /// Whether the additional special tokens of `special_tokens_map.json` count beside those of
+    /// `tokenizer_config.json`, as in transformers 4. In version 5 they count only where the latter
+    /// has none, and tokens of `added_tokens.json` are not special because of them.
+    #[serde(skip)]
+    pub(crate) map_adds_special_tokens: bool,
     #[serde(skip)]
     folder: PathBuf,
 }
@@ -75,14 +84,22 @@ impl TokenizerConfig {
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let path = folder.join("tokenizer_config.json");
         let mut config: Self = if path.exists() { read_json(&path)? } else { Self::default() };
+        config.folder = folder.to_owned();
+        Ok(config)
+    }
+
+    /// [`open`](Self::open) for texts that are cut and filled up on the right, which is where the file
+    /// must say so.
+    pub(crate) fn open_right_sided(folder: &Path) -> Result<Self> {
+        let config = Self::open(folder)?;
         for (field, side) in
             [("truncation_side", &config.truncation_side), ("padding_side", &config.padding_side)]
         {
             if let Some(side) = side.as_ref().filter(|side| *side != "right") {
-                return Err(Error::invalid_file(&path, field, "right", side));
+                let path = folder.join("tokenizer_config.json");
+                return Err(Error::invalid_file(path, field, "right", side));
             }
         }
-        config.folder = folder.to_owned();
         Ok(config)
     }
 
@@ -111,13 +128,21 @@ impl TokenizerConfig {
                 numbered.insert(id, token);
             }
         } else {
+            let extra = |config: &Self| -> Vec<String> {
+                let extra = config.extra_special_tokens.iter().flatten();
+                extra.map(|token| token.text().to_owned()).collect()
+            };
+            let mut special = extra(self);
             let map = self.folder.join("special_tokens_map.json");
             if map.exists() {
                 self.take_over(read_json(&map)?);
             }
+            if self.map_adds_special_tokens {
+                special.extend(extra(self));
+            }
             let old = self.folder.join("added_tokens.json");
             if old.exists() {
-                let special = self.named(defaults);
+                special.extend(self.named(defaults));
                 for (content, id) in read_json::<HashMap<String, u32>>(&old)? {
                     let special = special.contains(&content);
                     let normalized = Some(!special);
@@ -159,7 +184,8 @@ impl TokenizerConfig {
         ]
     }
 
-    /// `special_tokens_map.json` wins over `tokenizer_config.json`; its tokens are special.
+    /// `special_tokens_map.json` wins over `tokenizer_config.json` in the tokens with a role; they are
+    /// special.
     fn take_over(&mut self, mut map: Self) {
         for (mine, theirs) in self.roles().into_iter().zip(map.roles()) {
             if let Some(mut theirs) = theirs.take() {
@@ -169,7 +195,13 @@ impl TokenizerConfig {
                 *mine = Some(theirs);
             }
         }
-        self.extra_special_tokens = map.extra_special_tokens.or(self.extra_special_tokens.take());
+        match (&mut self.extra_special_tokens, map.extra_special_tokens) {
+            (Some(mine), theirs) if self.map_adds_special_tokens => {
+                mine.extend(theirs.into_iter().flatten());
+            }
+            (Some(_), _) => {}
+            (mine, theirs) => *mine = theirs,
+        }
     }
 
     /// The texts of the tokens with a role.
@@ -204,7 +236,7 @@ impl Special {
     }
 
     /// As the tokenizer wants it; every token with a role is special.
-    fn added(self, named: &[String]) -> AddedToken {
+    pub(crate) fn added(self, named: &[String]) -> AddedToken {
         let token = match self {
             Self::Text(content) => Token { content, special: true, ..Token::default() },
             Self::Token(token) => token,

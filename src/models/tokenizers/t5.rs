@@ -66,9 +66,9 @@ impl Tokenizer {
             Vocabulary::of_model(Model::open(&path)?)
         };
         // 2. The tokens with a role, as transformers gathers them.
-        let mut config = TokenizerConfig::open(folder)?;
+        let mut config = TokenizerConfig::open_right_sided(folder)?;
         if let Some(extra) = vocabulary.extra {
-            config.extra_special_tokens = Some(extra);
+            config.extra_special_tokens.get_or_insert(extra);
         }
         let sentinels = (0..SENTINELS).map(|number| Special::Text(sentinel(number)));
         let extra = config.extra_special_tokens.get_or_insert_default();

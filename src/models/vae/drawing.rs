@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::decoder::image_of;
-use super::encoder::pixels_in;
+use super::encoder::{Posterior, pixels_in};
 use super::{Vae, VaeTiling};
 use crate::models::common::noise::Noise;
 use crate::{Error, Image, Result};
@@ -54,15 +54,24 @@ impl Vae {
         noise: Option<&mut Noise>,
         tiling: VaeTiling,
     ) -> Result<Tensor> {
-        let posterior = self.encode(&pixels_in(image), tiling);
+        Ok(self.latents_of(&self.posterior(image, tiling)?, noise))
+    }
+
+    /// What latents `image` may have.
+    pub(crate) fn posterior(&self, image: &Image, tiling: VaeTiling) -> Result<Posterior> {
         let reason = "only the decoder was loaded";
-        let posterior = posterior.ok_or_else(|| Error::backend("encoding an image", reason))?;
+        let posterior = self.encode(&pixels_in(image), tiling);
+        posterior.ok_or_else(|| Error::backend("encoding an image", reason))
+    }
+
+    /// Latents of a `posterior`, as [`latents`](Self::latents).
+    pub(crate) fn latents_of(&self, posterior: &Posterior, noise: Option<&mut Noise>) -> Tensor {
         let latents = match noise {
             Some(noise) => posterior.sample(noise),
-            None => posterior.mean,
+            None => posterior.mean.shallow_clone(),
         };
         let config = &self.config;
-        Ok((latents - config.shift_factor.unwrap_or(0.0)) * config.scaling_factor) // [1, c, h, w]
+        (latents - config.shift_factor.unwrap_or(0.0)) * config.scaling_factor // [1, c, h, w]
     }
 
     /// A small image of latents on their way, from at most `PREVIEW_LATENTS` of them a side.

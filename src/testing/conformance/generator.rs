@@ -50,7 +50,9 @@ pub async fn generator(part: &dyn Generator) {
     refusals(&suite, part).await;
     if kinds.contains(&ConditioningKind::Images) {
         let conditionings = red_and_blue().map(|image| Conditioning::Images(vec![image]));
-        references(&suite, part, "a thing", conditionings).await;
+        // Some models want a prompt to name each of its images.
+        let mark = part.image_mark().unwrap_or_default().replace("{n}", "1");
+        references(&suite, part, &format!("a thing {mark}"), conditionings).await;
     }
 }
 

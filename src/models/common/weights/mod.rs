@@ -157,6 +157,17 @@ impl Weights {
         }
     }
 
+    /// The tensor `name` of exactly `shape` as it is stored, on the CPU: in the pages of its file where
+    /// the system maps it so.
+    pub(crate) fn get_stored(&self, name: &str, shape: &[i64]) -> Result<Tensor> {
+        let host = Self { device: Device::Cpu, ..self.clone() };
+        let Source::Files(files, _) = &*self.source else { return host.get(name, shape) };
+        let name = format!("{}{name}", self.prefix);
+        let stored = files.get(&name).ok_or_else(|| files.missing(&name, shape))?;
+        let kind = check(&name, &stored, shape)?;
+        Self { prefix: String::new(), ..host }.get_kind(&name, shape, kind)
+    }
+
     /// Whether the files hold `name`; `false` while recording.
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.shape(name).is_some()
@@ -167,6 +178,21 @@ impl Weights {
         match &*self.source {
             Source::Files(files, _) => Some(sides(&files.get(&format!("{}{name}", self.prefix))?)),
             Source::Record(_) => None,
+        }
+    }
+
+    /// The shape of `name` in the files, which must have as many `sides`.
+    pub(crate) fn required_shape(&self, name: &str, sides: usize) -> Result<Vec<i64>> {
+        let shape = self.shape(name);
+        match (&*self.source, shape) {
+            (_, Some(shape)) if shape.len() == sides => Ok(shape),
+            (Source::Files(files, _), shape) => {
+                let found = shape.map_or("no such tensor".to_owned(), |shape| format!("{shape:?}"));
+                let name = format!("tensor {}{name}", self.prefix);
+                let expected = format!("a shape of {sides} sides");
+                Err(Error::invalid_file(files.root(), name, expected, found))
+            }
+            (Source::Record(_), _) => Ok(vec![1; sides]),
         }
     }
 }

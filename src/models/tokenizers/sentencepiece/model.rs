@@ -8,7 +8,7 @@ use super::wire::{Fields, Value};
 use crate::models::common::json::{read_bytes, require};
 use crate::{Error, Result};
 
-/// A trained Unigram model. A field that the file leaves out has the schema's default.
+/// A trained model. A field that the file leaves out has the schema's default.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     pub(crate) path: PathBuf,
@@ -35,6 +35,15 @@ pub(crate) struct Piece {
     pub(crate) kind: PieceType,
 }
 
+/// How a model cuts texts; the numbers are those of `TrainerSpec.ModelType`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Algorithm {
+    /// The likeliest pieces, by their probabilities.
+    Unigram = 1,
+    /// Pairs that are merged again and again, the best score first.
+    Bpe = 2,
+}
+
 /// What a piece stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PieceType {
@@ -50,13 +59,22 @@ pub(crate) enum PieceType {
 }
 
 impl Model {
-    /// The model in the file at `path`.
+    /// The Unigram model in the file at `path`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         Self::parse(path, &read_bytes(path)?)
     }
 
-    /// The model in `bytes`, which came from `path`.
+    /// The Unigram model in `bytes`, which came from `path`.
     pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+        Self::read(path, bytes, Algorithm::Unigram)
+    }
+
+    /// The BPE model in the file at `path`.
+    pub(crate) fn open_bpe(path: &Path) -> Result<Self> {
+        Self::read(path, &read_bytes(path)?, Algorithm::Bpe)
+    }
+
+    fn read(path: &Path, bytes: &[u8], algorithm: Algorithm) -> Result<Self> {
         let mut model = Self {
             path: path.to_owned(),
             pieces: Vec::new(),
@@ -66,15 +84,24 @@ impl Model {
             add_dummy_prefix: true,
             remove_extra_whitespaces: true,
         };
+        let mut found_algorithm = Algorithm::Unigram as u64;
         let broken = |found| Error::invalid_file(path, "file", "a SentencePiece model", found);
         for field in Fields::new(bytes) {
             match field.map_err(broken)? {
                 (1, Value::Bytes(piece)) => model.add_piece(piece)?,
-                (2, Value::Bytes(trainer)) => model.read_trainer(trainer)?,
+                (2, Value::Bytes(trainer)) => model.read_trainer(trainer, &mut found_algorithm)?,
                 (3, Value::Bytes(normalizer)) => model.read_normalizer(normalizer)?,
                 _ => {}
             }
         }
+        let expected = format!("{}, which is {algorithm:?}", algorithm as u64);
+        require(
+            path,
+            "model_type",
+            found_algorithm == algorithm as u64,
+            expected,
+            found_algorithm,
+        )?;
         model.check()?;
         Ok(model)
     }
@@ -112,15 +139,13 @@ impl Model {
     }
 
     /// `message TrainerSpec`.
-    fn read_trainer(&mut self, message: &[u8]) -> Result<()> {
+    fn read_trainer(&mut self, message: &[u8], algorithm: &mut u64) -> Result<()> {
         let path = &self.path;
         for field in Fields::new(message) {
             let broken =
                 |found| Error::invalid_file(path, "trainer_spec", "a whole message", found);
             match field.map_err(broken)? {
-                (3, Value::Varint(kind)) => {
-                    require(path, "model_type", kind == 1, "1, which is Unigram", kind)?;
-                }
+                (3, Value::Varint(number)) => *algorithm = number,
                 (24, Value::Varint(suffix)) => {
                     require(path, "treat_whitespace_as_suffix", suffix == 0, "false", "true")?;
                 }

@@ -1,0 +1,164 @@
+//! A request to one that OmniGen can draw, before any work begins.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::conditioner::{ConditionLatents, Conditioning};
+use crate::error::require;
+use crate::generator::local::{Job, LocalConfig};
+use crate::generator::size::checked_size;
+use crate::models::omnigen::picture::{MULTIPLE, prepared_size};
+use crate::models::omnigen::prompt::{self, Piece};
+use crate::models::schedule::FlowMatchConfig;
+use crate::models::tokenizers::llama::Tokenizer;
+use crate::{Error, Image, Result};
+
+use super::guidance::Row;
+
+/// Where the rows of a batch stand, which turns their queries and keys.
+///
+/// A row is a prompt (or the negative prompt, or the references alone) before the noise. Rows of a
+/// batch have different lengths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RopePositions {
+    /// As diffusers has it: the positions of the prompt's row count for every row. Where the prompt is
+    /// shorter than the negative prompt, as in most drafts without references, the first tokens of the
+    /// negative prompt share one position, and the image is another one than with
+    /// [`Own`](Self::Own).
+    #[default]
+    Diffusers,
+    /// As OmniGen's authors have it: each row counts its own tokens, from 0.
+    Own,
+}
+
+impl fmt::Display for RopePositions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Diffusers => "diffusers",
+            Self::Own => "own",
+        })
+    }
+}
+
+impl FromStr for RopePositions {
+    type Err = Error;
+
+    /// `diffusers` or `own`.
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "diffusers" => Ok(Self::Diffusers),
+            "own" => Ok(Self::Own),
+            _ => Err(Error::invalid_input("rope positions", "diffusers or own", name)),
+        }
+    }
+}
+
+/// What the builder was told of every image.
+#[derive(Clone, Debug)]
+pub(super) struct Options {
+    pub(super) image_guidance_scale: f64,
+    pub(super) max_input_image_size: u32,
+    pub(super) use_input_image_size_as_output: bool,
+    pub(super) reference_latents: ConditionLatents,
+    pub(super) rope_positions: RopePositions,
+}
+
+/// What requests are checked with, and read.
+#[derive(Debug)]
+pub(super) struct Checks {
+    pub(super) options: Options,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) scheduler: FlowMatchConfig,
+    /// Tokens that the network knows.
+    pub(super) vocab_size: i64,
+    /// The most tokens of a picture, a side.
+    pub(super) max_side: u32,
+}
+
+impl Checks {
+    /// Checks what the builder was told, once the checkpoint is known.
+    pub(super) fn check_config(config: &LocalConfig<Arc<Self>>) -> Result<()> {
+        let checks = &config.family;
+        checked_size(config.default_size, config.size_multiple)?;
+        checks.check_side("size of the image", config.default_size)?;
+        let expected = "a finite number of at least 0";
+        for (what, scale) in [
+            ("guidance scale", config.guidance_scale.unwrap_or(1.0)),
+            ("image guidance scale", checks.options.image_guidance_scale),
+        ] {
+            require((0.0..f64::INFINITY).contains(&scale), what, expected, scale)?;
+        }
+        let most = checks.options.max_input_image_size;
+        require(most > 0, "largest side of a reference image", "at least 1 pixel", most)?;
+        checks.scheduler.start(config.steps, 1).map(drop)
+    }
+
+    pub(super) fn check(&self, job: &mut Job) -> Result<()> {
+        // 1. references
+        if images(job).is_empty() {
+            job.conditioning = Conditioning::None;
+        }
+        let pictures = images(job);
+        prompt::check(&job.prompt, pictures.len())?;
+        let most = self.options.max_input_image_size;
+        let size = |image: &Image| prepared_size((image.width(), image.height()), most);
+        let sizes = pictures.iter().map(size).collect::<Result<Vec<_>>>()?;
+        sizes.iter().try_for_each(|size| self.check_side("size of a reference image", *size))?;
+
+        // 2. texts
+        for row in [Row::Prompt, Row::Negative] {
+            self.read(job, row)?;
+        }
+
+        // 3. the image
+        if self.options.use_input_image_size_as_output
+            && let Some(first) = self.first_picture(job)?
+        {
+            job.size = sizes[first];
+        }
+        self.check_side("size of the image", job.size)?;
+        let tokens = |side: u32| i64::from(side / MULTIPLE);
+        self.scheduler.start(job.steps, tokens(job.size.0) * tokens(job.size.1)).map(drop)
+    }
+
+    /// What a row of the job reads.
+    pub(super) fn read(&self, job: &Job, row: Row) -> Result<Vec<Piece>> {
+        let pictures = images(job).len();
+        let negative = job.negative_prompt.as_deref().unwrap_or_default();
+        let pieces = match row {
+            Row::Prompt => prompt::instruction(&self.tokenizer, &job.prompt, pictures),
+            Row::Images => prompt::images_only(&self.tokenizer, pictures),
+            Row::Negative => prompt::instruction(&self.tokenizer, negative, 0),
+        }?;
+        for piece in &pieces {
+            let Piece::Text(ids) = piece else { continue };
+            if let Some(id) = ids.iter().find(|id| !(0..self.vocab_size).contains(*id)) {
+                let expected = format!("0 to {}, the network's vocabulary", self.vocab_size - 1);
+                return Err(Error::invalid_input("token number", expected, id));
+            }
+        }
+        Ok(pieces)
+    }
+
+    /// The picture that stands first in the prompt.
+    fn first_picture(&self, job: &Job) -> Result<Option<usize>> {
+        Ok(self.read(job, Row::Prompt)?.into_iter().find_map(|piece| match piece {
+            Piece::Picture(number) => Some(number),
+            Piece::Text(_) => None,
+        }))
+    }
+
+    /// Refuses a picture that is longer than the table of positions.
+    fn check_side(&self, what: &str, (width, height): (u32, u32)) -> Result<()> {
+        let most = self.max_side.saturating_mul(MULTIPLE);
+        let expected = format!("sides of at most {most} pixels");
+        require(width.max(height) <= most, what, expected, format!("{width}x{height}"))
+    }
+}
+
+/// The references of a job.
+pub(super) fn images(job: &Job) -> &[Image] {
+    if let Conditioning::Images(images) = &job.conditioning { images } else { &[] }
+}
