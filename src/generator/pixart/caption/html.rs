@@ -106,8 +106,8 @@ impl Parser<'_> {
                     self.start_tag(rest)
                 } else if rest.starts_with("</") {
                     self.end_tag(rest)
-                } else if rest.starts_with("<!--") {
-                    let close = find(&COMMENT_CLOSE, &rest[4..]);
+                } else if let Some(comment) = rest.strip_prefix("<!--") {
+                    let close = find(&COMMENT_CLOSE, comment);
                     close.map(|(_, close)| self.skip(4 + close))
                 } else if rest.starts_with("<?") {
                     rest.find('>').map(|close| self.skip(close + 1))

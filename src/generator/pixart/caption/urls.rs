@@ -40,7 +40,7 @@ fn without(text: &str, schemes: &[&str]) -> String {
 /// Where the scheme at `at` ends, with its slashes, or with the first letter behind it.
 fn scheme(text: &str, at: usize, schemes: &[&str]) -> Option<usize> {
     let scheme = schemes.iter().find(|scheme| text[at..].starts_with(**scheme))?;
-    let rest = text[at + scheme.len()..].as_bytes();
+    let rest = &text.as_bytes()[at + scheme.len()..];
     let slashes = rest.iter().take(3).take_while(|byte| **byte == b'/').count();
     let letter = rest.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'%');
     let length = if slashes > 0 { slashes } else { usize::from(letter) };
