@@ -15,7 +15,9 @@
 //! prints
 //!
 //! ```text
-//! OUTPUT
+//! loaded     PixArt-Sigma(sigma, DPM-Solver++) on cpu in f32, 11.5ms
+//! drawn      256x256, 4 steps, 213.5ms
+//! wrote      snow.png
 //! ```
 //!
 //! In f32 on the CPU the image is the one that diffusers' `PixArtSigmaPipeline` gives for the same

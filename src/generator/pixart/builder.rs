@@ -88,6 +88,11 @@ impl PixArtSigmaBuilder {
     /// `PixArtSigmaPipeline`, and like that one it cuts off what a prompt may need: "AT&T" becomes
     /// "att". diffusers cleans only where `beautifulsoup4` and `ftfy` are installed, so that its image
     /// depends on the machine; where they are not, it draws as with `clean_caption(false)`.
+    ///
+    /// The result is that of diffusers 0.42 on Python 3.11 with `beautifulsoup4` 4.15 and `ftfy` 6.3, but
+    /// for two kinds of prompts: text that was decoded in another encoding than it was written in ("â€™"
+    /// for "’") is not repaired here, and broken HTML that Beautiful Soup refuses, so that diffusers
+    /// fails ("<![x"), is left as it is.
     pub const fn clean_caption(mut self, yes: bool) -> Self {
         self.clean_caption = yes;
         self
