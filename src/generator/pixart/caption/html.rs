@@ -6,16 +6,7 @@ use fancy_regex::Regex;
 
 use super::entities::{named, number, numbered};
 use super::python::{regex, strip};
-
-/// Elements without content. Beautiful Soup, `HTMLTreeBuilder.DEFAULT_EMPTY_ELEMENT_TAGS`.
-const EMPTY: [&str; 24] = [
-    "area", "base", "br", "col", "embed", "hr", "img", "input", "keygen", "link", "menuitem",
-    "meta", "param", "source", "track", "wbr", "basefont", "bgsound", "command", "frame", "image",
-    "isindex", "nextid", "spacer",
-];
-/// Elements whose strings are no text of the page. Beautiful Soup,
-/// `HTMLTreeBuilder.DEFAULT_STRING_CONTAINERS`.
-const NO_TEXT: [&str; 5] = ["rt", "rp", "style", "script", "template"];
+use super::soup::Soup;
 
 macro_rules! expressions {
     ($($name:ident = $pattern:expr;)*) => {
@@ -51,8 +42,7 @@ pub(super) fn text(html: &str) -> Option<String> {
     // What is not complete is looked at again once it is known that nothing follows.
     let at = parser.parse(0, false)?;
     parser.parse(at, true)?;
-    parser.soup.end_string(true);
-    Some(parser.soup.text)
+    Some(parser.soup.finish())
 }
 
 /// Where a construct ends; `None` for one that has no end.
@@ -63,16 +53,6 @@ struct Parser<'a> {
     soup: Soup,
     /// `script` or `style`, whose content is no HTML, and where it ends.
     raw: Option<(String, Regex)>,
-}
-
-/// The text that was found, and the elements that are open.
-#[derive(Default)]
-struct Soup {
-    text: String,
-    string: Option<String>,
-    open: Vec<String>,
-    /// Elements without content whose end tag, should there be one, says nothing new.
-    closed: Vec<String>,
 }
 
 impl Parser<'_> {
@@ -181,16 +161,10 @@ impl Parser<'_> {
         let closing = rest.get(attributes..end).map(strip);
         let name = TAG_NAME.captures(&rest[1..]).ok()??[1].to_lowercase();
         match closing {
-            Some("/>") => {
-                self.soup.open(&name);
-                self.soup.close(&name);
-            }
+            Some("/>") => self.soup.open_and_close(&name),
             Some(">") => {
                 self.soup.open(&name);
-                if EMPTY.contains(&name.as_str()) {
-                    self.soup.close(&name);
-                    self.soup.closed.push(name);
-                } else if ["script", "style"].contains(&name.as_str()) {
+                if ["script", "style"].contains(&name.as_str()) {
                     let close = regex(&format!(r"(?i)</\s*{name}\s*>"));
                     self.raw = Some((name, close));
                 }
@@ -284,44 +258,4 @@ fn find(regex: &Regex, text: &str) -> Option<(usize, usize)> {
 fn reference_length(found: &str) -> usize {
     let last = found.chars().next_back().filter(|last| *last != ';');
     found.len() - last.map_or(0, char::len_utf8)
-}
-
-impl Soup {
-    fn add(&mut self, data: &str) {
-        self.string.get_or_insert_default().push_str(data);
-    }
-
-    /// Adds the string that ends here to the text: what is `plain` does not count in elements without
-    /// text.
-    fn end_string(&mut self, plain: bool) {
-        let Some(string) = self.string.take() else { return };
-        let is_text = !plain || !self.open.iter().any(|name| NO_TEXT.contains(&name.as_str()));
-        let is_blank = string.chars().all(|c| matches!(c, ' ' | '\n' | '\t' | '\x0c' | '\r'));
-        match (is_text, is_blank) {
-            (false, _) => {}
-            (true, false) => self.text.push_str(&string),
-            (true, true) => self.text.push(if string.contains('\n') { '\n' } else { ' ' }),
-        }
-    }
-
-    fn open(&mut self, name: &str) {
-        self.end_string(true);
-        self.open.push(name.to_owned());
-    }
-
-    /// Closes the last element of this name that is open, and all that were opened after it.
-    fn close(&mut self, name: &str) {
-        self.end_string(true);
-        if let Some(at) = self.open.iter().rposition(|open| open == name) {
-            self.open.truncate(at);
-        }
-    }
-
-    /// An end tag.
-    fn end(&mut self, name: &str) {
-        match self.closed.iter().position(|closed| closed == name) {
-            Some(at) => drop(self.closed.remove(at)),
-            None => self.close(name),
-        }
-    }
 }

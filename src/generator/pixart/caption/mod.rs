@@ -10,6 +10,7 @@ mod ftfy;
 mod html;
 mod python;
 mod rules;
+mod soup;
 #[cfg(test)]
 mod tests;
 mod urls;
