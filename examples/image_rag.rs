@@ -1,4 +1,5 @@
-//! The full loop on any SDXL or FLUX.1 checkpoint, gallery of images and vision-language model.
+//! The full loop on any checkpoint of OmniGen, SDXL or FLUX.1, gallery of images and vision-language
+//! model.
 //!
 //! ```text
 //! OPENAI_API_KEY=… cargo xtask cargo -- run --release --features tch,gallery --example image_rag -- \
@@ -7,7 +8,13 @@
 //!     --vlm-model gpt-4o-2024-08-06 --prompt "a photo of a quetzal" --out quetzal.png
 //! ```
 //!
-//! or, as the paper has it in its second system,
+//! or, with the paper's main system, OmniGen, which reads up to three references in its prompt,
+//!
+//! ```text
+//!     --backend omnigen --model OmniGen-v1-diffusers/ --max-input-image-size 512 …
+//! ```
+//!
+//! or with FLUX.1 and OminiControl,
 //!
 //! ```text
 //!     --backend flux --model FLUX.1-schnell/ --lora omini/subject_512.safetensors \
@@ -15,10 +22,13 @@
 //! ```
 //!
 //! prints what was missing, what was retrieved and why, and writes the image, its draft, the trace
-//! and a contact sheet beside it. With a generator that takes images, `--mode edit_draft` edits the draft
-//! with the references, and `--mode plan_edit` needs no gallery: the vision-language model plans edits of
-//! the draft, or of the picture of `--draft`, and the generator makes them. The images of `--images` are embedded once: a second run takes in
+//! and a contact sheet beside it. The images of `--images` are embedded once: a second run takes in
 //! only those that are new. The example `gallery` tells and changes what is in a gallery.
+//!
+//! With a generator that takes images, `--mode edit_draft` edits the draft with the references, and
+//! `--mode plan_edit` needs no gallery: the vision-language model plans edits of the draft, or of the
+//! picture of `--draft`, and the generator makes them. PixArt-Σ (`--backend pixart`) takes no images: with
+//! it, `--mode rephrase_only` has the prompt rephrased, and the other modes are errors.
 
 #[path = "support/backend.rs"]
 mod backend;
@@ -220,16 +230,18 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
     config.judge_each_edit = !options.judge_last_edit_only;
     (config.threshold, config.margin) = (options.threshold, options.margin);
     config.validate()?;
+    let pictured = mode != Mode::RephraseOnly || !options.references.is_empty();
+    options.backend.check(pictured)?;
     let retriever = match mode {
         Mode::RephraseOnly | Mode::PlanEdit => None,
         _ => Some(retriever(options)?),
     };
     let (generator, conditioner) = options.backend.load(device, dtype)?;
-    let mut builder = RagPipeline::builder()
-        .config(config)
-        .generator(generator)
-        .vlm(Arc::clone(&vlm))
-        .conditioner(conditioner);
+    let mut builder =
+        RagPipeline::builder().config(config).generator(generator).vlm(Arc::clone(&vlm));
+    if let Some(conditioner) = conditioner {
+        builder = builder.conditioner(conditioner);
+    }
     if let Some(temperature) = options.vlm_temperature {
         let critic = GuidedCot::new(Arc::clone(&vlm));
         builder = builder.critic(critic.with_temperatures([temperature; 4])?);

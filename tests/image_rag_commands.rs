@@ -110,6 +110,20 @@ fn omnigen_draws_with_what_the_gallery_has() {
 }
 
 #[test]
+fn omnigen_edits_a_picture_in_its_own_size() {
+    let Some(program) = program() else { return };
+    let (model, tall) = (fixture("omnigen/plain"), fixture("omnigen/tall.png"));
+    let words = ["--backend=omnigen", "--model", &model, "--mode=plan_edit", "--draft", &tall];
+    let size = ["--max-input-image-size=64", "--use-input-image-size-as-output", "--prompt=a tree"];
+    let (output, folder, _) =
+        run(&program, &["1. Add a tree.", "yes"], &[&words[..], &size].concat());
+    assert_success(&output);
+    assert_eq!(prompts(&folder), ["<img><|image_1|></img> Add a tree."]);
+    let image = Image::open(folder.path().join("out.png")).unwrap();
+    assert!(image.height() > image.width(), "{}x{}", image.width(), image.height());
+}
+
+#[test]
 fn pixart_draws_a_rephrased_prompt_and_takes_no_references() {
     let Some(program) = program() else { return };
     let (model, cat) = (fixture("pixart/sigma"), fixture("omnigen/small.png"));

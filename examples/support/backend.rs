@@ -4,21 +4,22 @@ use std::error::Error;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use imagerag::conditioner::{IpAdapter, OminiControl, PromptTemplate};
-use imagerag::generator::{Flux, Sdxl};
+use imagerag::conditioner::{InPrompt, IpAdapter, OminiControl, PromptTemplate};
+use imagerag::generator::{Flux, OmniGen, PixArtSigma, Sdxl};
 use imagerag::models::{DType, Device, SchedulerKind};
 use imagerag::{Conditioner, Generator};
 
 use crate::delta::delta;
 use crate::place::place;
 
-/// What draws, and with which adapter.
+/// What draws, and how it gets references.
 #[derive(Args)]
 pub(crate) struct Backend {
-    /// sdxl with IP-Adapter-plus, or flux with OminiControl.
+    /// sdxl with IP-Adapter-plus, flux with OminiControl, omnigen, or pixart, which takes no references.
     #[arg(long, value_enum, default_value_t)]
     backend: Kind,
-    /// The checkpoint: a folder in diffusers' layout, or the name of a repository.
+    /// The checkpoint: a folder in diffusers' layout, for omnigen also in that of its authors, or the
+    /// name of a repository.
     #[arg(long, value_name = "DIR_OR_REPO")]
     model: String,
     /// sdxl: the adapter's file, such as ip-adapter-plus_sdxl_vit-h.safetensors.
@@ -34,34 +35,94 @@ pub(crate) struct Backend {
     /// where its name is known.
     #[arg(long, value_name = "R,C", value_parser = delta, allow_hyphen_values = true)]
     position_delta: Option<(i32, i32)>,
-    /// flux: width and height that the reference is resized to, in pixels.
-    #[arg(long, value_name = "N", default_value_t = 512)]
-    condition_size: u32,
-    /// Strength of the references; 0 means none. 0.5 by default for sdxl, 1 for flux.
+    /// flux: width and height that the reference is resized to, in pixels; 512 by default.
+    #[arg(long, value_name = "N")]
+    condition_size: Option<u32>,
+    /// sdxl, flux: strength of the references; 0 means none. 0.5 by default for sdxl, 1 for flux.
     #[arg(long)]
     scale: Option<f64>,
-    /// References for one image.
-    #[arg(long, default_value_t = 1)]
-    capacity: usize,
+    /// omnigen: strength of the references, at least 0; 1.6 by default.
+    #[arg(long, value_name = "G", allow_negative_numbers = true)]
+    image_guidance: Option<f64>,
+    /// omnigen: the longest side of a reference, in pixels; 1,024 by default. Larger ones are made
+    /// smaller.
+    #[arg(long, value_name = "N")]
+    max_input_image_size: Option<u32>,
+    /// omnigen: gives the image the size of the image that its prompt names first, such as a draft that is
+    /// edited.
+    #[arg(long)]
+    use_input_image_size_as_output: bool,
+    /// References for one image; 1 by default for sdxl and flux, 3 for omnigen.
+    #[arg(long, value_name = "N")]
+    capacity: Option<usize>,
     /// Leaves the prompt as it is where there are references.
     #[arg(long)]
     plain_prompt: bool,
-    /// sdxl: euler, ddim, dpm++ or lcm; the checkpoint's own by default.
+    /// sdxl, pixart: euler, ddim, dpm++ or lcm; the checkpoint's own by default.
     #[arg(long)]
     scheduler: Option<SchedulerKind>,
 }
 
-#[derive(Clone, Copy, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Kind {
     #[default]
     Sdxl,
     Flux,
+    Omnigen,
+    Pixart,
 }
 
-/// A generator and a conditioner that fit each other.
-type Parts = (Arc<dyn Generator>, Arc<dyn Conditioner>);
+impl Kind {
+    /// The name on the command line.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Sdxl => "sdxl",
+            Self::Flux => "flux",
+            Self::Omnigen => "omnigen",
+            Self::Pixart => "pixart",
+        }
+    }
+}
+
+/// A generator, and a conditioner that fits it where it takes references.
+type Parts = (Arc<dyn Generator>, Option<Arc<dyn Conditioner>>);
 
 impl Backend {
+    /// Refuses what the backend cannot do, before anything is loaded. `pictured` is whether it is to draw
+    /// with images.
+    pub(crate) fn check(&self, pictured: bool) -> Result<(), String> {
+        use Kind::{Flux, Omnigen, Pixart, Sdxl};
+        let backend = self.backend.name();
+        if pictured && self.backend == Pixart {
+            return Err("--backend pixart: PixArt-Σ draws from the prompt alone and takes no references. \
+                        Choose omnigen, sdxl or flux, or --mode rephrase_only without --reference, which \
+                        needs none; the example `pixart` draws a prompt as it is"
+                .to_owned());
+        }
+        let options: [(&str, bool, &[Kind]); 12] = [
+            ("--ip-adapter", self.ip_adapter.is_some(), &[Sdxl]),
+            ("--image-encoder", self.image_encoder.is_some(), &[Sdxl]),
+            ("--lora", self.lora.is_some(), &[Flux]),
+            ("--position-delta", self.position_delta.is_some(), &[Flux]),
+            ("--condition-size", self.condition_size.is_some(), &[Flux]),
+            ("--scale", self.scale.is_some(), &[Sdxl, Flux]),
+            ("--image-guidance", self.image_guidance.is_some(), &[Omnigen]),
+            ("--max-input-image-size", self.max_input_image_size.is_some(), &[Omnigen]),
+            ("--use-input-image-size-as-output", self.use_input_image_size_as_output, &[Omnigen]),
+            ("--capacity", self.capacity.is_some(), &[Sdxl, Flux, Omnigen]),
+            ("--plain-prompt", self.plain_prompt, &[Sdxl, Flux, Omnigen]),
+            ("--scheduler", self.scheduler.is_some(), &[Sdxl, Pixart]),
+        ];
+        for (option, given, kinds) in options {
+            if given && !kinds.contains(&self.backend) {
+                let kinds: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
+                let kinds = kinds.join(" and ");
+                return Err(format!("{option}: an option of {kinds}, and not of {backend}"));
+            }
+        }
+        Ok(())
+    }
+
     /// Loads both.
     pub(crate) fn load(&self, device: Device, dtype: DType) -> Result<Parts, Box<dyn Error>> {
         let template = match self.plain_prompt {
@@ -71,6 +132,8 @@ impl Backend {
         match self.backend {
             Kind::Sdxl => self.sdxl(template, device, dtype),
             Kind::Flux => self.flux(template, device, dtype),
+            Kind::Omnigen => self.omnigen(template, device, dtype),
+            Kind::Pixart => self.pixart(device, dtype),
         }
     }
 
@@ -84,14 +147,14 @@ impl Backend {
         let encoder = place(needed("--image-encoder", &self.image_encoder)?)?;
         let conditioner = IpAdapter::load(&adapter, encoder, device, dtype)?
             .with_scale(self.scale.unwrap_or(0.5))
-            .with_capacity(self.capacity)
+            .with_capacity(self.capacity.unwrap_or(1))
             .with_template(template)?;
         let mut generator =
             Sdxl::builder(place(&self.model)?).device(device).dtype(dtype).ip_adapter(&adapter);
         if let Some(scheduler) = self.scheduler {
             generator = generator.scheduler(scheduler);
         }
-        Ok((Arc::new(generator.load()?), Arc::new(conditioner)))
+        Ok((Arc::new(generator.load()?), Some(Arc::new(conditioner))))
     }
 
     fn flux(
@@ -102,9 +165,9 @@ impl Backend {
     ) -> Result<Parts, Box<dyn Error>> {
         let lora = place(needed("--lora", &self.lora)?)?;
         let mut conditioner = OminiControl::builder(&lora)
-            .condition_size(self.condition_size)
+            .condition_size(self.condition_size.unwrap_or(512))
             .strength(self.scale.unwrap_or(1.0))
-            .capacity(self.capacity)
+            .capacity(self.capacity.unwrap_or(1))
             .template(template);
         if let Some((rows, columns)) = self.position_delta {
             conditioner = conditioner.position_delta(rows, columns);
@@ -115,7 +178,36 @@ impl Backend {
             .omini_control(&lora)
             .load()?;
         let conditioner = conditioner.pixels_per_token(generator.size_multiple()).build()?;
-        Ok((Arc::new(generator), Arc::new(conditioner)))
+        Ok((Arc::new(generator), Some(Arc::new(conditioner))))
+    }
+
+    fn omnigen(
+        &self,
+        template: PromptTemplate,
+        device: Device,
+        dtype: DType,
+    ) -> Result<Parts, Box<dyn Error>> {
+        let conditioner = self.capacity.map_or(Ok(InPrompt::default()), InPrompt::new)?;
+        let conditioner = conditioner.with_template(template)?;
+        let mut generator = OmniGen::builder(place(&self.model)?)
+            .device(device)
+            .dtype(dtype)
+            .use_input_image_size_as_output(self.use_input_image_size_as_output);
+        if let Some(scale) = self.image_guidance {
+            generator = generator.image_guidance_scale(scale);
+        }
+        if let Some(pixels) = self.max_input_image_size {
+            generator = generator.max_input_image_size(pixels);
+        }
+        Ok((Arc::new(generator.load()?), Some(Arc::new(conditioner))))
+    }
+
+    fn pixart(&self, device: Device, dtype: DType) -> Result<Parts, Box<dyn Error>> {
+        let mut generator = PixArtSigma::builder(place(&self.model)?).device(device).dtype(dtype);
+        if let Some(scheduler) = self.scheduler {
+            generator = generator.scheduler(scheduler);
+        }
+        Ok((Arc::new(generator.load()?), None))
     }
 }
 
