@@ -76,7 +76,7 @@ pub use flux::{Flux, FluxBuilder, FluxPreset, Offload};
 #[cfg(feature = "tch")]
 pub use loading::Loading;
 #[cfg(feature = "tch")]
-pub use omnigen::{OmniGen, OmniGenBuilder, RopePositions};
+pub use omnigen::{KvCache, MemoryEstimate, OmniGen, OmniGenBuilder, RopePositions};
 pub(crate) use request::setters_of_an_image;
 pub use request::{GenerateRequest, MAX_PROMPT_CHARS, Progress, Step};
 #[cfg(feature = "tch")]
