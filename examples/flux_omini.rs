@@ -28,6 +28,8 @@
 
 #[path = "support/command.rs"]
 mod command;
+#[path = "support/conditioning.rs"]
+mod conditioning;
 #[path = "support/delta.rs"]
 mod delta;
 #[path = "support/drawing.rs"]
@@ -43,6 +45,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use conditioning::conditioning;
 use delta::delta;
 use imagerag::Image;
 use imagerag::conditioner::{ConditionLatents, OminiControl, PromptTemplate};
@@ -126,7 +129,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
             conditioner = conditioner.position_delta(rows, columns);
         }
         let conditioner = conditioner.build()?;
-        request.conditioning = drawing::conditioning(&conditioner, &picture.prompt, vec![image])?;
+        request.conditioning = conditioning(&conditioner, &picture.prompt, vec![image])?;
     }
     drawing::draw(&flux, request, picture)
 }

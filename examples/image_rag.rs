@@ -15,7 +15,9 @@
 //! ```
 //!
 //! prints what was missing, what was retrieved and why, and writes the image, its draft, the trace
-//! and a contact sheet beside it. The images of `--images` are embedded once: a second run takes in
+//! and a contact sheet beside it. With a generator that takes images, `--mode edit_draft` edits the draft
+//! with the references, and `--mode plan_edit` needs no gallery: the vision-language model plans edits of
+//! the draft, or of the picture of `--draft`, and the generator makes them. The images of `--images` are embedded once: a second run takes in
 //! only those that are new. The example `gallery` tells and changes what is in a gallery.
 
 #[path = "support/backend.rs"]
@@ -39,7 +41,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use backend::Backend;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use futures::executor::block_on;
 use imagerag::critic::GuidedCot;
 use imagerag::embedder::{Embedder, open_embedder};
@@ -60,15 +62,19 @@ use command::tell;
 struct Options {
     #[command(flatten)]
     backend: Backend,
-    /// The gallery to retrieve from: the folder of one that is there, or of one to make.
+    /// What happens with the draft, and when references are looked for.
+    #[arg(long, value_enum, default_value_t)]
+    mode: Way,
+    /// The gallery to retrieve from: the folder of one that is there, or of one to make. The modes
+    /// rephrase_only and plan_edit need none.
     #[arg(long, value_name = "GALLERY")]
-    gallery: PathBuf,
+    gallery: Option<PathBuf>,
     /// Folder of images that the gallery takes in first, as far as it lacks them.
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
     /// The encoder to retrieve with, CLIP or SigLIP: a folder, or the name of a repository.
     #[arg(long, value_name = "DIR_OR_REPO")]
-    encoder: String,
+    encoder: Option<String>,
     /// Address of any service that speaks chat completions.
     #[arg(long)]
     vlm_base_url: Option<String>,
@@ -84,12 +90,22 @@ struct Options {
     vlm_max_tokens: Option<u32>,
     #[arg(long)]
     negative_prompt: Option<String>,
-    /// An image of your own; takes a place before retrieved ones.
+    /// An image of your own; takes a place before retrieved ones. The prompt may name the first one
+    /// <|image_1|>, and so on.
     #[arg(long = "reference", value_name = "IMG")]
     references: Vec<PathBuf>,
-    /// The most rounds of retrieval and generation.
+    /// A picture to begin with, instead of drawing a draft.
+    #[arg(long, value_name = "IMG")]
+    draft: Option<PathBuf>,
+    /// The most rounds of retrieval and generation, or of planning and editing.
     #[arg(long, default_value_t = 1)]
     rounds: usize,
+    /// plan_edit: the most edits, all rounds together.
+    #[arg(long, default_value_t = RagConfig::default().max_edits)]
+    max_edits: usize,
+    /// plan_edit: has an image judged only when every edit of its plan is made.
+    #[arg(long)]
+    judge_last_edit_only: bool,
     /// The lowest similarity of a reference that is used, in [-1, 1].
     #[arg(long)]
     threshold: Option<f32>,
@@ -99,8 +115,8 @@ struct Options {
     /// Has the vision-language model look at each reference before it is used.
     #[arg(long)]
     verify: bool,
-    /// Retrieves every concept of the prompt at once, without a draft.
-    #[arg(long)]
+    /// The same as --mode all_concepts.
+    #[arg(long, conflicts_with = "mode")]
     all_concepts: bool,
     #[arg(long)]
     steps: Option<usize>,
@@ -108,6 +124,35 @@ struct Options {
     guidance: Option<f64>,
     #[command(flatten)]
     picture: Picture,
+}
+
+/// The names of [`Mode`] on the command line.
+#[derive(Clone, Copy, Default, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Way {
+    /// References for what a draft is missing.
+    #[default]
+    OnDemand,
+    /// References for every concept of the prompt at once, without a draft.
+    AllConcepts,
+    /// No references: the vision-language model rephrases the prompt of the draft.
+    RephraseOnly,
+    /// References for what the draft is missing, with which the draft is edited.
+    EditDraft,
+    /// No references: the vision-language model plans edits of the draft, which are made one by one.
+    PlanEdit,
+}
+
+impl From<Way> for Mode {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::OnDemand => Self::OnDemand,
+            Way::AllConcepts => Self::AllConcepts,
+            Way::RephraseOnly => Self::RephraseOnly,
+            Way::EditDraft => Self::EditDraft,
+            Way::PlanEdit => Self::PlanEdit,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -126,6 +171,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         request = request.with_reference(Image::open(path)?, name);
     }
+    request.draft = options.draft.as_ref().map(Image::open).transpose()?;
     let outcome = progress::run(&pipeline, request).inspect_err(|error| {
         // Nothing is lost: what was drawn and said before the error is kept.
         if let Some(best) = &error.best {
@@ -168,29 +214,31 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
         vlm = vlm.max_tokens(tokens);
     }
     let vlm = Arc::new(vlm.build()?);
+    let mode = if options.all_concepts { Mode::AllConcepts } else { options.mode.into() };
+    let mut config = RagConfig::default().with_mode(mode).with_max_rounds(options.rounds);
+    config = config.with_max_edits(options.max_edits);
+    config.judge_each_edit = !options.judge_last_edit_only;
+    (config.threshold, config.margin) = (options.threshold, options.margin);
+    config.validate()?;
+    let retriever = match mode {
+        Mode::RephraseOnly | Mode::PlanEdit => None,
+        _ => Some(retriever(options)?),
+    };
     let (generator, conditioner) = options.backend.load(device, dtype)?;
-    let embedder = open_embedder(place(&options.encoder)?, device, dtype)?;
-    let embedder: Arc<dyn Embedder> = Arc::from(embedder);
-    let gallery = gallery(options, &embedder)?;
-    tell!("gallery    {} images in {}", gallery.count()?, gallery.folder().display());
-    let retriever = block_on(GalleryRetriever::new(Arc::clone(&embedder), gallery))?;
-    let mut config = RagConfig::default();
-    config.max_rounds = options.rounds;
-    config.threshold = options.threshold;
-    config.margin = options.margin;
-    config.mode = if options.all_concepts { Mode::AllConcepts } else { Mode::OnDemand };
     let mut builder = RagPipeline::builder()
         .config(config)
         .generator(generator)
         .vlm(Arc::clone(&vlm))
-        .retriever(retriever)
         .conditioner(conditioner);
     if let Some(temperature) = options.vlm_temperature {
         let critic = GuidedCot::new(Arc::clone(&vlm));
         builder = builder.critic(critic.with_temperatures([temperature; 4])?);
     }
-    if options.margin.is_some() {
-        builder = builder.margin_embedder(embedder);
+    if let Some((embedder, retriever)) = retriever {
+        builder = builder.retriever(retriever);
+        if options.margin.is_some() {
+            builder = builder.margin_embedder(embedder);
+        }
     }
     if options.verify {
         builder = builder.verifier(vlm);
@@ -198,11 +246,30 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
     Ok(builder.build()?)
 }
 
-/// The gallery that is asked for, with the images that it is to hold.
-fn gallery(options: &Options, embedder: &Arc<dyn Embedder>) -> Result<Gallery, Box<dyn Error>> {
-    let Some(images) = &options.images else { return Ok(Gallery::open(&options.gallery)?) };
+/// An embedder, and what finds references by it.
+type ByEmbedding = (Arc<dyn Embedder>, GalleryRetriever<Arc<dyn Embedder>>);
+
+fn retriever(options: &Options) -> Result<ByEmbedding, Box<dyn Error>> {
+    let needed = |name| format!("{name}: a mode that retrieves needs it");
+    let encoder = options.encoder.as_ref().ok_or_else(|| needed("--encoder"))?;
+    let folder = options.gallery.as_ref().ok_or_else(|| needed("--gallery"))?;
+    let (device, dtype) = (options.picture.device, options.picture.dtype);
+    let embedder: Arc<dyn Embedder> = Arc::from(open_embedder(place(encoder)?, device, dtype)?);
+    let gallery = gallery(folder, options.images.as_deref(), &embedder)?;
+    tell!("gallery    {} images in {}", gallery.count()?, gallery.folder().display());
+    let retriever = block_on(GalleryRetriever::new(Arc::clone(&embedder), gallery))?;
+    Ok((embedder, retriever))
+}
+
+/// The gallery in `folder`, with the `images` that it is to hold.
+fn gallery(
+    folder: &Path,
+    images: Option<&Path>,
+    embedder: &Arc<dyn Embedder>,
+) -> Result<Gallery, Box<dyn Error>> {
+    let Some(images) = images else { return Ok(Gallery::open(folder)?) };
     let images = Folder::open(images)?;
-    let gallery = block_on(Gallery::open_or_create(&options.gallery, embedder))?;
+    let gallery = block_on(Gallery::open_or_create(folder, embedder))?;
     let bar = ProgressBar::no_length().with_message("images");
     let ingest = Ingest::into(&gallery).with_embedder(Arc::clone(embedder));
     let done = block_on(ingest.run(images, |progress| bar.set_position(progress.seen())))?;

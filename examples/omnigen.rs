@@ -45,6 +45,7 @@ use clap::Parser;
 use imagerag::Image;
 use imagerag::conditioner::{ConditionLatents, Conditioning};
 use imagerag::generator::{OmniGen, RopePositions};
+use imagerag::models::TokenizerReading;
 use picture::Picture;
 use place::place;
 
@@ -82,6 +83,10 @@ struct Options {
     /// Where the rows of a batch stand: as in diffusers, or each with its own positions.
     #[arg(long, value_name = "diffusers|own", default_value_t)]
     rope_positions: RopePositions,
+    /// How the tokenizer's files are understood: as they say, or as transformers 5 rebuilds a
+    /// LlamaTokenizer.
+    #[arg(long, value_name = "file|transformers5", default_value_t)]
+    tokenizer_reading: TokenizerReading,
     /// Denoising steps.
     #[arg(long, default_value_t = 50)]
     steps: usize,
@@ -107,7 +112,8 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         .max_input_image_size(options.max_input_image_size)
         .use_input_image_size_as_output(options.use_input_image_size_as_output)
         .reference_latents(options.reference_latents)
-        .rope_positions(options.rope_positions);
+        .rope_positions(options.rope_positions)
+        .tokenizer_reading(options.tokenizer_reading);
     if let Some(prompt) = &options.negative_prompt {
         omnigen = omnigen.negative_prompt(prompt);
     }

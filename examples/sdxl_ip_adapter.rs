@@ -21,6 +21,8 @@
 
 #[path = "support/command.rs"]
 mod command;
+#[path = "support/conditioning.rs"]
+mod conditioning;
 #[path = "support/drawing.rs"]
 mod drawing;
 #[path = "support/picture.rs"]
@@ -34,6 +36,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use conditioning::conditioning;
 use imagerag::Image;
 use imagerag::conditioner::{IpAdapter, PromptTemplate};
 use imagerag::generator::Sdxl;
@@ -115,8 +118,7 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
                 .with_scale(options.scale)
                 .with_capacity(references.len())
                 .with_template(PromptTemplate::Plain)?;
-            request.conditioning =
-                drawing::conditioning(&conditioner, &picture.prompt, references)?;
+            request.conditioning = conditioning(&conditioner, &picture.prompt, references)?;
         }
         sdxl = sdxl.ip_adapter(adapter);
     }

@@ -14,6 +14,7 @@ pub fn words(reply: &str) {
         parse::yes_or_no(&questions, &questions.decision, &reply);
         parse::concepts(&questions, &reply);
         parse::captions(&questions, &reply, &concepts);
+        parse::edits(&questions, &reply);
         parse::indices(&questions, &reply, 3);
         parse::text(&questions, &reply);
     }

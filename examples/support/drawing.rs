@@ -1,13 +1,11 @@
-//! One picture's options, and pictures to take as examples, to an image file.
+//! One picture's options to an image file.
 
 use std::error::Error;
 use std::time::Instant;
 
 use futures::executor::block_on;
-use imagerag::conditioner::{ConditionRequest, Conditioning};
 use imagerag::generator::{Drawn, GenerateRequest, Progress};
-use imagerag::reference::{Caption, Provenance, Reference, Source};
-use imagerag::{Conditioner, Generator, GeneratorExt, Image, Result};
+use imagerag::{Generator, GeneratorExt};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::picture::Picture;
@@ -20,24 +18,6 @@ pub(crate) fn request(picture: &Picture) -> GenerateRequest {
     request.seed = picture.seed;
     (request.width, request.height) = (picture.width, picture.height);
     request
-}
-
-/// `images` as a generator consumes them.
-pub(crate) fn conditioning(
-    conditioner: &dyn Conditioner,
-    prompt: &str,
-    images: Vec<Image>,
-) -> Result<Conditioning> {
-    let references: Vec<_> = images
-        .into_iter()
-        .enumerate()
-        .map(|(n, image)| Reference {
-            picture: image.into(),
-            caption: Caption::concept(prompt),
-            provenance: Provenance::new(Source::Caller(n), "caller", 1.0, n),
-        })
-        .collect();
-    Ok(block_on(conditioner.condition(&ConditionRequest::new(prompt, references)))?.conditioning)
 }
 
 /// Draws `request`, telling of its steps, and writes the image.

@@ -22,7 +22,10 @@ pub(crate) fn run(
     let mut events = pipeline.stream(request);
     loop {
         match block_on(events.next()) {
-            Some(Event::StageBegan { stage: stage @ (Stage::Draft | Stage::Generate), .. }) => {
+            Some(Event::StageBegan {
+                stage: stage @ (Stage::Draft | Stage::Generate | Stage::Edit),
+                ..
+            }) => {
                 bar.reset();
                 bar.set_message(stage.to_string());
             }

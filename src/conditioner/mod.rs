@@ -42,6 +42,7 @@ mod conditioning;
 mod in_prompt;
 #[cfg(feature = "tch")]
 mod ip_adapter;
+mod marks;
 #[cfg(feature = "tch")]
 mod omini_control;
 mod request;
@@ -61,6 +62,7 @@ pub use conditioning::{Conditioning, ConditioningKind, ImageTokens, Strength};
 pub use in_prompt::InPrompt;
 #[cfg(feature = "tch")]
 pub use ip_adapter::IpAdapter;
+pub(crate) use marks::Marks;
 #[cfg(feature = "tch")]
 pub use omini_control::{ConditionFit, OminiControl, OminiControlBuilder};
 pub use request::ConditionRequest;
@@ -116,7 +118,8 @@ pub use template::PromptTemplate;
 ///   [`Error::InvalidInput`](crate::Error::InvalidInput).
 /// - The conditioning is of the kind that [`produces`](Self::produces) names. It depends on the
 ///   pictures of the references.
-/// - The prompt to generate with holds the prompt of the request, unchanged.
+/// - The prompt to generate with holds the prompt of the request, unchanged but for marks of images
+///   such as `<|image_1|>`, see [`ConditionRequest::prompt`].
 ///
 /// The suite `testing::conformance::conditioner` sends no reference, one, as many as there is room
 /// for (up to 8) and one more. Pictures have 32 x 16 and 64 x 64 pixels and one color each; the

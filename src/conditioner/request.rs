@@ -16,9 +16,13 @@ use crate::reference::Reference;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConditionRequest {
-    /// The caller's prompt.
+    /// The caller's prompt. It may name images by their place among the references, from 1: by
+    /// `<|image_1|>`, or by the generator's own mark. The pipeline keeps such marks for conditioners
+    /// that produce images; for others it puts the captions in their places.
     pub prompt: String,
-    /// The references: the caller's own, then those that were retrieved.
+    /// The references: the caller's own, then those that were retrieved. In
+    /// [`Mode::EditDraft`](crate::pipeline::Mode::EditDraft) the draft to edit stands between them; its
+    /// source is [`Source::Draft`](crate::reference::Source::Draft).
     pub references: Vec<Reference>,
     /// How the generator's prompts name image number `{n}`, from 1; see
     /// [`Generator::image_mark`](crate::Generator::image_mark).

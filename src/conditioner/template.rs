@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::error::require;
-use crate::reference::Reference;
+use crate::reference::{Caption, Reference};
 use crate::text::fill;
 
 /// How captions get into the prompt.
@@ -45,12 +45,7 @@ impl PromptTemplate {
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) when it lacks `{examples}` or `{prompt}`.
     pub fn validate(&self) -> Result<()> {
         let Self::Custom(template) = self else { return Ok(()) };
-        for placeholder in ["{examples}", "{prompt}"] {
-            let expected = format!("a text with {placeholder}");
-            let found = format!("{template:?}");
-            require(template.contains(placeholder), "prompt template", expected, found)?;
-        }
-        Ok(())
+        complete("prompt template", template, &["{examples}", "{prompt}"])
     }
 
     /// The prompt to generate with. `marks` name the images in the prompt, one per reference, for
@@ -60,19 +55,10 @@ impl PromptTemplate {
         if *self == Self::Plain || references.is_empty() {
             return marks.iter().map(|mark| format!("{mark} ")).collect::<String>() + prompt;
         }
-        let words = |reference: &Reference| match self {
-            Self::ThisItem => reference.caption.concept.clone(),
-            _ => reference.caption.text.clone(),
-        };
-        let examples: Vec<String> = references
-            .iter()
-            .enumerate()
-            .map(|(n, reference)| match marks.get(n) {
-                Some(mark) => format!("{}: {mark}", words(reference)),
-                None => words(reference),
-            })
-            .collect();
-        let examples = examples.join(", ");
+        let examples = examples(references, marks, |caption| match self {
+            Self::ThisItem => &caption.concept,
+            _ => &caption.text,
+        });
         match self {
             Self::ThisItem => format!("This item is {examples}. {prompt}"),
             Self::Custom(template) => {
@@ -85,11 +71,32 @@ impl PromptTemplate {
     }
 }
 
+/// The captions with commas between them, each with the mark of its image, if that has one.
+pub(super) fn examples(
+    references: &[Reference],
+    marks: &[String],
+    words: impl Fn(&Caption) -> &str,
+) -> String {
+    let all = references.iter().enumerate().map(|(n, reference)| match marks.get(n) {
+        Some(mark) => format!("{}: {mark}", words(&reference.caption)),
+        None => words(&reference.caption).to_owned(),
+    });
+    all.collect::<Vec<_>>().join(", ")
+}
+
+/// Checks that `template` holds every one of `placeholders`.
+pub(super) fn complete(what: &str, template: &str, placeholders: &[&str]) -> Result<()> {
+    placeholders.iter().try_for_each(|placeholder| {
+        let expected = format!("a text with {placeholder}");
+        require(template.contains(placeholder), what, expected, format!("{template:?}"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Image;
-    use crate::reference::{Caption, Provenance, Source};
+    use crate::reference::{Provenance, Source};
 
     fn reference(text: &str, concept: &str) -> Reference {
         Reference {

@@ -12,7 +12,7 @@ use crate::reference::Caption;
 use crate::vlm::{ChatReply, ChatRequest, Message, Questions, Vlm, parse, schema};
 
 /// Temperatures of the first query and of its up to three repetitions (appendices A and D).
-const TEMPERATURES: [f64; 4] = [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0];
+pub(crate) const TEMPERATURES: [f64; 4] = [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0];
 
 /// Asks a [`Vlm`] three questions: does the image match the prompt; which concepts are missing;
 /// which caption describes an image of each.

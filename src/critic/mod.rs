@@ -43,6 +43,7 @@ use crate::reference::Caption;
 use crate::vlm::ExchangeLog;
 
 pub use guided_cot::GuidedCot;
+pub(crate) use guided_cot::TEMPERATURES;
 pub use zero_shot::ZeroShotCritic;
 
 /// Says whether an image shows what a prompt asks for and, where it does not, what to look for.

@@ -67,7 +67,7 @@ pub fn inventory(component: &str, config: impl AsRef<Path>) -> Result<Inventory>
             drop(OmniGenTransformer::new(&weights, &OmniGenConfig::read(config)?)?);
         }
         "sdxl-vae" | "flux-vae" | "omnigen-vae" => {
-            drop(Vae::new(VaeConfig::open(config)?, &weights)?)
+            drop(Vae::new(VaeConfig::open(config)?, &weights)?);
         }
         "clip-text" => drop(TextModel::new(&weights, &TextConfig::read(config)?)?),
         "clip-vision" => drop(VisionModel::new(&weights, &VisionConfig::read(config)?)?),

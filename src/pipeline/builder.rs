@@ -57,6 +57,7 @@ pub struct RagPipelineBuilder {
     conditioner: Option<Arc<dyn Conditioner>>,
     verifier: Option<Arc<dyn Vlm>>,
     margin_embedder: Option<Arc<dyn Embedder>>,
+    editor: Option<Arc<dyn Generator>>,
     questions: Questions,
     config: RagConfig,
 }
@@ -76,7 +77,7 @@ impl RagPipelineBuilder {
 
     /// The model behind the paper's critic, [`GuidedCot`], unless there is a [`critic`](Self::critic)
     /// of your own. It asks the pipeline's [`questions`](Self::questions). It also rephrases in
-    /// [`Mode::RephraseOnly`].
+    /// [`Mode::RephraseOnly`] and plans edits in [`Mode::PlanEdit`].
     pub fn vlm(mut self, vlm: impl Vlm) -> Self {
         self.vlm = Some(Arc::new(vlm));
         self
@@ -120,6 +121,30 @@ impl RagPipelineBuilder {
         self
     }
 
+    /// What makes the edits of [`Mode::PlanEdit`], by default the [`generator`](Self::generator). It must
+    /// accept images. A generator that draws well may draw what another one edits:
+    ///
+    #[cfg_attr(feature = "testing", doc = "```")]
+    #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+    /// # use imagerag::testing::{FakeGenerator, FakeVlm};
+    /// use imagerag::RagPipeline;
+    /// use imagerag::pipeline::{Mode, RagConfig};
+    ///
+    /// # let (sdxl, omnigen) = (FakeGenerator::text_only(), FakeGenerator::new());
+    /// # let vlm = FakeVlm::default();
+    /// let pipeline = RagPipeline::builder()
+    ///     .generator(sdxl)
+    ///     .editor(omnigen)
+    ///     .vlm(vlm)
+    ///     .config(RagConfig::default().with_mode(Mode::PlanEdit).with_max_edits(3))
+    ///     .build()?;
+    /// # Ok::<(), imagerag::Error>(())
+    /// ```
+    pub fn editor(mut self, generator: impl Generator) -> Self {
+        self.editor = Some(Arc::new(generator));
+        self
+    }
+
     /// The settings, in place of [`RagConfig::default`]. A single request can have
     /// [others](crate::RagRequest::with_config).
     pub fn config(mut self, config: RagConfig) -> Self {
@@ -131,7 +156,8 @@ impl RagPipelineBuilder {
     ///
     /// # Errors
     /// - [`Error::MissingPart`] names the part that is missing and the call that provides it.
-    /// - [`Error::Incompatible`] when the generator does not accept what the conditioner produces.
+    /// - [`Error::Incompatible`] when the generator does not accept what the conditioner produces, or
+    ///   the mode needs images where a part takes or produces something else.
     /// - [`Error::InvalidInput`] when a setting is out of range, or a question is not
     ///   [valid](Questions::validate).
     pub fn build(self) -> Result<RagPipeline> {
@@ -153,6 +179,7 @@ impl RagPipelineBuilder {
             conditioner: self.conditioner,
             verifier: self.verifier,
             margin_embedder: self.margin_embedder,
+            editor: self.editor,
             questions: Arc::new(self.questions),
             config: self.config,
         };
@@ -162,34 +189,74 @@ impl RagPipelineBuilder {
 }
 
 impl RagPipeline {
+    /// What makes edits.
+    pub(super) fn editor(&self) -> &dyn Generator {
+        self.editor.as_ref().unwrap_or(&self.generator)
+    }
+
     /// Checks that the parts fit each other, and that there are those that `config` needs.
     pub(super) fn fits(&self, config: &RagConfig) -> Result<()> {
         config.validate()?;
-        let need = |is_there, part, hint| if is_there { Ok(()) } else { Err(missing(part, hint)) };
-        if config.mode == Mode::RephraseOnly {
-            need(self.vlm.is_some(), "VLM to rephrase with", "call .vlm(…) on the builder")?;
-        } else {
-            let is_judged = !config.needs_critic() || self.critic.is_some();
-            need(is_judged, "critic", "call .critic(…) or .vlm(…) on the builder")?;
-            need(self.retriever.is_some(), "retriever", "call .retriever(…) on the builder")?;
-            need(self.conditioner.is_some(), "conditioner", "call .conditioner(…) on the builder")?;
-            let is_compared = config.margin.is_none() || self.margin_embedder.is_some();
-            let hint = "call .margin_embedder(…) on the builder";
-            need(is_compared, "margin embedder", hint)?;
-        }
+        self.has_parts_for(config)?;
         let (generator, accepts) = (&self.generator, self.generator.accepts());
-        let accepted: Vec<String> = accepts.iter().map(ToString::to_string).collect();
-        let accepted = accepted.join(" or ");
         if !accepts.contains(&ConditioningKind::None) {
             let expected = format!("it to accept {}", ConditioningKind::None);
-            return Err(Error::incompatible("the pipeline", generator, expected, accepted));
+            return Err(Error::incompatible("the pipeline", generator, expected, any_of(accepts)));
+        }
+        let editor = self.editor();
+        let edits = self.editor.is_some() || config.mode == Mode::PlanEdit;
+        if edits && !editor.accepts().contains(&ConditioningKind::Images) {
+            let (expected, found) = ("an editor that accepts images", any_of(editor.accepts()));
+            return Err(Error::incompatible("the pipeline", editor, expected, found));
         }
         let Some(conditioner) = &self.conditioner else { return Ok(()) };
+        let (produced, capacity) = (conditioner.produces(), conditioner.capacity());
         let what = format!("capacity of {conditioner}");
-        require(conditioner.capacity() > 0, what, "at least 1", 0)?;
-        match conditioner.produces() {
-            produced if accepts.contains(&produced) => Ok(()),
-            produced => Err(Error::incompatible(generator, conditioner, accepted, produced)),
+        require(capacity > 0, &what, "at least 1", capacity)?;
+        if !accepts.contains(&produced) {
+            return Err(Error::incompatible(generator, conditioner, any_of(accepts), produced));
+        }
+        if config.mode == Mode::EditDraft {
+            if produced != ConditioningKind::Images {
+                let expected = ConditioningKind::Images.to_string();
+                return Err(Error::incompatible(
+                    "Mode::EditDraft",
+                    conditioner,
+                    expected,
+                    produced,
+                ));
+            }
+            let expected = "at least 2 in Mode::EditDraft, the draft and a reference";
+            require(capacity > 1, what, expected, capacity)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that there are the parts that `config` needs.
+    fn has_parts_for(&self, config: &RagConfig) -> Result<()> {
+        let need = |is_there, part, hint| if is_there { Ok(()) } else { Err(missing(part, hint)) };
+        match config.mode {
+            Mode::RephraseOnly => {
+                need(self.vlm.is_some(), "VLM to rephrase with", "call .vlm(…) on the builder")
+            }
+            Mode::PlanEdit => {
+                need(self.vlm.is_some(), "VLM to plan edits with", "call .vlm(…) on the builder")
+            }
+            Mode::OnDemand | Mode::AllConcepts | Mode::EditDraft => {
+                let is_judged = !config.needs_critic() || self.critic.is_some();
+                need(is_judged, "critic", "call .critic(…) or .vlm(…) on the builder")?;
+                need(self.retriever.is_some(), "retriever", "call .retriever(…) on the builder")?;
+                let hint = "call .conditioner(…) on the builder";
+                need(self.conditioner.is_some(), "conditioner", hint)?;
+                let is_compared = config.margin.is_none() || self.margin_embedder.is_some();
+                let hint = "call .margin_embedder(…) on the builder";
+                need(is_compared, "margin embedder", hint)
+            }
         }
     }
+}
+
+/// The kinds that a generator accepts, in words.
+fn any_of(accepts: &[ConditioningKind]) -> String {
+    accepts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
 }

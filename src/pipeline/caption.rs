@@ -23,11 +23,12 @@ impl Run<'_> {
         }
         let fallback = captions.is_empty();
         if fallback && self.config().fallback == Fallback::RetrieveByPrompt {
-            captions.push(Caption::concept(&self.request.prompt));
+            captions.push(Caption::concept(self.in_words(&self.request.prompt)));
         } else if self.config().query == Query::Prompt {
             // Whatever the critic names: this ablation looks for the prompt.
             captions.truncate(1);
-            captions.iter_mut().for_each(|c| c.text.clone_from(&self.request.prompt));
+            let prompt = self.in_words(&self.request.prompt);
+            captions.iter_mut().for_each(|c| c.text.clone_from(&prompt));
         }
         let captions = self.end(begun, Ok(captions), |captions| Record::Captions {
             captions: captions.clone(),

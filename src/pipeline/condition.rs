@@ -1,21 +1,39 @@
 //! Stage 5: references to a conditioned request (section 3.2).
 
 use super::run::Run;
-use super::{Hit, Record, Stage, missing};
-use crate::conditioner::{ConditionRequest, Conditioned, Conditioner, Conditioning};
-use crate::reference::Reference;
+use super::{Hit, Mode, Record, Stage, missing};
+use crate::conditioner::{
+    ConditionRequest, Conditioned, Conditioner, Conditioning, ConditioningKind,
+};
+use crate::image::Image;
+use crate::reference::{Caption, Provenance, Reference, Source};
 use crate::{Error, Result};
 
 impl Run<'_> {
-    /// Prepares the caller's own references and then `retrieved` for the generator.
-    pub(super) async fn condition(&mut self, retrieved: &[Reference]) -> Result<Conditioned> {
-        let begun = self.begin(Stage::Condition);
+    /// Prepares `prompt` and the images for it: the caller's own, which keep the numbers that the prompt
+    /// has for them, then the last image where it is to be edited, then `retrieved`. Where there are no
+    /// images there is nothing to prepare, and no stage begins.
+    pub(super) async fn condition(
+        &mut self,
+        prompt: &str,
+        retrieved: &[Reference],
+    ) -> Result<Conditioned> {
         let mut references = self.request.own_references();
+        if self.config().mode == Mode::EditDraft {
+            references.extend(self.image().map(draft));
+        }
         references.extend_from_slice(retrieved);
-        let mut request = ConditionRequest::new(&self.request.prompt, references);
+        if references.is_empty() {
+            return Ok(Conditioned { prompt: prompt.to_owned(), conditioning: Conditioning::None });
+        }
+        let begun = self.begin(Stage::Condition);
+        let mut request = ConditionRequest::new(prompt, references);
         request.image_mark = self.pipeline.generator.image_mark().map(Into::into);
         let conditioned = match &self.pipeline.conditioner {
             Some(conditioner) => {
+                if conditioner.produces() != ConditioningKind::Images {
+                    request.prompt = self.in_words(prompt);
+                }
                 let conditioned = conditioner.condition(&request).await;
                 conditioned.and_then(|conditioned| as_promised(conditioner, conditioned))
             }
@@ -25,6 +43,15 @@ impl Run<'_> {
             prompt: conditioned.prompt.clone(),
             references: request.references.iter().map(|one| Hit::new(one, None)).collect(),
         })
+    }
+}
+
+/// The image that is to be edited, as conditioners are given it.
+fn draft(image: &Image) -> Reference {
+    Reference {
+        picture: image.clone().into(),
+        caption: Caption::concept("the image to edit"),
+        provenance: Provenance::new(Source::Draft, "pipeline", 1.0, 0),
     }
 }
 

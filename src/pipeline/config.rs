@@ -1,11 +1,14 @@
 //! [`RagConfig`]: every setting of the loop, with the paper's values as defaults.
 
+use super::Mode;
 use crate::Result;
 use crate::critic::Query;
 use crate::error::require;
 
 /// The most rounds that a pipeline may be asked for.
 const MAX_ROUNDS: usize = 100;
+/// The most edits that one may be asked for.
+const MAX_EDITS: usize = 100;
 
 /// How the pipeline works. The default is the paper's method as its experiments ran it.
 ///
@@ -44,18 +47,25 @@ const MAX_ROUNDS: usize = 100;
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct RagConfig {
-    /// When references are looked for.
+    /// What happens with the draft, and when references are looked for.
     pub mode: Mode,
     /// What images are retrieved by: captions, or an ablation of the paper's table 3.
     pub query: Query,
     /// What happens when the critic cannot say what is missing.
     pub fallback: Fallback,
-    /// The most rounds of retrieval and generation, 1 to 100. The paper runs one.
+    /// The most rounds of retrieval and generation, or of planning and editing, 1 to 100. The paper
+    /// runs one.
     pub max_rounds: usize,
     /// Whether the critic also judges the image of the last round. Without that, the last image
     /// counts as the best, and [`StopReason`](super::StopReason) does not tell whether it matches.
-    /// `None` judges it if there are several rounds.
+    /// `None` judges it if there are several rounds, and in [`Mode::PlanEdit`].
     pub judge_last: Option<bool>,
+    /// The most edits of one request in [`Mode::PlanEdit`], all rounds together, 1 to 100. Each takes as
+    /// long as an image.
+    pub max_edits: usize,
+    /// Whether the critic judges the image of every edit in [`Mode::PlanEdit`], and ends the request with
+    /// the first that matches; otherwise it judges that of the last edit of a plan.
+    pub judge_each_edit: bool,
     /// The most concepts per round, at least 1. `None` takes as many as the conditioner has
     /// capacity for.
     pub max_concepts: Option<usize>,
@@ -87,6 +97,8 @@ impl Default for RagConfig {
             fallback: Fallback::RetrieveByPrompt,
             max_rounds: 1,
             judge_last: None,
+            max_edits: 5,
+            judge_each_edit: true,
             max_concepts: None,
             references_per_caption: 1,
             candidates: 8,
@@ -98,7 +110,7 @@ impl Default for RagConfig {
 }
 
 impl RagConfig {
-    /// When references are looked for; [`Mode::OnDemand`] by default.
+    /// What happens with the draft, and when references are looked for; [`Mode::OnDemand`] by default.
     #[must_use]
     pub const fn with_mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
@@ -128,10 +140,25 @@ impl RagConfig {
     }
 
     /// Whether the critic also judges the image of the last round; by default if there are several
-    /// rounds.
+    /// rounds, and in [`Mode::PlanEdit`].
     #[must_use]
     pub const fn with_judge_last(mut self, judge: bool) -> Self {
         self.judge_last = Some(judge);
+        self
+    }
+
+    /// The most edits of one request in [`Mode::PlanEdit`], 1 to 100; 5 by default.
+    #[must_use]
+    pub const fn with_max_edits(mut self, edits: usize) -> Self {
+        self.max_edits = edits;
+        self
+    }
+
+    /// Whether the critic judges the image of every edit in [`Mode::PlanEdit`], and not only that of the
+    /// last edit of a plan; it does by default.
+    #[must_use]
+    pub const fn with_judge_each_edit(mut self, judge: bool) -> Self {
+        self.judge_each_edit = judge;
         self
     }
 
@@ -189,6 +216,7 @@ impl RagConfig {
     pub fn validate(&self) -> Result<()> {
         let counts = [
             ("max_rounds", self.max_rounds, 1, MAX_ROUNDS),
+            ("max_edits", self.max_edits, 1, MAX_EDITS),
             ("max_concepts", self.max_concepts.unwrap_or(1), 1, usize::MAX),
             ("references_per_caption", self.references_per_caption, 1, usize::MAX),
             ("candidates", self.candidates, self.references_per_caption, usize::MAX),
@@ -207,16 +235,17 @@ impl RagConfig {
 
     /// Whether the image of the last round is judged.
     pub(crate) fn judges_last(&self) -> bool {
-        self.judge_last.unwrap_or(self.max_rounds > 1)
+        self.judge_last.unwrap_or(self.max_rounds > 1 || self.mode == Mode::PlanEdit)
     }
 
     /// Whether a critic is ever asked.
     pub(crate) fn needs_critic(&self) -> bool {
         match self.mode {
-            Mode::OnDemand => true,
+            Mode::OnDemand | Mode::EditDraft => true,
             // Retrieval by the prompt without a draft is RAG without a VLM.
             Mode::AllConcepts => self.query != Query::Prompt || self.judges_last(),
-            Mode::RephraseOnly => false,
+            // A VLM is there, from which a critic is made.
+            Mode::RephraseOnly | Mode::PlanEdit => false,
         }
     }
 }
@@ -233,22 +262,8 @@ pub enum Unclear {
     Use,
 }
 
-/// When references are looked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-pub enum Mode {
-    /// After a draft, for what it is missing: the paper's method.
-    #[default]
-    OnDemand,
-    /// At once, for every concept of the prompt, without a draft (`generation` in the paper's
-    /// release).
-    AllConcepts,
-    /// Never: a VLM rephrases the prompt of the draft (the ablation "rephrased prompt").
-    RephraseOnly,
-}
-
-/// What happens when the critic cannot say what is missing (appendix D).
+/// What happens when the critic cannot say what is missing (appendix D). [`Mode::RephraseOnly`] and
+/// [`Mode::PlanEdit`] look for nothing, so that it does not concern them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -275,7 +290,9 @@ mod tests {
     #[test]
     fn every_number_out_of_range_is_named() {
         type Change = fn(&mut RagConfig);
-        let wrong: [(&str, Change); 8] = [
+        let wrong: [(&str, Change); 10] = [
+            ("max_edits", |config| config.max_edits = 0),
+            ("max_edits", |config| config.max_edits = 101),
             ("max_rounds", |config| config.max_rounds = 0),
             ("max_rounds", |config| config.max_rounds = 101),
             ("max_concepts", |config| config.max_concepts = Some(0)),

@@ -1,7 +1,7 @@
 //! Stage 2: an image to a match, or to the concepts that it is missing (section 3.1).
 
 use super::run::Run;
-use super::{Record, Stage, missing};
+use super::{Mode, Record, Stage, missing};
 use crate::Result;
 use crate::critic::{Critique, CritiqueRequest, Query, Verdict};
 use crate::reference::Caption;
@@ -10,12 +10,15 @@ impl Run<'_> {
     /// Has the last image judged; where there is none yet, asks for every concept of the prompt.
     pub(super) async fn critique(&mut self) -> Result<Verdict> {
         let begun = self.begin(Stage::Critique);
-        let prompt = &self.request.prompt;
+        let prompt = self.prompt_for_critic();
         let image = self.image().cloned();
         let config = self.config();
+        // Edits are planned by what the image should show: nothing is looked for.
+        let is_edited = config.mode == Mode::PlanEdit;
+        let query = if is_edited { Query::Prompt } else { config.query };
         let critique = match &self.pipeline.critic {
             // Retrieval by the prompt without a draft: there is nothing to judge.
-            _ if image.is_none() && config.query == Query::Prompt => {
+            _ if image.is_none() && query == Query::Prompt => {
                 Ok(Verdict::Missing(vec![Caption::concept(prompt)]).into())
             }
             None => Err(missing("critic", "call .critic(…) on the builder")),
@@ -23,9 +26,9 @@ impl Run<'_> {
                 let mut request = CritiqueRequest::new(prompt, image);
                 request.references =
                     self.request.references.iter().map(|(image, _)| image.clone()).collect();
-                let captions = self.room().div_ceil(config.references_per_caption);
+                let captions = self.room().div_ceil(config.references_per_caption).max(1);
                 request.max_concepts = config.max_concepts.unwrap_or(captions).min(captions);
-                request.query = config.query;
+                request.query = query;
                 request.log = begun.log.clone();
                 critic.critique(&request).await
             }

@@ -6,23 +6,25 @@ use crate::Result;
 use crate::generator::{Drawn, GeneratorExt};
 
 impl Run<'_> {
-    /// Draws the prompt as it is, with the caller's own references where there are some.
+    /// Takes the caller's draft, or draws the prompt as it is, with the caller's own references where
+    /// there are some.
     pub(super) async fn draft(&mut self) -> Result<()> {
-        let own = self.request.own_references();
-        let conditioned = match own.is_empty() {
-            true => None,
-            false => Some(self.condition(&[]).await?),
-        };
-        let begun = self.begin(Stage::Draft);
-        let prompt = conditioned.as_ref().map_or(&self.request.prompt, |c| &c.prompt);
-        let mut request = self.request.generate(prompt, self.progress());
-        if let Some(conditioned) = conditioned {
-            request.conditioning = conditioned.conditioning;
+        if let Some(image) = &self.request.draft {
+            let begun = self.begin(Stage::Draft);
+            let (width, height) = (image.width(), image.height());
+            let image = Ok(image.clone());
+            let image = self.end(begun, image, |_| Record::OwnDraft { width, height })?;
+            self.keep(image, Vec::new(), true);
+            return Ok(());
         }
+        let conditioned = self.condition(&self.request.prompt, &[]).await?;
+        let begun = self.begin(Stage::Draft);
+        let mut request = self.request.generate(&conditioned.prompt, self.progress());
+        request.conditioning = conditioned.conditioning;
         let drawn = self.pipeline.generator.generate_one(&request).await;
         let record = |drawn: &Drawn| Record::Image(TracedImage::new(&request, drawn));
         let image = self.end(begun, drawn, record)?.image;
-        self.keep(image, own, true);
+        self.keep(image, self.request.own_references(), true);
         Ok(())
     }
 }

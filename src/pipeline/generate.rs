@@ -1,29 +1,34 @@
 //! Stage 6: a conditioned request to an image.
 
 use super::run::Run;
-use super::{Record, Stage, TracedImage};
+use super::{Mode, Record, Stage, TracedImage};
 use crate::Result;
-use crate::conditioner::Conditioning;
+use crate::conditioner::Conditioned;
 use crate::generator::{Drawn, GeneratorExt};
 use crate::reference::Reference;
 
 impl Run<'_> {
-    /// Draws `prompt` with the references that `conditioning` holds.
+    /// Draws what was `conditioned` with the `retrieved` references.
     pub(super) async fn generate(
         &mut self,
-        prompt: &str,
-        conditioning: Option<Conditioning>,
-        references: Vec<Reference>,
+        conditioned: Conditioned,
+        retrieved: Vec<Reference>,
     ) -> Result<()> {
         let begun = self.begin(Stage::Generate);
-        let mut request = self.request.generate(prompt, self.progress());
-        request.conditioning = conditioning.unwrap_or_default();
+        let mut request = self.request.generate(&conditioned.prompt, self.progress());
+        request.conditioning = conditioned.conditioning;
         let drawn = self.pipeline.generator.generate_one(&request).await;
         let record = |drawn: &Drawn| Record::Image(TracedImage::new(&request, drawn));
         let image = self.end(begun, drawn, record)?.image;
-        self.tried.extend(references.iter().cloned());
-        let all = self.request.own_references().into_iter().chain(references).collect();
-        self.keep(image, all, false);
+        self.tried.extend(retrieved.iter().cloned());
+        let mut references = self.request.own_references();
+        if self.config().mode == Mode::EditDraft {
+            // What the image was edited from is in it too.
+            let before = self.references().iter().filter(|one| !references.contains(one));
+            references = references.iter().chain(before).cloned().collect();
+        }
+        references.extend(retrieved);
+        self.keep(image, references, false);
         Ok(())
     }
 }

@@ -18,7 +18,7 @@ impl From<&Image> for Size {
     }
 }
 
-/// The request as a JSON object; the caller's images are their captions.
+/// The request as a JSON object; the caller's images are their captions, and a draft is its size.
 impl Serialize for RagRequest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -26,6 +26,7 @@ impl Serialize for RagRequest {
             prompt: &'a str,
             negative_prompt: &'a Option<String>,
             references: Vec<&'a str>,
+            draft: Option<Size>,
             seed: u64,
             width: Option<u32>,
             height: Option<u32>,
@@ -39,6 +40,7 @@ impl Serialize for RagRequest {
             prompt,
             negative_prompt,
             references: references.iter().map(|(_, caption)| caption.as_str()).collect(),
+            draft: self.draft.as_ref().map(Into::into),
             seed: *seed,
             width: *width,
             height: *height,
@@ -159,6 +161,9 @@ mod tests {
         let image = solid(4, 2, [1; 3]);
         let request = RagRequest::new("a cat").with_reference(image.clone(), "my cat");
         assert_eq!(value(&request)["references"], json!(["my cat"]));
+        assert_eq!(value(&request)["draft"], Value::Null);
+        let request = request.with_draft(image.clone());
+        assert_eq!(value(&request)["draft"], json!({ "width": 4, "height": 2 }));
         let mut step = Step::new(1, 4);
         step.preview = Some(image.clone());
         let step = Event::Step { stage: Stage::Draft, round: 0, step };

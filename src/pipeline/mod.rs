@@ -41,6 +41,9 @@ mod hit;
 mod json;
 mod many;
 mod margin;
+mod mode;
+mod plan_edit;
+mod prompt;
 mod rephrase;
 mod request;
 mod retrieve;
@@ -64,9 +67,10 @@ use crate::vlm::{Questions, Vlm};
 use crate::{Chain, Error, Result};
 
 pub use builder::RagPipelineBuilder;
-pub use config::{Fallback, Mode, RagConfig, Unclear};
+pub use config::{Fallback, RagConfig, Unclear};
 pub use hit::{Hit, Refusal};
 pub use many::{RunMany, StreamMany};
+pub use mode::Mode;
 pub use request::RagRequest;
 pub use stream::{Event, RagStream};
 pub use trace::{Parts, RagTrace, Record, Stage, StageTrace, StopReason, TracedImage};
@@ -84,6 +88,7 @@ pub struct RagPipeline {
     conditioner: Option<Arc<dyn Conditioner>>,
     verifier: Option<Arc<dyn Vlm>>,
     margin_embedder: Option<Arc<dyn Embedder>>,
+    editor: Option<Arc<dyn Generator>>,
     questions: Arc<Questions>,
     config: RagConfig,
 }
@@ -146,14 +151,19 @@ impl Run<'_> {
     async fn drive(&mut self) -> Result<StopReason> {
         self.validate()?;
         match self.config().mode {
-            Mode::OnDemand => self.draft().await?,
+            Mode::OnDemand | Mode::EditDraft => self.draft().await?,
             Mode::AllConcepts => {}
             Mode::RephraseOnly => {
                 self.draft().await?;
                 let prompt = self.rephrase().await?;
                 self.round += 1;
-                self.generate(&prompt, None, Vec::new()).await?;
+                let conditioned = self.condition(&prompt, &[]).await?;
+                self.generate(conditioned, Vec::new()).await?;
                 return Ok(StopReason::Rephrased);
+            }
+            Mode::PlanEdit => {
+                self.draft().await?;
+                return self.plan_and_edit().await;
             }
         }
         let stop = self.rounds().await?;
@@ -184,8 +194,8 @@ impl Run<'_> {
             if references.is_empty() {
                 return Ok(StopReason::NoUsefulReference);
             }
-            let conditioned = self.condition(&references).await?;
-            self.generate(&conditioned.prompt, Some(conditioned.conditioning), references).await?;
+            let conditioned = self.condition(&self.request.prompt, &references).await?;
+            self.generate(conditioned, references).await?;
             if self.round == config.max_rounds && !config.judges_last() {
                 return Ok(StopReason::RoundLimit);
             }
@@ -198,11 +208,13 @@ impl Run<'_> {
 #[non_exhaustive]
 pub struct RagOutcome {
     /// The best image: one that matches the prompt, or else the one that misses the fewest
-    /// concepts, or the latest of several such.
+    /// concepts, or the latest of several such. An image that was not judged, and that others followed,
+    /// comes after all that were.
     pub image: Image,
-    /// The draft, if one was drawn.
+    /// The draft, if there is one: it was drawn, or the caller gave it.
     pub draft: Option<Image>,
-    /// The references that `image` was generated with; empty if it is the draft.
+    /// The references that `image` was generated with, and those that the image was generated with
+    /// that it was edited from. A draft has the caller's own at most.
     pub references: Vec<Reference>,
     /// Why the loop stopped.
     pub stop: StopReason,

@@ -12,8 +12,8 @@ impl Run<'_> {
         let begun = self.begin(Stage::Rephrase);
         let prompt = &self.request.prompt;
         let questions = &self.pipeline.questions;
-        let question =
-            Message::user(questions.ask_rephrase(prompt)).with_images(self.image().cloned());
+        let question = questions.ask_rephrase(&self.in_words(prompt));
+        let question = Message::user(question).with_images(self.image().cloned());
         let reply = match &self.pipeline.vlm {
             Some(vlm) => begun.log.ask(vlm, "rephrase", &ChatRequest::new(vec![question])).await,
             None => Err(missing("VLM", "call .vlm(…) on the builder")),

@@ -44,8 +44,12 @@ pub struct RagRequest {
     /// What it should not show.
     pub negative_prompt: Option<String>,
     /// The caller's own images, each with its caption (personalisation, appendix E.2). They count
-    /// towards the conditioner's capacity, before retrieved references.
+    /// towards the conditioner's capacity, before retrieved references. Their numbers are 1, 2 and so
+    /// on in the order in which they were added, whatever is retrieved later; the prompt may
+    /// [name them](Self::with_reference) by these.
     pub references: Vec<(Image, String)>,
+    /// An image of the caller's to begin with, in place of a draft.
+    pub draft: Option<Image>,
     /// Seed of the draft and of every later image.
     pub seed: u64,
     /// Width in pixels.
@@ -69,6 +73,7 @@ impl RagRequest {
             prompt: prompt.into(),
             negative_prompt: None,
             references: Vec::new(),
+            draft: None,
             seed: 0,
             width: None,
             height: None,
@@ -82,9 +87,53 @@ impl RagRequest {
     setters_of_an_image!();
 
     /// Adds one of the caller's own images; `caption` says what it shows, such as `my cat`.
+    ///
+    /// A prompt may name it by its number, as `<|image_1|>` or `<img><|image_1|></img>`, or by the
+    /// [mark](crate::Generator::image_mark) of the generator, if that has brackets. The generator reads
+    /// the mark that it knows; models that judge are told the caption and the number; and retrieval goes
+    /// by the caption. Images that the prompt does not name are listed before it, as retrieved ones are.
+    /// A number that no image of the caller's has is refused before any part is asked.
+    ///
+    #[cfg_attr(feature = "testing", doc = "```")]
+    #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+    /// use futures::executor::block_on;
+    /// use imagerag::RagRequest;
+    /// # use imagerag::conditioner::InPrompt;
+    /// # use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm, solid};
+    ///
+    /// # let generator = FakeGenerator::new();
+    /// # let pipeline = imagerag::RagPipeline::builder()
+    /// #     .generator(generator.clone())
+    /// #     .vlm(FakeVlm::new(["no", "a quetzal", "a quetzal"]))
+    /// #     .retriever(FakeRetriever::new([("a quetzal", solid(8, 8, [0, 140, 70]))]))
+    /// #     .conditioner(InPrompt::default())
+    /// #     .build()?;
+    /// # let cat = solid(8, 8, [200, 120, 40]);
+    /// let request = RagRequest::new("<|image_1|> watches a quetzal").with_reference(cat, "my cat");
+    /// block_on(pipeline.run(request))?;
+    /// assert_eq!(
+    ///     generator.requests()[1].prompt,
+    ///     "According to these examples of a quetzal: <img><|image_2|></img>, \
+    ///      generate <img><|image_1|></img> watches a quetzal"
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_reference(mut self, image: Image, caption: impl Into<String>) -> Self {
         self.references.push((image, caption.into()));
+        self
+    }
+
+    /// Begins with `image` instead of drawing a draft, so that it is judged, rephrased or edited: with
+    /// [`Mode::PlanEdit`](super::Mode::PlanEdit) or [`Mode::EditDraft`](super::Mode::EditDraft), an
+    /// existing picture is changed until it shows the prompt. [`Mode::AllConcepts`](super::Mode::AllConcepts)
+    /// has no draft and refuses one.
+    ///
+    /// The size of later images does not follow from it: set it with [`with_size`](Self::with_size), or
+    /// have a generator that takes it from the first image.
+    #[must_use]
+    pub fn with_draft(mut self, image: Image) -> Self {
+        self.draft = Some(image);
         self
     }
 

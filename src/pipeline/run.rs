@@ -11,8 +11,8 @@ use futures::channel::mpsc::UnboundedSender;
 use futures::future::{Either, select};
 
 use super::{
-    Event, Hit, Parts, RagConfig, RagError, RagOutcome, RagPipeline, RagRequest, RagTrace, Record,
-    Refusal, Stage, StageTrace, StopReason,
+    Event, Hit, Mode, Parts, RagConfig, RagError, RagOutcome, RagPipeline, RagRequest, RagTrace,
+    Record, Refusal, Stage, StageTrace, StopReason,
 };
 use crate::critic::Verdict;
 use crate::embedder::Embedding;
@@ -53,9 +53,8 @@ struct Attempt {
     image: Image,
     references: Vec<Reference>,
     is_draft: bool,
-    /// How many concepts it misses. An image that nobody judged counts as one that misses none: it
-    /// was drawn to mend the one before.
-    missing: usize,
+    /// How many concepts it misses; `None` where nobody judged it.
+    missing: Option<usize>,
 }
 
 /// A stage at work.
@@ -81,6 +80,7 @@ impl<'a> Run<'a> {
                 critic: pipeline.critic.as_ref().map(ToString::to_string),
                 retriever: pipeline.retriever.as_ref().map(ToString::to_string),
                 conditioner: pipeline.conditioner.as_ref().map(ToString::to_string),
+                editor: pipeline.editor.as_ref().map(ToString::to_string),
                 verifier: pipeline.verifier.as_ref().map(ToString::to_string),
                 margin_embedder: pipeline.margin_embedder.as_ref().map(ToString::to_string),
             },
@@ -129,9 +129,10 @@ impl<'a> Run<'a> {
         self.pipeline.conditioner.as_ref().map_or(0, |c| c.capacity())
     }
 
-    /// How many references fit beside the caller's own.
+    /// How many references fit beside the caller's own, and the draft where it is edited.
     pub(super) fn room(&self) -> usize {
-        self.capacity().saturating_sub(self.request.references.len())
+        let draft = usize::from(self.config().mode == Mode::EditDraft);
+        self.capacity().saturating_sub(self.request.references.len() + draft)
     }
 
     /// Checks the request before any part is asked.
@@ -141,7 +142,21 @@ impl<'a> Run<'a> {
             self.pipeline.fits(config)?;
         }
         let (capacity, found) = (self.capacity(), self.request.references.len());
-        require(found <= capacity, "the caller's references", format!("at most {capacity}"), found)
+        let expected = match capacity {
+            0 => "none without a conditioner".to_owned(),
+            capacity => format!("at most {capacity}"),
+        };
+        require(found <= capacity, "the caller's references", expected, found)?;
+        self.marks().numbers(&self.request.prompt, found)?;
+        let Some(draft) = &self.request.draft else { return Ok(()) };
+        let is_used = self.config().mode != Mode::AllConcepts;
+        let found = format!("one of {}x{} pixels", draft.width(), draft.height());
+        require(
+            is_used,
+            "the caller's draft",
+            "none, as Mode::AllConcepts begins without one",
+            found,
+        )
     }
 
     /// Begins a stage.
@@ -196,10 +211,10 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Keeps an image that was drawn.
+    /// Keeps an image.
     pub(super) fn keep(&mut self, image: Image, references: Vec<Reference>, is_draft: bool) {
         self.send(|| Event::Image { round: self.round, image: image.clone() });
-        self.attempts.push(Attempt { image, references, is_draft, missing: 0 });
+        self.attempts.push(Attempt { image, references, is_draft, missing: None });
     }
 
     /// The image that was drawn last.
@@ -207,7 +222,12 @@ impl<'a> Run<'a> {
         self.attempts.last().map(|attempt| &attempt.image)
     }
 
-    /// What the generator drew on its own; `None` where no draft was made.
+    /// The references that the image that was drawn last was made with.
+    pub(super) fn references(&self) -> &[Reference] {
+        self.attempts.last().map_or(&[], |attempt| &attempt.references)
+    }
+
+    /// The draft; `None` where none was made.
     pub(super) fn draft_image(&self) -> Option<&Image> {
         self.attempts.iter().find(|attempt| attempt.is_draft).map(|attempt| &attempt.image)
     }
@@ -215,11 +235,11 @@ impl<'a> Run<'a> {
     /// Writes down how good the last image is.
     pub(super) fn judge(&mut self, verdict: &Verdict) {
         if let Some(attempt) = self.attempts.last_mut() {
-            attempt.missing = match verdict {
+            attempt.missing = Some(match verdict {
                 Verdict::Match => 0,
                 Verdict::Missing(captions) => captions.len(),
                 Verdict::Undetermined => usize::MAX,
-            };
+            });
         }
     }
 
@@ -230,8 +250,15 @@ impl<'a> Run<'a> {
         }
         self.trace.elapsed = self.began.elapsed();
         let draft = self.draft_image().cloned();
+        // An image that nobody judged was drawn to mend the one before: the last such counts as one
+        // that misses nothing. Of the others the same was expected, but later images followed.
+        let last = self.attempts.len().saturating_sub(1);
+        let missing = |n: usize, attempt: &Attempt| {
+            attempt.missing.unwrap_or(if n == last { 0 } else { usize::MAX })
+        };
         // `min_by_key` takes the first of equals: turned round, the latest.
-        let best = self.attempts.into_iter().rev().min_by_key(|attempt| attempt.missing);
+        let attempts = self.attempts.into_iter().enumerate().rev();
+        let best = attempts.min_by_key(|(n, attempt)| missing(*n, attempt)).map(|(_, one)| one);
         let stop = end.and_then(|stop| match best.is_some() {
             true => Ok(stop),
             false => Err(Error::backend(self.stage.to_string(), "no image was drawn")),

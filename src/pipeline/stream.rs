@@ -30,14 +30,14 @@ pub enum Event {
     StageEnded(Box<StageTrace>),
     /// A denoising step has ended.
     Step {
-        /// The stage that draws: draft or generate.
+        /// The stage that draws: draft, generate or edit.
         stage: Stage,
         /// The round it belongs to; the draft is round 0.
         round: usize,
         /// The step, with a preview where one was asked for.
         step: Step,
     },
-    /// An image was drawn.
+    /// An image was drawn, or the caller's draft was taken.
     Image {
         /// The round it belongs to; the draft is round 0.
         round: usize,

@@ -32,6 +32,7 @@ impl Display for Record {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Image(image) => image.fmt(f),
+            Self::OwnDraft { width, height } => write!(f, "{width}x{height}: the caller's image"),
             Self::Rephrased(prompt) => write!(f, "the prompt is now: {prompt}"),
             Self::Critique(critique) => critique.fmt(f),
             Self::Captions { captions, fallback } => {
@@ -47,6 +48,8 @@ impl Display for Record {
                 1 => write!(f, "1 reference: {prompt}"),
                 n => write!(f, "{n} references: {prompt}"),
             },
+            Self::Plan { edits: Some(edits) } => lines(f, edits.iter().cloned()),
+            Self::Plan { edits: None } => f.write_str("no reply that makes sense"),
         }
     }
 }

@@ -96,6 +96,8 @@ pub struct Parts {
     pub retriever: Option<String>,
     /// What prepares them.
     pub conditioner: Option<String>,
+    /// What edits in place of the generator ([`Mode::PlanEdit`](super::Mode::PlanEdit)).
+    pub editor: Option<String>,
     /// Who verifies them.
     pub verifier: Option<String>,
     /// What compares them with the draft.
@@ -142,6 +144,10 @@ pub enum Stage {
     Condition,
     /// Conditioned request to image.
     Generate,
+    /// Image to single edits that mend it (GraPE).
+    Plan,
+    /// Image and one edit to the edited image (GraPE).
+    Edit,
 }
 
 impl fmt::Display for Stage {
@@ -155,6 +161,8 @@ impl fmt::Display for Stage {
             Self::Retrieve => "retrieve",
             Self::Condition => "condition",
             Self::Generate => "generate",
+            Self::Plan => "plan",
+            Self::Edit => "edit",
         })
     }
 }
@@ -165,8 +173,15 @@ impl fmt::Display for Stage {
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Record {
-    /// An image was drawn, as draft or with references.
+    /// An image was drawn: as draft, with references, or as an edit of the one before.
     Image(TracedImage),
+    /// The caller's image serves as draft.
+    OwnDraft {
+        /// In pixels.
+        width: u32,
+        /// In pixels.
+        height: u32,
+    },
     /// The prompt was rephrased to this.
     Rephrased(String),
     /// An image was judged.
@@ -184,8 +199,15 @@ pub enum Record {
     Conditioned {
         /// The prompt to generate with.
         prompt: String,
-        /// The references, in order.
+        /// The images, in order: the caller's own, the draft where it is edited, and what was
+        /// retrieved.
         references: Vec<Hit>,
+    },
+    /// Edits were planned.
+    Plan {
+        /// The edits in the order of the VLM, each once. Empty where it sees nothing to edit; `None`
+        /// where it declined, or no reply made sense.
+        edits: Option<Vec<String>>,
     },
 }
 
@@ -261,6 +283,14 @@ pub enum StopReason {
     Undetermined,
     /// The prompt was rephrased and drawn.
     Rephrased,
+    /// The VLM sees nothing in the last image to edit.
+    NoEditsNeeded,
+    /// The VLM plans only edits that were made before.
+    EditsRepeated,
+    /// As many edits were made as [`RagConfig::max_edits`] allows.
+    EditLimit,
+    /// The VLM declined to plan edits, or none of its replies made sense.
+    NoPlan,
 }
 
 impl fmt::Display for StopReason {
@@ -273,6 +303,10 @@ impl fmt::Display for StopReason {
             Self::NoRoom => f.write_str("the caller's references take every place"),
             Self::Undetermined => f.write_str("the critic cannot say what is missing"),
             Self::Rephrased => f.write_str("the prompt was rephrased"),
+            Self::NoEditsNeeded => f.write_str("nothing is left to edit"),
+            Self::EditsRepeated => f.write_str("every planned edit was made before"),
+            Self::EditLimit => f.write_str("every edit that is allowed was made"),
+            Self::NoPlan => f.write_str("the vision-language model cannot say what to edit"),
         }
     }
 }
@@ -295,7 +329,10 @@ impl RagTrace {
     pub fn usage_by_part(&self) -> BTreeMap<&str, Usage> {
         let asked = self.exchanges().filter_map(|asked| Some((asked.model.as_str(), asked.usage?)));
         let drawn = self.stages.iter().filter_map(|stage| match &stage.record {
-            Some(Record::Image(image)) => Some((self.parts.generator.as_str(), image.usage?)),
+            Some(Record::Image(image)) => {
+                let editor = self.parts.editor.as_ref().filter(|_| stage.stage == Stage::Edit);
+                Some((editor.unwrap_or(&self.parts.generator).as_str(), image.usage?))
+            }
             _ => None,
         });
         let mut parts: BTreeMap<&str, Usage> = BTreeMap::new();

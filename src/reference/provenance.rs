@@ -104,6 +104,8 @@ impl Finding {
 pub enum Source {
     /// The caller gave it with the request: the `n`-th image, from 0.
     Caller(usize),
+    /// It is the image that is to be edited, and no reference that was found.
+    Draft,
     /// A file path, an address, or an identifier of the retriever's own.
     Uri(String),
 }
@@ -112,6 +114,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Caller(n) => write!(f, "caller's image {}", n + 1),
+            Self::Draft => f.write_str("the draft"),
             Self::Uri(uri) => f.write_str(uri),
         }
     }

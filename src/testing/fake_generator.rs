@@ -15,6 +15,7 @@ pub struct FakeGenerator {
     accepts: Vec<ConditioningKind>,
     requests: Arc<Mutex<Vec<GenerateRequest>>>,
     fails_at: Option<usize>,
+    mark: Option<String>,
 }
 
 impl Default for FakeGenerator {
@@ -23,6 +24,7 @@ impl Default for FakeGenerator {
             accepts: vec![ConditioningKind::None, ConditioningKind::Images],
             requests: Arc::default(),
             fails_at: None,
+            mark: Some("<img><|image_{n}|></img>".to_owned()),
         }
     }
 }
@@ -31,6 +33,18 @@ impl FakeGenerator {
     /// A generator that takes images as conditioning.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A generator that draws from prompts alone.
+    pub fn text_only() -> Self {
+        Self { accepts: vec![ConditioningKind::None], mark: None, ..Self::default() }
+    }
+
+    /// Names images in prompts by `mark`, in place of OmniGen's; `None` knows no mark.
+    #[must_use]
+    pub fn with_image_mark(mut self, mark: Option<&str>) -> Self {
+        self.mark = mark.map(str::to_owned);
+        self
     }
 
     /// Takes conditioning of `kind` too.
@@ -61,7 +75,7 @@ impl Generator for FakeGenerator {
     }
 
     fn image_mark(&self) -> Option<&str> {
-        Some("<img><|image_{n}|></img>")
+        self.mark.as_deref()
     }
 
     async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {

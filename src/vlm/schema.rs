@@ -9,6 +9,8 @@ use super::Questions;
 pub(crate) const CONCEPTS: &str = r#"{"type":"object","properties":{"concepts":{"type":"array","items":{"type":"string"}}},"required":["concepts"],"additionalProperties":false}"#;
 /// `{"captions": ["A photo of a sheep.", …]}`.
 pub(crate) const CAPTIONS: &str = r#"{"type":"object","properties":{"captions":{"type":"array","items":{"type":"string"}}},"required":["captions"],"additionalProperties":false}"#;
+/// `{"edits": ["Add a red hat to the dog.", …]}`.
+pub(crate) const EDITS: &str = r#"{"type":"object","properties":{"edits":{"type":"array","items":{"type":"string"}}},"required":["edits"],"additionalProperties":false}"#;
 /// `{"indices": [2, 0, 1]}`.
 pub(crate) const INDICES: &str = r#"{"type":"object","properties":{"indices":{"type":"array","items":{"type":"integer"}}},"required":["indices"],"additionalProperties":false}"#;
 
@@ -39,6 +41,7 @@ mod tests {
         for (schema, field) in [
             (CONCEPTS, "concepts"),
             (CAPTIONS, "captions"),
+            (EDITS, "edits"),
             (INDICES, "indices"),
             (yes_or_no.as_str(), "answer"),
         ] {

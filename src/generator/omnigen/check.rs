@@ -134,7 +134,7 @@ impl Checks {
         let pieces = match row {
             Row::Prompt => prompt::instruction(&self.tokenizer, &job.prompt, pictures),
             Row::Images => prompt::images_only(&self.tokenizer, pictures),
-            Row::Negative => prompt::instruction(&self.tokenizer, negative, 0),
+            Row::Negative => prompt::text_only(&self.tokenizer, negative),
         }?;
         for piece in &pieces {
             let Piece::Text(ids) = piece else { continue };

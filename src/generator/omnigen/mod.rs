@@ -3,6 +3,8 @@
 mod builder;
 mod check;
 mod checkpoint;
+#[cfg(test)]
+mod checkpoint_tests;
 mod guidance;
 mod memory;
 #[cfg(test)]

@@ -203,6 +203,8 @@ fn what_cannot_be_drawn_is_refused_before_any_work() {
     for prompt in ["", &"word ".repeat(1_600)] {
         assert!(draw(&omnigen, request(prompt)).is_ok());
     }
+    // In a negative prompt a mark is text.
+    assert!(draw(&omnigen, request("a bird").with_negative_prompt(ONE)).is_ok());
     // No images are as good as none.
     let none = request("a bird").with_conditioning(Conditioning::Images(vec![]));
     assert_eq!(draw(&omnigen, none).unwrap(), draw(&omnigen, request("a bird")).unwrap());

@@ -145,11 +145,6 @@ impl OmniGenConfig {
             names,
         })
     }
-
-    /// Values of a head.
-    pub(crate) const fn head_dim(&self) -> i64 {
-        self.hidden_size / self.num_attention_heads
-    }
 }
 
 impl RopeConfig {

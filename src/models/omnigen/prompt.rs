@@ -56,6 +56,16 @@ pub(crate) fn instruction(
     Ok(pieces)
 }
 
+/// What the network reads of a prompt without pictures, in which everything is text: the negative one.
+///
+/// # Errors
+/// [`Error::InvalidFile`] where the tokenizer has no token for a character.
+pub(crate) fn text_only(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    add_text(tokenizer, &format!("{}{prompt}{}", FRAME[0], FRAME[1]), &mut pieces)?;
+    Ok(pieces)
+}
+
 /// What the network reads of the pictures alone, all of them in the order of the request.
 ///
 /// # Errors

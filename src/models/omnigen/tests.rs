@@ -110,7 +110,7 @@ fn embeddings_equal_diffusers() {
 #[test]
 fn rotations_equal_diffusers() {
     for golden in CASES.map(Golden::open) {
-        let head = golden.network.config().head_dim();
+        let head = golden.get("rope.0.0").size()[1];
         let tokens = golden.get("mask").size()[1];
         let places = 0..tokens - golden.padding(0);
         let rope = golden.network.rope(golden.positions(0), places);

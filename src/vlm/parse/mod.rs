@@ -1,4 +1,4 @@
-//! The replies of a VLM to what they mean: yes or no, a list, captions, indices, a text.
+//! The replies of a VLM to what they mean: yes or no, a list, captions, indices, edits, a text.
 //!
 //! What a model thought aloud is never read, nor is what it declines to say. A reply that can be
 //! read in two ways is read in none: then the question is asked again, while a wrong reading would
@@ -9,6 +9,8 @@ mod captions;
 mod concept;
 mod contradiction;
 mod decision;
+mod edit_fields;
+mod edits;
 mod indices;
 mod items;
 mod json;
@@ -82,6 +84,19 @@ pub(crate) fn captions(
     let willing = refusal::without_notes(&answer.text);
     (!refusal::is_refusal(questions, &willing)).then_some(())?;
     captions::pair(questions, &answer, concepts)
+}
+
+/// The edits that a reply plans, in order and each once, none where it says that none is needed; `None`
+/// where it declines or cannot be told. Of a reply that was cut off, the last item is left out.
+pub(crate) fn edits(questions: &Questions, reply: &ChatReply) -> Option<Vec<String>> {
+    let answer = answer(reply)?;
+    let edits = edits::planned(questions, &answer)?;
+    // "… and include a picture of a cat" asks for no picture.
+    let declines = match edits::are_instructions(&edits) {
+        true => refusal::begins_to_decline(questions, &answer.text),
+        false => refusal::is_refusal(questions, &answer.text),
+    };
+    (!declines).then_some(edits)
 }
 
 /// The numbers of a reply that should name some of `count` things by their index from 0, in the

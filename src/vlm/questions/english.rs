@@ -21,6 +21,8 @@ impl Default for Questions {
             captions: CAPTIONS.into(),
             all_concepts: ALL_CONCEPTS.into(),
             rephrase: REPHRASE.into(),
+            edits: EDITS.into(),
+            own_image: "{caption} (image {number})".into(),
             verification: "Does this image show \"{concept}\"? Only answer yes or no.".into(),
             rerank: RERANK.into(),
             description: DESCRIPTION.into(),
@@ -60,6 +62,17 @@ it is. Simplify and shorten long descriptions of known objects/entities but DO N
 original meaning of the text prompt. If the prompt contains rare words, change those words to a \
 description of their meaning. In your answer only provide the prompt and nothing else. The prompt \
 to be rephrased: \"{prompt}\".";
+
+const EDITS: &str = "This image was generated for the prompt \"{prompt}\". Compare it with the prompt, \
+object by object: are they all there, as many, in the right places, with the right attributes? Then \
+list the edits that would make the image match. Each is one short instruction to an image editing \
+model, which sees the image but not the prompt, and changes one thing only. For example, if the prompt \
+is \"A dog in a red hat beside two cats\" and the image is of a dog without a hat beside one cat, the \
+edits will be:
+Put a red hat on the dog.
+Add a second cat beside the first one.
+In your answer only provide the edits, at most {count}, each in a separate line, in the order in which \
+they should be made. If the image already matches the prompt, only answer none.";
 
 const RERANK: &str = "Which of these {count} images is the most similar to the description \
 \"{caption}\"? The first image has the index 0, the last one the index {last}. In your answer only \

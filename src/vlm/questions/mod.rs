@@ -36,6 +36,10 @@ use crate::text::fill;
 /// are said to be present are left out. Captions are paired with the concepts that they name, see
 /// [`GuidedCot`](crate::critic::GuidedCot).
 ///
+/// A plan of edits is a list too, of which labels such as `Step 2:`, reasons, and remarks about the image are
+/// left out. `none`, `no changes are needed` and `the image already matches` plan nothing, which is an
+/// answer; where a reply has edits and says that none is needed, the question is asked again.
+///
 /// The sentences that you leave as they are ask for an English yes or no, which their replies may
 /// hold beside the words that you set. So you may translate only the sentences that you need.
 ///
@@ -106,6 +110,15 @@ pub struct Questions {
     /// A clearer prompt, asked about a draft: the ablation without references (appendix C). Must
     /// hold `{prompt}`.
     pub rephrase: String,
+    /// The single edits that would make an image match the prompt, one a line in the order in which
+    /// they should be made, asked about a draft or about an image that was edited
+    /// ([`Mode::PlanEdit`](crate::pipeline::Mode::PlanEdit); the words are ours). Must hold
+    /// `{prompt}`; `{count}` is the most edits that will be made.
+    pub edits: String,
+    /// What stands in the prompt for an image of the caller's that it names by its mark, where a model
+    /// is asked that is shown the caller's images (the words are ours). Must hold `{caption}`;
+    /// `{number}` is the place of the image, from 1.
+    pub own_image: String,
     /// Whether a reference shows a concept, as yes or no. The paper's limitations ask for it; it
     /// prints no words. Must hold `{concept}`.
     pub verification: String,
@@ -122,7 +135,7 @@ pub struct Questions {
     /// The words that mean no, at least one: `no`. That one also counts in replies to sentences that
     /// are still the default.
     pub no: Vec<String>,
-    /// What a model writes in the place of a list where nothing is missing, beside the English
+    /// What a model writes in the place of a list where nothing is missing or to be edited, beside the English
     /// `none`, `nothing is missing` and their like. Empty by default.
     pub none: Vec<String>,
     /// How a reply begins that declines to answer, beside the English `I'm sorry`, `I cannot` and
@@ -169,6 +182,8 @@ impl Questions {
         with_captions captions
         with_all_concepts all_concepts
         with_rephrase rephrase
+        with_edits edits
+        with_own_image own_image
         with_verification verification
         with_rerank rerank
         with_description description
@@ -196,6 +211,8 @@ impl Questions {
             ("captions", &self.captions, ""),
             ("all_concepts", &self.all_concepts, "{prompt}"),
             ("rephrase", &self.rephrase, "{prompt}"),
+            ("edits", &self.edits, "{prompt}"),
+            ("own_image", &self.own_image, "{caption}"),
             ("verification", &self.verification, "{concept}"),
             ("rerank", &self.rerank, "{caption}"),
             ("description", &self.description, ""),
@@ -250,6 +267,16 @@ impl Questions {
 
     pub(crate) fn ask_rephrase(&self, prompt: &str) -> String {
         fill(&self.rephrase, &[("{prompt}", prompt)])
+    }
+
+    /// The edits that an image needs to match `prompt`, at most `most`.
+    pub(crate) fn ask_edits(&self, prompt: &str, most: usize) -> String {
+        fill(&self.edits, &[("{prompt}", prompt), ("{count}", &most.to_string())])
+    }
+
+    /// What the caller's image with this `caption` and `number`, from 1, is called in a prompt.
+    pub(crate) fn name_own_image(&self, caption: &str, number: usize) -> String {
+        fill(&self.own_image, &[("{caption}", caption), ("{number}", &number.to_string())])
     }
 
     pub(crate) fn ask_verification(&self, concept: &str) -> String {

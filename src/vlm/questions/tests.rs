@@ -40,6 +40,10 @@ fn values_stand_in_the_places_of_their_names_and_nowhere_else() {
         questions.ask_rerank("a {count} of {caption}", 3),
         "{\"of\": 3, \"like\": \"a {count} of {caption}\", \"to\": 2} {count"
     );
+    let questions =
+        questions.with_edits("{count}: {prompt} {prompt}").with_own_image("{caption} {n}");
+    assert_eq!(questions.ask_edits("a {count}", 4), "4: a {count} a {count}");
+    assert_eq!(questions.name_own_image("my {number}", 1), "my {number} {n}");
 }
 
 #[test]
@@ -71,6 +75,14 @@ fn what_cannot_be_asked_or_read_is_named() {
         (
             questions().with_rephrase("{concept}"),
             "question rephrase: expected a text with {prompt}, found \"{concept}\"",
+        ),
+        (
+            questions().with_edits("What is to be done?"),
+            "question edits: expected a text with {prompt}, found \"What is to be done?\"",
+        ),
+        (
+            questions().with_own_image("image {number}"),
+            "question own_image: expected a text with {caption}, found \"image {number}\"",
         ),
         (
             questions().with_verification("{prompt}"),

@@ -40,7 +40,6 @@ impl Tokenizer {
     /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` where they are there.
     pub(crate) fn open(folder: &Path, reading: TokenizerReading) -> Result<Self> {
         let mut config = TokenizerConfig::open(folder)?;
-        config.map_adds_special_tokens = reading == TokenizerReading::File;
         let path = folder.join("tokenizer.json");
         if !path.exists() {
             return Self::of_model(folder.join("tokenizer.model"), config, reading);
@@ -98,17 +97,18 @@ impl Tokenizer {
                 config.extra_special_tokens.get_or_insert(special);
             }
         }
-        let around = [
-            (config.add_bos_token.unwrap_or(begins), Special::text_or(&config.bos_token, BEGIN)),
-            (config.add_eos_token.unwrap_or(false), Special::text_or(&config.eos_token, END)),
-        ];
+        config.map_adds_special_tokens = reading == TokenizerReading::File;
         add(&path, &mut tokenizer, &mut config, Vec::new(), DEFAULTS)?;
 
         // 3. Those that stand around every text.
-        let stands = |(stands, token): &(bool, String)| {
-            stands.then(|| number(&path, &tokenizer, token)).transpose()
+        let found = |stands: bool, token, default| {
+            let token = Special::text_or(token, default);
+            stands.then(|| number(&path, &tokenizer, &token)).transpose()
         };
-        let around = [stands(&around[0])?, stands(&around[1])?];
+        let around = [
+            found(config.add_bos_token.unwrap_or(begins), &config.bos_token, BEGIN)?,
+            found(config.add_eos_token.unwrap_or(false), &config.eos_token, END)?,
+        ];
         Ok(Self { path, tokenizer, around })
     }
 

@@ -8,8 +8,8 @@ use crate::{Error, Result};
 /// How the files of a Llama tokenizer are understood. The two differ in where a text gets the blank
 /// that words begin with (`▁`), and so give other token numbers for the same prompt.
 ///
-/// They agree on a `tokenizer.json` that transformers 5 saved, and on every file of a folder whose
-/// `model_index.json` names `PreTrainedTokenizerFast`.
+/// They agree on a `tokenizer.json` that transformers 5 saved, and wherever `model_index.json` names
+/// another class than `LlamaTokenizer` or `LlamaTokenizerFast`, such as `PreTrainedTokenizerFast`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TokenizerReading {
@@ -49,9 +49,13 @@ impl FromStr for TokenizerReading {
 }
 
 impl TokenizerReading {
-    /// This reading of a tokenizer that `model_index.json` says is a `class`: both versions of
-    /// transformers run a `PreTrainedTokenizerFast` as its file says.
+    /// This reading of a tokenizer that `model_index.json` says is a `class`. Only the classes of
+    /// Llama's are rebuilt; any other, such as `PreTrainedTokenizerFast` and its later name
+    /// `TokenizersBackend`, both versions of transformers run as its file says.
     pub(crate) fn of_class(self, class: &str) -> Self {
-        if class == "PreTrainedTokenizerFast" { Self::File } else { self }
+        match class {
+            "LlamaTokenizer" | "LlamaTokenizerFast" => self,
+            _ => Self::File,
+        }
     }
 }

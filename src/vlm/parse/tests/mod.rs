@@ -2,6 +2,7 @@
 
 mod captions;
 mod drawn;
+mod edits;
 mod lists;
 mod properties;
 mod replies;

@@ -11,7 +11,7 @@ use proptest::test_runner::TestRunner;
 
 /// Runs `read` on cases of `strategy`: it gives whether an answer was understood, or fails where it
 /// was understood wrongly. At least 99 % must be understood.
-fn nearly_always<S: Strategy>(
+pub(super) fn nearly_always<S: Strategy>(
     strategy: &S,
     read: impl Fn(S::Value) -> Result<bool, TestCaseError>,
 ) {
@@ -36,7 +36,7 @@ fn nearly_always<S: Strategy>(
 }
 
 /// `right`, or nothing.
-fn never_wrong<T: PartialEq + std::fmt::Debug>(
+pub(super) fn never_wrong<T: PartialEq + std::fmt::Debug>(
     read: Option<T>,
     right: &T,
     reply: &str,

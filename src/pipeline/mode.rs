@@ -1,0 +1,86 @@
+//! [`Mode`]: the ways from a prompt through the parts to an image.
+
+/// What happens with the draft, and when references are looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Mode {
+    /// After a draft, for what it is missing: the paper's method.
+    #[default]
+    OnDemand,
+    /// At once, for every concept of the prompt, without a draft (`generation` in the paper's
+    /// release).
+    AllConcepts,
+    /// Never: a VLM rephrases the prompt of the draft (the ablation "rephrased prompt").
+    RephraseOnly,
+    /// After a draft, as with [`OnDemand`](Self::OnDemand), but the generator edits the draft instead
+    /// of drawing anew: it is given the image that was judged, with the references for what it is
+    /// missing, so that its composition is kept. The paper has no such mode.
+    ///
+    /// The conditioner must produce images, of which the draft is one: the caller's own have the
+    /// numbers 1 to m, the draft m + 1, and retrieved references those from m + 2. In the prompt the
+    /// draft comes first, see
+    /// [`InPrompt::with_edit_template`](crate::conditioner::InPrompt::with_edit_template).
+    ///
+    #[cfg_attr(feature = "testing", doc = "```")]
+    #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+    /// use futures::executor::block_on;
+    /// use imagerag::RagPipeline;
+    /// use imagerag::conditioner::InPrompt;
+    /// use imagerag::pipeline::{Mode, RagConfig};
+    /// use imagerag::testing::{FakeGenerator, FakeRetriever, FakeVlm, solid};
+    ///
+    /// let generator = FakeGenerator::new();
+    /// let pipeline = RagPipeline::builder()
+    ///     .generator(generator.clone())
+    ///     .vlm(FakeVlm::new(["no", "a quetzal", "a quetzal on a branch"]))
+    ///     .retriever(FakeRetriever::new([("a quetzal", solid(8, 8, [0, 140, 70]))]))
+    ///     .conditioner(InPrompt::new(3)?)
+    ///     .config(RagConfig::default().with_mode(Mode::EditDraft))
+    ///     .build()?;
+    /// block_on(pipeline.run("a forest at dawn"))?;
+    /// assert_eq!(
+    ///     generator.requests()[1].prompt,
+    ///     "Edit this image: <img><|image_1|></img> so that it shows a forest at dawn, \
+    ///      as in these examples: a quetzal on a branch: <img><|image_2|></img>"
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    EditDraft,
+    /// Never: a VLM plans single edits that mend the draft, and an
+    /// [editor](super::RagPipelineBuilder::editor) makes one after the other, each of the image before
+    /// (GraPE, arXiv 2412.06089, a baseline of the paper). It serves where a generator knows every
+    /// concept, but puts them together wrongly.
+    ///
+    /// After each edit ([`RagConfig::judge_each_edit`](super::RagConfig::judge_each_edit)) and at the end the critic decides whether the
+    /// image matches. [`RagConfig::max_rounds`](super::RagConfig::max_rounds) bounds the plans, [`RagConfig::max_edits`](super::RagConfig::max_edits) the edits. No
+    /// retriever and no conditioner are needed, except for references of the caller's own, which the
+    /// draft is drawn with. A plan that cannot be read, or is declined, ends the request with the best
+    /// image, whatever [`Fallback`](super::Fallback) says.
+    ///
+    #[cfg_attr(feature = "testing", doc = "```")]
+    #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+    /// use futures::executor::block_on;
+    /// use imagerag::RagPipeline;
+    /// use imagerag::pipeline::{Mode, RagConfig, StopReason};
+    /// use imagerag::testing::{FakeGenerator, FakeVlm};
+    ///
+    /// let generator = FakeGenerator::new();
+    /// let plan = "1. Make the car red.\n2. Add a tree to the left.\n3. Remove the dog.";
+    /// let pipeline = RagPipeline::builder()
+    ///     .generator(generator.clone())
+    ///     .vlm(FakeVlm::new([plan, "no", "yes"])) // The plan, and what the critic says of each edit.
+    ///     .config(RagConfig::default().with_mode(Mode::PlanEdit))
+    ///     .build()?;
+    /// let outcome = block_on(pipeline.run("a red car beside a tree"))?;
+    /// assert_eq!(outcome.stop, StopReason::Matched { round: 1 });
+    /// let prompts: Vec<_> = generator.requests().into_iter().map(|request| request.prompt).collect();
+    /// assert_eq!(prompts, [
+    ///     "a red car beside a tree",
+    ///     "<img><|image_1|></img> Make the car red.",
+    ///     "<img><|image_1|></img> Add a tree to the left.",
+    /// ]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    PlanEdit,
+}
