@@ -27,7 +27,7 @@ use crate::{Error, Result};
 #[non_exhaustive]
 pub enum KvCache {
     /// On the device where they fit there beside the work itself, and else in host memory. Several
-    /// requests that do not fit the device together are drawn one after the other first.
+    /// requests that do not fit the device together are drawn in smaller batches first.
     #[default]
     Auto,
     /// On the device.

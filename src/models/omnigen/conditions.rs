@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use tch::{Kind, Tensor};
 
+use super::block::Qkv;
 use super::condition::{Condition, keys_and_values};
 use super::rope::Rope;
 use crate::Result;
@@ -76,22 +77,18 @@ impl Conditions {
         self.rows.len() as i64
     }
 
-    /// What the noise of each row reads in `layer` at `step`: its condition, the time, and itself, whose
-    /// queries, keys and values are `[rows, heads, tokens, head_dim]`, as the result is. Layers are read
+    /// What the noise of each row reads in `layer` at `step`: its condition, the time, and itself, of
+    /// which `noise` are the queries, keys and values: `[rows, heads, tokens, head_dim]`. Layers are read
     /// one after the other.
-    pub(super) fn read(
-        &self,
-        layer: usize,
-        step: usize,
-        [q, k, v]: [&Tensor; 3],
-    ) -> Result<Tensor> {
+    pub(super) fn read(&self, layer: usize, step: usize, noise: Qkv) -> Result<Tensor> {
         // 1. the noise itself
-        let (read, log_sum) = attention_and_log_sum(q, k, v);
+        let Qkv { q, k, v } = noise;
+        let (read, log_sum) = attention_and_log_sum(&q, &k, &v);
 
         // 2. what stands before it, row by row
         for (i, row) in self.rows.iter().enumerate() {
             let of_row = |x: &Tensor| x.narrow(0, i as i64, 1);
-            let q = of_row(q);
+            let q = of_row(&q);
             let read_before = |kv: &Tensor| {
                 // The time's place is the last.
                 let time = row.times[layer].narrow(2, step as i64, 1);

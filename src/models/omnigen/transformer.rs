@@ -136,8 +136,7 @@ impl OmniGenTransformer {
             // 2. the blocks: each row reads its own condition, all go through the weights together
             for (i, block) in self.blocks.iter().enumerate() {
                 let qkv = first.take().unwrap_or_else(|| block.project(&x));
-                let Qkv { q, k, v } = Qkv::new(qkv, &conditions.rope);
-                let read = conditions.read(i, step, [&q, &k, &v])?;
+                let read = conditions.read(i, step, Qkv::new(qkv, &conditions.rope))?;
                 x = block.after(&x, &read);
             }
 
