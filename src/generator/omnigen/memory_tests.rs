@@ -5,7 +5,8 @@ use std::sync::mpsc::channel;
 
 use tch::Kind;
 
-use super::memory::{Batch, Footprint, Place, Room};
+use super::memory::{Batch, Footprint};
+use super::room::{Place, Room};
 use super::tests::{pictured, plain, request};
 use super::*;
 use crate::Error;

@@ -10,6 +10,7 @@ mod memory;
 #[cfg(test)]
 mod memory_tests;
 mod model;
+mod room;
 #[cfg(test)]
 mod tests;
 
