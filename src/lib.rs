@@ -75,7 +75,7 @@
 //! | `image` (default) | image files; conversions from and to the crate `image` |
 //! | `openai` (default) | `OpenAiVlm` for any chat-completions service |
 //! | `serde` | the trace of a request as JSON |
-//! | `tch` | SDXL with IP-Adapter-plus, FLUX.1 with OminiControl, CLIP and SigLIP on libtorch 2.11.0 |
+//! | `tch` | SDXL with IP-Adapter-plus, FLUX.1 with OminiControl, PixArt-Σ, CLIP and SigLIP on libtorch 2.11.0 |
 //! | `gallery` | `Gallery`: a folder of images that are embedded once |
 //! | `faiss` | search with FAISS, which is built from source |
 //! | `faiss-gpu` | FAISS on GPUs |

@@ -1,12 +1,13 @@
 //! Compares what an OmniGen request is estimated to take of memory with what it takes on the CPU.
 //!
 //! ```text
-//! cargo xtask cargo -- run --release --features tch --example omnigen_memory -- \
-//!     OmniGen-v1-diffusers/ SIDE STEPS [REFERENCE]...
+//! MALLOC_MMAP_THRESHOLD_=65536 cargo xtask cargo -- run --release --features tch \
+//!     --example omnigen_memory -- OmniGen-v1-diffusers/ SIDE STEPS [REFERENCE]...
 //! ```
 //!
 //! draws an image of `SIDE` x `SIDE` pixels with the references, and prints what it takes beside the
-//! weights. A small image is drawn before, so that the program itself and libtorch are there. Linux only.
+//! weights. A small image is drawn before, so that the program itself and libtorch are there. With the
+//! variable, glibc gives memory back to the system as soon as it is free. Linux only.
 
 use std::error::Error;
 

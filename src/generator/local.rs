@@ -58,8 +58,11 @@ pub(super) struct Job {
     pub(super) negative_prompt: Option<String>,
     pub(super) conditioning: Conditioning,
     pub(super) seed: u64,
-    /// Width and height in pixels.
+    /// Width and height in pixels of what is drawn.
     pub(super) size: (u32, u32),
+    /// Width and height in pixels of the image that the caller gets. Differs from `size` where
+    /// [`Program::check`] says so.
+    pub(super) asked: (u32, u32),
     pub(super) steps: usize,
     pub(super) guidance: Option<f64>,
     /// The tokens of its longest text, where texts are read whole.
@@ -75,7 +78,9 @@ impl Job {
         let shape = |job: &Self| {
             (job.size, job.steps, job.guidance, job.negative_prompt.is_some(), job.tokens)
         };
-        shape(self) == shape(other) && agree(&self.conditioning, &other.conditioning)
+        self.asked == other.asked
+            && shape(self) == shape(other)
+            && agree(&self.conditioning, &other.conditioning)
     }
 
     fn pixels(&self) -> u64 {
@@ -160,6 +165,7 @@ impl<P: Program> Local<P> {
             conditioning: request.conditioning.clone(),
             seed: request.seed,
             size,
+            asked: size,
             steps: request.steps.unwrap_or(config.steps),
             guidance: request.guidance_scale.or(config.guidance_scale),
             tokens: 0,

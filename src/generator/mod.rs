@@ -48,9 +48,13 @@ mod local;
 #[cfg(all(test, feature = "tch"))]
 mod local_tests;
 #[cfg(feature = "tch")]
+mod offload;
+#[cfg(feature = "tch")]
 mod omnigen;
 #[cfg(all(test, feature = "tch"))]
 mod one_layer;
+#[cfg(feature = "tch")]
+mod pixart;
 mod request;
 #[cfg(feature = "tch")]
 mod sdxl;
@@ -72,11 +76,15 @@ use crate::forward::{forward_part, only};
 
 pub use drawn::Drawn;
 #[cfg(feature = "tch")]
-pub use flux::{Flux, FluxBuilder, FluxPreset, Offload};
+pub use flux::{Flux, FluxBuilder, FluxPreset};
 #[cfg(feature = "tch")]
 pub use loading::Loading;
 #[cfg(feature = "tch")]
+pub use offload::Offload;
+#[cfg(feature = "tch")]
 pub use omnigen::{KvCache, MemoryEstimate, OmniGen, OmniGenBuilder, RopePositions};
+#[cfg(feature = "tch")]
+pub use pixart::{PixArtSigma, PixArtSigmaBuilder};
 pub(crate) use request::setters_of_an_image;
 pub use request::{GenerateRequest, MAX_PROMPT_CHARS, Progress, Step};
 #[cfg(feature = "tch")]

@@ -10,6 +10,8 @@ use super::flux::transformer::FluxTransformer;
 use super::ip_adapter;
 use super::omnigen::config::OmniGenConfig;
 use super::omnigen::transformer::OmniGenTransformer;
+use super::pixart::config::PixArtConfig;
+use super::pixart::transformer::PixArtTransformer;
 use super::sdxl::config::UNetConfig;
 use super::sdxl::unet::UNet;
 use super::siglip::{SiglipConfig, SiglipModel};
@@ -30,7 +32,7 @@ use crate::{Error, Result};
 ///     }
 /// }
 /// ```
-pub const COMPONENTS: [&str; 13] = [
+pub const COMPONENTS: [&str; 14] = [
     "sdxl-unet",
     "sdxl-vae",
     "clip-text",
@@ -42,6 +44,7 @@ pub const COMPONENTS: [&str; 13] = [
     "omini",
     "omnigen-transformer",
     "omnigen-vae",
+    "pixart-transformer",
     "t5-encoder",
     "siglip",
 ];
@@ -65,6 +68,9 @@ pub fn inventory(component: &str, config: impl AsRef<Path>) -> Result<Inventory>
         "flux-transformer" => drop(FluxTransformer::new(&weights, &FluxConfig::read(config)?)?),
         "omnigen-transformer" => {
             drop(OmniGenTransformer::new(&weights, &OmniGenConfig::read(config)?)?);
+        }
+        "pixart-transformer" => {
+            drop(PixArtTransformer::new(&weights, &PixArtConfig::read(config)?)?);
         }
         "sdxl-vae" | "flux-vae" | "omnigen-vae" => {
             drop(Vae::new(VaeConfig::open(config)?, &weights)?);
@@ -119,6 +125,7 @@ mod tests {
             ),
             // SDXL's.
             ("omnigen-vae", "vae", "vae", 248, 83_653_863),
+            ("pixart-transformer", "pixart_transformer", "pixart_transformer", 603, 610_856_096),
             // The table of tokens counts twice, as in the files that hold it by both its names.
             ("siglip", "siglip", "siglip", 888, 877_960_498),
             ("t5-encoder", "t5_encoder", "t5_encoder", 220, 4_893_906_944),
@@ -159,6 +166,7 @@ mod tests {
             "clip",
             "ip-adapter-plus",
             "omnigen-transformer",
+            "pixart-transformer",
             "siglip",
             "t5-encoder",
         ] {

@@ -23,6 +23,7 @@ mod inventory;
 pub(crate) mod ip_adapter;
 pub(crate) mod model_index;
 pub(crate) mod omnigen;
+pub(crate) mod pixart;
 pub(crate) mod schedule;
 pub(crate) mod sdxl;
 pub(crate) mod siglip;

@@ -51,6 +51,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("clip", "common"),
     ("flux", "common"),
     ("omnigen", "tokenizers common"),
+    ("pixart", "common"),
     ("sdxl", "common"),
     ("siglip", "common"),
     ("t5", "common"),

@@ -20,7 +20,8 @@ const DRAWING: Packages = Packages {
     requirements: "requirements.txt",
     folder: "peers",
 };
-/// FLUX's tokenizer and OminiControl's program take more, also for their fixtures, and beta sigmas take scipy.
+/// FLUX's tokenizer and OminiControl's program take more, also for their fixtures; beta sigmas take scipy, and
+/// PixArt-Σ's captions the last two.
 const FLUX: Packages = Packages {
     modules: &[
         "torch",
@@ -33,6 +34,8 @@ const FLUX: Packages = Packages {
         "sentencepiece",
         "google.protobuf",
         "scipy",
+        "bs4",
+        "ftfy",
     ],
     ..DRAWING
 };

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use tch::Tensor;
 
-use super::offload::Placing;
 use crate::conditioner::{ConditionImage, ConditionLatents, ConditioningKind, adapter_name};
 use crate::error::require;
 use crate::generator::loading::Loader;
+use crate::generator::offload::Placing;
 use crate::models::common::noise::Noise;
 use crate::models::common::weights::Weights;
 use crate::models::flux::condition::{Condition, Reference};

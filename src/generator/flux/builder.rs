@@ -7,11 +7,12 @@ use super::check::Checks;
 use super::checkpoint::Checkpoint;
 use super::model::{Model, Options};
 use super::tokens::Tokenizers;
-use super::{Flux, FluxPreset, Offload, adapters};
+use super::{Flux, FluxPreset, adapters};
 use crate::Result;
 use crate::conditioner::ConditioningKind;
 use crate::error::require;
 use crate::generator::local::{Local, LocalConfig};
+use crate::generator::offload::Offload;
 use crate::generator::settings::{Settings, shared_setters};
 use crate::models::flux::latents::PATCH;
 

@@ -6,7 +6,7 @@ use super::*;
 use crate::Error;
 use crate::conditioner::ConditioningKind;
 use crate::generator::checks::*;
-use crate::generator::{GenerateRequest, Generator};
+use crate::generator::{GenerateRequest, Generator, Offload};
 use crate::models::common::golden::fixture as golden;
 
 #[test]

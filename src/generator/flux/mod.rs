@@ -8,7 +8,6 @@ mod checkpoint;
 #[cfg(test)]
 mod checkpoint_tests;
 mod model;
-mod offload;
 #[cfg(test)]
 mod omini_tests;
 mod preset;
@@ -26,7 +25,6 @@ use crate::models::{DType, Device};
 use model::Model;
 
 pub use builder::FluxBuilder;
-pub use offload::Offload;
 pub use preset::FluxPreset;
 
 /// FLUX.1 on libtorch, schnell and dev. The model has a thread of its own. Requests of one call

@@ -9,7 +9,6 @@ use tch::{Device, Kind, Tensor};
 use super::adapters::Adapters;
 use super::check::Checks;
 use super::checkpoint::Checkpoint;
-use super::offload::{Part, Placing};
 use super::text::TextEncoders;
 use super::tokens::Tokenizers;
 use crate::Result;
@@ -17,6 +16,7 @@ use crate::conditioner::Conditioning;
 use crate::generator::encoded::Encoded;
 use crate::generator::loading::Loader;
 use crate::generator::local::{Job, Program, Run};
+use crate::generator::offload::{Offload, Part, Placing};
 use crate::models::common::noise::Noise;
 use crate::models::common::weights::Weights;
 use crate::models::common::worker::Cancel;
@@ -47,7 +47,7 @@ pub(super) struct Options {
     pub(super) adapters: Vec<PathBuf>,
     pub(super) tokenizers: Arc<Tokenizers>,
     pub(super) true_cfg_scale: f64,
-    pub(super) offload: super::Offload,
+    pub(super) offload: Offload,
     pub(super) tiling: VaeTiling,
 }
 

@@ -12,7 +12,7 @@ use super::*;
 use crate::conditioner::OminiControl;
 use crate::conditioner::{ConditionImage, ConditionLatents, Conditioning, ConditioningKind};
 use crate::generator::checks::*;
-use crate::generator::{GenerateRequest, Generator};
+use crate::generator::{GenerateRequest, Generator, Offload};
 use crate::models::common::golden::{dtype, fixture as golden, place};
 use crate::models::common::json::read_json;
 use crate::{Error, Image};

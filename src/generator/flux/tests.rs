@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::conditioner::{Conditioning, ImageTokens};
 use crate::generator::checks::*;
-use crate::generator::{GenerateRequest, Generator};
+use crate::generator::{GenerateRequest, Generator, Offload};
 use crate::models::common::golden::{dtype, fixture as golden, place};
 use crate::models::common::json::read_json;
 use crate::{Error, Image};

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use lru::LruCache;
 
 use super::checkpoint::Checkpoint;
-use super::offload::{Part, Placing};
 use super::tokens::Tokenizers;
 use crate::Result;
 use crate::generator::encoded::Encoded;
 use crate::generator::loading::Loader;
+use crate::generator::offload::{Part, Placing};
 use crate::models::clip::{TextConfig, TextModel};
 use crate::models::t5::{T5Config, T5Encoder};
 

@@ -14,6 +14,11 @@ const PREVIEW_LATENTS: i64 = 32;
 impl Vae {
     /// The image of the denoising network's `latents`, `[1, latent_channels, h, w]`.
     pub(crate) fn image(&self, latents: &Tensor, tiling: VaeTiling) -> Result<Image> {
+        image_of(&self.pixels(latents, tiling)?)
+    }
+
+    /// The same, before anything is clipped: `[1, 3, height, width]`, about [-1, 1].
+    pub(crate) fn pixels(&self, latents: &Tensor, tiling: VaeTiling) -> Result<Tensor> {
         let config = &self.config;
         // 1. Where the VAE is upcast, so is this; otherwise it happens in the latents' own type.
         let latents = match self.kind() {
@@ -38,7 +43,7 @@ impl Vae {
             let reason = "a value is no number; a wider type than f16 may help";
             return Err(Error::backend("decoding the latents", reason));
         }
-        image_of(&pixels)
+        Ok(pixels)
     }
 
     /// The denoising network's latents of `image`, `[1, latent_channels, h, w]`: a sample of what is

@@ -18,8 +18,7 @@ use encoder::Encoder;
 use tiling::Tiles;
 
 pub(crate) use config::VaeConfig;
-#[cfg(test)]
-use decoder::image_of;
+pub(crate) use decoder::image_of;
 use encoder::Posterior;
 #[cfg(test)]
 use encoder::pixels_in;

@@ -7,9 +7,9 @@ use tch::{Device, Kind};
 use crate::Result;
 use crate::models::common::weights::Weights;
 
-/// Where FLUX's large networks are while they are not needed: the text encoders while it draws, and
-/// the transformer while it encodes a new prompt. The VAE is small and stays on the device.
-/// `docs/weights.md` lists the memory of each.
+/// Where the large networks of a generator are while they are not needed: the text encoders while it
+/// draws, and the transformer while it encodes a new prompt. The VAE is small and stays on the
+/// device. `docs/weights.md` lists the memory of each, for FLUX and for PixArt-Σ.
 ///
 /// GPU memory that a network frees stays in libtorch's caching allocator: other programs do not see
 /// it as free. The environment variable `PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True` reduces
