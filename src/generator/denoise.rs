@@ -33,7 +33,7 @@ pub(super) fn denoise(
     mut latents: Tensor,
     progress: &[&Progress],
     cancel: &Cancel,
-    predict: impl Fn(usize, &Tensor) -> Tensor,
+    predict: impl Fn(usize, &Tensor) -> Result<Tensor>,
     preview: impl Fn(&Tensor) -> Result<Image>,
 ) -> Result<Tensor> {
     let total = scheduler.timesteps().len();
@@ -52,7 +52,7 @@ pub(super) fn denoise(
     for index in 0..total {
         // 1. one more step
         cancel.check()?;
-        let output = predict(index, &scheduler.scale_model_input(&latents, index));
+        let output = predict(index, &scheduler.scale_model_input(&latents, index))?;
         let stepped = scheduler.step(&output, index, &latents);
         latents = stepped.sample;
         let index = index + 1;
@@ -109,6 +109,7 @@ mod tests {
         preview: impl Fn(&Tensor) -> Result<Image>,
     ) -> Result<Tensor> {
         let (mut sum, zero) = (Sum(vec![0.0; steps]), Tensor::zeros([1], (Kind::Float, device())));
+        let predict = |index: usize, sample: &Tensor| Ok(predict(index, sample));
         denoise(&mut sum, zero, &[progress], cancel, predict, preview)
     }
 

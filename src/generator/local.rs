@@ -35,7 +35,7 @@ pub(super) trait Program: fmt::Debug + Sized + 'static {
     fn start<'a>(&'a mut self, jobs: &'a [Arc<Job>], cancel: &Cancel) -> Result<Run<'a>>;
 }
 
-type Predict<'a> = Box<dyn Fn(usize, &Tensor) -> Tensor + 'a>;
+type Predict<'a> = Box<dyn Fn(usize, &Tensor) -> Result<Tensor> + 'a>;
 type Decode<'a> = Box<dyn Fn(&Tensor) -> Result<Image> + 'a>;
 
 /// A batch between its prompts and its images.
@@ -150,7 +150,8 @@ impl<P: Program> Local<P> {
         Ok(Self { config, worker, batch_pixels: AtomicU64::new(batch_pixels) })
     }
 
-    fn job(&self, request: &GenerateRequest) -> Result<Arc<Job>> {
+    /// The checked `request` with every value filled in.
+    pub(super) fn job(&self, request: &GenerateRequest) -> Result<Arc<Job>> {
         request.validate()?;
         let config = &self.config;
         request.validate_conditioning(&config.accepts)?;

@@ -82,7 +82,7 @@ pub use loading::Loading;
 #[cfg(feature = "tch")]
 pub use offload::Offload;
 #[cfg(feature = "tch")]
-pub use omnigen::{OmniGen, OmniGenBuilder, RopePositions};
+pub use omnigen::{KvCache, MemoryEstimate, OmniGen, OmniGenBuilder, RopePositions};
 #[cfg(feature = "tch")]
 pub use pixart::{PixArtSigma, PixArtSigmaBuilder};
 pub(crate) use request::setters_of_an_image;

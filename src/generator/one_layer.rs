@@ -78,7 +78,7 @@ impl Program for OneLayer {
         // 3. the flow, which lacks memory at the second step of too large a batch
         let predict = move |index: usize, latents: &Tensor| {
             assert!(index == 0 || jobs.len() <= *fits, "CUDA out of memory.");
-            layer.forward(latents) + prompts.view([-1, 1, 1, 1])
+            Ok(layer.forward(latents) + prompts.view([-1, 1, 1, 1]))
         };
         let scheduler = Box::new(scheduler.start(jobs[0].steps, 1)?);
         let (predict, decode) = (Box::new(predict), Box::new(decode));

@@ -157,7 +157,7 @@ impl Program for Model {
         Ok(Run {
             scheduler: Box::new(scheduler),
             latents,
-            predict: Box::new(predict),
+            predict: Box::new(move |index, latents| Ok(predict(index, latents))),
             preview: Box::new(move |latents| vae.preview(&unpack(latents, rows, columns))),
             decode: Box::new(move |latents| vae.image(&unpack(latents, rows, columns), tiling)),
         })

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::OmniGen;
 use super::check::{Checks, Options, RopePositions};
 use super::checkpoint::Checkpoint;
+use super::memory::{Footprint, KvCache};
 use super::model::Model;
 use crate::Result;
 use crate::conditioner::{ConditionLatents, ConditioningKind};
@@ -63,6 +64,8 @@ impl OmniGen {
                 use_input_image_size_as_output: false,
                 reference_latents: ConditionLatents::default(),
                 rope_positions: RopePositions::default(),
+                kv_cache: KvCache::default(),
+                memory_limit: None,
             },
         }
     }
@@ -128,6 +131,22 @@ impl OmniGenBuilder {
         self
     }
 
+    /// Where keys and values of prompt and references are kept; where there is room by default.
+    pub const fn kv_cache(mut self, kv_cache: KvCache) -> Self {
+        self.options.kv_cache = kv_cache;
+        self
+    }
+
+    /// The most bytes that a batch may take on the device beside the weights; by default what is free
+    /// when the batch begins, as the device says. A batch of several images that takes more is drawn in
+    /// parts; an image that does is [`Error::OutOfMemory`](crate::Error::OutOfMemory) before any work
+    /// begins. What a batch takes is estimated, as
+    /// [`OmniGen::estimate`] tells. A limit of [`u64::MAX`] lets everything begin.
+    pub const fn memory_limit(mut self, bytes: u64) -> Self {
+        self.options.memory_limit = Some(bytes);
+        self
+    }
+
     /// Loads the checkpoint.
     ///
     /// # Errors
@@ -149,6 +168,12 @@ impl OmniGenBuilder {
             scheduler: checkpoint.scheduler.clone(),
             vocab_size: transformer.vocab_size,
             max_side: u32::try_from(transformer.pos_embed_max_size).unwrap_or(u32::MAX),
+            footprint: Footprint::new(
+                transformer,
+                &checkpoint.vae,
+                settings.dtype.kind(),
+                settings.tiling,
+            )?,
         });
         let side = DEFAULT_LATENTS.saturating_mul(checkpoint.vae.scale_factor());
         // A checkpoint may know no pictures as large.

@@ -15,6 +15,7 @@ use crate::models::tokenizers::llama::Tokenizer;
 use crate::{Error, Image, Result};
 
 use super::guidance::Row;
+use super::memory::{Footprint, KvCache};
 
 /// Where the rows of a batch stand, which turns their queries and keys.
 ///
@@ -63,6 +64,8 @@ pub(super) struct Options {
     pub(super) use_input_image_size_as_output: bool,
     pub(super) reference_latents: ConditionLatents,
     pub(super) rope_positions: RopePositions,
+    pub(super) kv_cache: KvCache,
+    pub(super) memory_limit: Option<u64>,
 }
 
 /// What requests are checked with, and read.
@@ -75,6 +78,7 @@ pub(super) struct Checks {
     pub(super) vocab_size: i64,
     /// The most tokens of a picture, a side.
     pub(super) max_side: u32,
+    pub(super) footprint: Footprint,
 }
 
 impl Checks {

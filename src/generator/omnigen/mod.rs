@@ -6,20 +6,27 @@ mod checkpoint;
 #[cfg(test)]
 mod checkpoint_tests;
 mod guidance;
+mod memory;
+#[cfg(test)]
+mod memory_tests;
 mod model;
+mod room;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 
 use crate::Result;
+use crate::generator::GenerateRequest;
 use crate::generator::local::{Local, local_generator};
 use crate::models::{DType, Device};
 
+use memory::Batch;
 use model::Model;
 
 pub use builder::OmniGenBuilder;
 pub use check::RopePositions;
+pub use memory::{KvCache, MemoryEstimate};
 
 /// OmniGen on libtorch. The model has a thread of its own.
 ///
@@ -68,5 +75,16 @@ impl OmniGen {
     /// Those of [`OmniGenBuilder::load`].
     pub fn load(folder: impl AsRef<Path>, device: Device, dtype: DType) -> Result<Self> {
         Self::builder(folder).device(device).dtype(dtype).load()
+    }
+
+    /// What `request` takes of memory, drawn alone. Nothing is computed.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) for a request that
+    /// [`generate`](crate::generator::Generator::generate) would refuse.
+    pub fn estimate(&self, request: &GenerateRequest) -> Result<MemoryEstimate> {
+        let checks = &self.0.config.family;
+        let job = self.0.job(request)?;
+        Ok(checks.footprint.estimate(&Batch::of(checks, [&*job].into_iter())?))
     }
 }

@@ -7,20 +7,26 @@ use tch::{Device, Kind, Tensor};
 use super::check::{Checks, RopePositions, images};
 use super::checkpoint::Checkpoint;
 use super::guidance::{Row, combine, rows};
-use crate::Result;
+use super::memory::Batch;
+use super::room::{Place, Room};
 use crate::conditioner::ConditionLatents;
 use crate::generator::loading::Loader;
 use crate::generator::local::{Job, Program, Run};
+use crate::models::common::cuda;
+use crate::models::common::free_memory::{free_memory, host_memory};
 use crate::models::common::noise::Noise;
+use crate::models::common::prefetch::PinnedPool;
 use crate::models::common::weights::Weights;
 use crate::models::common::worker::Cancel;
-use crate::models::omnigen::condition::{Condition, Part};
+use crate::models::omnigen::condition::Part;
+use crate::models::omnigen::conditions::Conditions;
 use crate::models::omnigen::picture::{MULTIPLE, prepare};
 use crate::models::omnigen::prompt::Piece;
 use crate::models::omnigen::rope::Positions;
 use crate::models::omnigen::transformer::OmniGenTransformer;
 use crate::models::schedule::Scheduler;
 use crate::models::vae::{Vae, VaeTiling};
+use crate::{Error, Result};
 
 /// Everything that lives on the model's thread.
 #[derive(Debug)]
@@ -30,6 +36,8 @@ pub(super) struct Model {
     checks: Arc<Checks>,
     tiling: VaeTiling,
     device: Device,
+    /// Where keys and values are kept that the device has no room for.
+    pinned: PinnedPool,
 }
 
 impl Model {
@@ -55,7 +63,7 @@ impl Model {
         (vae.shift_factor, vae.latents_mean, vae.latents_std) = (None, None, None);
         let weights = || Weights::open(&vae_weights, device, kind);
         let vae = loader.part("vae", || Vae::new(vae, &weights()?))?;
-        Ok(Self { transformer, vae, checks, tiling, device })
+        Ok(Self { transformer, vae, checks, tiling, device, pinned: PinnedPool::default() })
     }
 
     /// The latents of a job's references, in the order in which its rows read them: those of the
@@ -118,9 +126,29 @@ impl Program for Model {
     }
 
     fn start<'a>(&'a mut self, jobs: &'a [Arc<Job>], cancel: &Cancel) -> Result<Run<'a>> {
-        // 1. what every step has
-        let first = &jobs[0];
+        // 1. room for all of it
         let options = &self.checks.options;
+        let batch = Batch::of(&self.checks, jobs.iter().map(|job| &**job))?;
+        let estimate = self.checks.footprint.estimate(&batch);
+        let room = Room {
+            on_device: |wanted| match options.memory_limit {
+                Some(limit) => Ok(Some(limit)),
+                None => free_memory(self.device, wanted),
+            },
+            on_host: host_memory().map(|free| free + self.pinned.bytes() as u64),
+            are_apart: self.device != Device::Cpu,
+        };
+        let mut blocks = match room.place(options.kv_cache, &batch, &estimate)? {
+            Place::Device => None,
+            Place::Host => {
+                let cuda = cuda::load().map_err(|error| Error::backend("CUDA", error))?;
+                let bytes = usize::try_from(estimate.keys_and_values).unwrap_or(usize::MAX);
+                Some((cuda, self.pinned.take(cuda, bytes)?))
+            }
+        };
+
+        // 2. what every step has
+        let first = &jobs[0];
         let [height, width] = [first.size.1, first.size.0].map(i64::from);
         let side = i64::from(MULTIPLE);
         let canvas = self.transformer.canvas(height / side, width / side)?;
@@ -130,7 +158,7 @@ impl Program for Model {
         let scale = has_images.then_some(options.image_guidance_scale);
         let weights = rows(first.guidance.unwrap_or(1.0), scale);
 
-        // 2. references, and then noise
+        // 3. references, and then noise
         let mut noise: Vec<_> = jobs.iter().map(|job| Noise::new(job.seed)).collect();
         let references = |(job, noise): (&Arc<Job>, &mut Noise)| {
             cancel.check()?;
@@ -143,7 +171,7 @@ impl Program for Model {
         let drawn = noise.iter_mut().map(|noise| noise.normal_of(&shape, Kind::Float));
         let latents = Tensor::cat(&drawn.collect::<Vec<_>>(), 0).to_device(self.device); // [n, c, h, w]
 
-        // 3. keys and values of all that stands before the noise: every job's prompt, then every
+        // 4. keys and values of all that stands before the noise: every job's prompt, then every
         // job's images, and so on
         let mut conditions: Vec<_> = weights.iter().map(|_| Vec::new()).collect();
         for (job, [in_prompt, in_images]) in jobs.iter().zip(&references) {
@@ -171,16 +199,20 @@ impl Program for Model {
                     &times,
                     cancel,
                 )?;
-                conditions.push(condition);
+                conditions.push(match &mut blocks {
+                    Some((_, blocks)) => condition.in_host_memory(blocks)?,
+                    None => condition.on_device(),
+                });
             }
         }
-        let conditions: Vec<Condition> = conditions.into_iter().flatten().collect();
+        let conditions = conditions.into_iter().flatten().collect();
+        let conditions = Conditions::new(conditions, blocks)?;
 
-        // 4. the flow of latents
+        // 5. the flow of latents
         let (transformer, tiling) = (&self.transformer, self.tiling);
         let predict = move |index: usize, latents: &Tensor| {
-            let flows = transformer.forward(latents, index, &times, &canvas, &conditions);
-            combine(&flows, &weights) // [n, c, h, w]
+            let flows = transformer.forward(latents, index, &times, &canvas, &conditions)?;
+            Ok(combine(&flows, &weights)) // [n, c, h, w]
         };
         Ok(Run {
             scheduler: Box::new(scheduler),

@@ -120,7 +120,7 @@ impl Program for Model {
                 }
             };
             // The second half of the channels, where there is one, is a variance that was learned.
-            guided.narrow(1, 0, channels) // [n, channels, h, w]
+            Ok(guided.narrow(1, 0, channels)) // [n, channels, h, w]
         };
         let (vae, tiling, asked) = (&*vae, *tiling, first.asked);
         Ok(Run {

@@ -214,7 +214,7 @@ impl Program for Model {
         Ok(Run {
             scheduler,
             latents,
-            predict: Box::new(predict),
+            predict: Box::new(move |index, latents| Ok(predict(index, latents))),
             preview: Box::new(move |latents| vae.preview(latents)),
             decode: Box::new(move |latents| vae.image(latents, *tiling)),
         })

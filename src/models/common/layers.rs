@@ -111,10 +111,10 @@ impl RmsNorm {
 
     /// The mean is taken in f32, whatever the type of `x`; what comes out is of the type of the weights.
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
-        let squares = x.to_kind(Kind::Float).square();
-        let mean = squares.mean_dim(-1, true, Kind::Float); // [.., 1]
+        let length = x.norm_scalaropt_dim_dtype(2, [-1i64], true, Kind::Float); // [.., 1]
+        let mean = length.square() / self.w.numel() as f64;
         let x = x * (mean + self.eps).rsqrt();
-        x.to_kind(self.w.kind()) * &self.w // [.., width]
+        x.to_kind(self.w.kind()).g_mul_(&self.w) // [.., width]
     }
 }
 

@@ -46,6 +46,17 @@ pub(crate) fn attention_and_log_sum(q: &Tensor, k: &Tensor, v: &Tensor) -> (Tens
     (read, of_queries(&log_sum, q))
 }
 
+/// What is read of two groups of keys together, from what is read of each with its log sum, as
+/// [`attention_and_log_sum`] gives both: `[b, heads, queries, head_dim]`, in the memory of the first.
+pub(crate) fn merge(
+    (mut one, one_sum): (Tensor, Tensor),
+    (other, other_sum): (&Tensor, &Tensor),
+) -> Tensor {
+    // The share of the other's weights in those of both.
+    let share = (other_sum - one_sum).sigmoid().to_kind(one.kind()); // [b, heads, queries, 1]
+    one.lerp_tensor_(other, &share)
+}
+
 /// Logarithms as `[b, heads, queries, 1]`: one kernel rounds the number of queries up, and one gives
 /// them a side more than others do.
 fn of_queries(log_sum: &Tensor, q: &Tensor) -> Tensor {

@@ -7,6 +7,7 @@ pub(crate) mod encoder;
 pub(crate) mod failure;
 pub(crate) mod fields;
 pub(crate) mod files;
+pub(crate) mod free_memory;
 #[cfg(test)]
 pub(crate) mod golden;
 mod held;
@@ -19,6 +20,7 @@ pub(crate) mod math;
 pub(crate) mod memory_format;
 pub(crate) mod noise;
 pub(crate) mod passive_wait;
+pub(crate) mod prefetch;
 pub(crate) mod preprocess;
 pub(crate) mod product;
 mod stored;

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::models::common::log_sum_exp::attention_and_log_sum;
+use crate::models::common::log_sum_exp::{attention_and_log_sum, merge};
 
 /// Every weight between a condition and the others times a strength, before the weights of a token
 /// are divided by their sum: the logarithm of the strength added to the logits between them.
@@ -33,12 +33,11 @@ impl Strength {
         let read = |first, keys| {
             attention_and_log_sum(q, &k.narrow(2, first, keys), &v.narrow(2, first, keys))
         };
-        let (mut others, others_sum) = read(0, self.others);
+        let others = read(0, self.others);
         let (condition, condition_sum) = read(self.others, k.size()[2] - self.others);
 
-        // 2. the condition's share of the weights of both
-        let share = (condition_sum + &self.bias - others_sum).sigmoid().to_kind(q.kind()); // [b, heads, queries, 1]
-        others.lerp_tensor_(&condition, &share) // [b, heads, queries, head_dim]
+        // 2. both, the condition's weights times the strength
+        merge(others, (&condition, &(condition_sum + &self.bias))) // [b, heads, queries, head_dim]
     }
 }
 

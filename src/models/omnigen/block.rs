@@ -5,8 +5,8 @@ use tch::Tensor;
 use super::config::OmniGenConfig;
 use super::rope::Rope;
 use crate::Result;
-use crate::models::common::layers::{Activation, Linear, RmsNorm};
-use crate::models::common::math::{attention, join_heads};
+use crate::models::common::layers::{Linear, RmsNorm};
+use crate::models::common::math::join_heads;
 use crate::models::common::weights::Weights;
 
 /// One layer of the network.
@@ -27,6 +27,14 @@ pub(super) struct Qkv {
     pub(super) q: Tensor,
     pub(super) k: Tensor,
     pub(super) v: Tensor,
+}
+
+impl Qkv {
+    /// Queries and keys turned with the `rope`, and all of them with the heads first.
+    pub(super) fn new([q, k, v]: [Tensor; 3], rope: &Rope) -> Self {
+        let [q, k, v] = [rope.forward(&q), rope.forward(&k), v].map(|x| x.transpose(1, 2));
+        Self { q, k, v } // [b, heads, tokens, head_dim]
+    }
 }
 
 impl Block {
@@ -57,29 +65,22 @@ impl Block {
 
     /// What tokens `x`, `[b, tokens, width]`, ask and offer at their places.
     pub(super) fn qkv(&self, x: &Tensor, rope: &Rope) -> Qkv {
+        Qkv::new(self.project(x), rope)
+    }
+
+    /// The same before it is turned: queries, keys and values, `[b, tokens, heads, head_dim]`.
+    pub(super) fn project(&self, x: &Tensor) -> [Tensor; 3] {
         let x = self.norm1.forward(x);
-        let heads = |linear: &Linear| linear.forward(&x).unflatten(2, [self.heads, -1]); // [b, tokens, heads, head_dim]
-        let [q, k, v] = &self.qkv;
-        let [q, k, v] = [rope.forward(&heads(q)), rope.forward(&heads(k)), heads(v)];
-        let [q, k, v] = [q, k, v].map(|x| x.transpose(1, 2));
-        Qkv { q, k, v } // [b, heads, tokens, head_dim]
+        self.qkv.each_ref().map(|linear| linear.forward(&x).unflatten(2, [self.heads, -1]))
     }
 
     /// Tokens `x` with what they `read`, `[b, heads, tokens, head_dim]`, and the feed-forward layer.
     pub(super) fn after(&self, x: &Tensor, read: &Tensor) -> Tensor {
-        let x = x + self.out.forward(&join_heads(read)); // [b, tokens, width]
-        let parts = self.gate_up.forward(&self.norm2.forward(&x)).chunk(2, -1); // [b, tokens, inner]
-        let active = Activation::Silu.forward(&parts[0]).g_mul_(&parts[1]);
-        x + self.down.forward(&active) // [b, tokens, width]
-    }
-
-    /// Tokens `x` that read the keys `k` and values `v` with queries `q` under a `mask`.
-    pub(super) fn forward(
-        &self,
-        x: &Tensor,
-        [q, k, v]: [&Tensor; 3],
-        mask: Option<&Tensor>,
-    ) -> Tensor {
-        self.after(x, &attention(q, k, v, mask)) // [b, tokens, width]
+        let mut x = self.out.forward(&join_heads(read)).g_add_(x); // [b, tokens, width]
+        let active = {
+            let parts = self.gate_up.forward(&self.norm2.forward(&x)).chunk(2, -1); // [b, tokens, inner]
+            parts[0].silu().g_mul_(&parts[1])
+        };
+        x.g_add_(&self.down.forward(&active)) // [b, tokens, width]
     }
 }

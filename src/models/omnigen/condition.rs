@@ -11,10 +11,15 @@ use super::block::Qkv;
 use super::rope::{Positions, Rope};
 use super::transformer::{OmniGenTransformer, Times};
 use crate::Result;
+use crate::models::common::log_sum_exp::{attention_and_log_sum, merge};
+use crate::models::common::math::attention;
 use crate::models::common::worker::Cancel;
 
 /// Steps whose time tokens go through the network together.
 const TIMES: i64 = 64;
+/// Tokens of text that do. Each of them masks what stands behind it, so that the mask, and with it the
+/// memory, would grow with the square of a long text.
+pub(crate) const TEXT: usize = 1024;
 
 /// A part of a row's condition.
 #[derive(Debug)]
@@ -25,34 +30,21 @@ pub(crate) enum Part {
     Picture(Tensor),
 }
 
-/// A row up to its noise.
+/// A row up to its noise, on the device.
 #[derive(Debug)]
 pub(crate) struct Condition {
-    pub(super) layers: Vec<KeyValues>,
+    /// Keys and values of each layer, `[2, heads, tokens + 1, head_dim]`: of the condition, and room for
+    /// those of a time.
+    pub(super) layers: Vec<Tensor>,
+    /// Keys and values of each layer for the time of every step, `[2, heads, steps, head_dim]`.
+    pub(super) times: Vec<Tensor>,
     /// Where the noise stands.
     pub(super) rope: Rope,
 }
 
-/// Keys and values of a layer, `[1, heads, tokens, head_dim]`.
-#[derive(Debug)]
-pub(super) struct KeyValues {
-    /// Of the condition.
-    k: Tensor,
-    v: Tensor,
-    /// Of the time at every step.
-    time_k: Tensor,
-    time_v: Tensor,
-}
-
-impl KeyValues {
-    /// What the noise reads at `step`: the condition, the time, and itself.
-    pub(super) fn joined(&self, step: i64, k: &Tensor, v: &Tensor) -> [Tensor; 2] {
-        let join = |condition: &Tensor, times: &Tensor, noise: &Tensor| {
-            let time = times.narrow(2, step, 1);
-            Tensor::cat(&[condition, &time, noise], 2) // [1, heads, tokens, head_dim]
-        };
-        [join(&self.k, &self.time_k, k), join(&self.v, &self.time_v, v)]
-    }
+/// Keys and values, `[1, heads, tokens, head_dim]` each, of both in `kv`, `[2, heads, tokens, head_dim]`.
+pub(super) fn keys_and_values(kv: &Tensor) -> [Tensor; 2] {
+    [0, 1].map(|i| kv.narrow(0, i, 1))
 }
 
 impl OmniGenTransformer {
@@ -67,87 +59,112 @@ impl OmniGenTransformer {
         cancel: &Cancel,
     ) -> Result<Condition> {
         tch::no_grad(|| {
-            // 1. the condition, part by part
-            let mut layers = Vec::new();
+            // 1. room for all of it
+            let tokens = parts.iter().map(|part| self.tokens_of(part)).sum::<i64>();
+            let (config, options) = (self.config(), (self.kind, self.device));
+            let shape = |tokens| [2, config.num_attention_heads, tokens, config.head_dim()];
+            let room = |tokens| {
+                self.blocks.iter().map(|_| Tensor::empty(shape(tokens), options)).collect()
+            };
+            let layers: Vec<_> = room(tokens + 1);
+
+            // 2. the condition, part by part
             let mut start = 0;
-            for part in parts {
-                cancel.check()?;
-                let (x, reads_ahead) = match part {
-                    Part::Text(ids) if ids.is_empty() => continue,
-                    Part::Text(ids) => (self.embed(ids), false),
-                    Part::Picture(latents) => (self.patches.reference(latents)?, true),
-                };
+            let mut append = |x: Tensor, reads_ahead: bool| {
                 let tokens = x.size()[1];
                 let rope = self.rope(positions, start..start + tokens);
                 let mask = (!reads_ahead && tokens > 1).then(|| causal(tokens, start, self.device));
-                self.append(x, &rope, mask.as_ref(), &mut layers);
+                self.append(x, &rope, mask.as_ref(), start, &layers);
                 start += tokens;
+            };
+            for part in parts {
+                match part {
+                    Part::Text(ids) => {
+                        for ids in ids.chunks(TEXT) {
+                            cancel.check()?;
+                            append(self.embed(ids), false);
+                        }
+                    }
+                    Part::Picture(latents) => {
+                        cancel.check()?;
+                        append(self.patches.reference(latents)?, true);
+                    }
+                }
             }
 
-            // 2. the time of every step, which stands behind it
-            let rope = self.rope(positions, start..start + 1);
-            let mut time_layers = Vec::new();
+            // 3. the time of every step, which stands behind it
+            let rope = self.rope(positions, tokens..tokens + 1);
             let count = times.tokens.size()[0];
+            let time_layers: Vec<_> = room(count);
             for first in (0..count).step_by(TIMES as usize) {
-                let some = times.tokens.narrow(0, first, TIMES.min(count - first));
-                self.append_times(some.unsqueeze(0), &rope, &layers, &mut time_layers);
+                cancel.check()?;
+                let length = TIMES.min(count - first);
+                let some = times.tokens.narrow(0, first, length).unsqueeze(0);
+                let room = time_layers.iter().map(|layer| layer.narrow(2, first, length));
+                self.append_times(some, &rope, &layers, room);
             }
-            let join = |parts: Vec<Tensor>| Tensor::cat(&parts, 2);
-            let layers = layers.into_iter().zip(time_layers).map(|(own, time)| {
-                let [k, v] = own;
-                let (time_k, time_v) = time.into_iter().map(|[k, v]| (k, v)).unzip();
-                KeyValues { k, v, time_k: join(time_k), time_v: join(time_v) }
-            });
 
-            // 3. where the noise is
-            let rope = self.rope(positions, start + 1..start + 1 + noise);
-            Ok(Condition { layers: layers.collect(), rope })
+            // 4. where the noise is
+            let rope = self.rope(positions, tokens + 1..tokens + 1 + noise);
+            Ok(Condition { layers, times: time_layers, rope })
         })
     }
 
-    /// Takes tokens `x`, `[1, tokens, width]`, through all `layers` behind those that they hold.
+    fn tokens_of(&self, part: &Part) -> i64 {
+        let patch = self.config().patch_size;
+        match part {
+            Part::Text(ids) => ids.len() as i64,
+            Part::Picture(latents) => latents.size()[2..].iter().map(|side| side / patch).product(),
+        }
+    }
+
+    /// Takes tokens `x`, `[1, tokens, width]`, through all `layers`, behind those from 0 to `start` that
+    /// are there.
     fn append(
         &self,
         mut x: Tensor,
         rope: &Rope,
         mask: Option<&Tensor>,
-        layers: &mut Vec<[Tensor; 2]>,
+        start: i64,
+        layers: &[Tensor],
     ) {
-        for (i, block) in self.blocks.iter().enumerate() {
+        let end = start + x.size()[1];
+        for (i, (block, layer)) in self.blocks.iter().zip(layers).enumerate() {
             let Qkv { q, k, v } = block.qkv(&x, rope);
-            match layers.get_mut(i) {
-                Some(kept) => {
-                    for (kept, new) in kept.iter_mut().zip([k, v]) {
-                        *kept = Tensor::cat(&[&*kept, &new], 2); // [1, heads, tokens, head_dim]
-                    }
-                }
-                None => layers.push([k.contiguous(), v.contiguous()]),
+            for (mut room, new) in
+                keys_and_values(&layer.narrow(2, start, end - start)).into_iter().zip([k, v])
+            {
+                room.copy_(&new); // [1, heads, tokens, head_dim]
             }
-            let [k, v] = &layers[i];
-            x = block.forward(&x, [&q, k, v], mask);
+            // What comes out of the last layer is read by nobody.
+            if i + 1 < layers.len() {
+                let [k, v] = keys_and_values(&layer.narrow(2, 0, end));
+                x = block.after(&x, &attention(&q, &k, &v, mask)); // [1, tokens, width]
+            }
         }
     }
 
-    /// Takes `x`, `[1, times, width]`, through all layers. Each time reads the condition and itself.
+    /// Takes `x`, `[1, times, width]`, through all `layers` of a condition, and puts what it offers in the
+    /// `room` of each. Each time reads the condition and itself.
     fn append_times(
         &self,
         mut x: Tensor,
         rope: &Rope,
-        layers: &[[Tensor; 2]],
-        kept: &mut Vec<Vec<[Tensor; 2]>>,
+        layers: &[Tensor],
+        room: impl Iterator<Item = Tensor>,
     ) {
-        let (times, options) = (x.size()[1], (Kind::Bool, self.device));
-        let condition = layers.first().map_or(0, |[k, _]| k.size()[2]);
-        let own = Tensor::eye(times, options);
-        let mask = Tensor::cat(&[Tensor::ones([times, condition], options), own], 1);
-        for (i, (block, [k, v])) in self.blocks.iter().zip(layers).enumerate() {
-            let new = block.qkv(&x, rope);
-            let (all_k, all_v) = (Tensor::cat(&[k, &new.k], 2), Tensor::cat(&[v, &new.v], 2));
-            x = block.forward(&x, [&new.q, &all_k, &all_v], Some(&mask));
-            if kept.len() == i {
-                kept.push(Vec::new());
+        let scale = (self.config().head_dim() as f64).sqrt().recip();
+        for ((i, (block, layer)), room) in self.blocks.iter().zip(layers).enumerate().zip(room) {
+            let Qkv { q, k, v } = block.qkv(&x, rope); // [1, heads, times, head_dim]
+            for (mut room, new) in keys_and_values(&room).into_iter().zip([&k, &v]) {
+                room.copy_(new);
             }
-            kept[i].push([new.k, new.v]);
+            if i + 1 < layers.len() {
+                let [all_k, all_v] = keys_and_values(&layer.narrow(2, 0, layer.size()[2] - 1));
+                let condition = attention_and_log_sum(&q, &all_k, &all_v);
+                let own = (&q * &k).sum_dim_intlist(-1, true, Kind::Float) * scale; // [1, heads, times, 1]
+                x = block.after(&x, &merge(condition, (&v, &own))); // [1, times, width]
+            }
         }
     }
 }

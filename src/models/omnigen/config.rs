@@ -145,6 +145,11 @@ impl OmniGenConfig {
             names,
         })
     }
+
+    /// Values of a head.
+    pub(super) const fn head_dim(&self) -> i64 {
+        self.hidden_size / self.num_attention_heads
+    }
 }
 
 impl RopeConfig {

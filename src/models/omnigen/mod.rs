@@ -2,6 +2,7 @@
 
 mod block;
 pub(crate) mod condition;
+pub(crate) mod conditions;
 pub(crate) mod config;
 mod names;
 mod patches;

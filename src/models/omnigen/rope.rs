@@ -20,6 +20,7 @@ pub(crate) struct Positions {
 pub(crate) struct Rope {
     cos: Tensor,
     sin: Tensor,
+    minus_sin: Tensor,
 }
 
 impl Rope {
@@ -42,7 +43,7 @@ impl Rope {
         let angles = positions.clamp_min(0.0).outer(&frequencies).unsqueeze(1); // [tokens, 1, head_dim / 2]
         let scale = config.attention_scale();
         let [cos, sin] = [angles.cos(), angles.sin()].map(|wave| (wave * scale).to_device(device));
-        Self { cos, sin }
+        Self { cos, minus_sin: -&sin, sin }
     }
 
     /// Rows of this rope and others', one after the other: `[rows, tokens, 1, head_dim / 2]`.
@@ -50,16 +51,27 @@ impl Rope {
         let stack = |part: fn(&Self) -> &Tensor| {
             Tensor::stack(&ropes.iter().map(|rope| part(rope)).collect::<Vec<_>>(), 0)
         };
-        Self { cos: stack(|rope| &rope.cos), sin: stack(|rope| &rope.sin) }
+        let sin = stack(|rope| &rope.sin);
+        Self { cos: stack(|rope| &rope.cos), minus_sin: -&sin, sin }
+    }
+
+    /// Where it lies.
+    pub(super) fn device(&self) -> Device {
+        self.cos.device()
     }
 
     /// `[b, tokens, heads, head_dim]`, the first half of each head turned with the second, in the
     /// type of `x`.
     pub(super) fn forward(&self, x: &Tensor) -> Tensor {
-        let halves = x.to_kind(Kind::Float).chunk(2, -1);
-        let (a, b) = (&halves[0], &halves[1]); // [b, tokens, heads, head_dim / 2]
-        let turned = [a * &self.cos - b * &self.sin, b * &self.cos + a * &self.sin];
-        Tensor::cat(&turned, -1).to_kind(x.kind()) // [b, tokens, heads, head_dim]
+        let wide = x.to_kind(Kind::Float);
+        let turned = wide.empty_like();
+        let half = self.cos.size().last().copied().unwrap_or(0);
+        let [a, b] = [0, half].map(|first| wide.narrow(-1, first, half)); // [b, tokens, heads, head_dim / 2]
+        let [to_a, to_b] = [0, half].map(|first| turned.narrow(-1, first, half));
+        // In two passes over each half: a cos - b sin, and b cos + a sin.
+        let _ = a.mul_out(&to_a, &self.cos).addcmul_(&b, &self.minus_sin);
+        let _ = b.mul_out(&to_b, &self.cos).addcmul_(&a, &self.sin);
+        turned.to_kind(x.kind()) // [b, tokens, heads, head_dim]
     }
 }
 

@@ -3,13 +3,16 @@
 use tch::{IndexOp, Tensor};
 
 use super::block::Qkv;
-use super::condition::Part;
+use super::condition::{Part, TEXT};
+use super::conditions::Conditions;
 use super::config::OmniGenConfig;
 use super::patches::unpatch;
 use super::rope::Positions;
 use super::transformer::{Canvas, OmniGenTransformer};
+use crate::models::common::cuda::fake;
 use crate::models::common::golden::{assert_close, device, fixture, kind, recorded};
 use crate::models::common::math::attention;
+use crate::models::common::prefetch::PinnedPool;
 use crate::models::common::weights::Weights;
 use crate::models::common::worker::Cancel;
 
@@ -160,12 +163,68 @@ fn flows_equal_diffusers_with_kept_keys_and_values() {
             let (parts, cancel) = (golden.parts(row).0, Cancel::default());
             network.condition(&parts, positions, canvas.tokens(), &times, &cancel).unwrap()
         };
-        let rows: Vec<_> = (0..golden.rows()).map(row).collect();
-        let found = network.forward(&golden.get("noise"), 1, &times, &canvas, &rows);
+        let noise = golden.get("noise");
+        let flow = |step, conditions: &Conditions| {
+            network.forward(&noise, step, &times, &canvas, conditions).unwrap()
+        };
+        let rows = (0..golden.rows()).map(|i| row(i).on_device());
+        let on_device = Conditions::new(rows.collect(), None).unwrap();
+        let found = flow(1, &on_device);
         golden.check("flow", &found);
-        let other = network.forward(&golden.get("noise"), 0, &times, &canvas, &rows);
+        let other = flow(0, &on_device);
         assert_ne!(found, other);
+
+        // The same from host memory, with copies as late as they may be, step by step.
+        if device() != tch::Device::Cpu {
+            continue;
+        }
+        let cuda = fake::cuda();
+        let tokens: i64 = (0..golden.rows()).map(|row| golden.parts(row).1 + 1).sum();
+        let config = network.config();
+        let values = tokens * 2 * config.hidden_size * config.num_layers;
+        let bytes = values as usize * kind().elt_size_in_bytes();
+        let mut blocks = PinnedPool::default().take(cuda, bytes).unwrap();
+        let rows = (0..golden.rows()).map(|i| row(i).in_host_memory(&mut blocks).unwrap());
+        let rows = rows.collect();
+        let in_host_memory = Conditions::new(rows, Some((cuda, blocks))).unwrap();
+        for (step, expected) in [(1, &found), (0, &other), (1, &found)] {
+            assert_eq!(flow(step, &in_host_memory), *expected, "{} step {step}", golden.case);
+        }
     }
+}
+
+#[test]
+fn a_caller_who_leaves_stops_the_condition_between_its_parts() {
+    let golden = Golden::open("short");
+    let (parts, cancel) = (golden.parts(0).0, Cancel::default());
+    let times = golden.network.times(&[0.0]);
+    cancel.cancel();
+    let left = golden.network.condition(&parts, golden.positions(0), 4, &times, &cancel);
+    assert!(matches!(left, Err(crate::Error::Cancelled)));
+}
+
+/// A text of more than one chunk: each token reads all before it, wherever the chunks end.
+#[test]
+fn long_texts_are_read_in_chunks() {
+    let golden = Golden::open("long");
+    let network = &golden.network;
+    let ids: Vec<_> = (0..TEXT as i64 + 70).map(|i| 3 + i % 29).collect();
+    let positions = Positions { shift: 0, length: 4_000 };
+    let times = network.times(&[0.0, 0.5]);
+    let keys = |parts: &[Part]| {
+        let condition = network.condition(parts, positions, 4, &times, &Cancel::default()).unwrap();
+        let tokens = ids.len() as i64; // behind them is room for a time
+        let layers: Vec<_> = condition.layers.iter().map(|kv| kv.narrow(2, 0, tokens)).collect();
+        Tensor::cat(&layers.into_iter().chain(condition.times).collect::<Vec<_>>(), 2)
+    };
+    let whole = keys(&[Part::Text(ids.clone())]);
+    let (head, tail) = ids.split_at(50);
+    let parts = [head, tail].map(|ids| Part::Text(ids.to_vec()));
+    assert_close("other chunks", &keys(&parts), &whole, TOLERANCE);
+    // Another first token is heard by the last, beyond the end of its chunk.
+    let other = keys(&[Part::Text([&[4], &ids[1..]].concat())]);
+    let last = |keys: &Tensor| keys.i((.., .., 2 * ids.len() as i64 - 1));
+    assert!((last(&other) - last(&whole)).abs().max().double_value(&[]) > 1e-6);
 }
 
 #[test]

@@ -6,13 +6,13 @@ use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 use super::block::{Block, Qkv};
-use super::condition::Condition;
+use super::conditions::Conditions;
 use super::config::{OmniGenConfig, TimeConfig};
 use super::patches::{PatchEmbedding, unpatch};
 use super::rope::{Positions, Rope};
 use crate::Result;
 use crate::models::common::layers::{Embedding, Linear, RmsNorm, TimestepEmbedding};
-use crate::models::common::math::{attention, timestep_embedding};
+use crate::models::common::math::timestep_embedding;
 use crate::models::common::weights::Weights;
 
 /// diffusers' `AdaLayerNorm` as OmniGen calls it, in no config.
@@ -31,7 +31,7 @@ pub(crate) struct OmniGenTransformer {
     norm_out: Linear,
     proj_out: Linear,
     pub(super) device: Device,
-    kind: Kind,
+    pub(super) kind: Kind,
 }
 
 /// What the times of all steps become, before the first.
@@ -115,7 +115,7 @@ impl OmniGenTransformer {
         })
     }
 
-    /// The flow of noisy `latents`, `[n, c, h, w]`, behind `rows` of conditions: as many of the first
+    /// The flow of noisy `latents`, `[n, c, h, w]`, behind the rows of `conditions`: as many of the first
     /// latents as there are latents, then as many of another kind. `[rows, c, h, w]`.
     pub(crate) fn forward(
         &self,
@@ -123,31 +123,27 @@ impl OmniGenTransformer {
         step: usize,
         times: &Times,
         canvas: &Canvas,
-        rows: &[Condition],
-    ) -> Tensor {
+        conditions: &Conditions,
+    ) -> Result<Tensor> {
         tch::no_grad(|| {
-            // 1. noise
-            let step = step as i64;
+            // 1. noise, which is the same in all rows of a latent up to the first rotation
             let noise = self.patches.noise(latents, &canvas.positions);
-            let copies = rows.len() as i64 / noise.size()[0];
-            let mut x = noise.repeat([copies, 1, 1]); // [rows, tokens, width]
-            let rope = Rope::stack(&rows.iter().map(|row| &row.rope).collect::<Vec<_>>());
+            let copies = conditions.rows() / noise.size()[0];
+            let for_rows = |x: Tensor| x.repeat([&[copies][..], &vec![1; x.dim() - 1]].concat());
+            let mut first = self.blocks.first().map(|block| block.project(&noise).map(for_rows));
+            let mut x = for_rows(noise); // [rows, tokens, width]
 
             // 2. the blocks: each row reads its own condition, all go through the weights together
             for (i, block) in self.blocks.iter().enumerate() {
-                let Qkv { q, k, v } = block.qkv(&x, &rope);
-                let read = rows.iter().enumerate().map(|(r, row)| {
-                    let [q, k, v] = [&q, &k, &v].map(|x| x.narrow(0, r as i64, 1));
-                    let [k, v] = row.layers[i].joined(step, &k, &v);
-                    attention(&q, &k, &v, None) // [1, heads, tokens, head_dim]
-                });
-                x = block.after(&x, &Tensor::cat(&read.collect::<Vec<_>>(), 0));
+                let qkv = first.take().unwrap_or_else(|| block.project(&x));
+                let read = conditions.read(i, step, Qkv::new(qkv, &conditions.rope))?;
+                x = block.after(&x, &read);
             }
 
             // 3. tokens to their flow
-            let x = self.modulate(&self.norm.forward(&x), step, times);
+            let x = self.modulate(&self.norm.forward(&x), step as i64, times);
             let flow = self.proj_out.forward(&x); // [rows, tokens, p · p · c]
-            unpatch(&flow, canvas.rows, canvas.columns, self.config.patch_size) // [rows, c, h, w]
+            Ok(unpatch(&flow, canvas.rows, canvas.columns, self.config.patch_size)) // [rows, c, h, w]
         })
     }
 

@@ -40,6 +40,37 @@ pub enum VaeTiling {
     Never,
 }
 
+impl VaeConfig {
+    /// The type that it calculates in where `kind` is asked for: f32 in place of f16 where the config
+    /// says that f16 is too narrow.
+    pub(crate) fn kind(&self, kind: Kind) -> Kind {
+        if kind == Kind::Half && self.force_upcast { Kind::Float } else { kind }
+    }
+
+    /// About the most bytes that its features take at once, in the format `kind`: while it decodes an
+    /// image of so many `pixels`, or encodes one of `encoded` pixels. At full size the decoder has about
+    /// four features of the channels of the level before, and the encoder as many of its first level.
+    pub(crate) fn activations(
+        &self,
+        pixels: u64,
+        encoded: u64,
+        kind: Kind,
+        tiling: VaeTiling,
+    ) -> u64 {
+        let channels = |level| {
+            let level = self.block_out_channels.get(level).or(self.block_out_channels.first());
+            level.map_or(1, |channels| channels.unsigned_abs())
+        };
+        let at_once = |pixels: u64| {
+            let whole = i64::try_from(pixels).unwrap_or(i64::MAX);
+            let tile = self.sample_size.unsigned_abs().pow(2);
+            if Vae::tiled(tiling, whole) { pixels.min(tile) } else { pixels }
+        };
+        let values = (at_once(pixels) * channels(1)).max(at_once(encoded) * channels(0));
+        4 * values * kind.elt_size_in_bytes() as u64
+    }
+}
+
 /// The autoencoder between pixels and latents.
 #[derive(Debug)]
 pub(crate) struct Vae {
@@ -65,12 +96,8 @@ impl Vae {
         Ok(Self { encoder: Some(encoder), ..Self::decoder(config, weights)? })
     }
 
-    /// In f32 in place of f16 where the config says that f16 is too narrow.
     fn weights(config: &VaeConfig, weights: &Weights) -> Weights {
-        match weights.kind() {
-            Kind::Half if config.force_upcast => weights.with_kind(Kind::Float),
-            kind => weights.with_kind(kind),
-        }
+        weights.with_kind(config.kind(weights.kind()))
     }
 
     /// `[b, 3, height, width]` in [-1, 1] to latents; `None` where only the decoder was loaded.

@@ -6,7 +6,11 @@
 //! symbol of it is named. So [`load`] comes before every such question; `tch::Cuda` is forbidden
 //! elsewhere (`clippy.toml`).
 
+#[cfg(test)]
+pub(crate) mod fake;
+mod pinned;
 mod runtime;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +20,9 @@ use std::sync::OnceLock;
 
 use libloading::Library;
 
-pub(crate) use runtime::{Cuda, Event, Pinned, Registered, Stream};
+pub(crate) use pinned::{Pinned, Registered};
+pub(crate) use runtime::Cuda;
+pub(crate) use stream::{Event, OwnStream, Stream};
 
 /// What libtorch and cuDNN load by name while they run, without knowing where it lies: found later
 /// only if it is there already. In this order, so that no other toolkit's library comes in between.

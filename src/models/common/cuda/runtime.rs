@@ -1,12 +1,15 @@
 //! CUDA's runtime behind plain calls: what libtorch's own interface leaves out.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use std::ptr::{self, NonNull};
+use std::ptr;
 
 use libloading::Library;
 
+use super::pinned::{Pinned, Registered};
+use super::stream::{Event, OwnStream, Stream};
+
 /// A `cudaStream_t` or `cudaEvent_t`.
-type Raw = *mut c_void;
+pub(super) type Raw = *mut c_void;
 
 /// `cudaSuccess`.
 const SUCCESS: c_int = 0;
@@ -16,14 +19,16 @@ const INSUFFICIENT_DRIVER: c_int = 35;
 const NO_DEVICE: c_int = 100;
 /// `cudaEventDisableTiming`: such an event is cheaper.
 const DISABLE_TIMING: c_uint = 2;
-/// `cudaMemcpyHostToDevice`.
-const HOST_TO_DEVICE: c_int = 1;
+/// `cudaStreamNonBlocking`: such a stream does not wait for the default stream, which is libtorch's.
+const NON_BLOCKING: c_uint = 1;
 
 /// Declares functions of CUDA's runtime and libtorch's C interface, all found by name at once.
 macro_rules! functions {
     ($($name:ident: fn($($argument:ty),*);)*) => {
         #[allow(non_snake_case, reason = "CUDA's own names")]
-        struct Functions { $($name: unsafe extern "C" fn($($argument),*) -> c_int,)* }
+        pub(super) struct Functions {
+            $(pub(super) $name: unsafe extern "C" fn($($argument),*) -> c_int,)*
+        }
 
         impl Functions {
             fn find(library: &Library) -> Result<Self, String> {
@@ -47,17 +52,21 @@ functions! {
     cudaHostAlloc: fn(*mut *mut c_void, usize, c_uint);
     cudaHostRegister: fn(*mut c_void, usize, c_uint);
     cudaHostUnregister: fn(*mut c_void);
+    cudaMemGetInfo: fn(*mut usize, *mut usize);
     cudaMemcpyAsync: fn(*mut c_void, *const c_void, usize, c_int, Raw);
     cudaSetDevice: fn(c_int);
+    cudaStreamCreateWithPriority: fn(*mut Raw, c_uint, c_int);
+    cudaStreamDestroy: fn(Raw);
     cudaStreamSynchronize: fn(Raw);
+    cudaStreamWaitEvent: fn(Raw, Raw, c_uint);
     aoti_torch_get_current_cuda_stream: fn(i32, *mut Raw);
 }
 
 /// CUDA's runtime in this process, with libtorch's CUDA half. Errors are CUDA's own words.
 pub(crate) struct Cuda {
-    library: Library,
-    functions: Functions,
-    error_string: unsafe extern "C" fn(c_int) -> *const c_char,
+    pub(super) library: Library,
+    pub(super) functions: Functions,
+    pub(super) error_string: unsafe extern "C" fn(c_int) -> *const c_char,
 }
 
 impl Cuda {
@@ -106,6 +115,24 @@ impl Cuda {
         }
     }
 
+    /// A new stream of this thread's device.
+    pub(crate) fn own_stream(&self) -> Result<OwnStream<'_>, String> {
+        let mut raw = ptr::null_mut();
+        let create = self.functions.cudaStreamCreateWithPriority;
+        // SAFETY: writes a pointer that `OwnStream` frees. Every device knows the priority 0.
+        self.check(unsafe { create(&raw mut raw, NON_BLOCKING, 0) })?;
+        Ok(OwnStream(Stream { cuda: self, raw }))
+    }
+
+    /// Bytes of the memory of this thread's device that nobody has taken; what libtorch keeps for its
+    /// next tensors is not among them.
+    pub(crate) fn free_memory(&self) -> Result<u64, String> {
+        let (mut free, mut total) = (0, 0);
+        // SAFETY: writes two numbers.
+        self.check(unsafe { (self.functions.cudaMemGetInfo)(&raw mut free, &raw mut total) })?;
+        Ok(free as u64)
+    }
+
     /// A new event of this thread's device.
     pub(crate) fn event(&self) -> Result<Event<'_>, String> {
         let mut raw = ptr::null_mut();
@@ -121,8 +148,7 @@ impl Cuda {
         let mut start = ptr::null_mut();
         // SAFETY: writes a pointer that `Pinned` frees.
         self.check(unsafe { (self.functions.cudaHostAlloc)(&raw mut start, bytes, 0) })?;
-        let start = NonNull::new(start.cast()).ok_or("CUDA gave no memory")?;
-        Ok(Pinned { cuda: self, start, bytes })
+        Pinned::new(self, start, bytes)
     }
 
     /// Pins memory that is there already, until the returned value is dropped.
@@ -136,7 +162,7 @@ impl Cuda {
         Ok(Registered { cuda: self, start })
     }
 
-    fn check(&self, code: c_int) -> Result<(), String> {
+    pub(super) fn check(&self, code: c_int) -> Result<(), String> {
         if code == SUCCESS { Ok(()) } else { Err(self.text(code)) }
     }
 
@@ -145,114 +171,5 @@ impl Cuda {
         // SAFETY: gives a text that stays, for every number.
         let text = unsafe { CStr::from_ptr((self.error_string)(code)) };
         format!("CUDA error {code}: {}", text.to_string_lossy())
-    }
-}
-
-/// A queue of work on a GPU, as long as the thread that asked for it works on it.
-#[derive(Clone, Copy)]
-pub(crate) struct Stream<'a> {
-    cuda: &'a Cuda,
-    raw: Raw,
-}
-
-impl Stream<'_> {
-    /// Queues a copy of `source` to the memory of the device at `target`.
-    ///
-    /// # Safety
-    /// `target` must have room for it; both must stay until the copy is done, which [`Event`] or
-    /// [`wait`](Self::wait) tells.
-    pub(crate) unsafe fn upload(&self, source: &[u8], target: *mut c_void) -> Result<(), String> {
-        let (from, bytes) = (source.as_ptr().cast(), source.len());
-        // SAFETY: the caller's.
-        self.cuda.check(unsafe {
-            (self.cuda.functions.cudaMemcpyAsync)(target, from, bytes, HOST_TO_DEVICE, self.raw)
-        })
-    }
-
-    /// Waits until all that was queued is done.
-    pub(crate) fn wait(&self) -> Result<(), String> {
-        // SAFETY: the stream is libtorch's, which never ends one.
-        self.cuda.check(unsafe { (self.cuda.functions.cudaStreamSynchronize)(self.raw) })
-    }
-}
-
-/// A place in a stream that one can wait for.
-pub(crate) struct Event<'a> {
-    cuda: &'a Cuda,
-    raw: Raw,
-}
-
-// SAFETY: CUDA's handles are bound to no thread.
-unsafe impl Send for Event<'_> {}
-// SAFETY: as above.
-unsafe impl Send for Stream<'_> {}
-
-impl Event<'_> {
-    /// The event is what was queued on `stream` so far.
-    pub(crate) fn record(&self, stream: &Stream<'_>) -> Result<(), String> {
-        // SAFETY: both are there.
-        self.cuda.check(unsafe { (self.cuda.functions.cudaEventRecord)(self.raw, stream.raw) })
-    }
-
-    /// Waits until the device has done it; at once where nothing was recorded.
-    pub(crate) fn wait(&self) -> Result<(), String> {
-        // SAFETY: the event is there.
-        self.cuda.check(unsafe { (self.cuda.functions.cudaEventSynchronize)(self.raw) })
-    }
-}
-
-impl Drop for Event<'_> {
-    fn drop(&mut self) {
-        // SAFETY: ours alone. CUDA frees it once the device has come past.
-        unsafe { (self.cuda.functions.cudaEventDestroy)(self.raw) };
-    }
-}
-
-/// Pinned host memory.
-pub(crate) struct Pinned<'a> {
-    cuda: &'a Cuda,
-    start: NonNull<u8>,
-    bytes: usize,
-}
-
-// SAFETY: the memory is ours alone and bound to no thread.
-unsafe impl Send for Pinned<'_> {}
-
-impl std::ops::Deref for Pinned<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        // SAFETY: `cudaHostAlloc` gave as many bytes, of whatever values.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.bytes) }
-    }
-}
-
-impl std::ops::DerefMut for Pinned<'_> {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and nobody else has the pointer.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.bytes) }
-    }
-}
-
-impl Drop for Pinned<'_> {
-    fn drop(&mut self) {
-        // SAFETY: ours alone.
-        unsafe { (self.cuda.functions.cudaFreeHost)(self.start.as_ptr().cast()) };
-    }
-}
-
-/// Memory of somebody else's, pinned until this is dropped.
-pub(crate) struct Registered<'a> {
-    cuda: &'a Cuda,
-    start: *mut c_void,
-}
-
-// SAFETY: CUDA allows any thread to unpin.
-unsafe impl Send for Registered<'_> {}
-
-impl Drop for Registered<'_> {
-    fn drop(&mut self) {
-        // SAFETY: `register` pinned it, once.
-        unsafe { (self.cuda.functions.cudaHostUnregister)(self.start) };
     }
 }
