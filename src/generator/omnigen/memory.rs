@@ -10,7 +10,7 @@ use super::guidance::rows;
 use crate::generator::local::Job;
 use crate::models::VaeTiling;
 use crate::models::common::weights::Weights;
-use crate::models::omnigen::condition::TEXT;
+use crate::models::omnigen::condition::CHUNK;
 use crate::models::omnigen::config::OmniGenConfig;
 use crate::models::omnigen::picture::{MULTIPLE, prepared_size};
 use crate::models::omnigen::prompt::Piece;
@@ -116,9 +116,9 @@ pub(super) struct Batch {
     /// Tokens of an image.
     pub(super) noise: u64,
     pub(super) steps: u64,
-    /// The most tokens that go through the network at once before the first step, and those of a text.
+    /// The most tokens that go through the network at once before the first step, and those that have a mask.
     pub(super) picture: u64,
-    pub(super) text: u64,
+    pub(super) chunk: u64,
     /// Pixels of an image, and of the largest reference.
     pub(super) pixels: u64,
     pub(super) reference_pixels: u64,
@@ -144,16 +144,14 @@ impl Batch {
                 let mut condition = 0;
                 for piece in checks.read(job, row)? {
                     condition += match piece {
-                        Piece::Text(ids) => {
-                            batch.text = batch.text.max(ids.len().min(TEXT) as u64);
-                            ids.len() as u64
-                        }
+                        Piece::Text(ids) => ids.len() as u64,
                         Piece::Picture(number) => {
                             batch.picture = batch.picture.max(tokens(pictures[number]));
                             tokens(pictures[number])
                         }
                     };
                 }
+                batch.chunk = batch.chunk.max(condition.min(CHUNK as u64));
                 batch.conditions.push(condition);
             }
             batch.reference_pixels = pictures.into_iter().fold(batch.reference_pixels, u64::max);
@@ -210,7 +208,7 @@ impl Footprint {
 
     /// What `batch` takes.
     pub(super) fn estimate(&self, batch: &Batch) -> MemoryEstimate {
-        let Batch { conditions, noise, steps, picture, text, .. } = batch;
+        let Batch { conditions, noise, steps, picture, chunk, .. } = batch;
         // 1. keys and values: of each token, and of each time beside it
         let layer = |tokens: u64| 2 * tokens * self.width * self.value;
         let row = |condition: &u64| self.layers * layer(condition + 1);
@@ -221,8 +219,8 @@ impl Footprint {
 
         // 2. tokens in a layer: three times themselves, and gate and up with their product
         let tokens = |tokens: u64| tokens * 3 * (self.width + self.inner) * self.value;
-        // A text has a mask, in bytes and in values.
-        let masked = tokens(*text) + text * longest * (1 + self.value);
+        // A mask is there in bytes and in values.
+        let masked = tokens(*chunk) + chunk * longest * (1 + self.value);
         let before = tokens(*picture).max(masked);
         let step = tokens(conditions.len() as u64 * noise);
 

@@ -41,7 +41,7 @@ fn of_released(side: u64, references: u64, reference: u64) -> Batch {
         noise: (side / 16).pow(2),
         steps: 50,
         picture: if references > 0 { (reference / 16).pow(2) } else { 0 },
-        text: 160,
+        chunk: 160,
         pixels: side * side,
         reference_pixels: if references > 0 { reference * reference } else { 0 },
     }

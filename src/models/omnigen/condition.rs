@@ -17,9 +17,10 @@ use crate::models::common::worker::Cancel;
 
 /// Steps whose time tokens go through the network together.
 const TIMES: i64 = 64;
-/// Tokens of text that do. Each of them masks what stands behind it, so that the mask, and with it the
-/// memory, would grow with the square of a long text.
-pub(crate) const TEXT: usize = 1024;
+/// Tokens of the condition that do, but for larger pictures. Where there is text among them each masks
+/// what stands behind it, so that the mask, and with it the memory, would grow with the square of a
+/// long text.
+pub(crate) const CHUNK: usize = 1024;
 
 /// A part of a row's condition.
 #[derive(Debug)]
@@ -70,26 +71,13 @@ impl OmniGenTransformer {
 
             // 2. the condition, part by part
             let mut start = 0;
-            let mut append = |x: Tensor, reads_ahead: bool| {
-                let tokens = x.size()[1];
-                let rope = self.rope(positions, start..start + tokens);
-                let mask = (!reads_ahead && tokens > 1).then(|| causal(tokens, start, self.device));
-                self.append(x, &rope, mask.as_ref(), start, &layers);
-                start += tokens;
-            };
-            for part in parts {
-                match part {
-                    Part::Text(ids) => {
-                        for ids in ids.chunks(TEXT) {
-                            cancel.check()?;
-                            append(self.embed(ids), false);
-                        }
-                    }
-                    Part::Picture(latents) => {
-                        cancel.check()?;
-                        append(self.patches.reference(latents)?, true);
-                    }
-                }
+            for chunk in self.chunks(parts)? {
+                cancel.check()?;
+                let end = start + chunk.tokens();
+                let rope = self.rope(positions, start..end);
+                let mask = chunk.mask(start, self.device);
+                self.append(chunk.join(), &rope, mask.as_ref(), start, &layers);
+                start = end;
             }
 
             // 3. the time of every step, which stands behind it
@@ -108,6 +96,25 @@ impl OmniGenTransformer {
             let rope = self.rope(positions, tokens + 1..tokens + 1 + noise);
             Ok(Condition { layers, times: time_layers, rope })
         })
+    }
+
+    /// The tokens of all `parts`, in chunks of at most [`CHUNK`] but for larger pictures.
+    fn chunks(&self, parts: &[Part]) -> Result<Vec<Chunk>> {
+        let mut chunks: Vec<Chunk> = Vec::new();
+        let mut push = |x: Tensor, is_picture: bool| {
+            let fits = |chunk: &&mut Chunk| chunk.tokens() + x.size()[1] <= CHUNK as i64;
+            match chunks.last_mut().filter(fits) {
+                Some(chunk) => chunk.0.push((x, is_picture)),
+                None => chunks.push(Chunk(vec![(x, is_picture)])),
+            }
+        };
+        for part in parts {
+            match part {
+                Part::Text(ids) => ids.chunks(CHUNK).for_each(|ids| push(self.embed(ids), false)),
+                Part::Picture(latents) => push(self.patches.reference(latents)?, true),
+            }
+        }
+        Ok(chunks)
     }
 
     fn tokens_of(&self, part: &Part) -> i64 {
@@ -169,8 +176,37 @@ impl OmniGenTransformer {
     }
 }
 
-/// What each of `tokens` behind `before` others reads of them all: those up to itself,
-/// `[tokens, before + tokens]`.
-fn causal(tokens: i64, before: i64, device: Device) -> Tensor {
-    Tensor::ones([tokens, before + tokens], (Kind::Bool, device)).tril(before)
+/// Neighboring tokens of text and of whole pictures, `[1, tokens, width]` each, that go through the
+/// network together. `true` marks a picture.
+struct Chunk(Vec<(Tensor, bool)>);
+
+impl Chunk {
+    fn tokens(&self) -> i64 {
+        self.0.iter().map(|(x, _)| x.size()[1]).sum()
+    }
+
+    /// All of them, `[1, tokens, width]`.
+    fn join(&self) -> Tensor {
+        Tensor::cat(&self.0.iter().map(|(x, _)| x).collect::<Vec<_>>(), 1)
+    }
+
+    /// What each token behind `before` others reads of them all, `[tokens, before + tokens]`: those up
+    /// to itself, and the whole of its picture. None where each reads everything.
+    fn mask(&self, before: i64, device: Device) -> Option<Tensor> {
+        let tokens = self.tokens();
+        if tokens == 1 || matches!(self.0[..], [(_, true)]) {
+            return None;
+        }
+        let mask = Tensor::ones([tokens, before + tokens], (Kind::Bool, device)).tril(before);
+        let mut start = 0;
+        for (x, is_picture) in &self.0 {
+            let length = x.size()[1];
+            if *is_picture {
+                let mut own = mask.narrow(0, start, length).narrow(1, before + start, length);
+                let _ = own.fill_(1);
+            }
+            start += length;
+        }
+        Some(mask)
+    }
 }

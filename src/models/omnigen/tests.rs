@@ -3,7 +3,7 @@
 use tch::{IndexOp, Tensor};
 
 use super::block::Qkv;
-use super::condition::{Part, TEXT};
+use super::condition::{CHUNK, Part};
 use super::conditions::Conditions;
 use super::config::OmniGenConfig;
 use super::patches::unpatch;
@@ -208,7 +208,7 @@ fn a_caller_who_leaves_stops_the_condition_between_its_parts() {
 fn long_texts_are_read_in_chunks() {
     let golden = Golden::open("long");
     let network = &golden.network;
-    let ids: Vec<_> = (0..TEXT as i64 + 70).map(|i| 3 + i % 29).collect();
+    let ids: Vec<_> = (0..CHUNK as i64 + 70).map(|i| 3 + i % 29).collect();
     let positions = Positions { shift: 0, length: 4_000 };
     let times = network.times(&[0.0, 0.5]);
     let keys = |parts: &[Part]| {
@@ -225,6 +225,55 @@ fn long_texts_are_read_in_chunks() {
     let other = keys(&[Part::Text([&[4], &ids[1..]].concat())]);
     let last = |keys: &Tensor| keys.i((.., .., 2 * ids.len() as i64 - 1));
     assert!((last(&other) - last(&whole)).abs().max().double_value(&[]) > 1e-6);
+}
+
+/// However texts and pictures fall into chunks, they are what one pass under one mask makes of them.
+#[test]
+fn chunks_of_text_and_pictures_equal_one_pass() {
+    let _guard = tch::no_grad_guard();
+    let golden = Golden::open("long");
+    let network = &golden.network;
+    let positions = Positions { shift: 0, length: 4_000 };
+    let text = |count: usize| Part::Text((0..count as i64).map(|i| 3 + i % 29).collect());
+    let picture = || Part::Picture(golden.get("picture.0"));
+    let times = network.times(&[0.0]);
+    for parts in [
+        vec![picture(), text(3)],
+        vec![text(CHUNK), picture()],
+        vec![text(CHUNK - 2), picture(), text(4), picture()],
+        vec![text(CHUNK - 6), picture(), picture(), text(1)],
+    ] {
+        // 1. all tokens at once
+        let embedded = |part: &Part| match part {
+            Part::Text(ids) => network.embed(ids),
+            Part::Picture(latents) => network.patches.reference(latents).unwrap(),
+        };
+        let all: Vec<_> = parts.iter().map(embedded).collect();
+        let mut x = Tensor::cat(&all, 1);
+        let tokens = x.size()[1];
+        let mask = Tensor::ones([tokens, tokens], (tch::Kind::Bool, device())).tril(0);
+        let mut start = 0;
+        for (part, own) in parts.iter().zip(&all) {
+            let length = own.size()[1];
+            if matches!(part, Part::Picture(_)) {
+                let _ = mask.i((start..start + length, start..start + length)).fill_(1);
+            }
+            start += length;
+        }
+        let rope = network.rope(positions, 0..tokens);
+        let mut expected = Vec::new();
+        for block in &network.blocks {
+            let Qkv { q, k, v } = Qkv::new(block.project(&x), &rope);
+            x = block.after(&x, &attention(&q, &k, &v, Some(&mask)));
+            expected.push(Tensor::cat(&[k, v], 0)); // [2, heads, tokens, head_dim]
+        }
+
+        // 2. chunk by chunk
+        let found = network.condition(&parts, positions, 4, &times, &Cancel::default()).unwrap();
+        for (found, expected) in found.layers.iter().zip(&expected) {
+            assert_close("keys and values", &found.narrow(2, 0, tokens), expected, TOLERANCE);
+        }
+    }
 }
 
 #[test]
