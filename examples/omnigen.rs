@@ -18,8 +18,9 @@
 //! prints
 //!
 //! ```text
-//! loaded     OmniGen(plain) on cpu in f32, 11.8ms
-//! drawn      64x48, 4 steps, 88.6ms
+//! loaded     OmniGen(plain) on cpu in f32, 7.9ms
+//! memory     rows of 102, 89, 339 tokens; weights 223.8 kB, keys and values 252.9 kB; beside the weights 1.1 MB with a cache on the device, 1.0 MB with one in host memory
+//! drawn      64x48, 4 steps, 15.7ms
 //! wrote      bird.png
 //! ```
 //!
@@ -44,7 +45,7 @@ use std::time::Instant;
 use clap::Parser;
 use imagerag::Image;
 use imagerag::conditioner::{ConditionLatents, Conditioning};
-use imagerag::generator::{OmniGen, RopePositions};
+use imagerag::generator::{KvCache, OmniGen, RopePositions};
 use imagerag::models::TokenizerReading;
 use picture::Picture;
 use place::place;
@@ -87,6 +88,10 @@ struct Options {
     /// LlamaTokenizer.
     #[arg(long, value_name = "file|transformers5", default_value_t)]
     tokenizer_reading: TokenizerReading,
+    /// Where keys and values of prompt and references are kept: on the device, in host memory, or wherever
+    /// there is room.
+    #[arg(long, value_name = "auto|device|host", default_value_t)]
+    kv_cache: KvCache,
     /// Denoising steps.
     #[arg(long, default_value_t = 50)]
     steps: usize,
@@ -113,6 +118,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         .use_input_image_size_as_output(options.use_input_image_size_as_output)
         .reference_latents(options.reference_latents)
         .rope_positions(options.rope_positions)
+        .kv_cache(options.kv_cache)
         .tokenizer_reading(options.tokenizer_reading);
     if let Some(prompt) = &options.negative_prompt {
         omnigen = omnigen.negative_prompt(prompt);
@@ -125,5 +131,6 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     if !references.is_empty() {
         request.conditioning = Conditioning::Images(references);
     }
+    tell!("memory     {}", omnigen.estimate(&request)?);
     drawing::draw(&omnigen, request, picture)
 }
