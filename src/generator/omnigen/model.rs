@@ -12,10 +12,10 @@ use super::room::{Place, Room};
 use crate::conditioner::ConditionLatents;
 use crate::generator::loading::Loader;
 use crate::generator::local::{Job, Program, Run};
-use crate::models::common::cuda;
+use crate::models::common::cuda::{self, Cuda};
 use crate::models::common::free_memory::{free_memory, host_memory};
 use crate::models::common::noise::Noise;
-use crate::models::common::prefetch::PinnedPool;
+use crate::models::common::prefetch::{Blocks, PinnedPool};
 use crate::models::common::weights::Weights;
 use crate::models::common::worker::Cancel;
 use crate::models::omnigen::condition::Part;
@@ -96,25 +96,65 @@ impl Model {
         Ok([latents(Row::Prompt)?, latents(Row::Images)?])
     }
 
-    /// What each of the rows of a job reads, and how many tokens that is.
-    fn parts(&self, job: &Job, row: Row, latents: &[Tensor]) -> Result<(Vec<Part>, i64)> {
-        let (mut latents, mut tokens) = (latents.iter(), 0);
-        let patch = self.transformer.config().patch_size;
-        let part = |piece| {
-            let part = match piece {
-                Piece::Text(ids) => Part::Text(ids),
-                Piece::Picture(_) => Part::Picture(latents.next()?.shallow_clone()),
+    /// What the rows of a job that `weights` name read, and where they stand before `noise` tokens.
+    fn rows(
+        &self,
+        job: &Job,
+        [in_prompt, in_images]: &[Vec<Tensor>; 2],
+        weights: &[(Row, f64)],
+        noise: i64,
+    ) -> Result<Vec<(Vec<Part>, Positions)>> {
+        // 1. all rows: those that are left out count too where rows stand by each other
+        let read = |row| {
+            let mut latents = if row == Row::Prompt { in_prompt } else { in_images }.iter();
+            let part = |piece| match piece {
+                Piece::Text(ids) => Some(Part::Text(ids)),
+                Piece::Picture(_) => Some(Part::Picture(latents.next()?.shallow_clone())),
             };
-            tokens += match &part {
-                Part::Text(ids) => ids.len() as i64,
-                Part::Picture(latents) => {
-                    latents.size()[2..].iter().map(|side| side / patch).product()
-                }
-            };
-            Some(part)
+            let parts: Vec<_> = self.checks.read(job, row)?.into_iter().filter_map(part).collect();
+            let tokens = parts.iter().map(|part| self.transformer.tokens_of(part)).sum::<i64>();
+            Ok((row, parts, tokens))
         };
-        let parts = self.checks.read(job, row)?.into_iter().filter_map(part).collect();
-        Ok((parts, tokens))
+        let all = match images(job).is_empty() {
+            true => &[Row::Prompt, Row::Negative][..],
+            false => &[Row::Prompt, Row::Images, Row::Negative],
+        };
+        let all = all.iter().map(|&row| read(row)).collect::<Result<Vec<_>>>()?;
+        let longest = all.iter().map(|(.., tokens)| *tokens).max().unwrap_or(0);
+        let first = all.first().map_or(0, |(.., tokens)| *tokens);
+
+        // 2. those that count
+        let positions = |tokens: i64| {
+            let (shift, length) = match self.checks.options.rope_positions {
+                RopePositions::Diffusers => (first - tokens, longest),
+                RopePositions::Own => (0, tokens),
+            };
+            Positions { shift, length: length + 1 + noise }
+        };
+        let counts = |row: &Row| weights.iter().any(|(weighed, _)| weighed == row);
+        let all = all.into_iter().filter(|(row, ..)| counts(row));
+        Ok(all.map(|(_, parts, tokens)| (parts, positions(tokens))).collect())
+    }
+
+    /// Host memory for the keys and values of `jobs`; `None` where they stay on the device.
+    fn host_memory(&mut self, jobs: &[Arc<Job>]) -> Result<Option<(&'static Cuda, Blocks)>> {
+        let Checks { options, footprint, .. } = &*self.checks;
+        let batch = Batch::of(&self.checks, jobs.iter().map(|job| &**job))?;
+        let estimate = footprint.estimate(&batch);
+        let room = Room {
+            on_device: |wanted| match options.memory_limit {
+                Some(limit) => Ok(Some(limit)),
+                None => free_memory(self.device, wanted),
+            },
+            on_host: host_memory().map(|free| free + self.pinned.bytes() as u64),
+            are_apart: self.device != Device::Cpu,
+        };
+        if room.place(options.kv_cache, &batch, &estimate)? == Place::Device {
+            return Ok(None);
+        }
+        let cuda = cuda::load().map_err(|error| Error::backend("CUDA", error))?;
+        let bytes = usize::try_from(estimate.keys_and_values).unwrap_or(usize::MAX);
+        Ok(Some((cuda, self.pinned.take(cuda, bytes)?)))
     }
 }
 
@@ -127,35 +167,16 @@ impl Program for Model {
 
     fn start<'a>(&'a mut self, jobs: &'a [Arc<Job>], cancel: &Cancel) -> Result<Run<'a>> {
         // 1. room for all of it
-        let options = &self.checks.options;
-        let batch = Batch::of(&self.checks, jobs.iter().map(|job| &**job))?;
-        let estimate = self.checks.footprint.estimate(&batch);
-        let room = Room {
-            on_device: |wanted| match options.memory_limit {
-                Some(limit) => Ok(Some(limit)),
-                None => free_memory(self.device, wanted),
-            },
-            on_host: host_memory().map(|free| free + self.pinned.bytes() as u64),
-            are_apart: self.device != Device::Cpu,
-        };
-        let mut blocks = match room.place(options.kv_cache, &batch, &estimate)? {
-            Place::Device => None,
-            Place::Host => {
-                let cuda = cuda::load().map_err(|error| Error::backend("CUDA", error))?;
-                let bytes = usize::try_from(estimate.keys_and_values).unwrap_or(usize::MAX);
-                Some((cuda, self.pinned.take(cuda, bytes)?))
-            }
-        };
+        let mut blocks = self.host_memory(jobs)?;
 
         // 2. what every step has
-        let first = &jobs[0];
+        let Self { transformer, vae, checks, tiling, device, .. } = &*self;
+        let (first, side) = (&jobs[0], i64::from(MULTIPLE));
         let [height, width] = [first.size.1, first.size.0].map(i64::from);
-        let side = i64::from(MULTIPLE);
-        let canvas = self.transformer.canvas(height / side, width / side)?;
-        let scheduler = self.checks.scheduler.start(first.steps, canvas.tokens())?;
-        let times = self.transformer.times(scheduler.timesteps());
-        let has_images = !images(first).is_empty();
-        let scale = has_images.then_some(options.image_guidance_scale);
+        let canvas = transformer.canvas(height / side, width / side)?;
+        let scheduler = checks.scheduler.start(first.steps, canvas.tokens())?;
+        let times = transformer.times(scheduler.timesteps());
+        let scale = (!images(first).is_empty()).then_some(checks.options.image_guidance_scale);
         let weights = rows(first.guidance.unwrap_or(1.0), scale);
 
         // 3. references, and then noise
@@ -165,40 +186,19 @@ impl Program for Model {
             self.references(job, noise)
         };
         let references = jobs.iter().zip(&mut noise).map(references).collect::<Result<Vec<_>>>()?;
-        let vae = &self.vae;
-        let latents = i64::from(vae.config.scale_factor());
-        let shape = [1, vae.config.latent_channels, height / latents, width / latents];
+        let factor = i64::from(vae.config.scale_factor());
+        let shape = [1, vae.config.latent_channels, height / factor, width / factor];
         let drawn = noise.iter_mut().map(|noise| noise.normal_of(&shape, Kind::Float));
-        let latents = Tensor::cat(&drawn.collect::<Vec<_>>(), 0).to_device(self.device); // [n, c, h, w]
+        let latents = Tensor::cat(&drawn.collect::<Vec<_>>(), 0).to_device(*device); // [n, c, h, w]
 
         // 4. keys and values of all that stands before the noise: every job's prompt, then every
         // job's images, and so on
         let mut conditions: Vec<_> = weights.iter().map(|_| Vec::new()).collect();
-        for (job, [in_prompt, in_images]) in jobs.iter().zip(&references) {
-            let read = |row| {
-                let latents = if row == Row::Prompt { in_prompt } else { in_images };
-                self.parts(job, row, latents)
-            };
-            // Those that are left out count too where rows stand by each other.
-            let all = [Row::Prompt, Row::Images, Row::Negative];
-            let all = all.into_iter().filter(|row| has_images || *row != Row::Images);
-            let lengths = all.map(|row| Ok(read(row)?.1)).collect::<Result<Vec<_>>>()?;
-            let longest = lengths.iter().copied().max().unwrap_or(0);
-            for ((row, _), conditions) in weights.iter().zip(&mut conditions) {
-                cancel.check()?;
-                let (parts, tokens) = read(*row)?;
-                let (shift, length) = match options.rope_positions {
-                    RopePositions::Diffusers => (lengths[0] - tokens, longest),
-                    RopePositions::Own => (0, tokens),
-                };
-                let positions = Positions { shift, length: length + 1 + canvas.tokens() };
-                let condition = self.transformer.condition(
-                    &parts,
-                    positions,
-                    canvas.tokens(),
-                    &times,
-                    cancel,
-                )?;
+        for (job, references) in jobs.iter().zip(&references) {
+            let rows = self.rows(job, references, &weights, canvas.tokens())?;
+            for ((parts, positions), conditions) in rows.into_iter().zip(&mut conditions) {
+                let condition =
+                    transformer.condition(&parts, positions, canvas.tokens(), &times, cancel)?;
                 conditions.push(match &mut blocks {
                     Some((_, blocks)) => condition.in_host_memory(blocks)?,
                     None => condition.on_device(),
@@ -209,7 +209,7 @@ impl Program for Model {
         let conditions = Conditions::new(conditions, blocks)?;
 
         // 5. the flow of latents
-        let (transformer, tiling) = (&self.transformer, self.tiling);
+        let tiling = *tiling;
         let predict = move |index: usize, latents: &Tensor| {
             let flows = transformer.forward(latents, index, &times, &canvas, &conditions)?;
             Ok(combine(&flows, &weights)) // [n, c, h, w]

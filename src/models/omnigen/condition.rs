@@ -117,7 +117,8 @@ impl OmniGenTransformer {
         Ok(chunks)
     }
 
-    fn tokens_of(&self, part: &Part) -> i64 {
+    /// How many tokens `part` is.
+    pub(crate) fn tokens_of(&self, part: &Part) -> i64 {
         let patch = self.config().patch_size;
         match part {
             Part::Text(ids) => ids.len() as i64,
