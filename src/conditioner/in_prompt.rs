@@ -18,7 +18,8 @@ use crate::text::fill;
 ///
 /// A prompt may name images itself, by `<|image_1|>` for the first, or by the generator's own
 /// [mark](crate::Generator::image_mark) where that has brackets. Such a mark becomes the whole one that
-/// the generator reads, and its image is not listed among the examples:
+/// the generator reads, and its image is not listed among the examples. Captions name no images: marks in
+/// them are left out.
 /// ```
 /// use futures::executor::block_on;
 /// use imagerag::Image;
@@ -120,13 +121,13 @@ impl Conditioner for InPrompt {
 
     async fn condition(&self, request: &ConditionRequest) -> Result<Conditioned> {
         request.validate(self)?;
-        let references = &request.references;
         let given = [&self.mark, &request.image_mark].into_iter().flatten().map(String::as_str);
         let mark = given.clone().next().unwrap_or(IN_WORDS);
         let numbered = |mark: &str, n: usize| mark.replace("{n}", &n.to_string());
 
         // 1. The images that the prompt names, as the generator names them.
         let marks = Marks::new(given);
+        let references = &marks.remove_from_captions(&request.references);
         let named = marks.numbers(&request.prompt, references.len())?;
         let prompt = marks.replace(&request.prompt, |n| match (mark, references.get(n - 1)) {
             ("", Some(reference)) => reference.caption.text.clone(),

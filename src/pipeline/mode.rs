@@ -22,6 +22,11 @@ pub enum Mode {
     /// draft comes first, see
     /// [`InPrompt::with_edit_template`](crate::conditioner::InPrompt::with_edit_template).
     ///
+    /// The draft and at least one retrieved reference need a place each, so that the conditioner's
+    /// [capacity](crate::Conditioner::capacity) must be at least m + 2. A pipeline whose conditioner has a
+    /// capacity of 1 is not built, and a request with too many images of the caller's is refused before
+    /// the draft is drawn.
+    ///
     #[cfg_attr(feature = "testing", doc = "```")]
     #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
     /// use futures::executor::block_on;
@@ -57,6 +62,11 @@ pub enum Mode {
     /// retriever and no conditioner are needed, except for references of the caller's own, which the
     /// draft is drawn with. A plan that cannot be read, or is declined, ends the request with the best
     /// image, whatever [`Fallback`](super::Fallback) says.
+    ///
+    /// Edits are asked for in the size of the request. A request without one leaves the size to the
+    /// editor, which may draw another one than that of the draft; the
+    /// [editor's documentation](super::RagPipelineBuilder::editor) says how to keep it, and which other
+    /// settings of a request reach both generators.
     ///
     #[cfg_attr(feature = "testing", doc = "```")]
     #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
