@@ -83,6 +83,8 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let picture = &options.picture;
     command::prepare(&picture.out)?;
+    let negative_prompt = options.negative_prompt.as_deref();
+    let request = drawing::request(picture, options.steps, options.guidance, negative_prompt)?;
 
     let began = Instant::now();
     let Picture { device, dtype, .. } = *picture;
@@ -99,9 +101,5 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     }
     let pixart = pixart.load()?;
     tell!("loaded     {pixart} on {device} in {dtype}, {:.1?}", began.elapsed());
-
-    let mut request = drawing::request(picture);
-    (request.steps, request.guidance_scale) = (options.steps, options.guidance);
-    request.negative_prompt.clone_from(&options.negative_prompt);
     drawing::draw(&pixart, request, picture)
 }

@@ -263,10 +263,10 @@ fn a_rephrased_prompt_names_images_by_their_captions() {
         ("a bright zoo <|image_9|>", None, "a bright zoo"),
         ("<img><|image_1|></img>", None, "a zoo"),
         (
-            "<|image_1|> in a bright zoo <|image_2|>",
+            "a bright zoo around <|image_1|> <|image_2|>",
             Some("my cat"),
             "According to these examples of my cat: <img><|image_1|></img>, \
-             generate my cat in a bright zoo",
+             generate a bright zoo around my cat",
         ),
     ] {
         let generator = FakeGenerator::new();

@@ -74,7 +74,8 @@ impl InPrompt {
         Ok(Self { capacity, ..Self::default() })
     }
 
-    /// Another way to put captions into the prompt.
+    /// Another way to put captions into the prompt. Prompts that edit a draft have
+    /// [words of their own](Self::with_edit_template).
     ///
     /// # Errors
     /// As [`PromptTemplate::validate`].

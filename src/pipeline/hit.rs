@@ -80,13 +80,13 @@ pub enum Refusal {
         /// What went wrong with the last.
         problem: String,
     },
-    /// Its longer side has more than 64 times the pixels of its shorter one, so that it cannot be shown to
-    /// the generator. References are refused for this where the conditioner produces
-    /// [images](crate::conditioner::ConditioningKind::Images); other conditioners cut a part out.
+    /// Its longer side has more than 64 times the pixels of its shorter one. References are refused for
+    /// this where the conditioner produces [images](crate::conditioner::ConditioningKind::Images), because
+    /// a generator may fail on them; other conditioners cut a part out.
     ///
-    /// OmniGen makes references smaller until their longer side has 1,024 pixels, and reads them in
-    /// squares of 16 pixels, of which there are 64 in a row: a thinner picture would have to be enlarged
-    /// again, until it is longer than what the network was trained with.
+    /// The bound is OmniGen's: by default it makes the longer side of a reference at most 1,024 pixels
+    /// long, and it needs 16 pixels of the shorter side. Thinner pictures go beyond the first of these,
+    /// and much thinner ones are errors.
     AspectRatio {
         /// In pixels.
         width: u32,

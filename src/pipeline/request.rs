@@ -90,9 +90,10 @@ impl RagRequest {
     /// Adds one of the caller's own images; `caption` says what it shows, such as `my cat`.
     ///
     /// A prompt may name it by its number, as `<|image_1|>` or `<img><|image_1|></img>`, or by the
-    /// [mark](crate::Generator::image_mark) of the generator, if that has brackets. The generator reads
-    /// the mark that it knows; models that judge are told the caption and the number; and retrieval goes
-    /// by the caption. Images that the prompt does not name are listed before it, as retrieved ones are.
+    /// [mark](crate::Generator::image_mark) of the generator, if that has brackets around the number. The
+    /// generator is given the mark that it knows; models that judge are told the caption and the number;
+    /// and retrieval goes by the caption. Images that the prompt does not name are listed before it, as
+    /// retrieved ones are.
     /// A number that no image of the caller's has is refused before any part is asked. Only the prompt
     /// names images: marks in captions, whoever wrote them, are left out.
     ///
@@ -126,13 +127,14 @@ impl RagRequest {
         self
     }
 
-    /// Begins with `image` instead of drawing a draft, so that it is judged, rephrased or edited: with
-    /// [`Mode::PlanEdit`](super::Mode::PlanEdit) or [`Mode::EditDraft`](super::Mode::EditDraft), an
-    /// existing picture is changed until it shows the prompt. [`Mode::AllConcepts`](super::Mode::AllConcepts)
-    /// has no draft and refuses one.
+    /// Begins with `image` instead of drawing a draft. With [`Mode::PlanEdit`] or [`Mode::EditDraft`], this
+    /// picture is changed until it shows the prompt. With [`Mode::OnDemand`] it is judged, and other images
+    /// are drawn for what it is missing; with [`Mode::RephraseOnly`] it is shown to the model that rephrases
+    /// the prompt. [`Mode::AllConcepts`] has no draft and refuses one.
     ///
     /// The size of later images does not follow from it: set it with [`with_size`](Self::with_size), or
-    /// have a generator that takes it from the first image.
+    /// have a generator that takes it from the first image that its prompt names (OmniGen with
+    /// `use_input_image_size_as_output`).
     #[must_use]
     pub fn with_draft(mut self, image: Image) -> Self {
         self.draft = Some(image);
