@@ -180,6 +180,12 @@ fn a_gallerys_captions_name_no_image_in_any_template() {
             );
         }
     }
+    // An edit without an example that says anything.
+    let generator = FakeGenerator::new();
+    let conditioner = InPrompt::default().with_mark("");
+    let builder = parts(&generator).retriever(Stored("<|image_4|>")).conditioner(conditioner);
+    run(builder.config(with_mode(Mode::EditDraft)), RagRequest::new("a zoo"));
+    assert_eq!(prompts(&generator)[1], "image 1 a zoo");
     // A caption of marks alone leaves the image without words.
     let generator = FakeGenerator::new();
     run(parts(&generator).retriever(Stored("<|image_4|>")), RagRequest::new("a zoo"));

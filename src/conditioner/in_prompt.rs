@@ -153,13 +153,14 @@ impl Conditioner for InPrompt {
         });
         let prompt = match draft {
             None => self.template.apply(&prompt, &others.1, &names),
-            Some(draft) if others.1.is_empty() => format!("{draft} {prompt}"),
-            Some(draft) => {
-                let examples = examples(&others.1, &names, |caption| &caption.text);
-                let values =
-                    [("{image}", &*draft), ("{prompt}", &prompt), ("{examples}", &examples)];
-                fill(&self.edit_template, &values)
-            }
+            Some(draft) => match examples(&others.1, &names, |caption| &caption.text).as_str() {
+                "" => format!("{draft} {prompt}"),
+                examples => {
+                    let values =
+                        [("{image}", &*draft), ("{prompt}", &prompt), ("{examples}", examples)];
+                    fill(&self.edit_template, &values)
+                }
+            },
         };
         Ok(Conditioned { prompt, conditioning: Conditioning::Images(images(references).await?) })
     }

@@ -75,8 +75,8 @@ impl Marks {
         replaced + &prompt[from..]
     }
 
-    /// `text` without marks, also those that come together where one is taken out. White space in a text
-    /// that had some is single spaces.
+    /// `text` without marks, also without those that come together where another is taken out. A text that
+    /// has marks gets single spaces between its words.
     pub(crate) fn remove(&self, text: &str) -> String {
         let mut text = text.to_owned();
         while !self.find(&text).is_empty() {

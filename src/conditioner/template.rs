@@ -48,9 +48,9 @@ impl PromptTemplate {
         complete("prompt template", template, &["{examples}", "{prompt}"])
     }
 
-    /// The prompt to generate with. Captions are put into it as they are. `marks` name the images in the prompt, one per reference, for
-    /// models that read images there; pass none for other models. Without references it is the
-    /// prompt alone.
+    /// The prompt to generate with. Captions are put into it as they are. `marks` name the images in the
+    /// prompt, one per reference, for models that read images there; pass none for other models. Without
+    /// references, and where no caption or mark says anything, it is the prompt alone.
     pub fn apply(&self, prompt: &str, references: &[Reference], marks: &[String]) -> String {
         if *self == Self::Plain || references.is_empty() {
             return marks.iter().map(|mark| format!("{mark} ")).collect::<String>() + prompt;
@@ -60,7 +60,7 @@ impl PromptTemplate {
             _ => &caption.text,
         });
         match self {
-            _ if examples.is_empty() => prompt.to_owned(), // No caption says anything.
+            _ if examples.is_empty() => prompt.to_owned(),
             Self::ThisItem => format!("This item is {examples}. {prompt}"),
             Self::Custom(template) => {
                 fill(template, &[("{examples}", &examples), ("{prompt}", prompt)])
