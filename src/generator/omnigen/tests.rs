@@ -182,6 +182,9 @@ fn a_reference_may_give_its_size() {
     // The second stands first in the prompt.
     assert_eq!(size(pictured(TWO, &["wide", "tall"])), (16, 80));
     assert_eq!(size(request("a bird")), (32, 32));
+    // Whatever was asked for, though it cannot be drawn.
+    assert_eq!(size(pictured(ONE, &["wide"]).with_size(999, 7)), (64, 32));
+    assert_refused(&omnigen, request("a bird").with_size(40, 32), "width: expected a multiple");
 }
 
 #[test]
