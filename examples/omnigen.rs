@@ -25,7 +25,8 @@
 //! ```
 //!
 //! In f32 on the CPU the image is the one that diffusers' `OmniGenPipeline` gives for the same settings
-//! after `torch.manual_seed(SEED)`; with `--reference-latents mean`, that of mean latents and
+//! after `torch.manual_seed(SEED)`, where transformers reads the tokenizer as its file says (see
+//! `--tokenizer-reading`); with `--reference-latents mean`, that of mean latents and
 //! `torch.Generator("cpu").manual_seed(SEED)`.
 
 #[path = "support/command.rs"]

@@ -60,7 +60,8 @@ struct Options {
     /// Makes the prompt lower case, and changes nothing else in it.
     #[arg(long)]
     no_clean_caption: bool,
-    /// Draws the very size that is asked for.
+    /// Draws the size that is asked for itself, in place of the nearest one of the training, which is then
+    /// scaled and cut to it.
     #[arg(long)]
     no_resolution_binning: bool,
     /// Denoising steps; 20 by default.
