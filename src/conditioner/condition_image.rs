@@ -103,8 +103,8 @@ impl ConditionImage {
     /// Checks every number.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] that names what is out of range: sides that are no whole
-    /// tokens, a delta of more than 1,024 tokens, a scale that is not above 0, a strength that is
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) that names what is out of range: sides that are
+    /// no whole tokens, a delta of more than 1,024 tokens, a scale that is not above 0, a strength that is
     /// negative, or one of both that is not finite.
     pub fn validate(&self) -> Result<()> {
         let pixels = self.pixels_per_token;
