@@ -16,6 +16,7 @@ use super::settings::Settings;
 use super::size::{bounded, checked_size};
 use super::{Drawn, GenerateRequest, Generator, Progress};
 use crate::conditioner::{ConditionImage, Conditioning, ConditioningKind};
+use crate::models::common::free_memory::trim_heap;
 use crate::models::common::worker::{Cancel, Worker};
 use crate::models::schedule::Scheduler;
 use crate::models::{DType, Device};
@@ -246,6 +247,8 @@ fn draw<P: Program>(program: &mut P, jobs: &[Arc<Job>], cancel: &Cancel) -> Resu
     let Run { mut scheduler, latents, predict, preview, decode } = program.start(jobs, cancel)?;
     let progress: Vec<_> = jobs.iter().map(|job| &job.progress).collect();
     let latents = denoise(scheduler.as_mut(), latents, &progress, cancel, predict, preview)?;
+    // What comes now is another network, of tensors of other sizes.
+    trim_heap();
     let image = |i| {
         cancel.check()?;
         decode(&latents.narrow(0, i, 1))

@@ -34,6 +34,19 @@ pub(crate) fn host_memory() -> Option<u64> {
     available(&std::fs::read_to_string("/proc/meminfo").ok()?)
 }
 
+/// Gives host memory that tensors have left back to the system. glibc keeps what was freed in pieces,
+/// and takes more for tensors that do not fit these, such as those of the next network.
+pub(crate) fn trim_heap() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        unsafe extern "C" {
+            fn malloc_trim(pad: usize) -> std::ffi::c_int;
+        }
+        // SAFETY: takes a number, and locks the allocator for itself.
+        unsafe { malloc_trim(0) };
+    }
+}
+
 /// The field `MemAvailable` of Linux's `/proc/meminfo`, in bytes.
 fn available(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;

@@ -146,8 +146,8 @@ impl Stage {
         Ok(Self { resnets, attentions })
     }
 
-    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
-        self.resnets.iter().enumerate().fold(x.shallow_clone(), |x, (i, resnet)| {
+    pub(super) fn forward(&self, x: Tensor) -> Tensor {
+        self.resnets.iter().enumerate().fold(x, |x, (i, resnet)| {
             let x = resnet.forward(&x);
             self.attentions.get(i).map(|attention| attention.forward(&x)).unwrap_or(x)
         })

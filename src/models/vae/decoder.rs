@@ -4,7 +4,7 @@ use tch::{Kind, Tensor};
 
 use super::blocks::{MidBlock, Stage, norm, stages};
 use super::config::VaeConfig;
-use crate::models::common::layers::{Conv2d, GroupNorm};
+use crate::models::common::layers::{Activation, Conv2d, GroupNorm};
 use crate::models::common::weights::Weights;
 use crate::{Image, Result};
 
@@ -49,7 +49,7 @@ impl Decoder {
 
         // 2. up
         for (stage, double) in &self.stages {
-            x = stage.forward(&x);
+            x = stage.forward(x);
             if let Some(double) = double {
                 let (_, _, h, w) = x.size4().unwrap_or_default();
                 x = double.forward(&x.upsample_nearest2d([2 * h, 2 * w], None, None)); // [b, width, 2h, 2w]
@@ -57,7 +57,7 @@ impl Decoder {
         }
 
         // 3. pixels
-        self.conv_out.forward(&self.norm_out.forward(&x).silu()) // [b, 3, height, width]
+        self.conv_out.forward(&Activation::Silu.forward_(self.norm_out.forward(&x))) // [b, 3, height, width]
     }
 }
 

@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 use super::blocks::{MidBlock, Stage, norm, stages};
 use super::config::VaeConfig;
 use crate::Result;
-use crate::models::common::layers::{Conv2d, GroupNorm};
+use crate::models::common::layers::{Activation, Conv2d, GroupNorm};
 use crate::models::common::noise::Noise;
 use crate::models::common::weights::Weights;
 
@@ -46,7 +46,7 @@ impl Encoder {
         // 1. down
         let mut x = self.conv_in.forward(pixels);
         for (stage, halve) in &self.stages {
-            x = stage.forward(&x);
+            x = stage.forward(x);
             if let Some(halve) = halve {
                 // One row and one column at the far sides.
                 x = halve.forward(&x.constant_pad_nd([0, 1, 0, 1])); // [b, width, h / 2, w / 2]
@@ -57,7 +57,7 @@ impl Encoder {
         let x = self.mid.forward(&x);
 
         // 3. moments
-        let x = self.conv_out.forward(&self.norm_out.forward(&x).silu());
+        let x = self.conv_out.forward(&Activation::Silu.forward_(self.norm_out.forward(&x)));
         self.quant.as_ref().map(|quant| quant.forward(&x)).unwrap_or(x) // [b, 2 · latents, h, w]
     }
 }
