@@ -54,18 +54,19 @@ fn in_fields(questions: &Questions, fields: &[(String, Json)]) -> Vec<Told> {
     if let Some((_, list)) =
         named(LIST_FIELDS).find(|(_, value)| is_list(value) || is_encoded(value))
     {
-        let mut inner = in_json(questions, list);
+        let inner = in_json(questions, list);
         // {"name": "add_object", "arguments": {"object": "a dog"}}
         let call = named("name|tool").find_map(|(_, value)| value.text());
-        let verb = call.and_then(|call| call.split(['_', '-', ' ']).next().map(str::to_owned));
-        if let (Some(verb), [only]) = (verb, inner.as_mut_slice())
-            && instructs(&format!("{verb} it"))
-            && verb != "edit"
-            && !instructs(&only.text)
-        {
-            only.text = format!("{verb} {}", only.text);
-        }
-        return inner;
+        let verb = call.and_then(|call| call.split(['_', '-', ' ']).next());
+        return match (verb, list) {
+            (Some(verb), Json::Fields(fields)) if inner.is_empty() => {
+                let parts: Vec<&str> =
+                    fields.iter().filter_map(|(_, value)| value.text()).collect();
+                let whole = format!("{verb} {}", parts.join(" "));
+                if instructs(&whole) { vec![Told::item(whole)] } else { Vec::new() }
+            }
+            _ => inner,
+        };
     }
     // One instruction in a field of its own.
     let texts =
@@ -94,7 +95,8 @@ fn in_fields(questions: &Questions, fields: &[(String, Json)]) -> Vec<Told> {
     let instructs_whole =
         |value: &Json| value.text().is_some_and(|text| words(text).len() > 1 && instructs(text));
     let is_other = |(key, value): &(String, Json)| {
-        is_thing(&name(key)) && value.text().is_some_and(|text| !instructs(text))
+        let is_text = value.text().is_some_and(|text| !instructs(text) && !is_denied(text));
+        is_thing(&name(key)) && is_text
     };
     if told.iter().any(|(_, value)| instructs_whole(value)) && told.iter().copied().any(is_other) {
         let whole = told.iter().filter(|(_, value)| instructs_whole(value));
@@ -107,7 +109,7 @@ fn in_fields(questions: &Questions, fields: &[(String, Json)]) -> Vec<Told> {
             || instructs(&key)
             || words(&key).concat().parse::<u32>().is_ok()
             || is_list(value)
-            || value.text().is_some_and(instructs)
+            || value.text().is_some_and(|text| instructs(text) || is_denied(text))
     });
     if are_edits && !told.iter().any(|(key, _)| is_one_of(&folded(key), TEXT_FIELDS))
         || told.len() == 1
@@ -119,6 +121,7 @@ fn in_fields(questions: &Questions, fields: &[(String, Json)]) -> Vec<Told> {
                 .map(|told| match instructs(&key) && !instructs(&told.text) {
                     true if is_denied(&told.text) => of_one_thing(&told.text),
                     true => Told::item(format!("{key} {}", told.text)),
+                    false if fields.len() > 1 && is_denied(&told.text) => of_one_thing(&told.text),
                     // {"car": "Make it red"}
                     false if refers_back(&told.text) && is_thing(&key) => {
                         Told::item(format!("{key}: {}", told.text))
@@ -131,7 +134,8 @@ fn in_fields(questions: &Questions, fields: &[(String, Json)]) -> Vec<Told> {
     }
     // {"action": "add", "object": "a red hat", "location": "on the dog"}
     let parts: Vec<&str> = told.iter().filter_map(|(_, value)| value.text()).collect();
-    if parts.is_empty() { Vec::new() } else { vec![Told::item(parts.join(" "))] }
+    let whole = parts.join(" ");
+    if instructs(&whole) { vec![Told::item(whole)] } else { Vec::new() }
 }
 
 /// Whether a cell or field says that there is no edit.
@@ -163,14 +167,20 @@ pub(super) fn in_table(header: &[String], rows: &[Vec<String>]) -> Option<Vec<To
         if is_denied(cell) {
             return of_one_thing(cell);
         }
-        if words(cell).len() > 1 || !instructs(&format!("{cell} it")) {
-            return Told::item(cell);
-        }
         let is_beside = |at: usize| {
             header
                 .get(at)
                 .is_none_or(|name| is_reason(name) || is_one_of(&folded(name), ASIDE_FIELDS))
         };
+        let thing = || (0..row.len()).find(|&at| at != column && !is_beside(at) && has_words(&at));
+        if refers_back(cell)
+            && let Some(thing) = thing()
+        {
+            return Told::item(format!("{}: {cell}", row[thing]));
+        }
+        if words(cell).len() > 1 || !instructs(&format!("{cell} it")) {
+            return Told::item(cell);
+        }
         let others = row.iter().enumerate().filter(|&(at, text)| {
             at != column && !is_beside(at) && text.contains(char::is_alphabetic)
         });

@@ -7,9 +7,6 @@ use super::line::{self, Line, Marker};
 use super::{is_one_of, outline, phrases, words};
 use crate::vlm::Questions;
 
-/// A line that has others below it is a title up to this many characters, if it does not instruct.
-const MAX_TITLE_CHARS: usize = 20;
-
 /// What of a plan is passed over.
 #[derive(Clone, Copy, PartialEq)]
 enum Skipped {
@@ -61,10 +58,12 @@ pub(super) fn in_lines(questions: &Questions, text: &str, is_last_cut: bool) -> 
             let is_lesser = top.marker == Marker::Number && line.marker == Marker::Bullet;
             line.indent > top.indent + 1 || line.marker == Marker::None || is_lesser
         });
-        let has_below = next.is_some_and(|next| {
-            let is_lesser = line.marker == Marker::Number && next.marker == Marker::Bullet;
-            next.indent > line.indent + 1 || is_lesser
-        });
+        let is_under = |below: &&Line| {
+            let is_lesser = line.marker == Marker::Number && below.marker == Marker::Bullet;
+            below.indent > line.indent + 1 || is_lesser
+        };
+        let mut below = lines[number + 1..].iter().take_while(is_under);
+        let instructs_below = below.any(|line| instructs(without_step(&line::cleaned(line.text))));
         if is_marked(line) && !is_below {
             top = Some(line);
         }
@@ -74,9 +73,10 @@ pub(super) fn in_lines(questions: &Questions, text: &str, is_last_cut: bool) -> 
         if has_list_below && wishes(&text) && !instructs(&text) {
             continue; // "The car is blue, but it should be red."
         }
-        let is_title = has_below && !instructs(&text) && text.chars().count() < MAX_TITLE_CHARS;
+        let is_title = instructs_below && !instructs(&text);
         if let Some(last) = told.last_mut().filter(|_| is_below && !is_labelled_step) {
-            let is_edit = instructs(&last.text) || last.is_item;
+            let is_phrase = words(&last.text).len() > 1 || !last.text.is_ascii();
+            let is_edit = instructs(&last.text) || (last.is_item && is_phrase);
             if line.marker == Marker::None
                 && !line.is_apart
                 && outline::continues(&last.text, line.text)

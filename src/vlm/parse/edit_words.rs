@@ -15,7 +15,7 @@ pub(super) const VERBS: &str = "add|adjust|align|alter|apply|arrange|attach|blur
 
 /// What may stand before the verb: "Next, please add", "You should add".
 pub(super) const ADVERBS: &str = "please|kindly|then|first|firstly|second|secondly|third|next|finally|lastly|also|and|now|\
-    after|that|you|should|could|must|need|to|we|again|just|simply|slightly|carefully|instead|additionally|would|\
+    after|that|you|should|could|must|need|to|we|again|just|simply|slightly|carefully|instead|additionally|would|so|but|\
     be|best|try|consider|suggest|recommend|propose|advise|let's|like";
 
 /// What a speaker begins with, before the same.

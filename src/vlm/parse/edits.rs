@@ -2,7 +2,7 @@
 
 use super::edit_fields::{in_json, in_table, says_none};
 use super::edit_lines::in_lines;
-use super::instruction::{Said, denies_all, instructs, refers_back, said, sentences};
+use super::instruction::{Said, denies_all, instructs, names_edits, refers_back, said, sentences};
 use super::json::{self, Json};
 use super::table::{Table, lined_up, table, without_tags};
 use super::{Answer, MAX_ITEMS, words};
@@ -71,15 +71,19 @@ fn apart(told: &Told) -> Vec<Told> {
 pub(super) fn in_prose(questions: &Questions, answer: &Answer) -> Option<Vec<Told>> {
     let text = without_tags(&answer.text).replace("\\item", "- ");
     let text = if text.contains('\n') { text } else { text.replace("\\n", "\n") };
-    let Some(mut table) = table(&text).or_else(|| lined_up(&text)) else {
+    let is_headed =
+        |table: &Table| !table.header.iter().any(|cell| instructs(cell) && !names_edits(cell));
+    let Some(mut table) = table(&text).or_else(|| lined_up(&text).filter(is_headed)) else {
         return Some(in_lines(questions, &text, answer.cut_off && !answer.text.ends_with('\n')));
     };
     if answer.cut_off && !text.trim_end().ends_with('|') {
         table.rows.pop();
     }
     let Table { header, rows } = &table;
-    let mut all = in_table(header, rows)?;
     let around: Vec<&str> = text.lines().filter(|line| !line.contains('|')).collect();
-    all.extend(in_lines(questions, &around.join("\n"), false));
-    Some(all)
+    let around = in_lines(questions, &around.join("\n"), false);
+    match in_table(header, rows) {
+        Some(all) => Some(all.into_iter().chain(around).collect()),
+        None => Some(around).filter(|around| !around.is_empty()),
+    }
 }

@@ -4,7 +4,7 @@ use super::edit_words::{
     ADVERBS, ALL, AROUND, BETWEEN, DENIALS, DENIALS_WITHIN, ENGLISH, FINE, FINITE, FURTHER, KEEPS,
     NEEDS, PLAN, REASONS, RIGHT, SPEAKERS, STATES, STEPS, VERBS, WHOLE, WRONG,
 };
-use super::line::cleaned;
+use super::line::{cleaned, unquoted};
 use super::{MAX_ITEM_CHARS, folded, is_one_of, phrases, words};
 use crate::vlm::Questions;
 
@@ -28,7 +28,12 @@ pub(super) enum Said {
 /// What `is_item` is marked as one item of the plan, and may be in another language than English.
 pub(super) fn said(questions: &Questions, text: &str, is_item: bool) -> Vec<Said> {
     let (text, is_item) = match without_step(text) {
-        rest if rest.len() < text.len() => (rest, true),
+        rest if rest.len() < text.len()
+            && is_one_of(&folded(rest.trim_matches(['.', '*'])), "no") =>
+        {
+            return vec![Said::Nothing]; // "Edits needed: no"
+        }
+        rest if rest.len() < text.len() => (unquoted(rest), true),
         text => (text, is_item),
     };
     let mut all: Vec<Said> = Vec::new();
@@ -37,6 +42,8 @@ pub(super) fn said(questions: &Questions, text: &str, is_item: bool) -> Vec<Said
         let one = sentence_says(questions, sentence, is_item);
         match (one, all.last_mut()) {
             // "Add a dog. It is brown."
+            (Said::Aside | Said::Doubt | Said::Unclear, Some(Said::Edit(_)))
+                if remarks(sentence) => {}
             (Said::Edit(_) | Said::Aside | Said::Doubt | Said::Unclear, Some(Said::Edit(edit)))
                 if !explains(sentence) =>
             {
@@ -106,6 +113,20 @@ fn explains(sentence: &str) -> bool {
         || phrases::addresses_reader(sentence)
 }
 
+/// Whether a sentence only says how things are: "The prompt asks for a dog".
+fn remarks(sentence: &str) -> bool {
+    const STARTS: [&str; 7] = [
+        "the prompt",
+        "the image",
+        "the draft",
+        "the current",
+        "the original",
+        "there is",
+        "there are",
+    ];
+    STARTS.iter().any(|start| folded(sentence).starts_with(start))
+}
+
 fn sentence_says(questions: &Questions, text: &str, is_item: bool) -> Said {
     let all = words(text);
     let holds = |listed: &str| all.iter().any(|word| is_one_of(word, listed));
@@ -119,8 +140,12 @@ fn sentence_says(questions: &Questions, text: &str, is_item: bool) -> Said {
         return Said::Aside; // An answer to another question.
     }
     let clauses: Vec<&str> = clauses(text);
-    let denies =
-        |clause: &&str| phrases::is_nothing(clause) || is(clause, none) || denies_all(clause);
+    let denies = |clause: &&str| {
+        (phrases::is_nothing(clause) && !praises(clause)) || is(clause, none) || denies_all(clause)
+    };
+    if is_one_of(&folded_text, "end|done") {
+        return Said::Right;
+    }
     if clauses.iter().all(denies) || is_one_of(&folded_text, "0|zero") {
         // "No further edits are needed", below edits.
         return if holds(FURTHER) { Said::Right } else { Said::Nothing };
@@ -139,7 +164,16 @@ fn sentence_says(questions: &Questions, text: &str, is_item: bool) -> Said {
             () if all.len() > 1 && all.iter().all(is_plan) && holds(STEPS) => Said::Aside,
             () if denied && !text.contains(['"', '“']) => Said::Right,
             () if all.len() == 1 => Said::Unclear,
+            () if all.len() == 2 && all[1] == "nothing" => Said::Nothing,
             () => edit(),
+        };
+    }
+    // "There is no dog, so add one."
+    let parts = || text.split([',', ';']).flat_map(|part| part.split(" so "));
+    if parts().skip(1).any(|part| words(part).len() > 1 && instructs(part)) {
+        return match clauses.iter().any(|clause| denies_needs(clause)) {
+            true => Said::Unclear,
+            false => edit(),
         };
     }
     if let Some((label, rest)) = label(text) {
@@ -160,7 +194,7 @@ fn sentence_says(questions: &Questions, text: &str, is_item: bool) -> Said {
             () => {}
         }
     }
-    if all.first().is_some_and(|word| is_one_of(word, KEEPS)) {
+    if from_verb(text).first().is_some_and(|word| is_one_of(word, KEEPS)) {
         return match holds("only|just|more|less") || holds(VERBS) {
             true => edit(), // "Keep only one cat", "Keep the car and add a dog"
             false => Said::Right,
@@ -179,9 +213,10 @@ fn sentence_says(questions: &Questions, text: &str, is_item: bool) -> Said {
             () => Said::Right,
         };
     }
-    let is_of_plan =
-        all.first().is_some_and(|word| is_one_of(word, "this|these|those|that|i|we|you|if"))
-            || all.iter().take(2).any(|word| is_one_of(word, STEPS));
+    let is_of_plan = all
+        .first()
+        .is_some_and(|word| is_one_of(word, "this|these|those|that|i|we|you|if|no|none|nothing"))
+        || all.iter().take(2).any(|word| is_one_of(word, STEPS));
     let is_wish = wishes(text) && !is_of_plan && !holds("match|matches|sure");
     let is_told_missing = label(text).is_some() && holds("missing|lacks");
     let is_wordy = all.len() > 1 || !text.is_ascii();
@@ -189,6 +224,7 @@ fn sentence_says(questions: &Questions, text: &str, is_item: bool) -> Said {
         () if text.trim_end().ends_with(['?', '？']) => Said::Unclear,
         () if is_wish || is_told_missing => edit(),
         () if denies_abroad(text) => Said::Unclear,
+        () if is_item && all.first().is_some_and(|word| is_one_of(word, "a|an")) => Said::Unclear,
         () if is_item && is_wordy && !holds(ENGLISH) && !text.contains(['✓', '✔', '✅']) => {
             edit()
         }
@@ -252,24 +288,22 @@ pub(super) fn are_instructions(edits: &[String]) -> bool {
 
 /// Whether `text` begins with what to do, in English.
 pub(super) fn instructs(text: &str) -> bool {
-    let text = cleaned(&folded(text));
-    let plain = text.trim_start_matches(|c: char| !c.is_alphanumeric());
-    let speaker = SPEAKERS.iter().find(|speaker| plain.starts_with(&format!("{speaker} ")));
-    let all = words(speaker.map_or(plain, |speaker| &plain[speaker.len()..]));
-    let first = all.iter().position(|word| !is_one_of(word, ADVERBS)).unwrap_or(all.len());
-    let Some(verb) = all.get(first) else { return false };
+    let all = from_verb(text);
+    let Some(verb) = all.first() else { return false };
+    let is_first = words(text).first() == Some(verb);
     let is_finite = |at: usize| all.get(at).is_some_and(|word| is_one_of(word, FINITE));
-    let is_joined = all.get(first + 1).is_some_and(|next| next == "and");
-    let is_noun = is_finite(first + 1) || (is_joined && is_finite(first + 3));
+    let is_joined = all.get(1).is_some_and(|next| next == "and");
+    let is_noun = is_finite(1) || (is_joined && is_finite(3));
     let advises = || {
-        speaker.is_some()
-            || all[..first].iter().any(|word| is_one_of(word, "consider|try|suggest|recommend"))
+        let is_advice =
+            |word: &String| is_one_of(word, "consider|try|suggest|recommend|propose|advise");
+        words(text).iter().take_while(|word| *word != verb).any(is_advice)
     };
-    if all.get(first + 1).is_some_and(|next| is_one_of(next, "me|us")) {
+    if all.get(1).is_some_and(|next| is_one_of(next, "me|us")) {
         return false; // "Show me the image"
     }
     match verb.as_str() {
-        "have" if first > 0 => false, // "We have compared"
+        "have" if !is_first => false, // "We have compared"
         verb if is_one_of(verb, VERBS) => !is_noun,
         verb => verb.strip_suffix("ing").is_some_and(|stem| {
             let undoubled =
@@ -278,6 +312,24 @@ pub(super) fn instructs(text: &str) -> bool {
             advises() && (is_verb(stem) || is_verb(&format!("{stem}e")) || is_verb(undoubled))
         }),
     }
+}
+
+/// The words of `text` from where its verb should be: without "I would", "please", "slightly" and what
+/// stands in parentheses before it.
+fn from_verb(text: &str) -> Vec<String> {
+    let text = cleaned(&folded(text));
+    let plain = match text.strip_prefix('(').and_then(|text| text.split_once(')')) {
+        Some((inner, rest)) if words(inner).len() < 3 => rest,
+        _ => text.as_str(),
+    };
+    let plain = plain.trim_start_matches(|c: char| !c.is_alphanumeric());
+    let speaker = SPEAKERS.iter().find(|speaker| plain.starts_with(&format!("{speaker} ")));
+    let all = words(speaker.map_or(plain, |speaker| &plain[speaker.len()..]));
+    let is_before = |word: &String| {
+        let is_manner = word.ends_with("ly") && !is_one_of(word, "apply|only|multiply|fly");
+        is_one_of(word, ADVERBS) || is_manner
+    };
+    all.into_iter().skip_while(is_before).collect()
 }
 
 fn clauses(text: &str) -> Vec<&str> {
@@ -325,7 +377,8 @@ fn denies_needs(clause: &str) -> bool {
 fn praises(clause: &str) -> bool {
     let words = words(clause);
     let holds = |listed: &str| words.iter().any(|word| is_one_of(word, listed));
-    let is_right = holds(RIGHT) || words.last().is_some_and(|word| word == "there");
+    let is_left = || [" as is", " as it is"].iter().any(|end| folded(clause).trim().ends_with(end));
+    let is_right = holds(RIGHT) || is_left() || words.last().is_some_and(|word| word == "there");
     let is_aim = words.first().is_some_and(|word| word == "to");
     let is_of_all = holds(WHOLE) || folded(clause).trim().starts_with("the prompt");
     is_right && is_of_all && !is_aim && !reserves(clause)

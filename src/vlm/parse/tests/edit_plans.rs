@@ -359,3 +359,38 @@ fn lines_of_another_language_are_edits_where_the_question_is_in_it() {
     assert_eq!(read("Das Bild passt bereits."), None);
     assert_eq!(edits(reply), None);
 }
+
+#[test]
+fn an_instruction_may_stand_within_a_sentence_and_needs_what_it_speaks_of() {
+    for (reply, expected) in [
+        (
+            "1. The car is blue. Make it red.\n2. Add a dog.",
+            vec!["The car is blue. Make it red", DOG],
+        ),
+        (
+            "1. Make the car red.\n2. There is no dog, so add one.",
+            vec![CAR, "There is no dog, so add one"],
+        ),
+        ("In the background, add a mountain.", vec!["In the background, add a mountain"]),
+        ("1. Slightly darken the sky.\n2. Add a dog.", vec!["Slightly darken the sky", DOG]),
+        ("- Add a dog\n- (optional) Make the car red", vec![DOG, "(optional) Make the car red"]),
+        ("| Object | Edit |\n|---|---|\n| car | Make it red |", vec!["car: Make it red"]),
+        ("{\"changes\": {\"car\": \"Make it red\", \"tree\": \"none\"}}", vec!["car: Make it red"]),
+        ("- Keep only one cat.\n- Add a dog.", vec!["Keep only one cat", DOG]),
+        ("1. Mach das Auto rot.\n   Grund: Es ist blau.", vec!["Mach das Auto rot"]),
+        (
+            "Replace \"No changes needed\" with \"Open\".",
+            vec!["Replace \"No changes needed\" with \"Open\""],
+        ),
+        (
+            "| Element | Prompt | Image |\n|---|---|---|\n| car | red | blue |\n\n1. Make the car red.",
+            vec![CAR],
+        ),
+    ] {
+        let expected: Vec<String> = expected.into_iter().map(str::to_owned).collect();
+        assert_eq!(edits(reply), Some(expected), "{reply}");
+    }
+    for reply in ["1. Red car\n2. A dog", "{\"car\": \"red\", \"dog\": \"missing\"}"] {
+        assert_eq!(edits(reply), None, "{reply}");
+    }
+}
