@@ -102,6 +102,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let picture = &options.picture;
     command::prepare(&picture.out)?;
     let reference = options.reference.as_ref().map(Image::open).transpose()?;
+    let mut request = drawing::request(picture, options.steps, options.guidance, None)?;
     let lora = options.lora.as_deref().map(place).transpose()?;
 
     let began = Instant::now();
@@ -116,8 +117,6 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let flux = flux.load()?;
     tell!("loaded     {flux} on {device} in {dtype}, {:.1?}", began.elapsed());
 
-    let mut request = drawing::request(picture);
-    (request.steps, request.guidance_scale) = (options.steps, options.guidance);
     if let Some((lora, image)) = lora.zip(reference) {
         let mut conditioner = OminiControl::builder(lora)
             .pixels_per_token(flux.size_multiple())

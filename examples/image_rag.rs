@@ -98,7 +98,8 @@ struct Options {
     /// The longest reply of the vision-language model, in tokens. By default its own limit.
     #[arg(long, value_name = "TOKENS")]
     vlm_max_tokens: Option<u32>,
-    #[arg(long)]
+    /// What not to draw, in drafts, images and edits alike; the backend's own by default.
+    #[arg(long, value_name = "PROMPT")]
     negative_prompt: Option<String>,
     /// An image of your own; takes a place before retrieved ones. The prompt may name the first one
     /// <|image_1|>, and so on.
@@ -128,9 +129,11 @@ struct Options {
     /// The same as --mode all_concepts.
     #[arg(long, conflicts_with = "mode")]
     all_concepts: bool,
+    /// Denoising steps of every image, at least 1; the backend's own by default.
     #[arg(long)]
     steps: Option<usize>,
-    #[arg(long)]
+    /// Strength of the prompt (classifier-free guidance), at least 0; the backend's own by default.
+    #[arg(long, allow_negative_numbers = true)]
     guidance: Option<f64>,
     #[command(flatten)]
     picture: Picture,
@@ -172,7 +175,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let picture = &options.picture;
     command::prepare(&picture.out)?;
-    let pipeline = pipeline(options)?;
+    let config = config(options);
     let mut request = RagRequest::new(&picture.prompt).with_seed(picture.seed);
     request.negative_prompt.clone_from(&options.negative_prompt);
     (request.width, request.height) = (picture.width, picture.height);
@@ -182,6 +185,9 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         request = request.with_reference(Image::open(path)?, name);
     }
     request.draft = options.draft.as_ref().map(Image::open).transpose()?;
+    request.config = Some(config.clone());
+    request.validate()?; // Before anything is loaded.
+    let pipeline = pipeline(options, config)?;
     let outcome = progress::run(&pipeline, request).inspect_err(|error| {
         // Nothing is lost: what was drawn and said before the error is kept.
         if let Some(best) = &error.best {
@@ -214,7 +220,17 @@ fn beside(out: &Path, ending: &str) -> PathBuf {
     out.with_extension(ending)
 }
 
-fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
+fn config(options: &Options) -> RagConfig {
+    let mode = if options.all_concepts { Mode::AllConcepts } else { options.mode.into() };
+    let mut config = RagConfig::default().with_mode(mode).with_max_rounds(options.rounds);
+    config = config.with_max_edits(options.max_edits);
+    config.judge_each_edit = !options.judge_last_edit_only;
+    (config.threshold, config.margin) = (options.threshold, options.margin);
+    config
+}
+
+fn pipeline(options: &Options, config: RagConfig) -> Result<RagPipeline, Box<dyn Error>> {
+    let mode = config.mode;
     let (device, dtype) = (options.picture.device, options.picture.dtype);
     let mut vlm = OpenAiVlm::builder(&options.vlm_model);
     if let Some(url) = &options.vlm_base_url {
@@ -224,12 +240,6 @@ fn pipeline(options: &Options) -> Result<RagPipeline, Box<dyn Error>> {
         vlm = vlm.max_tokens(tokens);
     }
     let vlm = Arc::new(vlm.build()?);
-    let mode = if options.all_concepts { Mode::AllConcepts } else { options.mode.into() };
-    let mut config = RagConfig::default().with_mode(mode).with_max_rounds(options.rounds);
-    config = config.with_max_edits(options.max_edits);
-    config.judge_each_edit = !options.judge_last_edit_only;
-    (config.threshold, config.margin) = (options.threshold, options.margin);
-    config.validate()?;
     let pictured = mode != Mode::RephraseOnly || !options.references.is_empty();
     options.backend.check(pictured)?;
     let retriever = match mode {

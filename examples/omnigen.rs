@@ -25,7 +25,8 @@
 //! ```
 //!
 //! In f32 on the CPU the image is the one that diffusers' `OmniGenPipeline` gives for the same settings
-//! after `torch.manual_seed(SEED)`; with `--reference-latents mean`, that of mean latents and
+//! after `torch.manual_seed(SEED)`, where transformers reads the tokenizer as its file says (see
+//! `--tokenizer-reading`); with `--reference-latents mean`, that of mean latents and
 //! `torch.Generator("cpu").manual_seed(SEED)`.
 
 #[path = "support/command.rs"]
@@ -107,6 +108,10 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let picture = &options.picture;
     command::prepare(&picture.out)?;
     let references = options.references.iter().map(Image::open).collect::<Result<Vec<_>, _>>()?;
+    let mut request = drawing::request(picture, Some(options.steps), Some(options.guidance), None)?;
+    if !references.is_empty() {
+        request.conditioning = Conditioning::Images(references);
+    }
 
     let began = Instant::now();
     let Picture { device, dtype, .. } = *picture;
@@ -126,11 +131,6 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let omnigen = omnigen.load()?;
     tell!("loaded     {omnigen} on {device} in {dtype}, {:.1?}", began.elapsed());
 
-    let mut request = drawing::request(picture);
-    (request.steps, request.guidance_scale) = (Some(options.steps), Some(options.guidance));
-    if !references.is_empty() {
-        request.conditioning = Conditioning::Images(references);
-    }
     tell!("memory     {}", omnigen.estimate(&request)?);
     drawing::draw(&omnigen, request, picture)
 }

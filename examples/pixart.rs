@@ -60,7 +60,8 @@ struct Options {
     /// Makes the prompt lower case, and changes nothing else in it.
     #[arg(long)]
     no_clean_caption: bool,
-    /// Draws the very size that is asked for.
+    /// Draws the size that is asked for itself, in place of the nearest one of the training, which is then
+    /// scaled and cut to it.
     #[arg(long)]
     no_resolution_binning: bool,
     /// Denoising steps; 20 by default.
@@ -83,6 +84,8 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let picture = &options.picture;
     command::prepare(&picture.out)?;
+    let negative_prompt = options.negative_prompt.as_deref();
+    let request = drawing::request(picture, options.steps, options.guidance, negative_prompt)?;
 
     let began = Instant::now();
     let Picture { device, dtype, .. } = *picture;
@@ -99,9 +102,5 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     }
     let pixart = pixart.load()?;
     tell!("loaded     {pixart} on {device} in {dtype}, {:.1?}", began.elapsed());
-
-    let mut request = drawing::request(picture);
-    (request.steps, request.guidance_scale) = (options.steps, options.guidance);
-    request.negative_prompt.clone_from(&options.negative_prompt);
     drawing::draw(&pixart, request, picture)
 }

@@ -87,14 +87,17 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    command::end(run(Options::parse()))
+    command::end(run(&Options::parse()))
 }
 
-fn run(options: Options) -> Result<(), Box<dyn Error>> {
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let picture = &options.picture;
     command::prepare(&picture.out)?;
     let references: Vec<Image> =
         options.references.iter().map(Image::open).collect::<imagerag::Result<_>>()?;
+    let (steps, guidance) = (Some(options.steps), Some(options.guidance));
+    let negative_prompt = options.negative_prompt.as_deref();
+    let mut request = drawing::request(picture, steps, guidance, negative_prompt)?;
 
     let began = Instant::now();
     let Picture { device, dtype, .. } = *picture;
@@ -108,7 +111,6 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
     if let Some(kind) = options.scheduler {
         sdxl = sdxl.scheduler(kind);
     }
-    let mut request = drawing::request(picture);
     if let Some((adapter, encoder)) =
         options.ip_adapter.as_ref().zip(options.image_encoder.as_ref())
     {
@@ -124,8 +126,5 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
     }
     let sdxl = sdxl.load()?;
     tell!("loaded     {sdxl} on {device} in {dtype}, {:.1?}", began.elapsed());
-
-    request.negative_prompt = options.negative_prompt;
-    (request.steps, request.guidance_scale) = (Some(options.steps), Some(options.guidance));
     drawing::draw(&sdxl, request, picture)
 }

@@ -110,6 +110,7 @@ mod lenient;
 pub mod middleware;
 #[cfg(feature = "tch")]
 pub mod models;
+mod named;
 mod net;
 #[cfg(all(feature = "image", feature = "serde"))]
 mod path_text;

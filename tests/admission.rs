@@ -13,13 +13,15 @@ use futures::StreamExt;
 use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::future::ready;
-use imagerag::conditioner::InPrompt;
+use imagerag::conditioner::{ConditioningKind, InPrompt};
 use imagerag::pipeline::{
     Mode, RagConfig, RagPipelineBuilder, Refusal, Stage, StopReason, Unclear,
 };
 use imagerag::reference::{Caption, Picture, Provenance, Reference, Source};
 use imagerag::retriever::{Bm25, CaptionWriter, Fuse, Rerank, RetrieveRequest, VlmReranker};
-use imagerag::testing::{FakeCritic, FakeEmbedder, FakeGenerator, FakeRetriever, FakeVlm, solid};
+use imagerag::testing::{
+    FakeConditioner, FakeCritic, FakeEmbedder, FakeGenerator, FakeRetriever, FakeVlm, solid,
+};
 use imagerag::vlm::{ChatReply, Questions};
 use imagerag::{Error, Image, RagOutcome, RagPipeline, Result, Retriever};
 use retrieval_support::{Redness, Shelf, picture, refusing};
@@ -360,4 +362,29 @@ fn the_trace_with_every_refusal_is_json_that_reads_back() {
     assert!(json.contains("\"not_shown\"") && json.contains("\"unverified\""), "{json}");
     let back: imagerag::pipeline::RagTrace = serde_json::from_str(&json).unwrap();
     assert_eq!(back, outcome.trace);
+}
+
+#[test]
+fn a_picture_of_extreme_proportions_is_refused_where_generators_are_shown_pictures() {
+    let shelf = || {
+        let sizes = [(1, 5000), (5000, 1), (129, 2), (128, 2), (4, 4)];
+        FakeRetriever::new(sizes.map(|(w, h)| (format!("a quetzal {w}x{h}"), solid(w, h, [9; 3]))))
+    };
+    let critic = || FakeCritic::new().missing(["a quetzal"]);
+    let verifier = FakeVlm::new(["yes"]);
+    let outcome = run(parts(shelf()).critic(critic()).verifier(verifier.clone()));
+    assert_eq!(used(&outcome), ["a quetzal 128x2"]);
+    let thin = |width, height| Some(Refusal::AspectRatio { width, height });
+    let expected = [thin(1, 5000), thin(5000, 1), thin(129, 2), None, Some(Refusal::Surplus)];
+    assert_eq!(refusals(&outcome), expected);
+    assert_eq!(verifier.requests().len(), 1, "those that are refused cost no question");
+    let told = outcome.trace.hits().next().unwrap().to_string();
+    let expected = "not used: 1x5000 pixels: one side is more than 64 times the other";
+    assert!(told.ends_with(expected), "{told}");
+
+    // Others cut the middle out.
+    let space = ConditioningKind::Tokens { space: "colours".into() };
+    let builder = parts(shelf()).generator(FakeGenerator::new().accepting(space)).critic(critic());
+    let outcome = run(builder.conditioner(FakeConditioner::new("colours", 3)));
+    assert_eq!(used(&outcome), ["a quetzal 1x5000"]);
 }

@@ -146,15 +146,40 @@ fn an_existing_picture_is_edited() {
 }
 
 #[test]
-fn the_callers_images_can_leave_no_room() {
-    let generator = FakeGenerator::new();
-    let critic = FakeCritic::new().missing(["a quetzal"]);
-    let request = RagRequest::new("my cats")
-        .with_reference(solid(4, 4, [1; 3]), "my cat")
-        .with_reference(solid(4, 4, [2; 3]), "my other cat");
-    let outcome = run(parts(&generator).critic(critic.clone()), request);
-    assert_eq!(outcome.stop, StopReason::NoRoom);
-    assert!(critic.requests().is_empty());
+fn too_many_images_of_the_callers_are_refused_before_the_draft() {
+    let cats = |count: u8| {
+        let cats = (1..=count).map(|n| (solid(4, 4, [n; 3]), format!("cat {n}")));
+        cats.fold(RagRequest::new("my cats"), |all, (cat, name)| all.with_reference(cat, name))
+    };
+    for (capacity, count, most) in [(3, 2, 1), (3, 3, 1), (2, 1, 0), (5, 4, 3)] {
+        let generator = FakeGenerator::new();
+        let critic = FakeCritic::new().missing(["a quetzal"]);
+        let builder = parts(&generator).conditioner(InPrompt::new(capacity).unwrap());
+        let pipeline = builder.critic(critic.clone()).build().unwrap();
+        let expected = format!(
+            "the caller's references: expected at most {most} in Mode::EditDraft, as \
+             InPrompt({capacity}) also takes the draft and at least one retrieved reference, found \
+             {count}"
+        );
+        // Also one that brings its draft.
+        for request in [cats(count), cats(count).with_draft(solid(4, 4, [9; 3]))] {
+            let error = block_on(pipeline.run(request)).unwrap_err();
+            assert_eq!(
+                (error.stage, error.source.to_string()),
+                (Stage::Validate, expected.clone())
+            );
+        }
+        assert!(generator.requests().is_empty() && critic.requests().is_empty());
+        let outcome = block_on(pipeline.run(cats(most))).unwrap();
+        assert_eq!(
+            (outcome.stop, outcome.references.len()),
+            (StopReason::RoundLimit, capacity - 1)
+        );
+    }
+    // More than the conditioner takes in any mode.
+    let pipeline = parts(&FakeGenerator::new()).critic(FakeCritic::new()).build().unwrap();
+    let error = block_on(pipeline.run(cats(4))).unwrap_err().source.to_string();
+    assert_eq!(error, "the caller's references: expected at most 3, found 4");
 }
 
 #[test]

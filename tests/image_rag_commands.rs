@@ -46,7 +46,11 @@ fn run(program: &Path, replies: &[&str], words: &[&str]) -> (Output, TempDir, Re
     let (url, asked) = vlm::service(replies.iter().map(reply));
     let mut command = Command::new(program);
     command.args(words).args(["--vlm-base-url", &url, "--vlm-model", "m", "--out", "out.png"]);
-    command.args(["--width", "32", "--height", "32", "--steps", "2"]);
+    for (option, value) in [("--width", "32"), ("--height", "32"), ("--steps", "2")] {
+        if !words.iter().any(|word| word.starts_with(option)) {
+            command.args([option, value]);
+        }
+    }
     let output = command.current_dir(&folder).env("OPENAI_API_KEY", "").output().unwrap();
     (output, folder, asked)
 }
@@ -161,5 +165,36 @@ fn an_option_of_another_backend_is_named_before_anything_is_loaded() {
         let told = str::from_utf8(&output.stderr).unwrap();
         let option = option.split_once('=').unwrap().0;
         assert_eq!(told, format!("error: {option}: an option of {whose}, and not of {backend}\n"));
+    }
+}
+
+#[test]
+fn a_bad_setting_is_named_before_anything_is_loaded() {
+    let Some(program) = program() else { return };
+    let tall = fixture("omnigen/tall.png");
+    for (words, expected) in [
+        (&["--steps=0"][..], "steps: expected 1 to 10000, found 0"),
+        (&["--guidance=-1"], "guidance scale: expected a finite number of at least 0, found -1"),
+        (&["--guidance", "-1"], "guidance scale: expected a finite number of at least 0, found -1"),
+        (&["--guidance=NaN"], "guidance scale: expected a finite number of at least 0, found NaN"),
+        (&["--width=0"], "width: expected 1 to 16384 pixels, found 0"),
+        (&["--height=20000"], "height: expected 1 to 16384 pixels, found 20000"),
+        (&["--rounds=0"], "max_rounds: expected 1 to 100, found 0"),
+        (
+            &["--prompt=<|image_1|> in a zoo"],
+            "images that the prompt names: expected none, because there are no images, found <|image_1|>",
+        ),
+        (
+            &["--all-concepts", "--draft", &tall],
+            "the caller's draft: expected none, as Mode::AllConcepts begins without one, found one of",
+        ),
+    ] {
+        let prompt = if words[0].starts_with("--prompt") { None } else { Some("--prompt=a zoo") };
+        let words =
+            ["--backend=omnigen", "--model=none"].iter().chain(words).copied().chain(prompt);
+        let (output, _, asked) = run(&program, &[], &words.collect::<Vec<_>>());
+        let told = str::from_utf8(&output.stderr).unwrap();
+        assert!(told.starts_with(&format!("error: {expected}")), "{told}");
+        assert!(asked.try_recv().is_err(), "the model was asked");
     }
 }

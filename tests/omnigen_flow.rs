@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use futures::executor::block_on;
 use imagerag::conditioner::{Conditioning, InPrompt};
 use imagerag::generator::{GenerateRequest, GeneratorExt, OmniGen};
-use imagerag::pipeline::{Mode, RagConfig, RagPipelineBuilder, Stage, StopReason};
+use imagerag::pipeline::{Mode, RagConfig, RagPipelineBuilder, Refusal, Stage, StopReason};
 use imagerag::testing::{FakeCritic, FakeRetriever, FakeVlm};
 use imagerag::{Image, RagOutcome, RagPipeline, RagRequest};
 
@@ -73,6 +73,27 @@ fn two_of_the_callers_images_and_one_that_is_retrieved() {
         "According to these examples of a quetzal: <img><|image_3|></img>, generate {named}"
     );
     assert_eq!(outcome.image, drawn(&prompt, &[&small, &tall, &wide]));
+}
+
+#[test]
+fn a_retrieved_picture_that_omnigen_cannot_read_gives_way_to_the_next() {
+    let thin = Image::new(1, 5_000, vec![90; 15_000]).unwrap();
+    let shelf = [("a quetzal", thin.clone()), ("a quetzal on a branch", picture("wide.png"))];
+    for mode in [Mode::OnDemand, Mode::EditDraft] {
+        let critic = FakeCritic::new().missing(["a quetzal"]);
+        let builder = parts(mode).retriever(FakeRetriever::new(shelf.clone())).critic(critic);
+        let outcome = run(builder, request("a forest"));
+        assert_eq!(outcome.stop, StopReason::RoundLimit);
+        let refused: Vec<_> = outcome.trace.hits().map(|hit| hit.refused.clone()).collect();
+        assert_eq!(refused, [Some(Refusal::AspectRatio { width: 1, height: 5_000 }), None]);
+        assert_eq!(outcome.references[0].picture.loaded(), Some(&picture("wide.png")));
+    }
+    // The caller's own is an error that says so.
+    let pipeline = parts(Mode::OnDemand).critic(FakeCritic::new()).build().unwrap();
+    let own = request("a forest").with_reference(thin, "a line");
+    let error = block_on(pipeline.run(own)).unwrap_err();
+    assert_eq!(error.stage, Stage::Draft);
+    assert!(error.chain().to_string().contains("reference image: expected proportions"), "{error}");
 }
 
 #[test]

@@ -12,12 +12,21 @@ use crate::picture::Picture;
 
 use crate::command::tell;
 
-/// The request for `picture`.
-pub(crate) fn request(picture: &Picture) -> GenerateRequest {
+/// The request for `picture`. What is wrong with it is told before anything is loaded, as far as it can be
+/// known without the model.
+pub(crate) fn request(
+    picture: &Picture,
+    steps: Option<usize>,
+    guidance: Option<f64>,
+    negative_prompt: Option<&str>,
+) -> imagerag::Result<GenerateRequest> {
     let mut request = GenerateRequest::new(&picture.prompt);
+    request.negative_prompt = negative_prompt.map(str::to_owned);
     request.seed = picture.seed;
     (request.width, request.height) = (picture.width, picture.height);
-    request
+    (request.steps, request.guidance_scale) = (steps, guidance);
+    request.validate()?;
+    Ok(request)
 }
 
 /// Draws `request`, telling of its steps, and writes the image.

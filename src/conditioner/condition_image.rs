@@ -1,15 +1,14 @@
 //! [`ConditionImage`]: a reference that a generator encodes into its own token sequence, with the
 //! position of its tokens.
 
-use std::fmt;
 use std::ops::Range;
 #[cfg(feature = "tch")]
 use std::path::Path;
-use std::str::FromStr;
 
+use crate::Result;
 use crate::error::require;
 use crate::image::Image;
-use crate::{Error, Result};
+use crate::named::named;
 
 /// Pixels a side of one token where nothing else is said: FLUX.1's VAE has 8 for each latent, and a
 /// token holds 2 x 2 latents.
@@ -83,26 +82,7 @@ pub(crate) fn adapter_name(file: &Path) -> String {
     name.strip_suffix(".safetensors").unwrap_or(&name).to_owned()
 }
 
-impl fmt::Display for ConditionLatents {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Sample => "sample",
-            Self::Mean => "mean",
-        })
-    }
-}
-
-impl FromStr for ConditionLatents {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "sample" => Ok(Self::Sample),
-            "mean" => Ok(Self::Mean),
-            _ => Err(Error::invalid_input("condition latents", "sample or mean", text)),
-        }
-    }
-}
+named!(ConditionLatents, "condition latents", { Sample: "sample", Mean: "mean" });
 
 impl ConditionImage {
     /// `image` for `adapter` at the position of the generated image, with strength 1 and sampled
@@ -123,8 +103,8 @@ impl ConditionImage {
     /// Checks every number.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] that names what is out of range: sides that are no whole
-    /// tokens, a delta of more than 1,024 tokens, a scale that is not above 0, a strength that is
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) that names what is out of range: sides that are
+    /// no whole tokens, a delta of more than 1,024 tokens, a scale that is not above 0, a strength that is
     /// negative, or one of both that is not finite.
     pub fn validate(&self) -> Result<()> {
         let pixels = self.pixels_per_token;

@@ -18,7 +18,8 @@ use crate::text::fill;
 ///
 /// A prompt may name images itself, by `<|image_1|>` for the first, or by the generator's own
 /// [mark](crate::Generator::image_mark) where that has brackets. Such a mark becomes the whole one that
-/// the generator reads, and its image is not listed among the examples:
+/// the generator reads, and its image is not listed among the examples. Captions name no images: marks in
+/// them are left out.
 /// ```
 /// use futures::executor::block_on;
 /// use imagerag::Image;
@@ -73,7 +74,8 @@ impl InPrompt {
         Ok(Self { capacity, ..Self::default() })
     }
 
-    /// Another way to put captions into the prompt.
+    /// Another way to put captions into the prompt. Prompts that edit a draft have
+    /// [words of their own](Self::with_edit_template).
     ///
     /// # Errors
     /// As [`PromptTemplate::validate`].
@@ -120,13 +122,13 @@ impl Conditioner for InPrompt {
 
     async fn condition(&self, request: &ConditionRequest) -> Result<Conditioned> {
         request.validate(self)?;
-        let references = &request.references;
         let given = [&self.mark, &request.image_mark].into_iter().flatten().map(String::as_str);
         let mark = given.clone().next().unwrap_or(IN_WORDS);
         let numbered = |mark: &str, n: usize| mark.replace("{n}", &n.to_string());
 
         // 1. The images that the prompt names, as the generator names them.
         let marks = Marks::new(given);
+        let references = &marks.remove_from_captions(&request.references);
         let named = marks.numbers(&request.prompt, references.len())?;
         let prompt = marks.replace(&request.prompt, |n| match (mark, references.get(n - 1)) {
             ("", Some(reference)) => reference.caption.text.clone(),
@@ -151,13 +153,14 @@ impl Conditioner for InPrompt {
         });
         let prompt = match draft {
             None => self.template.apply(&prompt, &others.1, &names),
-            Some(draft) if others.1.is_empty() => format!("{draft} {prompt}"),
-            Some(draft) => {
-                let examples = examples(&others.1, &names, |caption| &caption.text);
-                let values =
-                    [("{image}", &*draft), ("{prompt}", &prompt), ("{examples}", &examples)];
-                fill(&self.edit_template, &values)
-            }
+            Some(draft) => match examples(&others.1, &names, |caption| &caption.text).as_str() {
+                "" => format!("{draft} {prompt}"),
+                examples => {
+                    let values =
+                        [("{image}", &*draft), ("{prompt}", &prompt), ("{examples}", examples)];
+                    fill(&self.edit_template, &values)
+                }
+            },
         };
         Ok(Conditioned { prompt, conditioning: Conditioning::Images(images(references).await?) })
     }

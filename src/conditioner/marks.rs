@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::Result;
 use crate::error::require;
+use crate::reference::{Caption, Reference};
 
 /// How prompts for OmniGen name images. Every prompt may use it, whole or `<|image_{n}|>` alone, whatever
 /// the generator's own mark is.
@@ -72,6 +73,35 @@ impl Marks {
             from = found.range.end;
         }
         replaced + &prompt[from..]
+    }
+
+    /// `text` without marks, also without those that come together where another is taken out. A text that
+    /// has marks gets single spaces between its words.
+    pub(crate) fn remove(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        while !self.find(&text).is_empty() {
+            let cut = self.replace(&text, |_| " ".to_owned());
+            text = cut.split_whitespace().collect::<Vec<_>>().join(" ");
+        }
+        text
+    }
+
+    /// `caption` without marks. Where nothing is left of its text, the concept stands for it, and the
+    /// other way round.
+    pub(crate) fn remove_from(&self, caption: &Caption) -> Caption {
+        let [text, concept] = [&caption.text, &caption.concept].map(|words| self.remove(words));
+        match (text.is_empty(), concept.is_empty()) {
+            (true, false) => Caption::concept(concept),
+            (false, true) => Caption::concept(text),
+            _ => Caption { text, concept },
+        }
+    }
+
+    /// `references` whose captions have no marks: only a prompt says which images it means.
+    pub(crate) fn remove_from_captions(&self, references: &[Reference]) -> Vec<Reference> {
+        let cleaned =
+            |one: &Reference| Reference { caption: self.remove_from(&one.caption), ..one.clone() };
+        references.iter().map(cleaned).collect()
     }
 
     /// Every mark in `prompt`, in order.
@@ -171,6 +201,37 @@ mod tests {
             ("", "<|image_1|>", "(1)"),
         ] {
             assert_eq!(replaced(&[mark], prompt), expected, "{mark}");
+        }
+    }
+
+    #[test]
+    fn texts_and_captions_lose_their_marks() {
+        let marks = Marks::new(["[image {n}]"]);
+        for (text, expected) in [
+            ("a quetzal <|image_1|>", "a quetzal"),
+            ("<img><|image_9|></img> a  quetzal", "a quetzal"),
+            ("a <|image_1|>quetzal<|image_2|>.", "a quetzal ."),
+            ("a [image 3] quetzal", "a quetzal"),
+            ("a  quetzal,\nimage 1", "a  quetzal,\nimage 1"),
+            ("<|image_1|>", ""),
+            // What comes together is taken out as well.
+            ("<|image_[image 1]<|image_2|>", "<|image_"),
+            ("[image<|image_3|>1] a quetzal", "a quetzal"),
+        ] {
+            assert_eq!(marks.remove(text), expected, "{text}");
+        }
+        for (text, concept, expected) in [
+            (
+                "a green <|image_1|> quetzal",
+                "a quetzal <|image_1|>",
+                ["a green quetzal", "a quetzal"],
+            ),
+            ("<|image_1|>", "a quetzal", ["a quetzal"; 2]),
+            ("a quetzal", "<|image_1|>", ["a quetzal"; 2]),
+            ("<|image_1|>", "<|image_1|>", [""; 2]),
+        ] {
+            let Caption { text, concept } = marks.remove_from(&Caption::new(text, concept));
+            assert_eq!([text, concept], expected);
         }
     }
 

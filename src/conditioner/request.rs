@@ -22,7 +22,8 @@ pub struct ConditionRequest {
     pub prompt: String,
     /// The references: the caller's own, then those that were retrieved. In
     /// [`Mode::EditDraft`](crate::pipeline::Mode::EditDraft) the draft to edit stands between them; its
-    /// source is [`Source::Draft`](crate::reference::Source::Draft).
+    /// source is [`Source::Draft`](crate::reference::Source::Draft). The captions that the pipeline
+    /// gives have no marks of images.
     pub references: Vec<Reference>,
     /// How the generator's prompts name image number `{n}`, from 1; see
     /// [`Generator::image_mark`](crate::Generator::image_mark).

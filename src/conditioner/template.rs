@@ -48,9 +48,9 @@ impl PromptTemplate {
         complete("prompt template", template, &["{examples}", "{prompt}"])
     }
 
-    /// The prompt to generate with. `marks` name the images in the prompt, one per reference, for
-    /// models that read images there; pass none for other models. Without references it is the
-    /// prompt alone.
+    /// The prompt to generate with. Captions are put into it as they are. `marks` name the images in the
+    /// prompt, one per reference, for models that read images there; pass none for other models. Without
+    /// references, and where no caption or mark says anything, it is the prompt alone.
     pub fn apply(&self, prompt: &str, references: &[Reference], marks: &[String]) -> String {
         if *self == Self::Plain || references.is_empty() {
             return marks.iter().map(|mark| format!("{mark} ")).collect::<String>() + prompt;
@@ -60,6 +60,7 @@ impl PromptTemplate {
             _ => &caption.text,
         });
         match self {
+            _ if examples.is_empty() => prompt.to_owned(),
             Self::ThisItem => format!("This item is {examples}. {prompt}"),
             Self::Custom(template) => {
                 fill(template, &[("{examples}", &examples), ("{prompt}", prompt)])
@@ -77,11 +78,14 @@ pub(super) fn examples(
     marks: &[String],
     words: impl Fn(&Caption) -> &str,
 ) -> String {
-    let all = references.iter().enumerate().map(|(n, reference)| match marks.get(n) {
-        Some(mark) => format!("{}: {mark}", words(&reference.caption)),
-        None => words(&reference.caption).to_owned(),
+    let all = references.iter().enumerate().map(|(n, reference)| {
+        match (words(&reference.caption), marks.get(n)) {
+            ("", mark) => mark.cloned().unwrap_or_default(),
+            (words, Some(mark)) => format!("{words}: {mark}"),
+            (words, None) => words.to_owned(),
+        }
     });
-    all.collect::<Vec<_>>().join(", ")
+    all.filter(|one| !one.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 /// Checks that `template` holds every one of `placeholders`.

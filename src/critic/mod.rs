@@ -176,7 +176,8 @@ impl From<Verdict> for Critique {
 pub enum Verdict {
     /// It does.
     Match,
-    /// It does not: these concepts are missing. Never empty.
+    /// It does not: these concepts are missing. Critics name at least one. In the record of a trace
+    /// there is none where the critic was only asked whether the image matches ([`Query::Prompt`]).
     Missing(Vec<Caption>),
     /// The critic cannot tell, or cannot say what is missing.
     Undetermined,
@@ -186,6 +187,9 @@ impl Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Match => f.write_str("it matches the prompt"),
+            Self::Missing(captions) if captions.is_empty() => {
+                f.write_str("it does not match the prompt")
+            }
             Self::Missing(captions) => {
                 let concepts: Vec<_> = captions.iter().map(|one| one.concept.as_str()).collect();
                 write!(f, "missing: {}", concepts.join(", "))

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{GenerateRequest, Generator, GeneratorExt, Loading, Progress};
 use crate::conditioner::Conditioning;
 use crate::models::common::golden::{copy, dtype, place};
+use crate::models::common::json::read_json;
 use crate::models::{DType, Device};
 use crate::{Error, Image, Result};
 
@@ -220,6 +221,45 @@ pub(super) fn recorded_request(prompt: &Value, run: &Value) -> GenerateRequest {
         steps: number("num_inference_steps").map(|steps| steps as usize),
         guidance_scale: run["guidance_scale"].as_f64(),
         ..GenerateRequest::new(prompt.as_str().unwrap())
+    }
+}
+
+/// The format in which a run was recorded, or the one in which the tests run.
+pub(super) fn dtype_of(run: &Value) -> DType {
+    match run["dtype"].as_str() {
+        Some("bfloat16") => DType::Bf16,
+        Some("float16") => DType::F16,
+        _ => dtype(),
+    }
+}
+
+/// The runs of diffusers that are recorded in `folder`, each with its image.
+pub(super) fn runs(folder: &Path) -> Vec<(Value, Image)> {
+    let runs: Vec<Value> = read_json(&folder.join("runs.json")).unwrap();
+    let image = |run: &Value| {
+        let name = format!("{}_{}.png", run["folder"], run["name"]).replace('"', "");
+        Image::open(folder.join(name)).unwrap()
+    };
+    runs.into_iter().map(|run| (run.clone(), image(&run))).collect()
+}
+
+/// Asserts that every one of `runs` is drawn as it was recorded; `draw_on` draws one on a device. Where
+/// the tests run in 16 bits and `is_other_noise`, the CPU's image stands for diffusers'.
+#[track_caller]
+pub(super) fn assert_recorded(
+    runs: &[(Value, Image)],
+    draw_on: impl Fn(&Value, Device) -> Image,
+    is_other_noise: impl Fn(&Value) -> bool,
+) {
+    for (i, (run, expected)) in runs.iter().enumerate() {
+        let found = draw_on(run, place());
+        let name = format!("{} {}", run["folder"], run["name"]);
+        if dtype() == DType::F32 || run["dtype"].is_string() || !is_other_noise(run) {
+            assert_near(&name, &found, expected, dtype_of(run));
+        } else {
+            assert_near(&name, &found, &draw_on(run, Device::Cpu), dtype());
+        }
+        assert!(runs[..i].iter().all(|(_, other)| other != expected), "{run} tells nothing new");
     }
 }
 

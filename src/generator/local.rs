@@ -13,7 +13,7 @@ use tch::Tensor;
 use super::denoise::denoise;
 use super::loading::Loader;
 use super::settings::Settings;
-use super::size::checked_size;
+use super::size::{bounded, checked_size};
 use super::{Drawn, GenerateRequest, Generator, Progress};
 use crate::conditioner::{ConditionImage, Conditioning, ConditioningKind};
 use crate::models::common::worker::{Cancel, Worker};
@@ -26,8 +26,8 @@ pub(super) trait Program: fmt::Debug + Sized + 'static {
     /// What requests are checked with before they get to that thread.
     type Config: fmt::Debug + Send + Sync + 'static;
 
-    /// Refuses what the checkpoint cannot do, leaves out of `job` what has no effect, and notes what
-    /// of its texts is not read.
+    /// Refuses what the checkpoint cannot do, leaves out of `job` what has no effect, notes what of its
+    /// texts is not read, and says which size is drawn where it is not the one that is asked for.
     fn check(config: &Self::Config, job: &mut Job) -> Result<()>;
 
     /// Encodes what `jobs` ask for, of which there is at least one: one batch, for they agree in
@@ -157,7 +157,7 @@ impl<P: Program> Local<P> {
         request.validate_conditioning(&config.accepts)?;
         let (width, height) = config.default_size;
         let size = (request.width.unwrap_or(width), request.height.unwrap_or(height));
-        checked_size(size, config.size_multiple)?;
+        bounded("image size", size.0, size.1)?;
         let negative_prompt = request.negative_prompt.as_ref().or(config.negative_prompt.as_ref());
         let mut job = Job {
             prompt: request.prompt.clone(),
@@ -173,6 +173,7 @@ impl<P: Program> Local<P> {
             progress: Progress::default(),
         };
         P::check(&config.family, &mut job)?;
+        checked_size(job.size, config.size_multiple)?;
         job.progress = request.progress.clone().once(job.note.clone());
         Ok(Arc::new(job))
     }

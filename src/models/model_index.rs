@@ -92,7 +92,11 @@ impl ModelIndex {
         let Some(variant) = &self.variant else { return Ok(()) };
         let mut found = Vec::new();
         for part in parts {
-            found.push(format!("{part}: {:?}", variant_of(&self.weights(part)?)));
+            let weights = self.weights(part)?;
+            found.push(match variant_of(&weights) {
+                "" => format!("{part}: none"),
+                variant => format!("{part}: {variant:?}"),
+            });
         }
         let is_there = found.iter().any(|found| found.ends_with(&format!(": {variant:?}")));
         let expected = format!("one of the weights in {}", self.folder.display());

@@ -122,7 +122,14 @@ impl RagPipelineBuilder {
     }
 
     /// What makes the edits of [`Mode::PlanEdit`], by default the [`generator`](Self::generator). It must
-    /// accept images. A generator that draws well may draw what another one edits:
+    /// accept images. A generator that draws well may draw what another one edits.
+    ///
+    /// Both are given the same size, steps, guidance, seed and negative prompt: those of the request.
+    /// What the request leaves unset is each one's own default, which is set where it is built. So leave
+    /// steps and guidance unset in requests where the two need different ones. Without a size in the
+    /// request, an edit has the editor's default size, whatever the size of the draft: give requests a
+    /// [size](crate::RagRequest::with_size) that both can draw, or an editor that keeps the size of the
+    /// image that it edits (OmniGen with `use_input_image_size_as_output`).
     ///
     #[cfg_attr(feature = "testing", doc = "```")]
     #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -192,6 +199,12 @@ impl RagPipeline {
     /// What makes edits.
     pub(super) fn editor(&self) -> &dyn Generator {
         self.editor.as_ref().unwrap_or(&self.generator)
+    }
+
+    /// Whether the generator is shown references as images.
+    pub(super) fn shows_images(&self) -> bool {
+        let conditioner = self.conditioner.as_ref();
+        conditioner.is_some_and(|one| one.produces() == ConditioningKind::Images)
     }
 
     /// Checks that the parts fit each other, and that there are those that `config` needs.

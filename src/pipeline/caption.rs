@@ -16,9 +16,10 @@ impl Run<'_> {
         };
         let mut captions: Vec<Caption> = Vec::new();
         for caption in named {
-            let text = caption.text.trim();
+            let Caption { text, concept } = self.marks().remove_from(&caption);
+            let text = text.trim();
             if !text.is_empty() && !captions.iter().any(|known| known.text == text) {
-                captions.push(Caption::new(text, caption.concept));
+                captions.push(Caption::new(text, concept));
             }
         }
         let fallback = captions.is_empty();

@@ -11,8 +11,8 @@ use crate::{Error, Result};
 
 impl Run<'_> {
     /// Prepares `prompt` and the images for it: the caller's own, which keep the numbers that the prompt
-    /// has for them, then the last image where it is to be edited, then `retrieved`. Where there are no
-    /// images there is nothing to prepare, and no stage begins.
+    /// has for them, then the last image where it is to be edited, then `retrieved`. Marks in captions are
+    /// left out. Where there are no images there is nothing to prepare, and no stage begins.
     pub(super) async fn condition(
         &mut self,
         prompt: &str,
@@ -27,6 +27,7 @@ impl Run<'_> {
             return Ok(Conditioned { prompt: prompt.to_owned(), conditioning: Conditioning::None });
         }
         let begun = self.begin(Stage::Condition);
+        let references = self.marks().remove_from_captions(&references);
         let mut request = ConditionRequest::new(prompt, references);
         request.image_mark = self.pipeline.generator.image_mark().map(Into::into);
         let conditioned = match &self.pipeline.conditioner {

@@ -132,7 +132,8 @@ impl RagConfig {
         self
     }
 
-    /// The most rounds of retrieval and generation, 1 to 100; 1 by default.
+    /// The most rounds of retrieval and generation, or in [`Mode::PlanEdit`] of planning and editing,
+    /// 1 to 100; 1 by default.
     #[must_use]
     pub const fn with_max_rounds(mut self, rounds: usize) -> Self {
         self.max_rounds = rounds;

@@ -2,7 +2,12 @@
 
 use std::fmt;
 
+use crate::image::Image;
 use crate::reference::{Caption, Provenance, Reference};
+
+/// How many times longer than the other a side of a picture may be that a generator is shown, see
+/// [`Refusal::AspectRatio`].
+const MAX_ASPECT_RATIO: u32 = 64;
 
 /// A retrieved reference, and whether it was used.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +80,19 @@ pub enum Refusal {
         /// What went wrong with the last.
         problem: String,
     },
+    /// Its longer side has more than 64 times the pixels of its shorter one. References are refused for
+    /// this where the conditioner produces [images](crate::conditioner::ConditioningKind::Images), because
+    /// a generator may fail on them; other conditioners cut a part out.
+    ///
+    /// The bound is OmniGen's: by default it makes the longer side of a reference at most 1,024 pixels
+    /// long, and it needs 16 pixels of the shorter side. Thinner pictures go beyond the first of these,
+    /// and much thinner ones are errors.
+    AspectRatio {
+        /// In pixels.
+        width: u32,
+        /// In pixels.
+        height: u32,
+    },
     /// The verifier does not see the concept in it.
     NotShown {
         /// What the verifier said.
@@ -86,6 +104,15 @@ pub enum Refusal {
         /// What the verifier said.
         answer: String,
     },
+}
+
+impl Refusal {
+    /// Refuses an `image` that is too thin to be shown to a generator.
+    pub(super) fn of_aspect_ratio(image: &Image) -> Option<Self> {
+        let (width, height) = (image.width(), image.height());
+        let is_thin = width.max(height) > width.min(height).saturating_mul(MAX_ASPECT_RATIO);
+        is_thin.then_some(Self::AspectRatio { width, height })
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -105,6 +132,10 @@ impl fmt::Display for Refusal {
             Self::TooManyUnreadable { count, problem } => write!(
                 f,
                 "it cannot be read: {problem}; no more are tried after {count} such pictures"
+            ),
+            Self::AspectRatio { width, height } => write!(
+                f,
+                "{width}x{height} pixels: one side is more than {MAX_ASPECT_RATIO} times the other"
             ),
             Self::NotShown { answer } => write!(f, "the verifier does not see it: {answer}"),
             Self::Unverified { answer } => write!(f, "the verifier cannot tell: {answer}"),

@@ -5,22 +5,30 @@
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Mode {
-    /// After a draft, for what it is missing: the paper's method.
+    /// A draft is drawn, the critic says what it is missing, references are retrieved for that, and an
+    /// image is drawn anew with them: the paper's method.
     #[default]
     OnDemand,
-    /// At once, for every concept of the prompt, without a draft (`generation` in the paper's
-    /// release).
+    /// References are retrieved at once, for every concept of the prompt, and no draft is drawn
+    /// (`generation` in the paper's release). Where none is useful, the prompt is drawn without references.
     AllConcepts,
-    /// Never: a VLM rephrases the prompt of the draft (the ablation "rephrased prompt").
+    /// A draft is drawn, a VLM that sees it rephrases the prompt, and an image is drawn from that. Nothing
+    /// is judged or retrieved (the paper's ablation "rephrased prompt").
     RephraseOnly,
-    /// After a draft, as with [`OnDemand`](Self::OnDemand), but the generator edits the draft instead
-    /// of drawing anew: it is given the image that was judged, with the references for what it is
-    /// missing, so that its composition is kept. The paper has no such mode.
+    /// A draft is drawn and references are retrieved for what it is missing, as with
+    /// [`OnDemand`](Self::OnDemand), but then the generator edits the draft instead of drawing anew. It
+    /// is given the image that was judged, with the references, so that its composition is kept. Later
+    /// rounds edit the image of the round before. The paper has no such mode.
     ///
     /// The conditioner must produce images, of which the draft is one: the caller's own have the
     /// numbers 1 to m, the draft m + 1, and retrieved references those from m + 2. In the prompt the
     /// draft comes first, see
     /// [`InPrompt::with_edit_template`](crate::conditioner::InPrompt::with_edit_template).
+    ///
+    /// The draft and at least one retrieved reference need a place each, so that the conditioner's
+    /// [capacity](crate::Conditioner::capacity) must be at least m + 2. A pipeline whose conditioner has a
+    /// capacity of 1 is not built, and a request with too many images of the caller's is refused before
+    /// the draft is drawn.
     ///
     #[cfg_attr(feature = "testing", doc = "```")]
     #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -47,16 +55,21 @@ pub enum Mode {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     EditDraft,
-    /// Never: a VLM plans single edits that mend the draft, and an
-    /// [editor](super::RagPipelineBuilder::editor) makes one after the other, each of the image before
-    /// (GraPE, arXiv 2412.06089, a baseline of the paper). It serves where a generator knows every
-    /// concept, but puts them together wrongly.
+    /// A draft is drawn, a VLM lists single edits that mend it, and an
+    /// [editor](super::RagPipelineBuilder::editor) makes one after the other, each of the image that the
+    /// edit before made. Nothing is retrieved (GraPE, arXiv 2412.06089, a baseline of the paper). It
+    /// serves where a generator knows every concept, but puts them together wrongly.
     ///
-    /// After each edit ([`RagConfig::judge_each_edit`](super::RagConfig::judge_each_edit)) and at the end the critic decides whether the
-    /// image matches. [`RagConfig::max_rounds`](super::RagConfig::max_rounds) bounds the plans, [`RagConfig::max_edits`](super::RagConfig::max_edits) the edits. No
+    /// After each edit ([`RagConfig::judge_each_edit`](super::RagConfig::judge_each_edit)) and at the end the critic says whether the
+    /// image matches, and is not asked what is missing. [`RagConfig::max_rounds`](super::RagConfig::max_rounds) bounds the plans, [`RagConfig::max_edits`](super::RagConfig::max_edits) the edits. No
     /// retriever and no conditioner are needed, except for references of the caller's own, which the
     /// draft is drawn with. A plan that cannot be read, or is declined, ends the request with the best
     /// image, whatever [`Fallback`](super::Fallback) says.
+    ///
+    /// Edits are asked for in the size of the request. A request without one leaves the size to the
+    /// editor, which may draw another one than that of the draft; the
+    /// [editor's documentation](super::RagPipelineBuilder::editor) says how to keep it, and which other
+    /// settings of a request reach both generators.
     ///
     #[cfg_attr(feature = "testing", doc = "```")]
     #[cfg_attr(not(feature = "testing"), doc = "```ignore")]

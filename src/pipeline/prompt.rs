@@ -12,20 +12,20 @@ impl Run<'_> {
 
     /// `prompt` with the captions of the caller's images in the places of their marks.
     pub(super) fn in_words(&self, prompt: &str) -> String {
-        self.marks().replace(prompt, |number| self.own_caption(number).to_owned())
+        self.marks().replace(prompt, |number| self.own_caption(number))
     }
 
     /// The request's prompt for a critic, who is shown the caller's images: it says which is meant.
     pub(super) fn prompt_for_critic(&self) -> String {
         let questions = &self.pipeline.questions;
-        let name = |number| questions.name_own_image(self.own_caption(number), number);
+        let name = |number| questions.name_own_image(&self.own_caption(number), number);
         self.marks().replace(&self.request.prompt, name)
     }
 
-    /// The caption of the caller's image of this number, from 1.
-    fn own_caption(&self, number: usize) -> &str {
-        // `validate` has found every number of the prompt among the references.
+    /// The caption of the caller's image of this number, from 1, without marks; nothing where there is
+    /// no such image.
+    fn own_caption(&self, number: usize) -> String {
         let own = self.request.references.get(number.wrapping_sub(1));
-        own.map_or("", |(_, caption)| caption)
+        own.map_or(String::new(), |(_, caption)| self.marks().remove(caption))
     }
 }

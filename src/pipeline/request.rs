@@ -1,7 +1,8 @@
 //! [`RagRequest`]: what a caller asks of the pipeline.
 
-use super::RagConfig;
+use super::{Mode, RagConfig};
 use crate::Result;
+use crate::conditioner::Marks;
 use crate::error::require;
 use crate::generator::{GenerateRequest, Progress, setters_of_an_image};
 use crate::image::Image;
@@ -89,10 +90,12 @@ impl RagRequest {
     /// Adds one of the caller's own images; `caption` says what it shows, such as `my cat`.
     ///
     /// A prompt may name it by its number, as `<|image_1|>` or `<img><|image_1|></img>`, or by the
-    /// [mark](crate::Generator::image_mark) of the generator, if that has brackets. The generator reads
-    /// the mark that it knows; models that judge are told the caption and the number; and retrieval goes
-    /// by the caption. Images that the prompt does not name are listed before it, as retrieved ones are.
-    /// A number that no image of the caller's has is refused before any part is asked.
+    /// [mark](crate::Generator::image_mark) of the generator, if that has brackets around the number. The
+    /// generator is given the mark that it knows; models that judge are told the caption and the number;
+    /// and retrieval goes by the caption. Images that the prompt does not name are listed before it, as
+    /// retrieved ones are.
+    /// A number that no image of the caller's has is refused before any part is asked. Only the prompt
+    /// names images: marks in captions, whoever wrote them, are left out.
     ///
     #[cfg_attr(feature = "testing", doc = "```")]
     #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -124,13 +127,14 @@ impl RagRequest {
         self
     }
 
-    /// Begins with `image` instead of drawing a draft, so that it is judged, rephrased or edited: with
-    /// [`Mode::PlanEdit`](super::Mode::PlanEdit) or [`Mode::EditDraft`](super::Mode::EditDraft), an
-    /// existing picture is changed until it shows the prompt. [`Mode::AllConcepts`](super::Mode::AllConcepts)
-    /// has no draft and refuses one.
+    /// Begins with `image` instead of drawing a draft. With [`Mode::PlanEdit`] or [`Mode::EditDraft`], this
+    /// picture is changed until it shows the prompt. With [`Mode::OnDemand`] it is judged, and other images
+    /// are drawn for what it is missing; with [`Mode::RephraseOnly`] it is shown to the model that rephrases
+    /// the prompt. [`Mode::AllConcepts`] has no draft and refuses one.
     ///
     /// The size of later images does not follow from it: set it with [`with_size`](Self::with_size), or
-    /// have a generator that takes it from the first image.
+    /// have a generator that takes it from the first image that its prompt names (OmniGen with
+    /// `use_input_image_size_as_output`).
     #[must_use]
     pub fn with_draft(mut self, image: Image) -> Self {
         self.draft = Some(image);
@@ -162,17 +166,55 @@ impl RagRequest {
         self
     }
 
-    /// Checks what can be checked before any part is asked.
-    pub(crate) fn validate(&self) -> Result<()> {
+    /// Checks what can be checked without a pipeline: the numbers, the length of the prompt, and that the
+    /// images that it names are there. The pipeline does so before any part is asked; call it yourself to
+    /// find a mistake before models are loaded.
+    ///
+    /// ```
+    /// use imagerag::RagRequest;
+    ///
+    /// let error = RagRequest::new("<|image_1|> as an astronaut").validate().unwrap_err();
+    /// let expected = "images that the prompt names: expected none, because there are no images, \
+    ///                 found <|image_1|>";
+    /// assert_eq!(error.to_string(), expected);
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) that names the field: a prompt that is empty or
+    /// longer than 8,000 characters, a mark of an image that is not there, a caption that says nothing, a
+    /// setting out of the range of [`GenerateRequest::validate`] or, in a configuration of its own, of
+    /// [`RagConfig::validate`], a draft with [`Mode::AllConcepts`].
+    pub fn validate(&self) -> Result<()> {
         let chars = self.prompt.trim().chars().count();
         let (expected, found) =
             (format!("1 to {MAX_OWN_CHARS} characters"), format!("{chars} characters"));
         require((1..=MAX_OWN_CHARS).contains(&chars), "prompt", expected, found)?;
-        for (n, (_, caption)) in self.references.iter().enumerate() {
-            let what = format!("caption of the caller's image {}", n + 1);
-            require(!caption.trim().is_empty(), what, "what the image shows", "nothing")?;
+        self.validate_marks(&Marks::new([]))?;
+        if let Some(config) = &self.config {
+            config.validate()?;
+            self.validate_draft(config)?;
         }
         self.generate(&self.prompt, Progress::default()).validate()
+    }
+
+    /// Checks that captions say something beside marks, and that the prompt's marks are of images that
+    /// are there.
+    pub(super) fn validate_marks(&self, marks: &Marks) -> Result<()> {
+        for (n, (_, caption)) in self.references.iter().enumerate() {
+            let what = format!("caption of the caller's image {}", n + 1);
+            let found = if caption.trim().is_empty() { "nothing" } else { caption };
+            let says_something = !marks.remove(caption).trim().is_empty();
+            require(says_something, what, "what the image shows", found)?;
+        }
+        marks.numbers(&self.prompt, self.references.len()).map(drop)
+    }
+
+    /// Checks that a draft of the caller's is used.
+    pub(super) fn validate_draft(&self, config: &RagConfig) -> Result<()> {
+        let Some(draft) = &self.draft else { return Ok(()) };
+        let expected = "none, as Mode::AllConcepts begins without one";
+        let found = format!("one of {}x{} pixels", draft.width(), draft.height());
+        require(config.mode != Mode::AllConcepts, "the caller's draft", expected, found)
     }
 
     /// One image for `prompt` with the settings of this request.

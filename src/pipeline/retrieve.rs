@@ -133,6 +133,10 @@ impl Run<'_> {
         if let Some(refused) = self.known(candidate, admitted) {
             return Ok(Some(refused));
         }
+        let is_shown = self.pipeline.shows_images();
+        if let Some(refused) = Refusal::of_aspect_ratio(&image).filter(|_| is_shown) {
+            return Ok(Some(refused));
+        }
         match self.known_already(candidate, &image, log).await? {
             None => self.not_shown(candidate, &image, log).await,
             refused => Ok(refused),

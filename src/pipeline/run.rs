@@ -147,16 +147,18 @@ impl<'a> Run<'a> {
             capacity => format!("at most {capacity}"),
         };
         require(found <= capacity, "the caller's references", expected, found)?;
-        self.marks().numbers(&self.request.prompt, found)?;
-        let Some(draft) = &self.request.draft else { return Ok(()) };
-        let is_used = self.config().mode != Mode::AllConcepts;
-        let found = format!("one of {}x{} pixels", draft.width(), draft.height());
-        require(
-            is_used,
-            "the caller's draft",
-            "none, as Mode::AllConcepts begins without one",
-            found,
-        )
+        if let (Mode::EditDraft, Some(conditioner)) =
+            (self.config().mode, &self.pipeline.conditioner)
+        {
+            let most = capacity.saturating_sub(2);
+            let expected = format!(
+                "at most {most} in Mode::EditDraft, as {conditioner} also takes the draft and at least \
+                 one retrieved reference"
+            );
+            require(found <= most, "the caller's references", expected, found)?;
+        }
+        self.request.validate_marks(&self.marks())?;
+        self.request.validate_draft(self.config())
     }
 
     /// Begins a stage.

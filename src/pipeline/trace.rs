@@ -276,7 +276,8 @@ pub enum StopReason {
     RoundLimit,
     /// Nothing was found, or every reference was refused.
     NoUsefulReference,
-    /// The caller's own references use up the conditioner's capacity: nothing can be added.
+    /// The caller's own references use up the conditioner's capacity: nothing can be added. The image is
+    /// the draft, which was not judged.
     NoRoom,
     /// The critic could not say what is missing, and [`Fallback::Stop`](super::Fallback::Stop)
     /// is set.

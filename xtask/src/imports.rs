@@ -11,11 +11,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What every room may import: they stand below all others, and import each other alone.
-const FREE: [&str; 11] = [
+const FREE: [&str; 12] = [
     "atomic_file",
     "error",
     "forward",
     "lenient",
+    "named",
     "path_text",
     "pool",
     "regular_file",

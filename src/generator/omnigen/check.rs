@@ -1,7 +1,5 @@
 //! A request to one that OmniGen can draw, before any work begins.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::conditioner::{ConditionLatents, Conditioning};
@@ -12,6 +10,7 @@ use crate::models::omnigen::picture::{MULTIPLE, prepared_size};
 use crate::models::omnigen::prompt::{self, Piece};
 use crate::models::schedule::FlowMatchConfig;
 use crate::models::tokenizers::llama::Tokenizer;
+use crate::named::named;
 use crate::{Error, Image, Result};
 
 use super::guidance::Row;
@@ -34,27 +33,7 @@ pub enum RopePositions {
     Own,
 }
 
-impl fmt::Display for RopePositions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Diffusers => "diffusers",
-            Self::Own => "own",
-        })
-    }
-}
-
-impl FromStr for RopePositions {
-    type Err = Error;
-
-    /// `diffusers` or `own`.
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "diffusers" => Ok(Self::Diffusers),
-            "own" => Ok(Self::Own),
-            _ => Err(Error::invalid_input("rope positions", "diffusers or own", name)),
-        }
-    }
-}
+named!(RopePositions, "rope positions", { Diffusers: "diffusers", Own: "own" });
 
 /// What the builder was told of every image.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ use tch::{Device, Kind};
 
 use crate::Result;
 use crate::models::common::checkpoint::choose;
+use crate::models::common::fields::Fields;
 use crate::models::common::json::require;
 use crate::models::common::weights::Weights;
 use crate::models::model_index::{ModelIndex, Pipelines, name_of};
@@ -19,6 +20,10 @@ const PIPELINES: Pipelines = Pipelines {
     classes: &["OmniGenPipeline"],
     parts: &["transformer", "vae", "tokenizer", "scheduler"],
 };
+
+/// The classes of tokenizers that are read; the second is the first's name in transformers 5.
+const TOKENIZERS: [&str; 4] =
+    ["PreTrainedTokenizerFast", "TokenizersBackend", "LlamaTokenizer", "LlamaTokenizerFast"];
 
 /// The small files of a checkpoint, and where its large ones are.
 #[derive(Debug)]
@@ -37,11 +42,13 @@ pub(super) struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The checkpoint in `folder`, with this `variant` of its weights where it has it. A folder
-    /// without a `model_index.json` is one as `Shitao/OmniGen-v1` is laid out.
+    /// The checkpoint in `folder`, with this `variant` of its weights where it has it. A folder with a
+    /// `config.json` that no part of a pipeline has is one as `Shitao/OmniGen-v1` is laid out.
     pub(super) fn open(folder: &Path, variant: Option<&str>) -> Result<Self> {
-        let is_authors =
-            !folder.join("model_index.json").exists() && folder.join("config.json").exists();
+        let config = folder.join("config.json");
+        let is_authors = !folder.join("model_index.json").exists()
+            && config.exists()
+            && !Fields::open(&config)?.is_written("_class_name");
         let (config, checkpoint) = match is_authors {
             true => Self::open_authors(folder, variant)?,
             false => Self::open_pipeline(folder, variant)?,
@@ -54,6 +61,10 @@ impl Checkpoint {
         let index = ModelIndex::open(folder, &PIPELINES, variant)?;
         index.require("transformer", "OmniGenTransformer2DModel")?;
         index.require("vae", "AutoencoderKL")?;
+        // transformers builds others of other rules.
+        let class = index.class_of("tokenizer").unwrap_or(TOKENIZERS[0]);
+        let expected = TOKENIZERS.join(", ");
+        require(&index.path(), "tokenizer", TOKENIZERS.contains(&class), expected, class)?;
         index.require_variant(&["transformer", "vae"])?;
         let scheduler = index.part("scheduler").join("scheduler_config.json");
         let config = index.part("transformer").join("config.json");

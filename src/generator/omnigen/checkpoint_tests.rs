@@ -35,6 +35,7 @@ fn checkpoints_that_do_not_fit_are_named() {
         ("model_index.json", replace("OmniGenPipeline", "FluxPipeline"), "_class_name"),
         ("model_index.json", replace("OmniGenTransformer2D", "OmniGen2Transformer2D"), "OmniGen2"),
         ("model_index.json", replace("FlowMatchEuler", "Euler"), "EulerDiscrete"),
+        ("model_index.json", replace("TokenizersBackend", "Qwen2TokenizerFast"), "Qwen2Tokenizer"),
         (scheduler, gone(), "scheduler_config.json"),
         (scheduler, set("stochastic_sampling", false, true), "stochastic_sampling"),
         (transformer, gone(), "transformer"),
@@ -54,7 +55,9 @@ fn checkpoints_that_do_not_fit_are_named() {
         (index, overwrite("{}"), "weight_map"),
         ("vae/config.json", replace("0.6", "0"), "scaling_factor"),
         ("vae/diffusion_pytorch_model.safetensors.index.json", gone(), "vae"),
-        ("tokenizer/tokenizer.json", gone(), "tokenizer"),
+        ("tokenizer/tokenizer.json", gone(), "tokenizer.json or tokenizer.model, found neither"),
+        ("vae/config.json", replace("AutoencoderKL", "AutoencoderDC"), "AutoencoderDC"),
+        (transformer, set("num_layers", 3, "3, \"model_type\": \"phi3\""), "OmniGen's authors"),
         ("tokenizer/tokenizer.json", overwrite("{}"), "tokenizer.json"),
     ];
     for (file, change, words) in cases {
@@ -94,8 +97,44 @@ fn files_of_the_authors_that_do_not_fit_are_named() {
     let error = OmniGen::load(folder.path(), Device::Cpu, DType::F32).unwrap_err();
     assert_unfit(
         &error,
-        "tensor x_embedder.proj.weight: expected a shape of 4 sides, found no such",
+        "tensor x_embedder.proj.weight: expected a tensor of 4 dimensions, found no",
     );
+}
+
+#[test]
+fn a_part_of_a_pipeline_is_no_checkpoint() {
+    let error = OmniGen::load(fixture("plain/transformer"), Device::Cpu, DType::F32).unwrap_err();
+    assert_unfit(&error, "transformer/model_index.json");
+}
+
+/// transformers 5 writes `rope_parameters`, with the base in it.
+#[test]
+fn what_transformers_5_writes_is_the_same_checkpoint() {
+    let draw_of = |folder: &std::path::Path| {
+        let omnigen = OmniGen::builder(folder).steps(2).load().unwrap();
+        draw(&omnigen, super::tests::request("a bird")).unwrap()
+    };
+    let config = |change: &dyn Fn(&mut serde_json::Value)| {
+        let folder = crate::models::common::golden::copy(&fixture("authors"));
+        let path = folder.path().join("config.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+        change(&mut config);
+        std::fs::write(&path, config.to_string()).unwrap();
+        folder
+    };
+    let expected = draw_of(&fixture("authors"));
+    let moved = config(&|config| {
+        let fields = config.as_object_mut().unwrap();
+        let mut rope = fields.remove("rope_scaling").unwrap();
+        for field in ["rope_theta", "original_max_position_embeddings"] {
+            rope[field] = fields.remove(field).unwrap();
+        }
+        fields.insert("rope_parameters".into(), rope);
+    });
+    assert_eq!(draw_of(moved.path()), expected);
+    let other = config(&|config| config["rope_theta"] = 500.0.into());
+    assert_ne!(draw_of(other.path()), expected);
 }
 
 #[test]

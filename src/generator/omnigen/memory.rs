@@ -1,12 +1,12 @@
 //! A request, or a batch of them, to the memory that it will take.
 
 use std::fmt;
-use std::str::FromStr;
 
 use tch::Kind;
 
 use super::check::{Checks, images};
 use super::guidance::rows;
+use crate::Result;
 use crate::generator::local::Job;
 use crate::models::VaeTiling;
 use crate::models::common::weights::Weights;
@@ -16,7 +16,7 @@ use crate::models::omnigen::picture::{MULTIPLE, prepared_size};
 use crate::models::omnigen::prompt::Piece;
 use crate::models::omnigen::transformer::OmniGenTransformer;
 use crate::models::vae::{Vae, VaeConfig};
-use crate::{Error, Result};
+use crate::named::named;
 
 /// Where [`OmniGen`](super::OmniGen) keeps the keys and values of what stands before the noise, which
 /// every step reads. They take much memory: 393 kB a token and row in 16 bits, 9.9 GB for an image with
@@ -38,29 +38,7 @@ pub enum KvCache {
     Host,
 }
 
-impl fmt::Display for KvCache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Auto => "auto",
-            Self::Device => "device",
-            Self::Host => "host",
-        })
-    }
-}
-
-impl FromStr for KvCache {
-    type Err = Error;
-
-    /// `auto`, `device` or `host`.
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "auto" => Ok(Self::Auto),
-            "device" => Ok(Self::Device),
-            "host" => Ok(Self::Host),
-            _ => Err(Error::invalid_input("kv cache", "auto, device or host", name)),
-        }
-    }
-}
+named!(KvCache, "kv cache", { Auto: "auto", Device: "device", Host: "host" });
 
 /// What a request takes of memory, in bytes, as [`OmniGen::estimate`](super::OmniGen::estimate) finds it
 /// from sizes alone. What it really takes is mostly within a quarter of that.

@@ -36,7 +36,8 @@ pub use memory::{KvCache, MemoryEstimate};
 /// [`InPrompt`](crate::conditioner::InPrompt) writes such prompts.
 ///
 /// In f32 on the CPU a seed gives the image that diffusers' `OmniGenPipeline` gives after
-/// `torch.manual_seed(seed)`. There the latents of the references are sampled first, and the noise
+/// `torch.manual_seed(seed)`, where transformers reads the tokenizer as its file says: version 5 rebuilds
+/// some, see [`TokenizerReading`](crate::models::TokenizerReading). There the latents of the references are sampled first, and the noise
 /// after them, so that another reference also means other noise. With
 /// [`reference_latents`](OmniGenBuilder::reference_latents) of
 /// [`ConditionLatents::Mean`](crate::conditioner::ConditionLatents::Mean) nothing is sampled, and the

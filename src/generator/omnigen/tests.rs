@@ -11,7 +11,6 @@ use crate::conditioner::{ConditionLatents, Conditioning};
 use crate::generator::checks::*;
 use crate::generator::{GenerateRequest, Generator};
 use crate::models::common::golden::{dtype, fixture as golden, place};
-use crate::models::common::json::read_json;
 
 pub(super) fn fixture(name: &str) -> PathBuf {
     golden("omnigen").join(name)
@@ -66,48 +65,23 @@ fn recorded(run: &Value, folder: &str) -> (OmniGenBuilder, GenerateRequest) {
     (builder, request)
 }
 
-/// The format in which a run was recorded, or the one in which the tests run.
-fn dtype_of(run: &Value) -> DType {
-    match run["dtype"].as_str() {
-        Some("bfloat16") => DType::Bf16,
-        Some("float16") => DType::F16,
-        _ => dtype(),
-    }
-}
-
-fn runs() -> Vec<(Value, Image)> {
-    let runs: Vec<Value> = read_json(&fixture("runs.json")).unwrap();
-    let image = |run: &Value| {
-        let name = format!("{}_{}", run["folder"], run["name"]).replace('"', "");
-        picture(&name)
-    };
-    runs.into_iter().map(|run| (run.clone(), image(&run))).collect()
-}
-
 #[test]
 fn every_image_equals_diffusers() {
-    let runs = runs();
+    let runs = runs(&fixture(""));
     assert!(runs.len() >= 16);
-    for (i, (run, expected)) in runs.iter().enumerate() {
+    let draw_on = |run: &Value, device| {
         let (builder, request) = recorded(run, run["folder"].as_str().unwrap());
-        let found = draw(&builder.clone().load().unwrap(), request.clone()).unwrap();
-        let name = format!("{} {}", run["folder"], run["name"]);
-        let is_sampled = run["images"].is_array() && run["latents"] != "mean";
-        if dtype() == DType::F32 || run["dtype"].is_string() || !is_sampled {
-            assert_near(&name, &found, expected, dtype_of(run));
-        } else {
-            // Samples of 16 bits are other samples: the CPU's image stands for diffusers'.
-            let on_cpu = draw(&builder.device(Device::Cpu).load().unwrap(), request).unwrap();
-            assert_near(&name, &found, &on_cpu, dtype());
-        }
-        assert!(runs[..i].iter().all(|(_, other)| other != expected), "{run} tells nothing new");
-    }
+        draw(&builder.device(device).load().unwrap(), request).unwrap()
+    };
+    // Samples of 16 bits are other samples.
+    let is_sampled = |run: &Value| run["images"].is_array() && run["latents"] != "mean";
+    assert_recorded(&runs, draw_on, is_sampled);
 }
 
 /// The authors' file holds the same weights in bf16, and the table of positions in f32.
 #[test]
 fn the_authors_layout_draws_the_same() {
-    for (run, expected) in runs() {
+    for (run, expected) in runs(&fixture("")) {
         if run["folder"] == "plain" && run["dtype"].is_null() && run["name"] == "two" {
             let (builder, request) = recorded(&run, "authors");
             let omnigen = builder.load().unwrap();
@@ -182,6 +156,9 @@ fn a_reference_may_give_its_size() {
     // The second stands first in the prompt.
     assert_eq!(size(pictured(TWO, &["wide", "tall"])), (16, 80));
     assert_eq!(size(request("a bird")), (32, 32));
+    // Whatever was asked for, though it cannot be drawn.
+    assert_eq!(size(pictured(ONE, &["wide"]).with_size(999, 7)), (64, 32));
+    assert_refused(&omnigen, request("a bird").with_size(40, 32), "width: expected a multiple");
 }
 
 #[test]

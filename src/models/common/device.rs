@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::cuda;
+use crate::named::named;
 use crate::{Error, Result};
 
 /// Where a model computes. Written `cpu`, `cuda` (the first GPU) or `cuda:1`.
@@ -87,28 +88,7 @@ impl FromStr for Device {
     }
 }
 
-impl fmt::Display for DType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Bf16 => "bf16",
-        })
-    }
-}
-
-impl FromStr for DType {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "f32" => Ok(Self::F32),
-            "f16" => Ok(Self::F16),
-            "bf16" => Ok(Self::Bf16),
-            _ => Err(Error::invalid_input("dtype", "f32, f16 or bf16", text)),
-        }
-    }
-}
+named!(DType, "dtype", { F32: "f32", F16: "f16", Bf16: "bf16" });
 
 #[cfg(test)]
 mod tests {

@@ -57,6 +57,39 @@ pub(crate) fn recorded(path: &Path, name: &str) -> Tensor {
     weights.get(name, &weights.shape(name).unwrap()).unwrap()
 }
 
+/// What one pass of a network was recorded to do.
+pub(crate) struct Pass {
+    /// The name of the recorded pass.
+    pub(crate) case: &'static str,
+    path: PathBuf,
+    /// How far sums in another order may be apart.
+    allowed: f64,
+}
+
+impl Pass {
+    /// The pass `case` that is recorded in `folder` of the fixtures.
+    pub(crate) fn open(folder: &str, case: &'static str, allowed: f64) -> Self {
+        Self { case, path: fixture(folder).join(format!("{case}.safetensors")), allowed }
+    }
+
+    /// A recorded tensor, on the device of the tests.
+    pub(crate) fn get(&self, name: &str) -> Tensor {
+        recorded(&self.path, name).to_device(device())
+    }
+
+    /// What a layer takes, in its type.
+    pub(crate) fn input(&self, name: &str) -> Tensor {
+        self.get(name).to_kind(kind())
+    }
+
+    /// Asserts that `found` is what was recorded as `name`.
+    #[track_caller]
+    pub(crate) fn check(&self, name: &str, found: &Tensor) {
+        let what = format!("{} {name}", self.case);
+        assert_close(&what, found, &self.get(name), self.allowed);
+    }
+}
+
 /// Rows of token numbers.
 pub(crate) fn rows(ids: &Tensor) -> Vec<Vec<i64>> {
     Vec::<Vec<i64>>::try_from(ids.to_kind(Kind::Int64)).unwrap()

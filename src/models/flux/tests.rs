@@ -12,7 +12,7 @@ use super::lora::{Delta, Lora};
 use super::rope::image_positions;
 use super::transformer::{FluxTransformer, Places};
 use crate::models::common::golden::{
-    assert_close, assert_invalid_file, device, fixture, kind, recorded,
+    Pass, assert_close, assert_invalid_file, device, fixture, kind,
 };
 
 /// diffusers' sums run in another order.
@@ -20,29 +20,25 @@ const TOLERANCE: f64 = 1e-4;
 const CASES: [&str; 2] = ["schnell", "dev"];
 
 struct Golden {
-    case: &'static str,
+    pass: Pass,
     network: FluxTransformer,
+}
+
+impl std::ops::Deref for Golden {
+    type Target = Pass;
+
+    fn deref(&self) -> &Pass {
+        &self.pass
+    }
 }
 
 impl Golden {
     fn open(case: &'static str) -> Self {
         let folder = fixture("flux/layers").join(case);
-        Self { case, network: FluxTransformer::load(&folder, device(), kind()).unwrap() }
-    }
-
-    fn get(&self, name: &str) -> Tensor {
-        let path = fixture("flux/layers").join(format!("{}.safetensors", self.case));
-        recorded(&path, name).to_device(device())
-    }
-
-    /// What a layer takes, in its type.
-    fn input(&self, name: &str) -> Tensor {
-        self.get(name).to_kind(kind())
-    }
-
-    #[track_caller]
-    fn check(&self, name: &str, found: &Tensor) {
-        assert_close(&format!("{} {name}", self.case), found, &self.get(name), TOLERANCE);
+        Self {
+            pass: Pass::open("flux/layers", case, TOLERANCE),
+            network: FluxTransformer::load(&folder, device(), kind()).unwrap(),
+        }
     }
 
     /// The time of the pass, and its guidance.
@@ -88,7 +84,7 @@ fn rotations_equal_diffusers() {
         let (cos, sin) = (golden.get("pos_embed.0"), golden.get("pos_embed.1"));
         let turned = rope.forward(&unit.expand_as(&cos).unsqueeze(0).unsqueeze(2)); // [1, tokens, 1, head_dim]
         let expected = &unit * &cos + (1.0 - &unit) * &sin;
-        assert_close(golden.case, &turned.squeeze(), &expected, 1e-6);
+        assert_close(golden.pass.case, &turned.squeeze(), &expected, 1e-6);
     }
 }
 

@@ -70,6 +70,10 @@ impl OmniGenConfig {
 
     fn new(fields: &Fields) -> Result<Self> {
         fields.only("_class_name", "OmniGenTransformer2DModel")?;
+        let is_authors = fields.is_written("model_type");
+        let expected =
+            "none: diffusers' config.json of the transformer, not that of OmniGen's authors";
+        fields.require("model_type", !is_authors, expected, fields.found("model_type"))?;
         let time = TimeConfig {
             waves: fields.integer("time_step_dim", 256, 2..=MAX_WIDTH)?,
             cos_first: fields.flag("flip_sin_to_cos", true)?,
@@ -154,7 +158,12 @@ impl OmniGenConfig {
 
 impl RopeConfig {
     fn read(fields: &Fields, base: &str, head_dim: i64) -> Result<Self> {
-        let scaling = fields.required_object("rope_scaling")?;
+        // transformers 5 writes the second, with the base in it.
+        let scaling = match fields.object("rope_parameters")? {
+            Some(scaling) if !fields.is_written("rope_scaling") => scaling,
+            _ => fields.required_object("rope_scaling")?,
+        };
+        let holding = |field| if fields.is_written(field) { fields } else { &scaling };
         let factors = |field: &str| {
             let factors = scaling.numbers(field)?.unwrap_or_default();
             let expected = format!("{} numbers above 0, half of a head", head_dim / 2);
@@ -162,7 +171,7 @@ impl RopeConfig {
             scaling.require(field, fits, expected, format!("{} numbers", factors.len()))?;
             Ok(factors)
         };
-        let base_number = fields.number(base, 10_000.0)?;
+        let base_number = holding(base).number(base, 10_000.0)?;
         fields.require(base, base_number > 0.0, "above 0", base_number)?;
         let field = "original_max_position_embeddings";
         Ok(Self {
@@ -175,7 +184,11 @@ impl RopeConfig {
                 MAX_TOKENS,
             )?,
             // Its logarithm divides.
-            original_max_position_embeddings: fields.integer(field, 4096, 2..=MAX_TOKENS)?,
+            original_max_position_embeddings: holding(field).integer(
+                field,
+                4096,
+                2..=MAX_TOKENS,
+            )?,
         })
     }
 }

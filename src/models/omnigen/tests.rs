@@ -10,7 +10,7 @@ use super::patches::unpatch;
 use super::rope::Positions;
 use super::transformer::{Canvas, OmniGenTransformer};
 use crate::models::common::cuda::fake;
-use crate::models::common::golden::{assert_close, device, fixture, kind, recorded};
+use crate::models::common::golden::{Pass, assert_close, device, fixture, kind};
 use crate::models::common::math::attention;
 use crate::models::common::prefetch::PinnedPool;
 use crate::models::common::weights::Weights;
@@ -21,8 +21,16 @@ const TOLERANCE: f64 = 1e-4;
 const CASES: [&str; 2] = ["short", "long"];
 
 struct Golden {
-    case: &'static str,
+    pass: Pass,
     network: OmniGenTransformer,
+}
+
+impl std::ops::Deref for Golden {
+    type Target = Pass;
+
+    fn deref(&self) -> &Pass {
+        &self.pass
+    }
 }
 
 impl Golden {
@@ -30,22 +38,10 @@ impl Golden {
         let folder = fixture("omnigen/layers").join(case);
         let config = OmniGenConfig::read(&folder.join("config.json")).unwrap();
         let weights = Weights::open(&folder, device(), kind()).unwrap();
-        Self { case, network: OmniGenTransformer::new(&weights, &config).unwrap() }
-    }
-
-    fn get(&self, name: &str) -> Tensor {
-        let path = fixture("omnigen/layers").join(format!("{}.safetensors", self.case));
-        recorded(&path, name).to_device(device())
-    }
-
-    /// What a layer takes, in its type.
-    fn input(&self, name: &str) -> Tensor {
-        self.get(name).to_kind(kind())
-    }
-
-    #[track_caller]
-    fn check(&self, name: &str, found: &Tensor) {
-        assert_close(&format!("{} {name}", self.case), found, &self.get(name), TOLERANCE);
+        Self {
+            pass: Pass::open("omnigen/layers", case, TOLERANCE),
+            network: OmniGenTransformer::new(&weights, &config).unwrap(),
+        }
     }
 
     fn canvas(&self) -> Canvas {
@@ -121,7 +117,7 @@ fn rotations_equal_diffusers() {
             ["rope.0.0", "rope.0.1"].map(|name| golden.get(name).i(golden.padding(0)..));
         let turned = rope.forward(&unit.expand_as(&cos).unsqueeze(0).unsqueeze(2)); // [1, tokens, 1, head_dim]
         let expected = &unit * &cos + (1.0 - &unit) * &sin;
-        assert_close(golden.case, &turned.squeeze(), &expected, 1e-6);
+        assert_close(golden.pass.case, &turned.squeeze(), &expected, 1e-6);
     }
 }
 
@@ -146,7 +142,7 @@ fn blocks_equal_diffusers() {
             let mask = golden.get("mask").i((row, padding.., padding..)).to_kind(tch::Kind::Bool);
             let found = block.after(&x, &attention(&q, &k, &v, Some(&mask)));
             let expected = tail(golden.get("layers.0.0.0"));
-            assert_close(&format!("{} row {row}", golden.case), &found, &expected, TOLERANCE);
+            assert_close(&format!("{} row {row}", golden.pass.case), &found, &expected, TOLERANCE);
         }
     }
 }
@@ -188,7 +184,7 @@ fn flows_equal_diffusers_with_kept_keys_and_values() {
         let rows = rows.collect();
         let in_host_memory = Conditions::new(rows, Some((cuda, blocks))).unwrap();
         for (step, expected) in [(1, &found), (0, &other), (1, &found)] {
-            assert_eq!(flow(step, &in_host_memory), *expected, "{} step {step}", golden.case);
+            assert_eq!(flow(step, &in_host_memory), *expected, "{} step {step}", golden.pass.case);
         }
     }
 }

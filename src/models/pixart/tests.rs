@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 use super::config::PixArtConfig;
 use super::transformer::PixArtTransformer;
 use crate::models::common::golden::{
-    assert_close, assert_invalid_file, device, fixture, kind, recorded,
+    Pass, assert_close, assert_invalid_file, device, fixture, kind,
 };
 
 /// diffusers' sums run in another order.
@@ -15,29 +15,25 @@ const TOLERANCE: f64 = 1e-4;
 const CASES: [&str; 2] = ["sigma", "plain"];
 
 struct Golden {
-    case: &'static str,
+    pass: Pass,
     network: PixArtTransformer,
+}
+
+impl std::ops::Deref for Golden {
+    type Target = Pass;
+
+    fn deref(&self) -> &Pass {
+        &self.pass
+    }
 }
 
 impl Golden {
     fn open(case: &'static str) -> Self {
         let folder = fixture("pixart/layers").join(case);
-        Self { case, network: PixArtTransformer::load(&folder, device(), kind()).unwrap() }
-    }
-
-    fn get(&self, name: &str) -> Tensor {
-        let path = fixture("pixart/layers").join(format!("{}.safetensors", self.case));
-        recorded(&path, name).to_device(device())
-    }
-
-    /// What a layer takes, in its type.
-    fn input(&self, name: &str) -> Tensor {
-        self.get(name).to_kind(kind())
-    }
-
-    #[track_caller]
-    fn check(&self, name: &str, found: &Tensor) {
-        assert_close(&format!("{} {name}", self.case), found, &self.get(name), TOLERANCE);
+        Self {
+            pass: Pass::open("pixart/layers", case, TOLERANCE),
+            network: PixArtTransformer::load(&folder, device(), kind()).unwrap(),
+        }
     }
 
     /// The states of each caption, of its own tokens alone.
@@ -61,7 +57,7 @@ fn positions_equal_diffusers() {
         let side = network.config.sample_size / network.config.patch_size;
         golden.check("table", &network.positions(side, side));
         // Not square, or of another size, so that rows and columns differ.
-        assert!((rows, columns) != (side, side) || golden.case == "plain");
+        assert!((rows, columns) != (side, side) || golden.pass.case == "plain");
     }
 }
 

@@ -7,8 +7,8 @@ use tch::{Kind, Tensor};
 use super::betas::{Alphas, BetaSchedule};
 use super::sigmas::{Levels, Spacing, final_sigma, interpolate, time_of};
 use super::{Prediction, Scheduler, Stepped};
-use crate::Result;
 use crate::models::common::fields::Fields;
+use crate::{Error, Result};
 
 /// Runs of fewer steps than this end with lower orders, where `lower_order_final` says so.
 /// diffusers, `DPMSolverMultistepScheduler.step`.
@@ -106,9 +106,16 @@ impl DpmSolverConfig {
             }
         };
         timesteps.iter_mut().for_each(|time| *time = time.trunc());
-        let levels = sigmas.into_iter().map(|sigma| sigma as f32).chain([self.final_sigma]);
+        let sigmas: Vec<_> = sigmas.into_iter().map(|sigma| sigma as f32).collect();
+        // The step behind one between equal levels would divide by the way that came, which is 0.
+        if sigmas.windows(2).any(|pair| pair[0] == pair[1]) {
+            let expected = format!(
+                "fewer: the {train} levels that the model is trained with do not make as many"
+            );
+            return Err(Error::invalid_input("steps", expected, steps));
+        }
         Ok(DpmSolver {
-            levels: levels.map(Level::new).collect(),
+            levels: sigmas.into_iter().chain([self.final_sigma]).map(Level::new).collect(),
             timesteps,
             solver: self.solver,
             originals: VecDeque::new(),

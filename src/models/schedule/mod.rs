@@ -29,7 +29,7 @@ use lcm::LcmConfig;
 pub(crate) use flow_match::FlowMatchConfig;
 
 /// The most steps that a run may have: more than any model is trained with, and still bounded.
-const MAX_STEPS: usize = 100_000;
+const MAX_STEPS: usize = 10_000;
 
 /// A way from noise to an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

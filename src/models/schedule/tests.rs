@@ -221,6 +221,10 @@ fn numbers_of_steps_out_of_range_are_errors() {
             assert_invalid_input(config.start(steps), "steps");
         }
     }
+    // Two steps at one level of the training: what comes after them would be no number.
+    let config = parse("{}", Some(SchedulerKind::DpmSolver)).unwrap();
+    assert!(config.start(900).is_ok());
+    assert_invalid_input(config.start(1_000), "steps: expected fewer: the 1000 levels");
     // Leading spacing with an offset would ask for time 1,000 of 0 to 999.
     let config = parse(r#"{"steps_offset": 1}"#, Some(SchedulerKind::Ddim)).unwrap();
     assert!(config.start(1000).is_err() && config.start(999).is_ok());

@@ -56,6 +56,7 @@ impl VaeConfig {
     }
 
     fn new(fields: &Fields) -> Result<Self> {
+        fields.only("_class_name", "AutoencoderKL")?;
         let norm_num_groups = fields.count("norm_num_groups", 32, MAX_WIDTH)?;
         let block_out_channels = fields.channels(&[64], MAX_BLOCKS, norm_num_groups)?;
         let attends = |field, names: [&str; 2]| {

@@ -187,9 +187,10 @@ impl Weights {
         match (&*self.source, shape) {
             (_, Some(shape)) if shape.len() == sides => Ok(shape),
             (Source::Files(files, _), shape) => {
-                let found = shape.map_or("no such tensor".to_owned(), |shape| format!("{shape:?}"));
+                let found =
+                    shape.map_or("no such tensor".to_owned(), |shape| format!("shape {shape:?}"));
                 let name = format!("tensor {}{name}", self.prefix);
-                let expected = format!("a shape of {sides} sides");
+                let expected = format!("a tensor of {sides} dimensions");
                 Err(Error::invalid_file(files.root(), name, expected, found))
             }
             (Source::Record(_), _) => Ok(vec![1; sides]),

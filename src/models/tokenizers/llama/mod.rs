@@ -42,7 +42,10 @@ impl Tokenizer {
         let mut config = TokenizerConfig::open(folder)?;
         let path = folder.join("tokenizer.json");
         if !path.exists() {
-            return Self::of_model(folder.join("tokenizer.model"), config, reading);
+            let path = folder.join("tokenizer.model");
+            let expected = "tokenizer.json or tokenizer.model";
+            require(folder, "tokenizer", path.exists(), expected, "neither")?;
+            return Self::of_model(path, config, reading);
         }
         let Whole { model, post_processor, added_tokens } = read_json(&path)?;
         let (mut tokenizer, defaults) = match reading {

@@ -1,9 +1,6 @@
 //! What a user says of a Llama tokenizer's files to how they are read.
 
-use std::fmt;
-use std::str::FromStr;
-
-use crate::{Error, Result};
+use crate::named::named;
 
 /// How the files of a Llama tokenizer are understood. The two differ in where a text gets the blank
 /// that words begin with (`▁`), and so give other token numbers for the same prompt.
@@ -26,27 +23,7 @@ pub enum TokenizerReading {
     Transformers5,
 }
 
-impl fmt::Display for TokenizerReading {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::File => "file",
-            Self::Transformers5 => "transformers5",
-        })
-    }
-}
-
-impl FromStr for TokenizerReading {
-    type Err = Error;
-
-    /// `file` or `transformers5`.
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "file" => Ok(Self::File),
-            "transformers5" => Ok(Self::Transformers5),
-            _ => Err(Error::invalid_input("tokenizer reading", "file or transformers5", name)),
-        }
-    }
-}
+named!(TokenizerReading, "tokenizer reading", { File: "file", Transformers5: "transformers5" });
 
 impl TokenizerReading {
     /// This reading of a tokenizer that `model_index.json` says is a `class`. Only the classes of

@@ -1,18 +1,19 @@
 //! Generate, plan, edit (GraPE), branch by branch, on fakes.
 
-use std::future::pending;
+mod editor;
+mod endings;
+mod languages;
 
 use futures::executor::block_on;
-use futures::{FutureExt, StreamExt};
 use imagerag::conditioner::{Conditioning, InPrompt};
+use imagerag::critic::Verdict;
 use imagerag::pipeline::{
-    Event, Fallback, Mode, RagConfig, RagPipelineBuilder, Record, Stage, StopReason,
+    Fallback, Mode, RagConfig, RagPipelineBuilder, Record, Stage, StopReason,
 };
+use imagerag::reference::Caption;
 use imagerag::testing::{FakeCritic, FakeGenerator, FakeVlm, solid};
-use imagerag::vlm::{ChatReply, ChatRequest, Questions};
-use imagerag::{
-    Error, Generator, Image, RagError, RagOutcome, RagPipeline, RagRequest, Vlm, async_trait,
-};
+use imagerag::vlm::ChatRequest;
+use imagerag::{Image, RagOutcome, RagPipeline, RagRequest};
 
 const PLAN: &str = "1. Make the car red.\n2. Add a tree.\n3. Remove the dog.";
 
@@ -215,41 +216,6 @@ fn a_plan_that_is_declined_is_asked_for_again_and_then_the_best_image_is_kept() 
     assert_ne!(outcome.draft, Some(outcome.image), "the edited image");
 }
 
-/// The error of a request whose second edit fails.
-fn failing(config: RagConfig, replies: &[&str]) -> (RagError, Vec<Image>) {
-    let generator = FakeGenerator::new().failing_at(2);
-    let (builder, _) = parts(&generator, replies);
-    let pipeline = builder.config(config).build().unwrap();
-    let error = block_on(pipeline.run("a red car")).unwrap_err();
-    (error, edited(&generator))
-}
-
-#[test]
-fn an_edit_that_fails_keeps_the_trace_and_the_best_image() {
-    for (config, replies) in [
-        (config(), &[PLAN, "no"][..]),
-        (config().with_judge_each_edit(false), &[PLAN]),
-        (config(), &[PLAN, "The eyes", "", "42", "perhaps"]), // The critic cannot tell.
-    ] {
-        let (error, edited) = failing(config, replies);
-        assert_eq!(error.stage, Stage::Edit);
-        assert_eq!(error.chain().to_string(), "edit failed: FakeGenerator failed: out of memory");
-        assert_eq!(error.best.as_ref(), Some(&edited[1]), "the image of the first edit");
-        let last = error.trace.stages.last().unwrap();
-        assert_eq!((last.stage, &last.record), (Stage::Edit, &None));
-    }
-}
-
-#[test]
-fn a_planner_that_fails_keeps_the_draft() {
-    let vlm = FakeVlm::default().then(Err(Error::service("planner", 500, "down")));
-    let builder = RagPipeline::builder().generator(FakeGenerator::new()).vlm(vlm);
-    let error = block_on(builder.config(config()).build().unwrap().run("a car")).unwrap_err();
-    assert_eq!(error.stage, Stage::Plan);
-    assert!(error.best.is_some());
-    assert_eq!(error.trace.exchanges().count(), 1);
-}
-
 #[test]
 fn a_counting_critic_chooses_the_best_of_all_edits() {
     let critic =
@@ -263,6 +229,24 @@ fn a_counting_critic_chooses_the_best_of_all_edits() {
 }
 
 #[test]
+fn the_record_of_a_critique_names_only_what_the_critic_named() {
+    // The model is asked for yes or no.
+    let (outcome, ..) = with(config(), &["Add a tree.", "no"]);
+    let record = |outcome: &RagOutcome| outcome.trace.stages.last().unwrap().record.clone();
+    let mismatch = Verdict::Missing(Vec::new());
+    assert_eq!(record(&outcome), Some(Record::Critique(mismatch.into())));
+    let told = outcome.trace.to_string();
+    assert!(told.contains("\ncritique   it does not match the prompt\nend "), "{told}");
+    assert!(!told.contains("missing"), "{told}");
+    // A critic of one's own may say more.
+    let critic = FakeCritic::new().missing(["a tree"]);
+    let (builder, _) = parts(&FakeGenerator::new(), &["Add a tree."]);
+    let outcome = run(builder.critic(critic), "a red car");
+    let missing = Verdict::Missing(vec![Caption::concept("a tree")]);
+    assert_eq!(record(&outcome), Some(Record::Critique(missing.into())));
+}
+
+#[test]
 fn an_existing_picture_is_edited() {
     let generator = FakeGenerator::new();
     let (builder, _) = parts(&generator, &["Add a tree.", "yes"]);
@@ -273,80 +257,6 @@ fn an_existing_picture_is_edited() {
     assert_eq!(outcome.draft, Some(picture));
     assert_eq!(outcome.trace.stages[0].record, Some(Record::OwnDraft { width: 20, height: 10 }));
     assert!(outcome.trace.to_string().contains("draft      20x10: the caller's image"));
-}
-
-#[test]
-fn another_generator_may_edit() {
-    let (drafts, edits) = (FakeGenerator::text_only(), FakeGenerator::new());
-    let (builder, _) = parts(&drafts, &["Add a tree.", "yes"]);
-    let outcome = run(builder.editor(edits.clone()), "a tree");
-    assert_eq!(prompts(&drafts), ["a tree"]);
-    assert_eq!(prompts(&edits), ["<img><|image_1|></img> Add a tree."]);
-    assert_eq!(outcome.trace.parts.editor.as_deref(), Some("FakeGenerator"));
-    // One without a mark is asked in words alone, and marks in a reply mean the image.
-    let edits = FakeGenerator::new().with_image_mark(None);
-    let (builder, _) = parts(&drafts, &["Make <img><|image_3|></img> darker.", "yes"]);
-    run(builder.editor(edits.clone()), "a tree");
-    assert_eq!(prompts(&edits), ["Make the image darker."]);
-}
-
-/// An editor that charges.
-#[derive(Debug)]
-struct Paid;
-
-impl std::fmt::Display for Paid {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Paid")
-    }
-}
-
-#[async_trait]
-impl Generator for Paid {
-    fn accepts(&self) -> &[imagerag::conditioner::ConditioningKind] {
-        use imagerag::conditioner::ConditioningKind;
-        &[ConditioningKind::None, ConditioningKind::Images]
-    }
-
-    async fn generate(
-        &self,
-        requests: &[imagerag::generator::GenerateRequest],
-    ) -> imagerag::Result<Vec<imagerag::generator::Drawn>> {
-        let image = solid(4, 4, [7; 3]);
-        let drawn = imagerag::generator::Drawn::from(image);
-        Ok(vec![drawn.with_usage(imagerag::Usage::images(1)); requests.len()])
-    }
-}
-
-#[test]
-fn what_the_editor_charges_is_its_own() {
-    let (builder, _) = parts(&FakeGenerator::new(), &["Add a tree.\nAdd a dog.", "no", "yes"]);
-    let trace = run(builder.editor(Paid), "a tree").trace;
-    assert_eq!(trace.usage_by_part()["Paid"], imagerag::Usage::images(2));
-    assert_eq!(trace.usage_by_part().len(), 1);
-}
-
-#[test]
-fn missing_parts_and_generators_that_take_no_images_are_named() {
-    let error = RagPipeline::builder().generator(FakeGenerator::new()).config(config()).build();
-    let expected = "the pipeline needs a VLM to plan edits with: call .vlm(…) on the builder";
-    assert_eq!(error.unwrap_err().to_string(), expected);
-
-    let expected = "the pipeline does not fit FakeGenerator: expected an editor that accepts images, \
-                    found no conditioning";
-    let (builder, _) = parts(&FakeGenerator::text_only(), &[]);
-    assert_eq!(builder.build().unwrap_err().to_string(), expected);
-    let (builder, _) = parts(&FakeGenerator::new(), &[]);
-    let error = builder.editor(FakeGenerator::text_only()).build().unwrap_err();
-    assert_eq!(error.to_string(), expected);
-
-    // Also where the mode comes later.
-    let rephrase = RagConfig::default().with_mode(Mode::RephraseOnly);
-    let (builder, vlm) = parts(&FakeGenerator::text_only(), &[]);
-    let pipeline = builder.config(rephrase).build().unwrap();
-    assert_eq!(pipeline.with_config(config()).unwrap_err().to_string(), expected);
-    let error = block_on(pipeline.run(RagRequest::new("a").with_config(config()))).unwrap_err();
-    assert_eq!((error.stage, error.source.to_string().as_str()), (Stage::Validate, expected));
-    assert!(vlm.requests().is_empty());
 }
 
 #[test]
@@ -371,125 +281,6 @@ fn the_callers_images_are_in_the_draft_and_shown_to_the_critic() {
     let error = block_on(builder.build().unwrap().run(request())).unwrap_err().chain().to_string();
     let expected = "the caller's references: expected none without a conditioner, found 1";
     assert!(error.ends_with(expected), "{error}");
-}
-
-#[test]
-fn a_stream_tells_of_plans_and_edits() {
-    let (builder, _) = parts(&FakeGenerator::new(), &[PLAN, "no", "yes"]);
-    let request = RagRequest::new("a red car").with_steps(2);
-    let events: Vec<Event> = block_on(builder.build().unwrap().stream(request).collect());
-    let (mut begun, mut steps, mut images) = (Vec::new(), Vec::new(), Vec::new());
-    for event in &events {
-        match event {
-            Event::StageBegan { stage, round } => begun.push((*stage, *round)),
-            Event::StageEnded(trace) => assert_eq!(Some(&trace.stage), begun.last().map(|b| &b.0)),
-            Event::Step { stage, step, .. } => steps.push((*stage, step.index)),
-            Event::Image { round, .. } => images.push(*round),
-            _ => {}
-        }
-    }
-    assert_eq!(
-        begun,
-        [
-            (Stage::Draft, 0),
-            (Stage::Plan, 1),
-            (Stage::Edit, 1),
-            (Stage::Critique, 1),
-            (Stage::Edit, 1),
-            (Stage::Critique, 1),
-        ]
-    );
-    let expected = [Stage::Draft, Stage::Edit, Stage::Edit].map(|stage| [(stage, 1), (stage, 2)]);
-    assert_eq!(steps, expected.concat());
-    assert_eq!(images, [0, 1, 1]);
-    assert!(matches!(events.last(), Some(Event::Done(result)) if result.is_ok()));
-}
-
-/// Plans, and never judges.
-#[derive(Debug)]
-struct Stuck;
-
-impl std::fmt::Display for Stuck {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Stuck")
-    }
-}
-
-#[async_trait]
-impl Vlm for Stuck {
-    async fn chat(&self, request: &ChatRequest) -> imagerag::Result<ChatReply> {
-        match request.messages[0].text.starts_with("This image was generated for") {
-            true => Ok(PLAN.into()),
-            false => pending().await,
-        }
-    }
-}
-
-#[test]
-fn a_request_that_is_cancelled_keeps_its_edits() {
-    let generator = FakeGenerator::new();
-    let builder = RagPipeline::builder().generator(generator.clone()).vlm(Stuck);
-    let mut stream = builder.config(config()).build().unwrap().stream("a red car");
-    let (mut last, mut idle) = (None, 0);
-    while idle < 20 {
-        match stream.next().now_or_never() {
-            Some(Some(Event::Image { image, .. })) => last = Some(image),
-            Some(_) => idle = 0,
-            None => idle += 1,
-        }
-    }
-    let error = stream.cancel().unwrap_err();
-    assert!(error.is_cancelled());
-    assert_eq!((error.stage, generator.requests().len()), (Stage::Critique, 2));
-    assert_eq!((error.best.is_some(), error.best), (true, last), "the image of the first edit");
-    assert_eq!(error.trace.exchanges().count(), 2);
-}
-
-/// Two rounds in a language of one's own: no question is English.
-fn in_a_language(questions: Questions, replies: [&str; 3], [prompt, asked, edit]: [&str; 3]) {
-    let generator = FakeGenerator::new();
-    let (builder, vlm) = parts(&generator, &replies);
-    let builder = builder.questions(questions).config(config().with_max_rounds(2));
-    let outcome = run(builder, prompt);
-    assert_eq!(outcome.stop, StopReason::NoEditsNeeded);
-    assert_eq!(vlm.requests()[0].messages[0].text, asked);
-    assert_eq!(prompts(&generator)[1], format!("<img><|image_1|></img> {edit}"));
-    let asked: Vec<&str> = outcome.trace.exchanges().map(|one| &*one.messages[0].text).collect();
-    assert!(asked.iter().all(|text| !text.contains("image")), "{asked:?}");
-}
-
-#[test]
-fn edits_are_planned_in_german() {
-    let questions = Questions::default()
-        .with_edits("Höchstens {count} Änderungen für „{prompt}“?")
-        .with_decision("Passt es zu „{prompt}“?")
-        .with_yes(["ja"])
-        .with_no(["nein"])
-        .with_none(["keine Änderung"]);
-    in_a_language(
-        questions,
-        ["1. Setze dem Igel einen Hut auf.", "Nein.", "Keine Änderung."],
-        ["ein Igel", "Höchstens 5 Änderungen für „ein Igel“?", "Setze dem Igel einen Hut auf."],
-    );
-}
-
-#[test]
-fn edits_are_planned_in_chinese() {
-    let questions = Questions::default()
-        .with_edits("要让图片符合“{prompt}”，请列出最多{count}处修改，每行一处。")
-        .with_decision("这张图片符合“{prompt}”吗？只回答“是”或“不是”。")
-        .with_yes(["是"])
-        .with_no(["不是"])
-        .with_none(["无需修改"]);
-    in_a_language(
-        questions,
-        ["修改：\n1、给狗加一顶红帽子", "不是。", "无需修改。"],
-        [
-            "戴红帽子的狗",
-            "要让图片符合“戴红帽子的狗”，请列出最多5处修改，每行一处。",
-            "给狗加一顶红帽子",
-        ],
-    );
 }
 
 #[cfg(feature = "serde")]
