@@ -89,7 +89,7 @@ pub(super) fn items(answer: &Answer) -> Vec<Item> {
     let values = json::values(&answer.text);
     match in_json(&Json::List(values.clone())) {
         Some(items) if !values.is_empty() => return items,
-        None if values.iter().any(has_fields) => return Vec::new(), // It cannot be told.
+        None if values.iter().any(Json::has_fields) => return Vec::new(), // It cannot be told.
         _ => {}
     }
     let tagged = without_tags(&answer.text);
@@ -105,14 +105,6 @@ pub(super) fn items(answer: &Answer) -> Vec<Item> {
         items.pop();
     }
     items
-}
-
-fn has_fields(value: &Json) -> bool {
-    match value {
-        Json::Fields(_) => true,
-        Json::List(list) => list.iter().any(has_fields),
-        _ => false,
-    }
 }
 
 /// `None` where `value` is no list of items.

@@ -25,6 +25,15 @@ impl Json {
             _ => None,
         }
     }
+
+    /// Whether it is an object, or has one inside.
+    pub(super) fn has_fields(&self) -> bool {
+        match self {
+            Self::Fields(_) => true,
+            Self::List(list) => list.iter().any(Self::has_fields),
+            _ => false,
+        }
+    }
 }
 
 /// The lists and objects in `text` that begin a line or stand behind a colon, in order. Of one that

@@ -10,8 +10,11 @@ mod concept;
 mod contradiction;
 mod decision;
 mod edit_fields;
+mod edit_lines;
+mod edit_words;
 mod edits;
 mod indices;
+mod instruction;
 mod items;
 mod json;
 mod line;
@@ -92,8 +95,13 @@ pub(crate) fn edits(questions: &Questions, reply: &ChatReply) -> Option<Vec<Stri
     let answer = answer(reply)?;
     let edits = edits::planned(questions, &answer)?;
     // "… and include a picture of a cat" asks for no picture.
-    let declines = match edits::are_instructions(&edits) {
+    let declines = match instruction::are_instructions(&edits) {
         true => refusal::begins_to_decline(questions, &answer.text),
+        // "I couldn't find any differences" is an answer.
+        false if edits.is_empty() => {
+            refusal::begins_to_decline(questions, &answer.text)
+                || refusal::declines_after_all(questions, &answer.text)
+        }
         false => refusal::is_refusal(questions, &answer.text),
     };
     (!declines).then_some(edits)

@@ -26,7 +26,7 @@ pub(super) fn items(text: &str) -> Vec<Item> {
 }
 
 /// `text` with the lines in one that were wrapped where something must follow.
-fn unwrapped(text: &str) -> String {
+pub(super) fn unwrapped(text: &str) -> String {
     let mut whole = String::with_capacity(text.len());
     let mut lines = text.lines().peekable();
     let mut is_rest = false;
@@ -42,7 +42,7 @@ fn unwrapped(text: &str) -> String {
 }
 
 /// `text` with a line for each number where one line has them all: "1) a sheep; 2) a dog".
-fn one_a_line(text: &str) -> Cow<'_, str> {
+pub(super) fn one_a_line(text: &str) -> Cow<'_, str> {
     let first = [("1) ", ") "), ("1. ", ". "), ("(1) ", ") ")];
     let form = first.iter().find(|(first, _)| text.trim_start().starts_with(first));
     let Some((first, after)) = form.filter(|_| !text.trim().contains('\n')) else {
@@ -155,7 +155,7 @@ fn go_on(item: &mut Item, line: &Line) {
 
 /// Whether a line goes on with the phrase above it, and does not explain it: "a sheep" and "standing
 /// on grass".
-fn continues(above: &str, line: &str) -> bool {
+pub(super) fn continues(above: &str, line: &str) -> bool {
     const JOINTS: &str = "of|on|in|at|with|without|and|or|by|for|from|to|under|over|near|beside|behind|\
         between|around|into|through|against|above|below|next|where|while|whose|which";
     let first = line.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
@@ -195,11 +195,11 @@ fn is_heading(line: &Line, next: Option<&Line>) -> bool {
         && (ends_with_colon(line.text) || is_bold(line.text) || phrases::is_heading(line.text))
 }
 
-fn ends_with_colon(text: &str) -> bool {
+pub(super) fn ends_with_colon(text: &str) -> bool {
     text.trim_end_matches(['*', '_', '"', ' ']).ends_with([':', '：'])
 }
 
-fn is_bold(text: &str) -> bool {
+pub(super) fn is_bold(text: &str) -> bool {
     let inner = text.strip_prefix("**").and_then(|inner| inner.strip_suffix("**"));
     inner.is_some_and(|inner| !inner.is_empty() && !inner.contains("**"))
 }

@@ -66,12 +66,24 @@ pub(super) fn table(text: &str) -> Option<Table> {
             && line.chars().all(|c| matches!(c, '-' | '|' | ':' | ' ' | '+'))
     };
     let rule = lines.iter().position(|line| is_rule(line)).filter(|&rule| rule > 0)?;
-    let cells = |line: &str| -> Vec<String> {
-        let inner = line.strip_prefix('|').unwrap_or(line);
-        let inner = inner.strip_suffix('|').unwrap_or(inner);
-        inner.split('|').map(super::line::cleaned).collect()
-    };
     let rows = lines[rule + 1..].iter().take_while(|line| line.contains('|'));
     let rows = rows.filter(|line| !is_rule(line)).map(|line| cells(line));
     Some(Table { header: cells(lines[rule - 1]), rows: rows.collect() })
+}
+
+/// The cells of a row.
+fn cells(line: &str) -> Vec<String> {
+    let inner = line.strip_prefix('|').unwrap_or(line);
+    let inner = inner.strip_suffix('|').unwrap_or(inner);
+    inner.split('|').map(super::line::cleaned).collect()
+}
+
+/// The rows of a table without a rule below its header: lines with as many `|` each, of which there are
+/// at least two. Other lines may stand above and below.
+pub(super) fn lined_up(text: &str) -> Option<Table> {
+    let lines = text.lines().map(str::trim).filter(|line| line.contains('|'));
+    let mut rows: Vec<Vec<String>> = lines.map(cells).collect();
+    let columns = rows.first().map_or(0, Vec::len);
+    let is_table = rows.len() > 1 && columns > 1 && rows.iter().all(|row| row.len() == columns);
+    is_table.then(|| Table { header: rows.remove(0), rows })
 }

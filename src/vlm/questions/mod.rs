@@ -36,9 +36,15 @@ use crate::text::fill;
 /// are said to be present are left out. Captions are paired with the concepts that they name, see
 /// [`GuidedCot`](crate::critic::GuidedCot).
 ///
-/// A plan of edits is a list too, of which labels such as `Step 2:`, reasons, and remarks about the image are
-/// left out. `none`, `no changes are needed` and `the image already matches` plan nothing, which is an
-/// answer; where a reply has edits and says that none is needed, the question is asked again.
+/// A plan of edits is a list too, or a table with a column that is called `Edit`, `Instruction`, `Change` or
+/// the like. Labels such as `Step 2:`, reasons, what is wrong, and remarks about the image are left out. In
+/// English an edit begins with a verb such as `add`, `make` or `remove`, also after `please` or `I would`, or
+/// says what something should be; no other sentence is taken for one. In other languages each item of a list
+/// with numbers or bullets is an edit as it stands, and so is each of several lines where
+/// [`edits`](Self::edits) is not the default; one line alone is none, so ask for a list there. `none`, `no
+/// changes are needed`, `the image already matches` and the words in [`none`](Self::none) plan nothing, which
+/// is an answer. Where a reply has edits and says that none is needed, or has an item that may be an edit or
+/// not, the question is asked again.
 ///
 /// The sentences that you leave as they are ask for an English yes or no, which their replies may
 /// hold beside the words that you set. So you may translate only the sentences that you need.

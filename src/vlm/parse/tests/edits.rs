@@ -225,23 +225,40 @@ fn edits_are_never_others() {
         "I hope this helps!",
         "These edits will make the image match the prompt.",
         "Note: the car is right as it is.",
+        "No further edits are needed.",
+        "The rest of the image matches the prompt.",
+        "No other changes are necessary.",
+        "Everything else is correct.",
+    ]);
+    let reason = one_of(&[
+        "",
+        "",
+        "\nReason: the image shows it otherwise.",
+        "\n   Reason: There is none.",
+        "\n*Why:* it is not there",
+        "\n   - **Rationale**: The prompt asks for it.",
+        "\n   Because the prompt asks for it.",
+        "\n   (Explanation: it is missing.)",
     ]);
     let json = prop::option::weighted(0.2, 0..7_usize);
     let cases = (
         thought(),
         answer_tag(),
         instructions,
-        (layout(), json, any::<bool>()),
+        (layout(), json, any::<bool>(), reason),
         (introduction, one_of(PLAN_HEADINGS), farewell),
         end(),
     );
     nearly_always(&cases, |(thought, (open, close), items, shape, around_it, end)| {
-        let ((marker, decoration, between), json, is_windows) = shape;
+        let ((marker, decoration, between), json, is_windows, reason) = shape;
         let (introduction, heading, farewell) = around_it;
         let items: Vec<String> = items.into_iter().map(str::to_owned).collect();
         let list = match json {
-            Some(kind) => structured(&items, kind).replace("\"concept\"", "\"edit\""),
-            None => lines(&items, marker, decoration, between),
+            Some(kind) => structured(&items, kind)
+                .replace("\"concept\"", "\"edit\"")
+                .replace("| concept |", "| edit |"),
+            None if reason.is_empty() => lines(&items, marker, decoration, between),
+            None => lines(&items, marker, &format!("{{}}{reason}"), between),
         };
         let text = around([introduction, heading, &list, farewell], is_windows);
         let reply = format!("{thought}{open}{text}{close}{end}");

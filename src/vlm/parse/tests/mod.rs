@@ -2,6 +2,7 @@
 
 mod captions;
 mod drawn;
+mod edit_plans;
 mod edits;
 mod lists;
 mod properties;
