@@ -248,7 +248,7 @@ fn draw<P: Program>(program: &mut P, jobs: &[Arc<Job>], cancel: &Cancel) -> Resu
     let progress: Vec<_> = jobs.iter().map(|job| &job.progress).collect();
     let latents = denoise(scheduler.as_mut(), latents, &progress, cancel, predict, preview)?;
     // What comes now is another network, of tensors of other sizes.
-    trim_heap();
+    trim_heap(latents.device());
     let image = |i| {
         cancel.check()?;
         decode(&latents.narrow(0, i, 1))

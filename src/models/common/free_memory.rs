@@ -34,17 +34,19 @@ pub(crate) fn host_memory() -> Option<u64> {
     available(&std::fs::read_to_string("/proc/meminfo").ok()?)
 }
 
-/// Gives host memory that tensors have left back to the system. glibc keeps what was freed in pieces,
-/// and takes more for tensors that do not fit these, such as those of the next network.
-pub(crate) fn trim_heap() {
+/// Gives host memory that tensors have left back to the system, where they are computed there. glibc
+/// keeps what was freed in pieces, and takes more for tensors that do not fit these.
+pub(crate) fn trim_heap(device: Device) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
+    if device == Device::Cpu {
         unsafe extern "C" {
             fn malloc_trim(pad: usize) -> std::ffi::c_int;
         }
         // SAFETY: takes a number, and locks the allocator for itself.
         unsafe { malloc_trim(0) };
     }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let _ = device;
 }
 
 /// The field `MemAvailable` of Linux's `/proc/meminfo`, in bytes.

@@ -4,6 +4,7 @@ use tch::{Kind, Tensor};
 
 use super::blocks::{MidBlock, Stage, norm, stages};
 use super::config::VaeConfig;
+use crate::models::common::free_memory::trim_heap;
 use crate::models::common::layers::{Activation, Conv2d, GroupNorm};
 use crate::models::common::weights::Weights;
 use crate::{Image, Result};
@@ -50,6 +51,8 @@ impl Decoder {
         // 2. up
         for (stage, double) in &self.stages {
             x = stage.forward(x);
+            // What comes now is four times as large, and fits nothing that was left.
+            trim_heap(x.device());
             if let Some(double) = double {
                 let (_, _, h, w) = x.size4().unwrap_or_default();
                 x = double.forward(&x.upsample_nearest2d([2 * h, 2 * w], None, None)); // [b, width, 2h, 2w]
