@@ -105,8 +105,8 @@ impl OmniGenBuilder {
     }
 
     /// Whether the image gets the size of the reference that the prompt names first, as it is encoded,
-    /// whatever size was asked for, be it one that cannot be drawn. A request without references has the size that it asks for. False
-    /// by default.
+    /// whatever size was asked for, be it one that cannot be drawn. A request without references has
+    /// the size that it asks for. False by default.
     pub const fn use_input_image_size_as_output(mut self, use_it: bool) -> Self {
         self.options.use_input_image_size_as_output = use_it;
         self

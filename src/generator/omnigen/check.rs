@@ -79,25 +79,23 @@ impl Checks {
     }
 
     pub(super) fn check(&self, job: &mut Job) -> Result<()> {
-        // 1. references
+        // 1. texts
         if images(job).is_empty() {
             job.conditioning = Conditioning::None;
         }
+        let pieces = self.read(job, Row::Prompt)?;
+        self.read(job, Row::Negative)?;
+
+        // 2. references
         let pictures = images(job);
-        prompt::check(&job.prompt, pictures.len())?;
         let most = self.options.max_input_image_size;
         let size = |image: &Image| prepared_size((image.width(), image.height()), most);
         let sizes = pictures.iter().map(size).collect::<Result<Vec<_>>>()?;
         sizes.iter().try_for_each(|size| self.check_side("size of a reference image", *size))?;
 
-        // 2. texts
-        for row in [Row::Prompt, Row::Negative] {
-            self.read(job, row)?;
-        }
-
         // 3. the image
         if self.options.use_input_image_size_as_output
-            && let Some(first) = self.first_picture(job)?
+            && let Some(first) = pieces.iter().find_map(Piece::picture)
         {
             job.size = sizes[first];
         }
@@ -123,14 +121,6 @@ impl Checks {
             }
         }
         Ok(pieces)
-    }
-
-    /// The picture that stands first in the prompt.
-    fn first_picture(&self, job: &Job) -> Result<Option<usize>> {
-        Ok(self.read(job, Row::Prompt)?.into_iter().find_map(|piece| match piece {
-            Piece::Picture(number) => Some(number),
-            Piece::Text(_) => None,
-        }))
     }
 
     /// Refuses a picture that is longer than the table of positions.

@@ -80,11 +80,7 @@ impl Model {
         let mut latents = |row| {
             let pieces =
                 if posteriors.is_empty() { Vec::new() } else { self.checks.read(job, row)? };
-            let numbers = pieces.iter().filter_map(|piece| match piece {
-                Piece::Picture(number) => Some(*number),
-                Piece::Text(_) => None,
-            });
-            let latents = numbers.map(|number| {
+            let latents = pieces.iter().filter_map(Piece::picture).map(|number| {
                 let noise = match options.reference_latents {
                     ConditionLatents::Sample => Some(&mut *noise),
                     ConditionLatents::Mean => None,

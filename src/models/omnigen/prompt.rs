@@ -13,6 +13,16 @@ pub(crate) enum Piece {
     Picture(usize),
 }
 
+impl Piece {
+    /// The place of the picture, where it is one.
+    pub(crate) fn picture(&self) -> Option<usize> {
+        match self {
+            Self::Picture(place) => Some(*place),
+            Self::Text(_) => None,
+        }
+    }
+}
+
 /// What the second row of the guidance reads where a request says nothing: the default of
 /// `OmniGenMultiModalProcessor.__call__` in diffusers.
 pub(crate) const NEGATIVE_PROMPT: &str = "low quality, jpeg artifacts, ugly, duplicate, morbid, \
@@ -80,7 +90,7 @@ pub(crate) fn images_only(tokenizer: &Tokenizer, pictures: usize) -> Result<Vec<
 ///
 /// # Errors
 /// [`Error::InvalidInput`] names the placeholder that is wrong or missing.
-pub(crate) fn check(prompt: &str, pictures: usize) -> Result<()> {
+fn check(prompt: &str, pictures: usize) -> Result<()> {
     let expected = match pictures {
         0 => "no placeholders, because there are no images".to_owned(),
         1 => format!("{} for the image", framed(1)),
