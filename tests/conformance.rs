@@ -124,6 +124,8 @@ fn every_wrapper_keeps_the_contract_of_its_part() {
     let generator = || FakeGenerator::new().accepting(space.clone());
     in_every_wrapper!(generator_with(generator(), &FakeConditioner::new("colours", 1)));
     in_every_wrapper!(generator_with(FakeGenerator::new(), &InPrompt::new(2).unwrap()));
+    let restless = FakeGenerator::new().never_repeating();
+    in_every_wrapper!(generator_with(restless.clone(), &InPrompt::new(2).unwrap()));
     in_every_wrapper!(vlm(FakeVlm::new(["yes", "no"])));
     in_every_wrapper!(critic(FakeCritic::new().missing(["a cat"]), "a cat", &black));
     in_every_wrapper!(embedder(FakeEmbedder));

@@ -455,6 +455,21 @@ fn tokens_pass_from_conditioner_to_generator() {
 }
 
 #[test]
+fn the_trace_warns_of_images_that_no_seed_gives_again() {
+    let warnings = |generator: FakeGenerator| -> Vec<String> {
+        let stages = run(parts(&generator).critic(FakeCritic::new()), "a sheep").trace.stages;
+        let image = stages.into_iter().find_map(|stage| match stage.record {
+            Some(Record::Image(image)) => Some(image),
+            _ => None,
+        });
+        image.unwrap().warnings
+    };
+    assert_eq!(warnings(FakeGenerator::new()), [""; 0]);
+    let told = "FakeGenerator does not repeat images: seed 0 gives others";
+    assert_eq!(warnings(FakeGenerator::new().never_repeating()), [told]);
+}
+
+#[test]
 fn a_condition_image_passes_and_the_trace_warns_where_it_lies_on_the_image() {
     let kind = ConditioningKind::Condition { adapter: "subject".into() };
     let generator = FakeGenerator::new().accepting(kind);

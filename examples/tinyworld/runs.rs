@@ -142,6 +142,10 @@ impl<G: Generator> Generator for Remembered<G> {
         self.generator.image_mark()
     }
 
+    fn repeats(&self) -> bool {
+        self.generator.repeats()
+    }
+
     async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
         let mut images = Vec::new();
         for request in requests {

@@ -137,9 +137,10 @@ pub use sdxl::{Sdxl, SdxlBuilder};
 ///
 /// # Contract
 /// - One image per request, in the order of the requests. No requests give no images.
-/// - The same request gives the same image, whatever else is in the batch or runs at the same time.
-///   Pixels may differ by 1/255, because a batch may change the order of sums.
-/// - Prompt, seed and references make the image: another one of them gives another image.
+/// - Prompt and references make the image: another one of them gives another image. So does the
+///   seed, where [`repeats`](Self::repeats) is true.
+/// - Where it is, the same request gives the same image, whatever else is in the batch or runs at
+///   the same time. Pixels may differ by 1/255, because a batch may change the order of sums.
 /// - `request.progress` is called once for each step, in order, from 1 to the number of steps, after
 ///   the step is done. A generator that does not see its steps, such as a remote service, never
 ///   calls it, and ignores `steps`.
@@ -167,6 +168,13 @@ pub trait Generator: Display + Debug + Send + Sync + 'static {
         None
     }
 
+    /// Whether the same request gives the same image: true, the default, for a model that draws from
+    /// the seed; false for a service that takes no seed. The trace warns of an image that another run
+    /// will not give again.
+    fn repeats(&self) -> bool {
+        true
+    }
+
     /// Draws one image for each request.
     async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>>;
 }
@@ -177,6 +185,9 @@ forward_part!(Generator {
     }
     fn image_mark(&self) -> Option<&str> {
         (**self).image_mark()
+    }
+    fn repeats(&self) -> bool {
+        (**self).repeats()
     }
     async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
         (**self).generate(requests).await

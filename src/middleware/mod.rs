@@ -68,6 +68,9 @@ macro_rules! wraps_parts {
             fn image_mark(&self) -> Option<&str> {
                 self.inner.image_mark()
             }
+            fn repeats(&self) -> bool {
+                self.inner.repeats()
+            }
             async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
                 let requests = Self::requests(requests);
                 self.call(|| self.inner.generate(&requests)).await

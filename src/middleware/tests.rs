@@ -67,6 +67,9 @@ impl Generator for Flaky {
     fn image_mark(&self) -> Option<&str> {
         Some("<{n}>")
     }
+    fn repeats(&self) -> bool {
+        false
+    }
     async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
         for step in 1..=2 {
             requests.iter().for_each(|request| request.progress.report(Step::new(step, 3)));
@@ -155,6 +158,7 @@ where
     assert_eq!(part.search_among(&[one()], 0, &IdSet::new()).await.unwrap().len(), 1);
     assert_eq!((Embedder::dim(part), VectorIndex::dim(part), part.capacity()), (2, 3, 7));
     assert_eq!((part.image_mark(), part.produces()), (Some("<{n}>"), ConditioningKind::Images));
+    assert!(!part.repeats());
     assert_eq!(Generator::accepts(part), [ConditioningKind::None]);
 }
 

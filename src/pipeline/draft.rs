@@ -21,8 +21,9 @@ impl Run<'_> {
         let begun = self.begin(Stage::Draft);
         let mut request = self.request.generate(&conditioned.prompt, self.progress());
         request.conditioning = conditioned.conditioning;
-        let drawn = self.pipeline.generator.generate_one(&request).await;
-        let record = |drawn: &Drawn| Record::Image(TracedImage::new(&request, drawn));
+        let generator = &self.pipeline.generator;
+        let drawn = generator.generate_one(&request).await;
+        let record = |drawn: &Drawn| Record::Image(TracedImage::new(generator, &request, drawn));
         let image = self.end(begun, drawn, record)?.image;
         self.keep(image, self.request.own_references(), true);
         Ok(())

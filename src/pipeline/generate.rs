@@ -17,8 +17,9 @@ impl Run<'_> {
         let begun = self.begin(Stage::Generate);
         let mut request = self.request.generate(&conditioned.prompt, self.progress());
         request.conditioning = conditioned.conditioning;
-        let drawn = self.pipeline.generator.generate_one(&request).await;
-        let record = |drawn: &Drawn| Record::Image(TracedImage::new(&request, drawn));
+        let generator = &self.pipeline.generator;
+        let drawn = generator.generate_one(&request).await;
+        let record = |drawn: &Drawn| Record::Image(TracedImage::new(generator, &request, drawn));
         let image = self.end(begun, drawn, record)?.image;
         self.tried.extend(retrieved.iter().cloned());
         let mut references = self.request.own_references();

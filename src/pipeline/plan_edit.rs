@@ -90,7 +90,7 @@ impl Run<'_> {
         let mut request = self.request.generate(&prompt, self.progress());
         request.conditioning = Conditioning::Images(self.image().cloned().into_iter().collect());
         let drawn = editor.generate_one(&request).await;
-        let record = |drawn: &Drawn| Record::Image(TracedImage::new(&request, drawn));
+        let record = |drawn: &Drawn| Record::Image(TracedImage::new(editor, &request, drawn));
         let image = self.end(begun, drawn, record)?.image;
         self.keep(image, self.references().to_vec(), false);
         Ok(())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Hit, RagConfig};
 use crate::critic::Critique;
-use crate::generator::{Drawn, GenerateRequest};
+use crate::generator::{Drawn, GenerateRequest, Generator};
 use crate::reference::Caption;
 use crate::vlm::Exchange;
 use crate::{Price, Usage};
@@ -243,8 +243,17 @@ pub struct TracedImage {
 }
 
 impl TracedImage {
-    pub(crate) fn new(request: &GenerateRequest, drawn: &Drawn) -> Self {
+    pub(crate) fn new(
+        generator: &(impl Generator + ?Sized),
+        request: &GenerateRequest,
+        drawn: &Drawn,
+    ) -> Self {
         let image = &drawn.image;
+        let mut warnings = request.conditioning.warnings(image.width(), image.height());
+        if !generator.repeats() {
+            let seed = request.seed;
+            warnings.push(format!("{generator} does not repeat images: seed {seed} gives others"));
+        }
         Self {
             prompt: request.prompt.clone(),
             negative_prompt: request.negative_prompt.clone(),
@@ -256,7 +265,7 @@ impl TracedImage {
             height: image.height(),
             usage: drawn.usage,
             note: drawn.note.clone(),
-            warnings: request.conditioning.warnings(image.width(), image.height()),
+            warnings,
         }
     }
 }

@@ -16,6 +16,7 @@ pub struct FakeGenerator {
     requests: Arc<Mutex<Vec<GenerateRequest>>>,
     fails_at: Option<usize>,
     mark: Option<String>,
+    repeats: bool,
 }
 
 impl Default for FakeGenerator {
@@ -25,6 +26,7 @@ impl Default for FakeGenerator {
             requests: Arc::default(),
             fails_at: None,
             mark: Some("<img><|image_{n}|></img>".to_owned()),
+            repeats: true,
         }
     }
 }
@@ -44,6 +46,13 @@ impl FakeGenerator {
     #[must_use]
     pub fn with_image_mark(mut self, mark: Option<&str>) -> Self {
         self.mark = mark.map(str::to_owned);
+        self
+    }
+
+    /// Draws another image each time, as a service without seeds does.
+    #[must_use]
+    pub const fn never_repeating(mut self) -> Self {
+        self.repeats = false;
         self
     }
 
@@ -78,6 +87,10 @@ impl Generator for FakeGenerator {
         self.mark.as_deref()
     }
 
+    fn repeats(&self) -> bool {
+        self.repeats
+    }
+
     async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
         for request in requests {
             request.validate()?;
@@ -103,7 +116,8 @@ impl Generator for FakeGenerator {
                 }
                 Conditioning::Condition(condition) => condition.image.pixels().to_vec(),
             };
-            let rgb = colour_of((&request.prompt, request.seed, references));
+            let seed = if self.repeats { request.seed } else { number as u64 };
+            let rgb = colour_of((&request.prompt, seed, references));
             let image = solid(request.width.unwrap_or(8), request.height.unwrap_or(8), rgb);
             let total = request.steps.unwrap_or(2);
             for index in 1..=total {

@@ -17,17 +17,17 @@ rules! {
     NO_REQUEST: "no request gives no image",
     ONE_EACH: "one image per request",
     STEPS: "steps are reported each once, in order, from 1 to the number asked for, or not at all",
-    SAME: "the same request gives the same image, whatever else is in the batch or runs beside it",
+    SAME: "if `repeats`, the same request gives the same image, whatever else is in the batch or runs beside it",
     PROMPT: "another prompt gives another image",
-    SEED: "another seed gives another image",
+    SEED: "if `repeats`, another seed gives another image",
     IN_RANGE: "a value out of range gives InvalidInput",
     ACCEPTED: "a conditioning that is not in `accepts` gives InvalidInput",
     REFERENCES: "other references give another image",
     FITS: "the conditioner produces what the generator accepts",
 }
 
-/// Checks a [`Generator`] with requests of its default size and two steps. It draws five images,
-/// and two more if the generator accepts [`ConditioningKind::Images`].
+/// Checks a [`Generator`] with requests of its default size and two steps. It draws five images
+/// (three, if it does not [repeat](Generator::repeats) them), and two more if the generator accepts [`ConditioningKind::Images`].
 ///
 /// If it accepts tokens or condition images, use [`generator_with`]: only the conditioner that
 /// belongs to the generator can make them.
@@ -123,9 +123,11 @@ async fn images(suite: &Suite, part: &dyn Generator) {
         let holds = told.is_empty() || told == [(1, 2), (2, 2)];
         suite.rule(STEPS, holds, format_args!("{told:?} (step, total)"));
     }
-    suite.rule(SEED, !alike(&together[0], &together[1]), "the same image for seeds 1 and 2");
     suite.rule(PROMPT, !alike(&together[0], &together[2]), "the same image for two prompts");
-
+    if !part.repeats() {
+        return;
+    }
+    suite.rule(SEED, !alike(&together[0], &together[1]), "the same image for seeds 1 and 2");
     let (circle, square) = ([circle], [square]);
     let beside = join(draw(suite, part, &circle), draw(suite, part, &square)).await;
     for (alone, n) in [(beside.0, 0), (beside.1, 2)] {
