@@ -55,6 +55,8 @@ mod omnigen;
 mod one_layer;
 #[cfg(feature = "tch")]
 mod pixart;
+#[cfg(feature = "openai")]
+mod remote;
 mod request;
 #[cfg(feature = "tch")]
 mod sdxl;

@@ -5,7 +5,8 @@ use std::fmt;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{RequestBuilder, Url};
+use reqwest::multipart::Form;
+use reqwest::{Method, RequestBuilder, Url};
 
 use super::reply::{Reply, Service};
 use super::retry::RetryPolicy;
@@ -49,13 +50,51 @@ impl Client {
         expected: &str,
         read: impl Fn(Body) -> Result<T> + Sync,
     ) -> Result<T> {
+        let json = |request: RequestBuilder| {
+            Ok(request.header(CONTENT_TYPE, "application/json").body(body.to_owned()))
+        };
+        self.call(Method::POST, endpoint, json, expected, read).await
+    }
+
+    /// The same with a form of several parts (`multipart/form-data`), which `form` makes anew for each
+    /// attempt.
+    pub(crate) async fn post_form<T: Send>(
+        &self,
+        endpoint: &str,
+        form: impl Fn() -> Result<Form> + Sync,
+        expected: &str,
+        read: impl Fn(Body) -> Result<T> + Sync,
+    ) -> Result<T> {
+        let sent = |request: RequestBuilder| Ok(request.multipart(form()?));
+        self.call(Method::POST, endpoint, sent, expected, read).await
+    }
+
+    /// The same without a body, by GET.
+    pub(crate) async fn get_json<T: Send>(
+        &self,
+        endpoint: &str,
+        expected: &str,
+        read: impl Fn(Body) -> Result<T> + Sync,
+    ) -> Result<T> {
+        self.call(Method::GET, endpoint, Ok, expected, read).await
+    }
+
+    /// The same with what `with` puts into each attempt's request.
+    async fn call<T: Send>(
+        &self,
+        method: Method,
+        endpoint: &str,
+        with: impl Fn(RequestBuilder) -> Result<RequestBuilder> + Sync,
+        expected: &str,
+        read: impl Fn(Body) -> Result<T> + Sync,
+    ) -> Result<T> {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(endpoint.split('/'));
         }
         let attempt = || async {
-            let request = self.http.post(url.clone()).header(CONTENT_TYPE, "application/json");
-            let reply = self.send(request.body(body.to_owned())).await?;
+            let request = with(self.http.request(method.clone(), url.clone()))?;
+            let reply = self.send(request).await?;
             read(reply.json(&self.service, expected)?)
         };
         self.retry.run(Error::is_transient, attempt).await

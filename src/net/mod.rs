@@ -21,6 +21,8 @@ mod runtime;
 #[cfg(any(feature = "hub", feature = "openai"))]
 pub(crate) mod secrets;
 #[cfg(feature = "openai")]
+pub(crate) mod settings;
+#[cfg(feature = "openai")]
 pub(crate) mod stream;
 #[cfg(feature = "openai")]
 pub(crate) mod transport;
