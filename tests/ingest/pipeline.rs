@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 
 use async_trait::async_trait;
+use futures::FutureExt;
 use futures::executor::block_on;
 use imagerag::embedder::{Embedded, Embedder, Embedding};
 use imagerag::gallery::ingest::{
@@ -34,7 +35,7 @@ where
     I: IntoIterator<Item = Result<Item, Rejected>> + Send,
     I::IntoIter: Send + 'static,
 {
-    block_on(ingest.run(items, |_| {}))
+    block_on(ingest.run(items, |_| {}).boxed()) // `boxed` sees that it can be spawned.
 }
 
 fn fake(gallery: &Gallery) -> Ingest {

@@ -1,10 +1,12 @@
 //! Inputs to as many requests as a service takes them in, and to one embedding each.
 
 use std::collections::VecDeque;
+use std::future::ready;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 
 use super::dialect::{Kind, Request};
 use super::{Shared, reply};
@@ -36,53 +38,87 @@ impl Inputs {
     }
 }
 
+/// The embeddings of some inputs, and what they took.
+type Answer = (Vec<Embedding>, Option<Usage>);
+
 impl Shared {
     /// One embedding for each of `inputs`, in their order, with as many requests at a time as the
     /// settings allow in all calls together.
     pub(super) async fn embed(self: Arc<Self>, inputs: Inputs) -> Result<Embedded> {
         let (total, inputs) = (inputs.len(), Arc::new(inputs));
-        let starts = (0..total).step_by(self.batch);
-        let batch = |start| self.batch(&inputs, start..total.min(start + self.batch));
-        let batches = stream::iter(starts.map(batch)).buffered(self.concurrency);
-        let batches: Vec<_> = batches.try_collect().await?;
+        let failed = AtomicBool::new(false);
+        let batch = async |start: usize| {
+            let batch = self.batch(&inputs, start..total.min(start + self.batch)).await;
+            failed.fetch_or(batch.is_err(), Ordering::Relaxed);
+            batch
+        };
+        // Once one has failed, no further one is begun, but those under way are waited for.
+        let starts = stream::iter((0..total).step_by(self.batch));
+        let starts = starts.take_while(|_| ready(!failed.load(Ordering::Relaxed)));
+        let batches: Vec<_> = starts.map(batch).buffered(self.concurrency).collect().await;
+        let has_failed = batches.iter().any(Result::is_err);
         let (mut embeddings, mut used) = (Vec::with_capacity(total), None);
-        for (batch, usage) in batches {
-            embeddings.extend(batch);
-            used = added(used, usage);
+        let mut error = None;
+        for batch in batches {
+            match batch {
+                Ok((sent, (batch, usage))) => {
+                    if has_failed {
+                        self.keep(inputs.kind(), &sent, &batch);
+                    }
+                    embeddings.extend(batch);
+                    used = added(used, usage);
+                }
+                Err(found) => drop(error.get_or_insert(found)),
+            }
         }
-        Ok(Embedded { embeddings, usage: used })
+        error.map_or(Ok(Embedded { embeddings, usage: used }), Err)
     }
 
-    /// The embeddings of the inputs in `range`. What is refused is asked for again in halves, because
-    /// it may be too much at once or one input's fault; so the error is that of one input.
+    fn keep(&self, kind: Kind, sent: &[String], embeddings: &[Embedding]) {
+        let kept = sent.iter().zip(embeddings);
+        kept.for_each(|(sent, embedding)| self.kept.put(kind, sent, embedding));
+    }
+
+    /// The inputs in `range` as they are sent, and their embeddings. What is refused is asked for again
+    /// in halves, because it may be too much at once or one input's fault; so the error is that of one
+    /// input.
     async fn batch(
         &self,
         inputs: &Arc<Inputs>,
         range: Range<usize>,
-    ) -> Result<(Vec<Embedding>, Option<Usage>)> {
-        // Never closed.
-        let _slot = self.slots.acquire().await.ok();
+    ) -> Result<(Vec<String>, Answer)> {
+        let kind = inputs.kind();
+        let _slot = self.slots.acquire().await.ok(); // Never closed.
         let sent = self.encoded(inputs, range.clone()).await?;
-        let (mut embeddings, mut used) = (Vec::with_capacity(sent.len()), None);
-        let mut todo = self.parts(&sent);
+        // 1. What an earlier call has paid for.
+        let mut found: Vec<_> = sent.iter().map(|input| self.kept.get(kind, input)).collect();
+        let asked: Vec<usize> = (0..sent.len()).filter(|at| found[*at].is_none()).collect();
+        // 2. The rest, in parts that are not too long for one request.
+        let mut used = None;
+        let mut todo = self.parts(&sent, asked);
         while let Some(part) = todo.pop_front() {
-            match self.ask(inputs.kind(), &sent[part.clone()]).await {
-                Ok((more, usage)) => {
-                    embeddings.extend(more);
+            let inputs_of_part: Vec<&str> = part.iter().map(|at| &*sent[*at]).collect();
+            match self.ask(kind, &inputs_of_part).await {
+                Ok((embeddings, usage)) => {
                     used = added(used, usage);
+                    part.iter().zip(embeddings).for_each(|(at, one)| found[*at] = Some(one));
                 }
                 Err(error) if part.len() > 1 && may_be_one_input(&error) => {
-                    let middle = part.start + part.len() / 2;
-                    todo.push_front(middle..part.end);
-                    todo.push_front(part.start..middle);
+                    let (first, second) = part.split_at(part.len() / 2);
+                    todo.push_front(second.to_vec());
+                    todo.push_front(first.to_vec());
                 }
                 Err(error) => {
-                    let part = range.start + part.start..range.start + part.end;
-                    return Err(of_inputs(error, inputs, part));
+                    let paid = sent.iter().zip(&found);
+                    paid.for_each(|(sent, one)| {
+                        one.iter().for_each(|one| self.kept.put(kind, sent, one));
+                    });
+                    let part: Vec<usize> = part.iter().map(|at| range.start + at).collect();
+                    return Err(of_inputs(error, inputs, &part));
                 }
             }
         }
-        Ok((embeddings, used))
+        Ok((sent, (found.into_iter().flatten().collect(), used)))
     }
 
     /// The inputs in `range` as they are sent. Encodes pictures, so it may take a while.
@@ -96,58 +132,46 @@ impl Shared {
         pool::run("encoding pictures", encode).await
     }
 
-    /// `sent` in parts that are not too long for one request; an input that is too long alone is a
-    /// part of its own.
-    fn parts(&self, sent: &[String]) -> VecDeque<Range<usize>> {
-        let mut parts = VecDeque::new();
-        let (mut start, mut bytes) = (0, 0);
-        for (at, input) in sent.iter().enumerate() {
-            bytes += input.len();
-            if bytes > self.batch_bytes && at > start {
-                parts.push_back(start..at);
-                (start, bytes) = (at, input.len());
+    /// The inputs at the places `asked` in parts that are not too long for one request; an input that is
+    /// too long alone is a part of its own.
+    fn parts(&self, sent: &[String], asked: Vec<usize>) -> VecDeque<Vec<usize>> {
+        let mut parts = VecDeque::<Vec<usize>>::new();
+        let mut bytes = 0;
+        for at in asked {
+            bytes += sent[at].len();
+            match parts.back_mut() {
+                Some(part) if bytes <= self.batch_bytes => part.push(at),
+                _ => {
+                    bytes = sent[at].len();
+                    parts.push_back(vec![at]);
+                }
             }
-        }
-        if start < sent.len() {
-            parts.push_back(start..sent.len());
         }
         parts
     }
 
-    /// The embeddings of `sent`. A text alone that is too long for the service is cut until it fits.
-    async fn ask(&self, kind: Kind, sent: &[String]) -> Result<(Vec<Embedding>, Option<Usage>)> {
-        let [text] = sent else { return self.request(kind, sent).await };
-        let mut text = text.clone();
-        loop {
-            match self.request(kind, std::slice::from_ref(&text)).await {
-                Err(error) if kind == Kind::Text && is_too_long(&error) => {
-                    let left = text.chars().count() / 2;
-                    if left < SHORTEST {
-                        return Err(error);
-                    }
-                    text = text.chars().take(left).collect();
-                }
-                outcome => return outcome,
-            }
+    /// The embeddings of `inputs`. A text alone that is too long for the service is cut until it fits.
+    async fn ask(&self, kind: Kind, inputs: &[&str]) -> Result<Answer> {
+        let outcome = self.request(kind, inputs).await;
+        let (&[text], Kind::Text) = (inputs, kind) else { return outcome };
+        let mut outcome = outcome;
+        let mut left = text.chars().count() / 2;
+        while left >= SHORTEST && outcome.as_ref().is_err_and(is_too_long) {
+            let end = text.char_indices().nth(left).map_or(text.len(), |(end, _)| end);
+            outcome = self.request(kind, &[&text[..end]]).await;
+            left /= 2;
         }
+        outcome
     }
 
     /// The same with the inputs as they are.
-    async fn request(
-        &self,
-        kind: Kind,
-        inputs: &[String],
-    ) -> Result<(Vec<Embedding>, Option<Usage>)> {
-        let Self { dialect, client, model, dimensions, templates, .. } = self;
-        let dimensions = *dimensions;
-        let request = Request { model, dimensions, kind, inputs, templates };
-        let mut body = dialect.body(&request);
-        for (name, value) in &self.fields {
-            match (body.as_object_mut(), value.is_null()) {
-                (Some(body), true) => drop(body.remove(name)),
-                (Some(body), false) => drop(body.insert(name.clone(), value.clone())),
-                (None, _) => {}
-            }
+    async fn request(&self, kind: Kind, inputs: &[&str]) -> Result<Answer> {
+        let Self { dialect, client, model, templates, .. } = self;
+        let dimensions = self.dimensions;
+        let mut body = dialect.body(&Request { model, dimensions, kind, inputs, templates });
+        if let Some(body) = body.as_object_mut() {
+            body.extend(self.fields.clone());
+            body.retain(|_, value| !value.is_null());
         }
         let dim = self.dim.get().copied();
         let read = |body| reply::read(&body, client.service(), inputs.len(), dim);
@@ -182,15 +206,16 @@ fn is_too_long(error: &Error) -> bool {
         && says(&["token", "length", "long", "character", "context", "large"])
 }
 
-/// `error`, which the inputs in `part` have met, with which of the inputs they are.
-fn of_inputs(mut error: Error, inputs: &Inputs, part: Range<usize>) -> Error {
+/// `error`, which the inputs at the places `part` have met, with which of the inputs they are.
+fn of_inputs(mut error: Error, inputs: &Inputs, part: &[usize]) -> Error {
     let (total, kind) = (inputs.len(), inputs.kind());
-    if total == 1 {
-        return error;
-    }
-    let which = match part.len() {
-        1 => format!("{} {} of {total}", kind.singular(), part.start + 1),
-        _ => format!("{} {} to {} of {total}", kind.plural(), part.start + 1, part.end),
+    let which = match part {
+        [_] if total == 1 => return error,
+        [one] => format!("{} {} of {total}", kind.singular(), one + 1),
+        [first, .., last] => {
+            format!("{} {} to {} of {total}", kind.plural(), first + 1, last + 1)
+        }
+        [] => return error,
     };
     match &mut error {
         Error::Service { message: words, .. }

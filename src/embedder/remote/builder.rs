@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
+use super::kept::Kept;
 use super::pictures::PictureFormat;
 use super::templates::Templates;
 use super::{EmbeddingApi, RemoteEmbedder, Shared};
@@ -278,6 +279,7 @@ impl RemoteEmbedderBuilder {
             fields: fields(&self.fields)?,
             templates: Arc::new(Templates::new(self.text_template, texts, images)?),
             pictures: PictureFormat { max_side, quality: (!self.png).then_some(quality) },
+            kept: Kept::new(),
             dimensions: self.dimensions,
             dim: dim.map_or_else(OnceLock::new, OnceLock::from),
             batch,

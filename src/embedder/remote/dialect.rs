@@ -40,12 +40,12 @@ pub(super) struct Request<'a> {
     pub(super) dimensions: Option<usize>,
     pub(super) kind: Kind,
     /// Texts, or data URLs of pictures.
-    pub(super) inputs: &'a [String],
+    pub(super) inputs: &'a [&'a str],
     pub(super) templates: &'a Templates,
 }
 
 /// What the inputs of a request are: all of one kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     /// Texts that are searched with: the query side.
     Text,
@@ -84,7 +84,7 @@ impl Request<'_> {
         text: impl Fn(&str) -> Value,
         image: impl Fn(&str) -> Value,
     ) -> Vec<Value> {
-        let one = |input: &String| match self.kind {
+        let one = |input: &&str| match self.kind {
             Kind::Text => text(input),
             Kind::Image => image(input),
         };

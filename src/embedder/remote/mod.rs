@@ -8,6 +8,7 @@ mod dialect;
 mod gemini;
 mod infinity;
 mod jina;
+mod kept;
 mod openai;
 mod pictures;
 mod reply;
@@ -27,6 +28,7 @@ use crate::net::client::Client;
 use crate::{Image, Result, net};
 use batch::Inputs;
 use dialect::Dialect;
+use kept::Kept;
 use pictures::PictureFormat;
 use templates::Templates;
 
@@ -101,6 +103,7 @@ struct Shared {
     fields: Map<String, Value>,
     templates: Arc<Templates>,
     pictures: PictureFormat,
+    kept: Kept,
     /// Inputs of a request, and their length in bytes.
     batch: usize,
     batch_bytes: usize,

@@ -27,7 +27,7 @@ impl Dialect for Vllm {
     }
 
     fn body(&self, request: &Request<'_>) -> Value {
-        let input = request.inputs.first().map_or("", String::as_str);
+        let input = request.inputs.first().copied().unwrap_or_default();
         let messages = request.templates.messages(request.kind, input);
         let mut body =
             json!({ "model": request.model, "messages": messages, "encoding_format": "float" });

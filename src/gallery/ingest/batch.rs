@@ -4,10 +4,10 @@ use super::sources::Sources;
 use super::workers::{Done, Outcome};
 use super::writer::Writer;
 use super::{IngestProgress, rejected};
-use crate::embedder::{self, Embedded, Embedder, Embedding, check_dim};
+use crate::embedder::{Embedded, Embedder, Embedding, check_dim};
 use crate::forward::check_count;
 use crate::gallery::{Added, Fingerprint, GalleryWriter, ImageRecord, Rejected};
-use crate::{Image, Result, Usage};
+use crate::{Error, Image, Result, Usage};
 
 /// What is taken in together.
 #[derive(Debug, Default)]
@@ -49,15 +49,17 @@ impl Batch {
         self.images.len() >= batch || records >= RECORDS
     }
 
-    /// Embeds what has no embedding; afterwards no pixels are held.
-    pub(super) async fn embed(self, embedder: Option<&dyn Embedder>) -> Result<Change> {
-        let Self { images, mut embedded, known, mut rejected, read_from } = self;
-        let mut usage = Usage::default();
-        // A paid embedder is not asked for nothing.
-        if let Some(embedder) = embedder.filter(|_| !images.is_empty()) {
-            usage = embed(embedder, images, &mut embedded, &mut rejected).await?;
-        }
-        Ok(Change { embedded, known, rejected, read_from, usage })
+    /// Embeds what has no embedding; afterwards no pixels are held. Where that fails, what is embedded
+    /// is there all the same.
+    pub(super) async fn embed(self, embedder: Option<&dyn Embedder>) -> (Change, Option<Error>) {
+        let Self { images, embedded, known, rejected, read_from } = self;
+        let mut change = Change { embedded, known, rejected, read_from, usage: Usage::default() };
+        let outcome = match embedder {
+            // A paid embedder is not asked for nothing.
+            Some(embedder) if !images.is_empty() => embed(embedder, images, &mut change).await,
+            _ => Ok(()),
+        };
+        (change, outcome.err())
     }
 }
 
@@ -72,6 +74,20 @@ pub(super) struct Change {
 }
 
 impl Change {
+    /// Takes in what comes after it.
+    pub(super) fn append(&mut self, next: Self) {
+        self.embedded.extend(next.embedded);
+        self.known.extend(next.known);
+        self.rejected.extend(next.rejected);
+        self.read_from.extend(next.read_from);
+        self.usage += next.usage;
+    }
+
+    /// Whether there is room for more before it is written.
+    pub(super) const fn is_small(&self) -> bool {
+        self.embedded.len() + self.known.len() + self.rejected.len() < RECORDS
+    }
+
     /// Hands everything to the gallery, and counts what became of it.
     pub(super) async fn write(self, writer: &Writer, done: &mut IngestProgress) -> Result<()> {
         let Self { embedded, known, rejected, read_from, usage } = self;
@@ -102,36 +118,44 @@ impl Change {
     }
 }
 
-/// Embeds `images` into `embedded`, and says what that took. Where the embedder fails on all of
-/// them, they are tried one by one: a bad one costs the others nothing.
+/// Embeds `images` into `change`. Where the embedder fails on some of them but works otherwise, the
+/// halves are tried, and what fails by itself is rejected: a bad image costs the others nothing.
 async fn embed(
     embedder: &dyn Embedder,
     images: Vec<(ImageRecord, Image)>,
-    embedded: &mut Vec<(ImageRecord, Embedding)>,
-    rejections: &mut Vec<Rejected>,
-) -> Result<Usage> {
+    change: &mut Change,
+) -> Result<()> {
     let (records, pictures): (Vec<ImageRecord>, Vec<Image>) = images.into_iter().unzip();
-    let failed = match embedder.embed_images(&pictures).await {
-        Ok(Embedded { embeddings, usage }) => {
-            check_count(embedder, "embeddings", records.len(), embeddings.len())?;
-            check_dim(embedder, &embeddings)?;
-            embedded.extend(records.into_iter().zip(embeddings));
-            return Ok(usage.unwrap_or_default());
+    let mut todo = vec![0..records.len()];
+    while let Some(part) = todo.pop() {
+        let error = match embedder.embed_images(&pictures[part.clone()]).await {
+            Ok(Embedded { embeddings, usage }) => {
+                check_count(embedder, "embeddings", part.len(), embeddings.len())?;
+                check_dim(embedder, &embeddings)?;
+                change.embedded.extend(records[part].iter().cloned().zip(embeddings));
+                change.usage += usage.unwrap_or_default();
+                continue;
+            }
+            Err(error) => error,
+        };
+        let is_all = part.len() == records.len();
+        if (is_all || part.len() == 1)
+            && (is_busy(&error) || Fingerprint::of(embedder).await.is_err())
+        {
+            // Not the images: the embedder no longer works.
+            return Err(error);
         }
-        Err(error) => error,
-    };
-    let (before, mut used) = (embedded.len(), Usage::default());
-    for (record, picture) in records.into_iter().zip(pictures) {
-        let alone = embedder.embed_images(&[picture]).await;
-        used += alone.as_ref().ok().and_then(|alone| alone.usage).unwrap_or_default();
-        match alone.and_then(|alone| embedder::one(embedder, alone)) {
-            Ok(embedding) => embedded.push((record, embedding)),
-            Err(reason) => rejections.push(rejected(record.source, reason)),
+        let middle = part.start + part.len() / 2;
+        if part.len() > 1 {
+            todo.extend([middle..part.end, part.start..middle]);
+        } else {
+            change.rejected.push(rejected(records[part.start].source.as_str(), error));
         }
     }
-    if embedded.len() == before && Fingerprint::of(embedder).await.is_err() {
-        // Not the images: the embedder no longer works.
-        return Err(failed);
-    }
-    Ok(used)
+    Ok(())
+}
+
+/// Whether a service says that it has no time now, which no image is to blame for.
+fn is_busy(error: &Error) -> bool {
+    matches!(error, Error::Service { status, .. } if error.is_transient() && *status != 500)
 }

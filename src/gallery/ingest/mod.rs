@@ -30,6 +30,7 @@
 //! ```
 
 mod batch;
+mod batches;
 mod clip_retrieval;
 mod folder;
 mod item;

@@ -1,22 +1,23 @@
 //! [`Ingest`]: decodes and embeds images into a gallery, in parallel and in bounded memory.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZero;
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Instant;
 
 use futures::future::join;
+use futures::{FutureExt, StreamExt};
 
 use super::batch::{Batch, Change};
+use super::batches::{Batches, Count};
 use super::load::Limits;
-use super::sources::Sources;
 use super::workers::Workers;
 use super::writer::Writer;
 use super::{IngestProgress, Item};
 use crate::Result;
-use crate::embedder::Embedder;
+use crate::embedder::{Batching, Embedder};
 use crate::error::at_least_one;
 use crate::gallery::{Gallery, Rejected};
 use crate::image::decode::MAX_PIXELS;
@@ -30,6 +31,12 @@ use crate::image::decode::MAX_PIXELS;
 ///
 /// A file that was renamed is the same image, with the license that is said of it now; an image
 /// whose file has other content is removed at the end of the run, unless it was met elsewhere.
+///
+/// Images are handed to the embedder as its [`batching`](Embedder::batching) says: a model on this
+/// machine gets one batch after the other, a service several at a time. What is embedded is written at
+/// once, so that after an interruption no more than the batches that were being embedded is paid for
+/// again. An image that the embedder alone refuses is rejected by name; the run ends where the embedder
+/// works no longer.
 ///
 /// In memory are at most [`in_flight`](Self::in_flight) images at a time, each as the embedder's
 /// [`preprocess`](Embedder::preprocess) leaves it (150 KB for CLIP at 224 pixels), on each thread one
@@ -59,27 +66,25 @@ use crate::image::decode::MAX_PIXELS;
 pub struct Ingest {
     pub(super) gallery: Gallery,
     pub(super) embedder: Option<Arc<dyn Embedder>>,
-    batch: usize,
+    batch: Option<usize>,
+    concurrency: Option<usize>,
     pub(super) threads: usize,
     pub(super) limits: Limits,
     pub(super) relative_paths: bool,
 }
 
-/// Images that are embedded and acknowledged together.
-const BATCH: usize = 64;
-/// The most images that are asked for ahead of a batch of any size.
-const MAX_AHEAD: usize = 1024;
 /// Length of a file, in bytes.
 const MAX_BYTES: u64 = 64 << 20;
 
 impl Ingest {
-    /// Adds images to `gallery`. By default in batches of 64, with one thread per core, and from
-    /// files of at most 64 MiB and 89,478,485 pixels (Pillow's limit).
+    /// Adds images to `gallery`. By default in batches as the embedder wants them (64, one at a time,
+    /// for a model on this machine), with one thread per core, and from files of at most 64 MiB and 89,478,485 pixels (Pillow's limit).
     pub fn into(gallery: &Gallery) -> Self {
         Self {
             gallery: gallery.clone(),
             embedder: None,
-            batch: BATCH,
+            batch: None,
+            concurrency: None,
             threads: available_parallelism().map_or(1, NonZero::get),
             limits: Limits { bytes: MAX_BYTES, pixels: MAX_PIXELS },
             relative_paths: false,
@@ -94,10 +99,20 @@ impl Ingest {
         self
     }
 
-    /// Embeds and acknowledges `images` at a time, at least 1.
+    /// Embeds `images` in one call, at least 1; by default as many as the embedder's
+    /// [`batching`](Embedder::batching) says. An image that a service refuses costs the others of its
+    /// batch a second request, so a batch should be no larger than one request of the service.
     #[must_use]
     pub const fn with_batch(mut self, images: usize) -> Self {
-        self.batch = images;
+        self.batch = Some(images);
+        self
+    }
+
+    /// Embeds `batches` at a time, at least 1; by default as many as the embedder's
+    /// [`batching`](Embedder::batching) says. More than one hides how long a service takes to answer.
+    #[must_use]
+    pub const fn with_concurrency(mut self, batches: usize) -> Self {
+        self.concurrency = Some(batches);
         self
     }
 
@@ -152,10 +167,18 @@ impl Ingest {
         self
     }
 
-    /// The most images in memory at a time: the batch that is being embedded, the next one, and one
+    /// The most images in memory at a time: the batches that are being embedded, the next one, and one
     /// per thread.
-    pub const fn in_flight(&self) -> usize {
-        self.batch.saturating_mul(2).saturating_add(self.threads)
+    pub fn in_flight(&self) -> usize {
+        let Batching { images, calls } = self.batching();
+        images.saturating_mul(calls.saturating_add(1)).saturating_add(self.threads)
+    }
+
+    /// How the embedder is given images.
+    fn batching(&self) -> Batching {
+        let wanted = self.embedder.as_ref().map_or_else(Batching::default, Embedder::batching);
+        let (images, calls) = (self.batch, self.concurrency);
+        Batching::new(images.unwrap_or(wanted.images), calls.unwrap_or(wanted.calls))
     }
 
     /// Adds `items`, in their order; `progress` is called after every acknowledged batch. Dropping
@@ -163,11 +186,12 @@ impl Ingest {
     /// each thread finishes its current image. Acknowledged images stay.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) when the batch or the number of threads
-    /// is 0; [`Error::Incompatible`](crate::Error::Incompatible) when the embedder is not the
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) when the batch, the concurrency or the
+    /// number of threads is 0; [`Error::Incompatible`](crate::Error::Incompatible) when the embedder is not the
     /// gallery's, or an item's embedding has another dimension;
     /// [`Error::Unavailable`](crate::Error::Unavailable) when the gallery has another writer; those
-    /// of the embedder where it fails on every image of a batch;
+    /// of the embedder where it works no longer: it fails on a batch and on two inputs of ours as well,
+    /// or with an error that passes, such as a limit on the rate, on one image by itself;
     /// [`Error::Backend`](crate::Error::Backend) when it gives another number of embeddings than of
     /// images, or another dimension than it says;
     /// [`Error::Io`](crate::Error::Io) when the disk is full.
@@ -182,63 +206,69 @@ impl Ingest {
         I::IntoIter: Send + 'static,
     {
         // 1. Everything that can be wrong from the start.
-        at_least_one("batch", self.batch)?;
+        let Batching { images, calls } = self.batching();
+        at_least_one("batch", images)?;
+        at_least_one("batches at a time", calls)?;
         at_least_one("threads", self.threads)?;
         if let Some(embedder) = &self.embedder {
             self.gallery.check_embedder(embedder).await?;
         }
         let began = Instant::now();
         let writer = Writer::open(&self.gallery).await?;
-        // 2. Threads that make images ready, and who is asked for how many ahead.
+        // 2. Threads that make images ready, in batches, of which several are embedded at a time.
         let items = items.into_iter().fuse();
         let total = items.size_hint().1.map(|total| total as u64);
         let mut done = IngestProgress { total, ..IngestProgress::default() };
-        let workers = Workers::start(items, self)?;
-        let ahead = self.batch.min(MAX_AHEAD) + self.threads;
-        let mut outcomes: VecDeque<_> = (1..ahead).map(|_| workers.next()).collect();
-        // 3. What they make, in order, batch by batch into the gallery. One batch is written while
-        //    the next one is embedded.
-        let (mut batch, mut settled, mut last) = (Batch::default(), 0, false);
-        let mut sources = Sources::default();
-        let mut ready: Option<Change> = None;
-        let worked = async {
-            while !last {
-                outcomes.push_back(workers.next());
-                let Some(outcome) = outcomes.pop_front() else { break };
-                let outcome = outcome.await?;
-                last = outcome.is_none();
-                let kept = outcome.is_none_or(|outcome| batch.take(outcome, &mut sources));
-                done.most_in_flight = done.most_in_flight.max(workers.taken() - settled);
-                settled += usize::from(!kept);
-                if last || batch.is_full(self.batch) {
-                    let images = batch.images();
-                    let embed = std::mem::take(&mut batch).embed(self.embedder.as_deref());
-                    let write = async {
-                        let Some(change) = ready.take() else { return Ok(()) };
-                        change.write(&writer, &mut done).await?;
-                        done.elapsed = began.elapsed();
-                        workers.count(&mut done);
-                        progress(&done);
-                        Ok(())
-                    };
-                    let (embedded, written) = join(embed, write).await;
-                    written?;
-                    ready = Some(embedded?);
-                    done.most_in_flight = done.most_in_flight.max(workers.taken() - settled);
-                    settled += images;
+        let (workers, count) = (Workers::start(items, self)?, Count::default());
+        let batches = Batches::new(&workers, &count, images, self.threads).stream();
+        let embed = async |batch: Result<Batch>| {
+            let batch = batch?;
+            let images = batch.images();
+            let (change, failed) = batch.embed(self.embedder.as_deref()).await;
+            count.note(&workers, images);
+            Ok((change, failed))
+        };
+        let mut changes = pin!(batches.map(embed).buffered(calls));
+        // 3. What comes of them, in order, into the gallery, while later ones are embedded.
+        let (mut ready, mut failed, mut ended) = (None::<Change>, None, false);
+        while !ended || ready.is_some() {
+            let change = ready.take();
+            let write = async {
+                let Some(change) = change else { return Ok(()) };
+                change.write(&writer, &mut done).await?;
+                done.elapsed = began.elapsed();
+                done.most_in_flight = count.most();
+                workers.count(&mut done);
+                progress(&done);
+                Ok(())
+            };
+            let (mut next, written) = join(changes.next(), write).await;
+            written?;
+            // Together with what else is there already.
+            loop {
+                let (change, error) = match next {
+                    None => {
+                        ended = true;
+                        break;
+                    }
+                    Some(Ok(outcome)) => outcome,
+                    Some(Err(error)) => (Change::default(), Some(error)),
+                };
+                ready.get_or_insert_default().append(change);
+                if error.is_some() {
+                    // What is being embedded is paid for, and is written too.
+                    count.stop();
+                    failed = failed.or(error);
+                }
+                match changes.next().now_or_never() {
+                    Some(there) if ready.as_ref().is_none_or(Change::is_small) => next = there,
+                    _ => break,
                 }
             }
-            Ok(())
         }
-        .await;
-        // Also where something fails: what is embedded is not lost.
-        if let Some(change) = ready {
-            change.write(&writer, &mut done).await?;
-            done.elapsed = began.elapsed();
-            workers.count(&mut done);
-            progress(&done);
+        if let Some(error) = failed {
+            return Err(error);
         }
-        worked?;
         // Everything that still is somewhere was met.
         writer.run(|writer| writer.add_part(&[], true)).await?;
         writer.close().await?;
