@@ -46,6 +46,11 @@ pub(crate) struct Asked {
 /// What the service does with a request, if it does not answer it: a status, headers and a body.
 pub(crate) type Fault = dyn Fn(usize, &Asked) -> Option<(u16, String, String)> + Send + Sync;
 
+/// A fault with this status and body.
+pub(crate) fn error(status: u16, body: &str) -> (u16, String, String) {
+    (status, String::new(), body.to_owned())
+}
+
 /// A service of this process, with what it was asked.
 pub(crate) struct Fake {
     pub(crate) api: EmbeddingApi,

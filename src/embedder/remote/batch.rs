@@ -206,21 +206,21 @@ fn is_too_long(error: &Error) -> bool {
         && says(&["token", "length", "long", "character", "context", "large"])
 }
 
-/// `error`, which the inputs at the places `part` have met, with which of the inputs they are.
+/// `error`, which the inputs at the places `part` have met, with which of the inputs they are, unless
+/// they are all.
 fn of_inputs(mut error: Error, inputs: &Inputs, part: &[usize]) -> Error {
     let (total, kind) = (inputs.len(), inputs.kind());
     let which = match part {
-        [_] if total == 1 => return error,
+        all if all.len() == total => return error,
         [one] => format!("{} {} of {total}", kind.singular(), one + 1),
-        [first, .., last] => {
-            format!("{} {} to {} of {total}", kind.plural(), first + 1, last + 1)
-        }
+        [first, .., last] => format!("{} {} to {} of {total}", kind.plural(), first + 1, last + 1),
         [] => return error,
     };
     match &mut error {
-        Error::Service { message: words, .. }
-        | Error::Refused { reason: words, .. }
-        | Error::InvalidReply { found: words, .. } => *words = format!("{which}: {words}"),
+        Error::Service { message: words, .. } | Error::Refused { reason: words, .. } => {
+            *words = format!("{which}: {words}");
+        }
+        Error::InvalidReply { found: words, .. } => *words = format!("{words} ({which})"),
         _ => {}
     }
     error

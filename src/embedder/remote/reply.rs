@@ -106,6 +106,7 @@ fn vector(entry: &Value) -> Result<Vec<f32>, String> {
         }
         Value::Array(all) => match &all[..] {
             [one @ (Value::Array(_) | Value::Object(_))] => vector(one),
+            [one @ Value::String(text)] if number(one).is_none() => little_endian(text),
             [Value::Array(_) | Value::Object(_), ..] => Err(format!("{} vectors", all.len())),
             values => {
                 let value = |value| number(value).ok_or_else(|| format!("{value}"));
