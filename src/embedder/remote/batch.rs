@@ -63,7 +63,7 @@ impl Shared {
             match batch {
                 Ok((sent, (batch, usage))) => {
                     if has_failed {
-                        self.keep(inputs.kind(), &sent, &batch);
+                        self.kept.put(inputs.kind(), &sent, batch.iter().map(Some), usage);
                     }
                     embeddings.extend(batch);
                     used = added(used, usage);
@@ -72,11 +72,6 @@ impl Shared {
             }
         }
         error.map_or(Ok(Embedded { embeddings, usage: used }), Err)
-    }
-
-    fn keep(&self, kind: Kind, sent: &[String], embeddings: &[Embedding]) {
-        let kept = sent.iter().zip(embeddings);
-        kept.for_each(|(sent, embedding)| self.kept.put(kind, sent, embedding));
     }
 
     /// The inputs in `range` as they are sent, and their embeddings. What is refused is asked for again
@@ -91,10 +86,15 @@ impl Shared {
         let _slot = self.slots.acquire().await.ok(); // Never closed.
         let sent = self.encoded(inputs, range.clone()).await?;
         // 1. What an earlier call has paid for.
-        let mut found: Vec<_> = sent.iter().map(|input| self.kept.get(kind, input)).collect();
+        let mut used = None;
+        let mut found = Vec::with_capacity(sent.len());
+        for input in &sent {
+            let kept = self.kept.get(kind, input);
+            used = added(used, kept.as_ref().and_then(|(_, usage)| *usage));
+            found.push(kept.map(|(embedding, _)| embedding));
+        }
         let asked: Vec<usize> = (0..sent.len()).filter(|at| found[*at].is_none()).collect();
         // 2. The rest, in parts that are not too long for one request.
-        let mut used = None;
         let mut todo = self.parts(&sent, asked);
         while let Some(part) = todo.pop_front() {
             let inputs_of_part: Vec<&str> = part.iter().map(|at| &*sent[*at]).collect();
@@ -109,10 +109,7 @@ impl Shared {
                     todo.push_front(first.to_vec());
                 }
                 Err(error) => {
-                    let paid = sent.iter().zip(&found);
-                    paid.for_each(|(sent, one)| {
-                        one.iter().for_each(|one| self.kept.put(kind, sent, one));
-                    });
+                    self.kept.put(kind, &sent, found.iter().map(Option::as_ref), used);
                     let part: Vec<usize> = part.iter().map(|at| range.start + at).collect();
                     return Err(of_inputs(error, inputs, &part));
                 }
