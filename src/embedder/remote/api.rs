@@ -1,9 +1,8 @@
 //! [`EmbeddingApi`]: the kinds of services that a `RemoteEmbedder` can ask.
 
-use std::fmt;
-
 use super::dialect::Dialect;
 use super::{cohere, gemini, infinity, jina, openai, vllm, voyage};
+use crate::named::named;
 
 /// How a service wants its inputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -46,16 +45,12 @@ impl EmbeddingApi {
     }
 }
 
-impl fmt::Display for EmbeddingApi {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Vllm => "vLLM",
-            Self::Jina => "Jina",
-            Self::Infinity => "infinity",
-            Self::OpenAi => "OpenAI",
-            Self::Cohere => "Cohere",
-            Self::Voyage => "Voyage",
-            Self::Gemini => "Gemini",
-        })
-    }
-}
+named!(EmbeddingApi, "embedding API", {
+    Vllm: "vllm",
+    Jina: "jina",
+    Infinity: "infinity",
+    OpenAi: "openai",
+    Cohere: "cohere",
+    Voyage: "voyage",
+    Gemini: "gemini",
+});
