@@ -433,9 +433,9 @@ fn replies_that_end_too_early_or_never_are_errors() {
             "was reached, but its reply broke off",
         ),
         (
-            80 << 20,
-            format!("{{\"data\": [{}", " ".repeat(65 << 20)),
-            "expected a list of embeddings, found a body of more than 67108864 bytes",
+            40 << 20,
+            format!("{{\"data\": [{}", " ".repeat(33 << 20)),
+            "expected a list of embeddings, found a body of more than 33554432 bytes",
         ),
     ] {
         let (origin, _) = raw_server(move |_, _, mut stream| {
@@ -530,13 +530,13 @@ fn a_name_is_that_of_the_model_and_nothing_tells_the_key() {
     let [one, other] = ["http://a.example/v1", "https://b.example:8000/v1"]
         .map(|url| jina("jina-clip-v2").base_url(url).dim(1024).build().unwrap());
     assert_eq!(one.to_string(), "jina-clip-v2");
-    assert_eq!(format!("{one:#}"), "jina-clip-v2 by Jina, images as JPEG 90 of 512 pixels");
+    assert_eq!(format!("{one:#}"), "jina-clip-v2 by jina, images as JPEG 90 of 512 pixels");
     assert_eq!(format!("{one:#}"), format!("{other:#}"));
     let cut = jina("jina-clip-v2").dimensions(64).build().unwrap();
     assert_eq!((cut.to_string().as_str(), cut.dim()), ("jina-clip-v2 (64 dimensions)", 64));
     let builder = jina("m").text_template("Query: {text}").field("task", "\"text-matching\"");
     let other = builder.clone().png(true).dim(4).build().unwrap();
-    let told = "m by Jina, images as PNG of 512 pixels, texts as \"Query: {text}\", task: \"text-matching\"";
+    let told = "m by jina, images as PNG of 512 pixels, texts as \"Query: {text}\", task: \"text-matching\"";
     assert_eq!(format!("{other:#}"), told);
     for debug in [format!("{one:?}"), format!("{builder:?}"), format!("{other:?}")] {
         assert!(!debug.contains(KEY), "{debug}");

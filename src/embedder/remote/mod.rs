@@ -35,8 +35,8 @@ use templates::Templates;
 pub use api::EmbeddingApi;
 pub use builder::RemoteEmbedderBuilder;
 
-/// The longest reply that is read, in bytes: 1,000 vectors of 3,072 values as text are 40 MB.
-const MAX_REPLY: usize = 64 << 20;
+/// The longest reply that is read, in bytes: 1,000 vectors of 1,024 values as text are 22 MB.
+const MAX_REPLY: usize = 32 << 20;
 
 /// An embedder behind a service that puts texts and images into one space, such as Jina, Cohere,
 /// Voyage or Gemini, or a server of your own, such as vLLM or infinity.
