@@ -475,7 +475,7 @@ fn messages_are_those_of_the_model() {
     let mut body = bodies.recv().unwrap();
     with_sizes(&mut body);
     assert_eq!(body["messages"][0]["content"], "Represent the image.");
-    assert_eq!(body["messages"][1]["content"][0]["image_url"]["url"], "<jpeg 7x3>");
+    assert_eq!(body["messages"][1]["content"][0]["image_url"]["url"], "<jpeg 28x12>");
     assert_eq!(body["messages"][1]["content"][1]["text"], "<|image_pad|>");
 
     for (builder, told) in [
@@ -516,6 +516,8 @@ fn pictures_are_sent_as_small_as_they_may_be() {
     let (url, size) = sent(fake.builder().max_image_side(45), &large);
     assert_eq!(size, (45, 15));
     assert!(url.starts_with("data:image/jpeg;base64,/9j/"), "{url}");
+    assert_eq!(sent(fake.builder(), &solid(1, 9, [200, 0, 0])).1, (4, 36));
+    assert_eq!(sent(fake.builder().max_image_side(80), &solid(90, 3, [200, 0, 0])).1, (80, 2));
     let (fine, _) = sent(fake.builder().max_image_side(45).jpeg_quality(100), &large);
     assert!(fine.len() > url.len());
     let (png, size) = sent(fake.builder().png(true), &large);

@@ -181,7 +181,8 @@ impl RemoteEmbedderBuilder {
     }
 
     /// The longest side of a picture that is sent, in pixels, at least 1; larger pictures are scaled
-    /// down. By default 512 for Jina and infinity, whose encoders look at 512 pixels or fewer, and 1024
+    /// down, and those with a side of less than 4 pixels are enlarged, because encoders take such a side
+    /// for the color channels. By default 512 for Jina and infinity, whose encoders look at 512 pixels or fewer, and 1024
     /// for the others.
     pub const fn max_image_side(mut self, pixels: u32) -> Self {
         self.max_image_side = Some(pixels);
