@@ -126,7 +126,7 @@ async fn embed(
     change: &mut Change,
 ) -> Result<()> {
     let (records, pictures): (Vec<ImageRecord>, Vec<Image>) = images.into_iter().unzip();
-    let mut todo = vec![0..records.len()];
+    let mut todo: Vec<_> = std::iter::once(0..records.len()).collect();
     while let Some(part) = todo.pop() {
         let error = match embedder.embed_images(&pictures[part.clone()]).await {
             Ok(Embedded { embeddings, usage }) => {
