@@ -24,14 +24,15 @@
 //! `file` such as `<png 8x8 #1>`, which is sent as bytes; `cut` sends only so many bytes of it.
 //! `{origin}` is the server's. `times` draws the same request again, and the exchanges go on.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::TcpStream;
+use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures::FutureExt;
 use imagerag::conditioner::Conditioning;
 use imagerag::generator::{Drawn, GenerateRequest, Progress};
 use imagerag::{Error, Generator, GeneratorExt, Image};
@@ -328,16 +329,21 @@ pub(crate) async fn play(
 /// The keys that generators are built with in tests; no cassette may hold others.
 pub(crate) const SECRETS: [&str; 2] = ["sk-proj-3xAmPl3", "azure-3xAmPl3"];
 
-/// The cassettes in a folder of `tests/cassettes/`, by name.
-pub(crate) fn cassettes(folder: &str) -> BTreeMap<String, Value> {
-    let folder = format!("{}/tests/cassettes/{folder}", env!("CARGO_MANIFEST_DIR"));
-    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    paths
-        .map(|path| {
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            let cassette = serde_json::from_slice(&std::fs::read(&path).unwrap());
-            let cassette = cassette.unwrap_or_else(|error| panic!("{name}: {error}"));
-            (name, cassette)
-        })
-        .collect()
+/// Plays every cassette in a folder of `tests/cassettes/`, and fails with the names of those that do not
+/// come out as recorded. Returns how many there are.
+pub(crate) async fn play_all(folder: &str, build: fn(&str, &Value) -> Arc<dyn Generator>) -> usize {
+    let path = format!("{}/tests/cassettes/{folder}", env!("CARGO_MANIFEST_DIR"));
+    let (mut played, mut failed) = (0, Vec::new());
+    for entry in std::fs::read_dir(path).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let cassette = serde_json::from_str(&text);
+        let cassette = cassette.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let outcome = AssertUnwindSafe(play(&name, &cassette, build)).catch_unwind().await;
+        played += 1;
+        failed.extend(outcome.is_err().then_some(name));
+    }
+    assert!(failed.is_empty(), "not as recorded, see above: {failed:?}");
+    played
 }
