@@ -6,7 +6,6 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::multipart::Form;
 use reqwest::{Method, RequestBuilder, Url};
 
 use super::reply::{Reply, Service};
@@ -72,19 +71,6 @@ impl Client {
             Ok(request.header(CONTENT_TYPE, "application/json").body(body.to_owned()))
         };
         self.call(Method::POST, endpoint, json, expected, &unwatched, read).await
-    }
-
-    /// The same with a form of several parts (`multipart/form-data`), which `form` makes anew for each
-    /// attempt.
-    pub(crate) async fn post_form<T: Send>(
-        &self,
-        endpoint: &str,
-        form: impl Fn() -> Result<Form> + Sync,
-        expected: &str,
-        read: impl Fn(Body) -> Result<T> + Sync,
-    ) -> Result<T> {
-        let sent = |request: RequestBuilder| Ok(request.multipart(form()?));
-        self.call(Method::POST, endpoint, sent, expected, &unwatched, read).await
     }
 
     /// The same with what `with` puts into each attempt's request, while `watch`, made anew for each
