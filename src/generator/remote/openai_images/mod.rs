@@ -83,11 +83,10 @@ pub use profile::ImagesProfile;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct OpenAiImages(Arc<Shared>);
 
 /// What the calls share, on whichever thread they are made.
-#[derive(Debug)]
 struct Shared {
     client: Client,
     defaults: Defaults,
@@ -157,7 +156,8 @@ impl Shared {
             notes.push(format!("asked for {width}x{height}, drawn in {drawn}{rule}"));
         }
         notes.extend(sent.left_out_note());
-        notes.extend(found.revised_prompt.map(|prompt| format!("revised prompt: {prompt}")));
+        let revised = found.revised_prompt.filter(|prompt| !sent.is_prompt(prompt));
+        notes.extend(revised.map(|prompt| format!("revised prompt: {prompt}")));
         let mut drawn = Drawn::from(image).with_usage(found.usage);
         drawn.note = (!notes.is_empty()).then(|| notes.join("; "));
         Ok(drawn)
@@ -234,6 +234,17 @@ impl Generator for OpenAiImages {
 
     async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
         generate(&self.0, self.0.concurrency, requests).await
+    }
+}
+
+impl fmt::Debug for OpenAiImages {
+    /// Without the fields of the caller, in which gateways take keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenAiImages")
+            .field("model", &self.0.defaults.model)
+            .field("profile", &self.profile())
+            .field("client", &self.0.client)
+            .finish_non_exhaustive()
     }
 }
 

@@ -93,8 +93,8 @@ fn found(mut body: Value, service: &Service) -> Result<Found> {
     }
 }
 
-/// Where services put their images: OpenAI's list, and that of others.
-const LISTS: [&str; 2] = ["data", "images"];
+/// Where services put their images: OpenAI's list, and those of others, which may lie in each other.
+const LISTS: [&str; 4] = ["data", "images", "output", "results"];
 /// The fields of an image: OpenAI's two, and those of gateways.
 const FIELDS: [&str; 5] = ["b64_json", "url", "base64", "image", "image_url"];
 
@@ -102,7 +102,7 @@ const FIELDS: [&str; 5] = ["b64_json", "url", "base64", "image", "image_url"];
 fn entries(body: &Value) -> Vec<&Value> {
     match LISTS.iter().map(|name| &body[*name]).find(|list| !list.is_null()) {
         Some(Value::Array(all)) => all.iter().collect(),
-        Some(one) => vec![one],
+        Some(inner) => entries(inner),
         None => vec![body],
     }
 }
@@ -111,7 +111,7 @@ fn entries_mut(body: &mut Value) -> Vec<&mut Value> {
     match LISTS.iter().find(|name| !body[**name].is_null()) {
         Some(name) => match &mut body[*name] {
             Value::Array(all) => all.iter_mut().collect(),
-            one => vec![one],
+            inner => entries_mut(inner),
         },
         None => vec![body],
     }
@@ -209,6 +209,9 @@ mod tests {
             (json!({ "images": [{ "url": "https://h/a" }], "timings": {} }), &url),
             (json!({ "images": ["/9j/AA"] }), &base64),
             (json!({ "b64_json": "/9j/AA" }), &base64),
+            (json!({ "code": 0, "data": { "images": [{ "url": "https://h/a" }] } }), &url),
+            (json!({ "output": { "results": [{ "url": "https://h/a" }] } }), &url),
+            (json!({ "output": ["https://h/a"] }), &url),
             (json!({ "data": null, "images": [{ "image": "/9j/AA" }] }), &base64),
         ] {
             let found = read_text(&body.to_string()).unwrap();
