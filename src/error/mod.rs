@@ -216,6 +216,16 @@ pub enum Error {
         source: BoxError,
     },
 
+    /// All parts that could have answered failed. Look at the error of each.
+    #[error("every member of {what} failed: {}", numbered(errors))]
+    AllFailed {
+        /// The part that asks others, such as a [`Balance`](crate::middleware::Balance), by its
+        /// `Display`.
+        what: String,
+        /// What the others said, in their order.
+        errors: Vec<Error>,
+    },
+
     /// The work was cancelled before it ended.
     #[error("cancelled")]
     Cancelled,
@@ -344,7 +354,7 @@ impl Error {
     /// Whether the same call may succeed a little later: time-outs, broken connections, the statuses
     /// 408, 409, 425, 429 and 5xx, and 2xx of a service that reports success and gives an error or
     /// nothing; of these statuses none whose [`retry_after`](Error::Service::retry_after) is
-    /// [`Duration::MAX`].
+    /// [`Duration::MAX`]. Where several parts failed, it is enough if this holds for one of them.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Timeout { .. } | Self::Connection { .. } => true,
@@ -352,6 +362,7 @@ impl Error {
             Self::Service { status, .. } => {
                 matches!(status, 200..300 | 408 | 409 | 425 | 429 | 500..600)
             }
+            Self::AllFailed { errors, .. } => errors.iter().any(Self::is_transient),
             _ => false,
         }
     }
@@ -374,6 +385,12 @@ fn unanswered(source: &BoxError) -> &'static str {
         Some(std::io::ErrorKind::UnexpectedEof) => "was reached, but its reply broke off",
         _ => "could not be reached",
     }
+}
+
+/// Errors with all their causes, in one line: `1: a; 2: b: c`.
+fn numbered(errors: &[Error]) -> String {
+    let lines = errors.iter().enumerate().map(|(n, error)| format!("{}: {}", n + 1, error.chain()));
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 fn shortened(words: &str) -> String {

@@ -1,4 +1,5 @@
-//! [`Retry`] and [`Limit`]: wrap any part whose calls can fail in passing, or cost.
+//! [`Retry`] and [`Limit`] wrap any part whose calls can fail in passing, or cost; [`Balance`] makes
+//! one part of several.
 //!
 //! Each is itself a part of the same kind: a generator in a `Retry` is a generator.
 #![cfg_attr(feature = "testing", doc = "```")]
@@ -19,6 +20,7 @@
 //! - `Retry(Limit(part))` does not: its slot is free while it waits, and another call takes it. No
 //!   capacity lies idle. Choose this where calls fail one by one, such as by broken connections.
 
+mod balance;
 mod limit;
 mod retry;
 #[cfg(test)]
@@ -37,6 +39,7 @@ use crate::reference::Reference;
 use crate::retriever::{Ranking, RerankRequest, Reranker, RetrieveRequest, Retriever};
 use crate::vlm::{ChatReply, ChatRequest, Vlm};
 
+pub use balance::{Balance, MemberStatus};
 pub use limit::Limit;
 pub use retry::Retry;
 
