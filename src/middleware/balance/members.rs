@@ -32,7 +32,7 @@ pub(super) struct Members {
     all: Vec<Member>,
     pub(super) first_pause: Duration,
     pub(super) max_pause: Duration,
-    /// The turn of the call that began last.
+    /// The highest turn at which a call began.
     turn: u64,
 }
 
@@ -43,8 +43,7 @@ struct Member {
     calls: usize,
     inputs: usize,
     /// Grows with the inputs that it is given. Of members that are equally busy, the one with the
-    /// lowest turn is next. A member that had less to do than others does not make up for it: its
-    /// turn is at least that of the call that began last (start-time fair queueing).
+    /// lowest turn is next, as in start-time fair queueing. See [`MAKE_UP`].
     turn: u64,
     answered: u64,
     failed: u64,
@@ -82,6 +81,10 @@ pub(super) enum Outcome {
     Unknown,
 }
 
+/// So many inputs, at most, does a member get before others because it had less to do until now, which
+/// is so after it was out, and where it is slower. With none at all, equal members that a few callers
+/// give batches of different sizes differed by 29 % from even in simulations, with 64 by 16 %.
+const MAKE_UP: u64 = 64;
 /// The longest time that is added to an `Instant`, which must not overflow.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -119,7 +122,11 @@ impl Members {
             .min_by(|&a, &b| {
                 let (a, b) = (&self.all[a], &self.all[b]);
                 let back = |member: &Member| member.out.map(|out| out.until);
-                let order = if some_are_in { self.turns(a, b) } else { back(a).cmp(&back(b)) };
+                let order = if some_are_in {
+                    self.turn_of(a).cmp(&self.turn_of(b))
+                } else {
+                    back(a).cmp(&back(b))
+                };
                 a.compare_load(b).then(order)
             })?;
         Some(self.begin_at(next, inputs))
@@ -130,7 +137,7 @@ impl Members {
         let mut idle: Vec<usize> = (0..self.all.len())
             .filter(|&n| self.all[n].calls == 0 && self.all[n].is_in(now))
             .collect();
-        idle.sort_by(|&a, &b| self.turns(&self.all[a], &self.all[b]));
+        idle.sort_by_key(|&n| self.turn_of(&self.all[n]));
         idle.truncate(inputs);
         let shares = idle.len();
         let share = |n: usize| inputs / shares + usize::from(n < inputs % shares);
@@ -138,20 +145,21 @@ impl Members {
     }
 
     fn begin_at(&mut self, n: usize, inputs: usize) -> Ticket {
+        let turn = self.turn_of(&self.all[n]);
+        self.turn = self.turn.max(turn);
         let member = &mut self.all[n];
         member.calls += 1;
         member.inputs += inputs;
-        self.turn = self.turn.max(member.turn);
-        member.turn = self.turn + inputs as u64;
+        member.turn = turn + inputs as u64;
         if let Some(out) = &mut member.out {
             out.trials += 1;
         }
         Ticket { member: n, inputs, outages: member.outages }
     }
 
-    /// Whose turn is before the other's.
-    fn turns(&self, a: &Member, b: &Member) -> Ordering {
-        a.turn.max(self.turn).cmp(&b.turn.max(self.turn))
+    /// The turn at which its next call begins.
+    fn turn_of(&self, member: &Member) -> u64 {
+        member.turn.max(self.turn.saturating_sub(MAKE_UP))
     }
 
     /// Ends a call.
