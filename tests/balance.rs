@@ -12,10 +12,13 @@ use imagerag::conditioner::ConditioningKind;
 use imagerag::embedder::{Embedded, Embedding};
 use imagerag::generator::{Drawn, GenerateRequest, Progress, Step};
 use imagerag::middleware::{Balance, Limit, MemberStatus, Retry};
+use imagerag::reference::{Caption, Reference};
+use imagerag::retriever::{Ranking, RerankRequest, RetrieveRequest};
 use imagerag::testing::{FakeEmbedder, FakeGenerator, FakeVlm, solid};
 use imagerag::vlm::{ChatReply, ChatRequest};
 use imagerag::{
-    Embedder, EmbedderExt, Error, Generator, GeneratorExt, Image, Result, Usage, Vlm, async_trait,
+    Embedder, EmbedderExt, Error, Generator, GeneratorExt, Image, Reranker, Result, Retriever,
+    Usage, Vlm, async_trait,
 };
 use proptest::prelude::*;
 
@@ -417,6 +420,49 @@ fn errors_of_a_member_take_it_out_and_the_request_goes_to_another() {
             panic!("{a:?}")
         };
         assert!(a.out_for.is_some() && b.out_for.is_none() && b.answered == 3, "{b:?}");
+    }
+}
+
+/// Finds and ranks one list too many, or none too many.
+#[derive(Debug)]
+struct Lists(usize);
+
+impl fmt::Display for Lists {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lists({})", self.0)
+    }
+}
+
+#[async_trait]
+impl Retriever for Lists {
+    async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
+        Ok(vec![Vec::new(); request.captions.len() + self.0])
+    }
+}
+
+#[async_trait]
+impl Reranker for Lists {
+    async fn rank(&self, request: &RerankRequest) -> Result<Vec<Ranking>> {
+        Ok(vec![Ranking::default(); request.lists.len() + self.0])
+    }
+}
+
+#[test]
+fn lists_and_rankings_too_many_take_out_too() {
+    let captions = [Caption::concept("a cat"), Caption::concept("a dog")];
+    let retrievers = Balance::retrievers([Lists(1), Lists(0)]).unwrap();
+    let found = block_on(retrievers.retrieve(&RetrieveRequest::new(captions.clone(), 1))).unwrap();
+    assert_eq!(found.len(), 2);
+    let rerankers = Balance::rerankers([Lists(1), Lists(0)]).unwrap();
+    let ranked = block_on(rerankers.rank(&RerankRequest::new(captions, vec![Vec::new(); 2])));
+    assert_eq!(ranked.unwrap().len(), 2);
+    for members in [retrievers.members(), rerankers.members()] {
+        let told = members[0].last_error.as_deref().unwrap();
+        assert!(told.starts_with("Lists(1) failed: expected 2 "), "{told}");
+        assert_eq!(
+            members.iter().map(|one| one.out_for.is_some()).collect::<Vec<_>>(),
+            [true, false]
+        );
     }
 }
 
