@@ -3,6 +3,7 @@
 pub(crate) mod chain;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use chain::Chain;
+use words::{numbered, shortened, unanswered, wait};
 
 /// The source of an error from a library that stays out of our signatures.
 ///
@@ -223,7 +225,7 @@ pub enum Error {
         /// `Display`.
         what: String,
         /// What the others said, in their order.
-        errors: Vec<Error>,
+        errors: Vec<Self>,
     },
 
     /// The work was cancelled before it ended.
@@ -351,6 +353,19 @@ impl Error {
         Chain::new(self)
     }
 
+    /// How long to wait before the same call, where that was asked for. Of several parts that failed
+    /// all must have asked, and the shortest wait counts.
+    pub(crate) fn asked_wait(&self) -> Option<Duration> {
+        match self {
+            Self::Service { retry_after, .. } => *retry_after,
+            Self::AllFailed { errors, .. } => {
+                let waits: Option<Vec<Duration>> = errors.iter().map(Self::asked_wait).collect();
+                waits?.into_iter().min()
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the same call may succeed a little later: time-outs, broken connections, the statuses
     /// 408, 409, 425, 429 and 5xx, and 2xx of a service that reports success and gives an error or
     /// nothing; of these statuses none whose [`retry_after`](Error::Service::retry_after) is
@@ -365,38 +380,6 @@ impl Error {
             Self::AllFailed { errors, .. } => errors.iter().any(Self::is_transient),
             _ => false,
         }
-    }
-}
-
-/// The most characters of a service's words in an error.
-const MAX_WORDS: usize = 2_000;
-
-/// What a service asks for, behind its words.
-fn wait(retry_after: Option<Duration>) -> String {
-    match retry_after {
-        None | Some(Duration::ZERO | Duration::MAX) => String::new(),
-        Some(wait) => format!(" (asks to wait {} s)", wait.as_secs_f64()),
-    }
-}
-
-/// What became of a call without an answer, by what the transport said.
-fn unanswered(source: &BoxError) -> &'static str {
-    match source.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
-        Some(std::io::ErrorKind::UnexpectedEof) => "was reached, but its reply broke off",
-        _ => "could not be reached",
-    }
-}
-
-/// Errors with all their causes, in one line: `1: a; 2: b: c`.
-fn numbered(errors: &[Error]) -> String {
-    let lines = errors.iter().enumerate().map(|(n, error)| format!("{}: {}", n + 1, error.chain()));
-    lines.collect::<Vec<_>>().join("; ")
-}
-
-fn shortened(words: &str) -> String {
-    match words.char_indices().nth(MAX_WORDS) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words.to_owned(),
     }
 }
 

@@ -120,11 +120,7 @@ impl Slot {
 
     /// The member has failed.
     pub(super) fn failed(mut self, error: &Error) {
-        let asked = match error {
-            Error::Service { retry_after, .. } => *retry_after,
-            _ => None,
-        };
-        self.outcome = Outcome::Failed(error.chain().to_string(), asked);
+        self.outcome = Outcome::Failed(error.chain().to_string(), error.asked_wait());
     }
 }
 
