@@ -12,6 +12,7 @@ use futures::FutureExt;
 use futures::executor::block_on;
 use futures::future::join;
 use imagerag::conditioner::ConditioningKind;
+use imagerag::embedder::Batching;
 use imagerag::generator::{Drawn, GenerateRequest, Progress, Step};
 use imagerag::middleware::{Balance, Limit, Retry};
 use imagerag::testing::{FakeEmbedder, FakeGenerator, FakeVlm, solid};
@@ -136,6 +137,7 @@ fn embeddings_are_joined_with_what_they_took() {
     let embedded = block_on(balance.embed_images(&images)).unwrap();
     assert!(embedded.iter().cloned().eq((1..6).map(|width| embedding(&"x".repeat(width)))));
     let free = Balance::embedders([FakeEmbedder, FakeEmbedder]).unwrap();
+    assert_eq!(free.batching(), Batching::new(64, 2), "a batch for each");
     assert_eq!(block_on(free.embed_texts(&["red", "blue"])).unwrap().usage, None);
 }
 

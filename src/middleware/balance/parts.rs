@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use super::Balance;
 use crate::conditioner::ConditioningKind;
 use crate::critic::{Critic, Critique, CritiqueRequest};
-use crate::embedder::{Embedded, Embedder, check_dim};
+use crate::embedder::{Batching, Embedded, Embedder, check_dim};
 use crate::forward::check_count;
 use crate::generator::{Drawn, GenerateRequest, Generator};
 use crate::image::Image;
@@ -71,6 +71,14 @@ impl<P: Embedder> Embedder for Balance<P> {
 
     fn preprocess(&self, image: &Image) -> Image {
         self.parts[0].preprocess(image)
+    }
+
+    /// As many calls as all members take together, none with more images than suit the smallest.
+    fn batching(&self) -> Batching {
+        let all = || self.parts.iter().map(Embedder::batching);
+        let calls = all().fold(0_usize, |sum, one| sum.saturating_add(one.calls));
+        let least = |most: usize, one: Batching| most.min(one.images);
+        Batching::new(all().fold(usize::MAX, least), calls)
     }
 }
 
