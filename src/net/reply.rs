@@ -34,6 +34,11 @@ impl Service {
         Self { name: name.into(), secrets: Secrets::default(), advice: None }
     }
 
+    /// Says what to do where nothing is at its base URL, whatever that looks like.
+    pub(super) fn advise(&mut self, advice: &str) {
+        self.advice = Some(advice.to_owned());
+    }
+
     /// The error that the service tells of with `status` in words.
     pub(crate) fn failed(&self, status: u16, message: &str) -> Error {
         let message = self.secrets.shorten(message, QUOTED);
@@ -143,6 +148,19 @@ impl Reply {
     /// The body as JSON. Where `service` says that it failed, by its status or in the body alone,
     /// that is the error.
     pub(crate) fn json(&self, service: &Service, expected: &str) -> Result<Body> {
+        let body = self.body(service, expected)?;
+        let values = match &body {
+            Body::Whole(value) => std::slice::from_ref(value),
+            Body::Stream(values, _) => values,
+        };
+        match values.iter().find_map(|value| service.error_in(value, self.status)) {
+            Some(error) => Err(self.with_wait(error)),
+            None => Ok(body),
+        }
+    }
+
+    /// The body as JSON, where the status is one of success, whatever it says.
+    pub(super) fn body(&self, service: &Service, expected: &str) -> Result<Body> {
         let text = lenient::text(&self.body);
         let parsed = lenient::json::<Value>(&self.body).ok();
         if !self.is_success() {
@@ -155,22 +173,14 @@ impl Reply {
         if text.trim().is_empty() {
             return Err(self.with_wait(service.failed(self.status, "an empty body")));
         }
-        let Some(body) = parsed.map(Body::Whole).or_else(|| stream::events(&text)) else {
+        parsed.map(Body::Whole).or_else(|| stream::events(&text)).ok_or_else(|| {
             let kind = self.content_type.as_deref().unwrap_or("no content type");
             let mut found = format!("{} ({kind})", plain_message(&text));
             if text.trim_start().starts_with('<') {
                 found = service.advised(&found);
             }
-            return Err(service.invalid_reply(expected, &found));
-        };
-        let values = match &body {
-            Body::Whole(value) => std::slice::from_ref(value),
-            Body::Stream(values, _) => values,
-        };
-        match values.iter().find_map(|value| service.error_in(value, self.status)) {
-            Some(error) => Err(self.with_wait(error)),
-            None => Ok(body),
-        }
+            service.invalid_reply(expected, &found)
+        })
     }
 
     /// The error of a reply with a status that is none of success.

@@ -1,6 +1,9 @@
 //! What the generators behind HTTP share: requests that are checked to images, several at a time. A service
 //! is a [`Dialect`]: what it takes, and how one request is put to it.
 
+mod gemini;
+mod sd_server;
+
 use std::future::Future;
 use std::sync::Arc;
 
@@ -8,12 +11,16 @@ use base64::Engine;
 use base64::engine::GeneralPurpose;
 use base64::engine::general_purpose::{GeneralPurposeConfig, STANDARD};
 use futures::stream::{self, StreamExt, TryStreamExt};
+use serde_json::{Map, Value};
 
 use super::{Drawn, GenerateRequest};
 use crate::conditioner::ConditioningKind;
 use crate::image::Image;
 use crate::net::reply::Service;
-use crate::{Result, net, pool};
+use crate::{Error, Result, net, pool};
+
+pub use gemini::{GeminiImages, GeminiImagesBuilder};
+pub use sd_server::{References, SdGuidance, SdServer, SdServerBuilder};
 
 /// How one service is asked for an image.
 pub(super) trait Dialect: Send + Sync + 'static {
@@ -80,4 +87,25 @@ pub(super) async fn picture(service: &Service, base64: String) -> Result<Image> 
 /// The images of `request`'s conditioning as PNG, in base64.
 pub(super) fn png_base64(image: &Image) -> Result<String> {
     Ok(STANDARD.encode(image.encode_png()?))
+}
+
+/// The further fields of a builder, each a name and JSON.
+fn fields(given: &[(String, String)]) -> Result<Map<String, Value>> {
+    let field = |(name, json): &(String, String)| {
+        let value = serde_json::from_str(json).map_err(|error| {
+            Error::invalid_input(format!("field {name:?}"), "a JSON value", error)
+        })?;
+        Ok((name.clone(), value))
+    };
+    given.iter().map(field).collect()
+}
+
+/// Puts `fields` into the object `body`, and those of objects within into the objects that are there.
+fn merge(body: &mut Value, fields: &Map<String, Value>) {
+    for (name, value) in fields {
+        match value.as_object().filter(|_| body[name].is_object()) {
+            Some(inner) => merge(&mut body[name], inner),
+            None => body[name] = value.clone(),
+        }
+    }
 }
