@@ -89,7 +89,8 @@ pub use omnigen::{KvCache, MemoryEstimate, OmniGen, OmniGenBuilder, RopePosition
 pub use pixart::{PixArtSigma, PixArtSigmaBuilder};
 #[cfg(feature = "openai")]
 pub use remote::{
-    GeminiImages, GeminiImagesBuilder, References, SdGuidance, SdServer, SdServerBuilder,
+    GeminiImages, GeminiImagesBuilder, ImagesProfile, OpenAiImages, OpenAiImagesBuilder,
+    References, SdGuidance, SdServer, SdServerBuilder,
 };
 pub(crate) use request::setters_of_an_image;
 pub use request::{GenerateRequest, MAX_PROMPT_CHARS, Progress, Step};

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
@@ -11,17 +12,29 @@ use reqwest::{Method, RequestBuilder, Url};
 use super::reply::{Reply, Service};
 use super::retry::RetryPolicy;
 use super::stream::Body;
+use super::transport::Transport;
 use crate::error::chain::with_causes;
 use crate::{Error, Result};
 
 /// How much of an error's body is read, in bytes.
 const MAX_ERROR: usize = 64 << 10;
 
+/// Sees each piece of the body of a successful reply as it comes, and says when nothing of interest is
+/// left to come.
+pub(crate) type Watch = Box<dyn FnMut(&[u8]) -> ControlFlow<()> + Send>;
+
+/// Nobody looks at a reply before it is whole.
+fn unwatched() -> Option<Watch> {
+    None
+}
+
 /// A connection pool to one service, with what each request to it carries.
 ///
 /// Its futures need the crate's own [runtime](super::run).
 pub(crate) struct Client {
     pub(super) http: reqwest::Client,
+    /// The way to what is not at the base URL.
+    pub(super) transport: Transport,
     pub(super) base: Url,
     /// The key among them, marked as sensitive.
     pub(super) headers: HeaderMap,
@@ -39,6 +52,11 @@ impl Client {
     pub(crate) fn with_advice(mut self, advice: &str) -> Self {
         self.service.advise(advice);
         self
+    }
+
+    /// The host of the base URL.
+    pub(crate) fn host(&self) -> &str {
+        self.base.host_str().unwrap_or_default()
     }
 
     /// The service, as errors name it.
@@ -60,7 +78,7 @@ impl Client {
             Ok(request.header(CONTENT_TYPE, "application/json").body(body.to_owned()))
         };
         let read = |reply: Reply| read(reply.json(&self.service, expected)?);
-        self.call(Method::POST, endpoint, json, read).await
+        self.call(Method::POST, endpoint, json, &unwatched, read).await
     }
 
     /// The same with a form of several parts (`multipart/form-data`), which `form` makes anew for each
@@ -74,7 +92,21 @@ impl Client {
     ) -> Result<T> {
         let sent = |request: RequestBuilder| Ok(request.multipart(form()?));
         let read = |reply: Reply| read(reply.json(&self.service, expected)?);
-        self.call(Method::POST, endpoint, sent, read).await
+        self.call(Method::POST, endpoint, sent, &unwatched, read).await
+    }
+
+    /// The same with what `with` puts into each attempt's request, while `watch`, made anew for each
+    /// attempt, sees the reply as it comes.
+    pub(crate) async fn post_watched<T: Send>(
+        &self,
+        endpoint: &str,
+        with: impl Fn(RequestBuilder) -> Result<RequestBuilder> + Sync,
+        expected: &str,
+        watch: &(dyn Fn() -> Option<Watch> + Sync),
+        read: impl Fn(Body) -> Result<T> + Sync,
+    ) -> Result<T> {
+        let read = |reply: Reply| read(reply.json(&self.service, expected)?);
+        self.call(Method::POST, endpoint, with, watch, read).await
     }
 
     /// The same without a body, by GET.
@@ -85,7 +117,7 @@ impl Client {
         read: impl Fn(Body) -> Result<T> + Sync,
     ) -> Result<T> {
         let read = |reply: Reply| read(reply.json(&self.service, expected)?);
-        self.call(Method::GET, endpoint, Ok, read).await
+        self.call(Method::GET, endpoint, Ok, &unwatched, read).await
     }
 
     /// The same of a reply that may hold an error which is not one of this call, such as that of a job
@@ -97,13 +129,13 @@ impl Client {
         read: impl Fn(Body) -> Result<T> + Sync,
     ) -> Result<T> {
         let read = |reply: Reply| read(reply.body(&self.service, expected)?);
-        self.call(Method::GET, endpoint, Ok, read).await
+        self.call(Method::GET, endpoint, Ok, &unwatched, read).await
     }
 
     /// Posts an empty JSON object once, to a service whose answer makes no difference.
     pub(crate) async fn notify(&self, endpoint: &str) {
         let request = self.http.post(self.url(endpoint)).header(CONTENT_TYPE, "application/json");
-        let _ = self.send(request.body("{}")).await;
+        let _ = self.send(request.headers(self.headers.clone()).body("{}"), None).await;
     }
 
     /// Where `endpoint` is.
@@ -121,28 +153,37 @@ impl Client {
         method: Method,
         endpoint: &str,
         with: impl Fn(RequestBuilder) -> Result<RequestBuilder> + Sync,
+        watch: &(dyn Fn() -> Option<Watch> + Sync),
         read: impl Fn(Reply) -> Result<T> + Sync,
     ) -> Result<T> {
         let url = self.url(endpoint);
         let attempt = || async {
             let request = with(self.http.request(method.clone(), url.clone()))?;
-            read(self.send(request).await?)
+            let request = request.headers(self.headers.clone());
+            read(self.send(request, watch()).await?)
         };
         self.retry.run(Error::is_transient, attempt).await
     }
 
-    /// One attempt: the reply to `request`, which gets the headers of the service, whatever its
-    /// status. Redirects are not followed, so that a key goes nowhere else.
-    async fn send(&self, request: RequestBuilder) -> Result<Reply> {
+    /// One attempt: the reply to `request`, whatever its status. Redirects are not followed, so that a
+    /// key goes nowhere else.
+    pub(super) async fn send(
+        &self,
+        request: RequestBuilder,
+        mut watch: Option<Watch>,
+    ) -> Result<Reply> {
         let exchange = async {
-            let request = request.headers(self.headers.clone());
-            let mut response = request.send().await.map_err(|error| self.transport(error))?;
+            let mut response = request.send().await.map_err(|error| self.unreached(error))?;
             let mut reply = Reply::head(&response);
-            let most = if response.status().is_success() { self.max_reply } else { MAX_ERROR };
-            while let Some(chunk) = response.chunk().await.map_err(|error| self.transport(error))? {
+            let is_success = response.status().is_success();
+            let most = if is_success { self.max_reply } else { MAX_ERROR };
+            while let Some(chunk) = response.chunk().await.map_err(|error| self.unreached(error))? {
                 reply.body.extend_from_slice(&chunk[..chunk.len().min(most - reply.body.len())]);
                 if reply.body.len() == most {
                     reply.longer_than = Some(most);
+                    break;
+                }
+                if is_success && watch.as_mut().is_some_and(|watch| watch(&chunk).is_break()) {
                     break;
                 }
             }
@@ -153,7 +194,7 @@ impl Client {
     }
 
     /// An error of the transport, with neither a foreign type nor a secret in it.
-    fn transport(&self, error: reqwest::Error) -> Error {
+    pub(super) fn unreached(&self, error: reqwest::Error) -> Error {
         if error.is_timeout() && error.is_connect() {
             return self.timed_out("connecting to ", self.connect_timeout);
         }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
+use serde_json::{Map, Value};
+
 use super::address;
 use super::client::Client;
 use super::reply::Service;
@@ -87,6 +89,7 @@ impl ClientConfig {
         let advice = address::advice(&base).map(|advice| secrets.hide(&advice));
         Ok(Client {
             http,
+            transport: Transport { identity: None, ..self.transport.clone() },
             base,
             headers,
             service: Service { name: secrets.hide(&name), secrets, advice },
@@ -164,6 +167,17 @@ fn without_endpoint(path: &str, endpoint: &str) -> Option<String> {
         }
     };
     end.iter().zip(&patterns).all(fits).then(|| base.join("/"))
+}
+
+/// The further fields of a builder's requests, each a name and JSON.
+pub(crate) fn json_fields(given: &[(String, String)]) -> Result<Map<String, Value>> {
+    let field = |(name, json): &(String, String)| {
+        let value = serde_json::from_str(json).map_err(|error| {
+            Error::invalid_input(format!("field {name:?}"), "a JSON value", error)
+        })?;
+        Ok((name.clone(), value))
+    };
+    given.iter().map(field).collect()
 }
 
 /// A variable of the environment that is set to something.

@@ -2,6 +2,8 @@
 //! is a [`Dialect`]: what it takes, and how one request is put to it.
 
 mod gemini;
+mod openai_images;
+mod reference;
 mod sd_server;
 
 use std::future::Future;
@@ -9,7 +11,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::GeneralPurpose;
-use base64::engine::general_purpose::{GeneralPurposeConfig, STANDARD};
+use base64::engine::general_purpose::GeneralPurposeConfig;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Map, Value};
 
@@ -17,10 +19,12 @@ use super::{Drawn, GenerateRequest};
 use crate::conditioner::ConditioningKind;
 use crate::image::Image;
 use crate::net::reply::Service;
-use crate::{Error, Result, net, pool};
+use crate::{Result, net, pool};
 
 pub use gemini::{GeminiImages, GeminiImagesBuilder};
 pub use sd_server::{References, SdGuidance, SdServer, SdServerBuilder};
+
+pub use openai_images::{ImagesProfile, OpenAiImages, OpenAiImagesBuilder};
 
 /// How one service is asked for an image.
 pub(super) trait Dialect: Send + Sync + 'static {
@@ -72,32 +76,23 @@ pub(super) async fn picture(service: &Service, base64: String) -> Result<Image> 
     let name = service.name.clone();
     pool::run("decoding a reply", move || {
         let text = match base64.split_once(";base64,") {
-            Some((head, rest)) if head.starts_with("data:") => rest,
+            Some((head, rest)) if head.trim_start().starts_with("data:") => rest,
             _ => &base64,
         };
-        let bytes = LENIENT.decode(text.trim()).map_err(|error| {
+        // Some break lines, and some write what stands in URLs.
+        let plain = |byte: &u8| match byte {
+            b'-' => Some(b'+'),
+            b'_' => Some(b'/'),
+            byte => (!byte.is_ascii_whitespace()).then_some(*byte),
+        };
+        let text: Vec<u8> = text.as_bytes().iter().filter_map(plain).collect();
+        let bytes = LENIENT.decode(&text).map_err(|error| {
             let found = format!("{} characters that are none: {error}", text.len());
             crate::Error::invalid_reply(&name, "an image in base64", found)
         })?;
         Image::decode_reply(&name, &bytes)
     })
     .await
-}
-
-/// The images of `request`'s conditioning as PNG, in base64.
-pub(super) fn png_base64(image: &Image) -> Result<String> {
-    Ok(STANDARD.encode(image.encode_png()?))
-}
-
-/// The further fields of a builder, each a name and JSON.
-fn fields(given: &[(String, String)]) -> Result<Map<String, Value>> {
-    let field = |(name, json): &(String, String)| {
-        let value = serde_json::from_str(json).map_err(|error| {
-            Error::invalid_input(format!("field {name:?}"), "a JSON value", error)
-        })?;
-        Ok((name.clone(), value))
-    };
-    given.iter().map(field).collect()
 }
 
 /// Puts `fields` into the object `body`, and those of objects within into the objects that are there.

@@ -9,8 +9,7 @@ use super::request::Settings;
 use super::{GeminiImages, Shared};
 use crate::Result;
 use crate::error::{at_least_one, require};
-use crate::generator::remote::fields;
-use crate::net::config::{Api, ClientConfig, Key, environment};
+use crate::net::config::{Api, ClientConfig, Key, environment, json_fields};
 use crate::net::settings::client_settings;
 
 const API: Api = Api {
@@ -54,7 +53,7 @@ pub struct GeminiImagesBuilder {
     aspect_ratio: Option<String>,
     image_size: Option<String>,
     max_references: Option<usize>,
-    max_image_side: u32,
+    max_reference_pixels: u64,
     jpeg_quality: u8,
     concurrency: usize,
 }
@@ -69,7 +68,7 @@ impl GeminiImages {
             aspect_ratio: None,
             image_size: None,
             max_references: None,
-            max_image_side: 1536,
+            max_reference_pixels: 2_359_296,
             jpeg_quality: 95,
             concurrency: 4,
         }
@@ -132,10 +131,11 @@ impl GeminiImagesBuilder {
         self
     }
 
-    /// The longest side of a reference that is sent, in pixels, at least 1; larger ones are scaled down. 1,536 by
-    /// default.
-    pub const fn max_image_side(mut self, pixels: u32) -> Self {
-        self.max_image_side = pixels;
+    /// The most pixels, width times height, of a reference that is sent, at least 1; larger ones are scaled down, and
+    /// [`Drawn::note`](crate::generator::Drawn::note) says so. 2,359,296 by default, those of
+    /// 1,536 x 1,536.
+    pub const fn max_reference_pixels(mut self, pixels: u64) -> Self {
+        self.max_reference_pixels = pixels;
         self
     }
 
@@ -155,10 +155,10 @@ impl GeminiImagesBuilder {
     pub fn build(mut self) -> Result<GeminiImages> {
         let model = self.model.trim().trim_start_matches("models/").to_owned();
         require(!model.is_empty(), "model", "a name", format!("{:?}", self.model))?;
-        require(self.max_image_side > 0, "longest image side", "at least 1 pixel", 0)?;
+        require(self.max_reference_pixels > 0, "pixels of a reference", "at least 1", 0)?;
         let quality = self.jpeg_quality;
         require((1..=100).contains(&quality), "JPEG quality", "1 to 100", quality)?;
-        at_least_one("concurrency", self.concurrency)?;
+        at_least_one("requests at a time", self.concurrency)?;
         if let Some(ratio) = &self.aspect_ratio {
             require(model::ratio(ratio).is_some(), "aspect ratio", "such as 16:9", ratio)?;
         }
@@ -173,13 +173,13 @@ impl GeminiImagesBuilder {
         Ok(GeminiImages(Arc::new(Shared {
             client,
             settings: Settings {
-                fields: fields(&self.fields)?,
+                fields: json_fields(&self.fields)?,
                 max_references: self.max_references.unwrap_or(known.references),
                 known,
                 model,
                 aspect_ratio: self.aspect_ratio,
                 image_size: self.image_size,
-                max_image_side: self.max_image_side,
+                max_reference_pixels: self.max_reference_pixels,
                 jpeg_quality: self.jpeg_quality,
             },
             concurrency: self.concurrency,

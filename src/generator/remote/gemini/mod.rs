@@ -4,8 +4,6 @@ mod builder;
 mod model;
 mod reply;
 mod request;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::sync::Arc;

@@ -10,8 +10,8 @@ use crate::conditioner::Conditioning;
 use crate::error::require;
 use crate::generator::GenerateRequest;
 use crate::generator::remote::merge;
+use crate::generator::remote::reference::{pixels, scaled};
 use crate::image::Image;
-use crate::net::pictures::fit;
 
 /// What every request of a generator is sent with.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Settings {
     pub(super) max_references: usize,
     pub(super) aspect_ratio: Option<String>,
     pub(super) image_size: Option<String>,
-    pub(super) max_image_side: u32,
+    pub(super) max_reference_pixels: u64,
     pub(super) jpeg_quality: u8,
     pub(super) fields: Map<String, Value>,
 }
@@ -29,6 +29,8 @@ pub(super) struct Settings {
 /// The most that references may take in base64, in bytes: Gemini takes requests of 20 MB, from its guide of image
 /// understanding, and the prompt needs room too.
 const MAX_INLINE: usize = 19_000_000;
+/// References are not made smaller than this, in pixels.
+const LEAST: u64 = 64 * 64;
 /// A side that a request leaves out, in pixels: that of 1K.
 const SIDE: u32 = 1024;
 
@@ -40,10 +42,11 @@ pub(super) fn body(
     let mut notes = Vec::new();
     let mut parts = vec![json!({ "text": request.prompt })];
     if let Conditioning::Images(images) = &request.conditioning {
-        let (encoded, side) =
-            within(MAX_INLINE, images, settings.max_image_side, settings.jpeg_quality)?;
-        if let Some(side) = side {
-            notes.push(format!("references are scaled to {side} pixels, to fit into a request"));
+        let (most, quality) = (settings.max_reference_pixels, settings.jpeg_quality);
+        let (encoded, most) = within(MAX_INLINE, images, most, quality)?;
+        let scaled = images.iter().filter(|image| pixels(image) > most).count();
+        if scaled > 0 {
+            notes.push(format!("references scaled to {most} pixels: {scaled} of {}", images.len()));
         }
         let part = |data| json!({ "inlineData": { "mimeType": "image/jpeg", "data": data } });
         parts.extend(encoded.into_iter().map(part));
@@ -65,7 +68,7 @@ pub(super) fn body(
     ];
     let set: Vec<&str> = set.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| *name).collect();
     if !set.is_empty() {
-        notes.push(format!("not taken by {}: {}", settings.model, set.join(", ")));
+        notes.push(format!("not sent, as the model takes none: {}", set.join(", ")));
     }
     Ok((body.to_string(), notes))
 }
@@ -87,31 +90,27 @@ fn image_config(settings: &Settings, request: &GenerateRequest) -> Map<String, V
     fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
 }
 
-/// `images` as JPEG in base64, together of at most `most` bytes, and the longest side that they were scaled to where
-/// `side` was too much for that.
+/// `images` as JPEG in base64, together of at most `bytes`, and how many pixels each has at most for that, which are
+/// not more than `most`.
 fn within(
-    most: usize,
+    bytes: usize,
     images: &[Image],
-    side: u32,
+    mut most: u64,
     quality: u8,
-) -> Result<(Vec<String>, Option<u32>)> {
-    let encode = |image: &Image, side| Ok(STANDARD.encode(fit(image, side)?.encode_jpeg(quality)?));
-    // No picture grows: the first scale that does anything is below the largest.
-    let sides = images.iter().map(|image| image.width().max(image.height()));
-    let mut scale = side.min(sides.max().unwrap_or(side));
-    let mut is_scaled = false;
+) -> Result<(Vec<String>, u64)> {
+    let encode =
+        |image: &Image, most| Ok(STANDARD.encode(scaled(image, most)?.encode_jpeg(quality)?));
     loop {
-        let encoded =
-            images.iter().map(|image| encode(image, scale)).collect::<Result<Vec<_>>>()?;
-        let bytes: usize = encoded.iter().map(String::len).sum();
-        if bytes <= most {
-            return Ok((encoded, is_scaled.then_some(scale)));
+        let encoded = images.iter().map(|image| encode(image, most)).collect::<Result<Vec<_>>>()?;
+        let found: usize = encoded.iter().map(String::len).sum();
+        if found <= bytes {
+            return Ok((encoded, most));
         }
-        let found = format!("{bytes} bytes at {scale} pixels");
-        require(scale > 64, "references", format!("at most {most} bytes in a request"), found)?;
-        // Bytes go with the area.
-        let smaller = f64::from(scale) * (most as f64 / bytes as f64).sqrt() * 0.95;
-        (scale, is_scaled) = ((smaller as u32).clamp(64, scale - 1), true);
+        let largest = images.iter().map(pixels).max().unwrap_or(most).min(most);
+        let expected = format!("at most {bytes} bytes in a request");
+        require(largest > LEAST, "references", expected, format!("{found} at {largest} pixels"))?;
+        // A little less than in proportion, so that it comes to an end.
+        most = ((largest as f64 * 0.9 * bytes as f64 / found as f64) as u64).max(LEAST);
     }
 }
 
@@ -137,17 +136,17 @@ mod tests {
                 encoded.iter().map(|one| Image::decode(&STANDARD.decode(one).unwrap()).unwrap());
             decoded.map(|image| (image.width(), image.height())).collect()
         };
-        let (encoded, side) = within(1 << 20, &images, 1536, 90).unwrap();
-        assert_eq!((sizes(&encoded), side), (vec![(300, 150), (100, 200)], None));
+        let (encoded, most) = within(1 << 20, &images, 50_000, 90).unwrap();
+        assert_eq!((sizes(&encoded), most), (vec![(300, 150), (100, 200)], 50_000));
 
-        let (encoded, side) = within(30_000, &images, 1536, 90).unwrap();
-        let side = side.expect("they are scaled");
-        assert!((64..300).contains(&side), "{side}");
+        let (encoded, most) = within(30_000, &images, 50_000, 90).unwrap();
+        assert!((LEAST..45_000).contains(&most), "{most}");
         assert!(encoded.iter().map(String::len).sum::<usize>() <= 30_000);
-        assert_eq!(sizes(&encoded)[0], (side, side / 2));
+        let (width, height) = sizes(&encoded)[0];
+        assert!(u64::from(width * height) <= most && width.abs_diff(2 * height) <= 2);
 
-        let error = within(1_000, &images, 1536, 90).unwrap_err().to_string();
+        let error = within(1_000, &images, 50_000, 90).unwrap_err().to_string();
         assert!(error.starts_with("references: expected at most 1000 bytes"), "{error}");
-        assert_eq!(within(10, &[], 64, 90).unwrap(), (vec![], None));
+        assert_eq!(within(10, &[], 64, 90).unwrap(), (vec![], 64));
     }
 }

@@ -10,8 +10,7 @@ use super::request::{Lora, References, SdGuidance, Settings};
 use super::{NAME, ROOT, SdServer, Shared};
 use crate::Result;
 use crate::error::{at_least_one, require};
-use crate::generator::remote::fields;
-use crate::net::config::{Api, ClientConfig, Key};
+use crate::net::config::{Api, ClientConfig, Key, json_fields};
 use crate::net::settings::client_settings;
 
 const API: Api = Api {
@@ -152,10 +151,11 @@ impl SdServerBuilder {
         self
     }
 
-    /// The longest side of a reference that is sent, in pixels, at least 1; larger ones are scaled down. 1,024 by
-    /// default: the server scales references to the size of the image.
-    pub const fn max_image_side(mut self, pixels: u32) -> Self {
-        self.settings.max_image_side = pixels;
+    /// The most pixels, width times height, of a reference that is sent, at least 1; larger ones are scaled down, and
+    /// [`Drawn::note`](crate::generator::Drawn::note) says so. 1,048,576 by default: the server scales
+    /// references to the size of the image.
+    pub const fn max_reference_pixels(mut self, pixels: u64) -> Self {
+        self.settings.max_reference_pixels = pixels;
         self
     }
 
@@ -182,14 +182,14 @@ impl SdServerBuilder {
             let what = format!("weight of the LoRA {:?}", lora.name);
             require(lora.weight.is_finite(), what, "a finite number", lora.weight)?;
         }
-        require(settings.max_image_side > 0, "longest image side", "at least 1 pixel", 0)?;
-        at_least_one("concurrency", self.concurrency)?;
+        require(settings.max_reference_pixels > 0, "pixels of a reference", "at least 1", 0)?;
+        at_least_one("requests at a time", self.concurrency)?;
         for (what, time) in
             [("job time-out", self.job_timeout), ("poll interval", self.poll_interval)]
         {
             require(!time.is_zero(), what, "more than 0 s", "0 s")?;
         }
-        settings.fields = fields(&self.fields)?;
+        settings.fields = json_fields(&self.fields)?;
         let client = self.client.build(&API, NAME)?;
         Ok(SdServer(Arc::new(Shared {
             client: client.with_advice(

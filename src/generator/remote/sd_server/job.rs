@@ -67,7 +67,7 @@ impl Job {
                 }
                 Ok(State::Completed(image)) => {
                     self.is_over = true;
-                    return Ok((image, jobs_before.unwrap_or_default()));
+                    return Ok((image?, jobs_before.unwrap_or_default()));
                 }
                 Ok(State::Failed(error)) => {
                     self.is_over = true;
@@ -103,8 +103,8 @@ enum State {
     Waiting {
         position: u64,
     },
-    /// The image in base64.
-    Completed(String),
+    /// With the image in base64, if there is one.
+    Completed(Result<String>),
     Failed(Error),
 }
 
@@ -139,7 +139,7 @@ fn state(body: &Body, service: &Service) -> Result<State> {
         service.secrets.shorten(words, crate::net::reply::QUOTED)
     };
     Ok(match status.to_ascii_lowercase().as_str() {
-        "completed" => State::Completed(image(&job["result"], service)?),
+        "completed" => State::Completed(image(&job["result"], service)),
         "failed" => State::Failed(Error::backend(&service.name, words())),
         "cancelled" | "canceled" => {
             let words = format!("somebody else cancelled the job: {}", words());

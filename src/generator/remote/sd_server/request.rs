@@ -1,15 +1,17 @@
 //! A request to the JSON of a job, and to what is noted of it.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::capabilities::Capabilities;
 use crate::conditioner::Conditioning;
 use crate::error::require;
 use crate::generator::GenerateRequest;
-use crate::generator::remote::{merge, png_base64};
+use crate::generator::remote::merge;
+use crate::generator::remote::reference::png_within;
 use crate::image::Image;
 use crate::named::{either, named};
-use crate::net::pictures::fit;
 use crate::{Error, Result};
 
 /// How an [`SdServer`](super::SdServer) gives references to its model.
@@ -65,7 +67,7 @@ pub(super) struct Settings {
     pub(super) sampler: Option<String>,
     pub(super) scheduler: Option<String>,
     pub(super) loras: Vec<Lora>,
-    pub(super) max_image_side: u32,
+    pub(super) max_reference_pixels: u64,
     pub(super) fields: Map<String, Value>,
 }
 
@@ -84,7 +86,7 @@ impl Default for Settings {
             sampler: None,
             scheduler: None,
             loras: Vec::new(),
-            max_image_side: 1024,
+            max_reference_pixels: 1 << 20,
             fields: Map::new(),
         }
     }
@@ -240,8 +242,12 @@ fn add_references(
         }),
         (false, true) => {}
     }
-    let encode = |image: &Image| png_base64(&fit(image, settings.max_image_side)?);
-    let encoded = images.iter().map(encode).collect::<Result<Vec<_>>>()?;
+    let mut encoded = Vec::with_capacity(count);
+    for (n, image) in (1..).zip(images) {
+        let (png, scaled) = png_within(image, settings.max_reference_pixels)?;
+        notes.extend(scaled.map(|scaled| format!("reference {n} {scaled}")));
+        encoded.push(STANDARD.encode(png));
+    }
     if ip_adapter {
         body["ip_adapter_image"] = encoded[0].as_str().into();
         if let Some(strength) = settings.ip_adapter_strength {
