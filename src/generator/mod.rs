@@ -150,7 +150,9 @@ pub use sdxl::{Sdxl, SdxlBuilder};
 ///   the same time. Pixels may differ by 1/255, because a batch may change the order of sums.
 /// - `request.progress` is called once for each step, in order, from 1 to the number of steps, after
 ///   the step is done. A generator that does not see its steps, such as a remote service, never
-///   calls it, and ignores `steps`.
+///   calls it, and ignores `steps`. If it shows partial images, it may tell of these instead where
+///   [previews are wanted](Progress::wants_previews): as steps of the number that it asked for, in
+///   order, each with its preview; some of them may never come.
 /// - Dropping the future stops the work within two steps.
 /// - Before any work begins, [`Error::InvalidInput`](crate::Error::InvalidInput) is returned for
 ///   every value out of range, and for a [`Conditioning`](crate::conditioner::Conditioning) whose

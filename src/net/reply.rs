@@ -73,7 +73,9 @@ impl Service {
     /// that a policy forbids the request, that the account is out of credit, or how long to wait.
     fn told(&self, status: u16, message: &str, error: &Value) -> Error {
         if policy::declines(error, message) {
-            return Error::refused(&self.name, self.quote(message));
+            let details = policy::details(error).map(|details| format!(" ({details})"));
+            let message = format!("{message}{}", details.unwrap_or_default());
+            return Error::refused(&self.name, self.quote(&message));
         }
         let failed = self.failed(status, message);
         let wait = policy::is_unpaid(error).then_some(Duration::MAX);
@@ -179,21 +181,25 @@ impl Reply {
 
     /// The body as JSON, where the status is one of success, whatever it says.
     pub(super) fn body(&self, service: &Service, expected: &str) -> Result<Body> {
+        if let (true, Some(longest)) = (self.is_success(), self.longer_than) {
+            let found = format!("a body of more than {longest} bytes");
+            return Err(service.invalid_reply(expected, &found));
+        }
         let text = lenient::text(&self.body);
         let parsed = lenient::json::<Value>(&self.body).ok();
         if !self.is_success() {
             return Err(self.failure(service, &text, parsed.as_ref()));
-        }
-        if let Some(longest) = self.longer_than {
-            let found = format!("a body of more than {longest} bytes");
-            return Err(service.invalid_reply(expected, &found));
         }
         if text.trim().is_empty() {
             return Err(self.with_head(service, service.failed(self.status, "an empty body")));
         }
         parsed.map(Body::Whole).or_else(|| stream::events(&text)).ok_or_else(|| {
             let kind = self.content_type.as_deref().unwrap_or("no content type");
-            let mut found = format!("{} ({kind})", plain_message(&text));
+            let said = match text.contains('\0') {
+                true => format!("{} bytes that are no text", self.body.len()),
+                false => plain_message(&text),
+            };
+            let mut found = format!("{said} ({kind})");
             if text.trim_start().starts_with('<') {
                 found = service.advised(&found);
             }

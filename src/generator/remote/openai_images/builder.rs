@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::profile::ImagesProfile;
-use super::request::{Defaults, GENERATIONS};
+use super::request::{Defaults, EDITS, GENERATIONS};
 use super::{OpenAiImages, Shared};
 use crate::Result;
 use crate::error::{at_least_one, require};
@@ -220,7 +220,10 @@ impl OpenAiImagesBuilder {
         let fits = self.partial_images <= MAX_PARTIAL_IMAGES;
         require(fits, "partial images", expected, self.partial_images)?;
         let fields = json_fields(&self.fields)?;
-        let client = self.client.build(&API, model)?;
+        // People give either endpoint together with the base URL.
+        let is_edits = self.client.base_url.as_ref().is_some_and(|url| url.contains(EDITS));
+        let endpoint = if is_edits { EDITS } else { GENERATIONS };
+        let client = self.client.build(&Api { endpoint, ..API }, model)?;
         let profile = self.profile.unwrap_or_else(|| ImagesProfile::of(client.host(), &self.model));
         Ok(OpenAiImages(Arc::new(Shared {
             client,
