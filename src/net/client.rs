@@ -6,7 +6,6 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::multipart::Form;
 use reqwest::{Method, RequestBuilder, Url};
 
 use super::reply::{Reply, Service};
@@ -79,20 +78,6 @@ impl Client {
         };
         let read = |reply: Reply| read(reply.json(&self.service, expected)?);
         self.call(Method::POST, endpoint, json, &unwatched, read).await
-    }
-
-    /// The same with a form of several parts (`multipart/form-data`), which `form` makes anew for each
-    /// attempt.
-    pub(crate) async fn post_form<T: Send>(
-        &self,
-        endpoint: &str,
-        form: impl Fn() -> Result<Form> + Sync,
-        expected: &str,
-        read: impl Fn(Body) -> Result<T> + Sync,
-    ) -> Result<T> {
-        let sent = |request: RequestBuilder| Ok(request.multipart(form()?));
-        let read = |reply: Reply| read(reply.json(&self.service, expected)?);
-        self.call(Method::POST, endpoint, sent, &unwatched, read).await
     }
 
     /// The same with what `with` puts into each attempt's request, while `watch`, made anew for each

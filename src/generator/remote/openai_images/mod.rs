@@ -48,9 +48,12 @@ pub use profile::ImagesProfile;
 /// - **What a profile cannot carry is not sent, and [`Drawn::note`] says so**: OpenAI's models take no
 ///   negative prompt, steps or guidance. They take no seed either: [`Generator::repeats`] is false for
 ///   them, and for a service that has refused the seed.
-/// - **Sizes**: OpenAI's models draw some sizes only. The nearest of them is asked for, the image is
-///   left in the size in which it was drawn, and the note says so. Where a request has a width or a
-///   height alone, the other is 1024 pixels. Without both, the service chooses.
+/// - **Sizes**: OpenAI's models draw some sizes only: `gpt-image-1…` and `chatgpt-image…` 1024x1024,
+///   1536x1024 and 1024x1536, `dall-e-3` and `dall-e-2` three each; all others any with sides in
+///   multiples of 16 of at most 3,840 pixels, from 1:3 to 3:1, with 655,360 to 8,294,400 pixels. The
+///   nearest is asked for, the image is left in the size in which it was drawn, and the note says so.
+///   Where a request has a width or a height alone, the other is 1024 pixels. Without both, the service
+///   chooses.
 /// - Servers keep seeds in 63 bits: of larger ones these are sent.
 /// - A field that a service does not know is left out, and the request repeated; see
 ///   [`adapt_parameters`](OpenAiImagesBuilder::adapt_parameters).
