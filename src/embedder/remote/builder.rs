@@ -4,14 +4,13 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use super::pictures::PictureFormat;
 use super::templates::Templates;
 use super::{EmbeddingApi, RemoteEmbedder, Shared};
 use crate::error::{at_least_one, require};
-use crate::net::config::ClientConfig;
+use crate::net::config::{ClientConfig, json_fields};
 use crate::net::settings::client_settings;
 use crate::{Embedder, Error, Result};
 
@@ -275,7 +274,7 @@ impl RemoteEmbedderBuilder {
             client: self.client.build(dialect.api(), &self.model)?,
             api: self.api,
             dialect,
-            fields: fields(&self.fields)?,
+            fields: json_fields(&self.fields)?,
             templates: Arc::new(Templates::new(self.text_template, texts, images)?),
             pictures: PictureFormat { max_side, quality: (!self.png).then_some(quality) },
             dimensions: self.dimensions,
@@ -287,16 +286,6 @@ impl RemoteEmbedderBuilder {
             model: self.model,
         })))
     }
-}
-
-fn fields(fields: &[(String, String)]) -> Result<Map<String, Value>> {
-    let field = |(name, json): &(String, String)| {
-        let value = serde_json::from_str(json).map_err(|error| {
-            Error::invalid_input(format!("field {name:?}"), "a JSON value", error)
-        })?;
-        Ok((name.clone(), value))
-    };
-    fields.iter().map(field).collect()
 }
 
 impl fmt::Debug for RemoteEmbedderBuilder {
