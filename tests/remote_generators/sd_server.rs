@@ -9,7 +9,9 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::executor::block_on;
 use imagerag::conditioner::{ConditionRequest, Conditioner, Conditioning, InPrompt, MarkStyle};
-use imagerag::generator::{GenerateRequest, References, SdServer, SdServerBuilder};
+use imagerag::generator::{
+    GenerateRequest, ImagesProfile, OpenAiImages, References, SdServer, SdServerBuilder,
+};
 use imagerag::reference::{Caption, Reference};
 use imagerag::testing::conformance;
 use imagerag::{Error, Generator, GeneratorExt};
@@ -291,4 +293,25 @@ fn a_real_server_draws_and_repeats() {
     let images = Conditioning::Images(vec![picture(40, 30, 1)]);
     let drawn = block_on(generator.generate_one(&request.with_conditioning(images))).unwrap();
     assert!(drawn.note.is_none_or(|note| note.contains("reference")));
+}
+
+/// The same server by its compatible interface: the arguments within the prompt are those of a job.
+#[test]
+fn a_real_server_draws_the_same_by_its_compatible_interface() {
+    let Ok(origin) = std::env::var("IMAGERAG_TEST_SD_SERVER") else {
+        eprintln!("skipped: set IMAGERAG_TEST_SD_SERVER to the address of an sd-server");
+        return;
+    };
+    let compatible = OpenAiImages::builder("sd-cpp-local").base_url(format!("{origin}/v1"));
+    let compatible = compatible.timeout(Duration::from_secs(3600)).build().unwrap();
+    assert_eq!(compatible.profile(), ImagesProfile::SdServer);
+    let request = GenerateRequest::new("a bee")
+        .with_negative_prompt("blur")
+        .with_seed(7)
+        .with_size(64, 64)
+        .with_steps(1)
+        .with_guidance_scale(4.0);
+    let native = SdServer::builder().base_url(origin).build().unwrap();
+    let native = block_on(native.generate_one(&request)).unwrap().image;
+    assert_eq!(block_on(compatible.generate_one(&request)).unwrap().image, native);
 }
