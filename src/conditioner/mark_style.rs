@@ -4,8 +4,9 @@ use crate::named::named;
 
 /// How a prompt names its image number `n`, from 1, by the guides of those who made the models.
 ///
-/// [`InPrompt`](super::InPrompt) uses the [mark](crate::Generator::image_mark) of the generator by itself.
-/// Choose a style where a generator does not know the model that it serves, such as a server of open models:
+/// [`InPrompt`](super::InPrompt) uses the [mark](crate::Generator::image_mark) of the generator by
+/// itself. Choose a style where a generator does not know the model that it serves, such as a
+/// server of open models:
 /// ```
 /// use imagerag::conditioner::{InPrompt, MarkStyle};
 ///
@@ -23,13 +24,15 @@ pub enum MarkStyle {
     /// `image 1`: OpenAI's image models, Gemini, FLUX.2, and every model that was taught no mark.
     #[default]
     Image,
-    /// `Picture 1`: Qwen-Image-Edit since 2509, whose pipeline puts `Picture 1:` before the first picture.
+    /// `Picture 1`: Qwen-Image-Edit since 2509, whose pipeline puts `Picture 1:` before the first
+    /// picture.
     Picture,
     /// `图1`: the same words in a Chinese prompt, as Qwen-Image-Edit and Seedream read them.
     ChineseImage,
     /// `<img><|image_1|></img>`: OmniGen.
     OmniGen,
-    /// No mark: models that are not told of their references in words, such as those with an IP-Adapter.
+    /// No mark: models that are not told of their references in words, such as those with an
+    /// IP-Adapter.
     Unnamed,
 }
 

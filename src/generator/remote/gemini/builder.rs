@@ -76,28 +76,31 @@ impl GeminiImages {
 }
 
 impl GeminiImagesBuilder {
-    /// The URL of the service, without `/models/…`. By default the environment variable `GEMINI_BASE_URL`, or
-    /// Google's if that is not set.
+    /// The URL of the service, without `/models/…`. By default the environment variable
+    /// `GEMINI_BASE_URL`, or Google's if that is not set.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.client.base_url = Some(url.into());
         self
     }
 
-    /// The key, sent as `x-goog-api-key`; with an empty key nothing is sent. By default the environment variable
-    /// `GEMINI_API_KEY`, or else `GOOGLE_API_KEY`, or no key if neither is set.
+    /// The key, sent as `x-goog-api-key`; with an empty key nothing is sent. By default the
+    /// environment variable `GEMINI_API_KEY`, or else `GOOGLE_API_KEY`, or no key if neither is
+    /// set.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.client.api_key = Some(key.into());
         self
     }
 
-    /// A further field of every request's body, as JSON: `field("safetySettings", "[…]")`. It is put before what is
-    /// set here, field by field: `field("generationConfig", r#"{"temperature": 0.5}"#)` keeps the rest of it.
+    /// A further field of every request's body, as JSON: `field("safetySettings", "[…]")`. It is
+    /// put before what is set here, field by field: `field("generationConfig", r#"{"temperature":
+    /// 0.5}"#)` keeps the rest of it.
     pub fn field(mut self, name: impl Into<String>, json: impl Into<String>) -> Self {
         self.fields.push((name.into(), json.into()));
         self
     }
 
-    /// The longest that one attempt may take, from opening the connection to the last byte; 5 minutes by default.
+    /// The longest that one attempt may take, from opening the connection to the last byte; 5
+    /// minutes by default.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.client.timeout = timeout;
         self
@@ -111,35 +114,37 @@ impl GeminiImagesBuilder {
         self
     }
 
-    /// The aspect ratio of every image, such as `16:9`, whatever size a request asks for. By default the nearest to
-    /// that size, and the model's own choice without one.
+    /// The aspect ratio of every image, such as `16:9`, whatever size a request asks for. By
+    /// default the nearest to that size, and the model's own choice without one.
     pub fn aspect_ratio(mut self, ratio: impl Into<String>) -> Self {
         self.aspect_ratio = Some(ratio.into());
         self
     }
 
-    /// The size of every image, such as `2K`, whatever size a request asks for. By default the nearest to that size
-    /// in area, and the model's own without one.
+    /// The size of every image, such as `2K`, whatever size a request asks for. By default the
+    /// nearest to that size in area, and the model's own without one.
     pub fn image_size(mut self, size: impl Into<String>) -> Self {
         self.image_size = Some(size.into());
         self
     }
 
-    /// The most references of a request; by default what the table of [`GeminiImages`] says of the model.
+    /// The most references of a request; by default what the table of [`GeminiImages`] says of the
+    /// model.
     pub const fn max_references(mut self, references: usize) -> Self {
         self.max_references = Some(references);
         self
     }
 
-    /// The most pixels, width times height, of a reference that is sent, at least 1; larger ones are scaled down, and
-    /// [`Drawn::note`](crate::generator::Drawn::note) says so. 2,359,296 by default, those of
-    /// 1,536 x 1,536.
+    /// The most pixels, width times height, of a reference that is sent, at least 1; larger ones
+    /// are scaled down, and [`Drawn::note`](crate::generator::Drawn::note) says so. 2,359,296 by
+    /// default, those of 1,536 x 1,536.
     pub const fn max_reference_pixels(mut self, pixels: u64) -> Self {
         self.max_reference_pixels = pixels;
         self
     }
 
-    /// The quality of the JPEGs that references are sent as, in 1 to 100; higher is finer and larger. 95 by default.
+    /// The quality of the JPEGs that references are sent as, in 1 to 100; higher is finer and
+    /// larger. 95 by default.
     pub const fn jpeg_quality(mut self, quality: u8) -> Self {
         self.jpeg_quality = quality;
         self
@@ -148,10 +153,11 @@ impl GeminiImagesBuilder {
     /// The generator. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) for an empty model, an address or a proxy that is no `http` or `https` URL, a key or
-    /// header that HTTP cannot carry, a certificate that is not in PEM, a field that is no JSON, an aspect ratio that
-    /// is not as `16:9`, or a number out of its range; [`Error::Unavailable`](crate::Error::Unavailable) when the machine has no certificates
-    /// to check `https` with.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) for an empty model, an address or a
+    /// proxy that is no `http` or `https` URL, a key or header that HTTP cannot carry, a
+    /// certificate that is not in PEM, a field that is no JSON, an aspect ratio that is not as
+    /// `16:9`, or a number out of its range; [`Error::Unavailable`](crate::Error::Unavailable) when
+    /// the machine has no certificates to check `https` with.
     pub fn build(mut self) -> Result<GeminiImages> {
         let model = self.model.trim().trim_start_matches("models/").to_owned();
         require(!model.is_empty(), "model", "a name", format!("{:?}", self.model))?;

@@ -21,8 +21,9 @@ use request::Settings;
 
 pub use builder::GeminiImagesBuilder;
 
-/// One of Google's Gemini models that draw, by its native interface (`models/{model}:generateContent`): the one
-/// of them that takes references. Beside Google itself, gateways that hand it on, such as LiteLLM, and Vertex AI.
+/// One of Google's Gemini models that draw, by its native interface
+/// (`models/{model}:generateContent`): the one of them that takes references. Beside Google itself,
+/// gateways that hand it on, such as LiteLLM, and Vertex AI.
 ///
 /// ```no_run
 /// use imagerag::conditioner::InPrompt;
@@ -41,18 +42,22 @@ pub use builder::GeminiImagesBuilder;
 /// | `gemini-3.1-flash-lite-image` | 14 | the same, and 1:4, 4:1, 1:8, 8:1 | 1K |
 /// | `gemini-3.1-flash-image`, `gemini-nano-banana-2.1`, and every other | 14 | the same, and 1:4, 4:1, 1:8, 8:1 | 512, 1K, 2K, 4K |
 ///
-/// - **Size**: the model takes none in pixels. Of a request that asks for a width and a height, the nearest aspect
-///   ratio and the size nearest in area are sent (1K is one megapixel, 2K are four, 4K sixteen, 512 a quarter);
-///   [`Drawn::note`] says so where the image has another size. A request without a size leaves it to the model.
-/// - **Not taken** are seed, negative prompt, steps and guidance scale; the note names those that a request sets,
-///   but for the seed. [`repeats`](Generator::repeats) is false: the same request gives another image each time.
-/// - **References** are sent as JPEG behind the prompt, in their order, which names them `image 1` and so on. Larger
-///   ones are scaled down, and all of them more if they do not fit into Gemini's limit of 20 MB.
-/// - A refusal on grounds of policy, which comes with status 200, is [`Error::Refused`](crate::Error::Refused) with
-///   Gemini's reason, such as `IMAGE_SAFETY`. A reply without an image for no reason (`NO_IMAGE`, `IMAGE_OTHER`) is
-///   asked for once more; one that is words alone is [`Error::InvalidReply`](crate::Error::InvalidReply) with them.
-/// - Text beside the image goes into the note, and what the model charges into [`Drawn::usage`]: tokens, thoughts
-///   among them, and one image. Interim images of its thoughts are left out.
+/// - **Size**: the model takes none in pixels. Of a request that asks for a width and a height, the
+///   nearest aspect ratio and the size nearest in area are sent (1K is one megapixel, 2K are four,
+///   4K sixteen, 512 a quarter); [`Drawn::note`] says so where the image has another size. A
+///   request without a size leaves it to the model.
+/// - **Not taken** are seed, negative prompt, steps and guidance scale; the note names those that a
+///   request sets, but for the seed. [`repeats`](Generator::repeats) is false: the same request
+///   gives another image each time.
+/// - **References** are sent as JPEG behind the prompt, in their order, which names them `image 1`
+///   and so on. Larger ones are scaled down, and all of them more if they do not fit into Gemini's
+///   limit of 20 MB.
+/// - A refusal on grounds of policy, which comes with status 200, is
+///   [`Error::Refused`](crate::Error::Refused) with Gemini's reason, such as `IMAGE_SAFETY`. A
+///   reply without an image for no reason (`NO_IMAGE`, `IMAGE_OTHER`) is asked for once more; one
+///   that is words alone is [`Error::InvalidReply`](crate::Error::InvalidReply) with them.
+/// - Text beside the image goes into the note, and what the model charges into [`Drawn::usage`]:
+///   tokens, thoughts among them, and one image. Interim images of its thoughts are left out.
 /// - Transient errors are retried, `Retry-After` and Gemini's own `RetryInfo` are honoured.
 /// - The key is in no `Debug`, `Display` or error, and redirects are not followed.
 ///
@@ -69,7 +74,8 @@ struct Shared {
 }
 
 impl GeminiImages {
-    /// The model called `model`, with the key in the environment variable `GEMINI_API_KEY` or `GOOGLE_API_KEY`.
+    /// The model called `model`, with the key in the environment variable `GEMINI_API_KEY` or
+    /// `GOOGLE_API_KEY`.
     ///
     /// # Errors
     /// As [`GeminiImagesBuilder::build`].
@@ -115,8 +121,8 @@ impl Dialect for Shared {
 }
 
 impl Shared {
-    /// The image for `body` in base64, asked for once more where there is none for no reason; the words beside it;
-    /// and what was used.
+    /// The image for `body` in base64, asked for once more where there is none for no reason; the
+    /// words beside it; and what was used.
     async fn ask(&self, body: &str) -> Result<(String, Option<String>, Usage)> {
         let service = self.client.service();
         let endpoint = format!("models/{}:generateContent", self.settings.model);

@@ -19,8 +19,9 @@ const FIRST_RATIOS: &[&str] = RATIOS.split_at(10).0;
 const SIZES: [(&str, u32); 4] = [("512", 512), ("1K", 1024), ("2K", 2048), ("4K", 4096)];
 
 impl Model {
-    /// The model of this name, whatever a gateway puts before or behind it. One that is not known is taken for a newer
-    /// one than those that are. From Google's guide of image generation and of Vertex AI, and what clients check.
+    /// The model of this name, whatever a gateway puts before or behind it. One that is not known
+    /// is taken for a newer one than those that are. From Google's guide of image generation and of
+    /// Vertex AI, and what clients check.
     pub(super) fn of(name: &str) -> Self {
         let newest = Self { references: 14, ratios: &RATIOS, sizes: &SIZES };
         let name = name.to_ascii_lowercase();

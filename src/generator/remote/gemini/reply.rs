@@ -105,8 +105,8 @@ fn image(part: &Value) -> Option<String> {
     Some(data.to_owned())
 }
 
-/// The code in the field `name` with what is said of it, and the categories that were the reason; `None` where there is
-/// none, or it says nothing.
+/// The code in the field `name` with what is said of it, and the categories that were the reason;
+/// `None` where there is none, or it says nothing.
 fn reason(value: &Value, name: &str) -> Option<String> {
     let code = get(value, name).as_str().filter(|code| !code.is_empty())?.to_ascii_uppercase();
     if code.ends_with("_UNSPECIFIED") {

@@ -26,8 +26,8 @@ pub(super) struct Settings {
     pub(super) fields: Map<String, Value>,
 }
 
-/// The most that references may take in base64, in bytes: Gemini takes requests of 20 MB, from its guide of image
-/// understanding, and the prompt needs room too.
+/// The most that references may take in base64, in bytes: Gemini takes requests of 20 MB, from its
+/// guide of image understanding, and the prompt needs room too.
 const MAX_INLINE: usize = 19_000_000;
 /// References are not made smaller than this, in pixels.
 const LEAST: u64 = 64 * 64;
@@ -90,8 +90,8 @@ fn image_config(settings: &Settings, request: &GenerateRequest) -> Map<String, V
     fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
 }
 
-/// `images` as JPEG in base64, together of at most `bytes`, and how many pixels each has at most for that, which are
-/// not more than `most`.
+/// `images` as JPEG in base64, together of at most `bytes`, and how many pixels each has at most
+/// for that, which are not more than `most`.
 fn within(
     bytes: usize,
     images: &[Image],

@@ -75,16 +75,17 @@ impl SdServerBuilder {
         self
     }
 
-    /// The key, sent as `Authorization: Bearer …`, for a proxy before the server, which itself asks for none;
-    /// with an empty key nothing is sent. By default the environment variable `SD_SERVER_API_KEY`, or no key
-    /// if that is not set.
+    /// The key, sent as `Authorization: Bearer …`, for a proxy before the server, which itself asks
+    /// for none; with an empty key nothing is sent. By default the environment variable
+    /// `SD_SERVER_API_KEY`, or no key if that is not set.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.client.api_key = Some(key.into());
         self
     }
 
-    /// The longest that one exchange with the server may take, from opening the connection to the last byte;
-    /// 2 minutes by default. Drawing is not part of one: see [`job_timeout`](Self::job_timeout).
+    /// The longest that one exchange with the server may take, from opening the connection to the
+    /// last byte; 2 minutes by default. Drawing is not part of one: see
+    /// [`job_timeout`](Self::job_timeout).
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.client.timeout = timeout;
         self
@@ -92,21 +93,22 @@ impl SdServerBuilder {
 
     client_settings!();
 
-    /// The longest that an image may take, from its place in the server's queue to the end, more than 0; one
-    /// hour by default. The job is cancelled then.
+    /// The longest that an image may take, from its place in the server's queue to the end, more
+    /// than 0; one hour by default. The job is cancelled then.
     pub const fn job_timeout(mut self, timeout: Duration) -> Self {
         self.job_timeout = timeout;
         self
     }
 
-    /// The longest wait between two questions about a job; one second by default. The first waits are shorter.
+    /// The longest wait between two questions about a job; one second by default. The first waits
+    /// are shorter.
     pub const fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;
         self
     }
 
-    /// How many images of one call wait in the server's queue at a time, at least 1; 2 by default, so that the
-    /// server never waits for the next. It draws one at a time.
+    /// How many images of one call wait in the server's queue at a time, at least 1; 2 by default,
+    /// so that the server never waits for the next. It draws one at a time.
     pub const fn concurrency(mut self, images: usize) -> Self {
         self.concurrency = images;
         self
@@ -118,8 +120,8 @@ impl SdServerBuilder {
         self
     }
 
-    /// The weight of the reference of an IP-Adapter, at least 0: 0 means none, 1 as trained. The paper uses 0.5.
-    /// By default what the server was started with, or 1.
+    /// The weight of the reference of an IP-Adapter, at least 0: 0 means none, 1 as trained. The
+    /// paper uses 0.5. By default what the server was started with, or 1.
     pub const fn ip_adapter_strength(mut self, strength: f64) -> Self {
         self.settings.ip_adapter_strength = Some(strength);
         self
@@ -131,36 +133,38 @@ impl SdServerBuilder {
         self
     }
 
-    /// The sampler, such as `euler` or `dpm++2m`. By default what the server was started with, or the model's.
+    /// The sampler, such as `euler` or `dpm++2m`. By default what the server was started with, or
+    /// the model's.
     pub fn sampler(mut self, name: impl Into<String>) -> Self {
         self.settings.sampler = Some(name.into());
         self
     }
 
-    /// The scheduler of the noise, such as `discrete` or `karras`. By default what the server was started with,
-    /// or the model's.
+    /// The scheduler of the noise, such as `discrete` or `karras`. By default what the server was
+    /// started with, or the model's.
     pub fn scheduler(mut self, name: impl Into<String>) -> Self {
         self.settings.scheduler = Some(name.into());
         self
     }
 
-    /// A LoRA of the server's folder (`--lora-model-dir`), by its path under it or its name, and its weight: 1 as
-    /// trained. May be called several times. None by default.
+    /// A LoRA of the server's folder (`--lora-model-dir`), by its path under it or its name, and
+    /// its weight: 1 as trained. May be called several times. None by default.
     pub fn lora(mut self, name: impl Into<String>, weight: f64) -> Self {
         self.settings.loras.push(Lora { name: name.into(), weight });
         self
     }
 
-    /// The most pixels, width times height, of a reference that is sent, at least 1; larger ones are scaled down, and
-    /// [`Drawn::note`](crate::generator::Drawn::note) says so. 1,048,576 by default: the server scales
-    /// references to the size of the image.
+    /// The most pixels, width times height, of a reference that is sent, at least 1; larger ones
+    /// are scaled down, and [`Drawn::note`](crate::generator::Drawn::note) says so. 1,048,576 by
+    /// default: the server scales references to the size of the image.
     pub const fn max_reference_pixels(mut self, pixels: u64) -> Self {
         self.settings.max_reference_pixels = pixels;
         self
     }
 
-    /// A further field of every job, as JSON: `field("clip_skip", "2")`. It is put before what is set here, field
-    /// by field: `field("sample_params", r#"{"eta": 1.0}"#)` changes nothing else of the sampler.
+    /// A further field of every job, as JSON: `field("clip_skip", "2")`. It is put before what is
+    /// set here, field by field: `field("sample_params", r#"{"eta": 1.0}"#)` changes nothing else
+    /// of the sampler.
     pub fn field(mut self, name: impl Into<String>, json: impl Into<String>) -> Self {
         self.fields.push((name.into(), json.into()));
         self
@@ -169,9 +173,11 @@ impl SdServerBuilder {
     /// The generator. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`](crate::Error::InvalidInput) for an address or a proxy that is no `http` or `https` URL, a key or header that
-    /// HTTP cannot carry, a certificate that is not in PEM, a field that is no JSON, or a number out of its range;
-    /// [`Error::Unavailable`](crate::Error::Unavailable) when the machine has no certificates to check `https` with.
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) for an address or a proxy that is no
+    /// `http` or `https` URL, a key or header that HTTP cannot carry, a certificate that is not in
+    /// PEM, a field that is no JSON, or a number out of its range;
+    /// [`Error::Unavailable`](crate::Error::Unavailable) when the machine has no certificates to
+    /// check `https` with.
     pub fn build(mut self) -> Result<SdServer> {
         let settings = &mut self.settings;
         let strength = settings.ip_adapter_strength;

@@ -22,14 +22,15 @@ pub(super) struct Capabilities {
     pub(super) schedulers: Option<Vec<String>>,
     /// Name and path of each.
     pub(super) loras: Option<Vec<(String, String)>>,
-    /// Whether the server was started without classifier-free guidance (`--cfg-scale 1`), as it is for models
-    /// whose guidance is distilled.
+    /// Whether the server was started without classifier-free guidance (`--cfg-scale 1`), as it is
+    /// for models whose guidance is distilled.
     pub(super) is_distilled: bool,
 }
 
 impl Capabilities {
     /// # Errors
-    /// [`Error::InvalidReply`] of what is no object, [`Error::Unavailable`] where the model draws no images.
+    /// [`Error::InvalidReply`] of what is no object, [`Error::Unavailable`] where the model draws
+    /// no images.
     pub(super) fn read(body: &Body, service: &Service) -> Result<Self> {
         let Body::Whole(body @ Value::Object(_)) = body else {
             return Err(service.invalid_reply(EXPECTED, "another value"));

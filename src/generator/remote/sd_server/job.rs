@@ -1,4 +1,5 @@
-//! [`Job`]: the work of a server, from its submission to its image; cancelled where nobody waits any more.
+//! [`Job`]: the work of a server, from its submission to its image; cancelled where nobody waits
+//! any more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +25,8 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Has the server draw `body`. It goes on to the end if the caller leaves meanwhile, so that the job is known,
-    /// and cancelled.
+    /// Has the server draw `body`. It goes on to the end if the caller leaves meanwhile, so that
+    /// the job is known, and cancelled.
     pub(super) async fn submit(shared: &Arc<Shared>, body: String) -> Result<Self> {
         let (sender, submitted) = oneshot::channel();
         let shared = Arc::clone(shared);
@@ -40,7 +41,8 @@ impl Job {
         submitted.await.unwrap_or_else(|_| Err(Error::backend(super::NAME, "its task ended")))
     }
 
-    /// The image in base64, and how many jobs were before it when it was first asked about; within `limit`.
+    /// The image in base64, and how many jobs were before it when it was first asked about; within
+    /// `limit`.
     pub(super) async fn finish(
         mut self,
         interval: Duration,

@@ -28,9 +28,10 @@ pub use request::{References, SdGuidance};
 /// The interface of the server, under its root.
 const ROOT: &str = "sdcpp/v1";
 
-/// A model behind `sd-server`, the server of [stable-diffusion.cpp](https://github.com/leejet/stable-diffusion.cpp),
-/// by its own interface of jobs: SD 1.5 and SDXL with IP-Adapter(-plus), FLUX, and models that edit, such as
-/// FLUX Kontext, FLUX.2 and Qwen-Image-Edit; on CPU, CUDA, Vulkan, Metal or ROCm, without libtorch here.
+/// A model behind `sd-server`, the server of
+/// [stable-diffusion.cpp](https://github.com/leejet/stable-diffusion.cpp), by its own interface of
+/// jobs: SD 1.5 and SDXL with IP-Adapter(-plus), FLUX, and models that edit, such as FLUX Kontext,
+/// FLUX.2 and Qwen-Image-Edit; on CPU, CUDA, Vulkan, Metal or ROCm, without libtorch here.
 ///
 /// The method of the paper on SDXL is `sd-server -m sd_xl_base_1.0.safetensors --clip_vision
 /// clip_vision_h.safetensors --ip-adapter ip-adapter-plus_sdxl_vit-h.safetensors`, and:
@@ -58,19 +59,23 @@ const ROOT: &str = "sdcpp/v1";
 /// | seed | itself without its highest bit, because the server reads negative seeds as random ones |
 /// | references | as [`References`] says, as PNG |
 ///
-/// - What a request leaves out is as the server was started, such as with `--steps 28 -W 1024 -H 1024`.
-/// - What became of a request in another way than it asked is in [`Drawn::note`]: another size, steps that
-///   were cut, the jobs before it in the server's queue.
-/// - [`build`](SdServerBuilder::build) sends nothing. The first image asks the server what it can do, and the
-///   answer is kept. Sizes above its limits, samplers, schedulers and LoRAs that it does not have are then
-///   [`Error::InvalidInput`](crate::Error::InvalidInput); the server itself leaves out in silence what it does not know.
-/// - The server draws one image at a time and tells of no steps: [`Progress`](crate::generator::Progress) is
-///   never called. A queue that is full (429) is asked again, as [`max_retries`](SdServerBuilder::max_retries)
-///   says; an unanswered question about a job too.
-/// - Dropping the future cancels the job. A server that has begun to draw it may not be able to stop.
-/// - A job that fails is [`Error::Backend`](crate::Error::Backend) with the server's words, and so is one that
-///   somebody else cancels. One that the server does not know any more, because it was restarted, is
-///   [`Error::Service`](crate::Error::Service) with status 404 or 410.
+/// - What a request leaves out is as the server was started, such as with `--steps 28 -W 1024 -H
+///   1024`.
+/// - What became of a request in another way than it asked is in [`Drawn::note`]: another size,
+///   steps that were cut, the jobs before it in the server's queue.
+/// - [`build`](SdServerBuilder::build) sends nothing. The first image asks the server what it can
+///   do, and the answer is kept. Sizes above its limits, samplers, schedulers and LoRAs that it
+///   does not have are then [`Error::InvalidInput`](crate::Error::InvalidInput); the server itself
+///   leaves out in silence what it does not know.
+/// - The server draws one image at a time and tells of no steps:
+///   [`Progress`](crate::generator::Progress) is never called. A queue that is full (429) is asked
+///   again, as [`max_retries`](SdServerBuilder::max_retries) says; an unanswered question about a
+///   job too.
+/// - Dropping the future cancels the job. A server that has begun to draw it may not be able to
+///   stop.
+/// - A job that fails is [`Error::Backend`](crate::Error::Backend) with the server's words, and so
+///   is one that somebody else cancels. One that the server does not know any more, because it was
+///   restarted, is [`Error::Service`](crate::Error::Service) with status 404 or 410.
 ///
 /// Clones share the connections. `Display` is `sd-server`.
 #[derive(Clone, Debug)]
@@ -162,8 +167,8 @@ impl Generator for SdServer {
         self.0.accepts()
     }
 
-    /// `image {n}` with [`References::RefImages`]. An IP-Adapter's model does not read of its references in
-    /// the prompt, so that otherwise they are unnamed.
+    /// `image {n}` with [`References::RefImages`]. An IP-Adapter's model does not read of its
+    /// references in the prompt, so that otherwise they are unnamed.
     fn image_mark(&self) -> Option<&str> {
         Some(match self.0.settings.references {
             References::RefImages => MarkStyle::Image.mark(),

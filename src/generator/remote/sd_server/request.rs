@@ -16,22 +16,24 @@ use crate::{Error, Result};
 
 /// How an [`SdServer`](super::SdServer) gives references to its model.
 ///
-/// The server leaves out what its model does not read, and does not say which model it has: choose, where you
-/// know.
+/// The server leaves out what its model does not read, and does not say which model it has: choose,
+/// where you know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum References {
-    /// In every way that the version of the server knows: the first reference as `ip_adapter_image`, all as
-    /// `ref_images`. The model looks at what it knows; one without an IP-Adapter that does not edit looks at none.
-    /// The prompt does not name references.
+    /// In every way that the version of the server knows: the first reference as
+    /// `ip_adapter_image`, all as `ref_images`. The model looks at what it knows; one without an
+    /// IP-Adapter that does not edit looks at none. The prompt does not name references.
     #[default]
     Auto,
     /// As `ip_adapter_image`: SD 1.5 or SDXL, and a server that was started with `--ip-adapter` and
-    /// `--clip_vision`. It takes one reference: more are [`Error::InvalidInput`](crate::Error::InvalidInput), so that
-    /// [`InPrompt::new(1)`](crate::conditioner::InPrompt::new) belongs to it. The prompt does not name it.
+    /// `--clip_vision`. It takes one reference: more are
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput), so that
+    /// [`InPrompt::new(1)`](crate::conditioner::InPrompt::new) belongs to it. The prompt does not
+    /// name it.
     IpAdapter,
-    /// As `ref_images`: models that edit, such as FLUX Kontext, FLUX.2 and Qwen-Image-Edit. How many they take is
-    /// theirs to say. The prompt names them `image 1` and so on.
+    /// As `ref_images`: models that edit, such as FLUX Kontext, FLUX.2 and Qwen-Image-Edit. How
+    /// many they take is theirs to say. The prompt names them `image 1` and so on.
     RefImages,
 }
 
@@ -41,14 +43,15 @@ named!(References, "references", { Auto: "auto", IpAdapter: "ip_adapter", RefIma
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SdGuidance {
-    /// [`Distilled`](Self::Distilled) where the server was started with `--cfg-scale 1`, as the guides of such
-    /// models say, or less; else [`ClassifierFree`](Self::ClassifierFree).
+    /// [`Distilled`](Self::Distilled) where the server was started with `--cfg-scale 1`, as the
+    /// guides of such models say, or less; else [`ClassifierFree`](Self::ClassifierFree).
     #[default]
     Auto,
-    /// Classifier-free guidance, `txt_cfg`: SD 1.5, SDXL, SD3, Qwen-Image. A scale below 1 is sent as 1, which turns
-    /// it off; the server would read 0 as "without the prompt".
+    /// Classifier-free guidance, `txt_cfg`: SD 1.5, SDXL, SD3, Qwen-Image. A scale below 1 is sent
+    /// as 1, which turns it off; the server would read 0 as "without the prompt".
     ClassifierFree,
-    /// An input of the network, `distilled_guidance`, without classifier-free guidance: FLUX.1-dev, Kontext, FLUX.2.
+    /// An input of the network, `distilled_guidance`, without classifier-free guidance: FLUX.1-dev,
+    /// Kontext, FLUX.2.
     Distilled,
 }
 
