@@ -39,3 +39,5 @@ pub(crate) mod transport;
 
 #[cfg(any(feature = "hub", feature = "milvus", feature = "openai"))]
 pub(crate) use runtime::run;
+#[cfg(feature = "openai")]
+pub(crate) use runtime::spawn;

@@ -41,6 +41,11 @@ impl Service {
         Self { name: name.into(), secrets: Secrets::default(), advice: None }
     }
 
+    /// Says what to do where nothing is at its base URL, whatever that looks like.
+    pub(super) fn advise(&mut self, advice: &str) {
+        self.advice = Some(advice.to_owned());
+    }
+
     /// `text` of the service as errors quote it: short, without secrets, and without pictures.
     fn quote(&self, text: &str) -> String {
         let start = text.char_indices().nth(LOOKED_AT).map_or(text, |(end, _)| &text[..end]);
@@ -163,6 +168,19 @@ impl Reply {
     /// The body as JSON. Where `service` says that it failed, by its status or in the body alone,
     /// that is the error.
     pub(crate) fn json(&self, service: &Service, expected: &str) -> Result<Body> {
+        let body = self.body(service, expected)?;
+        let values = match &body {
+            Body::Whole(value) => std::slice::from_ref(value),
+            Body::Stream(values, _) => values,
+        };
+        match values.iter().find_map(|value| service.error_in(value, self.status)) {
+            Some(error) => Err(self.with_head(service, error)),
+            None => Ok(body),
+        }
+    }
+
+    /// The body as JSON, where the status is one of success, whatever it says.
+    pub(super) fn body(&self, service: &Service, expected: &str) -> Result<Body> {
         if let (true, Some(longest)) = (self.is_success(), self.longer_than) {
             let found = format!("a body of more than {longest} bytes");
             return Err(service.invalid_reply(expected, &found));
@@ -175,7 +193,7 @@ impl Reply {
         if text.trim().is_empty() {
             return Err(self.with_head(service, service.failed(self.status, "an empty body")));
         }
-        let Some(body) = parsed.map(Body::Whole).or_else(|| stream::events(&text)) else {
+        parsed.map(Body::Whole).or_else(|| stream::events(&text)).ok_or_else(|| {
             let kind = self.content_type.as_deref().unwrap_or("no content type");
             let said = match text.contains('\0') {
                 true => format!("{} bytes that are no text", self.body.len()),
@@ -185,16 +203,8 @@ impl Reply {
             if text.trim_start().starts_with('<') {
                 found = service.advised(&found);
             }
-            return Err(service.invalid_reply(expected, &found));
-        };
-        let values = match &body {
-            Body::Whole(value) => std::slice::from_ref(value),
-            Body::Stream(values, _) => values,
-        };
-        match values.iter().find_map(|value| service.error_in(value, self.status)) {
-            Some(error) => Err(self.with_head(service, error)),
-            None => Ok(body),
-        }
+            service.invalid_reply(expected, &found)
+        })
     }
 
     /// The body as it is, of a file that errors call `what`.

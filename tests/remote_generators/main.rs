@@ -3,6 +3,9 @@
 
 #[path = "../support/cassette.rs"]
 mod cassette;
+mod gemini;
 mod openai_images;
+mod painter;
+mod sd_server;
 #[path = "../support/mod.rs"]
 mod support;

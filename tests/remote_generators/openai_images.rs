@@ -16,11 +16,12 @@ use imagerag::conditioner::Conditioning;
 use imagerag::generator::{
     GenerateRequest, ImagesProfile, OpenAiImages, OpenAiImagesBuilder, Progress,
 };
-use imagerag::testing::{conformance, solid};
+use imagerag::testing::conformance;
 use imagerag::{Error, Generator, GeneratorExt};
 use serde_json::{Value, json};
 
 use crate::cassette::{SECRETS, header, kind, parts, picture, play_all};
+use crate::painter::painted;
 use crate::support::{Request, answer, raw_server};
 
 fn build(origin: &str, settings: &Value) -> Arc<dyn Generator> {
@@ -105,13 +106,7 @@ fn colours(request: &Request) -> String {
 fn painter(repeats: bool) -> String {
     let (origin, _heads) = raw_server(move |number, request, stream| {
         let seen = arrived(request) + &if repeats { String::new() } else { number.to_string() };
-        // FNV-1a.
-        let hash = seen.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        let [r, g, b, ..] = (hash ^ (hash >> 32)).to_le_bytes();
-        let png = solid(16, 16, [r, g, b]).encode_png().unwrap();
-        let body = json!({ "data": [{ "b64_json": STANDARD.encode(png) }] });
+        let body = json!({ "data": [{ "b64_json": painted(seen.as_bytes()) }] });
         answer_ok(stream, &body.to_string());
     });
     origin
