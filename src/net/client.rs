@@ -80,7 +80,7 @@ impl Client {
     }
 
     /// The same with what `with` puts into each attempt's request.
-    async fn call<T: Send>(
+    pub(super) async fn call<T: Send>(
         &self,
         method: Method,
         endpoint: &str,

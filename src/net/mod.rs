@@ -8,11 +8,17 @@ pub(crate) mod client;
 #[cfg(feature = "openai")]
 pub(crate) mod config;
 #[cfg(feature = "openai")]
+pub(crate) mod download;
+#[cfg(feature = "openai")]
 mod encoding;
+#[cfg(feature = "openai")]
+mod get;
 #[cfg(feature = "openai")]
 pub(crate) mod pictures;
 #[cfg(feature = "openai")]
 mod policy;
+#[cfg(feature = "openai")]
+mod public;
 #[cfg(feature = "openai")]
 pub(crate) mod reply;
 pub(crate) mod retry;

@@ -199,7 +199,7 @@ impl Reply {
 
 /// The wait that a service asks for: seconds, an HTTP date, or `retry-after-ms`, which some send in
 /// addition because it is finer.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let number = |text: &str, unit: f64| {
         let seconds = text.parse::<f64>().ok().filter(|number| *number >= 0.0)? * unit;
         Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
@@ -237,7 +237,8 @@ fn code(error: &Value) -> Option<u16> {
 /// What a JSON body says went wrong.
 fn error_message(body: &Value) -> String {
     let error = error_object(body).unwrap_or(body);
-    let said = [error, &error["message"], &error["detail"], &error["error"]];
+    // `info` is MediaWiki's.
+    let said = [error, &error["message"], &error["detail"], &error["error"], &error["info"]];
     let Some(message) = said.iter().find_map(|value| value.as_str()) else {
         return error.to_string();
     };
