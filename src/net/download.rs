@@ -44,6 +44,16 @@ impl Downloads {
         max_bytes: usize,
         allows_private: bool,
     ) -> Result<Self> {
+        Self::with_resolver(config, max_bytes, allows_private, PublicOnly::system())
+    }
+
+    /// The same with what `resolver` says of names, where only public addresses are allowed.
+    fn with_resolver(
+        config: &ClientConfig,
+        max_bytes: usize,
+        allows_private: bool,
+        resolver: PublicOnly,
+    ) -> Result<Self> {
         let proxy = match &config.transport.proxy {
             ProxyChoice::At(url) => ProxyChoice::At(url.clone()),
             ProxyChoice::Environment | ProxyChoice::Direct => ProxyChoice::Direct,
@@ -55,7 +65,7 @@ impl Downloads {
         let connect_timeout = config.timeout.min(CONNECT_TIMEOUT);
         let (mut http, _) = transport.builder(None, connect_timeout, &mut secrets)?;
         if is_direct && !allows_private {
-            http = http.dns_resolver(PublicOnly::system());
+            http = http.dns_resolver(resolver);
         }
         Ok(Self {
             http: http.build().map_err(super::transport::unavailable)?,
@@ -182,4 +192,40 @@ fn cut(reason: String) -> std::io::Error {
 fn not_public(host: &str, refused: &NotPublic) -> Error {
     let advice = "set allow_private_addresses if pictures may come from there";
     Error::unavailable(host, format!("{refused}; {advice}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, TcpListener};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::executor::block_on;
+
+    use super::*;
+    use crate::net;
+
+    #[test]
+    fn a_name_of_this_machine_is_not_connected_to() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let resolver = PublicOnly::new(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async { Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))]) })
+        });
+        let config = ClientConfig::default();
+        let downloads = Downloads::with_resolver(&config, 9, false, resolver).unwrap();
+        let url = format!("http://pictures.example:{port}/x.png");
+        let download = async move { downloads.get(&url).await };
+        let error = block_on(net::run("the download", download)).unwrap_err();
+        assert!(matches!(error, Error::Unavailable { .. }) && !error.is_transient(), "{error:?}");
+        let said = error.to_string();
+        assert!(said.contains("pictures.example, which is at 127.0.0.1, is no address"), "{said}");
+        assert!(said.contains("allow_private_addresses"), "{said}");
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err(), "somebody came");
+    }
 }

@@ -95,7 +95,8 @@ impl PublicOnly {
         })
     }
 
-    fn new(
+    /// Asks `lookup`.
+    pub(super) fn new(
         lookup: impl Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>
         + Send
         + Sync

@@ -86,7 +86,7 @@ impl Cache {
         self.folder.join(kind.folder()).join(blake3::hash(key.as_bytes()).to_hex().as_str())
     }
 
-    /// Removes the oldest files while all of them take too much, and what is too old anyway.
+    /// Removes the oldest files while all of them take too much.
     fn shrink(&self) {
         let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for kind in Kind::ALL {
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn the_oldest_goes_where_there_is_no_room_and_nothing_of_others() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = cache(folder.path(), 400);
+        let cache = cache(folder.path(), 410);
         let foreign = folder.path().join("pictures/holiday.jpg");
         fs::write(&foreign, [0; 900]).unwrap();
         for (key, seconds) in [("a", 30), ("b", 50), ("c", 40)] {
@@ -196,7 +196,7 @@ mod tests {
         let kept = ["a", "b", "c"].map(|key| cache.read(Kind::Pictures, key).is_some());
         assert_eq!(kept, [true, false, true]);
         assert!(cache.read(Kind::Searches, "d").is_some() && foreign.exists());
-        cache.write(Kind::Pictures, "huge", &[1; 401]);
+        cache.write(Kind::Pictures, "huge", &[1; 411]);
         assert_eq!(cache.read(Kind::Pictures, "huge"), None);
         assert!(cache.read(Kind::Pictures, "a").is_some(), "for what does not fit nothing goes");
     }
