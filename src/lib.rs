@@ -73,7 +73,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `image` (default) | image files; conversions from and to the crate `image` |
-//! | `openai` (default) | `OpenAiVlm` for any chat-completions service |
+//! | `openai` (default) | `OpenAiVlm` for any chat-completions service, `WebRetriever` for references from the web |
 //! | `serde` | the trace of a request as JSON |
 //! | `tch` | SDXL with IP-Adapter-plus, FLUX.1 with OminiControl, PixArt-Σ, CLIP and SigLIP on libtorch 2.11.0 |
 //! | `gallery` | `Gallery`: a folder of images that are embedded once |

@@ -153,7 +153,7 @@ impl Downloads {
             }
             body.extend_from_slice(&chunk);
         }
-        match decoded(body, &encoding, self.max_bytes + 1) {
+        match decoded(body, &encoding, self.max_bytes.saturating_add(1)) {
             (body, _) if body.len() > self.max_bytes => Err(too_large("more when unpacked".into())),
             (_, Some(error)) => {
                 Err(Error::connection(host, cut(format!("its compressed body: {error}"))))

@@ -56,6 +56,11 @@ fn with_an_embedder_the_closest_comes_first_and_what_is_missing_last() {
     assert!(said.contains("404") && said.contains("/gone.png"), "{said}");
     assert_eq!(server.asked("/gone.png").len(), 1, "it is not downloaded a second time");
     assert_eq!(block_on(list[0].image()).unwrap().pixels()[..3], [200, 0, 0]);
+    // Bounds at their ends are no panics.
+    let builder = openverse(&server).embedder(FakeEmbedder).max_bytes(usize::MAX);
+    let builder = builder.max_pixels(u64::MAX).time_limit(Duration::MAX).search_age(Duration::MAX);
+    let endless = builder.timeout(Duration::MAX).cache_bytes(u64::MAX).build().unwrap();
+    assert_eq!(names(&find(&endless, "a red car", 9).unwrap()), found);
     // A smaller limit gives the same, cut.
     assert_eq!(names(&find(&retriever, "a red car", 2).unwrap()), found[..2]);
     assert!(retriever.to_string().starts_with("Web(Openverse, Fake"), "{retriever}");

@@ -18,18 +18,24 @@ struct CreativeCommons {
 /// name and address are of different ones, or where the version is not known.
 pub(super) fn license(name: &str, url: &str) -> Option<String> {
     let name = name.trim();
-    let (named, linked) = (by_name(name), by_url(url));
-    match (named, linked) {
-        (Some(named), Some(linked)) => named.agreed(linked),
-        (None, Some(linked)) if name.is_empty() || is_kind_of(name, &linked) => Some(linked),
-        (None, Some(_)) if is_kind(name) => None,
-        (named, _) => named,
+    match (by_name(name), by_url(url)) {
+        (Some(named), Some(linked)) => named.agreed(linked).map(|license| license.spdx()),
+        (Some(named), None) => Some(named.spdx()),
+        (None, Some(linked)) if name.is_empty() => Some(linked.spdx()),
+        (None, Some(linked)) => match kind(name) {
+            Some((kind, rest)) if kind == linked.kind => {
+                Some(if rest.is_empty() { linked.spdx() } else { name.to_owned() })
+            }
+            None if name.eq_ignore_ascii_case("public domain") && linked.is_free() => {
+                Some(name.to_owned())
+            }
+            _ => None,
+        },
+        (None, None) => {
+            let is_unversioned = kind(name).is_some_and(|(_, rest)| rest.is_empty());
+            (!name.is_empty() && !is_unversioned).then(|| name.to_owned())
+        }
     }
-    .map(|license| license.spdx())
-    .or_else(|| {
-        let is_other = by_name(name).is_none() && !is_kind(name) && !name.is_empty();
-        is_other.then(|| name.to_owned())
-    })
 }
 
 impl CreativeCommons {
@@ -40,6 +46,11 @@ impl CreativeCommons {
             kind => format!("CC-{kind}-{version}"),
         };
         jurisdiction.iter().fold(name, |name, law| format!("{name}-{law}"))
+    }
+
+    /// Whether it gives up or denies all rights.
+    fn is_free(&self) -> bool {
+        matches!(self.kind.as_str(), "0" | "PDM")
     }
 
     /// The same license as `other`, with what either knows of the jurisdiction.
@@ -55,34 +66,44 @@ impl CreativeCommons {
 
 /// The license in `CC BY-SA 3.0 de`, `by-sa 3.0`, `CC0` or `pdm 1.0`.
 fn by_name(name: &str) -> Option<CreativeCommons> {
+    let (kind, rest) = kind(name)?;
+    // There is one version of these.
+    let only = matches!(kind, "0" | "PDM").then_some("1.0");
+    let (version, law) = match rest.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => (only?, None),
+        [version] => (version, None),
+        // What Commons says of the licenses that are of no jurisdiction.
+        [version, "UNPORTED" | "UNIVERSAL" | "INTERNATIONAL"] => (version, None),
+        [version, law] => (version, Some(law)),
+        _ => return None,
+    };
+    let is_law = |law: &str| law.len() < 4 && law.bytes().all(|byte| byte.is_ascii_uppercase());
+    (is_version(version) && law.is_none_or(is_law)).then(|| CreativeCommons {
+        kind: kind.to_owned(),
+        version: version.to_owned(),
+        jurisdiction: law.map(str::to_owned),
+    })
+}
+
+/// The kind of licenses that `name` begins with, and the words behind it in capital letters.
+fn kind(name: &str) -> Option<(&'static str, Vec<String>)> {
     let name = name.to_ascii_uppercase();
     let mut words =
         name.split([' ', '-', '_', '\u{a0}']).filter(|word| !word.is_empty()).peekable();
     words.next_if_eq(&"CC");
-    let first = words.next()?;
-    let kind = match first {
-        "CC0" | "ZERO" | "0" => "0".to_owned(),
-        "PDM" => first.to_owned(),
+    let kind = match words.next()? {
+        "CC0" | "ZERO" | "0" => "0",
+        "PDM" => "PDM",
         "BY" => {
-            let mut kind = first.to_owned();
+            let mut elements = "BY".to_owned();
             while let Some(word) = words.next_if(|word| matches!(*word, "NC" | "ND" | "SA")) {
-                kind = format!("{kind}-{word}");
+                elements = format!("{elements}-{word}");
             }
-            kind_of(&kind)?.to_owned()
+            kind_of(&elements)?
         }
         _ => return None,
     };
-    // There is one version of these.
-    let only = matches!(kind.as_str(), "0" | "PDM").then_some("1.0");
-    let version = words.next().or(only).filter(|word| is_version(word))?.to_owned();
-    let jurisdiction = words.next().map(str::to_owned);
-    let is_law = |law: &String| law.bytes().all(|byte| byte.is_ascii_uppercase()) && law.len() < 9;
-    if words.next().is_some() || !jurisdiction.iter().all(is_law) {
-        return None;
-    }
-    // What Commons says of the licenses that are of no jurisdiction.
-    let jurisdiction = jurisdiction.filter(|law| !matches!(law.as_str(), "UNPORTED" | "UNIVERSAL"));
-    Some(CreativeCommons { kind, version, jurisdiction })
+    Some((kind, words.map(str::to_owned).collect()))
 }
 
 /// The license at `https://creativecommons.org/licenses/by-sa/3.0/de/deed.en`, or under `publicdomain`.
@@ -123,16 +144,6 @@ fn kind_of(elements: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether `name` is a kind of licenses and no license: it has no version.
-fn is_kind(name: &str) -> bool {
-    by_name(&format!("{name} 1.0")).is_some() && by_name(name).is_none()
-}
-
-/// Whether `license` is one of the kind `name`.
-fn is_kind_of(name: &str, license: &CreativeCommons) -> bool {
-    by_name(&format!("{name} {}", license.version)).is_some_and(|named| named.kind == license.kind)
-}
-
 fn is_version(text: &str) -> bool {
     matches!(text.as_bytes(), [major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
 }
@@ -170,6 +181,16 @@ mod tests {
             ("pdm", "", "CC-PDM-1.0"),
             // What is not of Creative Commons, or of several versions, is what the service calls it.
             ("Public domain", "", "Public domain"),
+            (
+                "Public domain",
+                "https://creativecommons.org/publicdomain/mark/1.0/",
+                "Public domain",
+            ),
+            (
+                "CC BY-SA 3.0,2.5",
+                "https://creativecommons.org/licenses/by-sa/3.0/",
+                "CC BY-SA 3.0,2.5",
+            ),
             ("GFDL 1.2", "https://www.gnu.org/copyleft/fdl.html", "GFDL 1.2"),
             ("CC BY-SA 4.0,3.0,2.5,2.0,1.0", "", "CC BY-SA 4.0,3.0,2.5,2.0,1.0"),
             ("CC SA 1.0", "http://creativecommons.org/licenses/sa/1.0/", "CC SA 1.0"),
@@ -192,6 +213,10 @@ mod tests {
             ("CC BY 4.0", "https://creativecommons.org/licenses/by/3.0/"),
             ("CC BY 3.0 de", "https://creativecommons.org/licenses/by/3.0/at/"),
             ("cc0 1.0", "https://creativecommons.org/licenses/by/4.0/"),
+            ("Public domain", "https://creativecommons.org/licenses/by/4.0/"),
+            ("GFDL 1.2", "https://creativecommons.org/licenses/by-sa/3.0/"),
+            ("CC BY-NC 3.0,2.5", "https://creativecommons.org/licenses/by/3.0/"),
+            ("CC BY-SA", "https://www.example.org/"),
         ] {
             assert_eq!(license(name, url), None, "{name} at {url}");
         }

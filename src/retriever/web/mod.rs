@@ -130,9 +130,12 @@ struct Web {
     time_limit: Duration,
     cache: Option<Cache>,
     search_age: Duration,
-    /// The latest searches, and when they were made.
-    searches: Mutex<LruCache<String, (Instant, Arc<[Candidate]>)>>,
+    /// The latest searches by what was asked.
+    searches: Mutex<LruCache<String, Searched>>,
 }
+
+/// When a search was made, and what it found.
+type Searched = (Instant, Arc<[Candidate]>);
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]

@@ -19,6 +19,15 @@ impl Web {
         Picture::lazy(candidate.url.as_str(), load).skipping_unreadable()
     }
 
+    /// The picture in the file `bytes`. Equal bytes are the same picture.
+    pub(super) fn decodable(&self, bytes: Arc<[u8]>) -> Picture {
+        let max_pixels = self.max_pixels;
+        Picture::lazy(blake3::hash(&bytes).to_hex().as_str(), move || {
+            let bytes = Arc::clone(&bytes);
+            pool::run("decoding a picture", move || Image::decode_within(&bytes, max_pixels))
+        })
+    }
+
     /// The file at `address` and the picture in it.
     pub(super) async fn downloaded(self: &Arc<Self>, address: &str) -> Result<(Arc<[u8]>, Image)> {
         if let Some(kept) = self.kept_picture(address).await? {

@@ -21,6 +21,9 @@ const MISSING: f32 = -1.0;
 /// Pictures that are in memory and embedded together.
 const BATCH: usize = 16;
 
+/// More time than this is no limit, and more than clocks can tell.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// A picture that was downloaded, with its embedding, or why there is none.
 type Outcome = Result<(Arc<[u8]>, Embedding)>;
 
@@ -61,7 +64,7 @@ impl Web {
             for candidate in candidates {
                 let (score, picture, note) = match &outcomes[&candidate.url] {
                     Ok((bytes, embedding)) => {
-                        (embedding.similarity(query), Picture::bytes(Arc::clone(bytes)), None)
+                        (embedding.similarity(query), self.decodable(Arc::clone(bytes)), None)
                     }
                     Err(reason) => {
                         let reason = reason.chain().to_string();
@@ -144,7 +147,7 @@ impl Web {
             let prepare = move || Ok(embedder.preprocess(&image));
             Ok((bytes, pool::run("preparing a picture", prepare).await?))
         };
-        match select(Box::pin(download), Delay::new(left)).await {
+        match select(Box::pin(download), Delay::new(left.min(LONGEST))).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right(_) => Err(Error::timeout("downloading the candidates", self.time_limit)),
         }

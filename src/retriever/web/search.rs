@@ -64,6 +64,10 @@ impl Web {
             Some(found) => found.into(),
             None => {
                 let found = self.ask(query).await?;
+                if found.is_empty() {
+                    // That may be a bad moment of a service that asks others.
+                    return Ok(found.into());
+                }
                 self.keep(&key, &found).await?;
                 found.into()
             }
