@@ -46,6 +46,8 @@ pub(crate) struct Parts {
     pub(crate) critic: ZeroShotCritic<Arc<ClipEmbedder>>,
     pub(crate) retriever: EmbeddingRetriever<Arc<ClipEmbedder>>,
     pub(crate) conditioner: Arc<IpAdapter>,
+    #[allow(dead_code, reason = "only the server lends it to others")]
+    pub(crate) embedder: Arc<ClipEmbedder>,
 }
 
 impl World {
@@ -97,6 +99,7 @@ impl World {
             critic,
             retriever,
             conditioner: Arc::new(conditioner),
+            embedder,
         })
     }
 

@@ -86,6 +86,7 @@ impl ClientConfig {
         let advice = address::advice(&base).map(|advice| secrets.hide(&advice));
         Ok(Client {
             http,
+            transport: Transport { identity: None, ..self.transport.clone() },
             base,
             headers,
             service: Service { name: secrets.hide(&name), secrets, advice },

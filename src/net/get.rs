@@ -17,7 +17,7 @@ impl Client {
         read: impl Fn(Body) -> Result<T> + Sync,
     ) -> Result<T> {
         let with = |request: RequestBuilder| Ok(request.query(query));
-        self.call(Method::GET, endpoint, with, expected, read).await
+        self.call(Method::GET, endpoint, with, expected, &|| None, read).await
     }
 
     /// The base URL with no query, which may hold a key.

@@ -6,19 +6,27 @@ mod address;
 #[cfg(feature = "openai")]
 pub(crate) mod client;
 #[cfg(feature = "openai")]
+pub(crate) mod complaint;
+#[cfg(feature = "openai")]
 pub(crate) mod config;
 #[cfg(feature = "openai")]
-pub(crate) mod download;
+mod download;
 #[cfg(feature = "openai")]
 mod encoding;
 #[cfg(feature = "openai")]
+pub(crate) mod events;
+#[cfg(feature = "openai")]
 mod get;
+#[cfg(feature = "openai")]
+pub(crate) mod guarded_download;
 #[cfg(feature = "openai")]
 pub(crate) mod pictures;
 #[cfg(feature = "openai")]
 mod policy;
 #[cfg(feature = "openai")]
 mod public;
+#[cfg(feature = "openai")]
+mod quoted_pictures;
 #[cfg(feature = "openai")]
 pub(crate) mod reply;
 pub(crate) mod retry;
@@ -30,6 +38,8 @@ pub(crate) mod secrets;
 pub(crate) mod settings;
 #[cfg(feature = "openai")]
 pub(crate) mod stream;
+#[cfg(feature = "openai")]
+pub(crate) mod tokens;
 #[cfg(feature = "openai")]
 pub(crate) mod transport;
 

@@ -1,6 +1,9 @@
 //! What the generators behind HTTP share: requests that are checked to images, several at a time. A service
 //! is a [`Dialect`]: what it takes, and how one request is put to it.
 
+mod openai_images;
+mod reference;
+
 use std::future::Future;
 use std::sync::Arc;
 
@@ -14,6 +17,8 @@ use crate::conditioner::ConditioningKind;
 use crate::image::Image;
 use crate::net::reply::Service;
 use crate::{Result, net, pool};
+
+pub use openai_images::{ImagesProfile, OpenAiImages, OpenAiImagesBuilder};
 
 /// How one service is asked for an image.
 pub(super) trait Dialect: Send + Sync + 'static {
@@ -65,10 +70,17 @@ pub(super) async fn picture(service: &Service, base64: String) -> Result<Image> 
     let name = service.name.clone();
     pool::run("decoding a reply", move || {
         let text = match base64.split_once(";base64,") {
-            Some((head, rest)) if head.starts_with("data:") => rest,
+            Some((head, rest)) if head.trim_start().starts_with("data:") => rest,
             _ => &base64,
         };
-        let bytes = LENIENT.decode(text.trim()).map_err(|error| {
+        // Some break lines, and some write what stands in URLs.
+        let plain = |byte: &u8| match byte {
+            b'-' => Some(b'+'),
+            b'_' => Some(b'/'),
+            byte => (!byte.is_ascii_whitespace()).then_some(*byte),
+        };
+        let text: Vec<u8> = text.as_bytes().iter().filter_map(plain).collect();
+        let bytes = LENIENT.decode(&text).map_err(|error| {
             let found = format!("{} characters that are none: {error}", text.len());
             crate::Error::invalid_reply(&name, "an image in base64", found)
         })?;
@@ -77,7 +89,7 @@ pub(super) async fn picture(service: &Service, base64: String) -> Result<Image> 
     .await
 }
 
-/// The images of `request`'s conditioning as PNG, in base64.
+/// `image` as PNG, in base64.
 pub(super) fn png_base64(image: &Image) -> Result<String> {
     Ok(STANDARD.encode(image.encode_png()?))
 }

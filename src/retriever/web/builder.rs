@@ -21,7 +21,7 @@ use crate::embedder::Embedder;
 use crate::error::{at_least_one, require};
 use crate::image::decode::MAX_PIXELS;
 use crate::net::config::ClientConfig;
-use crate::net::download::Downloads;
+use crate::net::guarded_download::Downloads;
 use crate::net::settings::client_settings;
 use crate::reference::Filter;
 

@@ -32,7 +32,7 @@ use super::{RetrieveRequest, Retriever};
 use crate::Result;
 use crate::embedder::Embedder;
 use crate::net::client::Client;
-use crate::net::download::Downloads;
+use crate::net::guarded_download::Downloads;
 use crate::reference::{Filter, Reference};
 
 pub use builder::WebRetrieverBuilder;

@@ -1,0 +1,246 @@
+//! The body of a request, JSON or a form, to its fields by name and its pictures in order.
+
+use std::collections::BTreeMap;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::header;
+use futures::StreamExt;
+use serde_json::Value;
+
+use super::error::{ApiError, ApiResult};
+
+/// How many times as much as is allowed is read and thrown away, so that a client that is still sending
+/// gets to see why it is refused.
+const DISCARDED: usize = 4;
+
+/// The fields of a request. What is read is taken out; what is left over has no meaning here.
+#[derive(Debug, Default)]
+pub(crate) struct Fields {
+    values: BTreeMap<String, Value>,
+    /// The files of a form, by the names of their fields, in order.
+    pub(crate) files: Vec<(String, Bytes)>,
+}
+
+impl Fields {
+    /// Reads a body of at most `most` bytes.
+    pub(crate) async fn read(request: Request, most: usize) -> ApiResult<Self> {
+        let (parts, body) = request.into_parts();
+        let content_type = parts.headers.get(header::CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let content_type = content_type.to_ascii_lowercase();
+        let body = read(body, most).await?;
+        if content_type.starts_with("multipart/form-data") {
+            let request = Request::from_parts(parts, Body::from(body));
+            return Self::form(Multipart::from_request(request, &()).await, most).await;
+        }
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        if essence != "application/json" && !essence.ends_with("+json") {
+            let expected = "application/json or multipart/form-data";
+            return Err(ApiError::value("Content-Type", expected, quoted(essence)));
+        }
+        Self::json(&body)
+    }
+
+    fn json(body: &[u8]) -> ApiResult<Self> {
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        let found = |error| ApiError::invalid(format!("the body: expected JSON, found {error}"));
+        match serde_json::from_slice(body).map_err(found)? {
+            Value::Object(fields) => {
+                Ok(Self { values: fields.into_iter().collect(), files: Vec::new() })
+            }
+            other => {
+                let found = kind(&other);
+                Err(ApiError::invalid(format!("the body: expected a JSON object, found {found}")))
+            }
+        }
+    }
+
+    async fn form(
+        form: Result<Multipart, axum::extract::multipart::MultipartRejection>,
+        most: usize,
+    ) -> ApiResult<Self> {
+        let broken = |said: String| ApiError::invalid(format!("the form: {said}"));
+        let mut form = form.map_err(|error| broken(error.body_text()))?;
+        let mut fields = Self::default();
+        while let Some(part) = form.next_field().await.map_err(|error| broken(error.body_text()))? {
+            let Some(name) = part.name().map(str::to_owned) else {
+                return Err(broken("a part has no name".to_owned()));
+            };
+            let is_file = part.file_name().is_some();
+            let bytes = part.bytes().await.map_err(|error| broken(error.body_text()))?;
+            if bytes.len() > most {
+                return Err(ApiError::too_large(most));
+            }
+            if is_file {
+                fields.files.push((name, bytes));
+                continue;
+            }
+            let text = String::from_utf8(bytes.into());
+            let text = text.map_err(|_| ApiError::value(&name, "text in UTF-8", "other bytes"))?;
+            fields.add(name, Value::String(text))?;
+        }
+        Ok(fields)
+    }
+
+    /// Adds a field of a form. `name[]` may come several times, and is a list.
+    fn add(&mut self, name: String, value: Value) -> ApiResult<()> {
+        if let Some(name) = name.strip_suffix("[]") {
+            match self.values.entry(name.to_owned()).or_insert_with(|| Value::Array(Vec::new())) {
+                Value::Array(list) => list.push(value),
+                single => *single = Value::Array(vec![single.take(), value]),
+            }
+            return Ok(());
+        }
+        match self.values.insert(name.clone(), value) {
+            None => Ok(()),
+            Some(_) => Err(ApiError::value(&name, "one value", "several")),
+        }
+    }
+
+    /// The value of `name`, if there is one: neither `null` nor nothing at all.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
+        self.values.remove(name).filter(|value| match value {
+            Value::Null => false,
+            Value::String(text) => !text.trim().is_empty(),
+            Value::Array(list) => !list.is_empty(),
+            _ => true,
+        })
+    }
+
+    /// The value of `name`, whatever it is.
+    pub(crate) fn take_as_is(&mut self, name: &str) -> Option<Value> {
+        self.values.remove(name)
+    }
+
+    /// The text of `name`.
+    pub(crate) fn text(&mut self, name: &str) -> ApiResult<Option<String>> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(ApiError::value(name, "a text", kind(&other))),
+        }
+    }
+
+    /// The number of `name`, which a form writes as text.
+    pub(crate) fn number(&mut self, name: &str, expected: &str) -> ApiResult<Option<f64>> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let number = match &value {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        match number.filter(|number| number.is_finite()) {
+            Some(number) => Ok(Some(number)),
+            None => Err(ApiError::value(name, expected, shown(&value))),
+        }
+    }
+
+    /// The whole number of `name`.
+    pub(crate) fn whole(&mut self, name: &str, expected: &str) -> ApiResult<Option<i128>> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let whole = |number: f64| {
+            let is_whole = number.fract() == 0.0 && number.abs() < 2f64.powi(53);
+            is_whole.then_some(number as i128)
+        };
+        let number = match &value {
+            Value::Number(number) => match (number.as_i128(), number.as_f64()) {
+                (Some(exact), _) => Some(exact),
+                (None, float) => float.and_then(whole),
+            },
+            Value::String(text) => {
+                let text = text.trim();
+                text.parse().ok().or_else(|| text.parse().ok().and_then(whole))
+            }
+            _ => None,
+        };
+        match number {
+            Some(number) => Ok(Some(number)),
+            None => Err(ApiError::value(name, expected, shown(&value))),
+        }
+    }
+
+    /// The whole number of `name`, in `range`.
+    pub(crate) fn count(
+        &mut self,
+        name: &str,
+        range: std::ops::RangeInclusive<i128>,
+    ) -> ApiResult<Option<usize>> {
+        let expected = format!("a whole number in {} to {}", range.start(), range.end());
+        match self.whole(name, &expected)? {
+            None => Ok(None),
+            Some(number) if range.contains(&number) => Ok(Some(number as usize)),
+            Some(number) => Err(ApiError::value(name, &expected, number)),
+        }
+    }
+
+    /// The yes or no of `name`.
+    pub(crate) fn flag(&mut self, name: &str) -> ApiResult<bool> {
+        let Some(value) = self.take(name) else { return Ok(false) };
+        let text = match &value {
+            Value::Bool(flag) => return Ok(*flag),
+            Value::String(text) => text.trim().to_ascii_lowercase(),
+            Value::Number(number) => number.to_string(),
+            _ => String::new(),
+        };
+        match text.as_str() {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => Err(ApiError::value(name, "true or false", shown(&value))),
+        }
+    }
+
+    /// The names of what was not read and says something.
+    pub(crate) fn left_over(&mut self) -> Vec<String> {
+        let names: Vec<String> = self.values.keys().cloned().collect();
+        names.into_iter().filter(|name| self.take(name).is_some()).collect()
+    }
+}
+
+/// Reads a body of at most `most` bytes.
+async fn read(body: Body, most: usize) -> ApiResult<Bytes> {
+    let mut stream = body.into_data_stream();
+    let (mut bytes, mut length) = (Vec::new(), 0usize);
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|error| ApiError::invalid(format!("the body: {error}")))?;
+        length = length.saturating_add(chunk.len());
+        if length <= most {
+            bytes.extend_from_slice(&chunk);
+        } else if length > most.saturating_mul(DISCARDED) {
+            break;
+        } else {
+            bytes = Vec::new();
+        }
+    }
+    if length > most { Err(ApiError::too_large(most)) } else { Ok(bytes.into()) }
+}
+
+/// What a value is, in words.
+pub(crate) const fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// A value as an error shows it.
+pub(crate) fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => quoted(text),
+        Value::Number(_) | Value::Bool(_) => value.to_string(),
+        other => kind(other).to_owned(),
+    }
+}
+
+/// A text as an error shows it, shortened.
+pub(crate) fn quoted(text: &str) -> String {
+    const MOST: usize = 60;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("`{}…`", &text[..end]),
+        None => format!("`{text}`"),
+    }
+}

@@ -1,0 +1,170 @@
+//! The loop as a server that speaks OpenAI's images API, for any client and chat surface of it.
+//!
+//! ```text
+//! cargo xtask cargo -- run --release --features tch --example serve -- --tinyworld
+//! ```
+//!
+//! tells its address and how to try it:
+//!
+//! ```text
+//! serving  the tiny world, on cpu
+//! address  http://127.0.0.1:8080/v1
+//! try      curl http://127.0.0.1:8080/v1/images/generations -H 'Content-Type: application/json' -d '…'
+//! ```
+//!
+//! docs/serve.md lists the routes.
+
+mod app;
+mod draw;
+mod embeddings;
+mod error;
+#[cfg(feature = "testing")]
+mod fakes;
+mod fields;
+mod images;
+mod page;
+mod picture;
+mod queue;
+mod request;
+mod served;
+mod source;
+mod stop;
+mod store;
+mod stream;
+#[cfg(feature = "tch")]
+#[path = "../support/world.rs"]
+mod tinyworld;
+#[cfg(feature = "tch")]
+mod world;
+
+use std::error::Error;
+use std::io::Write;
+use std::net::IpAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use app::App;
+use axum::http::HeaderValue;
+use clap::Parser;
+use queue::{Queue, Stop};
+use served::Served;
+use source::Source;
+use store::Store;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// Serves images over HTTP, in OpenAI's dialect.
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    source: Source,
+    /// Where the tiny world's models compute: cpu, cuda or cuda:1.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// What they compute in: f32, f16 or bf16.
+    #[arg(long, default_value = "f32")]
+    dtype: String,
+    /// The address to listen at. Any other than one of this machine alone needs --api-key.
+    #[arg(long, default_value = "127.0.0.1")]
+    host: IpAddr,
+    /// The port to listen at; 0 takes a free one, which is told.
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// The key that clients must send.
+    #[arg(long, env = "IMAGERAG_API_KEY", hide_env_values = true, value_name = "KEY")]
+    api_key: Option<String>,
+    /// How many requests are worked on at a time.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    workers: u16,
+    /// How many more may wait; others are told to come back later.
+    #[arg(long, default_value_t = 16)]
+    queue: u16,
+    /// How long requests may take to finish once the server is told to stop, in seconds.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    grace: u64,
+    /// The largest body of a request, in MiB.
+    #[arg(long, default_value_t = 64, value_name = "MIB", value_parser = clap::value_parser!(u16).range(1..))]
+    max_body: u16,
+    /// How many traces are kept, and how many images of replies by address.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    keep: u16,
+    /// Another name for the model `imagerag`, such as dall-e-3, for clients that cannot be told to ask for
+    /// it. May be repeated.
+    #[arg(long, value_name = "MODEL")]
+    alias: Vec<String>,
+    /// The origin of web pages that may use the server, such as https://example.org; `*` for any.
+    #[arg(long, value_name = "ORIGIN")]
+    cors: Option<HeaderValue>,
+    /// The address under which clients reach the server, for links, where it is behind a proxy.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+}
+
+fn main() -> ExitCode {
+    match run(Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {}", imagerag::Chain::new(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    let has_key = options.api_key.as_deref().is_some_and(|key| !key.trim().is_empty());
+    if options.api_key.is_some() && !has_key {
+        return Err("--api-key: expected a key, found nothing".into());
+    }
+    if !options.host.is_loopback() && !has_key {
+        let host = options.host;
+        return Err(format!("--host {host}: others reach it, so set --api-key as well").into());
+    }
+    let served = options.source.open(&options.device, &options.dtype)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(serve(options, served));
+    // What is cut off may still be on a thread.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn serve(options: Options, served: Served) -> Result<(), Box<dyn Error>> {
+    let at = (options.host, options.port);
+    let listener = TcpListener::bind(at).await;
+    let listener = listener.map_err(|error| format!("{}:{}: {error}", at.0, at.1))?;
+    let address = format!("http://{}", listener.local_addr()?);
+    let (stop, stopped) = watch::channel(Stop::Serving);
+    let queue = || Queue::new(options.workers.into(), options.queue.into(), stopped.clone());
+    let (images, embeddings) = (queue(), queue());
+    let name = served.name.clone();
+    let app = App {
+        served,
+        store: Store::new(options.keep.into()),
+        queue: images.clone(),
+        embeddings: embeddings.clone(),
+        max_body: usize::from(options.max_body) << 20,
+        aliases: options.alias,
+        api_key: options.api_key,
+        public_url: options.public_url,
+        address: address.clone(),
+        stop: stopped,
+        started: images::now(),
+    };
+    let router = app::router(Arc::new(app), options.cors);
+    let ending = stop::Ending::new(stop, [images, embeddings], Duration::from_secs(options.grace))?;
+    tell(&name, &address);
+    ending.serve(listener, router).await
+}
+
+/// Says where the server is.
+fn tell(name: &str, address: &str) {
+    let mut out = std::io::stdout();
+    let body = r#"{"prompt": "a photo of a quetzal", "response_format": "url"}"#;
+    let _ = writeln!(out, "serving  {name}");
+    let _ = writeln!(out, "address  {address}/v1");
+    let _ = writeln!(
+        out,
+        "try      curl {address}/v1/images/generations -H 'Content-Type: application/json' -d '{body}'"
+    );
+    let _ = out.flush();
+}

@@ -1,0 +1,23 @@
+//! `--tinyworld`: the models and the gallery that the repository carries.
+
+use std::sync::Arc;
+
+use imagerag::Result;
+use imagerag::models::{DType, Device};
+
+use super::served::Served;
+use super::tinyworld::World;
+
+pub(crate) fn open(device: Device, dtype: DType) -> Result<Served> {
+    let world = World::open()?;
+    let parts = world.load(device, dtype)?;
+    Ok(Served {
+        name: format!("the tiny world, on {device}"),
+        pipeline: parts.pipeline().build()?,
+        generator: parts.generator,
+        conditioner: Some(parts.conditioner),
+        embedder: Some(parts.embedder as Arc<_>),
+        steps: Some(world.steps),
+        guidance_scale: Some(world.guidance_scale),
+    })
+}
