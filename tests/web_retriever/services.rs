@@ -9,10 +9,10 @@ use serde_json::Value;
 use crate::server::{Server, answer, results};
 use crate::{find, names, near, openverse};
 
-const OPENVERSE: &str = include_str!("../cassettes/web/openverse.json");
-const COMMONS: &str = include_str!("../cassettes/web/commons.json");
-const BRAVE: &str = include_str!("../cassettes/web/brave.json");
-const SEARXNG: &str = include_str!("../cassettes/web/searxng.json");
+const OPENVERSE: &str = include_str!("answers/openverse.json");
+const COMMONS: &str = include_str!("answers/commons.json");
+const BRAVE: &str = include_str!("answers/brave.json");
+const SEARXNG: &str = include_str!("answers/searxng.json");
 
 fn json(metadata: &Metadata) -> Value {
     serde_json::from_str(metadata.json.as_deref().unwrap()).unwrap()
@@ -78,7 +78,7 @@ fn commons_is_asked_and_read() {
         let about = &list[0].provenance.metadata;
         assert_eq!(about.license.as_deref(), Some("CC-BY-SA-3.0-DE"));
         assert_eq!(about.author.as_deref(), Some("Cephas"));
-        let shown = "A male quetzal & its tail, San Gerardo de Dota";
+        let shown = "A male quetzal & its tail, Costa Rica";
         assert_eq!(about.caption.as_deref(), Some(shown));
         assert!(about.origin.as_deref().unwrap().ends_with("(Pharomachrus_mocinno).jpg"));
         assert_eq!((about.width, about.height), (Some(4000), Some(3000)));

@@ -1,19 +1,14 @@
 //! References from the web, against a server of this process that plays the services and whoever has the
-//! pictures. `tests/cassettes/web/` has answers in the shape of the real ones.
+//! pictures. `answers/` has those of the services, in the shape of the real ones.
 
-#[path = "web_retriever/server.rs"]
-mod server;
-#[allow(dead_code, reason = "shared with other tests")]
-mod support;
-
-#[path = "web_retriever/bounds.rs"]
 mod bounds;
-#[path = "web_retriever/cache.rs"]
 mod cache;
-#[path = "web_retriever/order.rs"]
 mod order;
-#[path = "web_retriever/services.rs"]
+mod server;
 mod services;
+#[allow(dead_code, reason = "shared with other tests")]
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::time::Duration;
 
