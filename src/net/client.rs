@@ -133,7 +133,7 @@ impl Client {
     }
 
     /// What `read` makes of the reply to a request with what `with` puts into each attempt.
-    async fn call<T: Send>(
+    pub(super) async fn call<T: Send>(
         &self,
         method: Method,
         endpoint: &str,

@@ -17,7 +17,7 @@ use crate::error::require;
 use crate::{Error, Result};
 
 /// The longest that opening a connection may take, whatever the whole may.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What one kind of service is known by.
 pub(crate) struct Api {
@@ -186,7 +186,7 @@ pub(crate) fn environment(name: &str) -> Option<String> {
 }
 
 /// `value` as a header; the error does not quote it.
-fn header_value(what: &str, value: &str) -> Result<HeaderValue> {
+pub(super) fn header_value(what: &str, value: &str) -> Result<HeaderValue> {
     HeaderValue::from_str(value).map_err(|_| {
         Error::invalid_input(what, "visible characters on one line", "others among them")
     })

@@ -16,9 +16,15 @@ mod encoding;
 #[cfg(feature = "openai")]
 pub(crate) mod events;
 #[cfg(feature = "openai")]
+mod get;
+#[cfg(feature = "openai")]
+pub(crate) mod guarded_download;
+#[cfg(feature = "openai")]
 pub(crate) mod pictures;
 #[cfg(feature = "openai")]
 mod policy;
+#[cfg(feature = "openai")]
+mod public;
 #[cfg(feature = "openai")]
 mod quoted_pictures;
 #[cfg(feature = "openai")]

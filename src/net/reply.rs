@@ -262,7 +262,7 @@ impl Reply {
 
 /// The wait that a service asks for: seconds, an HTTP date, or `retry-after-ms`, which some send in
 /// addition because it is finer.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let number = |text: &str, unit: f64| {
         let seconds = text.parse::<f64>().ok().filter(|number| *number >= 0.0)? * unit;
         Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
@@ -300,8 +300,14 @@ fn code(error: &Value) -> Option<u16> {
 /// What a JSON body says went wrong.
 fn error_message(body: &Value) -> String {
     let error = error_object(body).unwrap_or(body);
-    let said =
-        [error, &error["message"], &error["detail"], &error["detail"]["message"], &error["error"]];
+    let said = [
+        error,
+        &error["message"],
+        &error["detail"],
+        &error["detail"]["message"],
+        &error["error"],
+        &error["info"], // MediaWiki's.
+    ];
     let Some(message) = said.iter().find_map(|value| value.as_str()) else {
         return invalid_fields(&error["detail"]).unwrap_or_else(|| error.to_string());
     };
