@@ -132,7 +132,7 @@ async fn every_recorded_exchange_comes_out_as_recorded() {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            continue; // Those of other parts.
+            continue; // Those of other services.
         }
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let cassette = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();

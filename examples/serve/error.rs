@@ -143,7 +143,10 @@ impl ApiError {
                     _ => error,
                 }
             }
-            Error::Service { .. } | Error::Connection { .. } | Error::InvalidReply { .. } => {
+            Error::Service { .. }
+            | Error::Connection { .. }
+            | Error::InvalidReply { .. }
+            | Error::AllFailed { .. } => {
                 server(StatusCode::BAD_GATEWAY).with_code("upstream_error")
             }
             Error::Timeout { .. } => server(StatusCode::GATEWAY_TIMEOUT).with_code("timeout"),

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use super::marks::Marks;
 use super::template::{complete, examples};
 use super::{
-    ConditionRequest, Conditioned, Conditioner, Conditioning, ConditioningKind, PromptTemplate,
+    ConditionRequest, Conditioned, Conditioner, Conditioning, ConditioningKind, MarkStyle,
+    PromptTemplate,
 };
 use crate::Result;
 use crate::error::require;
@@ -48,7 +49,7 @@ pub struct InPrompt {
 }
 
 /// The mark for a generator that knows none of its own.
-const IN_WORDS: &str = "image {n}";
+const IN_WORDS: &str = MarkStyle::Image.mark();
 
 /// How a prompt asks for an edit of the draft, see [`InPrompt::with_edit_template`]. The paper has no such
 /// mode: the words are ours.
@@ -99,8 +100,8 @@ impl InPrompt {
         Ok(self)
     }
 
-    /// A mark of your own for an image, whatever the generator's is; `{n}` is its number, from 1. An
-    /// empty mark leaves references unnamed; images that the prompt names are then called by their
+    /// Another mark for an image, whatever the generator's is: a [`MarkStyle`], or one of your own, in which
+    /// `{n}` is the number of the image, from 1. An empty mark, [`MarkStyle::Unnamed`], leaves references unnamed; images that the prompt names are then called by their
     /// captions, and a draft to edit is `image 1` or so.
     #[must_use]
     pub fn with_mark(mut self, mark: impl Into<String>) -> Self {

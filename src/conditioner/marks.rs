@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::MarkStyle;
 use crate::Result;
 use crate::error::require;
 use crate::reference::{Caption, Reference};
 
 /// How prompts for OmniGen name images. Every prompt may use it, whole or `<|image_{n}|>` alone, whatever
 /// the generator's own mark is.
-const OMNIGEN: &str = "<img><|image_{n}|></img>";
+const OMNIGEN: &str = MarkStyle::OmniGen.mark();
 
 /// The marks that are looked for in prompts.
 #[derive(Clone, Debug)]

@@ -42,6 +42,7 @@ mod conditioning;
 mod in_prompt;
 #[cfg(feature = "tch")]
 mod ip_adapter;
+mod mark_style;
 mod marks;
 #[cfg(feature = "tch")]
 mod omini_control;
@@ -62,6 +63,7 @@ pub use conditioning::{Conditioning, ConditioningKind, ImageTokens, Strength};
 pub use in_prompt::InPrompt;
 #[cfg(feature = "tch")]
 pub use ip_adapter::IpAdapter;
+pub use mark_style::MarkStyle;
 pub(crate) use marks::Marks;
 #[cfg(feature = "tch")]
 pub use omini_control::{ConditionFit, OminiControl, OminiControlBuilder};

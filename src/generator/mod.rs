@@ -88,7 +88,10 @@ pub use omnigen::{KvCache, MemoryEstimate, OmniGen, OmniGenBuilder, RopePosition
 #[cfg(feature = "tch")]
 pub use pixart::{PixArtSigma, PixArtSigmaBuilder};
 #[cfg(feature = "openai")]
-pub use remote::{ImagesProfile, OpenAiImages, OpenAiImagesBuilder};
+pub use remote::{
+    GeminiImages, GeminiImagesBuilder, ImagesProfile, OpenAiImages, OpenAiImagesBuilder,
+    References, SdGuidance, SdServer, SdServerBuilder,
+};
 pub(crate) use request::setters_of_an_image;
 pub use request::{GenerateRequest, MAX_PROMPT_CHARS, Progress, Step};
 #[cfg(feature = "tch")]
@@ -147,7 +150,9 @@ pub use sdxl::{Sdxl, SdxlBuilder};
 ///   the same time. Pixels may differ by 1/255, because a batch may change the order of sums.
 /// - `request.progress` is called once for each step, in order, from 1 to the number of steps, after
 ///   the step is done. A generator that does not see its steps, such as a remote service, never
-///   calls it, and ignores `steps`.
+///   calls it, and ignores `steps`. If it shows partial images, it may tell of these instead where
+///   [previews are wanted](Progress::wants_previews): as steps of the number that it asked for, in
+///   order, each with its preview; some of them may never come.
 /// - Dropping the future stops the work within two steps.
 /// - Before any work begins, [`Error::InvalidInput`](crate::Error::InvalidInput) is returned for
 ///   every value out of range, and for a [`Conditioning`](crate::conditioner::Conditioning) whose
@@ -167,7 +172,9 @@ pub trait Generator: Display + Debug + Send + Sync + 'static {
     /// The mark by which a prompt names its image number `n`, from 1, with `{n}` for the number:
     /// `<img><|image_{n}|></img>` for OmniGen. [`InPrompt`](crate::conditioner::InPrompt) writes it
     /// behind the caption of each reference. `None`, the default, says that the model knows no mark
-    /// of its own, and `image {n}` is written.
+    /// of its own, and `image {n}` is written; an empty mark says that it does not read of its images in
+    /// the prompt, and nothing is written. [`MarkStyle`](crate::conditioner::MarkStyle) has those of the
+    /// families that are known.
     fn image_mark(&self) -> Option<&str> {
         None
     }

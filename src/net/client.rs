@@ -6,7 +6,6 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::multipart::Form;
 use reqwest::{Method, RequestBuilder, Url};
 
 use super::reply::{Reply, Service};
@@ -48,6 +47,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// The same with `advice` where nothing is at its base URL: what that should be.
+    pub(crate) fn with_advice(mut self, advice: &str) -> Self {
+        self.service.advise(advice);
+        self
+    }
+
     /// The host of the base URL.
     pub(crate) fn host(&self) -> &str {
         self.base.host_str().unwrap_or_default()
@@ -71,20 +76,8 @@ impl Client {
         let json = |request: RequestBuilder| {
             Ok(request.header(CONTENT_TYPE, "application/json").body(body.to_owned()))
         };
-        self.call(Method::POST, endpoint, json, expected, &unwatched, read).await
-    }
-
-    /// The same with a form of several parts (`multipart/form-data`), which `form` makes anew for each
-    /// attempt.
-    pub(crate) async fn post_form<T: Send>(
-        &self,
-        endpoint: &str,
-        form: impl Fn() -> Result<Form> + Sync,
-        expected: &str,
-        read: impl Fn(Body) -> Result<T> + Sync,
-    ) -> Result<T> {
-        let sent = |request: RequestBuilder| Ok(request.multipart(form()?));
-        self.call(Method::POST, endpoint, sent, expected, &unwatched, read).await
+        let read = |reply: Reply| read(reply.json(&self.service, expected)?);
+        self.call(Method::POST, endpoint, json, &unwatched, read).await
     }
 
     /// The same with what `with` puts into each attempt's request, while `watch`, made anew for each
@@ -97,7 +90,8 @@ impl Client {
         watch: &(dyn Fn() -> Option<Watch> + Sync),
         read: impl Fn(Body) -> Result<T> + Sync,
     ) -> Result<T> {
-        self.call(Method::POST, endpoint, with, expected, watch, read).await
+        let read = |reply: Reply| read(reply.json(&self.service, expected)?);
+        self.call(Method::POST, endpoint, with, watch, read).await
     }
 
     /// The same without a body, by GET.
@@ -107,28 +101,51 @@ impl Client {
         expected: &str,
         read: impl Fn(Body) -> Result<T> + Sync,
     ) -> Result<T> {
-        self.call(Method::GET, endpoint, Ok, expected, &unwatched, read).await
+        let read = |reply: Reply| read(reply.json(&self.service, expected)?);
+        self.call(Method::GET, endpoint, Ok, &unwatched, read).await
     }
 
-    /// The same with what `with` puts into each attempt's request.
-    async fn call<T: Send>(
+    /// The same of a reply that may hold an error which is not one of this call, such as that of a job
+    /// which is asked about.
+    pub(crate) async fn get_state<T: Send>(
         &self,
-        method: Method,
         endpoint: &str,
-        with: impl Fn(RequestBuilder) -> Result<RequestBuilder> + Sync,
         expected: &str,
-        watch: &(dyn Fn() -> Option<Watch> + Sync),
         read: impl Fn(Body) -> Result<T> + Sync,
     ) -> Result<T> {
+        let read = |reply: Reply| read(reply.body(&self.service, expected)?);
+        self.call(Method::GET, endpoint, Ok, &unwatched, read).await
+    }
+
+    /// Posts an empty JSON object once, to a service whose answer makes no difference.
+    pub(crate) async fn notify(&self, endpoint: &str) {
+        let request = self.http.post(self.url(endpoint)).header(CONTENT_TYPE, "application/json");
+        let _ = self.send(request.headers(self.headers.clone()).body("{}"), None).await;
+    }
+
+    /// Where `endpoint` is.
+    fn url(&self, endpoint: &str) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(endpoint.split('/'));
         }
+        url
+    }
+
+    /// What `read` makes of the reply to a request with what `with` puts into each attempt.
+    pub(super) async fn call<T: Send>(
+        &self,
+        method: Method,
+        endpoint: &str,
+        with: impl Fn(RequestBuilder) -> Result<RequestBuilder> + Sync,
+        watch: &(dyn Fn() -> Option<Watch> + Sync),
+        read: impl Fn(Reply) -> Result<T> + Sync,
+    ) -> Result<T> {
+        let url = self.url(endpoint);
         let attempt = || async {
             let request = with(self.http.request(method.clone(), url.clone()))?;
             let request = request.headers(self.headers.clone());
-            let reply = self.send(request, watch()).await?;
-            read(reply.json(&self.service, expected)?)
+            read(self.send(request, watch()).await?)
         };
         self.retry.run(Error::is_transient, attempt).await
     }

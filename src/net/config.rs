@@ -5,6 +5,8 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
+use serde_json::{Map, Value};
+
 use super::address;
 use super::client::Client;
 use super::reply::Service;
@@ -15,7 +17,7 @@ use crate::error::require;
 use crate::{Error, Result};
 
 /// The longest that opening a connection may take, whatever the whole may.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What one kind of service is known by.
 pub(crate) struct Api {
@@ -26,7 +28,8 @@ pub(crate) struct Api {
     pub(crate) api_key_variable: &'static str,
     /// How the key is sent.
     pub(crate) key: Key,
-    /// The endpoint that people give together with the base URL.
+    /// The endpoint that people give together with the base URL. A `*` stands for the name of a model, or
+    /// for whatever else is within one segment of the path.
     pub(crate) endpoint: &'static str,
     /// The longest reply that is read, in bytes.
     pub(crate) max_reply: usize,
@@ -106,10 +109,7 @@ impl ClientConfig {
         for (_, value) in url.query_pairs() {
             secrets.add(value);
         }
-        let path = url.path().trim_end_matches('/');
-        if let Some(path) = path.strip_suffix(api.endpoint).and_then(|path| path.strip_suffix('/'))
-        {
-            let path = path.to_owned();
+        if let Some(path) = without_endpoint(url.path(), api.endpoint) {
             url.set_path(&path);
         }
         Ok((url, login))
@@ -153,13 +153,40 @@ impl ClientConfig {
     }
 }
 
+/// `path` without `endpoint` at its end; `None` where it does not end so.
+fn without_endpoint(path: &str, endpoint: &str) -> Option<String> {
+    let segments: Vec<&str> = path.trim_end_matches('/').split('/').collect();
+    let patterns: Vec<&str> = endpoint.split('/').collect();
+    let (base, end) = segments.split_at(segments.len().checked_sub(patterns.len())?);
+    let fits = |(segment, pattern): (&&str, &&str)| match pattern.split_once('*') {
+        None => segment == pattern,
+        Some((start, end)) => {
+            segment.len() > start.len() + end.len()
+                && segment.starts_with(start)
+                && segment.ends_with(end)
+        }
+    };
+    end.iter().zip(&patterns).all(fits).then(|| base.join("/"))
+}
+
+/// The further fields of a builder's requests, each a name and JSON.
+pub(crate) fn json_fields(given: &[(String, String)]) -> Result<Map<String, Value>> {
+    let field = |(name, json): &(String, String)| {
+        let value = serde_json::from_str(json).map_err(|error| {
+            Error::invalid_input(format!("field {name:?}"), "a JSON value", error)
+        })?;
+        Ok((name.clone(), value))
+    };
+    given.iter().map(field).collect()
+}
+
 /// A variable of the environment that is set to something.
-fn environment(name: &str) -> Option<String> {
+pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
 /// `value` as a header; the error does not quote it.
-fn header_value(what: &str, value: &str) -> Result<HeaderValue> {
+pub(super) fn header_value(what: &str, value: &str) -> Result<HeaderValue> {
     HeaderValue::from_str(value).map_err(|_| {
         Error::invalid_input(what, "visible characters on one line", "others among them")
     })
@@ -170,4 +197,31 @@ pub(super) fn sensitive(what: &str, value: &str) -> Result<HeaderValue> {
     let mut value = header_value(what, value)?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_endpoint_is_cut_off_the_base_url() {
+        for (path, endpoint, expected) in [
+            ("/v1/chat/completions", "chat/completions", Some("/v1")),
+            ("/v1/chat/completions/", "chat/completions", Some("/v1")),
+            ("/v1", "chat/completions", None),
+            ("/", "chat/completions", None),
+            ("/completions", "chat/completions", None),
+            ("/sdcpp/v1", "sdcpp/v1", Some("")),
+            (
+                "/v1beta/models/gemini-x:generateContent",
+                "models/*:generateContent",
+                Some("/v1beta"),
+            ),
+            ("/v1beta/models/gemini-x", "models/*:generateContent", None),
+            ("/v1beta/models/:generateContent", "models/*:generateContent", None),
+            ("/v1beta/models/g:streamGenerateContent", "models/*:generateContent", None),
+        ] {
+            assert_eq!(without_endpoint(path, endpoint).as_deref(), expected, "{path}");
+        }
+    }
 }

@@ -16,9 +16,15 @@ mod encoding;
 #[cfg(feature = "openai")]
 pub(crate) mod events;
 #[cfg(feature = "openai")]
+mod get;
+#[cfg(feature = "openai")]
+pub(crate) mod guarded_download;
+#[cfg(feature = "openai")]
 pub(crate) mod pictures;
 #[cfg(feature = "openai")]
 mod policy;
+#[cfg(feature = "openai")]
+mod public;
 #[cfg(feature = "openai")]
 mod quoted_pictures;
 #[cfg(feature = "openai")]
@@ -39,3 +45,5 @@ pub(crate) mod transport;
 
 #[cfg(any(feature = "hub", feature = "milvus", feature = "openai"))]
 pub(crate) use runtime::run;
+#[cfg(feature = "openai")]
+pub(crate) use runtime::spawn;

@@ -23,6 +23,8 @@ const POLICY_WORDS: [&str; 5] = [
     "rejected by the safety system",
     "result of our safety system",
 ];
+/// What is in the codes of ByteDance's services: `OutputImageSensitiveContentDetected`.
+const SENSITIVE: &str = "SensitiveContentDetected";
 /// Codes of an account without credit, from the references of OpenAI, Moonshot and others that have
 /// its interface. They come with the status 429, as a limit on the rate does.
 const UNPAID: [&str; 6] = [
@@ -38,7 +40,18 @@ const UNPAID: [&str; 6] = [
 pub(super) fn declines(error: &Value, message: &str) -> bool {
     has_code(error, &POLICY)
         || error["moderation_details"].is_object()
+        || error["code"].as_str().is_some_and(|code| code.contains(SENSITIVE))
         || POLICY_WORDS.iter().any(|words| message.contains(words))
+}
+
+/// What a refusal tells beside its message, if it does: when it was found out, and of which kind it is.
+/// OpenAI's, for pictures: `{"moderation_stage": "output", "categories": ["violence"]}`.
+pub(super) fn details(error: &Value) -> Option<String> {
+    let details = &error["moderation_details"];
+    let stage = details["moderation_stage"].as_str();
+    let kinds = details["categories"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let told: Vec<&str> = stage.into_iter().chain(kinds).collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 /// Whether the account is out of credit, so that asking again later does not help.

@@ -41,6 +41,11 @@ impl Service {
         Self { name: name.into(), secrets: Secrets::default(), advice: None }
     }
 
+    /// Says what to do where nothing is at its base URL, whatever that looks like.
+    pub(super) fn advise(&mut self, advice: &str) {
+        self.advice = Some(advice.to_owned());
+    }
+
     /// `text` of the service as errors quote it: short, without secrets, and without pictures.
     fn quote(&self, text: &str) -> String {
         let start = text.char_indices().nth(LOOKED_AT).map_or(text, |(end, _)| &text[..end]);
@@ -68,7 +73,9 @@ impl Service {
     /// that a policy forbids the request, that the account is out of credit, or how long to wait.
     fn told(&self, status: u16, message: &str, error: &Value) -> Error {
         if policy::declines(error, message) {
-            return Error::refused(&self.name, self.quote(message));
+            let details = policy::details(error).map(|details| format!(" ({details})"));
+            let message = format!("{message}{}", details.unwrap_or_default());
+            return Error::refused(&self.name, self.quote(&message));
         }
         let failed = self.failed(status, message);
         let wait = policy::is_unpaid(error).then_some(Duration::MAX);
@@ -161,26 +168,7 @@ impl Reply {
     /// The body as JSON. Where `service` says that it failed, by its status or in the body alone,
     /// that is the error.
     pub(crate) fn json(&self, service: &Service, expected: &str) -> Result<Body> {
-        let text = lenient::text(&self.body);
-        let parsed = lenient::json::<Value>(&self.body).ok();
-        if !self.is_success() {
-            return Err(self.failure(service, &text, parsed.as_ref()));
-        }
-        if let Some(longest) = self.longer_than {
-            let found = format!("a body of more than {longest} bytes");
-            return Err(service.invalid_reply(expected, &found));
-        }
-        if text.trim().is_empty() {
-            return Err(self.with_head(service, service.failed(self.status, "an empty body")));
-        }
-        let Some(body) = parsed.map(Body::Whole).or_else(|| stream::events(&text)) else {
-            let kind = self.content_type.as_deref().unwrap_or("no content type");
-            let mut found = format!("{} ({kind})", plain_message(&text));
-            if text.trim_start().starts_with('<') {
-                found = service.advised(&found);
-            }
-            return Err(service.invalid_reply(expected, &found));
-        };
+        let body = self.body(service, expected)?;
         let values = match &body {
             Body::Whole(value) => std::slice::from_ref(value),
             Body::Stream(values, _) => values,
@@ -189,6 +177,34 @@ impl Reply {
             Some(error) => Err(self.with_head(service, error)),
             None => Ok(body),
         }
+    }
+
+    /// The body as JSON, where the status is one of success, whatever it says.
+    pub(super) fn body(&self, service: &Service, expected: &str) -> Result<Body> {
+        if let (true, Some(longest)) = (self.is_success(), self.longer_than) {
+            let found = format!("a body of more than {longest} bytes");
+            return Err(service.invalid_reply(expected, &found));
+        }
+        let text = lenient::text(&self.body);
+        let parsed = lenient::json::<Value>(&self.body).ok();
+        if !self.is_success() {
+            return Err(self.failure(service, &text, parsed.as_ref()));
+        }
+        if text.trim().is_empty() {
+            return Err(self.with_head(service, service.failed(self.status, "an empty body")));
+        }
+        parsed.map(Body::Whole).or_else(|| stream::events(&text)).ok_or_else(|| {
+            let kind = self.content_type.as_deref().unwrap_or("no content type");
+            let said = match text.contains('\0') {
+                true => format!("{} bytes that are no text", self.body.len()),
+                false => plain_message(&text),
+            };
+            let mut found = format!("{said} ({kind})");
+            if text.trim_start().starts_with('<') {
+                found = service.advised(&found);
+            }
+            service.invalid_reply(expected, &found)
+        })
     }
 
     /// The body as it is, of a file that errors call `what`.
@@ -246,7 +262,7 @@ impl Reply {
 
 /// The wait that a service asks for: seconds, an HTTP date, or `retry-after-ms`, which some send in
 /// addition because it is finer.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let number = |text: &str, unit: f64| {
         let seconds = text.parse::<f64>().ok().filter(|number| *number >= 0.0)? * unit;
         Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
@@ -284,8 +300,14 @@ fn code(error: &Value) -> Option<u16> {
 /// What a JSON body says went wrong.
 fn error_message(body: &Value) -> String {
     let error = error_object(body).unwrap_or(body);
-    let said =
-        [error, &error["message"], &error["detail"], &error["detail"]["message"], &error["error"]];
+    let said = [
+        error,
+        &error["message"],
+        &error["detail"],
+        &error["detail"]["message"],
+        &error["error"],
+        &error["info"], // MediaWiki's.
+    ];
     let Some(message) = said.iter().find_map(|value| value.as_str()) else {
         return invalid_fields(&error["detail"]).unwrap_or_else(|| error.to_string());
     };

@@ -24,6 +24,14 @@ where
     task.await.unwrap_or_else(|error| Err(Error::backend(what, error)))
 }
 
+/// Begins `work` on the runtime, where it goes on to its end whoever leaves.
+#[cfg(feature = "openai")]
+pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) {
+    if let Ok(runtime) = runtime() {
+        runtime.spawn(work);
+    }
+}
+
 fn runtime() -> Result<&'static Runtime> {
     static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
     let runtime = RUNTIME.get_or_init(|| {

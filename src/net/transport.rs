@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use hyper_util::client::proxy::matcher::Matcher;
 use percent_encoding::percent_decode_str;
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Identity, Proxy, Url};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, Proxy, Url};
 
 use super::address::is_local;
 use super::config::sensitive;
@@ -47,15 +47,28 @@ impl Transport {
         connect_timeout: Duration,
         secrets: &mut Secrets,
     ) -> Result<(Client, Option<String>)> {
+        let (http, through) = self.builder(Some(base), connect_timeout, secrets)?;
+        Ok((http.build().map_err(unavailable)?, through))
+    }
+
+    /// The same before it is built. Without a `base` it is for hosts that are not known yet.
+    pub(super) fn builder(
+        &self,
+        base: Option<&Url>,
+        connect_timeout: Duration,
+        secrets: &mut Secrets,
+    ) -> Result<(ClientBuilder, Option<String>)> {
         let mut http = Client::builder()
             .connect_timeout(connect_timeout)
             .redirect(Policy::none())
             .referer(false);
-        let mut is_plain = base.scheme() == "http";
+        let mut is_plain = base.is_some_and(|base| base.scheme() == "http");
         let mut through = None;
         match &self.proxy {
-            ProxyChoice::Environment if is_local(base) => http = http.no_proxy(),
-            ProxyChoice::Environment => through = proxy_of_environment(base, secrets),
+            ProxyChoice::Environment if base.is_some_and(is_local) => http = http.no_proxy(),
+            ProxyChoice::Environment => {
+                through = base.and_then(|base| proxy_of_environment(base, secrets));
+            }
             ProxyChoice::Direct => http = http.no_proxy(),
             ProxyChoice::At(url) => {
                 let mut url = http_url("proxy", url)?;
@@ -89,7 +102,7 @@ impl Transport {
                 .map_err(|error| Error::invalid_input("identity", expected, reason(&error)))?;
             http = http.identity(identity);
         }
-        Ok((http.build().map_err(unavailable)?, through))
+        Ok((http, through))
     }
 }
 
@@ -140,7 +153,7 @@ pub(super) fn take_login(url: &mut Url, secrets: &mut Secrets) -> Option<String>
     Some(format!("Basic {basic}"))
 }
 
-fn unavailable(error: reqwest::Error) -> Error {
+pub(super) fn unavailable(error: reqwest::Error) -> Error {
     Error::Unavailable { what: "https".into(), reason: reason(&error) }
 }
 

@@ -84,8 +84,8 @@ impl Run<'_> {
         // As GraPE asks OmniGen: the mark of the image, then the instruction.
         let edit = Marks::new(editor.image_mark()).replace(edit, |_| "the image".to_owned());
         let prompt = match editor.image_mark() {
-            Some(mark) => format!("{} {edit}", mark.replace("{n}", "1")),
-            None => edit,
+            Some(mark) if !mark.is_empty() => format!("{} {edit}", mark.replace("{n}", "1")),
+            _ => edit,
         };
         let mut request = self.request.generate(&prompt, self.progress());
         request.conditioning = Conditioning::Images(self.image().cloned().into_iter().collect());

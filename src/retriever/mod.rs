@@ -34,6 +34,8 @@ mod fuse;
 mod milvus;
 mod rerank;
 mod threshold;
+#[cfg(feature = "openai")]
+mod web;
 
 use std::fmt::{Debug, Display};
 
@@ -58,6 +60,8 @@ pub use rerank::{
     Bm25, CaptionWriter, Idf, Mmr, Ranking, Rerank, RerankRequest, Reranker, VlmReranker,
 };
 pub use threshold::Threshold;
+#[cfg(feature = "openai")]
+pub use web::{WebRetriever, WebRetrieverBuilder};
 
 /// Finds images that show what captions describe.
 ///

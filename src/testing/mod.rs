@@ -112,7 +112,7 @@ async fn pause() {
 struct AddingABackend;
 
 /// So are those of the page on retrieval.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "openai"))]
 #[doc = include_str!("../../docs/retrieval.md")]
 struct Retrieval;
 

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use super::kept::Kept;
@@ -12,9 +11,9 @@ use super::pictures::PictureFormat;
 use super::templates::Templates;
 use super::{EmbeddingApi, RemoteEmbedder, Shared};
 use crate::error::{at_least_one, require};
-use crate::net::config::ClientConfig;
+use crate::net::config::{ClientConfig, json_fields};
 use crate::net::settings::client_settings;
-use crate::{Embedder, Error, Result};
+use crate::{Embedder, Result};
 
 /// Settings of a [`RemoteEmbedder`]; each setter names its default. [`connect`](Self::connect) and
 /// [`build`](Self::build) make the embedder.
@@ -215,7 +214,7 @@ impl RemoteEmbedderBuilder {
     ///
     /// # Errors
     /// Those of [`build`](Self::build), and those of the service;
-    /// [`Error::InvalidReply`] when the embedding has another dimension than [`dim`](Self::dim) or
+    /// [`Error::InvalidReply`](crate::Error::InvalidReply) when the embedding has another dimension than [`dim`](Self::dim) or
     /// [`dimensions`](Self::dimensions) says.
     pub async fn connect(self) -> Result<RemoteEmbedder> {
         let embedder = self.embedder()?;
@@ -231,10 +230,10 @@ impl RemoteEmbedderBuilder {
     /// [`dimensions`](Self::dimensions).
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when no dimension is given, or two that differ, for an empty model, an
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) when no dimension is given, or two that differ, for an empty model, an
     /// address or a proxy that is no `http` or `https` URL, a key or header that HTTP cannot carry, a
     /// certificate that is not in PEM, a field or messages that are no JSON, a template without the
-    /// place of its input, or a number out of its range; [`Error::Unavailable`] when the machine has no
+    /// place of its input, or a number out of its range; [`Error::Unavailable`](crate::Error::Unavailable) when the machine has no
     /// certificates to check `https` with.
     pub fn build(self) -> Result<RemoteEmbedder> {
         let expected = "dim, or connect in place of build";
@@ -277,7 +276,7 @@ impl RemoteEmbedderBuilder {
             client: self.client.build(dialect.api(), &self.model)?,
             api: self.api,
             dialect,
-            fields: fields(&self.fields)?,
+            fields: json_fields(&self.fields)?,
             templates: Arc::new(Templates::new(self.text_template, texts, images)?),
             pictures: PictureFormat { max_side, quality: (!self.png).then_some(quality) },
             kept: Kept::new(),
@@ -290,16 +289,6 @@ impl RemoteEmbedderBuilder {
             model: self.model,
         })))
     }
-}
-
-fn fields(fields: &[(String, String)]) -> Result<Map<String, Value>> {
-    let field = |(name, json): &(String, String)| {
-        let value = serde_json::from_str(json).map_err(|error| {
-            Error::invalid_input(format!("field {name:?}"), "a JSON value", error)
-        })?;
-        Ok((name.clone(), value))
-    };
-    fields.iter().map(field).collect()
 }
 
 impl fmt::Debug for RemoteEmbedderBuilder {

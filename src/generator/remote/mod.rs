@@ -1,22 +1,28 @@
 //! What the generators behind HTTP share: requests that are checked to images, several at a time. A service
 //! is a [`Dialect`]: what it takes, and how one request is put to it.
 
+mod gemini;
 mod openai_images;
 mod reference;
+mod sd_server;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::GeneralPurpose;
-use base64::engine::general_purpose::{GeneralPurposeConfig, STANDARD};
+use base64::engine::general_purpose::GeneralPurposeConfig;
 use futures::stream::{self, StreamExt, TryStreamExt};
+use serde_json::{Map, Value};
 
 use super::{Drawn, GenerateRequest};
 use crate::conditioner::ConditioningKind;
 use crate::image::Image;
 use crate::net::reply::Service;
 use crate::{Result, net, pool};
+
+pub use gemini::{GeminiImages, GeminiImagesBuilder};
+pub use sd_server::{References, SdGuidance, SdServer, SdServerBuilder};
 
 pub use openai_images::{ImagesProfile, OpenAiImages, OpenAiImagesBuilder};
 
@@ -89,7 +95,12 @@ pub(super) async fn picture(service: &Service, base64: String) -> Result<Image> 
     .await
 }
 
-/// `image` as PNG, in base64.
-pub(super) fn png_base64(image: &Image) -> Result<String> {
-    Ok(STANDARD.encode(image.encode_png()?))
+/// Puts `fields` into the object `body`, and those of objects within into the objects that are there.
+fn merge(body: &mut Value, fields: &Map<String, Value>) {
+    for (name, value) in fields {
+        match value.as_object().filter(|_| body[name].is_object()) {
+            Some(inner) => merge(&mut body[name], inner),
+            None => body[name] = value.clone(),
+        }
+    }
 }

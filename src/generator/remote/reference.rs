@@ -21,9 +21,7 @@ fn png_within_bytes(
 ) -> Result<(Vec<u8>, Option<String>)> {
     let (mut fits, mut most) = (image.clone(), max_pixels);
     loop {
-        if pixels(&fits) > most {
-            fits = scaled(image, most)?;
-        }
+        fits = scaled(&fits, most)?;
         let png = fits.encode_png()?;
         if png.len() <= max_bytes || pixels(&fits) == 1 {
             let size = |image: &Image| format!("{}x{}", image.width(), image.height());
@@ -36,12 +34,15 @@ fn png_within_bytes(
     }
 }
 
-fn pixels(image: &Image) -> u64 {
+pub(super) fn pixels(image: &Image) -> u64 {
     u64::from(image.width()) * u64::from(image.height())
 }
 
-/// `image` in its shape, with at most `most` pixels, and at least one.
-fn scaled(image: &Image, most: u64) -> Result<Image> {
+/// `image` in its shape, scaled down where it has more than `most` pixels, to at least one.
+pub(super) fn scaled(image: &Image, most: u64) -> Result<Image> {
+    if pixels(image) <= most {
+        return Ok(image.clone());
+    }
     let scale = (most as f64 / pixels(image) as f64).sqrt();
     let side = |side: u32, other: u64| {
         let side = (f64::from(side) * scale) as u64;

@@ -4,16 +4,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use super::parameters::Parameters;
 use super::request::Defaults;
 use super::{ENDPOINT, OpenAiVlm, Shared};
+use crate::Result;
 use crate::error::require;
-use crate::net::config::{Api, ClientConfig, Key};
+use crate::net::config::{Api, ClientConfig, Key, json_fields};
 use crate::net::pictures::Pictures;
 use crate::net::settings::client_settings;
-use crate::{Error, Result};
 
 pub(super) const API: Api = Api {
     default_url: "https://api.openai.com/v1",
@@ -190,9 +188,9 @@ impl OpenAiVlmBuilder {
     /// The client. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for an empty model, an address or a proxy that is no `http` or `https`
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) for an empty model, an address or a proxy that is no `http` or `https`
     /// URL, a key or header that HTTP cannot carry, a certificate that is not in PEM, a field that is
-    /// no JSON, or a number out of its range; [`Error::Unavailable`] when the machine has no
+    /// no JSON, or a number out of its range; [`Error::Unavailable`](crate::Error::Unavailable) when the machine has no
     /// certificates to check `https` with.
     pub fn build(self) -> Result<OpenAiVlm> {
         let (model, quality) = (&self.model, self.jpeg_quality);
@@ -210,21 +208,11 @@ impl OpenAiVlmBuilder {
             )),
             adapts: self.adapt_parameters,
             defaults: Defaults {
-                fields: self.fields()?,
+                fields: json_fields(&self.fields)?,
                 model: self.model,
                 max_tokens: self.max_tokens,
             },
         })))
-    }
-
-    fn fields(&self) -> Result<Map<String, Value>> {
-        let field = |(name, json): &(String, String)| {
-            let value = serde_json::from_str(json).map_err(|error| {
-                Error::invalid_input(format!("field {name:?}"), "a JSON value", error)
-            })?;
-            Ok((name.clone(), value))
-        };
-        self.fields.iter().map(field).collect()
     }
 }
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::profile::ImagesProfile;
-use super::request::{Defaults, GENERATIONS};
+use super::request::{Defaults, EDITS, GENERATIONS};
 use super::{OpenAiImages, Shared};
+use crate::Result;
 use crate::error::{at_least_one, require};
-use crate::net::config::{Api, ClientConfig, Key};
+use crate::net::config::{Api, ClientConfig, Key, json_fields};
 use crate::net::settings::client_settings;
-use crate::{Error, Result};
 
 const API: Api = Api {
     default_url: "https://api.openai.com/v1",
@@ -206,9 +206,9 @@ impl OpenAiImagesBuilder {
     /// The generator. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for an empty model, an address or a proxy that is no `http` or `https`
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) for an empty model, an address or a proxy that is no `http` or `https`
     /// URL, a key or header that HTTP cannot carry, a certificate that is not in PEM, a field that is
-    /// no JSON, or a number out of its range; [`Error::Unavailable`] when the machine has no
+    /// no JSON, or a number out of its range; [`Error::Unavailable`](crate::Error::Unavailable) when the machine has no
     /// certificates to check `https` with.
     pub fn build(self) -> Result<OpenAiImages> {
         let model = &self.model;
@@ -219,8 +219,11 @@ impl OpenAiImagesBuilder {
         let expected = format!("0 to {MAX_PARTIAL_IMAGES}");
         let fits = self.partial_images <= MAX_PARTIAL_IMAGES;
         require(fits, "partial images", expected, self.partial_images)?;
-        let fields = self.fields()?;
-        let client = self.client.build(&API, model)?;
+        let fields = json_fields(&self.fields)?;
+        // People give either endpoint together with the base URL.
+        let is_edits = self.client.base_url.as_ref().is_some_and(|url| url.contains(EDITS));
+        let endpoint = if is_edits { EDITS } else { GENERATIONS };
+        let client = self.client.build(&Api { endpoint, ..API }, model)?;
         let profile = self.profile.unwrap_or_else(|| ImagesProfile::of(client.host(), &self.model));
         Ok(OpenAiImages(Arc::new(Shared {
             client,
@@ -239,16 +242,6 @@ impl OpenAiImagesBuilder {
                 fields,
             },
         })))
-    }
-
-    fn fields(&self) -> Result<Map<String, Value>> {
-        let field = |(name, json): &(String, String)| {
-            let value = serde_json::from_str(json).map_err(|error| {
-                Error::invalid_input(format!("field {name:?}"), "a JSON value", error)
-            })?;
-            Ok((name.clone(), value))
-        };
-        self.fields.iter().map(field).collect()
     }
 }
 

@@ -48,9 +48,12 @@ pub use profile::ImagesProfile;
 /// - **What a profile cannot carry is not sent, and [`Drawn::note`] says so**: OpenAI's models take no
 ///   negative prompt, steps or guidance. They take no seed either: [`Generator::repeats`] is false for
 ///   them, and for a service that has refused the seed.
-/// - **Sizes**: OpenAI's models draw some sizes only. The nearest of them is asked for, the image is
-///   left in the size in which it was drawn, and the note says so. Where a request has a width or a
-///   height alone, the other is 1024 pixels. Without both, the service chooses.
+/// - **Sizes**: OpenAI's models draw some sizes only: `gpt-image-1…` and `chatgpt-image…` 1024x1024,
+///   1536x1024 and 1024x1536, `dall-e-3` and `dall-e-2` three each; all others any with sides in
+///   multiples of 16 of at most 3,840 pixels, from 1:3 to 3:1, with 655,360 to 8,294,400 pixels. The
+///   nearest is asked for, the image is left in the size in which it was drawn, and the note says so.
+///   Where a request has a width or a height alone, the other is 1024 pixels. Without both, the service
+///   chooses.
 /// - Servers keep seeds in 63 bits: of larger ones these are sent.
 /// - A field that a service does not know is left out, and the request repeated; see
 ///   [`adapt_parameters`](OpenAiImagesBuilder::adapt_parameters).
@@ -80,11 +83,10 @@ pub use profile::ImagesProfile;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct OpenAiImages(Arc<Shared>);
 
 /// What the calls share, on whichever thread they are made.
-#[derive(Debug)]
 struct Shared {
     client: Client,
     defaults: Defaults,
@@ -154,7 +156,8 @@ impl Shared {
             notes.push(format!("asked for {width}x{height}, drawn in {drawn}{rule}"));
         }
         notes.extend(sent.left_out_note());
-        notes.extend(found.revised_prompt.map(|prompt| format!("revised prompt: {prompt}")));
+        let revised = found.revised_prompt.filter(|prompt| !sent.is_prompt(prompt));
+        notes.extend(revised.map(|prompt| format!("revised prompt: {prompt}")));
         let mut drawn = Drawn::from(image).with_usage(found.usage);
         drawn.note = (!notes.is_empty()).then(|| notes.join("; "));
         Ok(drawn)
@@ -231,6 +234,17 @@ impl Generator for OpenAiImages {
 
     async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
         generate(&self.0, self.0.concurrency, requests).await
+    }
+}
+
+impl fmt::Debug for OpenAiImages {
+    /// Without the fields of the caller, in which gateways take keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenAiImages")
+            .field("model", &self.0.defaults.model)
+            .field("profile", &self.profile())
+            .field("client", &self.0.client)
+            .finish_non_exhaustive()
     }
 }
 

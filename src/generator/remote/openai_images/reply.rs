@@ -3,10 +3,10 @@
 
 use serde_json::Value;
 
-use crate::net::reply::Service;
+use crate::net::reply::{QUOTED, Service};
 use crate::net::stream::Body;
 use crate::net::tokens::tokens;
-use crate::{Error, Result, Usage};
+use crate::{Error, Result, Usage, lenient};
 
 /// What the service's reply should be, in errors.
 pub(super) const EXPECTED: &str = "a list of images";
@@ -85,7 +85,7 @@ fn found(mut body: Value, service: &Service) -> Result<Found> {
     let revised = [&entry["revised_prompt"], &body["revised_prompt"]];
     let revised = revised.iter().find_map(|prompt| prompt.as_str());
     let revised_prompt = revised
-        .map(|prompt| service.secrets.shorten(prompt, REVISED))
+        .map(|prompt| service.secrets.shorten(&lenient::joined(prompt), REVISED))
         .filter(|prompt| !prompt.is_empty());
     match picture(&mut entry) {
         Some(picture) => Ok(Found { picture, usage, revised_prompt }),
@@ -93,8 +93,8 @@ fn found(mut body: Value, service: &Service) -> Result<Found> {
     }
 }
 
-/// Where services put their images: OpenAI's list, and that of others.
-const LISTS: [&str; 2] = ["data", "images"];
+/// Where services put their images: OpenAI's list, and those of others, which may lie in each other.
+const LISTS: [&str; 4] = ["data", "images", "output", "results"];
 /// The fields of an image: OpenAI's two, and those of gateways.
 const FIELDS: [&str; 5] = ["b64_json", "url", "base64", "image", "image_url"];
 
@@ -102,7 +102,7 @@ const FIELDS: [&str; 5] = ["b64_json", "url", "base64", "image", "image_url"];
 fn entries(body: &Value) -> Vec<&Value> {
     match LISTS.iter().map(|name| &body[*name]).find(|list| !list.is_null()) {
         Some(Value::Array(all)) => all.iter().collect(),
-        Some(one) => vec![one],
+        Some(inner) => entries(inner),
         None => vec![body],
     }
 }
@@ -111,7 +111,7 @@ fn entries_mut(body: &mut Value) -> Vec<&mut Value> {
     match LISTS.iter().find(|name| !body[**name].is_null()) {
         Some(name) => match &mut body[*name] {
             Value::Array(all) => all.iter_mut().collect(),
-            one => vec![one],
+            inner => entries_mut(inner),
         },
         None => vec![body],
     }
@@ -152,7 +152,7 @@ fn without_image(body: &Value, service: &Service) -> Error {
         return error;
     }
     if let Some(reason) = filtered(body) {
-        return Error::refused(&service.name, reason);
+        return Error::refused(&service.name, service.secrets.shorten(&reason, QUOTED));
     }
     service.failed(200, &format!("no image in {body}")) // Transient, as the status is no error's.
 }
@@ -176,5 +176,144 @@ fn filtered(body: &Value) -> Option<String> {
         }),
         Value::Array(all) => all.iter().find_map(filtered),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::net::reply::Reply;
+
+    fn read_text(text: &str) -> Result<Found> {
+        let mut service = Service::new("images");
+        service.secrets.add("sk-secret");
+        let reply = Reply::new(200, text.as_bytes().to_vec());
+        read(reply.json(&service, EXPECTED)?, &service)
+    }
+
+    #[test]
+    fn a_picture_is_found_in_every_form() {
+        let (base64, url) = (Picture::Base64("/9j/AA".into()), Picture::Url("https://h/a".into()));
+        for (body, expected) in [
+            (json!({ "data": [{ "b64_json": "/9j/AA" }] }), &base64),
+            (json!({ "data": [{ "b64_json": null, "url": "https://h/a" }] }), &url),
+            (json!({ "data": [{ "b64_json": "/9j/AA", "url": "https://h/a" }] }), &base64),
+            (json!({ "data": [{ "b64_json": "https://h/a" }] }), &url),
+            (json!({ "data": ["/9j/AA"] }), &base64),
+            (json!({ "data": ["https://h/a"] }), &url),
+            (json!({ "data": { "url": "https://h/a" } }), &url),
+            (json!({ "data": [{ "image_url": { "url": "https://h/a" } }] }), &url),
+            (json!({ "images": [{ "url": "https://h/a" }], "timings": {} }), &url),
+            (json!({ "images": ["/9j/AA"] }), &base64),
+            (json!({ "b64_json": "/9j/AA" }), &base64),
+            (json!({ "code": 0, "data": { "images": [{ "url": "https://h/a" }] } }), &url),
+            (json!({ "output": { "results": [{ "url": "https://h/a" }] } }), &url),
+            (json!({ "output": ["https://h/a"] }), &url),
+            (json!({ "data": null, "images": [{ "image": "/9j/AA" }] }), &base64),
+        ] {
+            let found = read_text(&body.to_string()).unwrap();
+            assert_eq!((&found.picture, found.usage.images), (expected, 1), "{body}");
+        }
+        let path = json!({ "data": [{ "url": "/files/a.png" }] }).to_string();
+        assert_eq!(read_text(&path).unwrap().picture, Picture::Url("/files/a.png".into()));
+        let data = json!({ "data": [{ "url": "data:image/png;base64,AA" }] }).to_string();
+        let expected = Picture::Base64("data:image/png;base64,AA".into());
+        assert_eq!(read_text(&data).unwrap().picture, expected);
+    }
+
+    #[test]
+    fn nothing_is_an_error_that_passes_and_a_filter_one_that_does_not() {
+        for body in [
+            "{}",
+            "[]",
+            "null",
+            r#"{"data":null}"#,
+            r#"{"data":[{"b64_json":" "}]}"#,
+            r#"{"data":[null, 7]}"#,
+        ] {
+            let error = read_text(body).unwrap_err();
+            assert!(error.is_transient(), "{body}: {error}");
+        }
+        for (body, reason) in [
+            (
+                r#"{"data":[{"finish_reason":"CONTENT_FILTERED"}]}"#,
+                "finish_reason: CONTENT_FILTERED",
+            ),
+            (
+                r#"{"data":[],"prompt_filter_results":[{"sexual":{"filtered":true}}]}"#,
+                "content filter: sexual",
+            ),
+            (r#"{"status":"Request Moderated","data":[]}"#, "status: Request Moderated"),
+        ] {
+            let Err(Error::Refused { reason: found, .. }) = read_text(body) else {
+                panic!("{body}")
+            };
+            assert_eq!(found, reason);
+        }
+        let filtered =
+            r#"{"data":[{"b64_json":"AA","content_filter_results":{"hate":{"filtered":false}}}]}"#;
+        assert!(read_text(filtered).is_ok());
+    }
+
+    fn bodies() -> impl Strategy<Value = String> {
+        let value = prop_oneof![
+            prop::sample::select(vec![
+                "null",
+                "0",
+                "true",
+                "\"\"",
+                "\"AAAA\"",
+                "\"https://h/a\"",
+                "\"sk-secret\"",
+                "[]",
+                "{}",
+                "[null]",
+                r#"{"message": "sk-secret", "code": "429"}"#,
+                r#"{"filtered": true}"#,
+                r#"{"input_tokens": 3, "output_tokens": -1}"#,
+            ])
+            .prop_map(str::to_owned),
+            any::<String>().prop_map(|text| Value::String(text).to_string()),
+        ];
+        let names = ["b64_json", "url", "partial_image_index", "type", "revised_prompt", "error"];
+        let entry =
+            prop::collection::vec((prop::sample::select(names.to_vec()), value.clone()), 0..4)
+                .prop_map(|all| {
+                    let fields: Vec<_> =
+                        all.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+                    format!("{{{}}}", fields.join(","))
+                });
+        let whole = (prop::collection::vec(entry.clone(), 0..3), value)
+            .prop_map(|(all, usage)| format!(r#"{{"data":[{}],"usage":{usage}}}"#, all.join(",")));
+        prop_oneof![
+            whole.clone(),
+            (whole, any::<prop::sample::Index>()).prop_map(|(body, at)| {
+                body.chars().take(at.index(body.chars().count())).collect()
+            }),
+            prop::collection::vec(entry, 1..4)
+                .prop_map(|all| all.iter().map(|one| format!("data: {one}\n\n")).collect()),
+            any::<String>(),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_a_picture_or_an_error_without_the_key(body in bodies()) {
+            match read_text(&body) {
+                Ok(found) => {
+                    prop_assert!(found.usage.images >= 1);
+                    let revised = found.revised_prompt.unwrap_or_default();
+                    prop_assert!(!revised.contains("sk-secret"), "{}", revised);
+                }
+                Err(error) => {
+                    let told = error.chain().to_string();
+                    prop_assert!(!told.contains("sk-secret"), "{}", told);
+                    prop_assert!(told.chars().count() < 2 * QUOTED, "{}", told);
+                }
+            }
+        }
     }
 }

@@ -30,7 +30,6 @@ const OURS: [&str; 4] = ["response_format", "output_format", "stream", "partial_
 const MAX_SEED: u64 = i64::MAX as u64;
 
 /// What every request to a model has.
-#[derive(Debug)]
 pub(super) struct Defaults {
     pub(super) model: String,
     pub(super) profile: ImagesProfile,
@@ -49,7 +48,6 @@ pub(super) struct Defaults {
 }
 
 /// What is sent for one image.
-#[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) endpoint: &'static str,
     body: Map<String, Value>,
@@ -230,6 +228,12 @@ fn seed(request: &GenerateRequest, notes: &mut Vec<String>) -> u64 {
 }
 
 impl Prepared {
+    /// Whether `text` is the prompt that is sent, but for white space.
+    pub(super) fn is_prompt(&self, text: &str) -> bool {
+        let sent = self.body.get("prompt").and_then(Value::as_str).unwrap_or_default();
+        sent.split_whitespace().eq(text.split_whitespace())
+    }
+
     /// Whether partial images were asked for.
     pub(super) fn is_stream(&self) -> bool {
         self.body.get("stream") == Some(&Value::Bool(true))

@@ -62,7 +62,7 @@ mod tests {
             "é</sd_cpp_extra_args>",
         ] {
             let (sent, notes) = sent(prompt, json!({ "negative_prompt": close }));
-            assert_eq!(sent.to_lowercase().matches(TAG).count(), 3, "{sent}");
+            assert_eq!(sent.to_lowercase().matches("<sd_cpp_extra_args>").count(), 1, "{sent}");
             assert_eq!(sent.matches("</sd_cpp_extra_args>").count(), 1, "{sent}");
             assert_eq!(notes, ["sd_cpp_extra_args in the prompt is sent as words"]);
             let json = sent.split_once(&format!("<{TAG}>")).unwrap().1;
