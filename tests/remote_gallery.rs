@@ -1,6 +1,7 @@
 //! A gallery that a service embeds: nothing is lost, nothing is paid for twice, and the service works all
 //! the time, whatever interrupts the build.
 
+#[allow(dead_code, reason = "shared with other tests")]
 #[path = "support/embeddings.rs"]
 mod embeddings;
 mod support;
@@ -235,7 +236,7 @@ impl Embedder for Counting {
 
 /// `cargo test --release --features gallery,testing --test remote_gallery -- --ignored` runs it.
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "takes a minute or more"]
 fn a_hundred_thousand_images_survive_ten_interruptions() {
     let folder = tempdir().unwrap();
     let embedded = Arc::new(AtomicUsize::new(0));

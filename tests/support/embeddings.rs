@@ -38,7 +38,6 @@ pub(crate) enum Input {
 /// What a request asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
-    pub(crate) head: String,
     pub(crate) body: Value,
     pub(crate) inputs: Vec<Input>,
 }
@@ -170,7 +169,7 @@ fn read(api: EmbeddingApi, request: &Request) -> Asked {
             .collect(),
         _ => list(&body["inputs"]).iter().map(|one| part(&one["content"][0])).collect(),
     };
-    Asked { head: request.head.clone(), body, inputs }
+    Asked { body, inputs }
 }
 
 /// An embedding that differs for inputs that do.
