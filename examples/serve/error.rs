@@ -177,7 +177,8 @@ fn param(what: &str) -> Option<&'static str> {
         "guidance scale" => "guidance_scale",
         "width" | "height" | "size" | "image size" => "size",
         what if what.starts_with("caption of the caller's image") => "captions",
-        what if what.starts_with("references") => "image",
+        "the caller's references" => "image",
+        what if what.starts_with("references for") => "image",
         "picture" | "conditioning" => "image",
         _ => return None,
     })

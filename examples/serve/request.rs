@@ -191,14 +191,12 @@ impl Job {
 }
 
 impl Pictures {
-    /// The pictures of an edit: files named `image`, `image[]` or `image[0]` and so on, and texts `image`,
-    /// `url` and `images` that hold data URLs.
+    /// The pictures of an edit: the files of a form, and data URLs in `image`, `url` and `images`.
     fn new(fields: &mut Fields) -> ApiResult<Self> {
-        let is_picture = |name: &str| name == "image" || name.starts_with("image[");
-        let (pictures, others) =
-            std::mem::take(&mut fields.files).into_iter().partition(|(name, _)| is_picture(name));
+        let files = std::mem::take(&mut fields.files).into_iter();
+        let (pictures, others): (Vec<_>, Vec<_>) =
+            files.partition(|(name, _)| name == "image" || name == "images");
         fields.files = others;
-        let pictures: Vec<(String, _)> = pictures;
         let mut files: Vec<Vec<u8>> = pictures.into_iter().map(|(_, bytes)| bytes.into()).collect();
         for name in ["image", "url", "images"] {
             for one in list(fields.take(name)) {

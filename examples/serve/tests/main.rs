@@ -1,0 +1,13 @@
+//! The server against clients: requests as they are on the wire, and the official client.
+
+mod client;
+mod edits;
+mod embeddings;
+mod errors;
+mod generations;
+mod life;
+mod server;
+mod streams;
+#[cfg(feature = "tch")]
+mod tinyworld;
+mod traces;
