@@ -221,7 +221,7 @@ impl Partial {
             (0, _) | (1, true) => 0,
             // One half-way through the draft, and one half-way through the image that follows.
             (_, true) => steps.div_ceil(2).max(1),
-            (left, false) => steps.div_ceil(left + 1).max(1),
+            (left, false) => (steps / (left + 1)).max(1),
         }
     }
 

@@ -17,7 +17,10 @@ fn two() -> [Image; 2] {
 /// What the generator of the fakes draws with `pictures` by itself.
 async fn drawn(pictures: &[Image]) -> Image {
     let conditioning = Conditioning::Images(pictures.to_vec());
-    let request = GenerateRequest::new("a cat").with_seed(7).with_steps(4);
+    // Its prompts name the pictures, and say nothing else than the client's.
+    let marks: String =
+        (1..=pictures.len()).map(|n| format!("<img><|image_{n}|></img> ")).collect();
+    let request = GenerateRequest::new(format!("{marks}a cat")).with_seed(7).with_steps(4);
     let request = request.with_conditioning(conditioning);
     FakeGenerator::new().generate_one(&request).await.unwrap().image
 }

@@ -93,7 +93,7 @@ async fn a_server_that_is_told_to_stop_begins_nothing_and_cuts_off_what_takes_to
             let (status, error) = error(reply).await;
             assert_eq!((status, &error["code"]), (503, &json!("server_stopping")));
         }
-        assert_eq!(server.process.wait().unwrap().code(), Some(0));
+        assert_eq!(server.ended().await, Some(0));
     }
 }
 
@@ -118,7 +118,7 @@ async fn what_is_worked_on_may_finish_and_new_requests_go_elsewhere() {
     }
     // Once it has gone the server ends by itself, long before the time is over.
     running.abort();
-    assert_eq!(server.process.wait().unwrap().code(), Some(0));
+    assert_eq!(server.ended().await, Some(0));
 }
 
 #[cfg(unix)]
@@ -129,5 +129,5 @@ async fn a_second_signal_ends_it_at_once() {
     signal(&server, "-INT");
     while server.get("/health").send().await.unwrap().status() != 503 {}
     signal(&server, "-INT");
-    assert_eq!(server.process.wait().unwrap().code(), Some(130));
+    assert_eq!(server.ended().await, Some(130));
 }

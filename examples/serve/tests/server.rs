@@ -29,6 +29,7 @@ impl Server {
             .args(["--port", "0"])
             .args(options)
             .env_remove("IMAGERAG_API_KEY")
+            .env("RUST_BACKTRACE", "0")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -58,6 +59,17 @@ impl Server {
     /// The reply to `POST path`, which is a success.
     pub(crate) async fn ask(&self, path: &str, body: &Value) -> Value {
         json(self.post(path, body)).await
+    }
+
+    /// The status with which the server ends by itself.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status.code();
+            }
+            // Connections are closed meanwhile.
+            tokio::task::yield_now().await;
+        }
     }
 
     /// What `/health` says of images, once it says that `is_so`.
