@@ -36,6 +36,8 @@ mod backend;
 mod command;
 #[path = "support/delta.rs"]
 mod delta;
+#[path = "support/outcome.rs"]
+mod outcome;
 #[path = "support/picture.rs"]
 mod picture;
 #[path = "support/place.rs"]
@@ -63,7 +65,6 @@ use imagerag::{Image, RagPipeline, RagRequest};
 use indicatif::ProgressBar;
 use picture::Picture;
 use place::place;
-use sheet::{Row, contact_sheet};
 
 use command::tell;
 
@@ -188,36 +189,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     request.config = Some(config.clone());
     request.validate()?; // Before anything is loaded.
     let pipeline = pipeline(options, config)?;
-    let outcome = progress::run(&pipeline, request).inspect_err(|error| {
-        // Nothing is lost: what was drawn and said before the error is kept.
-        if let Some(best) = &error.best {
-            let _ = best.save(&picture.out);
-        }
-        let _ = std::fs::write(beside(&picture.out, "trace.json"), error.trace.to_json());
-    })?;
-    tell!("stopped    {}", outcome.stop);
-    outcome.image.save(&picture.out)?;
-    tell!("wrote      {}", picture.out.display());
-    std::fs::write(beside(&picture.out, "trace.json"), outcome.trace.to_json())?;
-    let mut pictures = vec![outcome.draft.clone()];
-    let mut columns = vec!["draft"];
-    for reference in &outcome.references {
-        columns.push("reference");
-        pictures.push(reference.picture.loaded().cloned());
-    }
-    columns.push("result");
-    pictures.push(Some(outcome.image));
-    let row = Row { caption: picture.prompt.clone(), pictures };
-    contact_sheet("prompt", &columns, &[row])?.save(beside(&picture.out, "sheet.png"))?;
-    if let Some(draft) = outcome.draft {
-        draft.save(beside(&picture.out, "draft.png"))?;
-    }
-    Ok(())
-}
-
-/// The file `NAME.ending` beside `NAME.png`.
-fn beside(out: &Path, ending: &str) -> PathBuf {
-    out.with_extension(ending)
+    outcome::draw(&pipeline, request, &picture.out)
 }
 
 fn config(options: &Options) -> RagConfig {

@@ -21,6 +21,7 @@
 //! # Ok::<(), imagerag::Error>(())
 //! ```
 
+mod batching;
 #[cfg(all(test, feature = "tch"))]
 mod checks;
 #[cfg(feature = "tch")]
@@ -29,6 +30,8 @@ mod embedded;
 mod embedding;
 #[cfg(feature = "tch")]
 mod open;
+#[cfg(feature = "openai")]
+mod remote;
 #[cfg(feature = "tch")]
 mod siglip;
 #[cfg(feature = "tch")]
@@ -43,6 +46,7 @@ use crate::Result;
 use crate::forward::{forward_part, only};
 use crate::image::Image;
 
+pub use batching::Batching;
 #[cfg(feature = "tch")]
 pub use clip::ClipEmbedder;
 pub use embedded::Embedded;
@@ -50,6 +54,8 @@ pub(crate) use embedded::check_dim;
 pub use embedding::Embedding;
 #[cfg(feature = "tch")]
 pub use open::open_embedder;
+#[cfg(feature = "openai")]
+pub use remote::{EmbeddingApi, RemoteEmbedder, RemoteEmbedderBuilder};
 #[cfg(feature = "tch")]
 pub use siglip::SiglipEmbedder;
 
@@ -110,10 +116,11 @@ pub trait Embedder: Display + Debug + Send + Sync + 'static {
     /// Number of values of an embedding.
     fn dim(&self) -> usize;
 
-    /// Embeds texts. A text that is too long for the encoder is cut.
+    /// Embeds texts, with which images are searched: the query side, where an encoder tells the two
+    /// sides apart. A text that is too long for the encoder is cut.
     async fn embed_texts(&self, texts: &[&str]) -> Result<Embedded>;
 
-    /// Embeds images of any size.
+    /// Embeds images of any size, which are searched for: the document side.
     async fn embed_images(&self, images: &[Image]) -> Result<Embedded>;
 
     /// Resizes and crops `image` to the network's input. The result has the same embedding as
@@ -122,6 +129,12 @@ pub trait Embedder: Display + Debug + Send + Sync + 'static {
     /// default it returns the image itself.
     fn preprocess(&self, image: &Image) -> Image {
         image.clone()
+    }
+
+    /// How many images a call of [`embed_images`](Self::embed_images) is best given by someone who has
+    /// many, and how many such calls at a time. By default 64 images in one call.
+    fn batching(&self) -> Batching {
+        Batching::default()
     }
 }
 
@@ -137,6 +150,9 @@ forward_part!(Embedder {
     }
     fn preprocess(&self, image: &Image) -> Image {
         (**self).preprocess(image)
+    }
+    fn batching(&self) -> Batching {
+        (**self).batching()
     }
 });
 

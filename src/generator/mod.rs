@@ -55,6 +55,8 @@ mod omnigen;
 mod one_layer;
 #[cfg(feature = "tch")]
 mod pixart;
+#[cfg(feature = "openai")]
+mod remote;
 mod request;
 #[cfg(feature = "tch")]
 mod sdxl;
@@ -85,6 +87,8 @@ pub use offload::Offload;
 pub use omnigen::{KvCache, MemoryEstimate, OmniGen, OmniGenBuilder, RopePositions};
 #[cfg(feature = "tch")]
 pub use pixart::{PixArtSigma, PixArtSigmaBuilder};
+#[cfg(feature = "openai")]
+pub use remote::{ImagesProfile, OpenAiImages, OpenAiImagesBuilder};
 pub(crate) use request::setters_of_an_image;
 pub use request::{GenerateRequest, MAX_PROMPT_CHARS, Progress, Step};
 #[cfg(feature = "tch")]

@@ -289,6 +289,11 @@ impl Progress {
         Self { preview_every, ..Self::new(tell) }
     }
 
+    /// Whether previews are wanted at all, of whichever steps.
+    pub fn wants_previews(&self) -> bool {
+        self.listener.0.is_some() && self.preview_every.is_some()
+    }
+
     /// Whether a preview should be made for step `index` (from 1).
     pub fn wants_preview(&self, index: usize) -> bool {
         self.listener.0.is_some()

@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use crate::Result;
 use crate::conditioner::{ConditionRequest, Conditioned, Conditioner, ConditioningKind};
 use crate::critic::{Critic, Critique, CritiqueRequest};
-use crate::embedder::{Embedded, Embedder, Embedding};
+use crate::embedder::{Batching, Embedded, Embedder, Embedding};
 use crate::generator::{Drawn, GenerateRequest, Generator};
 use crate::image::Image;
 use crate::index::{Hits, IdSet, VectorIndex};
@@ -91,6 +91,9 @@ macro_rules! wraps_parts {
             }
             fn preprocess(&self, image: &Image) -> Image {
                 self.inner.preprocess(image)
+            }
+            fn batching(&self) -> Batching {
+                self.inner.batching()
             }
         }
 

@@ -10,16 +10,8 @@ use reqwest::Url;
 /// `.localhost` or `.docker.internal`. A proxy of the environment is meant for what is further away.
 pub(super) fn is_local(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
-    match host.trim_matches(['[', ']']).parse::<IpAddr>().map(|address| address.to_canonical()) {
-        Ok(IpAddr::V4(v4)) => {
-            v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified()
-        }
-        Ok(IpAddr::V6(v6)) => {
-            v6.is_loopback()
-                || v6.is_unique_local()
-                || v6.is_unicast_link_local()
-                || v6.is_unspecified()
-        }
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(address) => is_near(address),
         Err(_) => {
             let near = [".local", ".localhost", ".docker.internal"];
             !host.contains('.') || near.iter().any(|end| host.ends_with(end))
@@ -27,9 +19,36 @@ pub(super) fn is_local(url: &Url) -> bool {
     }
 }
 
+/// Whether an address is this machine's or of one beside it: loopback, private, link-local or
+/// unspecified.
+pub(super) fn is_near(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified()
+        }
+        IpAddr::V6(v6) => {
+            v6.is_loopback()
+                || v6.is_unique_local()
+                || v6.is_unicast_link_local()
+                || v6.is_unspecified()
+        }
+    }
+}
+
 /// What people give as a base URL that is a path below it, or another interface of the same service.
-const ENDPOINTS: [&str; 8] =
-    ["chat", "completions", "embeddings", "generate", "messages", "models", "responses", "tags"];
+const ENDPOINTS: [&str; 11] = [
+    "chat",
+    "completions",
+    "edits",
+    "embeddings",
+    "generate",
+    "generations",
+    "images",
+    "messages",
+    "models",
+    "responses",
+    "tags",
+];
 
 /// Advice where nothing is at `base`: the URLs that are probably meant. None where it looks right,
 /// with a version such as `v1` as a part of its path.

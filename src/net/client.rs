@@ -2,25 +2,39 @@
 
 use std::error::Error as _;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{RequestBuilder, Url};
+use reqwest::multipart::Form;
+use reqwest::{Method, RequestBuilder, Url};
 
 use super::reply::{Reply, Service};
 use super::retry::RetryPolicy;
 use super::stream::Body;
+use super::transport::Transport;
 use crate::error::chain::with_causes;
 use crate::{Error, Result};
 
 /// How much of an error's body is read, in bytes.
 const MAX_ERROR: usize = 64 << 10;
 
+/// Sees each piece of the body of a successful reply as it comes, and says when nothing of interest is
+/// left to come.
+pub(crate) type Watch = Box<dyn FnMut(&[u8]) -> ControlFlow<()> + Send>;
+
+/// Nobody looks at a reply before it is whole.
+fn unwatched() -> Option<Watch> {
+    None
+}
+
 /// A connection pool to one service, with what each request to it carries.
 ///
 /// Its futures need the crate's own [runtime](super::run).
 pub(crate) struct Client {
     pub(super) http: reqwest::Client,
+    /// The way to what is not at the base URL.
+    pub(super) transport: Transport,
     pub(super) base: Url,
     /// The key among them, marked as sensitive.
     pub(super) headers: HeaderMap,
@@ -34,6 +48,11 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// The host of the base URL.
+    pub(crate) fn host(&self) -> &str {
+        self.base.host_str().unwrap_or_default()
+    }
+
     /// The service, as errors name it.
     pub(crate) const fn service(&self) -> &Service {
         &self.service
@@ -49,30 +68,90 @@ impl Client {
         expected: &str,
         read: impl Fn(Body) -> Result<T> + Sync,
     ) -> Result<T> {
+        let json = |request: RequestBuilder| {
+            Ok(request.header(CONTENT_TYPE, "application/json").body(body.to_owned()))
+        };
+        self.call(Method::POST, endpoint, json, expected, &unwatched, read).await
+    }
+
+    /// The same with a form of several parts (`multipart/form-data`), which `form` makes anew for each
+    /// attempt.
+    pub(crate) async fn post_form<T: Send>(
+        &self,
+        endpoint: &str,
+        form: impl Fn() -> Result<Form> + Sync,
+        expected: &str,
+        read: impl Fn(Body) -> Result<T> + Sync,
+    ) -> Result<T> {
+        let sent = |request: RequestBuilder| Ok(request.multipart(form()?));
+        self.call(Method::POST, endpoint, sent, expected, &unwatched, read).await
+    }
+
+    /// The same with what `with` puts into each attempt's request, while `watch`, made anew for each
+    /// attempt, sees the reply as it comes.
+    pub(crate) async fn post_watched<T: Send>(
+        &self,
+        endpoint: &str,
+        with: impl Fn(RequestBuilder) -> Result<RequestBuilder> + Sync,
+        expected: &str,
+        watch: &(dyn Fn() -> Option<Watch> + Sync),
+        read: impl Fn(Body) -> Result<T> + Sync,
+    ) -> Result<T> {
+        self.call(Method::POST, endpoint, with, expected, watch, read).await
+    }
+
+    /// The same without a body, by GET.
+    pub(crate) async fn get_json<T: Send>(
+        &self,
+        endpoint: &str,
+        expected: &str,
+        read: impl Fn(Body) -> Result<T> + Sync,
+    ) -> Result<T> {
+        self.call(Method::GET, endpoint, Ok, expected, &unwatched, read).await
+    }
+
+    /// The same with what `with` puts into each attempt's request.
+    async fn call<T: Send>(
+        &self,
+        method: Method,
+        endpoint: &str,
+        with: impl Fn(RequestBuilder) -> Result<RequestBuilder> + Sync,
+        expected: &str,
+        watch: &(dyn Fn() -> Option<Watch> + Sync),
+        read: impl Fn(Body) -> Result<T> + Sync,
+    ) -> Result<T> {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(endpoint.split('/'));
         }
         let attempt = || async {
-            let request = self.http.post(url.clone()).header(CONTENT_TYPE, "application/json");
-            let reply = self.send(request.body(body.to_owned())).await?;
+            let request = with(self.http.request(method.clone(), url.clone()))?;
+            let request = request.headers(self.headers.clone());
+            let reply = self.send(request, watch()).await?;
             read(reply.json(&self.service, expected)?)
         };
         self.retry.run(Error::is_transient, attempt).await
     }
 
-    /// One attempt: the reply to `request`, which gets the headers of the service, whatever its
-    /// status. Redirects are not followed, so that a key goes nowhere else.
-    async fn send(&self, request: RequestBuilder) -> Result<Reply> {
+    /// One attempt: the reply to `request`, whatever its status. Redirects are not followed, so that a
+    /// key goes nowhere else.
+    pub(super) async fn send(
+        &self,
+        request: RequestBuilder,
+        mut watch: Option<Watch>,
+    ) -> Result<Reply> {
         let exchange = async {
-            let request = request.headers(self.headers.clone());
-            let mut response = request.send().await.map_err(|error| self.transport(error))?;
+            let mut response = request.send().await.map_err(|error| self.unreached(error))?;
             let mut reply = Reply::head(&response);
-            let most = if response.status().is_success() { self.max_reply } else { MAX_ERROR };
-            while let Some(chunk) = response.chunk().await.map_err(|error| self.transport(error))? {
+            let is_success = response.status().is_success();
+            let most = if is_success { self.max_reply } else { MAX_ERROR };
+            while let Some(chunk) = response.chunk().await.map_err(|error| self.unreached(error))? {
                 reply.body.extend_from_slice(&chunk[..chunk.len().min(most - reply.body.len())]);
                 if reply.body.len() == most {
                     reply.longer_than = Some(most);
+                    break;
+                }
+                if is_success && watch.as_mut().is_some_and(|watch| watch(&chunk).is_break()) {
                     break;
                 }
             }
@@ -83,7 +162,7 @@ impl Client {
     }
 
     /// An error of the transport, with neither a foreign type nor a secret in it.
-    fn transport(&self, error: reqwest::Error) -> Error {
+    pub(super) fn unreached(&self, error: reqwest::Error) -> Error {
         if error.is_timeout() && error.is_connect() {
             return self.timed_out("connecting to ", self.connect_timeout);
         }

@@ -24,10 +24,21 @@ pub(crate) struct Api {
     /// The environment's variables for the base URL and the key.
     pub(crate) base_url_variable: &'static str,
     pub(crate) api_key_variable: &'static str,
+    /// How the key is sent.
+    pub(crate) key: Key,
     /// The endpoint that people give together with the base URL.
     pub(crate) endpoint: &'static str,
     /// The longest reply that is read, in bytes.
     pub(crate) max_reply: usize,
+}
+
+/// How a service wants its key.
+#[derive(Clone, Copy)]
+pub(crate) enum Key {
+    /// `Authorization: Bearer …`.
+    Bearer,
+    /// In a header of this name, as it is.
+    Header(&'static str),
 }
 
 /// The settings that every remote part has.
@@ -75,6 +86,7 @@ impl ClientConfig {
         let advice = address::advice(&base).map(|advice| secrets.hide(&advice));
         Ok(Client {
             http,
+            transport: Transport { identity: None, ..self.transport.clone() },
             base,
             headers,
             service: Service { name: secrets.hide(&name), secrets, advice },
@@ -116,7 +128,15 @@ impl ClientConfig {
         if let Some(key) = &key {
             secrets.add(key.as_str());
         }
-        if let Some(value) = key.map(|key| format!("Bearer {key}")).or(login) {
+        let bearer = match (api.key, key) {
+            (Key::Bearer, key) => key.map(|key| format!("Bearer {key}")),
+            (Key::Header(_), None) => None,
+            (Key::Header(name), Some(key)) => {
+                headers.insert(HeaderName::from_static(name), sensitive("API key", &key)?);
+                None
+            }
+        };
+        if let Some(value) = bearer.or(login) {
             headers.insert(AUTHORIZATION, sensitive("API key", &value)?);
         }
         for (name, value) in &self.headers {

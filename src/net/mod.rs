@@ -6,13 +6,21 @@ mod address;
 #[cfg(feature = "openai")]
 pub(crate) mod client;
 #[cfg(feature = "openai")]
+pub(crate) mod complaint;
+#[cfg(feature = "openai")]
 pub(crate) mod config;
 #[cfg(feature = "openai")]
+mod download;
+#[cfg(feature = "openai")]
 mod encoding;
+#[cfg(feature = "openai")]
+pub(crate) mod events;
 #[cfg(feature = "openai")]
 pub(crate) mod pictures;
 #[cfg(feature = "openai")]
 mod policy;
+#[cfg(feature = "openai")]
+mod quoted_pictures;
 #[cfg(feature = "openai")]
 pub(crate) mod reply;
 pub(crate) mod retry;
@@ -21,7 +29,11 @@ mod runtime;
 #[cfg(any(feature = "hub", feature = "openai"))]
 pub(crate) mod secrets;
 #[cfg(feature = "openai")]
+pub(crate) mod settings;
+#[cfg(feature = "openai")]
 pub(crate) mod stream;
+#[cfg(feature = "openai")]
+pub(crate) mod tokens;
 #[cfg(feature = "openai")]
 pub(crate) mod transport;
 

@@ -46,7 +46,7 @@ impl Pictures {
         if let Some((_, url)) = recent().urls.get(&key) {
             return Ok(Arc::clone(url));
         }
-        let jpeg = self.fit(image)?.encode_jpeg(self.quality)?;
+        let jpeg = fit(image, self.max_side)?.encode_jpeg(self.quality)?;
         let url: Arc<str> = format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)).into();
         let size = |(image, url): &(Image, Arc<str>)| image.pixels().len() + url.len();
         let (mut recent, entry) = (recent(), (image.clone(), Arc::clone(&url)));
@@ -61,20 +61,20 @@ impl Pictures {
             gone = recent.urls.pop_lru();
         }
     }
+}
 
-    /// The image with no side longer than `max_side`, and its shape kept.
-    fn fit(&self, image: &Image) -> Result<Image> {
-        let longest = image.width().max(image.height());
-        if longest <= self.max_side {
-            return Ok(image.clone());
-        }
-        let scaled = |side: u32| {
-            let side = u64::from(side) * u64::from(self.max_side) / u64::from(longest);
-            u32::try_from(side).unwrap_or(self.max_side).max(1)
-        };
-        let (width, height) = (scaled(image.width()), scaled(image.height()));
-        Image::try_from(resize(&RgbImage::from(image), width, height, FilterType::CatmullRom))
+/// The image with no side longer than `max_side`, and its shape kept.
+pub(crate) fn fit(image: &Image, max_side: u32) -> Result<Image> {
+    let longest = image.width().max(image.height());
+    if longest <= max_side {
+        return Ok(image.clone());
     }
+    let scaled = |side: u32| {
+        let side = u64::from(side) * u64::from(max_side) / u64::from(longest);
+        u32::try_from(side).unwrap_or(max_side).max(1)
+    };
+    let (width, height) = (scaled(image.width()), scaled(image.height()));
+    Image::try_from(resize(&RgbImage::from(image), width, height, FilterType::CatmullRom))
 }
 
 #[cfg(test)]

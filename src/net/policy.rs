@@ -2,19 +2,27 @@
 
 use serde_json::Value;
 
-/// Codes of a content policy: OpenAI's for chats and pictures, Azure's (whose `innererror` has the
-/// second), Moonshot's (as the type), and Alibaba's, from their references of errors.
-const POLICY: [&str; 6] = [
+/// Codes of a content policy: OpenAI's for chats and pictures, Azure's (whose `innererror`, or
+/// `inner_error` for pictures, has the third), Moonshot's (as the type), and Alibaba's, from their
+/// references of errors.
+const POLICY: [&str; 7] = [
     "content_filter",
+    "contentFilter",
     "ResponsibleAIPolicyViolation",
     "content_policy_violation",
     "moderation_blocked",
     "data_inspection_failed",
     "DataInspectionFailed",
 ];
-/// What stands in the message instead: DeepSeek's, and the exception of LiteLLM, which hands on
-/// errors of others.
-const POLICY_WORDS: [&str; 2] = ["Content Exists Risk", "ContentPolicyViolationError"];
+/// What stands in the message instead: DeepSeek's, the exception of LiteLLM, which hands on errors of
+/// others, and OpenAI's about pictures, which gateways hand on without the code.
+const POLICY_WORDS: [&str; 5] = [
+    "Content Exists Risk",
+    "ContentPolicyViolationError",
+    "safety_violations=[",
+    "rejected by the safety system",
+    "result of our safety system",
+];
 /// Codes of an account without credit, from the references of OpenAI, Moonshot and others that have
 /// its interface. They come with the status 429, as a limit on the rate does.
 const UNPAID: [&str; 6] = [
@@ -28,7 +36,9 @@ const UNPAID: [&str; 6] = [
 
 /// Whether the service declines the request on grounds of its policy.
 pub(super) fn declines(error: &Value, message: &str) -> bool {
-    has_code(error, &POLICY) || POLICY_WORDS.iter().any(|words| message.contains(words))
+    has_code(error, &POLICY)
+        || error["moderation_details"].is_object()
+        || POLICY_WORDS.iter().any(|words| message.contains(words))
 }
 
 /// Whether the account is out of credit, so that asking again later does not help.
@@ -37,7 +47,8 @@ pub(super) fn is_unpaid(error: &Value) -> bool {
 }
 
 fn has_code(error: &Value, codes: &[&str]) -> bool {
-    let places = [&error["code"], &error["type"], &error["innererror"]["code"]];
+    let inner = ["innererror", "inner_error"].map(|name| &error[name]["code"]);
+    let places = [&error["code"], &error["type"], inner[0], inner[1]];
     let mut found = places.into_iter().filter_map(Value::as_str);
     found.any(|code| codes.iter().any(|known| code.eq_ignore_ascii_case(known)))
 }

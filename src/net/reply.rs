@@ -10,12 +10,19 @@ use serde_json::Value;
 
 use super::encoding::decoded;
 use super::policy;
+use super::quoted_pictures::without_pictures;
 use super::secrets::Secrets;
 use super::stream::{self, Body};
 use crate::{Error, Result, lenient};
 
 /// How much of a service's own words goes into an error, in characters.
 pub(crate) const QUOTED: usize = 500;
+
+/// Headers with the name of a request: OpenAI's, which vLLM has too, Anthropic's, and Azure's.
+const REQUEST_IDS: [&str; 3] = ["x-request-id", "request-id", "apim-request-id"];
+
+/// How much of a text is looked at for what is quoted of it, in characters.
+const LOOKED_AT: usize = 64 << 10;
 
 /// A service, as errors tell of it.
 pub(crate) struct Service {
@@ -34,9 +41,15 @@ impl Service {
         Self { name: name.into(), secrets: Secrets::default(), advice: None }
     }
 
+    /// `text` of the service as errors quote it: short, without secrets, and without pictures.
+    fn quote(&self, text: &str) -> String {
+        let start = text.char_indices().nth(LOOKED_AT).map_or(text, |(end, _)| &text[..end]);
+        self.secrets.shorten(&without_pictures(start), QUOTED)
+    }
+
     /// The error that the service tells of with `status` in words.
     pub(crate) fn failed(&self, status: u16, message: &str) -> Error {
-        let message = self.secrets.shorten(message, QUOTED);
+        let message = self.quote(message);
         Error::Service { service: self.name.clone(), status, message, retry_after: None }
     }
 
@@ -55,7 +68,7 @@ impl Service {
     /// that a policy forbids the request, that the account is out of credit, or how long to wait.
     fn told(&self, status: u16, message: &str, error: &Value) -> Error {
         if policy::declines(error, message) {
-            return Error::refused(&self.name, self.secrets.shorten(message, QUOTED));
+            return Error::refused(&self.name, self.quote(message));
         }
         let failed = self.failed(status, message);
         let wait = policy::is_unpaid(error).then_some(Duration::MAX);
@@ -81,7 +94,7 @@ impl Service {
         Error::InvalidReply {
             service: self.name.clone(),
             expected: expected.into(),
-            found: self.secrets.shorten(found, QUOTED),
+            found: self.quote(found),
         }
     }
 }
@@ -94,6 +107,8 @@ pub(crate) struct Reply {
     content_encoding: String,
     location: Option<String>,
     retry_after: Option<Duration>,
+    /// What the service calls the request, by which its owners find it.
+    request_id: Option<String>,
     pub(super) body: Vec<u8>,
     /// Set where reading stopped after so many bytes.
     pub(super) longer_than: Option<usize>,
@@ -115,6 +130,9 @@ impl Reply {
             content_encoding: header(CONTENT_ENCODING).unwrap_or_default(),
             location: header(LOCATION),
             retry_after: retry_after(response.headers()),
+            request_id: REQUEST_IDS
+                .into_iter()
+                .find_map(|name| Some(response.headers().get(name)?.to_str().ok()?.to_owned())),
             ..Self::default()
         }
     }
@@ -153,7 +171,7 @@ impl Reply {
             return Err(service.invalid_reply(expected, &found));
         }
         if text.trim().is_empty() {
-            return Err(self.with_wait(service.failed(self.status, "an empty body")));
+            return Err(self.with_head(service, service.failed(self.status, "an empty body")));
         }
         let Some(body) = parsed.map(Body::Whole).or_else(|| stream::events(&text)) else {
             let kind = self.content_type.as_deref().unwrap_or("no content type");
@@ -168,8 +186,26 @@ impl Reply {
             Body::Stream(values, _) => values,
         };
         match values.iter().find_map(|value| service.error_in(value, self.status)) {
-            Some(error) => Err(self.with_wait(error)),
+            Some(error) => Err(self.with_head(service, error)),
             None => Ok(body),
+        }
+    }
+
+    /// The body as it is, of a file that errors call `what`.
+    pub(super) fn bytes(self, service: &Service, what: &str) -> Result<Vec<u8>> {
+        if !self.is_success() {
+            let text = lenient::text(&self.body);
+            let said = lenient::json::<Value>(&self.body).map(|body| error_message(&body));
+            let said = said.unwrap_or_else(|_| plain_message(&text));
+            let error = service.failed(self.status, &format!("{what}: {said}"));
+            return Err(self.with_head(service, error));
+        }
+        match self.longer_than {
+            Some(longest) => {
+                let found = format!("more than {longest} bytes");
+                Err(service.invalid_reply(what, &found))
+            }
+            None => Ok(self.body),
         }
     }
 
@@ -185,11 +221,22 @@ impl Reply {
             message = service.advised(&message);
         }
         let error = parsed.map_or(&Value::Null, |body| error_object(body).unwrap_or(body));
-        self.with_wait(service.told(self.status, &message, error))
+        self.with_head(service, service.told(self.status, &message, error))
     }
 
-    /// `error` with the wait that the headers ask for, if they do and if it helps.
-    const fn with_wait(&self, error: Error) -> Error {
+    /// `error` with what the headers say: how the request is called, and the wait that they ask for, if
+    /// they do and if it helps.
+    fn with_head(&self, service: &Service, mut error: Error) -> Error {
+        if let (
+            Error::Service { message: words, .. } | Error::Refused { reason: words, .. },
+            Some(id),
+        ) = (&mut error, &self.request_id)
+        {
+            let id = service.secrets.shorten(id, QUOTED / 2);
+            if !id.is_empty() && !words.contains(&id) {
+                *words = format!("{words} (request {id})");
+            }
+        }
         match (&error, self.retry_after) {
             (Error::Service { retry_after: Some(Duration::MAX), .. }, _) | (_, None) => error,
             (_, Some(wait)) => error.with_retry_after(wait),
@@ -237,14 +284,33 @@ fn code(error: &Value) -> Option<u16> {
 /// What a JSON body says went wrong.
 fn error_message(body: &Value) -> String {
     let error = error_object(body).unwrap_or(body);
-    let said = [error, &error["message"], &error["detail"], &error["error"]];
+    let said =
+        [error, &error["message"], &error["detail"], &error["detail"]["message"], &error["error"]];
     let Some(message) = said.iter().find_map(|value| value.as_str()) else {
-        return error.to_string();
+        return invalid_fields(&error["detail"]).unwrap_or_else(|| error.to_string());
     };
     match error["param"].as_str() {
         Some(param) if !message.contains(param) => format!("{message} (parameter: {param})"),
         _ => message.to_owned(),
     }
+}
+
+/// What FastAPI says of fields that are wrong, each with its place in the request:
+/// `{"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}`.
+fn invalid_fields(detail: &Value) -> Option<String> {
+    let one = |field: &Value| {
+        let message = field["msg"].as_str()?;
+        let place = field["loc"].as_array().into_iter().flatten().skip(1);
+        let place: Vec<String> = place
+            .map(|step| step.as_str().map_or_else(|| step.to_string(), str::to_owned))
+            .collect();
+        Some(match place.is_empty() {
+            true => message.to_owned(),
+            false => format!("{}: {message}", place.join(".")),
+        })
+    };
+    let fields: Vec<String> = detail.as_array()?.iter().filter_map(one).collect();
+    (!fields.is_empty()).then(|| fields.join("; "))
 }
 
 /// What a body that is no JSON says: itself, or the title of a page.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::fake_conditioner::mean_colour;
 use super::{colour_of, pause};
-use crate::embedder::{Embedded, Embedder, Embedding};
+use crate::embedder::{Batching, Embedded, Embedder, Embedding};
 use crate::{Image, Result};
 
 /// Embeds an image as its mean colour and a text as the colour it names, else as a colour that
@@ -72,5 +72,9 @@ impl Embedder for FakeEmbedder {
 
     fn preprocess(&self, image: &Image) -> Image {
         image.clone()
+    }
+
+    fn batching(&self) -> Batching {
+        Batching::default()
     }
 }

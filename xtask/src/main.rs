@@ -21,6 +21,7 @@ mod peers;
 mod pypi;
 mod python;
 mod readme;
+mod remote_rag;
 mod shell;
 mod typos;
 
@@ -36,7 +37,7 @@ struct Command {
     run: fn(&[String]) -> shell::Result<()>,
 }
 
-const COMMANDS: [Command; 13] = [
+const COMMANDS: [Command; 14] = [
     Command {
         name: "quickstart",
         arguments: "[ARGS…]",
@@ -60,6 +61,14 @@ const COMMANDS: [Command; 13] = [
         about: "Measures the method on the tiny world.",
         details: "Sets up what is missing and runs the example `tinyworld` with ARGS.",
         run: commands::tinyworld,
+    },
+    Command {
+        name: "remote-rag",
+        arguments: "[ARGS…]",
+        about: "Runs the loop over HTTP: a client without libtorch, beside a server of the tiny world.",
+        details: "Starts the example `serve` on this machine and runs the example `remote_rag` against it.\n\
+                  ARGS go to remote_rag: cargo xtask remote-rag --prompt \"a velkit on a sky background\"",
+        run: remote_rag::run,
     },
     Command {
         name: "env",

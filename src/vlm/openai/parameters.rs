@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::Error;
+use crate::net::complaint::Complaint;
 
 /// The names of the longest reply, in the order in which they are tried.
 const LIMITS: [&[&str]; 2] =
@@ -59,33 +60,21 @@ impl Parameters {
     /// These parameters without those of the body `sent` that `error` refuses; `None` where it is about
     /// something else. What is in `fields` was set by the caller, and stays.
     ///
-    /// Services have no common code for this: OpenAI has `unsupported_parameter` and
-    /// `unsupported_value`, most others words alone, of which these are the common ones. In words that
-    /// are not known, of another script than Latin or with accents, the temperature is refused where it
-    /// is named and no other parameter is.
+    /// In words that are not known, of another script than Latin or with accents, the temperature is
+    /// refused where it is named and no other parameter is.
     pub(super) fn without_refused(
         &self,
         sent: &Value,
         fields: &Map<String, Value>,
         error: &Error,
     ) -> Option<Self> {
-        let Error::Service { status, message, .. } = error else { return None };
-        // A key, a bill, a limit on requests or their size: nothing of what a parameter says.
-        if matches!(status, 401..=403 | 408 | 413 | 429) {
-            return None;
-        }
-        let message = message.to_lowercase();
-        let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+        let complaint = Complaint::of(error)?;
         let is_ours = |name: &str| sent.get(name).is_some() && !fields.contains_key(name);
-        let is_range = says(RANGE) && !says(UNSUPPORTED);
-        let is_refusal = is_range || says(UNSUPPORTED) || says(INVALID);
-        let is_foreign = matches!(status, 400 | 422)
-            && !is_refusal
-            && message.chars().any(|c| !c.is_ascii() && c.is_alphabetic());
+        let Complaint { is_refusal, is_range, is_foreign, .. } = complaint;
 
         let mut next = self.clone();
-        let is_blamed = is_refusal && says(&["temperature"])
-            || is_foreign && is_alone("temperature", &message, sent);
+        let is_blamed = is_refusal && complaint.says(&["temperature"])
+            || is_foreign && complaint.is_about_only("temperature", sent);
         if is_ours("temperature") && is_blamed {
             // What is not known to be more is refused to this temperature.
             match sent["temperature"].as_f64().filter(|_| is_range || is_foreign) {
@@ -96,71 +85,17 @@ impl Parameters {
         // A limit that is out of its range is the caller's to change.
         if let Some((limit, others)) = self.limits.split_first()
             && is_ours(limit)
-            && says(&[limit])
+            && complaint.says(&[limit])
             && is_refusal
             && !is_range
         {
             next.limits = others;
         }
-        next.json_schema &= !(is_ours("response_format") && says(SCHEMA));
+        next.json_schema &= !(is_ours("response_format") && complaint.says(SCHEMA));
         (next != *self).then_some(next)
     }
 }
 
-/// Whether `name` is a word of `message`, and no other parameter of the body `sent` is.
-fn is_alone(name: &str, message: &str, sent: &Value) -> bool {
-    let is_separator = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
-    let names = |one: &str| message.split(is_separator).any(|word| word == one);
-    let mut others = sent.as_object().into_iter().flat_map(Map::keys);
-    names(name) && !others.any(|other| other != name && other != "model" && names(other))
-}
-
-// Beside English, Chinese as DashScope, GLM and others have it: their other words are read by
-// `is_alone`, but whether they refuse a parameter or its value makes a difference.
-const UNSUPPORTED: &[&str] = &[
-    "unsupported",
-    "not support",
-    "n't support",
-    "unknown",
-    "unrecognized",
-    "unexpected",
-    "not permitted",
-    "not allowed",
-    "not available",
-    "not accept",
-    "deprecated",
-    "cannot",
-    "only ",
-    "不支持",
-    "不支援",
-];
-const INVALID: &[&str] =
-    &["invalid", "parameter", "not valid", "bad ", "illegal", "incorrect", "wrong"];
-const RANGE: &[&str] = &[
-    "range",
-    "between",
-    "must be",
-    "should be",
-    "positive",
-    "greater than",
-    "less than",
-    "at least",
-    "at most",
-    "maximum",
-    "minimum",
-    "exceed",
-    "too large",
-    "too high",
-    "too low",
-    "范围",
-    "範圍",
-    "範囲",
-    "之间",
-    "大于",
-    "小于",
-    "超过",
-    "超出",
-];
 const SCHEMA: &[&str] =
     &["response_format", "response format", "schema", "structured output", "guided", "grammar"];
 

@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use super::stream;
+use crate::Result;
 use crate::net::reply::Service;
 use crate::net::stream::Body;
+use crate::net::tokens::tokens;
 use crate::vlm::ChatReply;
-use crate::{Result, Usage};
 
 /// What the service's reply should be, in errors.
 pub(super) const EXPECTED: &str = "a chat completion with a message";
@@ -93,7 +94,7 @@ fn completion(body: &Value, service: &Service) -> Result<ChatReply> {
     let mut reply = ChatReply::new(if refusal.is_some() { String::new() } else { words });
     reply.refusal = refusal;
     reply.model = body["model"].as_str().filter(|model| !model.is_empty()).map(str::to_owned);
-    reply.usage = usage(&body["usage"]).or_else(|| usage(body));
+    reply.usage = tokens(&body["usage"]).or_else(|| tokens(body));
     reply.cut_off = cut_off;
     Ok(reply)
 }
@@ -192,15 +193,6 @@ fn is_filter(reason: &str) -> bool {
     reason.starts_with("content_filter")
         || ["safety", "prohibited_content", "recitation", "blocklist", "spii", "refusal"]
             .contains(&reason.as_str())
-}
-
-fn usage(usage: &Value) -> Option<Usage> {
-    let tokens = |names: [&str; 3]| names.iter().find_map(|name| usage[name].as_u64());
-    let prompt_tokens = tokens(["prompt_tokens", "input_tokens", "prompt_eval_count"]);
-    let completion_tokens = tokens(["completion_tokens", "output_tokens", "eval_count"]);
-    (prompt_tokens.is_some() || completion_tokens.is_some()).then(|| {
-        Usage::tokens(prompt_tokens.unwrap_or_default(), completion_tokens.unwrap_or_default())
-    })
 }
 
 #[cfg(test)]

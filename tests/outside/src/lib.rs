@@ -25,12 +25,12 @@ use std::task::Poll;
 use imagerag::Image;
 
 /// A picture of one colour.
-pub(crate) fn solid(side: u32, rgb: [u8; 3]) -> imagerag::Result<Image> {
+pub fn solid(side: u32, rgb: [u8; 3]) -> imagerag::Result<Image> {
     Image::new(side, side, rgb.repeat(side as usize * side as usize))
 }
 
 /// The mean of each channel of `image`, in [0, 255].
-pub(crate) fn mean(image: &Image) -> [f32; 3] {
+pub fn mean(image: &Image) -> [f32; 3] {
     let mut sums = [0.0; 3];
     for pixel in image.pixels().chunks_exact(3) {
         for (sum, byte) in sums.iter_mut().zip(pixel) {

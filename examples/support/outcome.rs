@@ -1,0 +1,49 @@
+//! A request to its files: image, draft, trace and contact sheet, side by side.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use imagerag::{RagPipeline, RagRequest};
+
+use crate::command::tell;
+use crate::progress;
+use crate::sheet::{Row, contact_sheet};
+
+/// Runs `request`, and writes the image to `out` and the rest beside it. What was drawn and said before
+/// an error is kept too.
+pub(crate) fn draw(
+    pipeline: &RagPipeline,
+    request: RagRequest,
+    out: &Path,
+) -> Result<(), Box<dyn Error>> {
+    let caption = request.prompt.clone();
+    let outcome = progress::run(pipeline, request).inspect_err(|error| {
+        if let Some(best) = &error.best {
+            let _ = best.save(out);
+        }
+        let _ = std::fs::write(beside(out, "trace.json"), error.trace.to_json());
+    })?;
+    tell!("stopped    {}", outcome.stop);
+    outcome.image.save(out)?;
+    tell!("wrote      {}", out.display());
+    std::fs::write(beside(out, "trace.json"), outcome.trace.to_json())?;
+    let mut pictures = vec![outcome.draft.clone()];
+    let mut columns = vec!["draft"];
+    for reference in &outcome.references {
+        columns.push("reference");
+        pictures.push(reference.picture.loaded().cloned());
+    }
+    columns.push("result");
+    pictures.push(Some(outcome.image));
+    let row = Row { caption, pictures };
+    contact_sheet("prompt", &columns, &[row])?.save(beside(out, "sheet.png"))?;
+    if let Some(draft) = outcome.draft {
+        draft.save(beside(out, "draft.png"))?;
+    }
+    Ok(())
+}
+
+/// The file `NAME.ending` beside `NAME.png`.
+fn beside(out: &Path, ending: &str) -> PathBuf {
+    out.with_extension(ending)
+}
