@@ -143,6 +143,10 @@ impl ApiError {
                     _ => error,
                 }
             }
+            // Repeating it would not mend it.
+            Error::Service { status: 400 | 413 | 422, .. } => {
+                Self::invalid(said).with_code("upstream_error")
+            }
             Error::Service { .. } | Error::Connection { .. } | Error::InvalidReply { .. } => {
                 server(StatusCode::BAD_GATEWAY).with_code("upstream_error")
             }

@@ -6,6 +6,7 @@ mod embeddings;
 mod errors;
 mod generations;
 mod life;
+mod own_clients;
 mod server;
 mod streams;
 #[cfg(feature = "tch")]
