@@ -108,7 +108,7 @@ async fn requests_are_read_as_clients_write_them() {
     let expected = image(&server.ask(PATH, &plain).await, 0);
     let others = [
         json!({ "prompt": "a quetzal", "seed": "3", "steps": 2.0, "negative_prompt": "blur",
-            "guidance_scale": "2.5", "size": "16X16", "n": "1", "model": null, "quality": "hd",
+            "cfg_scale": "2.5", "size": "16X16", "n": "1", "model": null, "quality": "hd",
             "style": "vivid", "moderation": "low", "background": "auto", "user": "someone",
             "stream": "false", "response_format": "b64_json" }),
         json!({ "prompt": "a quetzal", "seed": 3, "steps": 2, "width": 16, "height": 16,
