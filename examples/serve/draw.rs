@@ -124,7 +124,8 @@ async fn ended(
         Err(RagError { stage, source, trace, best, .. }) => {
             let mut error = ApiError::of(&source, Some(stage));
             let shown = best.map(|best| Shown::new("Best image so far", best));
-            error.trace = Some(store.keep_trace(*trace, shown.into_iter().collect()).await?);
+            let id = store.keep_trace(*trace, shown.into_iter().collect()).await?;
+            error.trace = Some(id.into());
             Err(error)
         }
     }
