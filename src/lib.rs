@@ -23,8 +23,8 @@
 //! [`pipeline`] follow the paper's sections.
 //!
 //! # Quick start
-//! This example uses fakes, so that it runs anywhere. The README has the same with `Sdxl`,
-//! `IpAdapter`, `OpenAiVlm` and a `Gallery` of your own images.
+//! This example uses fakes, so that it runs anywhere. The README has the same with
+//! services, and with `Sdxl`, `IpAdapter` and a `Gallery` of your own images.
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! use futures::executor::block_on;
@@ -73,10 +73,10 @@
 //! | feature | adds |
 //! |---|---|
 //! | `image` (default) | image files; conversions from and to the crate `image` |
-//! | `openai` (default) | `OpenAiVlm` for any chat-completions service |
+//! | `openai` (default) | what is behind services: `OpenAiVlm`, `OpenAiImages`, `GeminiImages`, `SdServer`, `RemoteEmbedder`, `WebRetriever` |
 //! | `serde` | the trace of a request as JSON |
 //! | `tch` | SDXL with IP-Adapter-plus, FLUX.1 with OminiControl, PixArt-Σ, CLIP and SigLIP on libtorch 2.11.0 |
-//! | `gallery` | `Gallery`: a folder of images that are embedded once |
+//! | `gallery` (default) | `Gallery`: a folder of images that are embedded once |
 //! | `faiss` | search with FAISS, which is built from source |
 //! | `faiss-gpu` | FAISS on GPUs |
 //! | `hub` | weights by repository name from the Hugging Face Hub; needs Rust 1.95 |

@@ -9,7 +9,7 @@ use imagerag::conditioner::{ConditioningKind, InPrompt};
 use imagerag::critic::{GuidedCot, ZeroShotCritic};
 use imagerag::embedder::Embedding;
 use imagerag::index::{FlatIndex, Precision, Refine};
-use imagerag::middleware::{Limit, Retry};
+use imagerag::middleware::{Balance, Limit, Retry};
 use imagerag::reference::{Caption, Reference};
 use imagerag::retriever::{
     Bm25, CaptionWriter, Catalog, CatalogEntry, EmbeddingRetriever, Fuse, Mmr, Rerank,
@@ -133,6 +133,32 @@ fn every_wrapper_keeps_the_contract_of_its_part() {
     in_every_wrapper!(reranker(Bm25::new(), &lists()));
     in_every_wrapper!(conditioner(InPrompt::new(3).unwrap()));
     in_every_wrapper!(vector_index(flat(Precision::F32), &vectors(), 1.0));
+}
+
+#[test]
+fn several_keep_the_contract_of_one() {
+    let captions = ["a red car", "a blue house"].map(Caption::concept);
+    let generators = [FakeGenerator::new(), FakeGenerator::new(), FakeGenerator::new()];
+    let generators = Balance::generators(generators).unwrap().with_limit(1).unwrap();
+    block_on(conformance::generator_with(&generators, &InPrompt::new(2).unwrap()));
+    block_on(conformance::generator(&generators.without_splitting()));
+    let mixed: [Arc<dyn Generator>; 2] =
+        [Arc::new(FakeGenerator::new()), Arc::new(FakeGenerator::new().never_repeating())];
+    block_on(conformance::generator(&Balance::generators(mixed).unwrap()));
+    block_on(conformance::embedder(&Balance::embedders([FakeEmbedder; 3]).unwrap()));
+    let vlms = || Balance::vlms([FakeVlm::new(["yes"]), FakeVlm::new(["no"])]).unwrap();
+    block_on(conformance::vlm(&vlms()));
+    block_on(conformance::vlm(&Retry::new(vlms(), 1)));
+    let critic = FakeCritic::new().missing(["a cat"]);
+    let critics = Balance::critics([critic.clone(), critic]).unwrap();
+    block_on(conformance::critic(&critics, "a cat", &solid(8, 8, [0; 3])));
+    let retrievers = Balance::retrievers([shelf(), shelf()]).unwrap();
+    block_on(conformance::retriever(&retrievers, &captions));
+    let rerankers = Balance::rerankers([Bm25::new(), Bm25::new()]).unwrap();
+    block_on(conformance::reranker(&rerankers, &lists()));
+    let vlm = FakeVlm::new(["1", "1, 0", "a red car", "a house"]);
+    let asking = |vlm| VlmReranker::new(Balance::vlms([vlm]).unwrap());
+    block_on(conformance::reranker_over(vlm, asking, &lists()));
 }
 
 #[test]

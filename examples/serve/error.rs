@@ -151,7 +151,10 @@ impl ApiError {
             Error::Service { status: 400 | 413 | 422, .. } => {
                 Self::invalid(said).with_code("upstream_error")
             }
-            Error::Service { .. } | Error::Connection { .. } | Error::InvalidReply { .. } => {
+            Error::Service { .. }
+            | Error::Connection { .. }
+            | Error::InvalidReply { .. }
+            | Error::AllFailed { .. } => {
                 server(StatusCode::BAD_GATEWAY).with_code("upstream_error")
             }
             Error::Timeout { .. } => server(StatusCode::GATEWAY_TIMEOUT).with_code("timeout"),

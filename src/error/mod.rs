@@ -3,6 +3,7 @@
 pub(crate) mod chain;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use chain::Chain;
+use words::{numbered, shortened, unanswered, wait};
 
 /// The source of an error from a library that stays out of our signatures.
 ///
@@ -216,6 +218,16 @@ pub enum Error {
         source: BoxError,
     },
 
+    /// All parts that could have answered failed. Look at the error of each.
+    #[error("every member of {what} failed: {}", numbered(errors))]
+    AllFailed {
+        /// The part that asks others, such as a [`Balance`](crate::middleware::Balance), by its
+        /// `Display`.
+        what: String,
+        /// What the others said, in their order.
+        errors: Vec<Self>,
+    },
+
     /// The work was cancelled before it ended.
     #[error("cancelled")]
     Cancelled,
@@ -341,10 +353,23 @@ impl Error {
         Chain::new(self)
     }
 
+    /// How long to wait before the same call, where that was asked for. Of several parts that failed
+    /// all must have asked, and the shortest wait counts.
+    pub(crate) fn asked_wait(&self) -> Option<Duration> {
+        match self {
+            Self::Service { retry_after, .. } => *retry_after,
+            Self::AllFailed { errors, .. } => {
+                let waits: Option<Vec<Duration>> = errors.iter().map(Self::asked_wait).collect();
+                waits?.into_iter().min()
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the same call may succeed a little later: time-outs, broken connections, the statuses
     /// 408, 409, 425, 429 and 5xx, and 2xx of a service that reports success and gives an error or
     /// nothing; of these statuses none whose [`retry_after`](Error::Service::retry_after) is
-    /// [`Duration::MAX`].
+    /// [`Duration::MAX`]. Where several parts failed, it is enough if this holds for one of them.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Timeout { .. } | Self::Connection { .. } => true,
@@ -352,34 +377,9 @@ impl Error {
             Self::Service { status, .. } => {
                 matches!(status, 200..300 | 408 | 409 | 425 | 429 | 500..600)
             }
+            Self::AllFailed { errors, .. } => errors.iter().any(Self::is_transient),
             _ => false,
         }
-    }
-}
-
-/// The most characters of a service's words in an error.
-const MAX_WORDS: usize = 2_000;
-
-/// What a service asks for, behind its words.
-fn wait(retry_after: Option<Duration>) -> String {
-    match retry_after {
-        None | Some(Duration::ZERO | Duration::MAX) => String::new(),
-        Some(wait) => format!(" (asks to wait {} s)", wait.as_secs_f64()),
-    }
-}
-
-/// What became of a call without an answer, by what the transport said.
-fn unanswered(source: &BoxError) -> &'static str {
-    match source.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
-        Some(std::io::ErrorKind::UnexpectedEof) => "was reached, but its reply broke off",
-        _ => "could not be reached",
-    }
-}
-
-fn shortened(words: &str) -> String {
-    match words.char_indices().nth(MAX_WORDS) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words.to_owned(),
     }
 }
 

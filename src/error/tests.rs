@@ -1,11 +1,23 @@
 //! Errors to their words, and to whether they pass.
 
+use super::words::MAX_WORDS;
 use super::*;
 
 #[test]
 fn names_the_thing_the_expected_and_the_found() {
     let error = Error::invalid_input("steps", "at least 1", 0);
     assert_eq!(error.to_string(), "steps: expected at least 1, found 0");
+}
+
+#[test]
+fn of_several_failures_all_must_ask_for_a_wait_and_one_may_pass() {
+    let second = Duration::from_secs(1);
+    let asks = |wait| Error::service("a", 429, "").with_retry_after(wait);
+    let all = |errors| Error::AllFailed { what: "a".into(), errors };
+    assert_eq!(all(vec![asks(3 * second), asks(Duration::MAX)]).asked_wait(), Some(3 * second));
+    assert_eq!(all(vec![asks(second), Error::timeout("b", second)]).asked_wait(), None);
+    assert!(all(vec![asks(second), Error::unavailable("b", "no GPU")]).is_transient());
+    assert!(!all(vec![asks(Duration::MAX), Error::unavailable("b", "no GPU")]).is_transient());
 }
 
 #[test]

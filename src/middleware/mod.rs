@@ -1,4 +1,5 @@
-//! [`Retry`] and [`Limit`]: wrap any part whose calls can fail in passing, or cost.
+//! [`Retry`] and [`Limit`] wrap any part whose calls can fail in passing, or cost; [`Balance`] makes
+//! one part of several.
 //!
 //! Each is itself a part of the same kind: a generator in a `Retry` is a generator.
 #![cfg_attr(feature = "testing", doc = "```")]
@@ -18,7 +19,32 @@
 //!   503 when it has too much to do.
 //! - `Retry(Limit(part))` does not: its slot is free while it waits, and another call takes it. No
 //!   capacity lies idle. Choose this where calls fail one by one, such as by broken connections.
+//!
+//! Several GPUs are several generators, several machines several addresses. A [`Balance`] over them
+//! asks the one that is least busy, and does without those that fail:
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
+//! use futures::executor::block_on;
+//! use imagerag::Generator;
+//! use imagerag::generator::GenerateRequest;
+//! use imagerag::middleware::Balance;
+//! use imagerag::testing::FakeGenerator;
+//!
+//! // Two `Sdxl`, for instance, one on `Device::Cuda(0)` and one on `Device::Cuda(1)`.
+//! let [first, second] = [FakeGenerator::new(), FakeGenerator::new()];
+//! let generator = Balance::generators([first, second])?;
+//!
+//! // Each draws half of a batch.
+//! let batch: Vec<_> = (0..8).map(|seed| GenerateRequest::new("a quetzal").with_seed(seed)).collect();
+//! assert_eq!(block_on(generator.generate(&batch))?.len(), 8);
+//! for member in generator.members() {
+//!     println!("{}: {} images, {} failures", member.name, member.answered, member.failed);
+//!     assert_eq!(member.answered, 4);
+//! }
+//! # Ok::<(), imagerag::Error>(())
+//! ```
 
+mod balance;
 mod limit;
 mod retry;
 #[cfg(test)]
@@ -37,6 +63,7 @@ use crate::reference::Reference;
 use crate::retriever::{Ranking, RerankRequest, Reranker, RetrieveRequest, Retriever};
 use crate::vlm::{ChatReply, ChatRequest, Vlm};
 
+pub use balance::{Balance, MemberStatus};
 pub use limit::Limit;
 pub use retry::Retry;
 

@@ -59,8 +59,8 @@ impl RetryPolicy {
         if attempt >= self.max_retries {
             return None;
         }
-        if let Error::Service { retry_after: Some(asked), .. } = error {
-            return (*asked <= self.max_wait).then_some(*asked);
+        if let Some(asked) = error.asked_wait() {
+            return (asked <= self.max_wait).then_some(asked);
         }
         let doubled = self.first_wait.saturating_mul(1 << attempt.min(20));
         Some(doubled.min(self.max_wait).mul_f64(1.0 - 0.5 * fastrand::f64()))

@@ -112,7 +112,9 @@ fn naming(mut error: Error, source: &str) -> Error {
         | Error::OutOfMemory { what, .. }
         | Error::Backend { what, .. } => (what, of),
         // The subject is who was asked, not what for.
-        Error::Unavailable { what, .. } | Error::Timeout { what, .. } => (what, aside),
+        Error::Unavailable { what, .. }
+        | Error::Timeout { what, .. }
+        | Error::AllFailed { what, .. } => (what, aside),
         Error::Service { service, .. }
         | Error::Connection { service, .. }
         | Error::InvalidReply { service, .. }

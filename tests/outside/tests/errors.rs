@@ -41,6 +41,13 @@ fn every_error_is_made_outside() {
             "Brush ran out of memory: 1 GiB of 512 MiB",
         ),
         (Error::backend("Brush", "it broke"), "Brush failed: it broke"),
+        (
+            Error::AllFailed {
+                what: "Balance(a, b)".into(),
+                errors: vec![Error::backend("a", "it broke"), Error::unavailable("b", "no GPU")],
+            },
+            "every member of Balance(a, b) failed: 1: a failed: it broke; 2: b is not available: no GPU",
+        ),
         (Error::Cancelled, "cancelled"),
     ];
     for (error, told) in &errors {

@@ -1,0 +1,37 @@
+//! What an error holds to the words of its message.
+
+use std::time::Duration;
+
+use super::{BoxError, Error};
+
+/// The most characters of a service's words in an error.
+pub(super) const MAX_WORDS: usize = 2_000;
+
+/// What a service asks for, behind its words.
+pub(super) fn wait(retry_after: Option<Duration>) -> String {
+    match retry_after {
+        None | Some(Duration::ZERO | Duration::MAX) => String::new(),
+        Some(wait) => format!(" (asks to wait {} s)", wait.as_secs_f64()),
+    }
+}
+
+/// What became of a call without an answer, by what the transport said.
+pub(super) fn unanswered(source: &BoxError) -> &'static str {
+    match source.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+        Some(std::io::ErrorKind::UnexpectedEof) => "was reached, but its reply broke off",
+        _ => "could not be reached",
+    }
+}
+
+/// Errors with all their causes, in one line: `1: a; 2: b: c`.
+pub(super) fn numbered(errors: &[Error]) -> String {
+    let lines = errors.iter().enumerate().map(|(n, error)| format!("{}: {}", n + 1, error.chain()));
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+pub(super) fn shortened(words: &str) -> String {
+    match words.char_indices().nth(MAX_WORDS) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words.to_owned(),
+    }
+}
