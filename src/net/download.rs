@@ -1,7 +1,6 @@
 //! A URL in a reply to the bytes that are there, without the key, and not from where only this machine
 //! can look.
 
-use reqwest::Url;
 use reqwest::header::USER_AGENT;
 
 use super::address::is_local;
