@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Json, Router};
 use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any, CorsLayer};
 
 use super::embeddings;
 use super::error::{ApiError, ApiResult};
+use super::fields::{discard, quoted};
 use super::images::{self, now};
 use super::queue::{Queue, Stop};
 use super::request::Model;
@@ -63,14 +65,8 @@ pub(crate) fn router(app: Arc<App>, cors: Option<HeaderValue>) -> Router {
     let router = Router::new()
         .nest("/v1", api.clone())
         .merge(api)
-        .fallback(|request: Request| async move {
-            ApiError::not_found(format!("there is no {}", request.uri().path()))
-        })
-        .method_not_allowed_fallback(|request: Request| async move {
-            let message =
-                format!("{}: another method than {}", request.uri().path(), request.method());
-            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", message)
-        })
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(|_| {
             ApiError::internal("a part of the server panicked").into_response()
@@ -109,7 +105,7 @@ impl App {
 
     pub(crate) fn unknown(&self, model: &str) -> ApiError {
         let known = self.names().join(", ");
-        let found = super::fields::quoted(model);
+        let found = quoted(model);
         ApiError::not_found(format!("model: expected one of {known}, found {found}"))
             .with_code("model_not_found")
             .with_param("model")
@@ -153,7 +149,22 @@ async fn authorized(State(app): State<Arc<App>>, request: Request, next: Next) -
         None => true,
         Some(key) => given.is_some_and(|(_, given)| is_same(given.trim(), key)),
     };
-    if is_allowed { next.run(request).await } else { ApiError::unauthorized().into_response() }
+    if is_allowed {
+        return next.run(request).await;
+    }
+    discard(request.into_body().into_data_stream(), app.max_body).await;
+    ApiError::unauthorized().into_response()
+}
+
+async fn no_route(State(app): State<Arc<App>>, uri: Uri, body: Body) -> ApiError {
+    discard(body.into_data_stream(), app.max_body).await;
+    ApiError::not_found(format!("there is no {}", uri.path()))
+}
+
+async fn no_method(State(app): State<Arc<App>>, uri: Uri, method: Method, body: Body) -> ApiError {
+    discard(body.into_data_stream(), app.max_body).await;
+    let message = format!("{}: expected another method than {method}", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", message)
 }
 
 /// Whether both are equal, in a time that does not depend on where they differ.
@@ -162,12 +173,21 @@ fn is_same(one: &str, other: &str) -> bool {
     one.len() == other.len() && differs == 0
 }
 
+/// The last part of a path.
+type Name = Result<Path<String>, PathRejection>;
+
+fn read(name: Name) -> ApiResult<String> {
+    let broken = |error: PathRejection| ApiError::invalid(error.body_text());
+    name.map(|Path(name)| name).map_err(broken)
+}
+
 async fn models(State(app): State<Arc<App>>) -> Json<Value> {
     let models: Vec<Value> = app.names().into_iter().map(|name| described(&app, name)).collect();
     Json(json!({ "object": "list", "data": models }))
 }
 
-async fn model(State(app): State<Arc<App>>, Path(id): Path<String>) -> ApiResult {
+async fn model(State(app): State<Arc<App>>, name: Name) -> ApiResult {
+    let id = read(name)?;
     match app.names().contains(&id.as_str()) {
         true => Ok(Json(described(&app, &id)).into_response()),
         false => Err(app.unknown(&id)),
@@ -192,11 +212,8 @@ async fn health(State(app): State<Arc<App>>) -> Response {
 }
 
 /// `ID` and `ID.json` are the trace, `ID.html` is a page; so is `ID` for a browser.
-async fn trace(
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> ApiResult {
+async fn trace(State(app): State<Arc<App>>, name: Name, headers: HeaderMap) -> ApiResult {
+    let name = read(name)?;
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let is_browser = accept.is_some_and(|accept| accept.contains("text/html"));
     let (id, as_page) = match (name.strip_suffix(".html"), name.strip_suffix(".json")) {
@@ -216,7 +233,8 @@ async fn trace(
 }
 
 /// `ID.png`, as a reply by address called it.
-async fn file(State(app): State<Arc<App>>, Path(name): Path<String>) -> ApiResult {
+async fn file(State(app): State<Arc<App>>, name: Name) -> ApiResult {
+    let name = read(name)?;
     let found = name
         .split_once('.')
         .and_then(|(id, ending)| app.store.file(id).filter(|file| file.format == ending));

@@ -124,7 +124,8 @@ async fn ended(
         Err(RagError { stage, source, trace, best, .. }) => {
             let mut error = ApiError::of(&source, Some(stage));
             let shown = best.map(|best| Shown::new("Best image so far", best));
-            error.trace = Some(store.keep_trace(*trace, shown.into_iter().collect()).await?);
+            let id = store.keep_trace(*trace, shown.into_iter().collect()).await?;
+            error.trace = Some(id.into());
             Err(error)
         }
     }
@@ -221,7 +222,7 @@ impl Partial {
             (0, _) | (1, true) => 0,
             // One half-way through the draft, and one half-way through the image that follows.
             (_, true) => steps.div_ceil(2).max(1),
-            (left, false) => steps.div_ceil(left + 1).max(1),
+            (left, false) => (steps / (left + 1)).max(1),
         }
     }
 

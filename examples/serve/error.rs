@@ -19,23 +19,27 @@ const MAX_WAIT: Duration = Duration::from_secs(3600);
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
-    message: String,
+    message: Box<str>,
     kind: &'static str,
     code: Option<&'static str>,
-    param: Option<String>,
+    param: Option<Box<str>>,
     retry_after: Option<Duration>,
     /// Where the trace of what was done before is.
-    pub(crate) trace: Option<String>,
+    pub(crate) trace: Option<Box<str>>,
 }
 
 impl ApiError {
-    pub(crate) fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        status: StatusCode,
+        kind: &'static str,
+        message: impl Into<Box<str>>,
+    ) -> Self {
         let message = message.into();
         Self { status, message, kind, code: None, param: None, retry_after: None, trace: None }
     }
 
     /// 400: the request cannot be understood.
-    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(message: impl Into<Box<str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, INVALID, message)
     }
 
@@ -54,7 +58,7 @@ impl ApiError {
     }
 
     /// 400: this server cannot do what the field `param` asks for.
-    pub(crate) fn unsupported(param: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn unsupported(param: &str, message: impl Into<Box<str>>) -> Self {
         Self::invalid(message).with_code("unsupported_parameter").with_param(param)
     }
 
@@ -65,7 +69,7 @@ impl ApiError {
     }
 
     /// 404: there is no such `what`.
-    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+    pub(crate) fn not_found(message: impl Into<Box<str>>) -> Self {
         Self::new(StatusCode::NOT_FOUND, INVALID, message)
     }
 
@@ -92,7 +96,7 @@ impl ApiError {
     }
 
     /// 500: a fault of the server's.
-    pub(crate) fn internal(message: impl Into<String>) -> Self {
+    pub(crate) fn internal(message: impl Into<Box<str>>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
     }
 
@@ -102,7 +106,7 @@ impl ApiError {
     }
 
     pub(crate) fn with_param(mut self, param: &str) -> Self {
-        self.param = Some(param.to_owned());
+        self.param = Some(param.into());
         self
     }
 
@@ -143,6 +147,10 @@ impl ApiError {
                     _ => error,
                 }
             }
+            // Repeating it would not mend it.
+            Error::Service { status: 400 | 413 | 422, .. } => {
+                Self::invalid(said).with_code("upstream_error")
+            }
             Error::Service { .. }
             | Error::Connection { .. }
             | Error::InvalidReply { .. }
@@ -180,7 +188,8 @@ fn param(what: &str) -> Option<&'static str> {
         "guidance scale" => "guidance_scale",
         "width" | "height" | "size" | "image size" => "size",
         what if what.starts_with("caption of the caller's image") => "captions",
-        what if what.starts_with("references") => "image",
+        "the caller's references" => "image",
+        what if what.starts_with("references for") => "image",
         "picture" | "conditioning" => "image",
         _ => return None,
     })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::header;
 use futures::StreamExt;
@@ -10,15 +10,14 @@ use serde_json::Value;
 
 use super::error::{ApiError, ApiResult};
 
-/// How many times as much as is allowed is read and thrown away, so that a client that is still sending
-/// gets to see why it is refused.
+/// How many times as much as may be sent is read and thrown away where it is refused.
 const DISCARDED: usize = 4;
 
 /// The fields of a request. What is read is taken out; what is left over has no meaning here.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     values: BTreeMap<String, Value>,
-    /// The files of a form, by the names of their fields, in order.
+    /// The files of a form in order, each with the name of its field: `image` also for `image[]`.
     pub(crate) files: Vec<(String, Bytes)>,
 }
 
@@ -67,12 +66,15 @@ impl Fields {
             let Some(name) = part.name().map(str::to_owned) else {
                 return Err(broken("a part has no name".to_owned()));
             };
-            let is_file = part.file_name().is_some();
+            let is_binary =
+                |kind: &str| kind.starts_with("image/") || kind.ends_with("octet-stream");
+            let is_file = part.file_name().is_some() || part.content_type().is_some_and(is_binary);
             let bytes = part.bytes().await.map_err(|error| broken(error.body_text()))?;
             if bytes.len() > most {
                 return Err(ApiError::too_large(most));
             }
             if is_file {
+                let name = name.split_once('[').map_or(&*name, |(name, _)| name).to_owned();
                 fields.files.push((name, bytes));
                 continue;
             }
@@ -83,9 +85,9 @@ impl Fields {
         Ok(fields)
     }
 
-    /// Adds a field of a form. `name[]` may come several times, and is a list.
+    /// Adds a field of a form. `name[]` and `name[0]` may come several times, and are a list.
     fn add(&mut self, name: String, value: Value) -> ApiResult<()> {
-        if let Some(name) = name.strip_suffix("[]") {
+        if let Some((name, _)) = name.split_once('[') {
             match self.values.entry(name.to_owned()).or_insert_with(|| Value::Array(Vec::new())) {
                 Value::Array(list) => list.push(value),
                 single => *single = Value::Array(vec![single.take(), value]),
@@ -200,19 +202,28 @@ impl Fields {
 /// Reads a body of at most `most` bytes.
 async fn read(body: Body, most: usize) -> ApiResult<Bytes> {
     let mut stream = body.into_data_stream();
-    let (mut bytes, mut length) = (Vec::new(), 0usize);
+    let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|error| ApiError::invalid(format!("the body: {error}")))?;
-        length = length.saturating_add(chunk.len());
-        if length <= most {
-            bytes.extend_from_slice(&chunk);
-        } else if length > most.saturating_mul(DISCARDED) {
-            break;
-        } else {
-            bytes = Vec::new();
+        if bytes.len() + chunk.len() > most {
+            discard(stream, most).await;
+            return Err(ApiError::too_large(most));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.into())
+}
+
+/// Reads what comes, up to a bound, and throws it away: a client that is still sending would not see why
+/// it is refused.
+pub(crate) async fn discard(mut stream: BodyDataStream, most: usize) {
+    let mut left = most.saturating_mul(DISCARDED);
+    while let Some(Ok(chunk)) = stream.next().await {
+        match left.checked_sub(chunk.len()) {
+            Some(rest) => left = rest,
+            None => return,
         }
     }
-    if length > most { Err(ApiError::too_large(most)) } else { Ok(bytes.into()) }
 }
 
 /// What a value is, in words.

@@ -115,7 +115,7 @@ pub(crate) fn now() -> u64 {
 impl Links {
     /// The error with the address of its trace in place of its id.
     pub(crate) fn in_error(&self, mut error: ApiError) -> ApiError {
-        error.trace = error.trace.map(|id| self.trace(&id));
+        error.trace = error.trace.map(|id| self.trace(&id).into());
         error
     }
 }

@@ -4,6 +4,12 @@
 //! cargo xtask cargo -- run --release --features tch --example serve -- --tinyworld
 //! ```
 //!
+//! or, without libtorch, over services and a folder of your own pictures,
+//!
+//! ```text
+//! OPENAI_API_KEY=… JINA_API_KEY=… cargo run --example serve -- --services --pictures photos/birds
+//! ```
+//!
 //! tells its address and how to try it:
 //!
 //! ```text
@@ -15,6 +21,9 @@
 //! docs/serve.md lists the routes.
 
 mod app;
+#[allow(dead_code, reason = "other examples use the rest")]
+#[path = "../support/command.rs"]
+mod command;
 mod draw;
 mod embeddings;
 mod error;
@@ -27,6 +36,9 @@ mod picture;
 mod queue;
 mod request;
 mod served;
+#[cfg(all(feature = "gallery", feature = "openai"))]
+#[path = "../support/services.rs"]
+mod services;
 mod source;
 mod stop;
 mod store;
@@ -38,7 +50,6 @@ mod tinyworld;
 mod world;
 
 use std::error::Error;
-use std::io::Write;
 use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -54,17 +65,13 @@ use store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use command::tell;
+
 /// Serves images over HTTP, in OpenAI's dialect.
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]
     source: Source,
-    /// Where the tiny world's models compute: cpu, cuda or cuda:1.
-    #[arg(long, default_value = "cpu")]
-    device: String,
-    /// What they compute in: f32, f16 or bf16.
-    #[arg(long, default_value = "f32")]
-    dtype: String,
     /// The address to listen at. Any other than one of this machine alone needs --api-key.
     #[arg(long, default_value = "127.0.0.1")]
     host: IpAddr,
@@ -102,13 +109,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match run(Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {}", imagerag::Chain::new(&*error));
-            ExitCode::FAILURE
-        }
-    }
+    command::end(run(Options::parse()))
 }
 
 fn run(options: Options) -> Result<(), Box<dyn Error>> {
@@ -120,7 +121,7 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
         let host = options.host;
         return Err(format!("--host {host}: others reach it, so set --api-key as well").into());
     }
-    let served = options.source.open(&options.device, &options.dtype)?;
+    let served = options.source.open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(serve(options, served));
     // What is cut off may still be on a thread.
@@ -152,19 +153,11 @@ async fn serve(options: Options, served: Served) -> Result<(), Box<dyn Error>> {
     };
     let router = app::router(Arc::new(app), options.cors);
     let ending = stop::Ending::new(stop, [images, embeddings], Duration::from_secs(options.grace))?;
-    tell(&name, &address);
-    ending.serve(listener, router).await
-}
-
-/// Says where the server is.
-fn tell(name: &str, address: &str) {
-    let mut out = std::io::stdout();
     let body = r#"{"prompt": "a photo of a quetzal", "response_format": "url"}"#;
-    let _ = writeln!(out, "serving  {name}");
-    let _ = writeln!(out, "address  {address}/v1");
-    let _ = writeln!(
-        out,
+    tell!("serving  {name}");
+    tell!("address  {address}/v1");
+    tell!(
         "try      curl {address}/v1/images/generations -H 'Content-Type: application/json' -d '{body}'"
     );
-    let _ = out.flush();
+    ending.serve(listener, router).await
 }

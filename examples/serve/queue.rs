@@ -66,14 +66,16 @@ impl Queue {
 
     /// How many requests are worked on, wait, and have ended.
     pub(crate) fn json(&self) -> Value {
+        let [done, cancelled] =
+            [&self.ended.done, &self.ended.cancelled].map(|count| count.load(Ordering::Acquire));
         let running = self.size.workers - self.workers.available_permits();
         let taken = self.size.places - self.places.available_permits();
         json!({
             "workers": self.size.workers,
             "running": running,
             "waiting": taken.saturating_sub(running),
-            "done": self.ended.done.load(Ordering::Relaxed),
-            "cancelled": self.ended.cancelled.load(Ordering::Relaxed),
+            "done": done,
+            "cancelled": cancelled,
         })
     }
 
@@ -94,10 +96,13 @@ impl Place {
     /// Waits for a worker, and has `work` done. It is cut off when the server may wait no longer, and
     /// dropped with this future when the client leaves.
     pub(crate) async fn work<T>(self, work: impl Future<Output = ApiResult<T>>) -> ApiResult<T> {
-        let mut counted = Counted { ended: &self.queue.ended, is_done: false };
-        let mut stop = self.queue.stop.clone();
+        let Self { queue, _place: place } = self;
+        // It is dropped last: what is counted has left its place.
+        let mut counted = Counted { ended: &queue.ended, is_done: false };
+        let _place = place;
+        let mut stop = queue.stop.clone();
         let _worker = tokio::select! {
-            worker = self.queue.workers.acquire() => worker.map_err(|_| ApiError::stopping())?,
+            worker = queue.workers.acquire() => worker.map_err(|_| ApiError::stopping())?,
             () = reached(&mut stop, Stop::Draining) => return Err(ApiError::stopping()),
         };
         tokio::select! {
@@ -120,7 +125,7 @@ impl Drop for Counted<'_> {
     fn drop(&mut self) {
         let Ended { done, cancelled } = self.ended;
         let ended = if self.is_done { done } else { cancelled };
-        ended.fetch_add(1, Ordering::Relaxed);
+        ended.fetch_add(1, Ordering::Release);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The fields of a request to what should be drawn.
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use imagerag::generator::GenerateRequest;
@@ -18,6 +19,8 @@ const MAX_PICTURES: usize = 16;
 const MAX_PIXELS: u64 = 8_294_400;
 /// The most partial images, as in OpenAI's API.
 const MAX_PARTIAL: i128 = 3;
+/// The steps of an image, as the library allows them.
+const STEPS: RangeInclusive<i128> = 1..=10_000;
 /// What asks for nothing that this server could do, or could do otherwise.
 const HARMLESS: [&str; 7] = [
     "input_fidelity",
@@ -120,9 +123,10 @@ impl Job {
                 ApiError::value("seed", "0 to 18446744073709551615, or -1 for any", seed)
             })?,
         };
-        let steps = fields.count("num_inference_steps", 1..=10_000)?;
-        let steps = fields.count("steps", 1..=10_000)?.filter(|_| steps.is_none()).or(steps);
-        let guidance_scale = fields.number("guidance_scale", "a number of at least 0")?;
+        let steps = fields.count("num_inference_steps", STEPS)?.or(fields.count("steps", STEPS)?);
+        let expected = "a number of at least 0";
+        let guidance_scale = fields.number("guidance_scale", expected)?;
+        let guidance_scale = guidance_scale.or(fields.number("cfg_scale", expected)?);
         let negative_prompt = fields.text("negative_prompt")?;
         for name in HARMLESS {
             fields.take(name);
@@ -191,14 +195,12 @@ impl Job {
 }
 
 impl Pictures {
-    /// The pictures of an edit: files named `image`, `image[]` or `image[0]` and so on, and texts `image`,
-    /// `url` and `images` that hold data URLs.
+    /// The pictures of an edit: the files of a form, and data URLs in `image`, `url` and `images`.
     fn new(fields: &mut Fields) -> ApiResult<Self> {
-        let is_picture = |name: &str| name == "image" || name.starts_with("image[");
-        let (pictures, others) =
-            std::mem::take(&mut fields.files).into_iter().partition(|(name, _)| is_picture(name));
+        let files = std::mem::take(&mut fields.files).into_iter();
+        let (pictures, others): (Vec<_>, Vec<_>) =
+            files.partition(|(name, _)| name == "image" || name == "images");
         fields.files = others;
-        let pictures: Vec<(String, _)> = pictures;
         let mut files: Vec<Vec<u8>> = pictures.into_iter().map(|(_, bytes)| bytes.into()).collect();
         for name in ["image", "url", "images"] {
             for one in list(fields.take(name)) {

@@ -43,6 +43,8 @@ pub(crate) fn stream(app: Arc<App>, job: Job, place: Place, links: Links) -> Res
         });
         let result = place.work(draw(&app.served, &app.store, &job, tell)).await;
         let _ = sender.unbounded_send(Message::Ended(result));
+        // Whoever still holds the listener to the steps has nothing more to say.
+        sender.close_channel();
     };
     let mut sent = 0usize;
     let events = messages.then(move |message| {

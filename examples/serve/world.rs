@@ -11,13 +11,14 @@ use super::tinyworld::World;
 pub(crate) fn open(device: Device, dtype: DType) -> Result<Served> {
     let world = World::open()?;
     let parts = world.load(device, dtype)?;
+    let usual = world.request("", 0);
     Ok(Served {
         name: format!("the tiny world, on {device}"),
         pipeline: parts.pipeline().build()?,
         generator: parts.generator,
         conditioner: Some(parts.conditioner),
         embedder: Some(parts.embedder as Arc<_>),
-        steps: Some(world.steps),
-        guidance_scale: Some(world.guidance_scale),
+        steps: usual.steps,
+        guidance_scale: usual.guidance_scale,
     })
 }

@@ -58,8 +58,11 @@ pub(crate) struct Services {
     pub(crate) gallery: Option<PathBuf>,
 }
 
+type Parts = (OpenAiImages, RemoteEmbedder, RagPipelineBuilder);
+
 impl Services {
     /// Services at `url`, all of which the example `serve` is.
+    #[allow(dead_code, reason = "not every example is a client of that one")]
     pub(crate) fn at(&mut self, url: &str) {
         for address in [&mut self.images_url, &mut self.vlm_url, &mut self.embeddings_url] {
             address.get_or_insert_with(|| url.to_owned());
@@ -68,8 +71,15 @@ impl Services {
         self.embeddings_model = "imagerag-embed".into();
     }
 
-    /// A pipeline of everything but a conditioner. Pictures that the gallery lacks are embedded first.
+    /// A pipeline of everything but a conditioner.
+    #[allow(dead_code, reason = "some examples want the parts too")]
     pub(crate) fn pipeline(&self) -> Result<RagPipelineBuilder, Box<dyn Error>> {
+        self.parts().map(|(_, _, pipeline)| pipeline)
+    }
+
+    /// What draws, what embeds, and a pipeline of everything but a conditioner. Pictures that the gallery
+    /// lacks are embedded first.
+    pub(crate) fn parts(&self) -> Result<Parts, Box<dyn Error>> {
         let mut generator = OpenAiImages::builder(&self.images_model);
         if let Some(url) = &self.images_url {
             generator = generator.base_url(url);
@@ -78,22 +88,23 @@ impl Services {
         if let Some(url) = &self.embeddings_url {
             embedder = embedder.base_url(url);
         }
-        let embedder = block_on(embedder.connect())?;
-        let pipeline = RagPipeline::builder().generator(generator.build()?).retriever(block_on(
-            GalleryRetriever::new(embedder.clone(), self.gallery(&embedder)?),
-        )?);
+        let (generator, embedder) = (generator.build()?, block_on(embedder.connect())?);
+        let retriever = GalleryRetriever::new(embedder.clone(), self.gallery(&embedder)?);
+        let pipeline =
+            RagPipeline::builder().generator(generator.clone()).retriever(block_on(retriever)?);
         if self.concepts.is_empty() {
             let mut vlm = OpenAiVlm::builder(&self.vlm_model);
             if let Some(url) = &self.vlm_url {
                 vlm = vlm.base_url(url);
             }
-            return Ok(pipeline.vlm(vlm.build()?));
+            return Ok((generator, embedder, pipeline.vlm(vlm.build()?)));
         }
-        let mut critic = block_on(ZeroShotCritic::new(embedder, &self.concepts))?;
+        let critic = ZeroShotCritic::new(embedder.clone(), &self.concepts);
+        let mut critic = block_on(critic)?;
         if let Some(threshold) = self.concept_threshold {
             critic = critic.with_threshold(threshold);
         }
-        Ok(pipeline.critic(critic))
+        Ok((generator, embedder, pipeline.critic(critic)))
     }
 
     /// The gallery, with all pictures of the folder.

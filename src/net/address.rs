@@ -21,7 +21,7 @@ pub(super) fn is_local(url: &Url) -> bool {
 
 /// Whether an address is this machine's or of one beside it: loopback, private, link-local or
 /// unspecified.
-pub(super) fn is_near(address: IpAddr) -> bool {
+fn is_near(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
             v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified()

@@ -1,12 +1,13 @@
 //! A URL in a reply to the bytes that are there, without the key, and not from where only this machine
 //! can look.
 
-use reqwest::Url;
 use reqwest::header::USER_AGENT;
 
-use super::address::{is_local, is_near};
+use super::address::is_local;
 use super::client::Client;
+use super::public::{PublicOnly, check_host};
 use super::secrets::Secrets;
+use super::transport::unavailable;
 use crate::{Error, Result};
 
 /// What is there, in errors.
@@ -33,14 +34,23 @@ impl Client {
             return Err(invalid(&format!("the scheme {:?}", url.scheme())));
         }
         let is_own = url.origin() == self.base.origin();
-        if !is_own && !is_local(&self.base) && is_inside(&url).await {
+        let is_stranger = !is_own && !is_local(&self.base);
+        if is_stranger && check_host(&url).is_err() {
             return Err(invalid(&format!("{place}, which is this machine or beside it")));
         }
         let http = match is_own {
             true => self.http.clone(),
             false => {
                 let mut none = Secrets::default();
-                self.transport.client(&url, self.connect_timeout, &mut none)?.0
+                let way = self.transport.builder(Some(&url), self.connect_timeout, &mut none)?;
+                match way {
+                    // A proxy resolves names itself, and perhaps it alone can.
+                    (http, Some(_proxy)) => http,
+                    (http, None) if is_stranger => http.dns_resolver(PublicOnly::system()),
+                    (http, None) => http,
+                }
+                .build()
+                .map_err(unavailable)?
             }
         };
         let attempt = || async {
@@ -57,15 +67,4 @@ impl Client {
         };
         self.retry.run(Error::is_transient, attempt).await
     }
-}
-
-/// Whether `url` is on this machine or beside it, by its name or by the addresses that it has.
-async fn is_inside(url: &Url) -> bool {
-    if is_local(url) {
-        return true;
-    }
-    let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
-    // Where a proxy resolves names, none may be known here.
-    let found = tokio::net::lookup_host((host, port.unwrap_or(443))).await;
-    found.is_ok_and(|mut addresses| addresses.any(|one| is_near(one.ip())))
 }

@@ -18,10 +18,12 @@ fn another_generator_may_edit() {
     assert_eq!(prompts(&edits), ["<img><|image_1|></img> Add a tree."]);
     assert_eq!(outcome.trace.parts.editor.as_deref(), Some("FakeGenerator"));
     // One without a mark is asked in words alone, and marks in a reply mean the image.
-    let edits = FakeGenerator::new().with_image_mark(None);
-    let (builder, _) = parts(&drafts, &["Make <img><|image_3|></img> darker.", "yes"]);
-    run(builder.editor(edits.clone()), "a tree");
-    assert_eq!(prompts(&edits), ["Make the image darker."]);
+    for mark in [None, Some("")] {
+        let edits = FakeGenerator::new().with_image_mark(mark);
+        let (builder, _) = parts(&drafts, &["Make <img><|image_3|></img> darker.", "yes"]);
+        run(builder.editor(edits.clone()), "a tree");
+        assert_eq!(prompts(&edits), ["Make the image darker."], "{mark:?}");
+    }
 }
 
 /// An editor that charges.

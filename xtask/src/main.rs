@@ -15,8 +15,10 @@ mod manifest;
 mod milvus;
 mod milvus_server;
 mod native;
+mod openai_client;
 mod outside;
 mod peers;
+mod pypi;
 mod python;
 mod readme;
 mod remote_rag;
@@ -49,7 +51,8 @@ const COMMANDS: [Command; 14] = [
         arguments: "[-- ARGS…]",
         about: "Runs every test.",
         details: "Sets up what is missing, then runs the tests with default features and no libtorch,\n\
-                  and all tests with every backend, beside a Milvus server. With ARGS, `cargo test` runs once,\n\
+                  and all tests with every backend, beside a Milvus server and with\n\
+                  OpenAI's Python client. With ARGS, `cargo test` runs once,\n\
                   on every backend, with ARGS: `cargo xtask test -- --lib models::clip`.",
         run: commands::test,
     },
