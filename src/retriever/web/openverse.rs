@@ -76,7 +76,12 @@ fn read(answer: &Value, base: &Url) -> Option<Vec<Candidate>> {
 fn picture(one: &Value, base: &Url) -> Option<Candidate> {
     let mut said = Said::new(OPENVERSE.name, base);
     let text = |name: &str| one[name].as_str().unwrap_or_default();
-    let name = format!("{} {}", text("license"), text("license_version"));
+    let (code, version) = (text("license").trim(), text("license_version").trim());
+    let kind = KINDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(code));
+    let name = match kind {
+        Some((_, start)) => format!("{start}{version}"),
+        None => format!("{code} {version}"),
+    };
     said.license(license(&name, text("license_url")));
     said.text("author", &one["creator"]);
     said.address("origin", &one["foreign_landing_url"]);
