@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::candidate::{Candidate, Said};
 use super::license::license;
-use super::service::{MAX_ANSWER, NO_VARIABLE, Search, Service};
+use super::service::{MAX_ANSWER, NO_VARIABLE, Search, Service, pictures};
 use crate::net::config::{Api, Key};
 
 pub(super) static OPENVERSE: Service = Service {
@@ -70,7 +70,7 @@ fn query(search: &Search) -> Vec<(&'static str, String)> {
 }
 
 fn read(answer: &Value, base: &Url) -> Option<Vec<Candidate>> {
-    Some(answer["results"].as_array()?.iter().filter_map(|one| picture(one, base)).collect())
+    pictures(answer["results"].as_array()?, |one| picture(one, base))
 }
 
 fn picture(one: &Value, base: &Url) -> Option<Candidate> {
