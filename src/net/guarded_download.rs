@@ -115,7 +115,7 @@ impl Downloads {
             let next = url.join(&location).map_err(|error| {
                 Error::invalid_reply(&host, "a redirection to a URL", format!("{error}"))
             })?;
-            url = http_url(&format!("redirection of {host}"), next.as_str())?;
+            url = http_url("redirection", next.as_str())?;
         }
         let found =
             format!("more than {MAX_REDIRECTS}, the last to {}", url.host_str().unwrap_or("?"));
