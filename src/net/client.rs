@@ -8,6 +8,7 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder, Url};
 
+use super::redirect::{place, target};
 use super::reply::{Reply, Service};
 use super::retry::RetryPolicy;
 use super::stream::Body;
@@ -113,7 +114,10 @@ impl Client {
         expected: &str,
         read: impl Fn(Body) -> Result<T> + Sync,
     ) -> Result<T> {
-        let read = |reply: Reply| read(reply.body(&self.service, expected)?);
+        let read = |mut reply: Reply| {
+            reply.is_known_address = true;
+            read(reply.body(&self.service, expected)?)
+        };
         self.call(Method::GET, endpoint, Ok, &unwatched, read).await
     }
 
@@ -145,7 +149,9 @@ impl Client {
         let attempt = || async {
             let request = with(self.http.request(method.clone(), url.clone()))?;
             let request = request.headers(self.headers.clone());
-            read(self.send(request, watch()).await?)
+            let mut reply = self.send(request, watch()).await?;
+            reply.location = reply.location.map(|location| moved(&url, &location, endpoint));
+            read(reply)
         };
         self.retry.run(Error::is_transient, attempt).await
     }
@@ -195,6 +201,17 @@ impl Client {
     fn timed_out(&self, doing: &str, limit: Duration) -> Error {
         Error::Timeout { what: format!("{doing}{}", self.service.name), limit }
     }
+}
+
+/// Where `location` leads from `url`, and the base URL of `endpoint` there, if it is one.
+fn moved(url: &Url, location: &str, endpoint: &str) -> String {
+    let Ok(mut next) = target(url, location) else { return location.to_owned() };
+    let base = next.path().trim_end_matches('/').strip_suffix(&format!("/{endpoint}"));
+    let Some(base) = base.map(str::to_owned) else { return place(&next) };
+    let told = place(&next);
+    next.set_path(&base);
+    let base = next.as_str().trim_end_matches('/');
+    format!("{told}: set {base} as base_url")
 }
 
 impl fmt::Debug for Client {
