@@ -31,10 +31,16 @@ fn length(time: Duration) -> String {
 
 /// What became of a call without an answer, by what the transport said.
 pub(super) fn unanswered(source: &BoxError) -> &'static str {
-    match source.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
-        Some(std::io::ErrorKind::UnexpectedEof) => "was reached, but its reply broke off",
-        _ => "could not be reached",
+    match is_broken_off(source) {
+        true => "was reached, but its reply broke off",
+        false => "could not be reached",
     }
+}
+
+/// Whether the transport said that the service was reached.
+pub(super) fn is_broken_off(source: &BoxError) -> bool {
+    let kind = source.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    kind == Some(std::io::ErrorKind::UnexpectedEof)
 }
 
 /// Errors with all their causes, in one line: `1: a; 2: b: c`.

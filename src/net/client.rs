@@ -77,12 +77,29 @@ impl Client {
         let json = |request: RequestBuilder| {
             Ok(request.header(CONTENT_TYPE, "application/json").body(body.to_owned()))
         };
-        let read = |reply: Reply| read(reply.json(&self.service, expected)?);
+        let read = |reply: Reply| read(self.words(&reply, expected)?);
         self.call(Method::POST, endpoint, json, &unwatched, read).await
     }
 
-    /// The same with what `with` puts into each attempt's request, while `watch`, made anew for each
-    /// attempt, sees the reply as it comes.
+    /// The same for work that must not be done twice: it is asked again only where the service says
+    /// that it has not begun, or was not reached.
+    pub(crate) async fn submit_json<T: Send>(
+        &self,
+        endpoint: &str,
+        body: &str,
+        expected: &str,
+        read: impl Fn(Body) -> Result<T> + Sync,
+    ) -> Result<T> {
+        let json = |request: RequestBuilder| {
+            Ok(request.header(CONTENT_TYPE, "application/json").body(body.to_owned()))
+        };
+        let read = |reply: Reply| read(self.words(&reply, expected)?);
+        self.attempts(Error::is_untaken, Method::POST, endpoint, json, &unwatched, read).await
+    }
+
+    /// The same as [`post_json`](Self::post_json) with what `with` puts into each attempt's request,
+    /// while `watch`, made anew for each attempt, sees the reply as it comes. Links in the reply are as
+    /// they came: who tells of its words hides the secrets in them.
     pub(crate) async fn post_watched<T: Send>(
         &self,
         endpoint: &str,
@@ -95,6 +112,11 @@ impl Client {
         self.call(Method::POST, endpoint, with, watch, read).await
     }
 
+    /// The JSON of a good reply, of which words are handed on, without the secrets.
+    pub(super) fn words(&self, reply: &Reply, expected: &str) -> Result<Body> {
+        Ok(reply.json(&self.service, expected)?.without(&self.service.secrets))
+    }
+
     /// The same without a body, by GET.
     pub(crate) async fn get_json<T: Send>(
         &self,
@@ -102,7 +124,7 @@ impl Client {
         expected: &str,
         read: impl Fn(Body) -> Result<T> + Sync,
     ) -> Result<T> {
-        let read = |reply: Reply| read(reply.json(&self.service, expected)?);
+        let read = |reply: Reply| read(self.words(&reply, expected)?);
         self.call(Method::GET, endpoint, Ok, &unwatched, read).await
     }
 
@@ -145,6 +167,19 @@ impl Client {
         watch: &(dyn Fn() -> Option<Watch> + Sync),
         read: impl Fn(Reply) -> Result<T> + Sync,
     ) -> Result<T> {
+        self.attempts(Error::is_transient, method, endpoint, with, watch, read).await
+    }
+
+    /// The same, made again after errors that `passes`.
+    async fn attempts<T: Send>(
+        &self,
+        passes: fn(&Error) -> bool,
+        method: Method,
+        endpoint: &str,
+        with: impl Fn(RequestBuilder) -> Result<RequestBuilder> + Sync,
+        watch: &(dyn Fn() -> Option<Watch> + Sync),
+        read: impl Fn(Reply) -> Result<T> + Sync,
+    ) -> Result<T> {
         let url = self.url(endpoint);
         let attempt = || async {
             let request = with(self.http.request(method.clone(), url.clone()))?;
@@ -153,7 +188,7 @@ impl Client {
             reply.location = reply.location.map(|location| moved(&url, &location, endpoint));
             read(reply)
         };
-        self.retry.run(Error::is_transient, attempt).await
+        self.retry.run(passes, attempt).await
     }
 
     /// One attempt: the reply to `request`, whatever its status. Redirects are not followed, so that a

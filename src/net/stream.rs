@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::secrets::Secrets;
 use crate::lenient;
 
 /// What a service answered, as JSON.
@@ -13,6 +14,17 @@ pub(crate) enum Body {
     /// The values of a stream in their order, read by [`lenient::json_piece`], and whether it says
     /// that they are all: the last event of chat completions is `[DONE]`.
     Stream(Vec<Value>, bool),
+}
+
+impl Body {
+    /// The same without `secrets`, which a service may repeat.
+    pub(super) fn without(mut self, secrets: &Secrets) -> Self {
+        match &mut self {
+            Self::Whole(value) => secrets.hide_in(value),
+            Self::Stream(values, _) => values.iter_mut().for_each(|value| secrets.hide_in(value)),
+        }
+        self
+    }
 }
 
 /// The values of `text`, which is not one JSON value; none where it is no stream. What the stream
