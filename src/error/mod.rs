@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub use chain::Chain;
 #[cfg(feature = "openai")]
-use words::is_broken_off;
+pub(crate) use words::is_broken_off;
 use words::{numbered, shortened, unanswered, wait};
 
 /// The source of an error from a library that stays out of our signatures.
@@ -365,17 +365,6 @@ impl Error {
                 waits?.into_iter().min()
             }
             _ => None,
-        }
-    }
-
-    /// Whether the error is [transient](Self::is_transient), and one of a service that was not reached or
-    /// that says it has not done what it was asked for.
-    #[cfg(feature = "openai")]
-    pub(crate) fn is_untaken(&self) -> bool {
-        match self {
-            Self::Connection { source, .. } => !is_broken_off(source),
-            Self::Service { status, .. } => *status >= 400 && self.is_transient(),
-            _ => false,
         }
     }
 

@@ -38,7 +38,7 @@ pub(super) fn unanswered(source: &BoxError) -> &'static str {
 }
 
 /// Whether the transport said that the service was reached.
-pub(super) fn is_broken_off(source: &BoxError) -> bool {
+pub(crate) fn is_broken_off(source: &BoxError) -> bool {
     let kind = source.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
     kind == Some(std::io::ErrorKind::UnexpectedEof)
 }

@@ -13,7 +13,7 @@ use super::reply::{Reply, Service};
 use super::retry::RetryPolicy;
 use super::stream::Body;
 use super::transport::Transport;
-use crate::error::chain::with_causes;
+use crate::error::{chain::with_causes, is_broken_off};
 use crate::{Error, Result};
 
 /// How much of an error's body is read, in bytes.
@@ -94,7 +94,7 @@ impl Client {
             Ok(request.header(CONTENT_TYPE, "application/json").body(body.to_owned()))
         };
         let read = |reply: Reply| read(self.words(&reply, expected)?);
-        self.attempts(Error::is_untaken, Method::POST, endpoint, json, &unwatched, read).await
+        self.attempts(is_untaken, Method::POST, endpoint, json, &unwatched, read).await
     }
 
     /// The same as [`post_json`](Self::post_json) with what `with` puts into each attempt's request,
@@ -235,6 +235,16 @@ impl Client {
 
     fn timed_out(&self, doing: &str, limit: Duration) -> Error {
         Error::Timeout { what: format!("{doing}{}", self.service.name), limit }
+    }
+}
+
+/// Whether `error` is [transient](Error::is_transient), and of a service that was not reached or that
+/// says it has not done what it was asked for.
+fn is_untaken(error: &Error) -> bool {
+    match error {
+        Error::Connection { source, .. } => !is_broken_off(source),
+        Error::Service { status, .. } => *status >= 400 && error.is_transient(),
+        _ => false,
     }
 }
 

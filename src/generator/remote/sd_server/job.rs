@@ -171,9 +171,12 @@ fn state(body: &Body, service: &Service) -> Result<State> {
     let words = || shorten(said.unwrap_or("it does not say why"));
     let position = job["queue_position"].as_u64().unwrap_or_default();
     let lower = status.to_ascii_lowercase();
+    let refused = service.error_in(job, 200).filter(|error| matches!(error, Error::Refused { .. }));
     Ok(match lower.as_str() {
         "completed" => State::Completed(image(&job["result"], service)),
-        "failed" => State::Failed(Error::backend(&service.name, words())),
+        "failed" => {
+            State::Failed(refused.unwrap_or_else(|| Error::backend(&service.name, words())))
+        }
         "cancelled" | "canceled" => {
             let words = format!("somebody else cancelled the job: {}", words());
             State::Failed(Error::backend(&service.name, words))
@@ -181,11 +184,13 @@ fn state(body: &Body, service: &Service) -> Result<State> {
         _ if WAITING.contains(&&*lower.replace(['-', ' '], "_")) => State::Waiting { position },
         _ => {
             let words = format!("the job's status is {:?}: {}", shorten(status), words());
-            let error_of_job = service.error_in(job, 200);
-            let error = Error::backend(&service.name, words);
-            match (error_of_job, ENDS.iter().any(|end| lower.contains(end))) {
-                (Some(refused @ Error::Refused { .. }), _) => State::Failed(refused),
-                (Some(_), _) | (None, true) => State::Failed(error),
+            let error = match lower.contains("moderated") {
+                true => Error::refused(&service.name, words),
+                false => Error::backend(&service.name, words),
+            };
+            match (refused, said.is_some() || ENDS.iter().any(|end| lower.contains(end))) {
+                (Some(refused), _) => State::Failed(refused),
+                (None, true) => State::Failed(error),
                 (None, false) => State::Unknown(error),
             }
         }
