@@ -10,7 +10,7 @@ use reqwest::{Client, Response, Url};
 use super::config::{CONNECT_TIMEOUT, ClientConfig, header_value};
 use super::encoding::decoded;
 use super::public::{NotPublic, PublicOnly, check_host};
-use super::redirect::{MAX_REDIRECTS, target};
+use super::redirect::MAX_REDIRECTS;
 use super::reply::retry_after;
 use super::retry::RetryPolicy;
 use super::secrets::Secrets;
@@ -109,8 +109,10 @@ impl Downloads {
                 });
             };
             let location = String::from_utf8_lossy(location.as_bytes());
-            url = target(&url, &location)
-                .map_err(|found| Error::invalid_reply(&host, "a redirection to a URL", found))?;
+            let next = url.join(&location).map_err(|error| {
+                Error::invalid_reply(&host, "a redirection to a URL", format!("{error}"))
+            })?;
+            url = http_url(&format!("redirection of {host}"), next.as_str())?;
         }
         let found =
             format!("more than {MAX_REDIRECTS}, the last to {}", url.host_str().unwrap_or("?"));
