@@ -3,7 +3,7 @@
 pub(crate) mod chain;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(crate) mod words;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,8 +11,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use chain::Chain;
-#[cfg(feature = "openai")]
-pub(crate) use words::is_broken_off;
 use words::{numbered, shortened, unanswered, wait};
 
 /// The source of an error from a library that stays out of our signatures.

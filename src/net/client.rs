@@ -13,7 +13,7 @@ use super::reply::{Reply, Service};
 use super::retry::RetryPolicy;
 use super::stream::Body;
 use super::transport::Transport;
-use crate::error::{chain::with_causes, is_broken_off};
+use crate::error::{chain::with_causes, words::is_broken_off};
 use crate::{Error, Result};
 
 /// How much of an error's body is read, in bytes.
