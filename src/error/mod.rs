@@ -3,7 +3,7 @@
 pub(crate) mod chain;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(crate) mod words;
 
 use std::error::Error as StdError;
 use std::fmt;
