@@ -87,6 +87,7 @@ fn no_key_is_written_and_nothing_that_is_no_picture() {
     let folder = tempfile::tempdir().unwrap();
     let retriever = openverse(&server).api_key(key).cache(folder.path()).build().unwrap();
     let list = find(&retriever, "a quetzal", 1).unwrap();
+    assert!(!format!("{:?}", list[0].provenance).contains("secret"));
     assert!(block_on(list[0].image()).is_err());
     assert!(files(folder.path(), "pictures").is_empty());
     let [search] = files(folder.path(), "searches").try_into().unwrap();
