@@ -26,7 +26,7 @@ enum Input {
 }
 
 pub(crate) async fn embeddings(State(app): State<Arc<App>>, request: Request) -> ApiResult {
-    let mut fields = Fields::read(request, app.max_body).await?;
+    let (mut fields, _held) = Fields::read(request, &app.bodies).await?;
     let Some(embedder) = &app.served.embedder else {
         return Err(ApiError::not_found("this server has no embedder"));
     };
@@ -73,9 +73,11 @@ fn inputs(fields: &mut Fields) -> ApiResult<Vec<Input>> {
     if let Some(messages) = fields.take("messages") {
         return Ok(vec![conversation(&messages)?]);
     }
+    // Clients of OpenAI's own form have no other way to send a picture than its data URL.
     let are_pictures = match fields.text("modality")?.as_deref() {
-        None | Some("text") => false,
-        Some("image") => true,
+        None => picture::is_data_url,
+        Some("text") => |_: &str| false,
+        Some("image") => |_: &str| true,
         Some(other) => return Err(ApiError::value("modality", "text or image", quoted(other))),
     };
     // An empty text can be embedded.
@@ -90,7 +92,7 @@ fn inputs(fields: &mut Fields) -> ApiResult<Vec<Input>> {
         return Err(ApiError::value("input", &expected, inputs.len()));
     }
     let input = |input: Value| match input {
-        Value::String(address) if are_pictures => {
+        Value::String(address) if are_pictures(&address) => {
             picture::from_url("input", &address).map(Input::Picture)
         }
         Value::String(text) => Ok(Input::Text(text)),
