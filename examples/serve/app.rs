@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any, CorsLayer};
 
+use super::bodies::Bodies;
 use super::embeddings;
 use super::error::{ApiError, ApiResult};
-use super::fields::{discard, quoted};
+use super::fields::quoted;
 use super::images::{self, now};
 use super::queue::{Queue, Stop};
 use super::request::Model;
@@ -35,7 +36,7 @@ pub(crate) struct App {
     pub(crate) queue: Queue,
     /// Embeddings take a moment, and do not wait behind images.
     pub(crate) embeddings: Queue,
-    pub(crate) max_body: usize,
+    pub(crate) bodies: Bodies,
     /// Further names of the loop, for clients that cannot be told another.
     pub(crate) aliases: Vec<String>,
     pub(crate) api_key: Option<String>,
@@ -75,7 +76,9 @@ pub(crate) fn router(app: Arc<App>, cors: Option<HeaderValue>) -> Router {
     match cors {
         None => router,
         Some(origin) => {
-            let cors = CorsLayer::new().allow_methods(Any).allow_headers(Any);
+            // The asterisk covers every header but this one (Fetch, 4.9, CORS-preflight fetch).
+            let headers = [header::AUTHORIZATION, HeaderName::from_static("*")];
+            let cors = CorsLayer::new().allow_methods(Any).allow_headers(headers);
             let cors = cors.expose_headers([images::TRACE, header::RETRY_AFTER]);
             router.layer(match origin.as_bytes() {
                 b"*" => cors.allow_origin(Any),
@@ -152,17 +155,17 @@ async fn authorized(State(app): State<Arc<App>>, request: Request, next: Next) -
     if is_allowed {
         return next.run(request).await;
     }
-    discard(request.into_body().into_data_stream(), app.max_body).await;
+    app.bodies.discard(request.into_body().into_data_stream());
     ApiError::unauthorized().into_response()
 }
 
 async fn no_route(State(app): State<Arc<App>>, uri: Uri, body: Body) -> ApiError {
-    discard(body.into_data_stream(), app.max_body).await;
+    app.bodies.discard(body.into_data_stream());
     ApiError::not_found(format!("there is no {}", uri.path()))
 }
 
 async fn no_method(State(app): State<Arc<App>>, uri: Uri, method: Method, body: Body) -> ApiError {
-    discard(body.into_data_stream(), app.max_body).await;
+    app.bodies.discard(body.into_data_stream());
     let message = format!("{}: expected another method than {method}", uri.path());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", message)
 }

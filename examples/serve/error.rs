@@ -79,6 +79,22 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, INVALID, message).with_code("request_too_large")
     }
 
+    /// 408: the client has sent nothing for `patience`.
+    pub(crate) fn too_slow(patience: Duration) -> Self {
+        let seconds = patience.as_secs();
+        let message =
+            format!("the request's body: expected more of it within {seconds} s, found nothing");
+        Self::new(StatusCode::REQUEST_TIMEOUT, INVALID, message).with_code("request_timeout")
+    }
+
+    /// 429: the bodies of other requests take up what may be held in memory.
+    pub(crate) fn bodies_full() -> Self {
+        let message = "the request's body: no room beside those of other requests: try again later";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message)
+            .with_code("rate_limit_exceeded")
+            .with_retry_after(Duration::from_secs(1))
+    }
+
     /// 429: as many requests wait as may.
     pub(crate) fn queue_full(places: usize) -> Self {
         let message = format!("all {places} places of the queue are taken: try again later");

@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use axum::body::{Body, BodyDataStream, Bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::header;
-use futures::StreamExt;
 use serde_json::Value;
 
+use super::bodies::{Bodies, Held};
 use super::error::{ApiError, ApiResult};
-
-/// How many times as much as may be sent is read and thrown away where it is refused.
-const DISCARDED: usize = 4;
 
 /// The fields of a request. What is read is taken out; what is left over has no meaning here.
 #[derive(Debug, Default)]
@@ -22,23 +19,24 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
-    /// Reads a body of at most `most` bytes.
-    pub(crate) async fn read(request: Request, most: usize) -> ApiResult<Self> {
+    /// Reads a body within `bodies`, whose places are to be held as long as the fields are.
+    pub(crate) async fn read(request: Request, bodies: &Bodies) -> ApiResult<(Self, Held)> {
         let (parts, body) = request.into_parts();
         let content_type = parts.headers.get(header::CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
         let content_type = content_type.to_ascii_lowercase();
-        let body = read(body, most).await?;
+        let (body, held) = bodies.read(body).await?;
         if content_type.starts_with("multipart/form-data") {
             let request = Request::from_parts(parts, Body::from(body));
-            return Self::form(Multipart::from_request(request, &()).await, most).await;
+            let form = Multipart::from_request(request, &()).await;
+            return Ok((Self::form(form).await?, held));
         }
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         if essence != "application/json" && !essence.ends_with("+json") {
             let expected = "application/json or multipart/form-data";
             return Err(ApiError::value("Content-Type", expected, quoted(essence)));
         }
-        Self::json(&body)
+        Ok((Self::json(&body)?, held))
     }
 
     fn json(body: &[u8]) -> ApiResult<Self> {
@@ -57,7 +55,6 @@ impl Fields {
 
     async fn form(
         form: Result<Multipart, axum::extract::multipart::MultipartRejection>,
-        most: usize,
     ) -> ApiResult<Self> {
         let broken = |said: String| ApiError::invalid(format!("the form: {said}"));
         let mut form = form.map_err(|error| broken(error.body_text()))?;
@@ -70,9 +67,6 @@ impl Fields {
                 |kind: &str| kind.starts_with("image/") || kind.ends_with("octet-stream");
             let is_file = part.file_name().is_some() || part.content_type().is_some_and(is_binary);
             let bytes = part.bytes().await.map_err(|error| broken(error.body_text()))?;
-            if bytes.len() > most {
-                return Err(ApiError::too_large(most));
-            }
             if is_file {
                 let name = name.split_once('[').map_or(&*name, |(name, _)| name).to_owned();
                 fields.files.push((name, bytes));
@@ -196,33 +190,6 @@ impl Fields {
     pub(crate) fn left_over(&mut self) -> Vec<String> {
         let names: Vec<String> = self.values.keys().cloned().collect();
         names.into_iter().filter(|name| self.take(name).is_some()).collect()
-    }
-}
-
-/// Reads a body of at most `most` bytes.
-async fn read(body: Body, most: usize) -> ApiResult<Bytes> {
-    let mut stream = body.into_data_stream();
-    let mut bytes = Vec::new();
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| ApiError::invalid(format!("the body: {error}")))?;
-        if bytes.len() + chunk.len() > most {
-            discard(stream, most).await;
-            return Err(ApiError::too_large(most));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes.into())
-}
-
-/// Reads what comes, up to a bound, and throws it away: a client that is still sending would not see why
-/// it is refused.
-pub(crate) async fn discard(mut stream: BodyDataStream, most: usize) {
-    let mut left = most.saturating_mul(DISCARDED);
-    while let Some(Ok(chunk)) = stream.next().await {
-        match left.checked_sub(chunk.len()) {
-            Some(rest) => left = rest,
-            None => return,
-        }
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) async fn edits(State(app): State<Arc<App>>, request: Request) -> ApiR
 
 async fn answer(app: Arc<App>, request: Request, is_edit: bool) -> ApiResult {
     let links = app.links(request.headers());
-    let fields = Fields::read(request, app.max_body).await?;
+    let (fields, _held) = Fields::read(request, &app.bodies).await?;
     let (job, pictures) = Job::new(fields, is_edit, &app.served, |name| app.model(name))?;
     let place = app.queue.enter()?;
     if job.stream.is_some() {

@@ -21,9 +21,11 @@
 //! docs/serve.md lists the routes.
 
 mod app;
+mod bodies;
 #[allow(dead_code, reason = "other examples use the rest")]
 #[path = "../support/command.rs"]
 mod command;
+mod connections;
 mod draw;
 mod embeddings;
 mod error;
@@ -57,7 +59,9 @@ use std::time::Duration;
 
 use app::App;
 use axum::http::HeaderValue;
+use bodies::Bodies;
 use clap::Parser;
+use connections::Limits;
 use queue::{Queue, Stop};
 use served::Served;
 use source::Source;
@@ -93,6 +97,20 @@ struct Options {
     /// The largest body of a request, in MiB.
     #[arg(long, default_value_t = 64, value_name = "MIB", value_parser = clap::value_parser!(u16).range(1..))]
     max_body: u16,
+    /// How much of all bodies together is held in memory, in MiB; four times --max-body by default. A body
+    /// that has no place is refused, but for its first 64 KiB.
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    max_bodies: Option<u32>,
+    /// How many connections are open at a time; further ones wait.
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..))]
+    connections: u16,
+    /// How long a client may send nothing of what it has to send, in seconds: the head of a request, and
+    /// each next piece of its body.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    read_timeout: u64,
+    /// Ends as after SIGTERM when the standard input ends, so that it does not outlive whoever started it.
+    #[arg(long)]
+    until_stdin_ends: bool,
     /// How many traces are kept, and how many images of replies by address.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     keep: u16,
@@ -124,9 +142,10 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let served = options.source.open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(serve(options, served));
-    // What is cut off may still be on a thread.
+    result?;
+    // What is cut off may still be on a thread, and models on threads of their own.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    result
+    stop::at_once(0)
 }
 
 async fn serve(options: Options, served: Served) -> Result<(), Box<dyn Error>> {
@@ -138,12 +157,22 @@ async fn serve(options: Options, served: Served) -> Result<(), Box<dyn Error>> {
     let queue = || Queue::new(options.workers.into(), options.queue.into(), stopped.clone());
     let (images, embeddings) = (queue(), queue());
     let name = served.name.clone();
+    let read_timeout = Duration::from_secs(options.read_timeout);
+    let max_body = usize::from(options.max_body) << 20;
+    let max_bodies = options.max_bodies.map_or(4 * max_body, |mib| (mib as usize) << 20);
+    if max_bodies < max_body {
+        let (most, all) = (max_body >> 20, max_bodies >> 20);
+        return Err(
+            format!("--max-bodies: expected at least --max-body, {most}, found {all}").into()
+        );
+    }
+    let limits = Limits { connections: options.connections.into(), head: read_timeout };
     let app = App {
         served,
         store: Store::new(options.keep.into()),
         queue: images.clone(),
         embeddings: embeddings.clone(),
-        max_body: usize::from(options.max_body) << 20,
+        bodies: Bodies::new(max_body, max_bodies, read_timeout),
         aliases: options.alias,
         api_key: options.api_key,
         public_url: options.public_url,
@@ -152,12 +181,14 @@ async fn serve(options: Options, served: Served) -> Result<(), Box<dyn Error>> {
         started: images::now(),
     };
     let router = app::router(Arc::new(app), options.cors);
-    let ending = stop::Ending::new(stop, [images, embeddings], Duration::from_secs(options.grace))?;
+    let grace = Duration::from_secs(options.grace);
+    let queues = [images, embeddings];
+    let ending = stop::Ending::new(stop, queues, grace, options.until_stdin_ends)?;
     let body = r#"{"prompt": "a photo of a quetzal", "response_format": "url"}"#;
     tell!("serving  {name}");
     tell!("address  {address}/v1");
     tell!(
         "try      curl {address}/v1/images/generations -H 'Content-Type: application/json' -d '{body}'"
     );
-    ending.serve(listener, router).await
+    ending.serve(listener, router, limits).await
 }

@@ -192,6 +192,14 @@ async fn web_pages_may_use_it_where_that_is_said() {
         let asked = server.http.request(reqwest::Method::OPTIONS, url);
         let asked = asked.header("origin", "https://a.example");
         let asked = asked.header("access-control-request-method", "POST").send().await.unwrap();
+        // The asterisk alone does not cover the header of the key.
+        let headers = asked.headers().get("access-control-allow-headers");
+        let headers = headers.map(|headers| headers.to_str().unwrap().to_ascii_lowercase());
+        let names = headers.iter().flat_map(|headers| headers.split(',').map(str::trim));
+        assert_eq!(
+            names.filter(|name| ["authorization", "*"].contains(name)).count(),
+            expected.map_or(0, |_| 2)
+        );
         assert_eq!(allowed(asked.headers()).as_deref(), expected, "{options:?}");
         assert_eq!(asked.status().is_success(), expected.is_some());
     }

@@ -1,5 +1,6 @@
 //! The server against clients: requests as they are on the wire, and the official client.
 
+mod bodies;
 mod chained;
 mod client;
 mod edits;

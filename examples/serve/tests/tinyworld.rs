@@ -3,7 +3,22 @@
 use imagerag::Image;
 use serde_json::{Value, json};
 
+#[cfg(unix)]
+use super::life::{hold, signal};
 use super::server::{Form, Server, data_url, image, json};
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once_while_a_model_draws() {
+    for (second, status) in [("-INT", 130), ("-TERM", 143)] {
+        let mut server = Server::start(&["--tinyworld"], &["--grace", "600"]);
+        let _running = hold(&server, json!({ "prompt": "a zorbit", "steps": 9_000 }), 1, 0).await;
+        signal(&server, "-INT");
+        while server.get("/health").send().await.unwrap().status() != 503 {}
+        signal(&server, second);
+        assert_eq!(server.ended().await, Some(status));
+    }
+}
 
 #[tokio::test]
 async fn the_tiny_world_draws_what_it_does_not_know_with_a_reference() {
