@@ -63,8 +63,11 @@ impl ApiError {
     }
 
     /// 401: the key is missing or another.
-    pub(crate) fn unauthorized() -> Self {
-        let message = "expected the server's key as `Authorization: Bearer KEY`";
+    pub(crate) fn unauthorized(found: &str) -> Self {
+        let message = format!(
+            "Authorization: expected `Bearer KEY` with the key of this server, which was started with \
+             --api-key or IMAGERAG_API_KEY; found {found}"
+        );
         Self::new(StatusCode::UNAUTHORIZED, INVALID, message).with_code("invalid_api_key")
     }
 
@@ -124,6 +127,14 @@ impl ApiError {
     pub(crate) fn with_param(mut self, param: &str) -> Self {
         self.param = Some(param.into());
         self
+    }
+
+    /// The error with `sent` as its `param` in place of `name`.
+    pub(crate) fn renamed(self, name: &str, sent: &str) -> Self {
+        match self.param.as_deref() == Some(name) {
+            true => self.with_param(sent),
+            false => self,
+        }
     }
 
     fn with_retry_after(mut self, wait: Duration) -> Self {

@@ -31,6 +31,7 @@ pub(crate) fn open() -> Result<Served> {
     let conditioner = InPrompt::new(3)?.with_template(PromptTemplate::Plain)?;
     Ok(Served {
         name: "fakes, which draw one colour each".to_owned(),
+        example: "a photo of a quetzal".to_owned(),
         pipeline,
         generator,
         conditioner: Some(Arc::new(conditioner)),

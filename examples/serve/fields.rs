@@ -10,6 +10,9 @@ use serde_json::Value;
 use super::bodies::{Bodies, Held};
 use super::error::{ApiError, ApiResult};
 
+/// How many names of fields that mean nothing here a reply lists.
+const MAX_NAMES: usize = 32;
+
 /// The fields of a request. What is read is taken out; what is left over has no meaning here.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
@@ -34,7 +37,8 @@ impl Fields {
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         if essence != "application/json" && !essence.ends_with("+json") {
             let expected = "application/json or multipart/form-data";
-            return Err(ApiError::value("Content-Type", expected, quoted(essence)));
+            let found = if essence.is_empty() { "none".to_owned() } else { quoted(essence) };
+            return Err(ApiError::value("Content-Type", expected, found));
         }
         Ok((Self::json(&body)?, held))
     }
@@ -67,14 +71,13 @@ impl Fields {
                 |kind: &str| kind.starts_with("image/") || kind.ends_with("octet-stream");
             let is_file = part.file_name().is_some() || part.content_type().is_some_and(is_binary);
             let bytes = part.bytes().await.map_err(|error| broken(error.body_text()))?;
-            if is_file {
+            // Some clients name neither a file nor its type. No picture is text.
+            if is_file || std::str::from_utf8(&bytes).is_err() {
                 let name = name.split_once('[').map_or(&*name, |(name, _)| name).to_owned();
                 fields.files.push((name, bytes));
                 continue;
             }
-            let text = String::from_utf8(bytes.into());
-            let text = text.map_err(|_| ApiError::value(&name, "text in UTF-8", "other bytes"))?;
-            fields.add(name, Value::String(text))?;
+            fields.add(name, Value::String(String::from_utf8_lossy(&bytes).into_owned()))?;
         }
         Ok(fields)
     }
@@ -109,9 +112,35 @@ impl Fields {
         self.values.remove(name)
     }
 
+    /// The value that has two names, as `read` reads it, and the name that it came by.
+    pub(crate) fn one_of<T: PartialEq>(
+        &mut self,
+        names: [&'static str; 2],
+        read: impl Fn(&mut Self, &str) -> ApiResult<Option<T>>,
+    ) -> ApiResult<Option<(&'static str, T)>> {
+        let [one, other] = names;
+        match (read(self, one)?, read(self, other)?) {
+            (Some(a), Some(b)) if a != b => {
+                let expected = format!("the same as {one}");
+                Err(ApiError::value(other, &expected, "another value"))
+            }
+            (Some(value), _) => Ok(Some((one, value))),
+            (None, value) => Ok(value.map(|value| (other, value))),
+        }
+    }
+
+    /// The value of `name` that a form has as text, and not as a file.
+    fn take_value(&mut self, name: &str, expected: &str) -> ApiResult<Option<Value>> {
+        let value = self.take(name);
+        match value.is_none() && self.files.iter().any(|(file, _)| file == name) {
+            true => Err(ApiError::value(name, expected, "a file")),
+            false => Ok(value),
+        }
+    }
+
     /// The text of `name`.
     pub(crate) fn text(&mut self, name: &str) -> ApiResult<Option<String>> {
-        match self.take(name) {
+        match self.take_value(name, "a text")? {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(other) => Err(ApiError::value(name, "a text", kind(&other))),
@@ -120,7 +149,7 @@ impl Fields {
 
     /// The number of `name`, which a form writes as text.
     pub(crate) fn number(&mut self, name: &str, expected: &str) -> ApiResult<Option<f64>> {
-        let Some(value) = self.take(name) else { return Ok(None) };
+        let Some(value) = self.take_value(name, expected)? else { return Ok(None) };
         let number = match &value {
             Value::Number(number) => number.as_f64(),
             Value::String(text) => text.trim().parse().ok(),
@@ -134,7 +163,7 @@ impl Fields {
 
     /// The whole number of `name`.
     pub(crate) fn whole(&mut self, name: &str, expected: &str) -> ApiResult<Option<i128>> {
-        let Some(value) = self.take(name) else { return Ok(None) };
+        let Some(value) = self.take_value(name, expected)? else { return Ok(None) };
         let whole = |number: f64| {
             let is_whole = number.fract() == 0.0 && number.abs() < 2f64.powi(53);
             is_whole.then_some(number as i128)
@@ -172,7 +201,7 @@ impl Fields {
 
     /// The yes or no of `name`.
     pub(crate) fn flag(&mut self, name: &str) -> ApiResult<bool> {
-        let Some(value) = self.take(name) else { return Ok(false) };
+        let Some(value) = self.take_value(name, "true or false")? else { return Ok(false) };
         let text = match &value {
             Value::Bool(flag) => return Ok(*flag),
             Value::String(text) => text.trim().to_ascii_lowercase(),
@@ -186,10 +215,16 @@ impl Fields {
         }
     }
 
-    /// The names of what was not read and says something.
+    /// The names of what was not read and says something, shortened, and no more than a reply has room for.
     pub(crate) fn left_over(&mut self) -> Vec<String> {
-        let names: Vec<String> = self.values.keys().cloned().collect();
-        names.into_iter().filter(|name| self.take(name).is_some()).collect()
+        let mut names: Vec<String> = self.values.keys().cloned().collect();
+        names.retain(|name| self.take(name).is_some());
+        names.extend(self.files.drain(..).map(|(name, _)| name));
+        let more = names.len().saturating_sub(MAX_NAMES);
+        names.truncate(MAX_NAMES);
+        let mut names: Vec<String> = names.iter().map(|name| shortened(name)).collect();
+        names.extend((more > 0).then(|| format!("and {more} more")));
+        names
     }
 }
 
@@ -216,9 +251,14 @@ pub(crate) fn shown(value: &Value) -> String {
 
 /// A text as an error shows it, shortened.
 pub(crate) fn quoted(text: &str) -> String {
+    format!("`{}`", shortened(text))
+}
+
+/// The beginning of a text.
+fn shortened(text: &str) -> String {
     const MOST: usize = 60;
     match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("`{}…`", &text[..end]),
-        None => format!("`{text}`"),
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }

@@ -58,9 +58,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::App;
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, Uri};
 use bodies::Bodies;
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use connections::Limits;
 use queue::{Queue, Stop};
 use served::Served;
@@ -73,6 +73,7 @@ use command::tell;
 
 /// Serves images over HTTP, in OpenAI's dialect.
 #[derive(Parser)]
+#[cfg_attr(all(feature = "gallery", feature = "openai"), command(after_help = services::KEYS))]
 struct Options {
     #[command(flatten)]
     source: Source,
@@ -119,15 +120,50 @@ struct Options {
     #[arg(long, value_name = "MODEL")]
     alias: Vec<String>,
     /// The origin of web pages that may use the server, such as https://example.org; `*` for any.
-    #[arg(long, value_name = "ORIGIN")]
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     cors: Option<HeaderValue>,
     /// The address under which clients reach the server, for links, where it is behind a proxy.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = address)]
     public_url: Option<String>,
 }
 
+impl Options {
+    /// How much of all bodies is held, in MiB.
+    fn max_bodies(&self) -> u32 {
+        self.max_bodies.unwrap_or(4 * u32::from(self.max_body))
+    }
+}
+
+/// An origin as browsers send it, or `*` for any.
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    let is_origin = |uri: Uri| {
+        let (scheme, authority) = (uri.scheme()?, uri.authority()?);
+        (!text.contains('@') && format!("{scheme}://{authority}") == text).then_some(())
+    };
+    let is_known = matches!(text, "*" | "null");
+    if is_known || text.parse().ok().and_then(is_origin).is_some() {
+        return HeaderValue::from_str(text).map_err(|error| error.to_string());
+    }
+    Err("expected `*` or SCHEME://HOST[:PORT] without a path, such as https://example.org"
+        .to_owned())
+}
+
+/// An address that paths may be added to.
+fn address(text: &str) -> Result<String, String> {
+    let uri = text.parse::<Uri>().ok().filter(|uri| {
+        let is_http = uri.scheme_str().is_some_and(|scheme| ["http", "https"].contains(&scheme));
+        is_http && uri.query().is_none() && !text.contains('#')
+    });
+    let expected = "expected http://HOST or https://HOST, perhaps with a port and a path";
+    uri.map(|_| text.trim_end_matches('/').to_owned()).ok_or_else(|| expected.to_owned())
+}
+
 fn main() -> ExitCode {
-    command::end(run(Options::parse()))
+    let command = Options::command();
+    #[cfg(all(feature = "gallery", feature = "openai"))]
+    let command = services::refused_beside(command, &["tinyworld", "fake"], "");
+    let options = Options::from_arg_matches(&command.get_matches());
+    command::end(run(options.unwrap_or_else(|error| error.exit())))
 }
 
 fn run(options: Options) -> Result<(), Box<dyn Error>> {
@@ -139,33 +175,39 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
         let host = options.host;
         return Err(format!("--host {host}: others reach it, so set --api-key as well").into());
     }
+    let (max_body, max_bodies) = (u32::from(options.max_body), options.max_bodies());
+    if max_bodies < max_body {
+        let expected = format!("at least --max-body, {max_body}");
+        return Err(format!("--max-bodies: expected {expected}, found {max_bodies}").into());
+    }
+    // A port that is taken is told before anything is loaded or embedded.
+    let (host, port) = (options.host, options.port);
+    let listener = std::net::TcpListener::bind((host, port));
+    let listener = listener.map_err(|error| format!("--host {host} --port {port}: {error}"))?;
+    listener.set_nonblocking(true)?;
     let served = options.source.open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(options, served));
+    let result = runtime.block_on(serve(options, listener, served));
     result?;
     // What is cut off may still be on a thread, and models on threads of their own.
     runtime.shutdown_timeout(Duration::from_secs(1));
     stop::at_once(0)
 }
 
-async fn serve(options: Options, served: Served) -> Result<(), Box<dyn Error>> {
-    let at = (options.host, options.port);
-    let listener = TcpListener::bind(at).await;
-    let listener = listener.map_err(|error| format!("{}:{}: {error}", at.0, at.1))?;
+async fn serve(
+    options: Options,
+    listener: std::net::TcpListener,
+    served: Served,
+) -> Result<(), Box<dyn Error>> {
+    let listener = TcpListener::from_std(listener)?;
     let address = format!("http://{}", listener.local_addr()?);
     let (stop, stopped) = watch::channel(Stop::Serving);
     let queue = || Queue::new(options.workers.into(), options.queue.into(), stopped.clone());
     let (images, embeddings) = (queue(), queue());
-    let name = served.name.clone();
+    let (name, example) = (served.name.clone(), served.example.clone());
     let read_timeout = Duration::from_secs(options.read_timeout);
     let max_body = usize::from(options.max_body) << 20;
-    let max_bodies = options.max_bodies.map_or(4 * max_body, |mib| (mib as usize) << 20);
-    if max_bodies < max_body {
-        let (most, all) = (max_body >> 20, max_bodies >> 20);
-        return Err(
-            format!("--max-bodies: expected at least --max-body, {most}, found {all}").into()
-        );
-    }
+    let max_bodies = (options.max_bodies() as usize).saturating_mul(1 << 20);
     let limits = Limits { connections: options.connections.into(), head: read_timeout };
     let app = App {
         served,
@@ -184,7 +226,9 @@ async fn serve(options: Options, served: Served) -> Result<(), Box<dyn Error>> {
     let grace = Duration::from_secs(options.grace);
     let queues = [images, embeddings];
     let ending = stop::Ending::new(stop, queues, grace, options.until_stdin_ends)?;
-    let body = r#"{"prompt": "a photo of a quetzal", "response_format": "url"}"#;
+    let body = serde_json::json!({ "prompt": example, "response_format": "url" });
+    // As a shell quotes it.
+    let body = body.to_string().replace('\'', r"'\''");
     tell!("serving  {name}");
     tell!("address  {address}/v1");
     tell!(

@@ -119,6 +119,12 @@ async fn what_cannot_be_embedded_is_said() {
             "float or base64",
         ),
         (json!({ "messages": both }), 400, "messages", "one text or one picture"),
+        (
+            json!({ "input": "a", "messages": [{ "role": "user", "content": "b" }] }),
+            400,
+            "input",
+            "either input or messages",
+        ),
         (json!({ "input": "a", "model": "clip" }), 404, "model", "imagerag-embed"),
     ];
     for (body, status, param, message) in cases {

@@ -8,6 +8,7 @@ mod embeddings;
 mod errors;
 mod generations;
 mod life;
+mod options;
 mod own_clients;
 mod server;
 mod streams;

@@ -25,7 +25,7 @@ impl Server {
     }
 
     pub(crate) fn start(source: &[&str], options: &[&str]) -> Self {
-        let mut process = Command::new(program())
+        let mut process = Command::new(program("serve"))
             .args(source)
             .args(["--port", "0"])
             .args(options)
@@ -102,12 +102,12 @@ impl Drop for Server {
     }
 }
 
-/// The program, which `cargo test` builds beside the tests.
-fn program() -> PathBuf {
+/// A program, which `cargo test` builds beside the tests.
+pub(crate) fn program(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let folder = tests.parent().and_then(Path::parent).unwrap().join("examples");
-    let program = folder.join(format!("serve{}", std::env::consts::EXE_SUFFIX));
-    assert!(program.exists(), "run `cargo build --example serve` with these features first");
+    let program = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.exists(), "run `cargo build --example {name}` with these features first");
     program
 }
 
@@ -161,7 +161,7 @@ impl Form {
         self.file(name, &image.encode_png().unwrap())
     }
 
-    fn part(mut self, about: &str, bytes: &[u8]) -> Self {
+    pub(crate) fn part(mut self, about: &str, bytes: &[u8]) -> Self {
         let head = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {about}\r\n\r\n");
         self.0.extend(head.as_bytes());
         self.0.extend(bytes);

@@ -58,4 +58,12 @@ async fn only_the_latest_traces_are_kept() {
         statuses.push(server.http.get(link).send().await.unwrap().status().as_u16());
     }
     assert_eq!(statuses, [404, 200, 200]);
+    // A reply names none that is gone.
+    let reply = server.ask(PATH, &json!({ "prompt": "a quetzal", "n": 3 })).await;
+    let data = reply["data"].as_array().unwrap();
+    let links: Vec<_> = data.iter().filter_map(|one| one["trace"].as_str()).collect();
+    assert_eq!((links.len(), reply["trace"].is_string()), (2, true));
+    for link in links {
+        assert_eq!(server.http.get(link).send().await.unwrap().status(), 200);
+    }
 }
