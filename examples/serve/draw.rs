@@ -116,10 +116,15 @@ async fn ended(
         Ok(outcome) => {
             let RagOutcome { image, draft, references, trace, .. } = outcome;
             let (revised_prompt, note) = said(&trace, images, &image);
-            let mut shown: Vec<Shown> =
-                draft.map(|draft| Shown::new("Draft", draft)).into_iter().collect();
+            let is_draft = draft.as_ref() == Some(&image);
+            let mut shown: Vec<Shown> = draft
+                .filter(|_| !is_draft)
+                .map(|draft| Shown::new("Draft", draft))
+                .into_iter()
+                .collect();
             shown.extend(references.iter().filter_map(Shown::reference));
-            shown.push(Shown::new("Result", image.clone()));
+            let result = if is_draft { "Draft and result" } else { "Result" };
+            shown.push(Shown::new(result, image.clone()));
             let usage = trace.usage();
             let id = store.keep_trace(trace, shown).await?;
             let seed = job.seed_of(n);

@@ -43,7 +43,10 @@ impl Store {
 
     /// Keeps `trace` with its pictures, and returns its id.
     pub(crate) async fn keep_trace(&self, trace: RagTrace, shown: Vec<Shown>) -> ApiResult<String> {
-        let kept = move || Trace { page: page::of(&trace, &shown), json: trace.to_json() };
+        let kept = move || {
+            let trace = page::without_folders(trace);
+            Trace { page: page::of(&trace, &shown), json: trace.to_json() }
+        };
         let kept = Arc::new(blocking(kept).await?);
         lock(&self.traces).keep(kept)
     }

@@ -34,6 +34,13 @@ async fn the_tiny_world_draws_what_it_does_not_know_with_a_reference() {
     let mut sources =
         hits.filter_map(|stage| stage["record"]["hits"][0]["provenance"]["source"]["uri"].as_str());
     assert!(sources.next().is_some_and(|source| source.contains("zorbit")), "{trace}");
+    // No key is needed to see it, and so it names no folders of this machine.
+    let page = format!("{}.html", reply["trace"].as_str().unwrap());
+    let page = server.http.get(page).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("source: zorbit-"), "{page}");
+    for seen in [page, trace.to_string()] {
+        assert!(!seen.contains(env!("CARGO_MANIFEST_DIR")), "{seen}");
+    }
 
     // The generator by itself takes the picture that the loop found.
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tinyworld/gallery");
