@@ -12,7 +12,7 @@ use super::server::{Form, Server, data_url, image, json};
 async fn a_second_signal_ends_it_at_once_while_a_model_draws() {
     for (second, status) in [("-INT", 130), ("-TERM", 143)] {
         let mut server = Server::start(&["--tinyworld"], &["--grace", "600"]);
-        let _running = hold(&server, json!({ "prompt": "a zorbit", "steps": 9_000 }), 1, 0).await;
+        let _running = hold(&server, json!({ "prompt": "a zorbit", "steps": 900 }), 1, 0).await;
         signal(&server, "-INT");
         while server.get("/health").send().await.unwrap().status() != 503 {}
         signal(&server, second);
