@@ -10,6 +10,8 @@ mod generations;
 mod life;
 mod options;
 mod own_clients;
+#[cfg(feature = "tch")]
+mod remote_rag;
 mod server;
 mod streams;
 #[cfg(feature = "tch")]

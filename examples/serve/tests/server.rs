@@ -102,7 +102,7 @@ impl Drop for Server {
     }
 }
 
-/// A program, which `cargo test` builds beside the tests.
+/// The example called `name`, which `cargo test` builds beside the tests.
 pub(crate) fn program(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let folder = tests.parent().and_then(Path::parent).unwrap().join("examples");
