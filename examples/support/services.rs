@@ -191,7 +191,9 @@ impl Services {
         };
         let mut cause: Option<&(dyn Error + 'static)> = Some(&*error);
         while let Some(one) = cause {
-            if one.downcast_ref().is_some_and(refuses) {
+            // An error of the loop shares its cause.
+            let shared = one.downcast_ref::<Arc<imagerag::Error>>().map(|error| &**error);
+            if shared.or_else(|| one.downcast_ref()).is_some_and(refuses) {
                 let variable = match part {
                     Part::Draws | Part::Judges => "OPENAI_API_KEY",
                     Part::Embeds => embeddings_key(self.embeddings_api),

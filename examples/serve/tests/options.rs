@@ -108,3 +108,24 @@ fn help_names_the_variables_of_the_keys() {
         }
     }
 }
+
+#[test]
+fn a_service_that_refuses_the_key_while_it_draws_is_named_too() {
+    let (open, keyed) = (Server::fake(&[]), Server::fake(&["--api-key", "secret-key"]));
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let mut command = Command::new(program("remote_rag"));
+    command.args(["--prompt", "a zorbit", "--concepts", "zorbit, dappet"]);
+    command.args(["--images-url", &keyed.address, "--images-model", "imagerag-draft"]);
+    command.args(["--embeddings-url", &open.address, "--embeddings-model", "imagerag-embed"]);
+    command.args(["--pictures", concat!(env!("CARGO_MANIFEST_DIR"), "/tinyworld/gallery")]);
+    command.arg("--gallery").arg(at("gallery")).arg("--out").arg(at("out.png"));
+    let output = command.env("OPENAI_API_KEY", "another-key").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    let expected = "what draws (--images-url) takes its key from OPENAI_API_KEY, which is set";
+    assert!(said.contains(expected), "{said}");
+    assert!(!said.contains("another-key"), "{said}");
+    // What was done before is kept, and that is told.
+    assert!(at("out.trace.json").exists() && said.contains("out.trace.json"), "{said}");
+}

@@ -48,6 +48,11 @@ async fn the_tiny_world_draws_what_it_does_not_know_with_a_reference() {
     let form = Form::default().text("prompt", "a photo of a zorbit").text("seed", "1");
     let form = form.text("model", "imagerag-draft");
     let edited = json(server.form("/images/edits", &form.clone().picture("image", &picture))).await;
+    let two = form.clone().picture("image", &picture).picture("image", &picture);
+    let reply = server.form("/images/edits", &two).send().await.unwrap();
+    let (status, error) = super::server::error(reply).await;
+    assert_eq!((status, &error["param"]), (400, &json!("image")), "{error}");
+    assert_eq!(error["message"], "image: imagerag-draft takes 1 picture, found 2");
     let plain = json!({ "prompt": "a photo of a zorbit", "seed": 1, "model": "imagerag-draft" });
     let plain = server.ask("/images/generations", &plain).await;
     assert_ne!(image(&edited, 0), image(&plain, 0));
