@@ -290,8 +290,11 @@ pub(crate) fn file(name: &str, value: &Value) -> ApiResult<Vec<u8>> {
     }
 }
 
+/// Width and height in pixels, or any.
+type Size = Option<(u32, u32)>;
+
 /// `size` as `WIDTHxHEIGHT`, or `width` and `height`, with the name that it came by; `None` is any.
-fn size(fields: &mut Fields) -> ApiResult<Option<(&'static str, Option<(u32, u32)>)>> {
+fn size(fields: &mut Fields) -> ApiResult<Option<(&'static str, Size)>> {
     const EXPECTED: &str = "auto or WIDTHxHEIGHT, such as 1024x768";
     let text = match fields.text("size")? {
         Some(size) if size.trim().eq_ignore_ascii_case("auto") => Some(None),
