@@ -37,30 +37,33 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
-use imagerag::RagRequest;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use imagerag::conditioner::{InPrompt, PromptTemplate};
+use imagerag::pipeline::Stage;
+use imagerag::{RagError, RagRequest};
 use serde_json::Value;
-use services::Services;
+use services::{Part, Services};
 
 use command::tell;
 
 /// Draws a prompt through services, finds out what the draft is missing, retrieves references and draws
 /// again.
 #[derive(Parser)]
+#[command(after_help = services::KEYS)]
 struct Options {
     #[command(flatten)]
     services: Services,
     /// Uses the example `serve` at this address, started with --tinyworld, for everything: its species are
-    /// the concepts, and its gallery the pictures.
+    /// the concepts, and its gallery the pictures. Their embeddings are kept in `tinyworld.gallery` beside
+    /// --out, unless --gallery says where.
     #[arg(long, value_name = "URL")]
     tinyworld: Option<String>,
     /// What to draw.
     #[arg(long, required_unless_present = "tinyworld")]
     prompt: Option<String>,
     /// How many references the generator gets at most.
-    #[arg(long, default_value_t = 1)]
-    references: usize,
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    references: u8,
     /// Seed of the starting noise, for services that take one.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -76,12 +79,14 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    command::end(run(Options::parse()))
+    let command = services::refused_beside(Options::command(), &["tinyworld"], "gallery");
+    let options = Options::from_arg_matches(&command.get_matches());
+    command::end(run(options.unwrap_or_else(|error| error.exit())))
 }
 
 fn run(mut options: Options) -> Result<(), Box<dyn Error>> {
     command::prepare(&options.out)?;
-    let mut conditioner = InPrompt::new(options.references)?;
+    let mut conditioner = InPrompt::new(options.references.into())?;
     if let Some(url) = options.tinyworld.take() {
         tinyworld(&mut options, &url)?;
         // An adapter behind the server reads the picture: the prompt need not speak of it.
@@ -93,7 +98,17 @@ fn run(mut options: Options) -> Result<(), Box<dyn Error>> {
     (request.width, request.height) = (options.width, options.height);
     request.validate()?; // Before anything is embedded.
     let pipeline = options.services.pipeline()?.conditioner(conditioner).build()?;
-    outcome::draw(&pipeline, request, &options.out)
+    outcome::draw(&pipeline, request, &options.out).map_err(|error| {
+        // The stage tells which service was asked.
+        let stage = error.downcast_ref::<Box<RagError>>().map(|error| error.stage);
+        let part = match stage {
+            Some(Stage::Draft | Stage::Generate | Stage::Edit) => Part::Draws,
+            Some(Stage::Retrieve) => Part::Embeds,
+            Some(Stage::Critique) if !options.services.concepts.is_empty() => Part::Embeds,
+            _ => Part::Judges,
+        };
+        options.services.with_key(part, error)
+    })
 }
 
 /// Has `options` use the server at `url`, which draws small animals, and what is known of them.

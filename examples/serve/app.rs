@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any, CorsLayer};
 
+use super::bodies::Bodies;
 use super::embeddings;
 use super::error::{ApiError, ApiResult};
-use super::fields::{discard, quoted};
+use super::fields::quoted;
 use super::images::{self, now};
 use super::queue::{Queue, Stop};
 use super::request::Model;
@@ -35,7 +36,7 @@ pub(crate) struct App {
     pub(crate) queue: Queue,
     /// Embeddings take a moment, and do not wait behind images.
     pub(crate) embeddings: Queue,
-    pub(crate) max_body: usize,
+    pub(crate) bodies: Bodies,
     /// Further names of the loop, for clients that cannot be told another.
     pub(crate) aliases: Vec<String>,
     pub(crate) api_key: Option<String>,
@@ -75,7 +76,9 @@ pub(crate) fn router(app: Arc<App>, cors: Option<HeaderValue>) -> Router {
     match cors {
         None => router,
         Some(origin) => {
-            let cors = CorsLayer::new().allow_methods(Any).allow_headers(Any);
+            // The asterisk covers every header but this one (Fetch, 4.9, CORS-preflight fetch).
+            let headers = [header::AUTHORIZATION, HeaderName::from_static("*")];
+            let cors = CorsLayer::new().allow_methods(Any).allow_headers(headers);
             let cors = cors.expose_headers([images::TRACE, header::RETRY_AFTER]);
             router.layer(match origin.as_bytes() {
                 b"*" => cors.allow_origin(Any),
@@ -92,23 +95,19 @@ impl App {
             None | Some(LOOP) => Ok(Model::Loop),
             Some(DRAFT) => Ok(Model::Draft),
             Some(alias) if self.aliases.iter().any(|known| known == alias) => Ok(Model::Loop),
-            Some(other) => Err(self.unknown(other)),
+            Some(other) => Err(unknown(other, &self.drawing())),
         }
+    }
+
+    /// The names of the models that draw.
+    fn drawing(&self) -> Vec<&str> {
+        [LOOP, DRAFT].into_iter().chain(self.aliases.iter().map(String::as_str)).collect()
     }
 
     /// The names of all models.
     fn names(&self) -> Vec<&str> {
         let embed = self.served.embedder.as_ref().map(|_| EMBED);
-        let aliases = self.aliases.iter().map(String::as_str);
-        [LOOP, DRAFT].into_iter().chain(embed).chain(aliases).collect()
-    }
-
-    pub(crate) fn unknown(&self, model: &str) -> ApiError {
-        let known = self.names().join(", ");
-        let found = quoted(model);
-        ApiError::not_found(format!("model: expected one of {known}, found {found}"))
-            .with_code("model_not_found")
-            .with_param("model")
+        self.drawing().into_iter().chain(embed).collect()
     }
 
     /// Where the client of a request with `headers` finds what is kept for it.
@@ -119,11 +118,19 @@ impl App {
         };
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).filter(is_plain);
         Links(match (&self.public_url, host) {
-            (Some(url), _) => url.trim_end_matches('/').to_owned(),
+            (Some(url), _) => url.clone(),
             (None, Some(host)) => format!("http://{host}"),
             (None, None) => self.address.clone(),
         })
     }
+}
+
+/// No model of a route, which has the models `known`, is called `model`.
+pub(crate) fn unknown(model: &str, known: &[&str]) -> ApiError {
+    let (known, found) = (known.join(", "), quoted(model));
+    ApiError::not_found(format!("model: expected one of {known}, found {found}"))
+        .with_code("model_not_found")
+        .with_param("model")
 }
 
 /// The address of the server, to which those of traces and files are added.
@@ -141,28 +148,29 @@ impl Links {
 
 /// Refuses requests without the key, where there is one.
 async fn authorized(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let Some(key) = &app.api_key else { return next.run(request).await };
     let given = request.headers().get(header::AUTHORIZATION);
-    let given = given.and_then(|value| value.to_str().ok());
-    let given = given.and_then(|value| value.split_once(' '));
-    let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let is_allowed = match &app.api_key {
-        None => true,
-        Some(key) => given.is_some_and(|(_, given)| is_same(given.trim(), key)),
+    let given = given.map(|value| value.to_str().unwrap_or_default().trim());
+    let found = match given.map(|given| given.split_once(' ').unwrap_or((given, ""))) {
+        None => "no such header",
+        Some((scheme, given)) if scheme.eq_ignore_ascii_case("bearer") => match given.trim() {
+            given if is_same(given, key) => return next.run(request).await,
+            "" => "no key",
+            _ => "another key",
+        },
+        Some(_) => "another scheme than Bearer",
     };
-    if is_allowed {
-        return next.run(request).await;
-    }
-    discard(request.into_body().into_data_stream(), app.max_body).await;
-    ApiError::unauthorized().into_response()
+    app.bodies.discard(request.into_body().into_data_stream());
+    ApiError::unauthorized(found).into_response()
 }
 
 async fn no_route(State(app): State<Arc<App>>, uri: Uri, body: Body) -> ApiError {
-    discard(body.into_data_stream(), app.max_body).await;
+    app.bodies.discard(body.into_data_stream());
     ApiError::not_found(format!("there is no {}", uri.path()))
 }
 
 async fn no_method(State(app): State<Arc<App>>, uri: Uri, method: Method, body: Body) -> ApiError {
-    discard(body.into_data_stream(), app.max_body).await;
+    app.bodies.discard(body.into_data_stream());
     let message = format!("{}: expected another method than {method}", uri.path());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", message)
 }
@@ -190,7 +198,7 @@ async fn model(State(app): State<Arc<App>>, name: Name) -> ApiResult {
     let id = read(name)?;
     match app.names().contains(&id.as_str()) {
         true => Ok(Json(described(&app, &id)).into_response()),
-        false => Err(app.unknown(&id)),
+        false => Err(unknown(&id, &app.names())),
     }
 }
 

@@ -11,6 +11,7 @@ use imagerag::pipeline::{Event, RagTrace, Record};
 use imagerag::reference::{Caption, Provenance, Reference, Source};
 use imagerag::{Error, Image, RagError, RagOutcome, Usage};
 
+use super::app::DRAFT;
 use super::error::{ApiError, ApiResult};
 use super::page::Shown;
 use super::request::{Job, Model};
@@ -40,6 +41,8 @@ pub(crate) struct Picture {
     /// The prompt that it was drawn from, where that is another than the client's.
     pub(crate) revised_prompt: Option<String>,
     pub(crate) usage: Usage,
+    /// What the generator says of it, such as that it changed the size.
+    pub(crate) note: Option<String>,
     /// The id of its trace; what the generator drew alone has none.
     pub(crate) trace: Option<String>,
 }
@@ -51,7 +54,7 @@ pub(crate) async fn draw(
     job: &Job,
     tell: std::sync::Arc<Tell>,
 ) -> ApiResult<Vec<Picture>> {
-    match job.model {
+    let drawn = match job.model {
         Model::Loop => {
             try_join_all((0..job.n).map(|n| by_the_loop(served, store, job, n, &*tell))).await
         }
@@ -61,7 +64,8 @@ pub(crate) async fn draw(
                 Err(ApiError::internal(format!("{} panicked", served.generator)))
             })
         }
-    }
+    };
+    drawn.map_err(|error| job.in_error(error))
 }
 
 /// Image `n` of `job`, from 0.
@@ -111,15 +115,20 @@ async fn ended(
     match result {
         Ok(outcome) => {
             let RagOutcome { image, draft, references, trace, .. } = outcome;
-            let revised_prompt = revised_prompt(&trace, images, &image);
-            let mut shown: Vec<Shown> =
-                draft.map(|draft| Shown::new("Draft", draft)).into_iter().collect();
+            let (revised_prompt, note) = said(&trace, images, &image);
+            let is_draft = draft.as_ref() == Some(&image);
+            let mut shown: Vec<Shown> = draft
+                .filter(|_| !is_draft)
+                .map(|draft| Shown::new("Draft", draft))
+                .into_iter()
+                .collect();
             shown.extend(references.iter().filter_map(Shown::reference));
-            shown.push(Shown::new("Result", image.clone()));
+            let result = if is_draft { "Draft and result" } else { "Result" };
+            shown.push(Shown::new(result, image.clone()));
             let usage = trace.usage();
             let id = store.keep_trace(trace, shown).await?;
             let seed = job.seed_of(n);
-            Ok(Picture { image, seed, revised_prompt, usage, trace: Some(id) })
+            Ok(Picture { image, seed, revised_prompt, usage, note, trace: Some(id) })
         }
         Err(RagError { stage, source, trace, best, .. }) => {
             let mut error = ApiError::of(&source, Some(stage));
@@ -131,16 +140,18 @@ async fn ended(
     }
 }
 
-/// The prompt that `image` was drawn from, if it is not the caller's own. The images that a request drew
-/// are recorded in the order in which it drew them.
-fn revised_prompt(trace: &RagTrace, images: &[Image], image: &Image) -> Option<String> {
+/// The prompt that `image` was drawn from, if it is not the caller's own, and what the generator said of it.
+/// The images that a request drew are recorded in the order in which it drew them.
+fn said(trace: &RagTrace, images: &[Image], image: &Image) -> (Option<String>, Option<String>) {
     let mut drawn = trace.stages.iter().filter_map(|stage| match &stage.record {
-        Some(Record::Image(image)) => Some(Some(&image.prompt)),
+        Some(Record::Image(image)) => Some(Some(image)),
         Some(Record::OwnDraft { .. }) => Some(None),
         _ => None,
     });
-    let at = images.iter().position(|one| one == image)?;
-    drawn.nth(at)?.filter(|prompt| **prompt != trace.prompt).cloned()
+    let at = images.iter().position(|one| one == image);
+    let Some(record) = at.and_then(|at| drawn.nth(at)).flatten() else { return (None, None) };
+    let prompt = Some(&record.prompt).filter(|prompt| **prompt != trace.prompt).cloned();
+    (prompt, record.note.clone())
 }
 
 /// All images of `job`, in one call, as a generator may draw them as a batch.
@@ -156,6 +167,16 @@ async fn by_the_generator(
             let message = format!("image: {} takes no pictures", served.generator);
             return Err(ApiError::unsupported("image", message));
         };
+        let (most, found) = (conditioner.capacity(), job.references.len());
+        if found > most {
+            let message = match most {
+                1 => format!("image: {DRAFT} takes 1 picture, found {found}"),
+                _ => format!(
+                    "image: {DRAFT} takes several pictures: expected 1 to {most}, found {found}"
+                ),
+            };
+            return Err(ApiError::invalid(message).with_code("invalid_value").with_param("image"));
+        }
         let references: Vec<Reference> = references(job).collect();
         let mut request = ConditionRequest::new(&*job.prompt, references);
         if let Some(mark) = served.generator.image_mark() {
@@ -190,6 +211,7 @@ async fn by_the_generator(
         seed: job.seed_of(n),
         revised_prompt: revised_prompt.clone(),
         usage: drawn.usage.unwrap_or_default(),
+        note: drawn.note,
         trace: None,
     };
     Ok(drawn.into_iter().enumerate().map(picture).collect())

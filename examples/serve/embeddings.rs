@@ -9,7 +9,7 @@ use imagerag::embedder::{Embedded, Embedding};
 use imagerag::{Embedder, Usage};
 use serde_json::{Value, json};
 
-use super::app::{App, EMBED};
+use super::app::{App, EMBED, unknown};
 use super::error::{ApiError, ApiResult};
 use super::fields::{Fields, kind, quoted};
 use super::picture::{self, base64};
@@ -26,12 +26,12 @@ enum Input {
 }
 
 pub(crate) async fn embeddings(State(app): State<Arc<App>>, request: Request) -> ApiResult {
-    let mut fields = Fields::read(request, app.max_body).await?;
+    let (mut fields, _held) = Fields::read(request, &app.bodies).await?;
     let Some(embedder) = &app.served.embedder else {
         return Err(ApiError::not_found("this server has no embedder"));
     };
     if let Some(model) = fields.text("model")?.filter(|model| model != EMBED) {
-        return Err(app.unknown(&model));
+        return Err(unknown(&model, &[EMBED]));
     }
     let inputs = inputs(&mut fields)?;
     let as_base64 = as_base64(&mut fields)?;
@@ -56,7 +56,8 @@ pub(crate) async fn embeddings(State(app): State<Arc<App>>, request: Request) ->
     Ok(Json(reply).into_response())
 }
 
-/// Whether vectors are sent as base64 of little-endian f32.
+/// Whether vectors are sent as base64 of little-endian f32. Clients of OpenAI add an `encoding_format` of
+/// their own beside what a caller says in Jina's `embedding_type`.
 fn as_base64(fields: &mut Fields) -> ApiResult<bool> {
     for name in ["encoding_format", "embedding_type"] {
         match fields.text(name)?.as_deref() {
@@ -71,11 +72,16 @@ fn as_base64(fields: &mut Fields) -> ApiResult<bool> {
 
 fn inputs(fields: &mut Fields) -> ApiResult<Vec<Input>> {
     if let Some(messages) = fields.take("messages") {
+        if fields.take("input").is_some() {
+            return Err(ApiError::value("input", "either input or messages", "both"));
+        }
         return Ok(vec![conversation(&messages)?]);
     }
+    // Clients of OpenAI's own form have no other way to send a picture than its data URL.
     let are_pictures = match fields.text("modality")?.as_deref() {
-        None | Some("text") => false,
-        Some("image") => true,
+        None => picture::is_data_url,
+        Some("text") => |_: &str| false,
+        Some("image") => |_: &str| true,
         Some(other) => return Err(ApiError::value("modality", "text or image", quoted(other))),
     };
     // An empty text can be embedded.
@@ -90,7 +96,7 @@ fn inputs(fields: &mut Fields) -> ApiResult<Vec<Input>> {
         return Err(ApiError::value("input", &expected, inputs.len()));
     }
     let input = |input: Value| match input {
-        Value::String(address) if are_pictures => {
+        Value::String(address) if are_pictures(&address) => {
             picture::from_url("input", &address).map(Input::Picture)
         }
         Value::String(text) => Ok(Input::Text(text)),

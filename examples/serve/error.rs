@@ -63,8 +63,11 @@ impl ApiError {
     }
 
     /// 401: the key is missing or another.
-    pub(crate) fn unauthorized() -> Self {
-        let message = "expected the server's key as `Authorization: Bearer KEY`";
+    pub(crate) fn unauthorized(found: &str) -> Self {
+        let message = format!(
+            "Authorization: expected `Bearer KEY` with the key of this server, which was started with \
+             --api-key or IMAGERAG_API_KEY; found {found}"
+        );
         Self::new(StatusCode::UNAUTHORIZED, INVALID, message).with_code("invalid_api_key")
     }
 
@@ -77,6 +80,22 @@ impl ApiError {
     pub(crate) fn too_large(most: usize) -> Self {
         let message = format!("the request's body: expected at most {most} bytes, found more");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, INVALID, message).with_code("request_too_large")
+    }
+
+    /// 408: the client has sent nothing for `patience`.
+    pub(crate) fn too_slow(patience: Duration) -> Self {
+        let seconds = patience.as_secs();
+        let message =
+            format!("the request's body: expected more of it within {seconds} s, found nothing");
+        Self::new(StatusCode::REQUEST_TIMEOUT, INVALID, message).with_code("request_timeout")
+    }
+
+    /// 429: the bodies of other requests take up what may be held in memory.
+    pub(crate) fn bodies_full() -> Self {
+        let message = "the request's body: no room beside those of other requests: try again later";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message)
+            .with_code("rate_limit_exceeded")
+            .with_retry_after(Duration::from_secs(1))
     }
 
     /// 429: as many requests wait as may.
@@ -108,6 +127,14 @@ impl ApiError {
     pub(crate) fn with_param(mut self, param: &str) -> Self {
         self.param = Some(param.into());
         self
+    }
+
+    /// The error with `sent` as its `param` in place of `name`.
+    pub(crate) fn renamed(self, name: &str, sent: &str) -> Self {
+        match self.param.as_deref() == Some(name) {
+            true => self.with_param(sent),
+            false => self,
+        }
     }
 
     fn with_retry_after(mut self, wait: Duration) -> Self {

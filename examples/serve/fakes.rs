@@ -1,7 +1,8 @@
 //! `--fake`: parts that draw colours and answer at once, for tests of clients.
 //!
 //! Words of a prompt say what happens to it: `known` is in the draft already, `[hold]` is never
-//! finished, `[refuse]` is against a policy, `[fail]` makes the backend fail, `[panic]` has it panic.
+//! finished, `[refuse]` is against a policy, `[fail]` makes the backend fail, `[panic]` has it
+//! panic, `[note]` has it say something of its image.
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub(crate) fn open() -> Result<Served> {
     let conditioner = InPrompt::new(3)?.with_template(PromptTemplate::Plain)?;
     Ok(Served {
         name: "fakes, which draw one colour each".to_owned(),
+        example: "a photo of a quetzal".to_owned(),
         pipeline,
         generator,
         conditioner: Some(Arc::new(conditioner)),
@@ -86,7 +88,11 @@ impl Generator for Told {
         }
         assert!(!is_told("[panic]"), "told to panic");
         let drawn = self.0.generate(requests).await?;
-        Ok(drawn.into_iter().map(|drawn| drawn.with_usage(Usage::images(1))).collect())
+        let told = |drawn: Drawn| match is_told("[note]") {
+            true => drawn.with_note("told to note"),
+            false => drawn,
+        };
+        Ok(drawn.into_iter().map(|drawn| told(drawn.with_usage(Usage::images(1)))).collect())
     }
 }
 

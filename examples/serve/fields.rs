@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use axum::body::{Body, BodyDataStream, Bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::header;
-use futures::StreamExt;
 use serde_json::Value;
 
+use super::bodies::{Bodies, Held};
 use super::error::{ApiError, ApiResult};
 
-/// How many times as much as may be sent is read and thrown away where it is refused.
-const DISCARDED: usize = 4;
+/// How many names of fields that mean nothing here a reply lists.
+const MAX_NAMES: usize = 32;
 
 /// The fields of a request. What is read is taken out; what is left over has no meaning here.
 #[derive(Debug, Default)]
@@ -22,23 +22,25 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
-    /// Reads a body of at most `most` bytes.
-    pub(crate) async fn read(request: Request, most: usize) -> ApiResult<Self> {
+    /// Reads a body within `bodies`, whose places are to be held as long as the fields are.
+    pub(crate) async fn read(request: Request, bodies: &Bodies) -> ApiResult<(Self, Held)> {
         let (parts, body) = request.into_parts();
         let content_type = parts.headers.get(header::CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
         let content_type = content_type.to_ascii_lowercase();
-        let body = read(body, most).await?;
+        let (body, held) = bodies.read(body).await?;
         if content_type.starts_with("multipart/form-data") {
             let request = Request::from_parts(parts, Body::from(body));
-            return Self::form(Multipart::from_request(request, &()).await, most).await;
+            let form = Multipart::from_request(request, &()).await;
+            return Ok((Self::form(form).await?, held));
         }
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         if essence != "application/json" && !essence.ends_with("+json") {
             let expected = "application/json or multipart/form-data";
-            return Err(ApiError::value("Content-Type", expected, quoted(essence)));
+            let found = if essence.is_empty() { "none".to_owned() } else { quoted(essence) };
+            return Err(ApiError::value("Content-Type", expected, found));
         }
-        Self::json(&body)
+        Ok((Self::json(&body)?, held))
     }
 
     fn json(body: &[u8]) -> ApiResult<Self> {
@@ -57,7 +59,6 @@ impl Fields {
 
     async fn form(
         form: Result<Multipart, axum::extract::multipart::MultipartRejection>,
-        most: usize,
     ) -> ApiResult<Self> {
         let broken = |said: String| ApiError::invalid(format!("the form: {said}"));
         let mut form = form.map_err(|error| broken(error.body_text()))?;
@@ -70,17 +71,13 @@ impl Fields {
                 |kind: &str| kind.starts_with("image/") || kind.ends_with("octet-stream");
             let is_file = part.file_name().is_some() || part.content_type().is_some_and(is_binary);
             let bytes = part.bytes().await.map_err(|error| broken(error.body_text()))?;
-            if bytes.len() > most {
-                return Err(ApiError::too_large(most));
-            }
-            if is_file {
+            // Some clients name neither a file nor its type. No picture is text.
+            if is_file || std::str::from_utf8(&bytes).is_err() {
                 let name = name.split_once('[').map_or(&*name, |(name, _)| name).to_owned();
                 fields.files.push((name, bytes));
                 continue;
             }
-            let text = String::from_utf8(bytes.into());
-            let text = text.map_err(|_| ApiError::value(&name, "text in UTF-8", "other bytes"))?;
-            fields.add(name, Value::String(text))?;
+            fields.add(name, Value::String(String::from_utf8_lossy(&bytes).into_owned()))?;
         }
         Ok(fields)
     }
@@ -115,9 +112,35 @@ impl Fields {
         self.values.remove(name)
     }
 
+    /// The value that has two names, as `read` reads it, and the name that it came by.
+    pub(crate) fn one_of<T: PartialEq>(
+        &mut self,
+        names: [&'static str; 2],
+        read: impl Fn(&mut Self, &str) -> ApiResult<Option<T>>,
+    ) -> ApiResult<Option<(&'static str, T)>> {
+        let [one, other] = names;
+        match (read(self, one)?, read(self, other)?) {
+            (Some(a), Some(b)) if a != b => {
+                let expected = format!("the same as {one}");
+                Err(ApiError::value(other, &expected, "another value"))
+            }
+            (Some(value), _) => Ok(Some((one, value))),
+            (None, value) => Ok(value.map(|value| (other, value))),
+        }
+    }
+
+    /// The value of `name` that a form has as text, and not as a file.
+    fn take_value(&mut self, name: &str, expected: &str) -> ApiResult<Option<Value>> {
+        let value = self.take(name);
+        match value.is_none() && self.files.iter().any(|(file, _)| file == name) {
+            true => Err(ApiError::value(name, expected, "a file")),
+            false => Ok(value),
+        }
+    }
+
     /// The text of `name`.
     pub(crate) fn text(&mut self, name: &str) -> ApiResult<Option<String>> {
-        match self.take(name) {
+        match self.take_value(name, "a text")? {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(other) => Err(ApiError::value(name, "a text", kind(&other))),
@@ -126,7 +149,7 @@ impl Fields {
 
     /// The number of `name`, which a form writes as text.
     pub(crate) fn number(&mut self, name: &str, expected: &str) -> ApiResult<Option<f64>> {
-        let Some(value) = self.take(name) else { return Ok(None) };
+        let Some(value) = self.take_value(name, expected)? else { return Ok(None) };
         let number = match &value {
             Value::Number(number) => number.as_f64(),
             Value::String(text) => text.trim().parse().ok(),
@@ -140,7 +163,7 @@ impl Fields {
 
     /// The whole number of `name`.
     pub(crate) fn whole(&mut self, name: &str, expected: &str) -> ApiResult<Option<i128>> {
-        let Some(value) = self.take(name) else { return Ok(None) };
+        let Some(value) = self.take_value(name, expected)? else { return Ok(None) };
         let whole = |number: f64| {
             let is_whole = number.fract() == 0.0 && number.abs() < 2f64.powi(53);
             is_whole.then_some(number as i128)
@@ -178,7 +201,7 @@ impl Fields {
 
     /// The yes or no of `name`.
     pub(crate) fn flag(&mut self, name: &str) -> ApiResult<bool> {
-        let Some(value) = self.take(name) else { return Ok(false) };
+        let Some(value) = self.take_value(name, "true or false")? else { return Ok(false) };
         let text = match &value {
             Value::Bool(flag) => return Ok(*flag),
             Value::String(text) => text.trim().to_ascii_lowercase(),
@@ -192,37 +215,16 @@ impl Fields {
         }
     }
 
-    /// The names of what was not read and says something.
+    /// The names of what was not read and says something, shortened, and no more than a reply has room for.
     pub(crate) fn left_over(&mut self) -> Vec<String> {
-        let names: Vec<String> = self.values.keys().cloned().collect();
-        names.into_iter().filter(|name| self.take(name).is_some()).collect()
-    }
-}
-
-/// Reads a body of at most `most` bytes.
-async fn read(body: Body, most: usize) -> ApiResult<Bytes> {
-    let mut stream = body.into_data_stream();
-    let mut bytes = Vec::new();
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| ApiError::invalid(format!("the body: {error}")))?;
-        if bytes.len() + chunk.len() > most {
-            discard(stream, most).await;
-            return Err(ApiError::too_large(most));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes.into())
-}
-
-/// Reads what comes, up to a bound, and throws it away: a client that is still sending would not see why
-/// it is refused.
-pub(crate) async fn discard(mut stream: BodyDataStream, most: usize) {
-    let mut left = most.saturating_mul(DISCARDED);
-    while let Some(Ok(chunk)) = stream.next().await {
-        match left.checked_sub(chunk.len()) {
-            Some(rest) => left = rest,
-            None => return,
-        }
+        let mut names: Vec<String> = self.values.keys().cloned().collect();
+        names.retain(|name| self.take(name).is_some());
+        names.extend(self.files.drain(..).map(|(name, _)| name));
+        let more = names.len().saturating_sub(MAX_NAMES);
+        names.truncate(MAX_NAMES);
+        let mut names: Vec<String> = names.iter().map(|name| shortened(name)).collect();
+        names.extend((more > 0).then(|| format!("and {more} more")));
+        names
     }
 }
 
@@ -249,9 +251,14 @@ pub(crate) fn shown(value: &Value) -> String {
 
 /// A text as an error shows it, shortened.
 pub(crate) fn quoted(text: &str) -> String {
+    format!("`{}`", shortened(text))
+}
+
+/// The beginning of a text.
+fn shortened(text: &str) -> String {
     const MOST: usize = 60;
     match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("`{}…`", &text[..end]),
-        None => format!("`{text}`"),
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }

@@ -32,8 +32,13 @@ pub(crate) async fn edits(State(app): State<Arc<App>>, request: Request) -> ApiR
 
 async fn answer(app: Arc<App>, request: Request, is_edit: bool) -> ApiResult {
     let links = app.links(request.headers());
-    let fields = Fields::read(request, app.max_body).await?;
+    let (fields, _held) = Fields::read(request, &app.bodies).await?;
     let (job, pictures) = Job::new(fields, is_edit, &app.served, |name| app.model(name))?;
+    let most = app.store.most();
+    if job.by_url && job.n > most {
+        let expected = format!("at most {most} images by url, as this server keeps (--keep)");
+        return Err(ApiError::value("n", &expected, job.n));
+    }
     let place = app.queue.enter()?;
     if job.stream.is_some() {
         let job = job.with_pictures(pictures).await?;
@@ -48,7 +53,11 @@ async fn answer(app: Arc<App>, request: Request, is_edit: bool) -> ApiResult {
     place.work(work).await
 }
 
-async fn reply(app: &App, links: &Links, job: &Job, pictures: Vec<Picture>) -> ApiResult {
+async fn reply(app: &App, links: &Links, job: &Job, mut pictures: Vec<Picture>) -> ApiResult {
+    // The traces of more images than are kept are gone already.
+    for picture in &mut pictures {
+        picture.trace = picture.trace.take().filter(|trace| app.store.trace(trace).is_some());
+    }
     let format = job.format;
     let images: Vec<_> = pictures.iter().map(|picture| picture.image.clone()).collect();
     let encode = move || images.iter().map(|image| format.encode(image)).collect();
@@ -65,6 +74,9 @@ async fn reply(app: &App, links: &Links, job: &Job, pictures: Vec<Picture>) -> A
         }
         if let Some(prompt) = &picture.revised_prompt {
             one["revised_prompt"] = prompt.as_str().into();
+        }
+        if let Some(note) = &picture.note {
+            one["note"] = note.as_str().into();
         }
         if let Some(trace) = &picture.trace {
             one["trace"] = links.trace(trace).into();
@@ -85,9 +97,9 @@ pub(crate) fn about(body: &mut Value, links: &Links, job: &Job, pictures: &[Pict
     body["background"] = "opaque".into();
     if let Some(first) = pictures.first() {
         body["size"] = format!("{}x{}", first.image.width(), first.image.height()).into();
-        if let Some(trace) = &first.trace {
-            body["trace"] = links.trace(trace).into();
-        }
+    }
+    if let Some(trace) = pictures.iter().find_map(|picture| picture.trace.as_ref()) {
+        body["trace"] = links.trace(trace).into();
     }
     if !job.ignored.is_empty() {
         body["ignored"] = job.ignored.as_slice().into();

@@ -116,6 +116,15 @@ pub(crate) fn from_url(name: &str, address: &str) -> ApiResult<Vec<u8>> {
     bytes.map_err(|error| ApiError::value(name, expected, format!("no base64: {error}")))
 }
 
+/// Whether `text` is the data URL of a picture: `data:image/…,`, or base64 of a type that is not told.
+pub(crate) fn is_data_url(text: &str) -> bool {
+    let Some((head, _)) = text.trim_start().split_once(',') else { return false };
+    let head = head.to_ascii_lowercase();
+    head.strip_prefix("data:").is_some_and(|kind| {
+        kind.starts_with("image/") || matches!(kind, ";base64" | "application/octet-stream;base64")
+    })
+}
+
 /// Bytes as JSON carries them.
 pub(crate) fn base64(bytes: &[u8]) -> String {
     BASE64_STANDARD.encode(bytes)

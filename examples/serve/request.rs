@@ -66,6 +66,8 @@ pub(crate) struct Job {
     pub(crate) is_edit: bool,
     /// The names of fields that have no meaning here.
     pub(crate) ignored: Vec<String>,
+    /// The names by which the size, the steps and the guidance scale came.
+    sent: [Option<&'static str>; 3],
 }
 
 /// The files of the pictures of a request, and what they show.
@@ -101,9 +103,15 @@ impl Job {
                 return Err(ApiError::value("response_format", "b64_json or url", quoted(other)));
             }
         };
-        if let Some("transparent") = fields.text("background")?.as_deref() {
-            let message = "background: expected auto or opaque, found transparent: images have no transparency";
-            return Err(ApiError::unsupported("background", message));
+        match fields.text("background")?.as_deref() {
+            None | Some("auto" | "opaque") => {}
+            Some("transparent") => {
+                let message = "background: expected auto or opaque, found transparent: images have no transparency";
+                return Err(ApiError::unsupported("background", message));
+            }
+            Some(other) => {
+                return Err(ApiError::value("background", "auto or opaque", quoted(other)));
+            }
         }
         let compression = fields.count("output_compression", 0..=100)?;
         let format = Format::new(fields.text("output_format")?.as_deref(), compression)?;
@@ -116,23 +124,25 @@ impl Job {
         if stream.is_some() && by_url {
             return Err(ApiError::value("response_format", "b64_json in a stream", "url"));
         }
-        let size = size(fields)?;
+        let (size_name, size) = size(fields)?.unzip();
+        let size = size.flatten();
         let seed = match fields.whole("seed", "a whole number of at least 0, or -1 for any")? {
             None | Some(-1) => random()?,
             Some(seed) => u64::try_from(seed).map_err(|_| {
                 ApiError::value("seed", "0 to 18446744073709551615, or -1 for any", seed)
             })?,
         };
-        let steps = fields.count("num_inference_steps", STEPS)?.or(fields.count("steps", STEPS)?);
-        let expected = "a number of at least 0";
-        let guidance_scale = fields.number("guidance_scale", expected)?;
-        let guidance_scale = guidance_scale.or(fields.number("cfg_scale", expected)?);
+        let count = |fields: &mut Fields, name: &str| fields.count(name, STEPS);
+        let (steps_name, steps) = fields.one_of(["num_inference_steps", "steps"], count)?.unzip();
+        let number =
+            |fields: &mut Fields, name: &str| fields.number(name, "a number of at least 0");
+        let (guidance_name, guidance_scale) =
+            fields.one_of(["guidance_scale", "cfg_scale"], number)?.unzip();
         let negative_prompt = fields.text("negative_prompt")?;
         for name in HARMLESS {
             fields.take(name);
         }
-        let mut ignored = fields.left_over();
-        ignored.extend(fields.files.iter().map(|(name, _)| name.clone()));
+        let ignored = fields.left_over();
         let job = Self {
             model,
             prompt,
@@ -148,6 +158,7 @@ impl Job {
             references: Vec::new(),
             is_edit,
             ignored,
+            sent: [size_name, steps_name, guidance_name],
         };
         Ok((job, pictures))
     }
@@ -161,8 +172,16 @@ impl Job {
             Model::Loop => self.rag_request(0).validate(),
             Model::Draft => self.generate_request(0).validate(),
         };
-        checked.map_err(|error| ApiError::of(&error, None))?;
+        checked.map_err(|error| self.in_error(ApiError::of(&error, None)))?;
         Ok(self)
+    }
+
+    /// The error with the name of the field that the client sent.
+    pub(crate) fn in_error(&self, error: ApiError) -> ApiError {
+        ["size", "num_inference_steps", "guidance_scale"]
+            .into_iter()
+            .zip(self.sent)
+            .fold(error, |error, (name, sent)| error.renamed(name, sent.unwrap_or(name)))
     }
 
     /// Image `n` of the job, from 0, for the loop.
@@ -271,24 +290,38 @@ pub(crate) fn file(name: &str, value: &Value) -> ApiResult<Vec<u8>> {
     }
 }
 
-/// `size` as `WIDTHxHEIGHT`, or `width` and `height`.
-fn size(fields: &mut Fields) -> ApiResult<Option<(u32, u32)>> {
+/// Width and height in pixels, or any.
+type Size = Option<(u32, u32)>;
+
+/// `size` as `WIDTHxHEIGHT`, or `width` and `height`, with the name that it came by; `None` is any.
+fn size(fields: &mut Fields) -> ApiResult<Option<(&'static str, Size)>> {
     const EXPECTED: &str = "auto or WIDTHxHEIGHT, such as 1024x768";
-    let sides = (fields.count("width", 1..=16_384)?, fields.count("height", 1..=16_384)?);
-    let size = match (fields.text("size")?, sides) {
-        (Some(size), _) if size.trim().eq_ignore_ascii_case("auto") => None,
-        (Some(size), _) => {
+    let text = match fields.text("size")? {
+        Some(size) if size.trim().eq_ignore_ascii_case("auto") => Some(None),
+        Some(size) => {
             let side = |text: &str| u32::from_str(text.trim()).ok().filter(|side| *side > 0);
             let sides = size.split_once(['x', 'X', '×']);
             let sides = sides.and_then(|(width, height)| side(width).zip(side(height)));
-            Some(sides.ok_or_else(|| ApiError::value("size", EXPECTED, quoted(&size)))?)
+            Some(Some(sides.ok_or_else(|| ApiError::value("size", EXPECTED, quoted(&size)))?))
         }
-        (None, (Some(width), Some(height))) => Some((width as u32, height as u32)),
-        (None, (None, None)) => None,
-        (None, _) => return Err(ApiError::value("size", "width and height", "one of them")),
+        None => None,
+    };
+    let mut side = |name| Ok(fields.count(name, 1..=16_384)?.map(|side| side as u32));
+    let sides = match (side("width")?, side("height")?) {
+        (Some(width), Some(height)) => Some((width, height)),
+        (None, None) => None,
+        _ => return Err(ApiError::value("size", "width and height", "one of them")),
+    };
+    let size = match (text, sides) {
+        (Some(Some(one)), Some(other)) if one != other => {
+            let expected = format!("the size of width and height, {}x{}", other.0, other.1);
+            return Err(ApiError::value("size", &expected, format!("{}x{}", one.0, one.1)));
+        }
+        (Some(None) | None, Some(sides)) => Some(("width", Some(sides))),
+        (size, _) => size.map(|size| ("size", size)),
     };
     match size {
-        Some((width, height)) if u64::from(width) * u64::from(height) > MAX_PIXELS => {
+        Some((_, Some((width, height)))) if u64::from(width) * u64::from(height) > MAX_PIXELS => {
             let expected = format!("at most {MAX_PIXELS} pixels");
             Err(ApiError::value("size", &expected, format!("{width}x{height}")))
         }

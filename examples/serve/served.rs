@@ -8,6 +8,8 @@ use imagerag::{Conditioner, Embedder, Generator, RagPipeline};
 pub(crate) struct Served {
     /// What it is, in words for whoever started the server.
     pub(crate) name: String,
+    /// A prompt to try it with.
+    pub(crate) example: String,
     /// The model `imagerag`.
     pub(crate) pipeline: RagPipeline,
     /// The model `imagerag-draft`: what draws, without the loop.

@@ -12,10 +12,10 @@ pub(crate) struct Source {
     #[command(flatten)]
     which: Which,
     /// The tiny world: where the models compute: cpu, cuda or cuda:1.
-    #[arg(long, default_value = "cpu")]
+    #[arg(long, default_value = "cpu", conflicts_with_all = ["services", "fake"])]
     device: String,
     /// The tiny world: what they compute in: f32, f16 or bf16.
-    #[arg(long, default_value = "f32")]
+    #[arg(long, default_value = "f32", conflicts_with_all = ["services", "fake"])]
     dtype: String,
     #[cfg(all(feature = "gallery", feature = "openai"))]
     #[command(flatten)]
@@ -69,11 +69,15 @@ impl Source {
         // Whoever asks for the generator alone names the pictures in the prompt: `image 1`.
         let own = InPrompt::new(16)?.with_mark("").with_template(PromptTemplate::Plain)?;
         Ok(Served {
-            name: format!("{generator}, and what it does not know from the pictures"),
+            name: format!(
+                "{generator}, and what it does not know from {}",
+                self.services.references()
+            ),
             pipeline: pipeline.conditioner(InPrompt::default()).build()?,
             generator: Arc::new(generator),
             conditioner: Some(Arc::new(own)),
             embedder: Some(Arc::new(embedder)),
+            example: format!("a photo of {}", self.services.example()),
             steps: None,
             guidance_scale: None,
         })

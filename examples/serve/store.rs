@@ -36,9 +36,17 @@ impl Store {
         Self { traces: Mutex::new(Bounded::new(most)), files: Mutex::new(Bounded::new(most)) }
     }
 
+    /// How many traces are kept, and how many files.
+    pub(crate) fn most(&self) -> usize {
+        lock(&self.files).most
+    }
+
     /// Keeps `trace` with its pictures, and returns its id.
     pub(crate) async fn keep_trace(&self, trace: RagTrace, shown: Vec<Shown>) -> ApiResult<String> {
-        let kept = move || Trace { page: page::of(&trace, &shown), json: trace.to_json() };
+        let kept = move || {
+            let trace = page::without_folders(trace);
+            Trace { page: page::of(&trace, &shown), json: trace.to_json() }
+        };
         let kept = Arc::new(blocking(kept).await?);
         lock(&self.traces).keep(kept)
     }

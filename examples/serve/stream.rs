@@ -94,6 +94,9 @@ async fn completed(told: &Told, pictures: Vec<Picture>) -> ApiResult<Named> {
     let mut data = body(told, "completed", first.image.clone()).await?;
     about(&mut data.1, &told.links, &told.job, &pictures);
     data.1["usage"] = usage(&pictures);
+    if let Some(note) = &first.note {
+        data.1["note"] = note.as_str().into();
+    }
     data.1["seed"] = first.seed.into();
     if let Some(prompt) = &first.revised_prompt {
         data.1["revised_prompt"] = prompt.as_str().into();

@@ -14,6 +14,8 @@ pub(crate) fn open(device: Device, dtype: DType) -> Result<Served> {
     let usual = world.request("", 0);
     Ok(Served {
         name: format!("the tiny world, on {device}"),
+        // That of the README.
+        example: "a photo of a zorbit on a mint background".to_owned(),
         pipeline: parts.pipeline().build()?,
         generator: parts.generator,
         conditioner: Some(parts.conditioner),

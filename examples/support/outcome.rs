@@ -19,9 +19,10 @@ pub(crate) fn draw(
     let caption = request.prompt.clone();
     let outcome = progress::run(pipeline, request).inspect_err(|error| {
         if let Some(best) = &error.best {
-            let _ = best.save(out);
+            kept(out, best.save(out));
         }
-        let _ = std::fs::write(beside(out, "trace.json"), error.trace.to_json());
+        let trace = beside(out, "trace.json");
+        kept(&trace, std::fs::write(&trace, error.trace.to_json()));
     })?;
     tell!("stopped    {}", outcome.stop);
     outcome.image.save(out)?;
@@ -41,6 +42,14 @@ pub(crate) fn draw(
         draft.save(beside(out, "draft.png"))?;
     }
     Ok(())
+}
+
+/// Tells whether what there was before an error could be written to `path`.
+fn kept<E: Error>(path: &Path, result: Result<(), E>) {
+    match result {
+        Ok(()) => eprintln!("kept       {}", path.display()),
+        Err(error) => eprintln!("not kept   {}: {error}", path.display()),
+    }
 }
 
 /// The file `NAME.ending` beside `NAME.png`.

@@ -2,10 +2,10 @@
 //! gallery of one's own pictures.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, Command};
 use futures::executor::block_on;
 use imagerag::RagPipeline;
 use imagerag::critic::ZeroShotCritic;
@@ -18,8 +18,14 @@ use imagerag::vlm::OpenAiVlm;
 
 use crate::command::tell;
 
-/// Keys are read from the environment: OPENAI_API_KEY for what draws and what judges, and for embeddings
-/// the variable of their service, such as JINA_API_KEY.
+/// What `--help` ends with.
+pub(crate) const KEYS: &str = "\
+Keys of services are read from the environment:
+  what draws, what judges   OPENAI_API_KEY
+  what embeds               by --embeddings-api: JINA_API_KEY, OPENAI_API_KEY, VLLM_API_KEY,
+                            INFINITY_API_KEY, CO_API_KEY (cohere), VOYAGE_API_KEY, GEMINI_API_KEY";
+
+/// What draws, what judges, what embeds, and pictures.
 #[derive(Args)]
 pub(crate) struct Services {
     /// Address of what draws, with OpenAI's images interface; OpenAI itself by default.
@@ -39,7 +45,7 @@ pub(crate) struct Services {
     #[arg(long, value_name = "CONCEPT", value_delimiter = ',')]
     pub(crate) concepts: Vec<String>,
     /// The least similarity of a concept that an image shows, in [-1, 1]; with --concepts.
-    #[arg(long, value_name = "SIMILARITY", requires = "concepts")]
+    #[arg(long, value_name = "SIMILARITY", requires = "concepts", value_parser = similarity, allow_negative_numbers = true)]
     pub(crate) concept_threshold: Option<f32>,
     /// Address of what embeds texts and images; that of the service by default.
     #[arg(long, value_name = "URL")]
@@ -58,6 +64,15 @@ pub(crate) struct Services {
     pub(crate) gallery: Option<PathBuf>,
 }
 
+/// `command`, which refuses every option of [`Services`] but `except` beside each of `others`.
+pub(crate) fn refused_beside(command: Command, others: &[&'static str], except: &str) -> Command {
+    let services = Services::augment_args(Command::new(""));
+    let ids = services.get_arguments().map(|option| option.get_id().clone());
+    ids.filter(|id| id.as_str() != except).fold(command, |command, id| {
+        command.mut_arg(id, |option| option.conflicts_with_all(others))
+    })
+}
+
 type Parts = (OpenAiImages, RemoteEmbedder, RagPipelineBuilder);
 
 impl Services {
@@ -65,7 +80,7 @@ impl Services {
     #[allow(dead_code, reason = "not every example is a client of that one")]
     pub(crate) fn at(&mut self, url: &str) {
         for address in [&mut self.images_url, &mut self.vlm_url, &mut self.embeddings_url] {
-            address.get_or_insert_with(|| url.to_owned());
+            *address = Some(url.to_owned());
         }
         self.images_model = "imagerag-draft".into();
         self.embeddings_model = "imagerag-embed".into();
@@ -78,8 +93,9 @@ impl Services {
     }
 
     /// What draws, what embeds, and a pipeline of everything but a conditioner. Pictures that the gallery
-    /// lacks are embedded first.
+    /// lacks are embedded first. Whatever can be known to be wrong is, before any service is asked.
     pub(crate) fn parts(&self) -> Result<Parts, Box<dyn Error>> {
+        self.check()?;
         let mut generator = OpenAiImages::builder(&self.images_model);
         if let Some(url) = &self.images_url {
             generator = generator.base_url(url);
@@ -88,8 +104,12 @@ impl Services {
         if let Some(url) = &self.embeddings_url {
             embedder = embedder.base_url(url);
         }
-        let (generator, embedder) = (generator.build()?, block_on(embedder.connect())?);
-        let retriever = GalleryRetriever::new(embedder.clone(), self.gallery(&embedder)?);
+        let generator = generator.build()?;
+        let embedder = block_on(embedder.connect());
+        let embedder = embedder.map_err(|error| self.with_key(Part::Embeds, error.into()))?;
+        let gallery = self.gallery(&embedder);
+        let gallery = gallery.map_err(|error| self.with_key(Part::Embeds, error))?;
+        let retriever = GalleryRetriever::new(embedder.clone(), gallery);
         let pipeline =
             RagPipeline::builder().generator(generator.clone()).retriever(block_on(retriever)?);
         if self.concepts.is_empty() {
@@ -107,6 +127,90 @@ impl Services {
         Ok((generator, embedder, pipeline.critic(critic)))
     }
 
+    /// Where references come from.
+    #[allow(dead_code, reason = "only the server tells of it")]
+    pub(crate) fn references(&self) -> String {
+        let folder = self.pictures.as_ref().or(self.gallery.as_ref());
+        folder.map(|folder| folder.display().to_string()).unwrap_or_default()
+    }
+
+    /// Something that may be drawn.
+    #[allow(dead_code, reason = "only the server tells how to try it")]
+    pub(crate) fn example(&self) -> &str {
+        self.concepts.first().map_or("a quetzal on a branch", |concept| concept.trim())
+    }
+
+    /// Refuses what cannot work, before anything is paid for.
+    fn check(&self) -> Result<(), Box<dyn Error>> {
+        let words = |name: &str| -> Vec<String> {
+            let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+            words.map(str::to_lowercase).collect()
+        };
+        let concepts: Vec<_> = self.concepts.iter().map(|name| words(name)).collect();
+        if concepts.len() == 1 {
+            return Err("--concepts: expected at least 2, all that there are, found 1".into());
+        }
+        for (n, (name, concept)) in self.concepts.iter().zip(&concepts).enumerate() {
+            if concept.is_empty() {
+                return Err(format!("--concepts: expected names, found `{name}`").into());
+            }
+            if concepts[..n].contains(concept) {
+                return Err(format!("--concepts: expected each once, found `{name}` again").into());
+            }
+        }
+        match (&self.pictures, &self.gallery) {
+            (None, None) => Err("--pictures: expected a folder of your pictures, found neither \
+                                 --pictures nor --gallery"
+                .into()),
+            (None, Some(gallery)) => {
+                let found = |error: imagerag::Error| {
+                    format!("--gallery {}: {}", gallery.display(), imagerag::Chain::new(&error))
+                };
+                Gallery::open(gallery).map(|_| ()).map_err(|error| found(error).into())
+            }
+            (Some(pictures), _) => {
+                let shown = pictures.display();
+                let mut files = Folder::open(pictures).map_err(|error| {
+                    format!("--pictures {shown}: {}", imagerag::Chain::new(&error))
+                })?;
+                match files.any(|file| file.is_ok()) {
+                    true => Ok(()),
+                    false => Err(format!(
+                        "--pictures {shown}: expected pictures, such as .jpg or .png files, found none"
+                    )
+                    .into()),
+                }
+            }
+        }
+    }
+
+    /// The error, and where the key is read from if that is what a service refused.
+    pub(crate) fn with_key(&self, part: Part, error: Box<dyn Error>) -> Box<dyn Error> {
+        let refuses = |error: &imagerag::Error| {
+            matches!(error, imagerag::Error::Service { status: 401 | 403, .. })
+        };
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&*error);
+        while let Some(one) = cause {
+            // An error of the loop shares its cause.
+            let shared = one.downcast_ref::<Arc<imagerag::Error>>().map(|error| &**error);
+            if shared.or_else(|| one.downcast_ref()).is_some_and(refuses) {
+                let variable = match part {
+                    Part::Draws | Part::Judges => "OPENAI_API_KEY",
+                    Part::Embeds => embeddings_key(self.embeddings_api),
+                };
+                let state = match std::env::var(variable) {
+                    Ok(key) if !key.trim().is_empty() => "which is set: is it this service's?",
+                    _ => "which is not set",
+                };
+                let what = part.name();
+                let chain = imagerag::Chain::new(&*error);
+                return format!("{chain}\n{what} takes its key from {variable}, {state}").into();
+            }
+            cause = one.source();
+        }
+        error
+    }
+
     /// The gallery, with all pictures of the folder.
     fn gallery(&self, embedder: &RemoteEmbedder) -> Result<Gallery, Box<dyn Error>> {
         let Some(pictures) = &self.pictures else {
@@ -114,8 +218,7 @@ impl Services {
             return Ok(Gallery::open(folder)?);
         };
         let images = Folder::open(pictures)?;
-        let beside = || pictures.with_extension("gallery");
-        let folder = self.gallery.clone().unwrap_or_else(beside);
+        let folder = self.gallery.clone().map_or_else(|| beside(pictures), Ok)?;
         let gallery = block_on(Gallery::open_or_create(&folder, embedder))?;
         let ingest = Ingest::into(&gallery).with_embedder(Arc::new(embedder.clone()));
         let bar = indicatif::ProgressBar::no_length().with_message("images");
@@ -127,4 +230,54 @@ impl Services {
         }
         Ok(gallery)
     }
+}
+
+/// What a service is asked for.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "not every example asks them all itself")]
+pub(crate) enum Part {
+    Draws,
+    Judges,
+    Embeds,
+}
+
+impl Part {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Draws => "what draws (--images-url)",
+            Self::Judges => "what judges (--vlm-url)",
+            Self::Embeds => "what embeds (--embeddings-url)",
+        }
+    }
+}
+
+/// The environment variable of the key, as `RemoteEmbedder` reads it.
+const fn embeddings_key(api: EmbeddingApi) -> &'static str {
+    match api {
+        EmbeddingApi::Vllm => "VLLM_API_KEY",
+        EmbeddingApi::Jina => "JINA_API_KEY",
+        EmbeddingApi::Infinity => "INFINITY_API_KEY",
+        EmbeddingApi::Cohere => "CO_API_KEY",
+        EmbeddingApi::Voyage => "VOYAGE_API_KEY",
+        EmbeddingApi::Gemini => "GEMINI_API_KEY",
+        _ => "OPENAI_API_KEY",
+    }
+}
+
+/// `NAME.gallery` beside the folder `NAME`.
+fn beside(pictures: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    let folder = std::path::absolute(pictures)?;
+    let shown = pictures.display();
+    let name = folder.file_name().ok_or_else(|| {
+        format!("--pictures {shown}: the folder has no name to put `.gallery` after: say --gallery")
+    })?;
+    let mut name = name.to_owned();
+    name.push(".gallery");
+    Ok(folder.with_file_name(name))
+}
+
+/// A cosine similarity.
+fn similarity(text: &str) -> Result<f32, String> {
+    let similarity = text.trim().parse().ok().filter(|one| (-1.0..=1.0).contains(one));
+    similarity.ok_or_else(|| "expected a number in [-1, 1]".to_owned())
 }

@@ -15,7 +15,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
     shell::run(&mut build)?;
     let mut serve = cargo(&["run", "--no-default-features", "--features", "serve,tch"], "serve");
     libtorch.apply(&mut serve);
-    let (server, url) = Server::start(serve.args(["--", "--tinyworld", "--port", "0"]))?;
+    let (server, url) =
+        Server::start(serve.args(["--", "--tinyworld", "--port", "0", "--until-stdin-ends"]))?;
     shell::say(&format!("the client, without libtorch: it draws, judges and embeds through {url}"));
     let mut client = without_libtorch(&["run", "--package", "examples", "--example", "remote_rag"]);
     let drawn = shell::run(client.args(["--", "--tinyworld", &url]).args(after_dashes(arguments)));
@@ -29,7 +30,7 @@ fn cargo(words: &[&str], example: &str) -> Command {
     command
 }
 
-/// A server that ends with its guard.
+/// A server that ends with its guard, and, as its stdin is ours, with this program.
 struct Server {
     process: Child,
     /// It is held open, so that the server may go on writing.
@@ -39,7 +40,7 @@ struct Server {
 impl Server {
     /// Starts `command`, and waits until it tells its address.
     fn start(command: &mut Command) -> Result<(Self, String)> {
-        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut process = spawned.map_err(|error| format!("serve did not start: {error}"))?;
         let out = process.stdout.take().ok_or("serve has no output")?;
         let mut server = Self { process, out: BufReader::new(out) };

@@ -51,6 +51,11 @@ async fn pictures_reach_the_generator_in_order_in_whatever_form_they_come() {
         let reply = server.ask(PATH, &json_with(images)).await;
         assert_eq!(image(&reply, 0), expected);
     }
+    // Some clients say nothing of a file but its field.
+    let unnamed = form()
+        .part("name=\"image[]\"", &red.encode_png().unwrap())
+        .part("name=\"image[]\"", &blue.encode_png().unwrap());
+    assert_eq!(image(&json(server.form(PATH, &unnamed)).await, 0), expected);
     // One picture alone.
     let one = form().picture("image", &red);
     assert_eq!(image(&json(server.form(PATH, &one)).await, 0), drawn(&[red]).await);

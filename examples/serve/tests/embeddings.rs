@@ -45,6 +45,13 @@ async fn texts_and_pictures_are_embedded_in_every_form() {
             vec![&text, &text],
         ),
         (json!({ "input": ["a red car"], "modality": "text", "dimensions": 3 }), vec![&text]),
+        // Clients of OpenAI's form say nothing of a data URL but what it says itself.
+        (json!({ "input": url }), vec![&picture]),
+        (
+            json!({ "input": ["a red car", url, url.replacen("data:image/png", "DATA:image/PNG;charset=x", 1)] }),
+            vec![&text, &picture, &picture],
+        ),
+        (json!({ "input": url.replacen("image/png", "", 1) }), vec![&picture]),
         (json!({ "input": [url, url], "modality": "image" }), vec![&picture, &picture]),
         (
             json!({ "input": [{ "image": base64 }, { "text": "a red car" }, { "image": url }],
@@ -76,6 +83,16 @@ async fn texts_and_pictures_are_embedded_in_every_form() {
         assert!(reply["data"][0]["embedding"].is_string());
         assert_eq!(vectors(&reply).iter().collect::<Vec<_>>(), expected, "{body}");
     }
+    // What is said to be a text is one, and so is what only begins like a data URL.
+    for words in [json!({ "input": url, "modality": "text" }), json!({ "input": { "text": url } })]
+    {
+        let expected = FakeEmbedder.embed_text(&url).await.unwrap().values().to_vec();
+        assert_eq!(vectors(&server.ask(PATH, &words).await), [expected]);
+    }
+    for words in ["data: the new oil, they say", "data:", "data:image/png"] {
+        let expected = FakeEmbedder.embed_text(words).await.unwrap().values().to_vec();
+        assert_eq!(vectors(&server.ask(PATH, &json!({ "input": words })).await), [expected]);
+    }
     // An empty text has an embedding as well.
     let empty = FakeEmbedder.embed_texts(&[""]).await.unwrap()[0].values().to_vec();
     assert_eq!(vectors(&server.ask(PATH, &json!({ "input": [""] })).await), [empty]);
@@ -92,6 +109,7 @@ async fn what_cannot_be_embedded_is_said() {
         (json!({ "input": [[1, 2]] }), 400, "input", "found a list"),
         (json!({ "input": [{ "audio": "x" }] }), 400, "input", "expected {\"text\"}"),
         (json!({ "input": ["http://a/b.png"], "modality": "image" }), 400, "input", "fetches none"),
+        (json!({ "input": "data:image/svg+xml,<svg/>" }), 400, "input", "another data URL"),
         (json!({ "input": "a", "modality": "audio" }), 400, "modality", "text or image"),
         (json!({ "input": "a", "dimensions": 2 }), 400, "dimensions", "expected 3, found 2"),
         (
@@ -101,6 +119,12 @@ async fn what_cannot_be_embedded_is_said() {
             "float or base64",
         ),
         (json!({ "messages": both }), 400, "messages", "one text or one picture"),
+        (
+            json!({ "input": "a", "messages": [{ "role": "user", "content": "b" }] }),
+            400,
+            "input",
+            "either input or messages",
+        ),
         (json!({ "input": "a", "model": "clip" }), 404, "model", "imagerag-embed"),
     ];
     for (body, status, param, message) in cases {

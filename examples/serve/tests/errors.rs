@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::server::{Server, error};
+use super::server::{Form, Server, error};
 
 #[tokio::test]
 async fn values_that_make_no_sense_are_named() {
@@ -43,6 +43,18 @@ async fn values_that_make_no_sense_are_named() {
         (
             json!({ "prompt": "a", "stream": true, "response_format": "url" }),
             "response_format",
+            "invalid_value",
+        ),
+        (json!({ "prompt": "a", "background": "nonsense" }), "background", "invalid_value"),
+        (json!({ "prompt": "a", "num_inference_steps": 4, "steps": 5 }), "steps", "invalid_value"),
+        (
+            json!({ "prompt": "a", "guidance_scale": 4, "cfg_scale": 5 }),
+            "cfg_scale",
+            "invalid_value",
+        ),
+        (
+            json!({ "prompt": "a", "size": "16x16", "width": 16, "height": 32 }),
+            "size",
             "invalid_value",
         ),
         (json!({ "prompt": "a", "mask": "x" }), "mask", "unsupported_parameter"),
@@ -146,6 +158,80 @@ async fn what_no_route_understands_is_an_error_of_the_same_shape() {
 }
 
 #[tokio::test]
+async fn a_route_names_the_models_that_it_has() {
+    let server = Server::fake(&["--alias", "dall-e-3"]);
+    for (path, model, known) in [
+        ("/images/generations", "imagerag-embed", "imagerag, imagerag-draft, dall-e-3"),
+        ("/embeddings", "imagerag", "imagerag-embed"),
+    ] {
+        let body = json!({ "prompt": "a", "input": "a", "model": model });
+        let (status, error) = error(server.post(path, &body).send().await.unwrap()).await;
+        let expected = format!("model: expected one of {known}, found `{model}`");
+        assert_eq!((status, &error["message"]), (404, &json!(expected)));
+    }
+}
+
+#[tokio::test]
+async fn errors_name_the_field_that_was_sent_and_what_was_found() {
+    let server = Server::fake(&["--keep", "2"]);
+    let post = |body: &Value| server.post("/images/generations", body);
+    // Two names of one thing may say the same.
+    let twice = json!({ "prompt": "a", "num_inference_steps": 4, "steps": "4", "size": "16x32",
+        "width": 16, "height": 32, "guidance_scale": 2.0, "cfg_scale": 2 });
+    assert_eq!(server.ask("/images/generations", &twice).await["size"], "16x32");
+    let kept = json!({ "prompt": "a", "n": 3, "response_format": "url" });
+    let form = |form: Form| server.form("/images/edits", &form);
+    let untyped = server.http.post(format!("{}/images/generations", server.address)).body("{}");
+    let cases = [
+        (post(&kept), "n", "at most 2 images by url"),
+        (untyped, "Content-Type", "found none"),
+        (form(Form::default().file("prompt", b"a cat")), "image", "at least one picture"),
+        (
+            form(Form::default().file("prompt", b"a cat").file("image", &[0xff])),
+            "prompt",
+            "prompt: expected a text, found a file",
+        ),
+        (
+            form(Form::default().text("prompt", "a").file("n", b"1").file("image", &[0xff])),
+            "n",
+            "found a file",
+        ),
+    ];
+    for (request, param, message) in cases {
+        let (status, error) = error(request.send().await.unwrap()).await;
+        assert_eq!((status, &error["param"]), (400, &json!(param)), "{error}");
+        assert!(error["message"].as_str().unwrap().contains(message), "{error}");
+    }
+    // What is no field of anything is listed, and the list has a bound.
+    let mut body = json!({ "prompt": "a", "x".repeat(1_000): 1 });
+    for n in 0..1_000 {
+        body[format!("field {n}")] = n.into();
+    }
+    let reply = server.ask("/images/generations", &body).await;
+    let ignored = reply["ignored"].as_array().unwrap();
+    assert_eq!((ignored.len(), ignored.last().unwrap()), (33, &json!("and 969 more")));
+    assert!(ignored.iter().all(|name| name.as_str().unwrap().chars().count() < 80));
+}
+
+#[tokio::test]
+async fn a_missing_key_and_a_wrong_one_are_told_apart() {
+    let server = Server::fake(&["--api-key", "secret-key"]);
+    let get = || server.get("/models");
+    for (request, found) in [
+        (get(), "found no such header"),
+        (get().header("authorization", "Bearer "), "found no key"),
+        (get().header("authorization", "Bearer"), "found no key"),
+        (get().bearer_auth("secret"), "found another key"),
+        (get().basic_auth("secret-key", None::<&str>), "found another scheme"),
+    ] {
+        let (status, error) = error(request.send().await.unwrap()).await;
+        let message = error["message"].as_str().unwrap();
+        assert!(status == 401 && message.contains(found), "{message}");
+        assert!(message.contains("--api-key") && message.contains("IMAGERAG_API_KEY"), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_is_needed_where_there_is_one() {
     let server = Server::fake(&["--api-key", "secret-key"]);
     let body = json!({ "prompt": "a quetzal", "response_format": "url" });
@@ -192,6 +278,14 @@ async fn web_pages_may_use_it_where_that_is_said() {
         let asked = server.http.request(reqwest::Method::OPTIONS, url);
         let asked = asked.header("origin", "https://a.example");
         let asked = asked.header("access-control-request-method", "POST").send().await.unwrap();
+        // The asterisk alone does not cover the header of the key.
+        let headers = asked.headers().get("access-control-allow-headers");
+        let headers = headers.map(|headers| headers.to_str().unwrap().to_ascii_lowercase());
+        let names = headers.iter().flat_map(|headers| headers.split(',').map(str::trim));
+        assert_eq!(
+            names.filter(|name| ["authorization", "*"].contains(name)).count(),
+            expected.map_or(0, |_| 2)
+        );
         assert_eq!(allowed(asked.headers()).as_deref(), expected, "{options:?}");
         assert_eq!(asked.status().is_success(), expected.is_some());
     }

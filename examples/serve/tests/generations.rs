@@ -127,3 +127,14 @@ async fn requests_are_read_as_clients_write_them() {
     let reply = json(request.header("content-type", "application/json; charset=utf-8")).await;
     assert_eq!(image(&reply, 0), expected);
 }
+
+#[tokio::test]
+async fn what_the_generator_says_of_an_image_is_in_the_reply() {
+    let server = Server::fake(&[]);
+    for model in ["imagerag", "imagerag-draft"] {
+        let ask =
+            async |prompt| server.ask(PATH, &json!({ "prompt": prompt, "model": model })).await;
+        assert_eq!(ask("a [note]").await["data"][0]["note"], "told to note", "{model}");
+        assert!(ask("a quetzal").await["data"][0].get("note").is_none(), "{model}");
+    }
+}

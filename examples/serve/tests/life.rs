@@ -9,7 +9,12 @@ use super::server::{Server, error};
 const PATH: &str = "/images/generations";
 
 /// Begins a request that is never finished, and waits until so many are worked on and wait.
-async fn hold(server: &Server, body: serde_json::Value, running: u64, waiting: u64) -> Held {
+pub(crate) async fn hold(
+    server: &Server,
+    body: serde_json::Value,
+    running: u64,
+    waiting: u64,
+) -> Held {
     let request = tokio::spawn(server.post(PATH, &body).send());
     let is_so =
         |images: &serde_json::Value| images["running"] == running && images["waiting"] == waiting;
@@ -17,7 +22,7 @@ async fn hold(server: &Server, body: serde_json::Value, running: u64, waiting: u
     request
 }
 
-type Held = tokio::task::JoinHandle<reqwest::Result<reqwest::Response>>;
+pub(crate) type Held = tokio::task::JoinHandle<reqwest::Result<reqwest::Response>>;
 
 #[tokio::test]
 async fn a_client_that_leaves_frees_its_place_whether_it_is_worked_on_or_waits() {
@@ -74,7 +79,7 @@ async fn what_has_no_place_in_the_queue_is_told_to_come_back() {
 }
 
 #[cfg(unix)]
-fn signal(server: &Server, name: &str) {
+pub(crate) fn signal(server: &Server, name: &str) {
     let id = server.process.id().to_string();
     assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
 }
@@ -124,10 +129,26 @@ async fn what_is_worked_on_may_finish_and_new_requests_go_elsewhere() {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
-    let mut server = Server::fake(&["--grace", "600"]);
-    let _running = hold(&server, json!({ "prompt": "[hold]" }), 1, 0).await;
-    signal(&server, "-INT");
+    for (second, status) in [("-INT", 130), ("-TERM", 143)] {
+        let mut server = Server::fake(&["--grace", "600"]);
+        let _running = hold(&server, json!({ "prompt": "[hold]" }), 1, 0).await;
+        signal(&server, "-INT");
+        while server.get("/health").send().await.unwrap().status() != 503 {}
+        signal(&server, second);
+        assert_eq!(server.ended().await, Some(status));
+    }
+}
+
+#[tokio::test]
+async fn it_ends_with_its_input_where_that_is_said() {
+    let mut server = Server::fake(&["--until-stdin-ends", "--grace", "600"]);
+    let running = hold(&server, json!({ "prompt": "[hold]" }), 1, 0).await;
+    drop(server.process.stdin.take());
     while server.get("/health").send().await.unwrap().status() != 503 {}
-    signal(&server, "-INT");
-    assert_eq!(server.ended().await, Some(130));
+    running.abort();
+    assert_eq!(server.ended().await, Some(0));
+    // Otherwise its input is nothing to it.
+    let mut server = Server::fake(&[]);
+    drop(server.process.stdin.take());
+    server.ask(PATH, &json!({ "prompt": "a quetzal" })).await;
 }

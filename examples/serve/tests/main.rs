@@ -1,5 +1,6 @@
 //! The server against clients: requests as they are on the wire, and the official client.
 
+mod bodies;
 mod chained;
 mod client;
 mod edits;
@@ -7,6 +8,7 @@ mod embeddings;
 mod errors;
 mod generations;
 mod life;
+mod options;
 mod own_clients;
 #[cfg(feature = "tch")]
 mod remote_rag;

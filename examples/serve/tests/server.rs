@@ -1,6 +1,7 @@
 //! A server that was started for a test, and requests to it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -30,6 +31,7 @@ impl Server {
             .args(options)
             .env_remove("IMAGERAG_API_KEY")
             .env("RUST_BACKTRACE", "0")
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -39,6 +41,14 @@ impl Server {
             .find_map(|line| line.strip_prefix("address").map(|address| address.trim().to_owned()));
         let address = address.expect("it tells its address");
         Self { process, address, http: Client::builder().no_proxy().build().unwrap() }
+    }
+
+    /// A connection that sends `text` and stays open.
+    pub(crate) fn raw(&self, text: &str) -> TcpStream {
+        let host = self.address.trim_start_matches("http://").trim_end_matches("/v1");
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
@@ -151,7 +161,7 @@ impl Form {
         self.file(name, &image.encode_png().unwrap())
     }
 
-    fn part(mut self, about: &str, bytes: &[u8]) -> Self {
+    pub(crate) fn part(mut self, about: &str, bytes: &[u8]) -> Self {
         let head = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {about}\r\n\r\n");
         self.0.extend(head.as_bytes());
         self.0.extend(bytes);

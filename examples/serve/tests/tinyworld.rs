@@ -3,7 +3,22 @@
 use imagerag::Image;
 use serde_json::{Value, json};
 
+#[cfg(unix)]
+use super::life::{hold, signal};
 use super::server::{Form, Server, data_url, image, json};
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once_while_a_model_draws() {
+    for (second, status) in [("-INT", 130), ("-TERM", 143)] {
+        let mut server = Server::start(&["--tinyworld"], &["--grace", "600"]);
+        let _running = hold(&server, json!({ "prompt": "a zorbit", "steps": 900 }), 1, 0).await;
+        signal(&server, "-INT");
+        while server.get("/health").send().await.unwrap().status() != 503 {}
+        signal(&server, second);
+        assert_eq!(server.ended().await, Some(status));
+    }
+}
 
 #[tokio::test]
 async fn the_tiny_world_draws_what_it_does_not_know_with_a_reference() {
@@ -19,6 +34,13 @@ async fn the_tiny_world_draws_what_it_does_not_know_with_a_reference() {
     let mut sources =
         hits.filter_map(|stage| stage["record"]["hits"][0]["provenance"]["source"]["uri"].as_str());
     assert!(sources.next().is_some_and(|source| source.contains("zorbit")), "{trace}");
+    // No key is needed to see it, and so it names no folders of this machine.
+    let page = format!("{}.html", reply["trace"].as_str().unwrap());
+    let page = server.http.get(page).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("source: zorbit-"), "{page}");
+    for seen in [page, trace.to_string()] {
+        assert!(!seen.contains(env!("CARGO_MANIFEST_DIR")), "{seen}");
+    }
 
     // The generator by itself takes the picture that the loop found.
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tinyworld/gallery");
@@ -26,6 +48,11 @@ async fn the_tiny_world_draws_what_it_does_not_know_with_a_reference() {
     let form = Form::default().text("prompt", "a photo of a zorbit").text("seed", "1");
     let form = form.text("model", "imagerag-draft");
     let edited = json(server.form("/images/edits", &form.clone().picture("image", &picture))).await;
+    let two = form.clone().picture("image", &picture).picture("image", &picture);
+    let reply = server.form("/images/edits", &two).send().await.unwrap();
+    let (status, error) = super::server::error(reply).await;
+    assert_eq!((status, &error["param"]), (400, &json!("image")), "{error}");
+    assert_eq!(error["message"], "image: imagerag-draft takes 1 picture, found 2");
     let plain = json!({ "prompt": "a photo of a zorbit", "seed": 1, "model": "imagerag-draft" });
     let plain = server.ask("/images/generations", &plain).await;
     assert_ne!(image(&edited, 0), image(&plain, 0));

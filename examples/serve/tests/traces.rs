@@ -46,6 +46,28 @@ async fn a_trace_is_json_and_for_browsers_a_page() {
 }
 
 #[tokio::test]
+async fn a_page_shows_small_pictures_large_and_one_picture_once_and_turns_no_text() {
+    let server = Server::fake(&[]);
+    let page = async |body: serde_json::Value| {
+        let reply = server.ask(PATH, &body).await;
+        let url = format!("{}.html", reply["trace"].as_str().unwrap());
+        server.http.get(url).send().await.unwrap().text().await.unwrap()
+    };
+    // It turns what follows it, and is shown instead.
+    let turned = page(json!({ "prompt": "a \u{202e}quetzal", "size": "32x16" })).await;
+    assert!(!turned.contains('\u{202e}') && turned.contains("a \\u{202e}quetzal"), "{turned}");
+    assert!(turned.contains("<h1 dir=\"auto\">") && turned.contains("name=\"viewport\""));
+    assert!(turned.contains("class=\"small\" width=\"256\""), "{turned}");
+    assert!(
+        !page(json!({ "prompt": "a quetzal", "size": "256x256" })).await.contains("width=\"256\"")
+    );
+    // What is known already is drawn once.
+    let known = page(json!({ "prompt": "a known bird" })).await;
+    assert_eq!(known.matches("<img").count(), 1, "{known}");
+    assert!(known.contains("<b>Draft and result</b>"));
+}
+
+#[tokio::test]
 async fn only_the_latest_traces_are_kept() {
     let server = Server::fake(&["--keep", "2"]);
     let mut links = Vec::new();
@@ -58,4 +80,12 @@ async fn only_the_latest_traces_are_kept() {
         statuses.push(server.http.get(link).send().await.unwrap().status().as_u16());
     }
     assert_eq!(statuses, [404, 200, 200]);
+    // A reply names none that is gone.
+    let reply = server.ask(PATH, &json!({ "prompt": "a quetzal", "n": 3 })).await;
+    let data = reply["data"].as_array().unwrap();
+    let links: Vec<_> = data.iter().filter_map(|one| one["trace"].as_str()).collect();
+    assert_eq!((links.len(), reply["trace"].is_string()), (2, true));
+    for link in links {
+        assert_eq!(server.http.get(link).send().await.unwrap().status(), 200);
+    }
 }
