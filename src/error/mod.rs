@@ -1,5 +1,6 @@
 //! [`Error`]: every failure, with one variant for each thing that the caller can do about it.
 
+mod access;
 pub(crate) mod chain;
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,24 @@ const UNPAID: [&str; 6] = [
     "insufficient_credits",
 ];
 
+/// Codes and reasons of a key, an account or a model that the service does not know, which come with the
+/// status of a bad request: OpenAI's and those of services with its interface, Gemini's (as the reason of
+/// a detail), and Alibaba's, from their references of errors.
+const NO_ACCESS: [&str; 12] = [
+    "invalid_api_key",
+    "InvalidApiKey",
+    "API_KEY_INVALID",
+    "API_KEY_EXPIRED",
+    "invalid_authentication_error",
+    "authentication_error",
+    "permission_error",
+    "account_deactivated",
+    "Arrearage",
+    "model_not_found",
+    "ModelNotFound",
+    "model_not_exist",
+];
+
 /// Whether the service declines the request on grounds of its policy.
 pub(super) fn declines(error: &Value, message: &str) -> bool {
     has_code(error, &POLICY)
@@ -57,6 +75,13 @@ pub(super) fn details(error: &Value) -> Option<String> {
 /// Whether the account is out of credit, so that asking again later does not help.
 pub(super) fn is_unpaid(error: &Value) -> bool {
     has_code(error, &UNPAID)
+}
+
+/// Whether the service does not know the key, the account or the model, whatever is asked.
+pub(super) fn denies_access(error: &Value) -> bool {
+    let details = error["details"].as_array().into_iter().flatten();
+    let mut reasons = details.filter_map(|detail| detail["reason"].as_str());
+    has_code(error, &NO_ACCESS) || reasons.any(|reason| NO_ACCESS.contains(&reason))
 }
 
 fn has_code(error: &Value, codes: &[&str]) -> bool {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::embedder::probe::{SAME, TEXT};
 use crate::embedder::{Embedder, EmbedderExt, Embedding};
 use crate::error::at_least_one;
 use crate::{Error, Image, Result};
@@ -19,12 +20,6 @@ pub struct Fingerprint {
     /// Of [`TEXT`] and of [`picture`].
     pub(crate) probes: Option<[Embedding; 2]>,
 }
-
-const TEXT: &str = "A photograph of 2 Café-blue zebras, at dawn";
-
-/// The least cosine similarity of two embeddings of the same probe by the same encoder. On another
-/// device, or in 16 bits, they differ by less.
-const SAME: f32 = 0.998;
 
 impl Fingerprint {
     /// The fingerprint of `embedder`.
@@ -91,7 +86,7 @@ impl Fingerprint {
 }
 
 /// A picture of fine, irregular detail in all three channels.
-fn picture() -> Result<Image> {
+pub(crate) fn picture() -> Result<Image> {
     const WIDTH: u32 = 96;
     const HEIGHT: u32 = 64;
     let pixels: Vec<u8> = (0..HEIGHT)

@@ -4,10 +4,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt;
+
 use super::Balance;
 use super::slot::Shared;
+use super::vet::Vetting;
 use crate::critic::Critic;
-use crate::embedder::Embedder;
+use crate::embedder::probe::TEXT;
+use crate::embedder::{Embedder, EmbedderExt};
 use crate::error::at_least_one;
 use crate::generator::Generator;
 use crate::retriever::{Reranker, Retriever};
@@ -50,6 +54,11 @@ impl<P: Embedder> Balance<P> {
     /// If all members have the same name, in both forms of `Display`, then this is the name of the
     /// whole, without `Balance(…)`, because the name of an embedder says which embeddings it makes.
     ///
+    /// Before its first call, and after each outage, a member is asked for the embedding of one text. If
+    /// that has a cosine similarity below 0.998 to the one of the member that was asked first, the member
+    /// is of another model: it has failed, as above, with an error that says so. A single member is not
+    /// asked, and what these texts cost is not in [`Embedded::usage`](crate::embedder::Embedded::usage).
+    ///
     /// # Errors
     /// [`Error::InvalidInput`] for no members, [`Error::Incompatible`] for two with different
     /// [dimensions](Embedder::dim).
@@ -61,6 +70,11 @@ impl<P: Embedder> Balance<P> {
             })
         })?;
         let name = |part: &P| (part.to_string(), format!("{part:#}"));
+        if balance.parts.len() > 1 {
+            let vetting =
+                Vetting::new(balance.parts.len(), |part: &P| part.embed_text(TEXT).boxed());
+            balance.vetting = Some(Arc::new(vetting));
+        }
         balance.same_name = balance.parts.iter().all(|part| name(part) == name(&balance.parts[0]));
         Ok(balance)
     }
@@ -98,7 +112,13 @@ impl<P> Balance<P> {
         at_least_one("members of a Balance", parts.len())?;
         parts[1..].iter().try_for_each(|other| fit(&parts[0], other))?;
         let shared = Shared::new(parts.len(), FIRST_PAUSE, MAX_PAUSE);
-        Ok(Self { parts, shared: Arc::new(Mutex::new(shared)), split: true, same_name: false })
+        Ok(Self {
+            parts,
+            shared: Arc::new(Mutex::new(shared)),
+            split: true,
+            same_name: false,
+            vetting: None,
+        })
     }
 }
 

@@ -2,11 +2,12 @@
 //! asked for.
 
 use async_trait::async_trait;
+use futures::future::join_all;
 
 use super::Balance;
 use crate::conditioner::ConditioningKind;
 use crate::critic::{Critic, Critique, CritiqueRequest};
-use crate::embedder::{Batching, Embedded, Embedder, check_dim};
+use crate::embedder::{Batching, Embedded, Embedder, Gathered, PartlyEmbedded, check_dim};
 use crate::forward::check_count;
 use crate::generator::{Drawn, GenerateRequest, Generator};
 use crate::image::Image;
@@ -67,6 +68,18 @@ impl<P: Embedder> Embedder for Balance<P> {
             checked(part, images.len(), part.embed_images(images).await?)
         };
         Ok(joined(self.spread(images, ask).await?))
+    }
+
+    /// What a member has answered before it failed is not asked for again.
+    async fn embed_images_partly(&self, images: &[Image]) -> PartlyEmbedded {
+        let shares = self.shares(images).into_iter().map(async |(slot, share)| {
+            let gathered = Gathered::new(share.len());
+            let outcome = self.call(share.len(), slot, |part| gathered.ask(part, share)).await;
+            gathered.end(outcome)
+        });
+        let mut all = PartlyEmbedded::default();
+        join_all(shares.collect::<Vec<_>>()).await.into_iter().for_each(|share| all.append(share));
+        all
     }
 
     fn preprocess(&self, image: &Image) -> Image {
