@@ -68,25 +68,39 @@ impl Gathered {
         embedder: &E,
         images: &[Image],
     ) -> Result<()> {
-        let missing = self.missing();
-        if missing.is_empty() {
-            return Ok(());
+        let answer = self.answer(embedder, images).await?;
+        self.take(embedder, answer)
+    }
+
+    /// What `embedder` answers to that, before it is taken.
+    pub(crate) async fn answer<E: Embedder + ?Sized>(
+        &self,
+        embedder: &E,
+        images: &[Image],
+    ) -> Result<Answer> {
+        let places = self.missing();
+        if places.is_empty() {
+            return Ok(Answer { places, found: PartlyEmbedded::default() });
         }
-        let asked: Vec<Image> = missing.iter().map(|at| images[*at].clone()).collect();
+        let asked: Vec<Image> = places.iter().map(|at| images[*at].clone()).collect();
         let found = embedder.embed_images_partly(&asked).await;
         check_count(embedder, "embeddings", asked.len(), found.embeddings.len())?;
-        found
-            .embeddings
-            .iter()
-            .flatten()
-            .try_for_each(|one| check_dim(embedder, std::slice::from_ref(one)))?;
+        for embedding in found.embeddings.iter().flatten() {
+            check_dim(embedder, std::slice::from_ref(embedding))?;
+        }
+        Ok(Answer { places, found })
+    }
+
+    /// Adds what `embedder` answered.
+    pub(crate) fn take<E: Embedder + ?Sized>(&self, embedder: &E, answer: Answer) -> Result<()> {
+        let Answer { places, found } = answer;
         {
             let mut all = self.lock();
-            for (at, embedding) in missing.iter().zip(found.embeddings) {
+            for (at, embedding) in places.iter().zip(found.embeddings) {
                 all.embeddings[*at] = embedding;
             }
             let refused = found.refused.into_iter();
-            all.refused.extend(refused.filter_map(|(at, error)| Some((*missing.get(at)?, error))));
+            all.refused.extend(refused.filter_map(|(at, error)| Some((*places.get(at)?, error))));
             if let Some(usage) = found.usage {
                 *all.usage.get_or_insert_default() += usage;
             }
@@ -116,5 +130,20 @@ impl Gathered {
 
     fn lock(&self) -> MutexGuard<'_, PartlyEmbedded> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an embedder answered for the images at some places.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    places: Vec<usize>,
+    found: PartlyEmbedded,
+}
+
+impl Answer {
+    /// The first image that has an embedding, by its place, with that.
+    pub(crate) fn first(&self) -> Option<(usize, &Embedding)> {
+        let mut all = self.places.iter().zip(&self.found.embeddings);
+        all.find_map(|(at, embedding)| Some((*at, embedding.as_ref()?)))
     }
 }

@@ -178,7 +178,7 @@ async fn ask(
 }
 
 /// How often an image is asked for again before it is rejected, where it may not be to blame.
-const AGAIN: usize = 3;
+const AGAIN: usize = 8;
 
 /// Asks again for an image that met `error` by itself, between two inputs of ours. What is left of it is
 /// why it is to blame.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::embedder::probe::{SAME, TEXT};
+use crate::embedder::probe::SAME;
 use crate::embedder::{Embedder, EmbedderExt, Embedding};
 use crate::error::at_least_one;
 use crate::{Error, Image, Result};
@@ -20,6 +20,8 @@ pub struct Fingerprint {
     /// Of [`TEXT`] and of [`picture`].
     pub(crate) probes: Option<[Embedding; 2]>,
 }
+
+const TEXT: &str = "A photograph of 2 Café-blue zebras, at dawn";
 
 impl Fingerprint {
     /// The fingerprint of `embedder`.

@@ -4,14 +4,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::FutureExt;
-
 use super::Balance;
 use super::slot::Shared;
 use super::vet::Vetting;
 use crate::critic::Critic;
-use crate::embedder::probe::TEXT;
-use crate::embedder::{Embedder, EmbedderExt};
+use crate::embedder::Embedder;
 use crate::error::at_least_one;
 use crate::generator::Generator;
 use crate::retriever::{Reranker, Retriever};
@@ -54,10 +51,11 @@ impl<P: Embedder> Balance<P> {
     /// If all members have the same name, in both forms of `Display`, then this is the name of the
     /// whole, without `Balance(…)`, because the name of an embedder says which embeddings it makes.
     ///
-    /// Before its first call, and after each outage, a member is asked for the embedding of one text. If
-    /// that has a cosine similarity below 0.998 to the one of the member that was asked first, the member
-    /// is of another model: it has failed, as above, with an error that says so. A single member is not
-    /// asked, and what these texts cost is not in [`Embedded::usage`](crate::embedder::Embedded::usage).
+    /// That members are of one model is checked: what the first member made of the first input is kept,
+    /// and each other one is asked for the same input once, with its first call and again after each
+    /// outage. One whose embedding has a cosine similarity below 0.998 to that has failed, as above, with
+    /// an error that says so, and its answer is not used. What this costs is not in
+    /// [`Embedded::usage`](crate::embedder::Embedded::usage).
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for no members, [`Error::Incompatible`] for two with different
@@ -71,9 +69,7 @@ impl<P: Embedder> Balance<P> {
         })?;
         let name = |part: &P| (part.to_string(), format!("{part:#}"));
         if balance.parts.len() > 1 {
-            let vetting =
-                Vetting::new(balance.parts.len(), |part: &P| part.embed_text(TEXT).boxed());
-            balance.vetting = Some(Arc::new(vetting));
+            balance.vetting = Some(Arc::new(Vetting::new(balance.parts.len())));
         }
         balance.same_name = balance.parts.iter().all(|part| name(part) == name(&balance.parts[0]));
         Ok(balance)

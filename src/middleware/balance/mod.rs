@@ -96,7 +96,7 @@ pub struct Balance<P> {
     /// Whether the name is that of each member.
     same_name: bool,
     /// Which embedders are of the same model.
-    vetting: Option<Arc<Vetting<P>>>,
+    vetting: Option<Arc<Vetting>>,
 }
 
 impl<P> Balance<P> {
@@ -162,11 +162,11 @@ impl<P: fmt::Display + Sync> Balance<P> {
     async fn spread<'a, I: Sync, T: Send, F: Future<Output = Result<T>> + Send + 'a>(
         &'a self,
         inputs: &'a [I],
-        ask: impl Fn(&'a P, &'a [I]) -> F + Sync,
+        ask: impl Fn(usize, &'a [I]) -> F + Sync,
     ) -> Result<Vec<T>> {
         let shares = self.shares(inputs).into_iter();
         let calls =
-            shares.map(|(slot, share)| self.call(share.len(), slot, |part| ask(part, share)));
+            shares.map(|(slot, share)| self.call(share.len(), slot, |member| ask(member, share)));
         try_join_all(calls.collect::<Vec<_>>()).await
     }
 
@@ -189,13 +189,13 @@ impl<P: fmt::Display + Sync> Balance<P> {
         shares.collect()
     }
 
-    /// The first answer of a member to a call of so many `inputs`, each member being asked once at
+    /// The first answer of a member, which `ask` knows by its number, to a call of so many `inputs`, each member being asked once at
     /// most, that of `slot` first.
     async fn call<'a, T: Send, F: Future<Output = Result<T>> + Send + 'a>(
         &'a self,
         inputs: usize,
         mut slot: Option<Slot>,
-        ask: impl Fn(&'a P) -> F + Send,
+        ask: impl Fn(usize) -> F + Send,
     ) -> Result<T> {
         let mut errors: BTreeMap<usize, Error> = BTreeMap::new();
         // A member that refuses one request after the other, and what it said.
@@ -210,14 +210,8 @@ impl<P: fmt::Display + Sync> Balance<P> {
                 Some(slot) => slot,
                 None => Slot::next(&self.shared, inputs, tried).await,
             };
-            let (member, part) = (slot.member(), &self.parts[slot.member()]);
-            let outcome = async {
-                if let Some(vetting) = &self.vetting {
-                    vetting.check(member, part).await?;
-                }
-                ask(part).await
-            };
-            match outcome.await {
+            let member = slot.member();
+            match ask(member).await {
                 Ok(answer) => {
                     slot.answered();
                     if let Some((member, error)) = suspect {
