@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZero;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::Instant;
 
@@ -41,7 +41,7 @@ use crate::image::decode::MAX_PIXELS;
 /// what was answered is written, and the next run goes on from there.
 ///
 /// After the last image, the embedder is asked for the two probes of the gallery's
-/// [`Fingerprint`](crate::gallery::Fingerprint) once more, because a service may get another model
+/// [`Fingerprint`](crate::gallery::Fingerprint) once more (after a single batch, for the text), because a service may get another model
 /// behind the same name while a gallery is built.
 ///
 /// In memory are at most [`in_flight`](Self::in_flight) images at a time, each as the embedder's
@@ -231,13 +231,13 @@ impl Ingest {
         let mut done = IngestProgress { total, ..IngestProgress::default() };
         let (workers, count) = (Workers::start(items, self)?, Count::default());
         let batches = Batches::new(&workers, &count, images, self.threads).stream();
-        let has_embedded = AtomicBool::new(false);
+        let embedded = AtomicUsize::new(0);
         let embed = async |batch: Result<Batch>| {
             let batch = batch?;
             let images = batch.images();
             let (change, failed) = batch.embed(self.embedder.as_deref()).await;
             count.note(&workers, images);
-            has_embedded.fetch_or(images > 0, Ordering::Relaxed);
+            embedded.fetch_add(usize::from(images > 0), Ordering::Relaxed);
             if failed.is_some() {
                 count.stop();
             }
@@ -292,10 +292,9 @@ impl Ingest {
         let end = end.await?;
         writer.close().await?;
         // 4. Whether it was one embedder from the beginning to the end.
-        if let Some(embedder) =
-            self.embedder.as_ref().filter(|_| first < end && has_embedded.load(Ordering::Relaxed))
-        {
-            self.gallery.check_unchanged(embedder, first..end).await?;
+        let calls = embedded.load(Ordering::Relaxed);
+        if let Some(embedder) = self.embedder.as_ref().filter(|_| calls > 0 && first < end) {
+            self.gallery.check_unchanged(embedder, first..end, calls).await?;
         }
         Ok(done)
     }

@@ -46,6 +46,14 @@ impl Fingerprint {
         Ok(Self { encoder: encoder.into(), dim, probes: None })
     }
 
+    /// The fingerprint of `embedder` as far as its text tells, with the picture of this one.
+    pub(crate) async fn renewed_text<E: Embedder + ?Sized>(&self, embedder: &E) -> Result<Self> {
+        let Some([_, picture]) = self.probes.clone() else { return Ok(self.clone()) };
+        let text = embedder.embed_text(TEXT).await?;
+        let (encoder, dim) = (embedder.to_string(), embedder.dim());
+        Ok(Self { encoder, dim, probes: Some([text, picture]) })
+    }
+
     /// The encoder, by its `Display`.
     pub fn encoder(&self) -> &str {
         &self.encoder
