@@ -153,6 +153,15 @@ fn an_error_of_policy_is_a_refusal() {
         ("400 Bad Request", r#"{"error":{"message":"It was filtered.","type":"content_filter"}}"#),
         ("400 Bad Request", r#"{"code":"DataInspectionFailed","message":"It was filtered."}"#),
         ("200 OK", r#"{"error":{"message":"It was filtered.","code":"content_filter"}}"#),
+        ("451 Unavailable For Legal Reasons", "It was filtered."),
+        (
+            "403 Forbidden",
+            r#"{"error":{"message":"It was filtered.","code":"content_moderation"}}"#,
+        ),
+        (
+            "422 Unprocessable",
+            r#"{"detail":[{"msg":"It was filtered.","type":"content_policy_violation"}]}"#,
+        ),
         (
             "200 OK",
             "data: {\"error\":{\"message\":\"It was filtered.\",\"code\":\"content_filter\"}}\n\n",
@@ -289,4 +298,83 @@ fn a_temperature_refused_in_another_language_is_left_out() {
     let (base, sent) = service([(400, r#"{"error":{"message":"参数 temperature 不合法"}}"#)]);
     assert!(ask(model(&base)).is_err());
     assert_eq!(sent.try_iter().count(), 2, "once");
+}
+
+#[test]
+fn what_stands_beside_a_good_reply_is_no_error() {
+    let good = r#""choices":[{"message":{"content":"yes"},"finish_reason":"stop"}]"#;
+    for error in [
+        r#"{"message":"","type":"","param":"","code":null}"#,
+        r#"{"message":"","code":0}"#,
+        "[]",
+        "0",
+        r#"" ""#,
+    ] {
+        assert_eq!(replied(&format!(r#"{{"error":{error},{good}}}"#)).unwrap().text, "yes");
+    }
+    for (before, after) in [
+        ("data: ping\n\n", ""),
+        ("data: keep-alive\n", ""),
+        ("\u{feff}", ""),
+        ("", "event: ping\ndata: still here\n\n"),
+    ] {
+        let stream = format!("{before}data: {{{good}}}\n\n{after}data: [DONE]\n\n");
+        assert_eq!(replied(&stream).unwrap().text, "yes", "{stream}");
+    }
+}
+
+#[test]
+fn an_error_of_a_stream_is_told_in_its_words() {
+    let refused =
+        r#"data: {"type":"error","code":"moderation_blocked","message":"It was blocked."}"#;
+    assert_eq!(replied(refused).unwrap().refusal.as_deref(), Some("It was blocked."));
+    for stream in [
+        "data: {\"type\":\"error\",\"code\":\"server_error\",\"message\":\"It broke.\"}\n\n",
+        "event: error\ndata: It broke.\n\n",
+    ] {
+        let error = replied(stream).unwrap_err();
+        assert!(error.to_string().ends_with("answered 200: It broke."), "{error}");
+    }
+}
+
+#[test]
+fn a_key_in_a_good_reply_is_hidden() {
+    let whole = r#"{"model":"of sk-secret-XYZ","choices":[{"message":{"content":"yes, sk\u002dsecret-XYZ"},"finish_reason":"stop"}]}"#;
+    let stream = ["yes, sk-s", "ecret", "-XYZ"].map(|piece| {
+        format!("data: {{\"model\":\"of sk-secret-XYZ\",\"choices\":[{{\"delta\":{{\"content\":\"{piece}\"}}}}]}}\n\n")
+    });
+    for body in [whole.to_owned(), stream.concat() + "data: [DONE]\n\n"] {
+        let (origin, _heads) = raw_server(move |_, _, stream| answer(stream, "200 OK", "", &body));
+        let reply = ask(model(&origin).api_key("sk-secret-XYZ")).unwrap();
+        assert_eq!(reply.text, "yes, [redacted]");
+        assert_eq!(reply.model.as_deref(), Some("of [redacted]"));
+    }
+    // A key that is none is a word.
+    let body = r#"{"choices":[{"message":{"content":"ollama"},"finish_reason":"stop"}]}"#;
+    let (origin, _heads) = raw_server(move |_, _, stream| answer(stream, "200 OK", "", body));
+    assert_eq!(ask(model(&origin).api_key("ollama")).unwrap().text, "ollama");
+}
+
+#[test]
+fn json_that_ends_too_early_is_asked_for_again() {
+    for body in [r#"{"choices":[{"message":{"conte"#, "{", "[{\n  \"a\": 1,\n"] {
+        let (error, requests) = outcome("200 OK", "", body);
+        let error = error.unwrap_err();
+        assert!(error.to_string().ends_with("was reached, but its reply broke off"), "{error}");
+        assert_eq!(requests, 3, "{body}");
+    }
+}
+
+#[test]
+fn a_redirect_names_the_base_url_that_is_meant() {
+    for (location, told) in [
+        ("location: /v2/chat/completions\r\n", "/v2/chat/completions: set {}/v2 as base_url"),
+        ("location: /login?to=x\r\n", "/login"),
+    ] {
+        let (origin, _heads) =
+            raw_server(move |_, _, stream| answer(stream, "301 Moved Permanently", location, ""));
+        let error = ask(model(&format!("{origin}/v1"))).unwrap_err().to_string();
+        let told = format!("redirected to {origin}{}", told.replace("{}", &origin));
+        assert!(error.ends_with(&told), "{error}");
+    }
 }

@@ -476,6 +476,46 @@ fn the_same_image_twice_in_one_list_counts_once() {
     assert!((found[0].1 - rrf(1.0) - rrf(2.0)).abs() < 1e-7, "{found:?}");
 }
 
+/// Finds the image `a`, under a license.
+#[derive(Debug)]
+struct Licensed(Shelf, Option<&'static str>);
+
+impl fmt::Display for Licensed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[async_trait]
+impl Retriever for Licensed {
+    async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
+        let mut lists = self.0.retrieve(request).await?;
+        for found in lists.iter_mut().flatten() {
+            found.provenance.metadata.license = self.1.map(str::to_owned);
+        }
+        Ok(lists)
+    }
+}
+
+#[test]
+fn an_image_whose_licenses_contradict_each_other_has_none() {
+    for (licenses, expected) in [
+        ([Some("CC0-1.0"), Some("CC0-1.0")], Some("CC0-1.0")),
+        ([Some("CC0-1.0"), None], Some("CC0-1.0")),
+        ([Some("CC0-1.0"), Some("CC-BY-4.0")], None),
+    ] {
+        let parts = ["A", "B"].into_iter().zip(licenses).map(|(name, license)| {
+            Arc::new(Licensed(Shelf::plain(name, &["a"]), license)) as Arc<dyn Retriever>
+        });
+        let fuse = Fuse::by_rank(parts, 3).unwrap();
+        let request = RetrieveRequest::new([Caption::concept("x")], 1);
+        let found = block_on(fuse.retrieve(&request)).unwrap().remove(0).remove(0).provenance;
+        assert_eq!(found.metadata.license.as_deref(), expected);
+        let told = "it has no license, because several are said: CC0-1.0 by A, CC-BY-4.0 by B";
+        assert_eq!(found.note.as_deref(), expected.is_none().then_some(told));
+    }
+}
+
 #[test]
 fn nothing_to_fuse_and_weights_that_are_none_are_refused() {
     let error = Fuse::by_rank([], 3).unwrap_err().chain().to_string();

@@ -4,7 +4,7 @@ mod access;
 pub(crate) mod chain;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(crate) mod words;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -153,13 +153,12 @@ pub enum Error {
         /// What the service said, shortened; never holds a key.
         message: String,
         /// How long the service asked callers to wait; [`Duration::MAX`] where no wait helps, as where
-        /// the account is out of credit.
+        /// the account is out of credit or a bad request is one for a key or model that is not known.
         retry_after: Option<Duration>,
     },
 
-    /// A remote service could not be reached, or broke off while it answered. It is the latter where
-    /// the source is a [`std::io::Error`] of the kind [`UnexpectedEof`](std::io::ErrorKind), and the
-    /// message says so.
+    /// A remote service could not be reached, or, where the source is a [`std::io::Error`] of the kind
+    /// [`UnexpectedEof`](std::io::ErrorKind), broke off while it answered. The message says which.
     #[error("{service} {}", unanswered(source))]
     Connection {
         /// The service, by the `Display` of its part.

@@ -43,6 +43,10 @@ fn a_wait_is_told_and_a_reply_that_broke_off_is_told_apart() {
     let busy = |wait| Error::service("vlm", 429, "busy").with_retry_after(wait).to_string();
     assert_eq!(busy(Duration::from_secs(3600)), "vlm answered 429: busy (asks to wait 3600 s)");
     assert_eq!(busy(Duration::from_millis(500)), "vlm answered 429: busy (asks to wait 0.5 s)");
+    let far = Duration::from_secs_f64(2_300_386_046.338_512_4);
+    assert_eq!(busy(far), "vlm answered 429: busy (asks to wait 26625 days)");
+    let date = Duration::from_secs_f64(89.338_512_4);
+    assert_eq!(busy(date), "vlm answered 429: busy (asks to wait 89.4 s)");
     assert_eq!(busy(Duration::ZERO), "vlm answered 429: busy");
     assert_eq!(busy(Duration::MAX), "vlm answered 429: busy");
     let broken =

@@ -8,11 +8,12 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder, Url};
 
+use super::redirect::{place, target};
 use super::reply::{Reply, Service};
 use super::retry::RetryPolicy;
 use super::stream::Body;
 use super::transport::Transport;
-use crate::error::chain::with_causes;
+use crate::error::{chain::with_causes, words::is_broken_off};
 use crate::{Error, Result};
 
 /// How much of an error's body is read, in bytes.
@@ -76,12 +77,29 @@ impl Client {
         let json = |request: RequestBuilder| {
             Ok(request.header(CONTENT_TYPE, "application/json").body(body.to_owned()))
         };
-        let read = |reply: Reply| read(reply.json(&self.service, expected)?);
+        let read = |reply: Reply| read(self.words(&reply, expected)?);
         self.call(Method::POST, endpoint, json, &unwatched, read).await
     }
 
-    /// The same with what `with` puts into each attempt's request, while `watch`, made anew for each
-    /// attempt, sees the reply as it comes.
+    /// The same for work that must not be done twice: it is asked again only where the service says
+    /// that it has not begun, or was not reached.
+    pub(crate) async fn submit_json<T: Send>(
+        &self,
+        endpoint: &str,
+        body: &str,
+        expected: &str,
+        read: impl Fn(Body) -> Result<T> + Sync,
+    ) -> Result<T> {
+        let json = |request: RequestBuilder| {
+            Ok(request.header(CONTENT_TYPE, "application/json").body(body.to_owned()))
+        };
+        let read = |reply: Reply| read(self.words(&reply, expected)?);
+        self.attempts(is_untaken, Method::POST, endpoint, json, &unwatched, read).await
+    }
+
+    /// The same as [`post_json`](Self::post_json) with what `with` puts into each attempt's request,
+    /// while `watch`, made anew for each attempt, sees the reply as it comes. Links in the reply are as
+    /// they came: who tells of its words hides the secrets in them.
     pub(crate) async fn post_watched<T: Send>(
         &self,
         endpoint: &str,
@@ -94,6 +112,11 @@ impl Client {
         self.call(Method::POST, endpoint, with, watch, read).await
     }
 
+    /// The JSON of a good reply, of which words are handed on, without the secrets.
+    pub(super) fn words(&self, reply: &Reply, expected: &str) -> Result<Body> {
+        Ok(reply.json(&self.service, expected)?.without(&self.service.secrets))
+    }
+
     /// The same without a body, by GET.
     pub(crate) async fn get_json<T: Send>(
         &self,
@@ -101,7 +124,7 @@ impl Client {
         expected: &str,
         read: impl Fn(Body) -> Result<T> + Sync,
     ) -> Result<T> {
-        let read = |reply: Reply| read(reply.json(&self.service, expected)?);
+        let read = |reply: Reply| read(self.words(&reply, expected)?);
         self.call(Method::GET, endpoint, Ok, &unwatched, read).await
     }
 
@@ -113,7 +136,10 @@ impl Client {
         expected: &str,
         read: impl Fn(Body) -> Result<T> + Sync,
     ) -> Result<T> {
-        let read = |reply: Reply| read(reply.body(&self.service, expected)?);
+        let read = |mut reply: Reply| {
+            reply.is_known_address = true;
+            read(reply.body(&self.service, expected)?)
+        };
         self.call(Method::GET, endpoint, Ok, &unwatched, read).await
     }
 
@@ -141,13 +167,28 @@ impl Client {
         watch: &(dyn Fn() -> Option<Watch> + Sync),
         read: impl Fn(Reply) -> Result<T> + Sync,
     ) -> Result<T> {
+        self.attempts(Error::is_transient, method, endpoint, with, watch, read).await
+    }
+
+    /// The same, made again after errors that `passes`.
+    async fn attempts<T: Send>(
+        &self,
+        passes: fn(&Error) -> bool,
+        method: Method,
+        endpoint: &str,
+        with: impl Fn(RequestBuilder) -> Result<RequestBuilder> + Sync,
+        watch: &(dyn Fn() -> Option<Watch> + Sync),
+        read: impl Fn(Reply) -> Result<T> + Sync,
+    ) -> Result<T> {
         let url = self.url(endpoint);
         let attempt = || async {
             let request = with(self.http.request(method.clone(), url.clone()))?;
             let request = request.headers(self.headers.clone());
-            read(self.send(request, watch()).await?)
+            let mut reply = self.send(request, watch()).await?;
+            reply.location = reply.location.map(|location| moved(&url, &location, endpoint));
+            read(reply)
         };
-        self.retry.run(Error::is_transient, attempt).await
+        self.retry.run(passes, attempt).await
     }
 
     /// One attempt: the reply to `request`, whatever its status. Redirects are not followed, so that a
@@ -195,6 +236,27 @@ impl Client {
     fn timed_out(&self, doing: &str, limit: Duration) -> Error {
         Error::Timeout { what: format!("{doing}{}", self.service.name), limit }
     }
+}
+
+/// Whether `error` is [transient](Error::is_transient), and of a service that was not reached or that
+/// says it has not done what it was asked for.
+fn is_untaken(error: &Error) -> bool {
+    match error {
+        Error::Connection { source, .. } => !is_broken_off(source),
+        Error::Service { status, .. } => *status >= 400 && error.is_transient(),
+        _ => false,
+    }
+}
+
+/// Where `location` leads from `url`, and the base URL of `endpoint` there, if it is one.
+fn moved(url: &Url, location: &str, endpoint: &str) -> String {
+    let Ok(mut next) = target(url, location) else { return location.to_owned() };
+    let base = next.path().trim_end_matches('/').strip_suffix(&format!("/{endpoint}"));
+    let Some(base) = base.map(str::to_owned) else { return place(&next) };
+    let told = place(&next);
+    next.set_path(&base);
+    let base = next.as_str().trim_end_matches('/');
+    format!("{told}: set {base} as base_url")
 }
 
 impl fmt::Debug for Client {

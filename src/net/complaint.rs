@@ -54,15 +54,33 @@ impl Complaint {
             && !others.any(|other| other != name && other != "model" && self.names(other))
     }
 
+    /// Whether the message has the `value` of the field `name`: in quotes, behind the name, or as words
+    /// that no sentence has, such as `512x512`. A value may be a word of the sentence, as `low` or `a`.
+    fn quotes(&self, name: &str, value: &str) -> bool {
+        const QUOTES: [char; 9] = ['\'', '"', '`', '‘', '’', '“', '”', '«', '»'];
+        let value = value.trim().to_lowercase();
+        if value.is_empty() {
+            return false;
+        }
+        let is_odd = value.chars().any(|c| !c.is_alphabetic() && !c.is_whitespace());
+        self.message.match_indices(&value).any(|(at, _)| {
+            let (before, after) = (&self.message[..at], &self.message[at + value.len()..]);
+            let is_words = !before.ends_with(is_in_word) && !after.starts_with(is_in_word);
+            let is_quoted = before.ends_with(QUOTES) && after.starts_with(QUOTES);
+            let is_given =
+                before.trim_end().trim_end_matches(['=', ':']).trim_end().ends_with(name)
+                    && !GRAMMAR.contains(&&*value);
+            is_words && (is_quoted || is_given || is_odd)
+        })
+    }
+
     /// Whether the service does not take the field `name` of the body `sent` at all, whatever its value:
     /// a value that it does not take is the caller's to change.
     pub(crate) fn is_unknown(&self, name: &str, sent: &Value) -> bool {
         // Behind the name of what is refused there may be those of all that is taken.
         let end = TAKEN.iter().filter_map(|words| self.message.find(words)).min();
         let refused = &self.message[..end.unwrap_or(self.message.len())];
-        let quotes_value = sent[name]
-            .as_str()
-            .is_some_and(|value| !value.is_empty() && self.message.contains(&value.to_lowercase()));
+        let quotes_value = sent[name].as_str().is_some_and(|value| self.quotes(name, value));
         let is_field = self.says(UNSUPPORTED) || self.says(&["parameter", "argument", "field"]);
         match () {
             () if self.is_foreign => self.is_about_only(name, sent),
@@ -77,9 +95,30 @@ fn contains(message: &str, words: &[&str]) -> bool {
 }
 
 fn has_word(message: &str, word: &str) -> bool {
-    let is_separator = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
-    message.split(is_separator).any(|found| found == word)
+    message.split(|c| !is_in_word(c)).any(|found| found == word)
 }
+
+const fn is_in_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// What follows the name of a field in a sentence.
+const GRAMMAR: [&str; 14] = [
+    "a",
+    "an",
+    "argument",
+    "cannot",
+    "extra",
+    "field",
+    "in",
+    "input",
+    "is",
+    "not",
+    "of",
+    "option",
+    "parameter",
+    "was",
+];
 
 // Beside English, Chinese as DashScope, GLM and others have it: their other words are read by
 // [`Complaint::is_about_only`], but whether they refuse a parameter or its value makes a difference.
@@ -182,6 +221,24 @@ mod tests {
             let fields = sent.as_object().unwrap().keys();
             let found: Vec<_> = fields.filter(|name| complaint.is_unknown(name, &sent)).collect();
             assert_eq!(found, refused, "{words}");
+        }
+        for (name, value, words, is_refused) in [
+            ("quality", "low", "quality is not allowed", true),
+            ("quality", "low", "quality: low is not allowed", false),
+            ("quality", "low", "'low' is not allowed as quality", false),
+            ("negative_prompt", "a", "Unknown parameter: negative_prompt", true),
+            ("negative_prompt", "n", "negative_prompt is an unknown field", true),
+            ("negative_prompt", "parameter", "Unknown parameter: 'negative_prompt'", true),
+            ("negative_prompt", "parameter", "negative_prompt parameter is not supported", true),
+            ("negative_prompt", "extra", "negative_prompt: Extra inputs are not permitted", true),
+            ("negative_prompt", "not", "negative_prompt is not supported", true),
+            ("size", "512x512", "size 512x512 is not supported", false),
+            ("size", "1x1", "size 11x11 is not supported", true),
+            ("style", "", "style is not supported", true),
+        ] {
+            let complaint = Complaint::of(&Error::service("s", 400, words)).unwrap();
+            let sent = json!({ "prompt": "p", name: value });
+            assert_eq!(complaint.is_unknown(name, &sent), is_refused, "{value}: {words}");
         }
         for status in [401, 403, 429] {
             assert!(Complaint::of(&Error::service("s", status, "unknown seed")).is_none());

@@ -62,6 +62,9 @@ mod tests {
         let mut events = Events::default();
         assert!(events.push(b"data: {\"n\": 1}\n").is_empty());
         assert_eq!(events.push(b"\n"), [json!({"n": 1})]);
+        // A byte order mark at the start of a stream, whose first event is as good as the others.
+        let mut events = Events::default();
+        assert_eq!(events.push("\u{feff}data: {\"n\": 1}\n\n".as_bytes()), [json!({"n": 1})]);
         assert!(events.push(b"<html>\n\n</html>\n\n").is_empty());
     }
 }

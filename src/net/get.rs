@@ -18,7 +18,7 @@ impl Client {
         read: impl Fn(Body) -> Result<T> + Sync,
     ) -> Result<T> {
         let with = |request: RequestBuilder| Ok(request.query(query));
-        let read = |reply: Reply| read(reply.json(self.service(), expected)?);
+        let read = |reply: Reply| read(self.words(&reply, expected)?);
         self.call(Method::GET, endpoint, with, &|| None, read).await
     }
 

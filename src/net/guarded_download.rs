@@ -10,16 +10,13 @@ use reqwest::{Client, Response, Url};
 use super::config::{CONNECT_TIMEOUT, ClientConfig, header_value};
 use super::encoding::decoded;
 use super::public::{NotPublic, PublicOnly, check_host};
+use super::redirect::MAX_REDIRECTS;
 use super::reply::retry_after;
 use super::retry::RetryPolicy;
 use super::secrets::Secrets;
 use super::transport::{ProxyChoice, Transport, http_url, take_login};
 use crate::error::chain::with_causes;
 use crate::{Error, Result};
-
-/// How often a download is sent elsewhere, at most: what Chromium and Firefox follow is 20, and a picture
-/// needs one or two.
-const MAX_REDIRECTS: usize = 5;
 
 /// Downloads what third parties link to. Nothing of the caller's goes with a request: no key, header,
 /// login or cookie, nor where the link was found.
@@ -115,7 +112,7 @@ impl Downloads {
             let next = url.join(&location).map_err(|error| {
                 Error::invalid_reply(&host, "a redirection to a URL", format!("{error}"))
             })?;
-            url = http_url(&format!("redirection of {host}"), next.as_str())?;
+            url = http_url("redirection", next.as_str())?;
         }
         let found =
             format!("more than {MAX_REDIRECTS}, the last to {}", url.host_str().unwrap_or("?"));

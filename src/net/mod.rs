@@ -14,6 +14,8 @@ mod download;
 #[cfg(feature = "openai")]
 mod encoding;
 #[cfg(feature = "openai")]
+mod error_body;
+#[cfg(feature = "openai")]
 pub(crate) mod events;
 #[cfg(feature = "openai")]
 mod get;
@@ -27,6 +29,8 @@ mod policy;
 mod public;
 #[cfg(feature = "openai")]
 mod quoted_pictures;
+#[cfg(feature = "openai")]
+mod redirect;
 #[cfg(feature = "openai")]
 pub(crate) mod reply;
 pub(crate) mod retry;

@@ -9,6 +9,7 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, LOCATION, RETRY
 use serde_json::Value;
 
 use super::encoding::decoded;
+use super::error_body::{code, error_message, error_object, first_error, retry_delay};
 use super::policy;
 use super::quoted_pictures::without_pictures;
 use super::secrets::Secrets;
@@ -66,13 +67,14 @@ impl Service {
         if status < 300 && message.contains("endpoint") {
             message = self.advised(&message); // LM Studio's way to say 404.
         }
-        Some(self.told(code(error).unwrap_or(status), &message, error))
+        Some(self.told(code(error).unwrap_or(status), &message, error, body))
     }
 
-    /// The error of `status` in the words of `message`, by what its object `error` says beside them:
-    /// that a policy forbids the request, that no wait helps, as without credit, or how long to wait.
-    fn told(&self, status: u16, message: &str, error: &Value) -> Error {
-        if policy::declines(error, message) {
+    /// The error of `status` in the words of `message`, by what its object `error` in a `body` says
+    /// beside them: that a policy forbids the request, that no wait helps, as without credit, or how
+    /// long to wait.
+    fn told(&self, status: u16, message: &str, error: &Value, body: &Value) -> Error {
+        if policy::declines(status, body, error, message) {
             let details = policy::details(error).map(|details| format!(" ({details})"));
             let message = format!("{message}{}", details.unwrap_or_default());
             return Error::refused(&self.name, self.quote(&message));
@@ -114,7 +116,10 @@ pub(crate) struct Reply {
     status: u16,
     content_type: Option<String>,
     content_encoding: String,
-    location: Option<String>,
+    /// Where it sends to, as it came or as a URL.
+    pub(super) location: Option<String>,
+    /// Whether something is known to be at the address, so that a 404 says nothing of the base URL.
+    pub(super) is_known_address: bool,
     retry_after: Option<Duration>,
     /// What the service calls the request, by which its owners find it.
     request_id: Option<String>,
@@ -133,11 +138,12 @@ impl Reply {
     /// Everything of a reply but its body.
     pub(super) fn head(response: &Response) -> Self {
         let header = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+        let location = response.headers().get(LOCATION);
         Self {
             status: response.status().as_u16(),
             content_type: header(CONTENT_TYPE),
             content_encoding: header(CONTENT_ENCODING).unwrap_or_default(),
-            location: header(LOCATION),
+            location: location.map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned()),
             retry_after: retry_after(response.headers()),
             request_id: REQUEST_IDS
                 .into_iter()
@@ -148,6 +154,11 @@ impl Reply {
 
     const fn is_success(&self) -> bool {
         matches!(self.status, 200..300)
+    }
+
+    /// Where the reply sends to, if it does.
+    pub(super) fn redirection(&self) -> Option<&str> {
+        self.location.as_deref().filter(|_| matches!(self.status, 300..400))
     }
 
     /// The same reply with its body, of at most `most` bytes, decompressed.
@@ -188,25 +199,32 @@ impl Reply {
             return Err(service.invalid_reply(expected, &found));
         }
         let text = lenient::text(&self.body);
-        let parsed = lenient::json::<Value>(&self.body).ok();
+        let parsed = lenient::json::<Value>(&self.body);
         if !self.is_success() {
-            return Err(self.failure(service, &text, parsed.as_ref()));
+            return Err(self.failure(service, &text, parsed.ok().as_ref()));
         }
         if text.trim().is_empty() {
             return Err(self.with_head(service, service.failed(self.status, "an empty body")));
         }
-        parsed.map(Body::Whole).or_else(|| stream::events(&text)).ok_or_else(|| {
-            let kind = self.content_type.as_deref().unwrap_or("no content type");
-            let said = match text.contains('\0') {
-                true => format!("{} bytes that are no text", self.body.len()),
-                false => plain_message(&text),
-            };
-            let mut found = format!("{said} ({kind})");
-            if text.trim_start().starts_with('<') {
-                found = service.advised(&found);
-            }
-            service.invalid_reply(expected, &found)
-        })
+        let error = match (parsed, stream::events(&text)) {
+            (Ok(value), _) => return Ok(Body::Whole(value)),
+            (Err(_), Some(stream)) => return Ok(stream),
+            (Err(error), None) => error,
+        };
+        // A body without a length that ends in the middle.
+        if error.is_eof() {
+            return Err(service.broke_off(format!("its JSON ends after {} bytes", text.len())));
+        }
+        let kind = self.content_type.as_deref().unwrap_or("no content type");
+        let said = match text.contains('\0') {
+            true => format!("{} bytes that are no text", self.body.len()),
+            false => plain_message(&text),
+        };
+        let mut found = format!("{said} ({kind})");
+        if text.trim_start().starts_with('<') {
+            found = service.advised(&found);
+        }
+        Err(service.invalid_reply(expected, &found))
     }
 
     /// The body as it is, of a file that errors call `what`.
@@ -231,15 +249,17 @@ impl Reply {
     fn failure(&self, service: &Service, text: &str, parsed: Option<&Value>) -> Error {
         let mut message = match (parsed, &self.location) {
             (Some(body), _) => error_message(body),
-            (None, Some(location)) => format!("redirected to {location}: set that as base_url"),
+            (None, Some(location)) => format!("redirected to {location}"),
             (None, None) => plain_message(text),
         };
         // Of a model that is not there, services say so.
-        if matches!(self.status, 404 | 405) && !message.to_lowercase().contains("model") {
+        let is_elsewhere = matches!(self.status, 404 | 405) && !self.is_known_address;
+        if is_elsewhere && !message.to_lowercase().contains("model") {
             message = service.advised(&message);
         }
-        let error = parsed.map_or(&Value::Null, |body| error_object(body).unwrap_or(body));
-        self.with_head(service, service.told(self.status, &message, error))
+        let body = parsed.unwrap_or(&Value::Null);
+        let error = error_object(body).or_else(|| first_error(body)).unwrap_or(body);
+        self.with_head(service, service.told(self.status, &message, error, body))
     }
 
     /// `error` with what the headers say: how the request is called, and the wait that they ask for, if
@@ -280,63 +300,6 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// The error in a body: `{"error": …}`, the same in a list (Gemini), or the body itself where it
-/// calls itself one (vLLM).
-fn error_object(body: &Value) -> Option<&Value> {
-    let body = body.get(0).unwrap_or(body);
-    match &body["error"] {
-        Value::Null | Value::Bool(false) => (body["object"] == "error").then_some(body),
-        Value::String(empty) if empty.is_empty() => None,
-        Value::Object(empty) if empty.is_empty() => None,
-        error => Some(error),
-    }
-}
-
-/// The HTTP status that an error in a body carries as its code.
-fn code(error: &Value) -> Option<u16> {
-    let code = &error["code"];
-    let code = code.as_u64().or_else(|| code.as_str()?.parse().ok())?;
-    u16::try_from(code).ok().filter(|code| (400..600).contains(code))
-}
-
-/// What a JSON body says went wrong.
-fn error_message(body: &Value) -> String {
-    let error = error_object(body).unwrap_or(body);
-    let said = [
-        error,
-        &error["message"],
-        &error["detail"],
-        &error["detail"]["message"],
-        &error["error"],
-        &error["info"], // MediaWiki's.
-    ];
-    let Some(message) = said.iter().find_map(|value| value.as_str()) else {
-        return invalid_fields(&error["detail"]).unwrap_or_else(|| error.to_string());
-    };
-    match error["param"].as_str() {
-        Some(param) if !message.contains(param) => format!("{message} (parameter: {param})"),
-        _ => message.to_owned(),
-    }
-}
-
-/// What FastAPI says of fields that are wrong, each with its place in the request:
-/// `{"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}`.
-fn invalid_fields(detail: &Value) -> Option<String> {
-    let one = |field: &Value| {
-        let message = field["msg"].as_str()?;
-        let place = field["loc"].as_array().into_iter().flatten().skip(1);
-        let place: Vec<String> = place
-            .map(|step| step.as_str().map_or_else(|| step.to_string(), str::to_owned))
-            .collect();
-        Some(match place.is_empty() {
-            true => message.to_owned(),
-            false => format!("{}: {message}", place.join(".")),
-        })
-    };
-    let fields: Vec<String> = detail.as_array()?.iter().filter_map(one).collect();
-    (!fields.is_empty()).then(|| fields.join("; "))
-}
-
 /// What a body that is no JSON says: itself, or the title of a page.
 fn plain_message(text: &str) -> String {
     let text = text.trim();
@@ -351,13 +314,6 @@ fn plain_message(text: &str) -> String {
         Some((title, _)) => format!("an HTML page titled {:?}", title.trim()),
         None => "an HTML page".into(),
     }
-}
-
-/// Gemini's wait, which is in the body: `{"@type": "…RetryInfo", "retryDelay": "34s"}`.
-fn retry_delay(error: &Value) -> Option<Duration> {
-    let details = error["details"].as_array()?;
-    let delay = details.iter().find_map(|detail| detail["retryDelay"].as_str())?;
-    Duration::try_from_secs_f64(delay.strip_suffix('s')?.parse().ok()?).ok()
 }
 
 #[cfg(test)]

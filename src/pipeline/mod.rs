@@ -53,6 +53,7 @@ mod summary;
 mod trace;
 mod verify;
 
+use std::fmt;
 use std::future::pending;
 use std::sync::Arc;
 
@@ -242,12 +243,13 @@ pub struct RagOutcome {
 /// let error: RagError = block_on(pipeline.run("a quetzal at dawn")).unwrap_err();
 /// assert_eq!(error.stage, Stage::Generate);
 /// assert_eq!(error.chain().to_string(), "generate failed: FakeGenerator failed: out of memory");
+/// assert_eq!(format!("{error:?}"), format!("RagError({})", error.chain()));
 /// // What was done before is not lost.
 /// assert!(error.best.is_some(), "the draft");
 /// assert_eq!(error.trace.hits().count(), 1);
 /// # Ok::<(), imagerag::Error>(())
 /// ```
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[error("{stage} {}", if self.is_cancelled() { "was cut off" } else { "failed" })]
 #[non_exhaustive]
 pub struct RagError {
@@ -259,6 +261,13 @@ pub struct RagError {
     pub trace: Box<RagTrace>,
     /// The best image so far, if there is one.
     pub best: Option<Image>,
+}
+
+impl fmt::Debug for RagError {
+    /// One line, without the trace: a `main` that returns the error prints this.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RagError({})", self.chain())
+    }
 }
 
 impl RagError {

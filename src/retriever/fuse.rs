@@ -8,7 +8,7 @@ use futures::future::join_all;
 
 use super::{RetrieveRequest, Retriever, one_list_each};
 use crate::error::at_least_one;
-use crate::reference::{Finding, Reference};
+use crate::reference::{Finding, Provenance, Reference};
 use crate::{Error, Result};
 
 /// What keeps the first places of reciprocal rank fusion from outweighing everything else; 60 as in
@@ -17,8 +17,9 @@ const RRF_K: f32 = 60.0;
 
 /// Asks several retrievers at once and merges their lists; the paper takes the top 3 of CLIP and of
 /// SigLIP. An image that several retrievers find becomes one reference. Two images are the same if
-/// their sources or their pictures are equal; nothing is decoded to find out. Equal scores stay in
-/// the order of the retrievers.
+/// their sources or their pictures are equal; nothing is decoded to find out. Where retrievers say
+/// different licenses of one image, it has none, and its note says so. Equal scores stay in the order
+/// of the retrievers.
 ///
 /// [`Provenance::found_by`](crate::reference::Provenance::found_by) says which retrievers found a reference,
 /// with which scores and ranks.
@@ -142,10 +143,16 @@ impl Fuse {
             let inside = std::mem::take(&mut found.provenance.found_by);
             let note = found.provenance.note.take();
             let same = |(_, known): &(f32, Reference)| known.shows_the_same(&found);
-            let at = merged.iter().position(same).unwrap_or_else(|| {
-                merged.push((0.0, found));
-                merged.len() - 1
-            });
+            let at = match merged.iter().position(same) {
+                Some(at) => {
+                    settle_license(&mut merged[at].1.provenance, &found.provenance);
+                    at
+                }
+                None => {
+                    merged.push((0.0, found));
+                    merged.len() - 1
+                }
+            };
             if counted.contains(&at) {
                 continue; // The same image twice in one list counts once, at its best place.
             }
@@ -177,6 +184,18 @@ impl Fuse {
             reference
         };
         merged.into_iter().enumerate().map(place).collect()
+    }
+}
+
+/// Takes the license from `known` where `other`, of the same picture, says a different one. A finding
+/// without a license contradicts none.
+fn settle_license(known: &mut Provenance, other: &Provenance) {
+    if let (Some(one), Some(two)) = (&known.metadata.license, &other.metadata.license)
+        && one != two
+    {
+        let said = format!("{one} by {}, {two} by {}", known.retriever, other.retriever);
+        known.metadata.license = None;
+        known.add_note(Some(&format!("it has no license, because several are said: {said}")));
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use futures::executor::block_on;
 use imagerag::embedder::{Embedded, Embedder};
-use imagerag::gallery::ingest::{Content, Ingest, Item};
+use imagerag::gallery::ingest::{Content, Folder, Ingest, Item};
 use imagerag::gallery::{Gallery, Rejected, SearchOptions};
 use imagerag::testing::FakeEmbedder;
 use imagerag::{Error, Image, Result};
@@ -95,4 +95,31 @@ fn what_is_found_is_told_in_a_line_and_as_data() {
     assert_eq!(json["entry"]["record"]["hash"], found[0].entry.record.hash.to_string());
     assert_eq!(json["entry"]["id"], 0);
     assert!(json["entry"]["record"]["pixels"]["file"].is_string(), "{json}");
+}
+
+#[test]
+fn a_file_is_named_once() {
+    let folder = tempdir().unwrap();
+    let pictures = folder.path().join("pictures");
+    std::fs::create_dir(&pictures).unwrap();
+    let files =
+        [("cut.png", &b"\x89PNG\r\n\x1a\n"[..]), ("x.svg", b"<svg/>"), ("y.txt", b"\xff\xfe")];
+    for (name, bytes) in files {
+        std::fs::write(pictures.join(name), bytes).unwrap();
+    }
+    let gallery = Gallery::open_or_create(folder.path().join("g"), &FakeEmbedder);
+    let gallery = block_on(gallery).unwrap();
+    let found = Folder::open(&pictures).unwrap();
+    block_on(Ingest::into(&gallery).with_embedder(FakeEmbedder).run(found, |_| {})).unwrap();
+    let all = gallery.rejected().unwrap();
+    let of = |name: &str| all.iter().find(|one| one.source.ends_with(name)).unwrap().to_string();
+    let drawing = of("x.svg");
+    assert!(
+        drawing.ends_with("x.svg: picture: expected PNG, JPEG, WebP, GIF, BMP or TIFF, found SVG"),
+        "{drawing}"
+    );
+    for one in &all {
+        let said = one.to_string();
+        assert_eq!(said.matches(one.source.as_str()).count(), 1, "{said}");
+    }
 }

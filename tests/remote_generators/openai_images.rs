@@ -273,6 +273,63 @@ fn a_link_from_elsewhere_to_this_machine_is_not_followed() {
 }
 
 #[test]
+fn a_link_that_redirects_is_followed_and_the_key_stays() {
+    let (generator, heads) = far_away(|url, mut stream| match url {
+        "http://images.example/v1/images/generations" => {
+            answer_ok(stream, r#"{"data":[{"url":"/a.png"}]}"#);
+        }
+        "http://images.example/a.png" => answer(stream, "302 Found", "location: b.png\r\n", ""),
+        "http://images.example/b.png" => {
+            answer(stream, "307 Temporary Redirect", "location: //cdn.example/c?sig=s\r\n", "");
+        }
+        "http://cdn.example/c?sig=s" => {
+            answer(stream, "301 Moved", "location: http://images.example/d.png\r\n", "");
+        }
+        _ => {
+            let png = picture(8, 8, 4).encode_png().unwrap();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", png.len());
+            let _ = stream.write_all(&[head.as_bytes(), &png].concat());
+        }
+    });
+    let drawn = block_on(generator.generate_one(&GenerateRequest::new("a bee"))).unwrap();
+    assert_eq!(drawn.image, picture(8, 8, 4));
+    let with_key: Vec<bool> = heads.try_iter().map(|head| head.contains(SECRETS[0])).collect();
+    assert_eq!(with_key, [true, true, true, false, false]);
+}
+
+#[test]
+fn a_link_that_redirects_to_where_no_link_may_lead_is_not_followed() {
+    for (to, told) in [
+        (
+            "http://127.0.0.1:9/a.png",
+            "http://127.0.0.1:9/a.png, which is this machine or beside it",
+        ),
+        ("http://169.254.169.254/latest", "http://169.254.169.254/latest, which is this machine"),
+        ("file:///etc/passwd", "the scheme \"file\", to which http://cdn.example/a redirects"),
+        ("http://cdn.example/a", "more than 5 redirections, the last to http://cdn.example/a"),
+    ] {
+        let (generator, heads) = far_away(move |url, stream| match url {
+            "http://cdn.example/a" => {
+                answer(stream, "302 Found", &format!("location: {to}\r\n"), "");
+            }
+            _ => answer_ok(stream, r#"{"data":[{"url":"http://cdn.example/a"}]}"#),
+        });
+        let error = block_on(generator.generate_one(&GenerateRequest::new("a bee"))).unwrap_err();
+        assert!(error.to_string().contains(told), "{error}");
+        assert!(heads.try_iter().count() <= 7, "{to}");
+    }
+    // What is at the target is named.
+    let (generator, _heads) = far_away(|url, stream| match url {
+        "http://cdn.example/a" => answer(stream, "302 Found", "location: /gone?sig=s\r\n", ""),
+        "http://cdn.example/gone?sig=s" => answer(stream, "410 Gone", "", "gone"),
+        _ => answer_ok(stream, r#"{"data":[{"url":"http://cdn.example/a"}]}"#),
+    });
+    let error = block_on(generator.generate_one(&GenerateRequest::new("a bee"))).unwrap_err();
+    let told = "answered 410: the picture at http://cdn.example/gone: gone";
+    assert!(error.to_string().ends_with(told), "{error}");
+}
+
+#[test]
 fn a_redirect_is_not_followed() {
     let (origin, heads) = raw_server(|_, _, stream| {
         answer(stream, "302 Found", "location: http://127.0.0.1:9/\r\n", "");

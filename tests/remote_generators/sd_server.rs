@@ -1,6 +1,7 @@
 //! `SdServer`: recorded exchanges, and jobs on a server that draws from what it was sent.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -189,6 +190,61 @@ fn a_job_that_takes_too_long_is_cancelled() {
         format!("an image of sd-server at {origin} took longer than 50ms")
     );
     cancelled(&lines);
+}
+
+#[test]
+fn a_job_in_a_state_that_nobody_knows_is_not_waited_for() {
+    for (state, told) in [
+        (json!({ "status": "error", "error": "CUDA OOM" }), "\"error\": CUDA OOM"),
+        (json!({ "status": "expired" }), "\"expired\": it does not say why"),
+        (json!({ "status": "odd", "error": { "message": "no VRAM" } }), "\"odd\": no VRAM"),
+        (json!({ "status": "on holiday" }), "\"on holiday\": it does not say why"),
+    ] {
+        let (origin, _lines) = jobs(move |_| state.clone());
+        let generator = server(&origin).build().unwrap();
+        let error = block_on(generator.generate_one(&GenerateRequest::new("a bee"))).unwrap_err();
+        assert!(matches!(error, Error::Backend { .. }), "{error:?}");
+        let said = error.chain().to_string();
+        assert!(said.ends_with(&format!("the job's status is {told}")), "{said}");
+    }
+    let code = json!({ "status": "failed", "error": { "code": "content_policy_violation" } });
+    for state in [json!({ "status": "Request Moderated" }), code] {
+        let (origin, _lines) = jobs(move |_| state.clone());
+        let generator = server(&origin).build().unwrap();
+        let error = block_on(generator.generate_one(&GenerateRequest::new("a bee"))).unwrap_err();
+        assert!(matches!(error, Error::Refused { .. }), "{error:?}");
+    }
+    // States of others that are on the way, and one that nobody knows for a while.
+    let polls = Arc::new(Mutex::new(0));
+    let (origin, _lines) = jobs(move |body| {
+        let mut polls = polls.lock().unwrap();
+        *polls += 1;
+        match *polls {
+            1..=12 => json!({ "status": "In Progress" }),
+            13..=15 => json!({ "status": "warming" }),
+            _ => completed(body),
+        }
+    });
+    let generator = server(&origin).build().unwrap();
+    block_on(generator.generate_one(&GenerateRequest::new("a bee"))).unwrap();
+}
+
+#[test]
+fn a_job_that_may_have_been_taken_is_not_submitted_again() {
+    for (reply, submitted) in [("", 1), ("HTTP/1.1 429 Busy\r\ncontent-length: 0\r\n\r\n", 3)] {
+        let (origin, heads) = raw_server(move |_, request, mut stream: TcpStream| {
+            if request.head.contains("capabilities") {
+                answer(stream, "200 OK", "", r#"{"supported_modes":["img_gen"]}"#);
+            } else {
+                let _ = stream.write_all(reply.as_bytes());
+            }
+        });
+        let generator = server(&origin).max_retries(2).first_wait(Duration::from_millis(1));
+        let generator = generator.build().unwrap();
+        block_on(generator.generate_one(&GenerateRequest::new("a bee"))).unwrap_err();
+        let count = heads.try_iter().filter(|head| head.contains("img_gen")).count();
+        assert_eq!(count, submitted, "{reply}");
+    }
 }
 
 #[test]

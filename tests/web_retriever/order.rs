@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use imagerag::reference::{Caption, Filter};
+use imagerag::reference::{Caption, Filter, Reference};
 use imagerag::retriever::{Fuse, RetrieveRequest, Retriever};
 use imagerag::testing::{FakeEmbedder, conformance};
 
@@ -130,4 +130,46 @@ fn it_keeps_the_contract_of_retrievers() {
     let both: [Arc<dyn Retriever>; 2] = [Arc::new(builder().build().unwrap()), Arc::new(ranked)];
     let both = Fuse::by_rank(both, 3).unwrap();
     block_on(conformance::retriever(&both, &captions));
+}
+
+/// What is found of a picture that is under the `first` license at one address and under the `second` at
+/// another, which has the same bytes.
+fn copied(first: &str, second: &str, same_address: bool, filter: Filter) -> Vec<Reference> {
+    let other = if same_address { "ORIGIN/red.png" } else { "ORIGIN/red_copy.png" };
+    let found = results(&[("ORIGIN/red.png", first), (other, second), ("ORIGIN/blue.png", BY)]);
+    let copy = vec![answer(200, png([200, 0, 0]))];
+    let server = Server::new([("/v1/images/", vec![found]), ("/red_copy.png", copy)]);
+    let builder = openverse(&server).filter(filter);
+    if same_address {
+        return find(&builder.build().unwrap(), "a red car", 9).unwrap();
+    }
+    find(&builder.embedder(FakeEmbedder).build().unwrap(), "a red car", 9).unwrap()
+}
+
+#[test]
+fn a_picture_under_licenses_that_contradict_each_other_has_none_and_a_note() {
+    let both = || Filter::all().licenses(["CC0-1.0", "CC-BY-NC-ND-4.0", "CC-BY-4.0"]);
+    for same_address in [false, true] {
+        for (first, second) in [("cc0 1.0", "by-nc-nd 4.0"), ("by-nc-nd 4.0", "cc0 1.0")] {
+            let list = copied(first, second, same_address, Filter::all());
+            assert_eq!(names(&list), ["red.png", "blue.png"]);
+            let about = &list[0].provenance;
+            assert_eq!(about.metadata.license, None, "{first} and {second}");
+            let note = about.note.as_deref().unwrap();
+            assert!(note.contains("CC0-1.0 at http://127.0.0.1"), "{note}");
+            assert!(note.contains("CC-BY-NC-ND-4.0 at http://127.0.0.1"), "{note}");
+            let blue = &list[1].provenance;
+            assert_eq!((blue.metadata.license.as_deref(), &blue.note), (Some("CC-BY-4.0"), &None));
+            // A filter of licenses refuses what has none, even where it allows both.
+            let list = copied(first, second, same_address, both());
+            assert_eq!((names(&list), list[0].provenance.rank), (vec!["blue.png".to_owned()], 0));
+        }
+        // One that is the same, or unknown, contradicts none.
+        for second in ["cc0 1.0", ""] {
+            let list = copied("cc0 1.0", second, same_address, both());
+            let about = &list[0].provenance;
+            assert_eq!(about.metadata.license.as_deref(), Some("CC0-1.0"));
+            assert_eq!((names(&list)[0].as_str(), &about.note), ("red.png", &None));
+        }
+    }
 }

@@ -4,7 +4,7 @@ use futures::executor::block_on;
 use imagerag::Error;
 use imagerag::reference::{Caption, Filter, Metadata};
 use imagerag::retriever::{RetrieveRequest, Retriever, WebRetriever};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::server::{Server, answer, results};
 use crate::{find, names, near, openverse};
@@ -14,7 +14,7 @@ const COMMONS: &str = include_str!("answers/commons.json");
 const BRAVE: &str = include_str!("answers/brave.json");
 const SEARXNG: &str = include_str!("answers/searxng.json");
 
-fn json(metadata: &Metadata) -> Value {
+fn more(metadata: &Metadata) -> Value {
     serde_json::from_str(metadata.json.as_deref().unwrap()).unwrap()
 }
 
@@ -37,7 +37,7 @@ fn openverse_is_asked_and_read() {
     assert_eq!(about.origin.as_deref(), Some(page));
     assert_eq!(about.caption.as_deref(), Some("Resplendent Quetzal"));
     assert_eq!((about.width, about.height), (Some(1024), Some(768)));
-    let more = json(about);
+    let more = more(about);
     assert_eq!(more["license_url"], "https://creativecommons.org/licenses/by-sa/2.0/");
     assert_eq!(more["author_url"], "https://www.flickr.com/photos/8070463@N03");
     assert!(more["attribution"].as_str().unwrap().contains("is licensed under CC BY-SA 2.0"));
@@ -82,7 +82,7 @@ fn commons_is_asked_and_read() {
         assert_eq!(about.caption.as_deref(), Some(shown));
         assert!(about.origin.as_deref().unwrap().ends_with("(Pharomachrus_mocinno).jpg"));
         assert_eq!((about.width, about.height), (Some(4000), Some(3000)));
-        let more = json(about);
+        let more = more(about);
         assert_eq!(more["title"], "Resplendent quetzal (Pharomachrus mocinno)");
         assert_eq!(more["credit"], "Own work");
         assert_eq!(more["restrictions"], Value::Null);
@@ -238,6 +238,96 @@ fn errors_of_a_service_name_it_and_hold_no_key() {
         assert!(said.contains(expected), "{expected} in {said}");
         assert!(!said.contains("secret"), "{said}");
         assert!(!said.contains("/v1: try"), "{said}");
+    }
+}
+
+#[test]
+fn what_is_no_list_of_results_is_an_error() {
+    let others = [
+        r#"{"message":"Unauthorised"}"#,
+        r#"{"detail":"Not found."}"#,
+        r#"{"status":"ok"}"#,
+        r#"{"query":{"pages":"none"},"results":"none"}"#,
+        r#"{"query":{"pages":["none"]},"results":[null, "none"]}"#,
+        r#"{"results":{}}"#,
+        "{}",
+        "[]",
+        "null",
+        "7",
+        r#""no""#,
+    ];
+    for body in others {
+        let all = ["/v1/images/", "/w/api.php", "/images/search", "/search"];
+        let server = Server::new(all.map(|path| (path, vec![answer(200, body)])));
+        let commons = WebRetriever::commons().base_url(format!("{}/w", server.origin));
+        for builder in [
+            openverse(&server),
+            near(commons),
+            near(WebRetriever::brave("key-of-brave").base_url(&server.origin)),
+            near(WebRetriever::searxng(&server.origin)),
+        ] {
+            let retriever = builder.max_retries(0).build().unwrap();
+            let found = find(&retriever, "a quetzal", 3);
+            let said = found.map(|list| names(&list)).unwrap_err().to_string();
+            assert!(said.contains(" at http://127.0.0.1"), "{retriever} to {body}: {said}");
+            assert!(said.contains("the results of an image search"), "{retriever}: {said}");
+        }
+    }
+    // Nothing found is no error, however a wiki says so.
+    for nothing in [
+        r#"{"batchcomplete":true}"#,
+        r#"{"batchcomplete":"","query":{"pages":{}}}"#,
+        r#"{"batchcomplete":"","warnings":{"main":{"*":"Unrecognized parameter"}}}"#,
+        r#"{"query":{"searchinfo":{"totalhits":0}}}"#,
+        r#"{"query":[]}"#,
+    ] {
+        let server = Server::new([("/w/api.php", vec![answer(200, nothing)])]);
+        let commons = WebRetriever::commons().base_url(format!("{}/w", server.origin));
+        let list = find(&near(commons).build().unwrap(), "a quetzal", 3).unwrap();
+        assert!(list.is_empty(), "{nothing}");
+    }
+}
+
+#[test]
+fn a_license_is_what_its_service_documents_and_links_to() {
+    let image = |license: &str, version: &str, url: &str| {
+        let one = json!({"url": "ORIGIN/red.png", "license": license, "license_version": version,
+            "license_url": url});
+        json!({"results": [one]}).to_string()
+    };
+    let file = |license: &str, url: &str| {
+        let said = json!({"LicenseShortName": {"value": license}, "LicenseUrl": {"value": url}});
+        let file = json!({"url": "ORIGIN/red.png", "mime": "image/png", "extmetadata": said});
+        json!({"query": {"pages": [{"title": "File:x", "imageinfo": [file]}]}}).to_string()
+    };
+    let zero = "https://creativecommons.org/publicdomain/zero/1.0/";
+    let by = "https://creativecommons.org/licenses/by/4.0/";
+    let forged = "https://evilcreativecommons.org/publicdomain/zero/1.0/";
+    let hidden = "https://example.com/terms?not=creativecommons.org/publicdomain/zero/1.0/";
+    for (path, body, expected) in [
+        ("/v1/images/", image("cc0", "", ""), Some("CC0-1.0")),
+        ("/v1/images/", image("CC0", "1.0", zero), Some("CC0-1.0")),
+        ("/v1/images/", image("by-nc-sa", "2.0", ""), Some("CC-BY-NC-SA-2.0")),
+        ("/v1/images/", image("", "", by), Some("CC-BY-4.0")),
+        ("/v1/images/", image("", "", forged), None),
+        ("/v1/images/", image("", "", hidden), None),
+        ("/v1/images/", image("0", "", ""), None),
+        ("/v1/images/", image("by", "4.0 NC", ""), None),
+        ("/w/api.php", file("CC0", zero), Some("CC0-1.0")),
+        ("/w/api.php", file("", forged), None),
+        ("/w/api.php", file("", hidden), None),
+        ("/w/api.php", file("0", ""), None),
+        ("/w/api.php", file("zero", ""), None),
+        ("/w/api.php", file("CC BY 4.0 NC", ""), None),
+        ("/w/api.php", file("Creative Commons Attribution 4.0", by), Some("CC-BY-4.0")),
+    ] {
+        let server = Server::new([(path, vec![answer(200, body.as_str())])]);
+        let builder = match path {
+            "/w/api.php" => near(WebRetriever::commons().base_url(format!("{}/w", server.origin))),
+            _ => openverse(&server),
+        };
+        let list = find(&builder.build().unwrap(), "a quetzal", 3).unwrap();
+        assert_eq!(list[0].provenance.metadata.license.as_deref(), expected, "{body}");
     }
 }
 

@@ -8,6 +8,8 @@ mod errors;
 mod generations;
 mod life;
 mod own_clients;
+#[cfg(feature = "tch")]
+mod remote_rag;
 mod server;
 mod streams;
 #[cfg(feature = "tch")]

@@ -24,7 +24,7 @@ impl Server {
     }
 
     pub(crate) fn start(source: &[&str], options: &[&str]) -> Self {
-        let mut process = Command::new(program())
+        let mut process = Command::new(program("serve"))
             .args(source)
             .args(["--port", "0"])
             .args(options)
@@ -92,12 +92,12 @@ impl Drop for Server {
     }
 }
 
-/// The program, which `cargo test` builds beside the tests.
-fn program() -> PathBuf {
+/// The example called `name`, which `cargo test` builds beside the tests.
+pub(crate) fn program(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let folder = tests.parent().and_then(Path::parent).unwrap().join("examples");
-    let program = folder.join(format!("serve{}", std::env::consts::EXE_SUFFIX));
-    assert!(program.exists(), "run `cargo build --example serve` with these features first");
+    let program = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.exists(), "run `cargo build --example {name}` with these features first");
     program
 }
 

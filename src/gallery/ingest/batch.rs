@@ -161,10 +161,9 @@ async fn ask(
     let outcome = gathered.ask(embedder, &pictures).await;
     let mut found = gathered.end(Ok(()));
     change.usage += found.usage.unwrap_or_default();
-    let mut at = 0;
-    for (image, embedding) in std::mem::take(images).into_iter().zip(found.embeddings) {
+    let answers = std::mem::take(images).into_iter().zip(found.embeddings);
+    for (at, (image, embedding)) in answers.enumerate() {
         let refused = found.refused.iter().position(|(refused, _)| *refused == at);
-        at += 1;
         match (embedding, refused) {
             (Some(embedding), _) => change.embedded.push((image.0, embedding)),
             (None, Some(refused)) => {

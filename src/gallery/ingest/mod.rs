@@ -65,7 +65,11 @@ use crate::folder::walk::list;
 
 /// What is from `source` is not taken in, for `reason` with all its causes.
 fn rejected(source: impl Into<String>, reason: Error) -> Rejected {
+    let (source, reason) = (source.into(), reason.chain().to_string());
+    // An error about the file itself begins with its path, which stands in front of the reason anyway.
+    let prefix = format!("{source}: ");
+    let reason = reason.strip_prefix(prefix.as_str()).unwrap_or(&reason);
     // One line, whatever a decoder says.
-    let reason = reason.chain().to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-    Rejected { source: source.into(), reason }
+    let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    Rejected { source, reason }
 }

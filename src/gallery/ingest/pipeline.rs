@@ -49,7 +49,8 @@ use crate::image::decode::MAX_PIXELS;
 /// file with what it decodes to, and some 60 bytes for each source, so that an image that has the
 /// source of another one is rejected and does not take its place.
 ///
-/// ```
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
 /// # use futures::executor::block_on;
 /// # use imagerag::testing::{FakeEmbedder, solid};
 /// # let folder = std::env::temp_dir().join(format!("imagerag-doc-i-{}", std::process::id()));

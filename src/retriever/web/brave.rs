@@ -6,7 +6,7 @@ use reqwest::Url;
 use serde_json::Value;
 
 use super::candidate::{Candidate, Said};
-use super::service::{MAX_ANSWER, NO_VARIABLE, Search, Service};
+use super::service::{MAX_ANSWER, NO_VARIABLE, Search, Service, pictures};
 use crate::net::config::{Api, Key};
 
 pub(super) static BRAVE: Service = Service {
@@ -51,5 +51,5 @@ fn read(answer: &Value, base: &Url) -> Option<Vec<Candidate>> {
         said.pixels("height", &one["properties"]["height"]);
         said.at(&one["properties"]["url"], &Value::Null, false)
     };
-    Some(results.iter().filter_map(picture).collect())
+    pictures(results, picture)
 }

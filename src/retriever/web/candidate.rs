@@ -1,5 +1,7 @@
 //! [`Candidate`]: a picture that a service names, before anything of it is downloaded.
 
+use std::iter;
+
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,6 +20,37 @@ pub(super) struct Candidate {
     pub(super) metadata: Metadata,
     /// Whether the service marks it as not fit for everybody.
     pub(super) is_sensitive: bool,
+    /// Why there is no license, where several are said.
+    #[serde(skip)]
+    pub(super) note: Option<String>,
+}
+
+impl Candidate {
+    /// This picture where the same is also at each of `copies`: it has no license if they are under
+    /// different ones. A copy without a license contradicts none.
+    pub(super) fn with_copies<'a>(&'a self, copies: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut said: Vec<(String, String)> = Vec::new();
+        let mut note = self.note.clone();
+        for one in iter::once(self).chain(copies) {
+            if let Some(license) = &one.metadata.license
+                && said.iter().all(|(known, _)| known != license)
+            {
+                said.push((license.clone(), one.url.clone()));
+            }
+            note = note.or_else(|| one.note.clone());
+        }
+        if said.len() > 1 {
+            let all = said.iter().map(|(license, url)| format!("{license} at {url}"));
+            let all = all.collect::<Vec<_>>().join(", ");
+            note = Some(format!("it has no license, because several are said: {all}"));
+        }
+        let mut settled = self.clone();
+        if note.is_some() {
+            settled.metadata.license = None;
+        }
+        settled.note = note;
+        settled
+    }
 }
 
 /// What a service says of one picture, by the names that [`Metadata`] has for it and some that go into
@@ -76,7 +109,7 @@ impl<'a> Said<'a> {
         let url = address(self.base, url)?;
         let download = address(self.base, scaled).unwrap_or_else(|| url.clone());
         let (metadata, _) = self.fields.metadata();
-        Some(Candidate { url, download, metadata, is_sensitive })
+        Some(Candidate { url, download, metadata, is_sensitive, note: None })
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::candidate::{Candidate, Said};
 use super::license::license;
-use super::service::{MAX_ANSWER, NO_VARIABLE, Search, Service};
+use super::service::{MAX_ANSWER, NO_VARIABLE, Search, Service, pictures};
 use crate::net::config::{Api, Key};
 
 pub(super) static COMMONS: Service = Service {
@@ -71,12 +71,17 @@ fn read(answer: &Value, base: &Url) -> Option<Vec<Candidate>> {
     let mut pages: Vec<&Value> = match pages {
         Value::Object(pages) => pages.values().collect(),
         Value::Array(pages) => pages.iter().collect(), // With `formatversion=2` in the base URL.
-        // Where nothing is found, there is no query, but an answer.
-        _ => return answer.as_object().map(|_| Vec::new()),
+        // Where nothing is found, there are no pages, and maybe no query, but an answer that is complete.
+        Value::Null => {
+            let is_complete = answer["batchcomplete"] != Value::Null && answer["query"].is_null();
+            let is_empty = answer["query"].is_object() || answer["query"] == json!([]);
+            return (is_complete || is_empty).then(Vec::new);
+        }
+        _ => return None,
     };
     // They come by their ids; `index` is the place that the search gave them.
     pages.sort_by_key(|page| page["index"].as_u64().unwrap_or(u64::MAX));
-    Some(pages.into_iter().filter_map(|page| picture(page, base)).collect())
+    pictures(pages, |page| picture(page, base))
 }
 
 fn picture(page: &Value, base: &Url) -> Option<Candidate> {

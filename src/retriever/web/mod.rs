@@ -72,8 +72,9 @@ pub use builder::WebRetrieverBuilder;
 ///   down: Commons gives at most 1,280 pixels of width. `width` and `height` are those of the original.
 /// - `license` is what the service says, in one spelling: `CC-BY-SA-4.0`, `CC-BY-SA-3.0-DE`, `CC0-1.0`,
 ///   `CC-PDM-1.0` as SPDX has them, and any other name as the service writes it, such as `Public domain`.
-///   It is absent where the service says none, no version, or two that differ. Nobody has checked whether
-///   the service is right.
+///   It is absent where the service says none, no version, or two that differ, be it for one address or,
+///   with an embedder, for the same file at two; then the `note` of the provenance names them. Nobody has
+///   checked whether the service is right.
 /// - `author` is whom to credit, `origin` the page that the picture is on, `caption` its description or
 ///   title. `json` holds `service`, `title`, `license_url`, `author_url`, `attribution` (a line of credit)
 ///   and what else the service says of it.
@@ -92,7 +93,7 @@ pub use builder::WebRetrieverBuilder;
 ///   [`threshold`](crate::pipeline::RagConfig::threshold) of 0.2 takes the first five.
 /// - **With an [`embedder`](WebRetrieverBuilder::embedder)** all candidates are downloaded, and the score is
 ///   the cosine similarity of caption and picture, in [-1, 1]. The same file at two addresses is found
-///   once.
+///   once, and not at all where its licenses contradict each other and the filter wants one.
 ///
 /// What cannot be had (a dead link, a page in place of a picture, SVG or film, too many bytes or pixels,
 /// a file that is cut) is the last in the list of an embedder, with the score -1. Such pictures are marked as

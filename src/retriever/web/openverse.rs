@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::candidate::{Candidate, Said};
 use super::license::license;
-use super::service::{MAX_ANSWER, NO_VARIABLE, Search, Service};
+use super::service::{MAX_ANSWER, NO_VARIABLE, Search, Service, pictures};
 use crate::net::config::{Api, Key};
 
 pub(super) static OPENVERSE: Service = Service {
@@ -70,13 +70,18 @@ fn query(search: &Search) -> Vec<(&'static str, String)> {
 }
 
 fn read(answer: &Value, base: &Url) -> Option<Vec<Candidate>> {
-    Some(answer["results"].as_array()?.iter().filter_map(|one| picture(one, base)).collect())
+    pictures(answer["results"].as_array()?, |one| picture(one, base))
 }
 
 fn picture(one: &Value, base: &Url) -> Option<Candidate> {
     let mut said = Said::new(OPENVERSE.name, base);
     let text = |name: &str| one[name].as_str().unwrap_or_default();
-    let name = format!("{} {}", text("license"), text("license_version"));
+    let (code, version) = (text("license").trim(), text("license_version").trim());
+    let kind = KINDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(code));
+    let name = match kind {
+        Some((_, start)) => format!("{start}{version}"),
+        None => format!("{code} {version}"),
+    };
     said.license(license(&name, text("license_url")));
     said.text("author", &one["creator"]);
     said.address("origin", &one["foreign_landing_url"]);

@@ -27,6 +27,16 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// A picture that was downloaded, with its embedding, or why there is none.
 type Outcome = Result<(Arc<[u8]>, Embedding)>;
 
+/// A picture, or what stands for one that could not be had.
+struct Found {
+    score: f32,
+    picture: Picture,
+    /// Why it could not be had.
+    problem: Option<String>,
+    /// Where it is, the first by the order of the service in front.
+    copies: Vec<Candidate>,
+}
+
 impl Web {
     /// The references of one caption in the order of the service. Nothing is downloaded.
     pub(super) fn in_order(
@@ -60,9 +70,9 @@ impl Web {
         let queries = request.embeddings(embedder).await?;
         let lists = request.captions.iter().zip(&queries).zip(found);
         let list = |((caption, query), candidates): ((&Caption, &Embedding), Vec<Candidate>)| {
-            let mut all: Vec<Reference> = Vec::new();
+            let mut all: Vec<Found> = Vec::new();
             for candidate in candidates {
-                let (score, picture, note) = match &outcomes[&candidate.url] {
+                let (score, picture, problem) = match &outcomes[&candidate.url] {
                     Ok((bytes, embedding)) => {
                         (embedding.similarity(query), self.decodable(Arc::clone(bytes)), None)
                     }
@@ -71,22 +81,34 @@ impl Web {
                         (MISSING, missing(&candidate, reason.clone()), Some(reason))
                     }
                 };
-                let mut found = reference(name, caption, candidate, picture, score, 0);
-                found.provenance.note = note;
-                all.push(found);
+                all.push(Found { score, picture, problem, copies: vec![candidate] });
             }
             // Equal scores stay in the order of the service.
-            all.sort_by(|one, other| other.provenance.score.total_cmp(&one.provenance.score));
-            let mut list: Vec<Reference> = Vec::new();
-            for mut found in all {
+            all.sort_by(|one, other| other.score.total_cmp(&one.score));
+            let mut list: Vec<Found> = Vec::new();
+            for found in all {
                 // The same file at two addresses is one picture.
-                if list.iter().all(|other| other.picture != found.picture) {
-                    found.provenance.rank = list.len();
-                    list.push(found);
+                match list.iter_mut().find(|other| other.picture == found.picture) {
+                    Some(known) => known.copies.extend(found.copies),
+                    None => list.push(found),
                 }
             }
-            list.truncate(request.limit);
-            list
+            let settled = list.into_iter().filter_map(|found| {
+                let Found { score, picture, problem, copies } = found;
+                let candidate = copies.first()?.with_copies(&copies);
+                // It may have lost its license.
+                self.filter
+                    .matches(&candidate.metadata)
+                    .then_some((candidate, picture, score, problem))
+            });
+            let placed = settled.take(request.limit).enumerate();
+            placed
+                .map(|(rank, (candidate, picture, score, problem))| {
+                    let mut found = reference(name, caption, candidate, picture, score, rank);
+                    found.provenance.add_note(problem.as_deref());
+                    found
+                })
+                .collect()
         };
         Ok(lists.map(list).collect())
     }
@@ -162,7 +184,8 @@ fn reference(
     score: f32,
     rank: usize,
 ) -> Reference {
-    let provenance = Provenance::new(Source::Uri(candidate.url), name, score, rank)
+    let mut provenance = Provenance::new(Source::Uri(candidate.url), name, score, rank)
         .with_metadata(candidate.metadata);
+    provenance.note = candidate.note;
     Reference { picture, caption: caption.clone(), provenance }
 }

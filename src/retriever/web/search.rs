@@ -34,14 +34,19 @@ impl Web {
         Ok(Vec::new())
     }
 
-    /// Those of `found` that may be downloaded.
+    /// Those of `found` that may be downloaded, with what all that is said of an address leaves of its
+    /// license.
     fn wanted(&self, found: &[Candidate]) -> Vec<Candidate> {
         let mut wanted: Vec<Candidate> = Vec::new();
         for one in found {
+            let copies = || found.iter().filter(|other| other.url == one.url);
             let is_new = wanted.iter().all(|other| other.url != one.url);
-            let is_fit = !(self.is_safe && one.is_sensitive);
-            if is_new && is_fit && self.filter.matches(&one.metadata) {
-                wanted.push(one.clone());
+            let is_fit = !(self.is_safe && copies().any(|copy| copy.is_sensitive));
+            if is_new && is_fit {
+                let one = one.with_copies(copies());
+                if self.filter.matches(&one.metadata) {
+                    wanted.push(one);
+                }
             }
         }
         wanted.truncate(self.candidates);

@@ -7,7 +7,7 @@ use reqwest::Url;
 use serde_json::Value;
 
 use super::candidate::{Candidate, Said};
-use super::service::{MAX_ANSWER, NO_VARIABLE, Search, Service};
+use super::service::{MAX_ANSWER, NO_VARIABLE, Search, Service, pictures};
 use crate::net::config::{Api, Key};
 
 pub(super) static SEARXNG: Service = Service {
@@ -42,7 +42,7 @@ fn query(search: &Search) -> Vec<(&'static str, String)> {
 }
 
 fn read(answer: &Value, base: &Url) -> Option<Vec<Candidate>> {
-    Some(answer["results"].as_array()?.iter().filter_map(|one| picture(one, base)).collect())
+    pictures(answer["results"].as_array()?, |one| picture(one, base))
 }
 
 fn picture(one: &Value, base: &Url) -> Option<Candidate> {

@@ -40,3 +40,13 @@ pub(super) struct Search<'a> {
     /// Whether what is not fit for everybody is left out.
     pub(super) is_safe: bool,
 }
+
+/// The pictures that `read` finds in `results`; `None` where these are no results, which are JSON objects.
+pub(super) fn pictures<'a>(
+    results: impl IntoIterator<Item = &'a Value>,
+    read: impl Fn(&'a Value) -> Option<Candidate>,
+) -> Option<Vec<Candidate>> {
+    let results: Vec<&Value> = results.into_iter().collect();
+    let is_list = results.is_empty() || results.iter().any(|result| result.is_object());
+    is_list.then(|| results.into_iter().filter_map(read).collect())
+}

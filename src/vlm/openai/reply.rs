@@ -26,9 +26,10 @@ pub(super) fn read(body: &Body, service: &Service) -> Result<ChatReply> {
         Body::Whole(chunk) => (std::slice::from_ref(chunk), false),
         Body::Stream(chunks, done) => (chunks.as_slice(), *done),
     };
-    let joined = stream::joined(chunks, done).ok_or_else(|| {
+    let mut joined = stream::joined(chunks, done).ok_or_else(|| {
         service.broke_off(format!("the stream ended after {} events", chunks.len()))
     })?;
+    service.secrets.hide_in(&mut joined); // A key may come in pieces.
     completion(&joined, service)
 }
 

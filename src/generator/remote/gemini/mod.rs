@@ -56,6 +56,8 @@ pub use builder::GeminiImagesBuilder;
 ///   [`Error::Refused`](crate::Error::Refused) with Gemini's reason, such as `IMAGE_SAFETY`. A
 ///   reply without an image for no reason (`NO_IMAGE`, `IMAGE_OTHER`) is asked for once more; one
 ///   that is words alone is [`Error::InvalidReply`](crate::Error::InvalidReply) with them.
+/// - The first error of several requests is that of the call: images of the others are lost, though
+///   Google charges for them. The pipeline asks for one image a call.
 /// - Text beside the image goes into the note, and what the model charges into [`Drawn::usage`]:
 ///   tokens, thoughts among them, and one image. Interim images of its thoughts are left out.
 /// - Transient errors are retried, `Retry-After` and Gemini's own `RetryInfo` are honoured.

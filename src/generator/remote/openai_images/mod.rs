@@ -60,12 +60,14 @@ pub use profile::ImagesProfile;
 /// - Images are read in whatever form they come: base64, data URLs, links, several of them (the first
 ///   counts, all are charged), streams that nobody asked for, up to 128 MiB. A link is followed without
 ///   the key if it leads to another origin, and not at all if it leads from a service elsewhere to this
-///   machine or its network.
+///   machine or its network; so are up to 5 redirects of it.
 /// - **[`Drawn::usage`]** has the images that came, and the tokens if the service tells of them.
 /// - A refusal on grounds of a policy is [`Error::Refused`](crate::Error::Refused), and is not tried
 ///   again. Transient errors are, as
 ///   [`Retry`](crate::middleware::Retry) does it, with replies that break off among them. Services may
 ///   charge for each attempt: with [`max_retries(0)`](OpenAiImagesBuilder::max_retries) there is one.
+/// - The first error of several requests is that of the call: images of the others are lost, though
+///   services charge for them. The pipeline asks for one image a call.
 /// - Dropping the future ends the call, though services charge for what they have begun.
 /// - The key is in no `Debug`, `Display` or error, even if the service echoes it, and errors quote no
 ///   pictures. Any executor will do.

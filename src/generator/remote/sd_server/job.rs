@@ -16,6 +16,27 @@ const EXPECTED: &str = "a job of an sd-server";
 /// The first wait between two questions; each further one is half as long again.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 
+/// How often a state that nobody knows is asked about. It may be one on the way, or an end.
+const MAX_UNKNOWN: u32 = 10;
+/// States of a job that is on its way: the server's own, and those that its forks may have.
+const WAITING: [&str; 12] = [
+    "created",
+    "generating",
+    "in_progress",
+    "loading",
+    "pending",
+    "preparing",
+    "processing",
+    "queued",
+    "running",
+    "starting",
+    "submitted",
+    "waiting",
+];
+
+/// What is in the states of a job that has ended without an image.
+const ENDS: [&str; 7] = ["abort", "error", "expired", "fail", "moderated", "reject", "timed"];
+
 /// A job that the server has taken.
 pub(super) struct Job {
     shared: Arc<Shared>,
@@ -34,7 +55,7 @@ impl Job {
             let client = &shared.client;
             let read = |body| id(&body, client.service());
             let submitted =
-                client.post_json(&format!("{ROOT}/img_gen"), &body, EXPECTED, read).await;
+                client.submit_json(&format!("{ROOT}/img_gen"), &body, EXPECTED, read).await;
             let job = submitted.map(|id| Self { shared: Arc::clone(&shared), id, is_over: false });
             drop(sender.send(job)); // Where nobody takes it, the job is dropped here.
         });
@@ -59,6 +80,7 @@ impl Job {
         let client = &self.shared.client;
         let endpoint = format!("{ROOT}/jobs/{}", self.id);
         let (mut wait, mut jobs_before) = (FIRST_WAIT.min(interval), None);
+        let mut unknown = 0;
         loop {
             tokio::time::sleep(wait).await;
             wait = wait.mul_f64(1.5).min(interval);
@@ -66,6 +88,12 @@ impl Job {
             match client.get_state(&endpoint, EXPECTED, read).await {
                 Ok(State::Waiting { position }) => {
                     jobs_before.get_or_insert(position.saturating_sub(1));
+                }
+                Ok(State::Unknown(error)) => {
+                    unknown += 1;
+                    if unknown == MAX_UNKNOWN {
+                        return Err(error);
+                    }
                 }
                 Ok(State::Completed(image)) => {
                     self.is_over = true;
@@ -108,6 +136,8 @@ enum State {
     /// With the image in base64, if there is one.
     Completed(Result<String>),
     Failed(Error),
+    /// In a state that nobody knows, without a word of an error.
+    Unknown(Error),
 }
 
 /// Of a job that the server does not know, `error` with what that means.
@@ -133,21 +163,37 @@ fn state(body: &Body, service: &Service) -> Result<State> {
         // An error of this call and not of a job.
         return Err(service.error_in(job, 200).unwrap_or_else(|| no_job(body, service)));
     };
-    let words = || {
-        let error = &job["error"];
-        let words =
-            error["message"].as_str().or_else(|| error.as_str()).filter(|words| !words.is_empty());
-        let words = words.or_else(|| error["code"].as_str()).unwrap_or("it does not say why");
-        service.secrets.shorten(words, crate::net::reply::QUOTED)
-    };
-    Ok(match status.to_ascii_lowercase().as_str() {
+    let error = &job["error"];
+    let said = [&error["message"], error, &error["code"], &job["message"]];
+    let said =
+        said.iter().filter_map(|words| words.as_str()).find(|words| !words.trim().is_empty());
+    let shorten = |words: &str| service.secrets.shorten(words, crate::net::reply::QUOTED);
+    let words = || shorten(said.unwrap_or("it does not say why"));
+    let position = job["queue_position"].as_u64().unwrap_or_default();
+    let lower = status.to_ascii_lowercase();
+    let refused = service.error_in(job, 200).filter(|error| matches!(error, Error::Refused { .. }));
+    Ok(match lower.as_str() {
         "completed" => State::Completed(image(&job["result"], service)),
-        "failed" => State::Failed(Error::backend(&service.name, words())),
+        "failed" => {
+            State::Failed(refused.unwrap_or_else(|| Error::backend(&service.name, words())))
+        }
         "cancelled" | "canceled" => {
             let words = format!("somebody else cancelled the job: {}", words());
             State::Failed(Error::backend(&service.name, words))
         }
-        _ => State::Waiting { position: job["queue_position"].as_u64().unwrap_or_default() },
+        _ if WAITING.contains(&&*lower.replace(['-', ' '], "_")) => State::Waiting { position },
+        _ => {
+            let words = format!("the job's status is {:?}: {}", shorten(status), words());
+            let error = match lower.contains("moderated") {
+                true => Error::refused(&service.name, words),
+                false => Error::backend(&service.name, words),
+            };
+            match (refused, said.is_some() || ENDS.iter().any(|end| lower.contains(end))) {
+                (Some(refused), _) => State::Failed(refused),
+                (None, true) => State::Failed(error),
+                (None, false) => State::Unknown(error),
+            }
+        }
     })
 }
 

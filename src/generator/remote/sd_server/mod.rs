@@ -70,11 +70,15 @@ const ROOT: &str = "sdcpp/v1";
 /// - The server draws one image at a time and tells of no steps:
 ///   [`Progress`](crate::generator::Progress) is never called. A queue that is full (429) is asked
 ///   again, as [`max_retries`](SdServerBuilder::max_retries) says; an unanswered question about a
-///   job too.
+///   job too. A job whose submission was not answered is not submitted again, because the server may
+///   have taken it.
+/// - The first error of several requests is that of the call, and what the others drew is lost. The
+///   pipeline asks for one image a call.
 /// - Dropping the future cancels the job. A server that has begun to draw it may not be able to
 ///   stop.
 /// - A job that fails is [`Error::Backend`](crate::Error::Backend) with the server's words, and so
-///   is one that somebody else cancels. One that the server does not know any more, because it was
+///   is one that somebody else cancels, or whose state stays unknown. A refusal on grounds of a policy
+///   is [`Error::Refused`](crate::Error::Refused). One that the server does not know any more, because it was
 ///   restarted, is [`Error::Service`](crate::Error::Service) with status 404 or 410.
 ///
 /// Clones share the connections. `Display` is `sd-server`.
