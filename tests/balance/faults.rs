@@ -300,7 +300,7 @@ fn an_embedder_of_another_model_is_found_named_and_never_used() {
             );
         }
     }
-    // One that comes back with another model, after it failed.
+    // Where all are of one model, they answer in turn, and none has failed.
     let members = [of("a", false), of("b", false)];
     let balance = Balance::embedders(members.clone()).unwrap().with_first_pause(LONG);
     (0..4).for_each(|_| drop(block_on(balance.embed_text("red")).unwrap()));
