@@ -545,3 +545,50 @@ fn a_name_is_that_of_the_model_and_nothing_tells_the_key() {
     }
     assert_eq!((one.batching().images, one.batching().calls), (16, 4));
 }
+
+#[test]
+fn what_every_input_meets_blames_none_and_is_soon_given_up() {
+    let gemini = r#"{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key.",
+        "status": "INVALID_ARGUMENT", "details": [{"reason": "API_KEY_INVALID"}]}}"#;
+    for (status, body, most) in [
+        (400, gemini, 1),
+        (400, r#"{"error": {"message": "?", "details": [{"reason": "API_KEY_INVALID"}]}}"#, 1),
+        (400, r#"{"error": {"message": "no", "code": "model_not_found"}}"#, 1),
+        (422, r#"{"detail": "Model 'clip' is not loaded"}"#, 1),
+        (400, r#"{"detail": "Your account is in arrears"}"#, 1),
+        (400, r#"{"error": {"message": "User location is not supported for the API use."}}"#, 1),
+        // Words that nobody knows.
+        (400, r#"{"detail": "computer says no"}"#, 6),
+    ] {
+        let fake = Fake::faulty(EmbeddingApi::Jina, move |_, _| Some(error(status, body)));
+        let embedder = fake.builder().dim(DIM).build().unwrap();
+        let images: Vec<_> = (0..16).map(|n| solid(8, 8, [10 * n, 10, 200])).collect();
+        let told = block_on(embedder.embed_images(&images)).unwrap_err();
+        assert!(matches!(told, Error::Service { status: found, .. } if found == status), "{told}");
+        assert!(!told.to_string().contains("image"), "{told}");
+        assert!(fake.asked().len() <= most, "{} requests: {body}", fake.asked().len());
+    }
+}
+
+#[test]
+fn a_text_is_cut_inside_its_template() {
+    let fake = Fake::faulty(EmbeddingApi::Jina, |_, asked| {
+        let is_long = |input: &Input| matches!(input, Input::Text(text) if text.len() > 60);
+        let told = r#"{"detail": "Input text exceeds the token limit"}"#;
+        asked.inputs.iter().any(is_long).then(|| error(400, told))
+    });
+    let template = "<|query|>{text}<|end|>";
+    let embedder = fake.builder().text_template(template).dim(DIM).build().unwrap();
+    let long = "a long caption ".repeat(20);
+    block_on(embedder.embed_texts(&["short", &long])).unwrap();
+    let texts = fake.asked().into_iter().flat_map(|asked| asked.inputs).map(|input| match input {
+        Input::Text(text) => text,
+        Input::Image(..) => panic!("an image"),
+    });
+    let texts: Vec<_> = texts.collect();
+    assert!(
+        texts.iter().all(|t| t.starts_with("<|query|>") && t.ends_with("<|end|>")),
+        "{texts:?}"
+    );
+    assert!(texts.contains(&format!("<|query|>{}<|end|>", &long[..37])), "{texts:?}");
+}

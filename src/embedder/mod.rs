@@ -30,6 +30,8 @@ mod embedded;
 mod embedding;
 #[cfg(feature = "tch")]
 mod open;
+mod partly;
+pub(crate) mod probe;
 #[cfg(feature = "openai")]
 mod remote;
 #[cfg(feature = "tch")]
@@ -54,6 +56,8 @@ pub(crate) use embedded::check_dim;
 pub use embedding::Embedding;
 #[cfg(feature = "tch")]
 pub use open::open_embedder;
+pub(crate) use partly::Gathered;
+pub use partly::PartlyEmbedded;
 #[cfg(feature = "openai")]
 pub use remote::{EmbeddingApi, RemoteEmbedder, RemoteEmbedderBuilder};
 #[cfg(feature = "tch")]
@@ -123,6 +127,17 @@ pub trait Embedder: Display + Debug + Send + Sync + 'static {
     /// Embeds images of any size, which are searched for: the document side.
     async fn embed_images(&self, images: &[Image]) -> Result<Embedded>;
 
+    /// Embeds images of which some may be refused, as [`embed_images`](Self::embed_images) does, and
+    /// tells what became of each: whoever embeds many, such as a `Gallery`, then loses and pays twice for
+    /// nothing when one of them fails. By default all are embedded or none is; a service that answers some
+    /// before it fails says so here.
+    async fn embed_images_partly(&self, images: &[Image]) -> PartlyEmbedded {
+        match self.embed_images(images).await {
+            Ok(embedded) => embedded.into(),
+            Err(error) => PartlyEmbedded::failed(images.len(), error),
+        }
+    }
+
     /// Resizes and crops `image` to the network's input. The result has the same embedding as
     /// `image` and is usually much smaller: keep it instead of the image where many wait to be
     /// embedded. It may run on any thread, while [`embed_images`](Self::embed_images) runs. By
@@ -147,6 +162,9 @@ forward_part!(Embedder {
     }
     async fn embed_images(&self, images: &[Image]) -> Result<Embedded> {
         (**self).embed_images(images).await
+    }
+    async fn embed_images_partly(&self, images: &[Image]) -> PartlyEmbedded {
+        (**self).embed_images_partly(images).await
     }
     fn preprocess(&self, image: &Image) -> Image {
         (**self).preprocess(image)

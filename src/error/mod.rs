@@ -1,5 +1,6 @@
 //! [`Error`]: every failure, with one variant for each thing that the caller can do about it.
 
+mod access;
 pub(crate) mod chain;
 #[cfg(test)]
 mod tests;
@@ -152,13 +153,12 @@ pub enum Error {
         /// What the service said, shortened; never holds a key.
         message: String,
         /// How long the service asked callers to wait; [`Duration::MAX`] where no wait helps, as where
-        /// the account is out of credit.
+        /// the account is out of credit or a bad request is one for a key or model that is not known.
         retry_after: Option<Duration>,
     },
 
-    /// A remote service could not be reached, or broke off while it answered. It is the latter where
-    /// the source is a [`std::io::Error`] of the kind [`UnexpectedEof`](std::io::ErrorKind), and the
-    /// message says so.
+    /// A remote service could not be reached, or, where the source is a [`std::io::Error`] of the kind
+    /// [`UnexpectedEof`](std::io::ErrorKind), broke off while it answered. The message says which.
     #[error("{service} {}", unanswered(source))]
     Connection {
         /// The service, by the `Display` of its part.

@@ -58,6 +58,7 @@ mod store;
 use std::collections::HashSet;
 use std::fmt;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -202,6 +203,34 @@ impl Gallery {
         self.fingerprint().check(&Fingerprint::of(embedder).await?)?;
         self.embedders().insert(embedder_name);
         Ok(())
+    }
+
+    /// Checks that `embedder`, which has made the vectors of the images `added` in so many `calls`, still
+    /// is the one that it was before. After one call, such as for one image more, the text alone is asked
+    /// for, so that the check costs less than the image.
+    async fn check_unchanged<E: Embedder + ?Sized>(
+        &self,
+        embedder: &E,
+        added: Range<u64>,
+        calls: usize,
+    ) -> Result<()> {
+        if self.fingerprint().probes.is_none() {
+            return Ok(()); // Only names are compared.
+        }
+        let now = match calls {
+            1 => self.fingerprint().renewed_text(embedder).await?,
+            _ => Fingerprint::of(embedder).await?,
+        };
+        let mut outcome = self.fingerprint().check(&now);
+        if let Err(Error::Incompatible { found, .. }) = &mut outcome {
+            self.embedders().remove(&named(embedder));
+            let ids = format!("images {} to {}", added.start, added.end.saturating_sub(1));
+            *found = format!(
+                "{found}: it changed while {ids} were embedded, of which some vectors are of another \
+                 space; remove these images and embed them again"
+            );
+        }
+        outcome
     }
 
     fn embedders(&self) -> MutexGuard<'_, HashSet<(String, usize)>> {

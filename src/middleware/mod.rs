@@ -55,7 +55,7 @@ use async_trait::async_trait;
 use crate::Result;
 use crate::conditioner::{ConditionRequest, Conditioned, Conditioner, ConditioningKind};
 use crate::critic::{Critic, Critique, CritiqueRequest};
-use crate::embedder::{Batching, Embedded, Embedder, Embedding};
+use crate::embedder::{Batching, Embedded, Embedder, Embedding, Gathered, PartlyEmbedded};
 use crate::generator::{Drawn, GenerateRequest, Generator};
 use crate::image::Image;
 use crate::index::{Hits, IdSet, VectorIndex};
@@ -115,6 +115,11 @@ macro_rules! wraps_parts {
             }
             async fn embed_images(&self, images: &[Image]) -> Result<Embedded> {
                 self.call(|| self.inner.embed_images(images)).await
+            }
+            async fn embed_images_partly(&self, images: &[Image]) -> PartlyEmbedded {
+                let gathered = Gathered::new(images.len());
+                let outcome = self.call(|| gathered.ask(&self.inner, images)).await;
+                gathered.end(outcome)
             }
             fn preprocess(&self, image: &Image) -> Image {
                 self.inner.preprocess(image)

@@ -107,6 +107,22 @@ const UNPAID: [&str; 6] = [
     "insufficientcredits",
 ];
 
+/// Codes and reasons of a key, an account or a model that the service does not know, which come with the
+/// status of a bad request: OpenAI's and those of services with its interface, Gemini's (as the reason of
+/// a detail), and Alibaba's, from their references of errors.
+const NO_ACCESS: [&str; 10] = [
+    "invalidapikey",
+    "apikeyinvalid",
+    "apikeyexpired",
+    "invalidauthenticationerror",
+    "authenticationerror",
+    "permissionerror",
+    "accountdeactivated",
+    "arrearage",
+    "modelnotfound",
+    "modelnotexist",
+];
+
 /// Whether the service declines the request on grounds of its policy: by `status`, by a code of
 /// `error` or of the `body` around it, or by the words of `message`.
 pub(super) fn declines(status: u16, body: &Value, error: &Value, message: &str) -> bool {
@@ -151,19 +167,25 @@ pub(super) fn is_unpaid(error: &Value) -> bool {
     codes(error).iter().any(|code| UNPAID.contains(&&**code))
 }
 
+/// Whether the service does not know the key, the account or the model, whatever is asked.
+pub(super) fn denies_access(error: &Value) -> bool {
+    let details = error["details"].as_array().into_iter().flatten();
+    let reasons = details.map(|detail| letters_of(&detail["reason"]));
+    codes(error).into_iter().chain(reasons).any(|code| NO_ACCESS.contains(&&*code))
+}
+
 /// The codes of an error and of what is in it, in small letters and without what divides their words.
 fn codes(error: &Value) -> Vec<String> {
     let inner = ["innererror", "inner_error", "detail", "error"].map(|name| &error[name]);
     let fields = error["detail"].as_array().into_iter().flatten(); // FastAPI's.
     let places = std::iter::once(error).chain(inner).chain(fields);
     let codes = places.flat_map(|place| ["code", "type", "name"].map(|name| &place[name]));
-    codes
-        .filter(|code| code.is_string() || code.is_number())
-        .map(|code| {
-            let letters = code.to_string().to_lowercase();
-            letters.chars().filter(|c| c.is_alphanumeric()).collect()
-        })
-        .collect()
+    codes.filter(|code| code.is_string() || code.is_number()).map(letters_of).collect()
+}
+
+/// A code in small letters and without what divides its words.
+fn letters_of(code: &Value) -> String {
+    code.to_string().to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
 #[cfg(test)]

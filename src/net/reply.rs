@@ -71,8 +71,8 @@ impl Service {
     }
 
     /// The error of `status` in the words of `message`, by what its object `error` in a `body` says
-    /// beside them: that a policy forbids the request, that the account is out of credit, or how long
-    /// to wait.
+    /// beside them: that a policy forbids the request, that no wait helps, as without credit, or how
+    /// long to wait.
     fn told(&self, status: u16, message: &str, error: &Value, body: &Value) -> Error {
         if policy::declines(status, body, error, message) {
             let details = policy::details(error).map(|details| format!(" ({details})"));
@@ -80,7 +80,9 @@ impl Service {
             return Error::refused(&self.name, self.quote(&message));
         }
         let failed = self.failed(status, message);
-        let wait = policy::is_unpaid(error).then_some(Duration::MAX);
+        // A bad request that says the same whatever is asked.
+        let is_denied = matches!(status, 400 | 422) && policy::denies_access(error);
+        let wait = (is_denied || policy::is_unpaid(error)).then_some(Duration::MAX);
         match wait.or_else(|| retry_delay(error)) {
             Some(wait) => failed.with_retry_after(wait),
             None => failed,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::fake_conditioner::mean_colour;
 use super::{colour_of, pause};
-use crate::embedder::{Batching, Embedded, Embedder, Embedding};
+use crate::embedder::{Batching, Embedded, Embedder, Embedding, PartlyEmbedded};
 use crate::{Image, Result};
 
 /// Embeds an image as its mean colour and a text as the colour it names, else as a colour that
@@ -68,6 +68,13 @@ impl Embedder for FakeEmbedder {
             .iter()
             .map(|image| Embedding::new(mean_colour(image).map(|value| value + OFFSET)))
             .collect()
+    }
+
+    async fn embed_images_partly(&self, images: &[Image]) -> PartlyEmbedded {
+        match self.embed_images(images).await {
+            Ok(embedded) => embedded.into(),
+            Err(error) => PartlyEmbedded::failed(images.len(), error),
+        }
     }
 
     fn preprocess(&self, image: &Image) -> Image {

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::executor::block_on;
+use imagerag::embedder::{Embedded, Embedding};
 use imagerag::middleware::{Balance, MemberStatus, Retry};
 use imagerag::reference::{Caption, Reference};
 use imagerag::retriever::{Ranking, RerankRequest, RetrieveRequest};
+use imagerag::testing::solid;
 use imagerag::{
-    EmbedderExt, Error, Generator, GeneratorExt, Reranker, Result, Retriever, async_trait,
+    Embedder, EmbedderExt, Error, Generator, GeneratorExt, Image, Reranker, Result, Retriever,
+    async_trait,
 };
 
 use crate::member::*;
@@ -201,4 +204,105 @@ fn who_waits_for_a_hanging_member_gets_the_one_that_comes_back() {
     assert!((&mut failed).now_or_never().is_none());
     assert!(balance.members()[1].out_for.is_some());
     assert_eq!(block_on(balance.generate_one(&one)).unwrap().image, image(0));
+}
+
+#[test]
+fn a_member_without_the_model_or_the_key_is_out_and_costs_no_call() {
+    for words in ["model 'clip' is not loaded", "The model `m` does not exist", "API key not valid"]
+    {
+        let members = [member("a", move |_| Err(Error::service("a", 400, words))), fine("b")];
+        let balance = Balance::generators(members.clone()).unwrap().with_first_pause(LONG);
+        for seed in 0..6 {
+            block_on(balance.generate_one(&request(seed))).unwrap();
+        }
+        assert_eq!((members[0].calls(), members[1].calls()), (1, 6), "{words}");
+        assert!(balance.members()[0].last_error.as_ref().is_some_and(|told| told.contains(words)));
+    }
+}
+
+#[test]
+fn a_member_that_refuses_what_another_answers_is_out_after_its_second_refusal() {
+    let members = [member("a", |_| Err(Error::service("a", 400, "computer says no"))), fine("b")];
+    let balance = Balance::generators(members.clone()).unwrap().with_first_pause(LONG);
+    let failed = (0..12).filter(|seed| block_on(balance.generate_one(&request(*seed))).is_err());
+    assert_eq!(failed.count(), 1);
+    assert_eq!(members[0].calls(), 2);
+    assert!(balance.members()[0].out_for.is_some());
+    // Where all refuse, the requests are bad, and nobody is out.
+    let members = ["a", "b"].map(|name| {
+        member(name, move |_| Err(Error::service(name, 422, "steps must be at most 50")))
+    });
+    let balance = Balance::generators(members.clone()).unwrap().with_limit(1).unwrap();
+    for seed in 0..6 {
+        let told = block_on(balance.generate_one(&request(seed))).unwrap_err();
+        assert!(matches!(told, Error::Service { status: 422, .. }), "{told}");
+    }
+    assert!(balance.members().iter().all(|one| one.out_for.is_none() && one.failed == 0));
+    assert!(members[0].calls() + members[1].calls() <= 12);
+}
+
+/// An embedder of another model than the others where it is told so.
+#[derive(Debug)]
+struct OfModel(&'static str, AtomicBool);
+
+impl fmt::Display for OfModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+#[async_trait]
+impl Embedder for OfModel {
+    fn dim(&self) -> usize {
+        2
+    }
+
+    async fn embed_texts(&self, texts: &[&str]) -> Result<Embedded> {
+        let sign = if self.1.load(SeqCst) { -1.0 } else { 1.0 };
+        texts.iter().map(|text| Embedding::new([text.len() as f32 + 1.0, sign * 9.0])).collect()
+    }
+
+    async fn embed_images(&self, images: &[Image]) -> Result<Embedded> {
+        let texts: Vec<_> = images.iter().map(|image| "x".repeat(image.width() as usize)).collect();
+        self.embed_texts(&texts.iter().map(String::as_str).collect::<Vec<_>>()).await
+    }
+}
+
+#[test]
+fn an_embedder_of_another_model_is_found_named_and_never_used() {
+    let texts = ["red", "green", "blue", "a red car", "two"];
+    let images: Vec<Image> = (1..9).map(|width| solid(width, 1, [0; 3])).collect();
+    let of = |name, other| Arc::new(OfModel(name, AtomicBool::new(other)));
+    for liar in 1..3 {
+        let members = [of("a", false), of("b", liar == 1), of("c", liar == 2)];
+        let alone = Arc::clone(&members[0]);
+        let balance = Balance::embedders(members.clone()).unwrap().with_first_pause(LONG);
+        // The first one answers first.
+        let first = block_on(balance.embed_text("zebra")).unwrap();
+        assert_eq!(first, block_on(alone.embed_text("zebra")).unwrap());
+        for _ in 0..4 {
+            assert_eq!(
+                block_on(balance.embed_texts(&texts)).unwrap(),
+                block_on(alone.embed_texts(&texts)).unwrap()
+            );
+            let right = block_on(alone.embed_images(&images)).unwrap();
+            assert_eq!(block_on(balance.embed_images(&images)).unwrap(), right);
+            let partly = block_on(balance.embed_images_partly(&images));
+            let found: Vec<_> = partly.embeddings.into_iter().flatten().collect();
+            assert_eq!((found, partly.error.is_none()), (right.embeddings, true));
+        }
+        for (n, status) in balance.members().into_iter().enumerate() {
+            assert_eq!(status.out_for.is_some(), n == liar, "{status:?}");
+            let told = status.last_error.unwrap_or_default();
+            assert_eq!(
+                told.contains("the embedding of a") && told.contains("another model"),
+                n == liar
+            );
+        }
+    }
+    // Where all are of one model, they answer in turn, and none has failed.
+    let members = [of("a", false), of("b", false)];
+    let balance = Balance::embedders(members.clone()).unwrap().with_first_pause(LONG);
+    (0..4).for_each(|_| drop(block_on(balance.embed_text("red")).unwrap()));
+    assert!(balance.members().iter().all(|one| one.failed == 0 && one.answered == 2));
 }

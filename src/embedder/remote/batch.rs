@@ -10,7 +10,7 @@ use futures::{StreamExt, stream};
 
 use super::dialect::{Kind, Request};
 use super::{Shared, reply};
-use crate::embedder::{Embedded, Embedding};
+use crate::embedder::{Embedded, Embedding, PartlyEmbedded};
 use crate::{Error, Image, Result, Usage, pool};
 
 /// What is embedded in one call.
@@ -30,6 +30,14 @@ impl Inputs {
         }
     }
 
+    /// The text at a place, before its template is put around it.
+    fn text(&self, at: usize) -> Option<&str> {
+        match self {
+            Self::Texts(texts) => texts.get(at).map(String::as_str),
+            Self::Images(_) => None,
+        }
+    }
+
     const fn kind(&self) -> Kind {
         match self {
             Self::Texts(_) => Kind::Text,
@@ -38,84 +46,164 @@ impl Inputs {
     }
 }
 
-/// The embeddings of some inputs, and what they took.
-type Answer = (Vec<Embedding>, Option<Usage>);
+/// The embedding of each input, or why it has none though others have, and what they took.
+type Answer = (Vec<Result<Embedding>>, Option<Usage>);
+
+/// What is known in the course of a call.
+#[derive(Default)]
+struct Course {
+    /// Whether a service failed, so that nothing further is begun.
+    has_failed: AtomicBool,
+    /// Whether an input has an embedding.
+    has_answered: AtomicBool,
+}
+
+/// What became of the inputs of a batch.
+#[derive(Default)]
+struct Batch {
+    /// The inputs as they are sent.
+    sent: Vec<String>,
+    found: Vec<Option<Embedding>>,
+    /// Inputs that were refused by themselves, by their places in the call.
+    refused: Vec<(usize, Error)>,
+    usage: Option<Usage>,
+    /// Why others have no embedding.
+    error: Option<Error>,
+}
 
 impl Shared {
     /// One embedding for each of `inputs`, in their order, with as many requests at a time as the
-    /// settings allow in all calls together.
+    /// settings allow in all calls together. What was paid for before it failed waits for the next call.
     pub(super) async fn embed(self: Arc<Self>, inputs: Inputs) -> Result<Embedded> {
-        let (total, inputs) = (inputs.len(), Arc::new(inputs));
-        let failed = AtomicBool::new(false);
-        let batch = async |start: usize| {
-            let batch = self.batch(&inputs, start..total.min(start + self.batch)).await;
-            failed.fetch_or(batch.is_err(), Ordering::Relaxed);
-            batch
-        };
-        // Once one has failed, no further one is begun, but those under way are waited for.
-        let starts = stream::iter((0..total).step_by(self.batch));
-        let starts = starts.take_while(|_| ready(!failed.load(Ordering::Relaxed)));
-        let batches: Vec<_> = starts.map(batch).buffered(self.concurrency).collect().await;
-        let has_failed = batches.iter().any(Result::is_err);
-        let (mut embeddings, mut used) = (Vec::with_capacity(total), None);
-        let mut error = None;
-        for batch in batches {
-            match batch {
-                Ok((sent, (batch, usage))) => {
-                    if has_failed {
-                        self.kept.put(inputs.kind(), &sent, batch.iter().map(Some), usage);
-                    }
-                    embeddings.extend(batch);
-                    used = added(used, usage);
-                }
-                Err(found) => drop(error.get_or_insert(found)),
-            }
+        let (kind, total, inputs) = (inputs.kind(), inputs.len(), Arc::new(inputs));
+        let batches = self.batches(&inputs, true).await;
+        let (mut embeddings, mut usage) = (Vec::with_capacity(total), None);
+        let (mut error, mut refused) = (None, None);
+        for batch in &batches {
+            embeddings.extend(batch.found.iter().flatten().cloned());
+            usage = added(usage, batch.usage);
         }
-        error.map_or(Ok(Embedded { embeddings, usage: used }), Err)
+        let has_answered = !embeddings.is_empty();
+        if embeddings.len() == total {
+            return Ok(Embedded { embeddings, usage });
+        }
+        for batch in batches {
+            self.kept.put(kind, &batch.sent, batch.found.iter().map(Option::as_ref), batch.usage);
+            error = error.or(batch.error);
+            refused = refused.or(batch.refused.into_iter().next());
+        }
+        // An input is to blame only where others can be embedded.
+        let refused = refused.map(|(at, error)| match has_answered {
+            true => of_input(error, kind, at, total),
+            false => error,
+        });
+        let problem = || Error::backend(self.model.clone(), "an input was left out");
+        Err(error.or(refused).unwrap_or_else(problem))
     }
 
-    /// The inputs in `range` as they are sent, and their embeddings. What is refused is asked for again
-    /// in halves, because it may be too much at once or one input's fault; so the error is that of one
-    /// input.
+    /// The same, with what became of each input.
+    pub(super) async fn embed_partly(self: Arc<Self>, inputs: Inputs) -> PartlyEmbedded {
+        let inputs = Arc::new(inputs);
+        let mut all = PartlyEmbedded::default();
+        let mut refused = Vec::new();
+        for batch in self.batches(&inputs, false).await {
+            all.embeddings.extend(batch.found);
+            all.usage = added(all.usage, batch.usage);
+            all.error = all.error.or(batch.error);
+            refused.extend(batch.refused);
+        }
+        all.embeddings.resize(inputs.len(), None); // Those that were not begun.
+        if all.embeddings.iter().any(Option::is_some) {
+            all.refused = refused;
+        } else {
+            // Nobody knows whether the inputs are to blame.
+            all.error = all.error.or(refused.into_iter().next().map(|(_, error)| error));
+        }
+        all
+    }
+
+    /// What becomes of `inputs` in batches. Once the service has failed, no further one is begun, but
+    /// those under way are waited for. Where `all` are wanted or none, one refused input is a failure.
+    async fn batches(&self, inputs: &Arc<Inputs>, all: bool) -> Vec<Batch> {
+        let (total, course) = (inputs.len(), Course::default());
+        let batch = async |start: usize| {
+            let range = start..total.min(start + self.batch);
+            let batch = self.batch(inputs, range, &course, all).await;
+            let has_failed = batch.error.is_some() || (all && !batch.refused.is_empty());
+            course.has_failed.fetch_or(has_failed, Ordering::Relaxed);
+            batch
+        };
+        let starts = stream::iter((0..total).step_by(self.batch));
+        let starts = starts.take_while(|_| ready(!course.has_failed.load(Ordering::Relaxed)));
+        starts.map(batch).buffered(self.concurrency).collect().await
+    }
+
+    /// The inputs in `range`. What is refused is asked for again in halves, because it may be too much
+    /// at once or one input's fault. Where two inputs are refused by themselves and none was answered,
+    /// the service is to blame.
     async fn batch(
         &self,
         inputs: &Arc<Inputs>,
         range: Range<usize>,
-    ) -> Result<(Vec<String>, Answer)> {
+        course: &Course,
+        all: bool,
+    ) -> Batch {
         let kind = inputs.kind();
         let _slot = self.slots.acquire().await.ok(); // Never closed.
-        let sent = self.encoded(inputs, range.clone()).await?;
+        let sent = match self.encoded(inputs, range.clone()).await {
+            Ok(sent) => sent,
+            Err(error) => {
+                let found = vec![None; range.len()];
+                return Batch { found, error: Some(error), ..Batch::default() };
+            }
+        };
+        let mut batch = Batch { found: vec![None; sent.len()], sent, ..Batch::default() };
         // 1. What an earlier call has paid for.
-        let mut used = None;
-        let mut found = Vec::with_capacity(sent.len());
-        for input in &sent {
-            let kept = self.kept.get(kind, input);
-            used = added(used, kept.as_ref().and_then(|(_, usage)| *usage));
-            found.push(kept.map(|(embedding, _)| embedding));
+        for (place, input) in batch.found.iter_mut().zip(&batch.sent) {
+            if let Some((embedding, usage)) = self.kept.get(kind, input) {
+                *place = Some(embedding);
+                batch.usage = added(batch.usage, usage);
+            }
         }
-        let asked: Vec<usize> = (0..sent.len()).filter(|at| found[*at].is_none()).collect();
+        let asked: Vec<usize> = (0..range.len()).filter(|at| batch.found[*at].is_none()).collect();
         // 2. The rest, in parts that are not too long for one request.
-        let mut todo = self.parts(&sent, asked);
+        let mut todo = self.parts(&batch.sent, asked);
         while let Some(part) = todo.pop_front() {
-            let inputs_of_part: Vec<&str> = part.iter().map(|at| &*sent[*at]).collect();
-            match self.ask(kind, &inputs_of_part).await {
-                Ok((embeddings, usage)) => {
-                    used = added(used, usage);
-                    part.iter().zip(embeddings).for_each(|(at, one)| found[*at] = Some(one));
+            let asked: Vec<&str> = part.iter().map(|at| &*batch.sent[*at]).collect();
+            let text = inputs.text(range.start + part[0]);
+            let mut suspect = |at: usize, error| batch.refused.push((range.start + at, error));
+            match self.ask(kind, &asked, text).await {
+                Ok((answers, usage)) => {
+                    batch.usage = added(batch.usage, usage);
+                    course.has_answered.store(true, Ordering::Relaxed);
+                    for (at, answer) in part.into_iter().zip(answers) {
+                        match answer {
+                            Ok(embedding) => batch.found[at] = Some(embedding),
+                            Err(error) => suspect(at, error),
+                        }
+                    }
                 }
-                Err(error) if part.len() > 1 && may_be_one_input(&error) => {
+                Err(error) if !may_be_one_input(&error, part.len()) => {
+                    batch.error = Some(error);
+                    break;
+                }
+                Err(_) if part.len() > 1 => {
                     let (first, second) = part.split_at(part.len() / 2);
                     todo.push_front(second.to_vec());
                     todo.push_front(first.to_vec());
                 }
-                Err(error) => {
-                    self.kept.put(kind, &sent, found.iter().map(Option::as_ref), used);
-                    let part: Vec<usize> = part.iter().map(|at| range.start + at).collect();
-                    return Err(of_inputs(error, inputs, &part));
+                Err(error) => suspect(part[0], error),
+            }
+            match course.has_answered.load(Ordering::Relaxed) {
+                true if all && !batch.refused.is_empty() => break,
+                false if batch.refused.len() > 1 => {
+                    batch.error = batch.refused.drain(..).next().map(|(_, error)| error);
+                    break;
                 }
+                _ => {}
             }
         }
-        Ok((sent, (found.into_iter().flatten().collect(), used)))
+        batch
     }
 
     /// The inputs in `range` as they are sent. Encodes pictures, so it may take a while.
@@ -147,15 +235,15 @@ impl Shared {
         parts
     }
 
-    /// The embeddings of `inputs`. A text alone that is too long for the service is cut until it fits.
-    async fn ask(&self, kind: Kind, inputs: &[&str]) -> Result<Answer> {
-        let outcome = self.request(kind, inputs).await;
-        let (&[text], Kind::Text) = (inputs, kind) else { return outcome };
-        let mut outcome = outcome;
+    /// The embeddings of `inputs`. One alone that is a `text` too long for the service is cut until it
+    /// fits, inside its template.
+    async fn ask(&self, kind: Kind, inputs: &[&str], text: Option<&str>) -> Result<Answer> {
+        let mut outcome = self.request(kind, inputs).await;
+        let (1, Some(text)) = (inputs.len(), text) else { return outcome };
         let mut left = text.chars().count() / 2;
         while left >= SHORTEST && outcome.as_ref().is_err_and(is_too_long) {
             let end = text.char_indices().nth(left).map_or(text.len(), |(end, _)| end);
-            outcome = self.request(kind, &[&text[..end]]).await;
+            outcome = self.request(kind, &[&self.templates.apply(&text[..end])]).await;
             left /= 2;
         }
         outcome
@@ -184,12 +272,13 @@ fn added(one: Option<Usage>, other: Option<Usage>) -> Option<Usage> {
     }
 }
 
-/// Whether a service may have refused a request for one of its inputs, or for how many they are. The
-/// statuses are those of a bad request: none of them says that the key or the model is wrong.
-fn may_be_one_input(error: &Error) -> bool {
+/// Whether a service may have refused a request for one of its `inputs`, or for how many they are, and
+/// not because of the key, the account or the model.
+fn may_be_one_input(error: &Error, inputs: usize) -> bool {
     match error {
         Error::Refused { .. } => true,
-        Error::Service { status, .. } => matches!(status, 400 | 413 | 415 | 422),
+        Error::Service { status: 400 | 413 | 415 | 422, .. } => !error.is_about_access(),
+        Error::InvalidReply { .. } => inputs == 1,
         _ => false,
     }
 }
@@ -203,21 +292,20 @@ fn is_too_long(error: &Error) -> bool {
         && says(&["token", "length", "long", "character", "context", "large"])
 }
 
-/// `error`, which the inputs at the places `part` have met, with which of the inputs they are, unless
-/// they are all.
-fn of_inputs(mut error: Error, inputs: &Inputs, part: &[usize]) -> Error {
-    let (total, kind) = (inputs.len(), inputs.kind());
-    let which = match part {
-        all if all.len() == total => return error,
-        [one] => format!("{} {} of {total}", kind.singular(), one + 1),
-        [first, .., last] => format!("{} {} to {} of {total}", kind.plural(), first + 1, last + 1),
-        [] => return error,
-    };
+/// `error`, which the input at the place `at` of `total` has met, with which it is unless it is alone.
+fn of_input(mut error: Error, kind: Kind, at: usize, total: usize) -> Error {
+    let which = format!("{} {} of {total}", kind.singular(), at + 1);
     match &mut error {
+        _ if total == 1 => {}
         Error::Service { message: words, .. } | Error::Refused { reason: words, .. } => {
             *words = format!("{which}: {words}");
         }
-        Error::InvalidReply { found: words, .. } => *words = format!("{words} ({which})"),
+        // Its request may have been for all of them, and named it.
+        Error::InvalidReply { found: words, .. }
+            if !words.ends_with(&format!("{} of {total}", at + 1)) =>
+        {
+            *words = format!("{words} ({which})");
+        }
         _ => {}
     }
     error

@@ -54,13 +54,6 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const fn plural(self) -> &'static str {
-        match self {
-            Self::Text => "texts",
-            Self::Image => "images",
-        }
-    }
-
     pub(super) const fn singular(self) -> &'static str {
         match self {
             Self::Text => "text",

@@ -20,10 +20,11 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use futures::FutureExt;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
-use super::{Batching, Embedded, Embedder};
+use super::{Batching, Embedded, Embedder, PartlyEmbedded};
 use crate::net::client::Client;
 use crate::{Image, Result, net};
 use batch::Inputs;
@@ -56,13 +57,15 @@ const MAX_REPLY: usize = 32 << 20;
 ///   [`max_image_side`](RemoteEmbedderBuilder::max_image_side) and
 ///   [`png`](RemoteEmbedderBuilder::png).
 /// - Inputs are sent in batches of bounded number and length, some at a time. A batch that is
-///   refused is halved and sent again, down to one input, which the error names.
+///   refused is halved and sent again, down to one input, which the error names if others can be
+///   embedded. What is refused because of the key, the account or the model is not sent again.
 /// - Transient errors are retried and `Retry-After` is honoured, as by
 ///   [`OpenAiVlm`](crate::vlm::OpenAiVlm); the key is as safe as there, and any executor will do.
 /// - Replies are read in whatever order and form they come: numbered, as numbers, as numbers in
 ///   strings, or in base64. A vector that is missing, doubled, of another dimension than
 ///   [`dim`](Embedder::dim), not finite or 0 is an error.
-/// - A text that is too long is cut by the service, or by half until the service takes it.
+/// - A text that is too long is cut by the service, or by half until the service takes it, inside its
+///   [template](RemoteEmbedderBuilder::text_template). Nothing tells that it was cut.
 /// - [`Embedded::usage`] is the sum of the tokens that the service tells of.
 ///
 /// Clones share the connections and the limit on requests at a time. `Display` is the model, with the
@@ -130,6 +133,13 @@ impl Embedder for RemoteEmbedder {
 
     async fn embed_images(&self, images: &[Image]) -> Result<Embedded> {
         self.embed(Inputs::Images(images.to_vec())).await
+    }
+
+    async fn embed_images_partly(&self, images: &[Image]) -> PartlyEmbedded {
+        let inputs = Inputs::Images(images.to_vec());
+        let embed = Arc::clone(&self.0).embed_partly(inputs).map(Ok);
+        let outcome = net::run(&self.to_string(), embed).await;
+        outcome.unwrap_or_else(|error| PartlyEmbedded::failed(images.len(), error))
     }
 
     fn preprocess(&self, image: &Image) -> Image {

@@ -14,7 +14,8 @@ use crate::{Result, Usage};
 pub(super) const EXPECTED: &str = "a list of embeddings";
 
 /// The vectors in `body`, for `count` inputs in their order, and what they took. Each has `dim` values
-/// where that is known, and otherwise as many as the first.
+/// where that is known, and otherwise as many as the first. In place of what is no vector, while others
+/// are, there is the error.
 ///
 /// The vectors are in `data[].embedding` (OpenAI, vLLM, Jina, infinity, Voyage), in `embeddings.float`
 /// (Cohere) or `embeddings[].values` (Gemini); a list alone, or one vector alone, is read as well. Each
@@ -25,7 +26,7 @@ pub(super) fn read(
     service: &Service,
     count: usize,
     dim: Option<usize>,
-) -> Result<(Vec<Embedding>, Option<Usage>)> {
+) -> Result<(Vec<Result<Embedding>>, Option<Usage>)> {
     let body = match body {
         Body::Whole(value) => value,
         Body::Stream(values, _) if values.len() == 1 => &values[0],
@@ -43,15 +44,24 @@ pub(super) fn read(
     let mut vectors = Vec::with_capacity(count);
     for (number, entry) in in_order(&entries).map_err(|problem| invalid(EXPECTED, problem))? {
         let which = |found: String| format!("{found} for input {} of {count}", number + 1);
-        let values = vector(entry).map_err(|found| invalid("a list of numbers", which(found)))?;
-        let dim = *dim.get_or_insert(values.len());
-        if values.len() != dim {
-            let expected = format!("{dim} values an embedding");
-            return Err(invalid(&expected, which(values.len().to_string())));
-        }
-        let expected = "finite values that are not all 0";
-        let embedding = Embedding::new(values);
-        vectors.push(embedding.map_err(|error| invalid(expected, which(error.to_string())))?);
+        let read = || {
+            let values =
+                vector(entry).map_err(|found| invalid("a list of numbers", which(found)))?;
+            let dim = dim.unwrap_or(values.len());
+            if values.len() != dim {
+                let expected = format!("{dim} values an embedding");
+                return Err(invalid(&expected, which(values.len().to_string())));
+            }
+            let expected = "finite values that are not all 0";
+            let embedding = Embedding::new(values);
+            embedding.map_err(|error| invalid(expected, which(error.to_string())))
+        };
+        let read = read();
+        dim = dim.or_else(|| read.as_ref().ok().map(Embedding::dim));
+        vectors.push(read);
+    }
+    if vectors.iter().all(Result::is_err) {
+        vectors.drain(..).collect::<Result<Vec<_>>>()?; // The first error.
     }
     Ok((vectors, usage(body)))
 }

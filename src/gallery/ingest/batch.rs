@@ -4,8 +4,8 @@ use super::sources::Sources;
 use super::workers::{Done, Outcome};
 use super::writer::Writer;
 use super::{IngestProgress, rejected};
-use crate::embedder::{Embedded, Embedder, Embedding, check_dim};
-use crate::forward::check_count;
+use crate::embedder::{Embedder, EmbedderExt, Embedding, Gathered};
+use crate::gallery::store::fingerprint::picture;
 use crate::gallery::{Added, Fingerprint, GalleryWriter, ImageRecord, Rejected};
 use crate::{Error, Image, Result, Usage};
 
@@ -125,37 +125,105 @@ async fn embed(
     images: Vec<(ImageRecord, Image)>,
     change: &mut Change,
 ) -> Result<()> {
-    let (records, pictures): (Vec<ImageRecord>, Vec<Image>) = images.into_iter().unzip();
-    let mut todo: Vec<_> = std::iter::once(0..records.len()).collect();
-    while let Some(part) = todo.pop() {
-        let error = match embedder.embed_images(&pictures[part.clone()]).await {
-            Ok(Embedded { embeddings, usage }) => {
-                check_count(embedder, "embeddings", part.len(), embeddings.len())?;
-                check_dim(embedder, &embeddings)?;
-                change.embedded.extend(records[part].iter().cloned().zip(embeddings));
-                change.usage += usage.unwrap_or_default();
-                continue;
-            }
+    let all = images.len();
+    let mut todo = vec![images];
+    while let Some(mut part) = todo.pop() {
+        let error = match ask(embedder, &mut part, change).await {
+            Ok(()) => continue,
+            Err(error) if ends_run(&error) => return Err(error),
             Err(error) => error,
         };
-        let is_all = part.len() == records.len();
-        if (is_all || part.len() == 1)
-            && (is_busy(&error) || Fingerprint::of(embedder).await.is_err())
-        {
+        if part.len() == 1 {
+            if let Err(reason) = ask_again(embedder, &mut part, change, error).await? {
+                change
+                    .rejected
+                    .extend(part.pop().map(|(record, _)| rejected(record.source, reason)));
+            }
+        } else if part.len() == all && Fingerprint::of(embedder).await.is_err() {
             // Not the images: the embedder no longer works.
             return Err(error);
-        }
-        let middle = part.start + part.len() / 2;
-        if part.len() > 1 {
-            todo.extend([middle..part.end, part.start..middle]);
         } else {
-            change.rejected.push(rejected(records[part.start].source.as_str(), error));
+            let second = part.split_off(part.len() / 2);
+            todo.extend([second, part]);
         }
     }
     Ok(())
 }
 
-/// Whether a service says that it has no time now, which no image is to blame for.
-fn is_busy(error: &Error) -> bool {
-    matches!(error, Error::Service { status, .. } if error.is_transient() && *status != 500)
+/// Embeds `images` into `change`; those that are neither embedded nor refused are left.
+async fn ask(
+    embedder: &dyn Embedder,
+    images: &mut Vec<(ImageRecord, Image)>,
+    change: &mut Change,
+) -> Result<()> {
+    let pictures: Vec<Image> = images.iter().map(|(_, image)| image.clone()).collect();
+    let gathered = Gathered::new(pictures.len());
+    let outcome = gathered.ask(embedder, &pictures).await;
+    let mut found = gathered.end(Ok(()));
+    change.usage += found.usage.unwrap_or_default();
+    let answers = std::mem::take(images).into_iter().zip(found.embeddings);
+    for (at, (image, embedding)) in answers.enumerate() {
+        let refused = found.refused.iter().position(|(refused, _)| *refused == at);
+        match (embedding, refused) {
+            (Some(embedding), _) => change.embedded.push((image.0, embedding)),
+            (None, Some(refused)) => {
+                let (_, reason) = found.refused.swap_remove(refused);
+                change.rejected.push(rejected(image.0.source, reason));
+            }
+            (None, None) => images.push(image),
+        }
+    }
+    outcome
+}
+
+/// How often an image is asked for again before it is rejected, where it may not be to blame. A service
+/// that fails every third call at random fails as often in a row for 1 of 20,000 images.
+const AGAIN: usize = 8;
+
+/// Asks again for an image that met `error` by itself, between two inputs of ours. What is left of it is
+/// why it is to blame.
+///
+/// # Errors
+/// Those of an embedder that no longer works.
+async fn ask_again(
+    embedder: &dyn Embedder,
+    image: &mut Vec<(ImageRecord, Image)>,
+    change: &mut Change,
+    mut error: Error,
+) -> Result<Result<(), Error>> {
+    for again in 0..AGAIN {
+        // After another number of calls each time, so that no regular fault hits the image alone.
+        let works = match again {
+            0 => Fingerprint::of(embedder).await.map(drop),
+            _ => embedder.embed_image(&picture()?).await.map(drop),
+        };
+        if works.is_err() {
+            return Err(error);
+        }
+        if is_of_the_input(&error) {
+            break;
+        }
+        match ask(embedder, image, change).await {
+            Ok(()) => return Ok(Ok(())),
+            Err(found) if ends_run(&found) => return Err(found),
+            Err(found) => error = found,
+        }
+    }
+    Ok(Err(error))
+}
+
+/// Whether a service says that it has no time now, or is not there for the caller: nothing that an image
+/// is to blame for. The status 500 and a broken connection may be what a service makes of one image.
+fn ends_run(error: &Error) -> bool {
+    match error {
+        Error::Service { status: 400 | 413 | 415 | 422 | 500, .. } => error.is_about_access(),
+        Error::Service { .. } | Error::Timeout { .. } | Error::Cancelled => true,
+        Error::AllFailed { errors, .. } => errors.iter().any(ends_run),
+        _ => false,
+    }
+}
+
+/// Whether a service says that the input is at fault, and would say so again.
+const fn is_of_the_input(error: &Error) -> bool {
+    matches!(error, Error::Refused { .. } | Error::Service { status: 400 | 413 | 415 | 422, .. })
 }

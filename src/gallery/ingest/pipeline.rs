@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::NonZero;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::Instant;
 
@@ -35,8 +36,13 @@ use crate::image::decode::MAX_PIXELS;
 /// Images are handed to the embedder as its [`batching`](Embedder::batching) says: a model on this
 /// machine gets one batch after the other, a service several at a time. What is embedded is written at
 /// once, so that after an interruption no more than the batches that were being embedded is paid for
-/// again. An image that the embedder alone refuses is rejected by name; the run ends where the embedder
-/// works no longer.
+/// again. An image that is refused while others are not is rejected by name. A limit on the rate, a
+/// time-out, a key that is no longer valid or an outage rejects nothing: the run ends with that error,
+/// what was answered is written, and the next run goes on from there.
+///
+/// After the last image, the embedder is asked for the two probes of the gallery's
+/// [`Fingerprint`](crate::gallery::Fingerprint) once more (after a single batch, for the text), because a service may get another model
+/// behind the same name while a gallery is built.
 ///
 /// In memory are at most [`in_flight`](Self::in_flight) images at a time, each as the embedder's
 /// [`preprocess`](Embedder::preprocess) leaves it (150 KB for CLIP at 224 pixels), on each thread one
@@ -189,10 +195,13 @@ impl Ingest {
     /// # Errors
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) when the batch, the concurrency or the
     /// number of threads is 0; [`Error::Incompatible`](crate::Error::Incompatible) when the embedder is not the
-    /// gallery's, or an item's embedding has another dimension;
+    /// gallery's, or is no longer at the end, or an item's embedding has another dimension. At the end the
+    /// images of this run are in the gallery; the error has their ids, and they should be
+    /// [removed](crate::gallery::GalleryWriter::remove), because nobody knows which of them were embedded
+    /// before the change;
     /// [`Error::Unavailable`](crate::Error::Unavailable) when the gallery has another writer; those
-    /// of the embedder where it works no longer: it fails on a batch and on two inputs of ours as well,
-    /// or with an error that passes, such as a limit on the rate, on one image by itself;
+    /// of the embedder where no image is to blame: a time-out, a limit on the rate, an error about the
+    /// key, the account or the model, or one that the two probes of the fingerprint meet as well;
     /// [`Error::Backend`](crate::Error::Backend) when it gives another number of embeddings than of
     /// images, or another dimension than it says;
     /// [`Error::Io`](crate::Error::Io) when the disk is full.
@@ -216,17 +225,23 @@ impl Ingest {
         }
         let began = Instant::now();
         let writer = Writer::open(&self.gallery).await?;
+        let first = writer.run(|writer| Ok(writer.rows)).await?;
         // 2. Threads that make images ready, in batches, of which several are embedded at a time.
         let items = items.into_iter().fuse();
         let total = items.size_hint().1.map(|total| total as u64);
         let mut done = IngestProgress { total, ..IngestProgress::default() };
         let (workers, count) = (Workers::start(items, self)?, Count::default());
         let batches = Batches::new(&workers, &count, images, self.threads).stream();
+        let embedded = AtomicUsize::new(0);
         let embed = async |batch: Result<Batch>| {
             let batch = batch?;
             let images = batch.images();
             let (change, failed) = batch.embed(self.embedder.as_deref()).await;
             count.note(&workers, images);
+            embedded.fetch_add(usize::from(images > 0), Ordering::Relaxed);
+            if failed.is_some() {
+                count.stop();
+            }
             Ok((change, failed))
         };
         let mut changes = pin!(batches.map(embed).buffered(calls));
@@ -271,8 +286,17 @@ impl Ingest {
             return Err(error);
         }
         // Everything that still is somewhere was met.
-        writer.run(|writer| writer.add_part(&[], true)).await?;
+        let end = writer.run(|writer| {
+            writer.add_part(&[], true)?;
+            Ok(writer.rows)
+        });
+        let end = end.await?;
         writer.close().await?;
+        // 4. Whether it was one embedder from the beginning to the end.
+        let calls = embedded.load(Ordering::Relaxed);
+        if let Some(embedder) = self.embedder.as_ref().filter(|_| calls > 0 && first < end) {
+            self.gallery.check_unchanged(embedder, first..end, calls).await?;
+        }
         Ok(done)
     }
 }

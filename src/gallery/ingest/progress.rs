@@ -35,7 +35,8 @@ pub struct IngestProgress {
     pub metadata_files: u64,
     /// The number of all images, if the reader knows it.
     pub total: Option<u64>,
-    /// What the embedder used, if its service says.
+    /// What the embedder used for images, if its service says. The probes that tell whether it works and
+    /// is the gallery's are not counted.
     pub usage: Usage,
     /// The time since it began; seconds in JSON.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::serialize"))]

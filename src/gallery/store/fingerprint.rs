@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::embedder::probe::SAME;
 use crate::embedder::{Embedder, EmbedderExt, Embedding};
 use crate::error::at_least_one;
 use crate::{Error, Image, Result};
@@ -21,10 +22,6 @@ pub struct Fingerprint {
 }
 
 const TEXT: &str = "A photograph of 2 Café-blue zebras, at dawn";
-
-/// The least cosine similarity of two embeddings of the same probe by the same encoder. On another
-/// device, or in 16 bits, they differ by less.
-const SAME: f32 = 0.998;
 
 impl Fingerprint {
     /// The fingerprint of `embedder`.
@@ -47,6 +44,14 @@ impl Fingerprint {
     pub fn named(encoder: impl Into<String>, dim: usize) -> Result<Self> {
         at_least_one("dimension", dim)?;
         Ok(Self { encoder: encoder.into(), dim, probes: None })
+    }
+
+    /// The fingerprint of `embedder` as far as its text tells, with the picture of this one.
+    pub(crate) async fn renewed_text<E: Embedder + ?Sized>(&self, embedder: &E) -> Result<Self> {
+        let Some([_, picture]) = self.probes.clone() else { return Ok(self.clone()) };
+        let text = embedder.embed_text(TEXT).await?;
+        let (encoder, dim) = (embedder.to_string(), embedder.dim());
+        Ok(Self { encoder, dim, probes: Some([text, picture]) })
     }
 
     /// The encoder, by its `Display`.
@@ -91,7 +96,7 @@ impl Fingerprint {
 }
 
 /// A picture of fine, irregular detail in all three channels.
-fn picture() -> Result<Image> {
+pub(crate) fn picture() -> Result<Image> {
     const WIDTH: u32 = 96;
     const HEIGHT: u32 = 64;
     let pixels: Vec<u8> = (0..HEIGHT)

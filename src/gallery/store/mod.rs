@@ -5,7 +5,7 @@ pub(crate) mod catalog;
 pub(crate) mod change;
 mod copies;
 pub(crate) mod create;
-mod fingerprint;
+pub(crate) mod fingerprint;
 mod iterate;
 pub(crate) mod manifest;
 pub(crate) mod pixels;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Balance;
 use super::slot::Shared;
+use super::vet::Vetting;
 use crate::critic::Critic;
 use crate::embedder::Embedder;
 use crate::error::at_least_one;
@@ -50,6 +51,12 @@ impl<P: Embedder> Balance<P> {
     /// If all members have the same name, in both forms of `Display`, then this is the name of the
     /// whole, without `Balance(…)`, because the name of an embedder says which embeddings it makes.
     ///
+    /// That members are of one model is checked: what the first member made of the first input is kept,
+    /// and each other one is asked for the same input once, with its first call and again after each
+    /// outage. One whose embedding has a cosine similarity below 0.998 to that has failed, as above, with
+    /// an error that says so, and its answer is not used. What this costs is not in
+    /// [`Embedded::usage`](crate::embedder::Embedded::usage).
+    ///
     /// # Errors
     /// [`Error::InvalidInput`] for no members, [`Error::Incompatible`] for two with different
     /// [dimensions](Embedder::dim).
@@ -61,6 +68,9 @@ impl<P: Embedder> Balance<P> {
             })
         })?;
         let name = |part: &P| (part.to_string(), format!("{part:#}"));
+        if balance.parts.len() > 1 {
+            balance.vetting = Some(Arc::new(Vetting::new(balance.parts.len())));
+        }
         balance.same_name = balance.parts.iter().all(|part| name(part) == name(&balance.parts[0]));
         Ok(balance)
     }
@@ -98,7 +108,13 @@ impl<P> Balance<P> {
         at_least_one("members of a Balance", parts.len())?;
         parts[1..].iter().try_for_each(|other| fit(&parts[0], other))?;
         let shared = Shared::new(parts.len(), FIRST_PAUSE, MAX_PAUSE);
-        Ok(Self { parts, shared: Arc::new(Mutex::new(shared)), split: true, same_name: false })
+        Ok(Self {
+            parts,
+            shared: Arc::new(Mutex::new(shared)),
+            split: true,
+            same_name: false,
+            vetting: None,
+        })
     }
 }
 

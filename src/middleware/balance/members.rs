@@ -48,6 +48,8 @@ struct Member {
     answered: u64,
     failed: u64,
     last_error: Option<String>,
+    /// Whether it said of its last request that the request is at fault.
+    has_refused: bool,
     out: Option<Out>,
     /// How often it was taken out. Calls that began earlier say nothing of it as it is now.
     outages: u64,
@@ -77,6 +79,8 @@ pub(super) enum Outcome {
     Answered,
     /// The error in words, and how long the service asked to wait.
     Failed(String, Option<Duration>),
+    /// It says, in the words of a service, that the request is at fault.
+    Refused,
     /// It was dropped, or its request was at fault.
     Unknown,
 }
@@ -98,6 +102,7 @@ impl Members {
             answered: 0,
             failed: 0,
             last_error: None,
+            has_refused: false,
             out: None,
             outages: 0,
         };
@@ -174,24 +179,45 @@ impl Members {
         match outcome {
             Outcome::Answered => {
                 member.answered += ticket.inputs as u64;
+                member.has_refused = false;
                 member.out = member.out.filter(|_| !counts);
             }
-            Outcome::Failed(error, asked) => {
+            Outcome::Failed(error, asked) if counts => {
+                self.take_out(ticket.member, error, asked, now);
+            }
+            Outcome::Failed(error, _) => {
                 member.failed += 1;
                 member.last_error = Some(error);
-                if counts {
-                    let pause =
-                        member.out.map_or(self.first_pause, |out| out.pause.saturating_mul(2));
-                    let pause = pause.min(self.max_pause);
-                    // `MAX` says that no wait helps.
-                    let asked = asked.filter(|asked| *asked < Duration::MAX).unwrap_or_default();
-                    let until = now + pause.max(asked).min(YEAR);
-                    member.out = Some(Out { until, pause, trials: 0 });
-                    member.outages += 1;
-                }
             }
+            Outcome::Refused => member.has_refused = true,
             Outcome::Unknown => {}
         }
+    }
+
+    /// Notes the failure of a member, and gives it no calls for its pause, or as long as its service
+    /// asked.
+    pub(super) fn take_out(
+        &mut self,
+        member: usize,
+        error: String,
+        asked: Option<Duration>,
+        now: Instant,
+    ) {
+        let member = &mut self.all[member];
+        member.failed += 1;
+        member.last_error = Some(error);
+        let pause = member.out.map_or(self.first_pause, |out| out.pause.saturating_mul(2));
+        let pause = pause.min(self.max_pause);
+        // `MAX` says that no wait helps.
+        let asked = asked.filter(|asked| *asked < Duration::MAX).unwrap_or_default();
+        let until = now + pause.max(asked).min(YEAR);
+        member.out = Some(Out { until, pause, trials: 0 });
+        member.outages += 1;
+    }
+
+    /// Whether a member said of its last request that the request is at fault.
+    pub(super) fn has_refused(&self, member: usize) -> bool {
+        self.all[member].has_refused
     }
 
     /// How long a call that waits for a member waits at most before it looks again, because a member

@@ -6,6 +6,7 @@ mod parts;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod vet;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +20,7 @@ use crate::{Error, Result};
 
 pub use members::MemberStatus;
 use slot::{Shared, Slot, lock};
+use vet::Vetting;
 
 /// Several parts of one kind, its members, as one: addresses of a service, or GPUs, each of which has
 /// a generator of its own. All members must give the same answers, as servers of one model do. If they
@@ -64,10 +66,19 @@ use slot::{Shared, Slot, lock};
 ///
 /// Errors that tell of the request and not of the member are returned at once, and take nobody out:
 /// [`Error::InvalidInput`], [`Error::Incompatible`], [`Error::MissingPart`], [`Error::Refused`],
-/// [`Error::Cancelled`], and the statuses 400, 406, 411, 413 to 417, 422, 431 and 451. All other
-/// errors are the member's, also those that no repetition mends, such as a key that one address does
-/// not know. So is an answer with too few or too many images, embeddings, lists or rankings, or with
-/// embeddings of another length.
+/// [`Error::Cancelled`], and the statuses 400, 406, 411, 413 to 417, 422, 431 and 451, unless their words
+/// are about the key, the account or the model. All other errors are the member's, also those that no
+/// repetition mends, such as a key that one address does not know. So is an answer with too few or too
+/// many images, embeddings, lists or rankings, or with embeddings of another length.
+///
+/// A member that gives such a status for two calls in a row may be at fault all the same, whatever its
+/// words. From the second one on, one other member is asked for the same: if it answers, the first has
+/// failed and is out; if it does not, the call fails with the first error. So bad requests that come one
+/// after the other are asked twice.
+///
+/// Whether all members are of one model is checked for embedders alone, as
+/// [`embedders`](Balance::embedders) says: images and answers in words may differ between two calls of
+/// the same model.
 ///
 /// # With `Retry` and `Limit`
 /// - `Retry(Balance(…))` asks all members again after a wait. `Balance(Retry(a), …)` waits before it
@@ -84,6 +95,8 @@ pub struct Balance<P> {
     split: bool,
     /// Whether the name is that of each member.
     same_name: bool,
+    /// Which embedders are of the same model.
+    vetting: Option<Arc<Vetting>>,
 }
 
 impl<P> Balance<P> {
@@ -149,59 +162,90 @@ impl<P: fmt::Display + Sync> Balance<P> {
     async fn spread<'a, I: Sync, T: Send, F: Future<Output = Result<T>> + Send + 'a>(
         &'a self,
         inputs: &'a [I],
-        ask: impl Fn(&'a P, &'a [I]) -> F + Sync,
+        ask: impl Fn(usize, &'a [I]) -> F + Sync,
     ) -> Result<Vec<T>> {
+        let shares = self.shares(inputs).into_iter();
+        let calls =
+            shares.map(|(slot, share)| self.call(share.len(), slot, |member| ask(member, share)));
+        try_join_all(calls.collect::<Vec<_>>()).await
+    }
+
+    /// `inputs` in shares for the members without work, each with the right to call one of them; without
+    /// one, all inputs wait for a member.
+    fn shares<'a, I>(&self, inputs: &'a [I]) -> Vec<(Option<Slot>, &'a [I])> {
         if inputs.is_empty() {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let slots = if self.split { Slot::of_idle(&self.shared, inputs.len()) } else { Vec::new() };
         if slots.len() < 2 {
-            let slot = slots.into_iter().next();
-            return Ok(vec![self.call(inputs.len(), slot, |part| ask(part, inputs)).await?]);
+            return vec![(slots.into_iter().next(), inputs)];
         }
         let mut rest = inputs;
         let shares = slots.into_iter().map(|slot| {
             let (share, behind) = rest.split_at(slot.inputs());
             rest = behind;
-            self.call(share.len(), Some(slot), |part| ask(part, share))
+            (Some(slot), share)
         });
-        try_join_all(shares.collect::<Vec<_>>()).await
+        shares.collect()
     }
 
-    /// The first answer of a member to a call of so many `inputs`, each member being asked once at
+    /// The first answer of a member, which `ask` knows by its number, to a call of so many `inputs`, each member being asked once at
     /// most, that of `slot` first.
     async fn call<'a, T: Send, F: Future<Output = Result<T>> + Send + 'a>(
         &'a self,
         inputs: usize,
         mut slot: Option<Slot>,
-        ask: impl Fn(&'a P) -> F + Send,
+        ask: impl Fn(usize) -> F + Send,
     ) -> Result<T> {
         let mut errors: BTreeMap<usize, Error> = BTreeMap::new();
-        while errors.len() < self.parts.len() {
+        // A member that refuses one request after the other, and what it said.
+        let mut suspect: Option<(usize, Error)> = None;
+        loop {
+            let tried: Vec<usize> =
+                errors.keys().copied().chain(suspect.iter().map(|(member, _)| *member)).collect();
+            if tried.len() == self.parts.len() {
+                break;
+            }
             let slot = match slot.take() {
                 Some(slot) => slot,
-                None => Slot::next(&self.shared, inputs, errors.keys().copied().collect()).await,
+                None => Slot::next(&self.shared, inputs, tried).await,
             };
             let member = slot.member();
-            match ask(&self.parts[member]).await {
+            match ask(member).await {
                 Ok(answer) => {
                     slot.answered();
+                    if let Some((member, error)) = suspect {
+                        Slot::blame(&self.shared, member, &error);
+                    }
                     return Ok(answer);
                 }
-                Err(error) if is_of_the_request(&error) => return Err(error),
+                Err(error) if is_of_the_request(&error) => {
+                    let is_suspect = slot.refused(&error) && suspect.is_none();
+                    if !is_suspect {
+                        return Err(suspect.map_or(error, |(_, first)| first));
+                    }
+                    suspect = Some((member, error));
+                }
                 Err(error) => {
                     slot.failed(&error);
+                    if let Some(vetting) = &self.vetting {
+                        vetting.forget(member);
+                    }
                     errors.insert(member, error);
                 }
             }
+        }
+        if let Some((_, error)) = suspect {
+            return Err(error);
         }
         Err(Error::AllFailed { what: self.to_string(), errors: errors.into_values().collect() })
     }
 }
 
 /// Whether every member would give this error, because it tells of the request.
-const fn is_of_the_request(error: &Error) -> bool {
+fn is_of_the_request(error: &Error) -> bool {
     match error {
+        error if error.is_about_access() => false,
         Error::InvalidInput { .. }
         | Error::Incompatible { .. }
         | Error::MissingPart { .. }
@@ -218,8 +262,9 @@ const fn is_of_the_request(error: &Error) -> bool {
 
 impl<P> Clone for Balance<P> {
     fn clone(&self) -> Self {
-        let (parts, shared) = (Arc::clone(&self.parts), Arc::clone(&self.shared));
-        Self { parts, shared, split: self.split, same_name: self.same_name }
+        let Self { parts, shared, split, same_name, vetting } = self;
+        let (parts, shared, vetting) = (Arc::clone(parts), Arc::clone(shared), vetting.clone());
+        Self { parts, shared, split: *split, same_name: *same_name, vetting }
     }
 }
 

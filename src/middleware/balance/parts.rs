@@ -2,11 +2,16 @@
 //! asked for.
 
 use async_trait::async_trait;
+use futures::future::join_all;
 
 use super::Balance;
+use super::slot::Slot;
+use super::vet::Input;
 use crate::conditioner::ConditioningKind;
 use crate::critic::{Critic, Critique, CritiqueRequest};
-use crate::embedder::{Batching, Embedded, Embedder, check_dim};
+use crate::embedder::{
+    Batching, Embedded, Embedder, Embedding, Gathered, PartlyEmbedded, check_dim,
+};
 use crate::forward::check_count;
 use crate::generator::{Drawn, GenerateRequest, Generator};
 use crate::image::Image;
@@ -39,7 +44,8 @@ impl<P: Generator> Generator for Balance<P> {
             request.validate_conditioning(self.accepts())?;
         }
         let requests: Vec<_> = requests.iter().cloned().map(GenerateRequest::told_once).collect();
-        let ask = async |part: &P, requests: &[GenerateRequest]| {
+        let ask = async |member: usize, requests: &[GenerateRequest]| {
+            let part = &self.parts[member];
             let drawn = part.generate(requests).await?;
             check_count(part, "images", requests.len(), drawn.len())?;
             Ok(drawn)
@@ -56,17 +62,32 @@ impl<P: Embedder> Embedder for Balance<P> {
     }
 
     async fn embed_texts(&self, texts: &[&str]) -> Result<Embedded> {
-        let ask = async |part: &P, texts: &[&str]| {
-            checked(part, texts.len(), part.embed_texts(texts).await?)
+        let ask = async |member: usize, texts: &[&str]| {
+            let part = &self.parts[member];
+            let embedded = checked(part, texts.len(), part.embed_texts(texts).await?)?;
+            self.vet(member, || Input::Text(texts[0].to_owned()), &embedded[0]).await?;
+            Ok(embedded)
         };
         Ok(joined(self.spread(texts, ask).await?))
     }
 
     async fn embed_images(&self, images: &[Image]) -> Result<Embedded> {
-        let ask = async |part: &P, images: &[Image]| {
-            checked(part, images.len(), part.embed_images(images).await?)
+        let ask = async |member: usize, images: &[Image]| {
+            let part = &self.parts[member];
+            let embedded = checked(part, images.len(), part.embed_images(images).await?)?;
+            self.vet(member, || Input::Image(images[0].clone()), &embedded[0]).await?;
+            Ok(embedded)
         };
         Ok(joined(self.spread(images, ask).await?))
+    }
+
+    /// What a member has answered before it failed is not asked for again.
+    async fn embed_images_partly(&self, images: &[Image]) -> PartlyEmbedded {
+        let shares = self.shares(images).into_iter();
+        let shares = shares.map(|(slot, share)| self.share_partly(slot, share));
+        let mut all = PartlyEmbedded::default();
+        join_all(shares.collect::<Vec<_>>()).await.into_iter().for_each(|share| all.append(share));
+        all
     }
 
     fn preprocess(&self, image: &Image) -> Image {
@@ -79,6 +100,36 @@ impl<P: Embedder> Embedder for Balance<P> {
         let calls = all().fold(0_usize, |sum, one| sum.saturating_add(one.calls));
         let least = |most: usize, one: Batching| most.min(one.images);
         Batching::new(all().fold(usize::MAX, least), calls)
+    }
+}
+
+impl<P: Embedder> Balance<P> {
+    /// What became of each of the images in `share`, for which members are asked, that of `slot` first.
+    async fn share_partly(&self, slot: Option<Slot>, share: &[Image]) -> PartlyEmbedded {
+        let gathered = Gathered::new(share.len());
+        let ask = async |member: usize| {
+            let part = &self.parts[member];
+            let answer = gathered.answer(part, share).await?;
+            if let Some((at, embedding)) = answer.first() {
+                self.vet(member, || Input::Image(share[at].clone()), embedding).await?;
+            }
+            gathered.take(part, answer)
+        };
+        let outcome = self.call(share.len(), slot, ask).await;
+        gathered.end(outcome)
+    }
+
+    /// Checks that a member, which has made `embedding` of `input`, is of the model of the others.
+    async fn vet(
+        &self,
+        member: usize,
+        input: impl Fn() -> Input + Send + Sync,
+        embedding: &Embedding,
+    ) -> Result<()> {
+        match &self.vetting {
+            Some(vetting) => vetting.check(member, &self.parts[member], input, embedding).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -100,7 +151,7 @@ fn joined(shares: Vec<Embedded>) -> Embedded {
 #[deny(clippy::missing_trait_methods)]
 impl<P: Vlm> Vlm for Balance<P> {
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply> {
-        self.call(1, None, |part| part.chat(request)).await
+        self.call(1, None, |member| self.parts[member].chat(request)).await
     }
 }
 
@@ -108,7 +159,7 @@ impl<P: Vlm> Vlm for Balance<P> {
 #[deny(clippy::missing_trait_methods)]
 impl<P: Critic> Critic for Balance<P> {
     async fn critique(&self, request: &CritiqueRequest) -> Result<Critique> {
-        self.call(1, None, |part| part.critique(request)).await
+        self.call(1, None, |member| self.parts[member].critique(request)).await
     }
 }
 
@@ -116,8 +167,10 @@ impl<P: Critic> Critic for Balance<P> {
 #[deny(clippy::missing_trait_methods)]
 impl<P: Retriever> Retriever for Balance<P> {
     async fn retrieve(&self, request: &RetrieveRequest) -> Result<Vec<Vec<Reference>>> {
-        let ask =
-            async |part: &P| one_list_each(part, &request.captions, part.retrieve(request).await?);
+        let ask = async |member: usize| {
+            let part = &self.parts[member];
+            one_list_each(part, &request.captions, part.retrieve(request).await?)
+        };
         self.call(1, None, ask).await
     }
 }
@@ -126,7 +179,8 @@ impl<P: Retriever> Retriever for Balance<P> {
 #[deny(clippy::missing_trait_methods)]
 impl<P: Reranker> Reranker for Balance<P> {
     async fn rank(&self, request: &RerankRequest) -> Result<Vec<Ranking>> {
-        let ask = async |part: &P| {
+        let ask = async |member: usize| {
+            let part = &self.parts[member];
             let rankings = part.rank(request).await?;
             check_count(part, "rankings", request.lists.len(), rankings.len())?;
             Ok(rankings)

@@ -118,6 +118,20 @@ impl Slot {
         self.outcome = Outcome::Answered;
     }
 
+    /// The member says that the request is at fault. Whether it has said so of its last request too, in
+    /// the words of a service.
+    pub(super) fn refused(mut self, error: &Error) -> bool {
+        let is_status = matches!(error, Error::Service { .. });
+        self.outcome = if is_status { Outcome::Refused } else { Outcome::Unknown };
+        is_status && lock(&self.shared).members.has_refused(self.ticket.member)
+    }
+
+    /// A `member` was at fault for a request that it refused.
+    pub(super) fn blame(shared: &Mutex<Shared>, member: usize, error: &Error) {
+        let (words, asked) = (error.chain().to_string(), error.asked_wait());
+        lock(shared).members.take_out(member, words, asked, Instant::now());
+    }
+
     /// The member has failed.
     pub(super) fn failed(mut self, error: &Error) {
         self.outcome = Outcome::Failed(error.chain().to_string(), error.asked_wait());
