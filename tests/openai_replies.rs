@@ -340,7 +340,7 @@ fn an_error_of_a_stream_is_told_in_its_words() {
 #[test]
 fn a_key_in_a_good_reply_is_hidden() {
     let whole = r#"{"model":"of sk-secret-XYZ","choices":[{"message":{"content":"yes, sk\u002dsecret-XYZ"},"finish_reason":"stop"}]}"#;
-    let stream = ["yes, sk-s", "ecret", "-XYZ"].map(|piece| {
+    let stream = ["yes, sk-", "secret", "-XYZ"].map(|piece| {
         format!("data: {{\"model\":\"of sk-secret-XYZ\",\"choices\":[{{\"delta\":{{\"content\":\"{piece}\"}}}}]}}\n\n")
     });
     for body in [whole.to_owned(), stream.concat() + "data: [DONE]\n\n"] {
