@@ -24,7 +24,7 @@ const MAX_ERROR: usize = 64 << 10;
 pub(crate) type Watch = Box<dyn FnMut(&[u8]) -> ControlFlow<()> + Send>;
 
 /// Nobody looks at a reply before it is whole.
-fn unwatched() -> Option<Watch> {
+pub(super) fn unwatched() -> Option<Watch> {
     None
 }
 
@@ -74,11 +74,7 @@ impl Client {
         expected: &str,
         read: impl Fn(Body) -> Result<T> + Sync,
     ) -> Result<T> {
-        let json = |request: RequestBuilder| {
-            Ok(request.header(CONTENT_TYPE, "application/json").body(body.to_owned()))
-        };
-        let read = |reply: Reply| read(self.words(&reply, expected)?);
-        self.call(Method::POST, endpoint, json, &unwatched, read).await
+        self.post(Error::is_transient, endpoint, body, expected, read).await
     }
 
     /// The same for work that must not be done twice: it is asked again only where the service says
@@ -90,11 +86,22 @@ impl Client {
         expected: &str,
         read: impl Fn(Body) -> Result<T> + Sync,
     ) -> Result<T> {
+        self.post(is_untaken, endpoint, body, expected, read).await
+    }
+
+    async fn post<T: Send>(
+        &self,
+        passes: fn(&Error) -> bool,
+        endpoint: &str,
+        body: &str,
+        expected: &str,
+        read: impl Fn(Body) -> Result<T> + Sync,
+    ) -> Result<T> {
         let json = |request: RequestBuilder| {
             Ok(request.header(CONTENT_TYPE, "application/json").body(body.to_owned()))
         };
         let read = |reply: Reply| read(self.words(&reply, expected)?);
-        self.attempts(is_untaken, Method::POST, endpoint, json, &unwatched, read).await
+        self.attempts(passes, Method::POST, endpoint, json, &unwatched, read).await
     }
 
     /// The same as [`post_json`](Self::post_json) with what `with` puts into each attempt's request,

@@ -24,8 +24,7 @@ impl Client {
     /// stay there. A service that is not on this machine or beside it has nothing there: its link to
     /// such an address is not followed.
     pub(crate) async fn download(&self, link: &str) -> Result<Vec<u8>> {
-        let mut base = self.base.clone();
-        base.set_query(None);
+        let mut base = self.address();
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }

@@ -2,7 +2,7 @@
 
 use reqwest::{Method, RequestBuilder, Url};
 
-use super::client::Client;
+use super::client::{Client, unwatched};
 use super::reply::Reply;
 use super::stream::Body;
 use crate::Result;
@@ -19,7 +19,7 @@ impl Client {
     ) -> Result<T> {
         let with = |request: RequestBuilder| Ok(request.query(query));
         let read = |reply: Reply| read(self.words(&reply, expected)?);
-        self.call(Method::GET, endpoint, with, &|| None, read).await
+        self.call(Method::GET, endpoint, with, &unwatched, read).await
     }
 
     /// The base URL with no query, which may hold a key.

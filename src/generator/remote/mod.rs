@@ -1,6 +1,7 @@
 //! What the generators behind HTTP share: requests that are checked to images, several at a time. A service
 //! is a [`Dialect`]: what it takes, and how one request is put to it.
 
+mod asked;
 mod gemini;
 mod openai_images;
 mod reference;

@@ -9,6 +9,7 @@ use crate::Result;
 use crate::conditioner::Conditioning;
 use crate::error::require;
 use crate::generator::GenerateRequest;
+use crate::generator::remote::asked::{self, not_sent};
 use crate::generator::remote::merge;
 use crate::generator::remote::reference::{pixels, scaled};
 use crate::image::Image;
@@ -31,8 +32,6 @@ pub(super) struct Settings {
 const MAX_INLINE: usize = 19_000_000;
 /// References are not made smaller than this, in pixels.
 const LEAST: u64 = 64 * 64;
-/// A side that a request leaves out, in pixels: that of 1K.
-const SIDE: u32 = 1024;
 
 /// The body for `request`, and what is not as it asked.
 pub(super) fn body(
@@ -61,25 +60,18 @@ pub(super) fn body(
         "generationConfig": generation,
     });
     merge(&mut body, &settings.fields);
-    let set = [
+    notes.extend(not_sent(&[
         ("the negative prompt", request.negative_prompt.is_some()),
         ("steps", request.steps.is_some()),
         ("the guidance scale", request.guidance_scale.is_some()),
-    ];
-    let set: Vec<&str> = set.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| *name).collect();
-    if !set.is_empty() {
-        notes.push(format!("not sent, as the model takes none: {}", set.join(", ")));
-    }
+    ]));
     Ok((body.to_string(), notes))
 }
 
 /// What the image should be like, as far as that is said.
 fn image_config(settings: &Settings, request: &GenerateRequest) -> Map<String, Value> {
     let known = &settings.known;
-    let asked = match (request.width, request.height) {
-        (None, None) => None,
-        (width, height) => Some((width.unwrap_or(SIDE), height.unwrap_or(SIDE))),
-    };
+    let asked = asked::size(request.width, request.height);
     let ratio = || asked.map(|(width, height)| known.nearest_ratio(width, height).to_owned());
     let size =
         || asked.and_then(|(width, height)| Some(known.nearest_size(width, height)?.to_owned()));

@@ -10,10 +10,12 @@ use serde_json::{Map, Value};
 
 use super::profile::{ImagesProfile, bare};
 use super::sd_server::prompt_with_arguments;
-use super::size::{Sizes, asked};
+use super::size::Sizes;
 use crate::conditioner::Conditioning;
 use crate::error::require;
 use crate::generator::GenerateRequest;
+use crate::generator::remote::asked::{self, MAX_SEED, not_sent};
+use crate::generator::remote::merge;
 use crate::generator::remote::reference::png_within;
 use crate::{Error, Result};
 
@@ -25,9 +27,6 @@ pub(super) const EDITS: &str = "images/edits";
 const ESSENTIAL: [&str; 2] = ["prompt", "model"];
 /// The fields that nobody asked for.
 const OURS: [&str; 4] = ["response_format", "output_format", "stream", "partial_images"];
-/// The largest seed that is sent: servers keep it in a signed integer of 64 bits, of which
-/// stable-diffusion.cpp takes the negative half for random seeds.
-const MAX_SEED: u64 = i64::MAX as u64;
 
 /// What every request to a model has.
 pub(super) struct Defaults {
@@ -86,7 +85,7 @@ impl Defaults {
         let mut body = Map::new();
         body.insert("model".into(), self.model.as_str().into());
         body.insert("prompt".into(), request.prompt.as_str().into());
-        let mut size = asked(request.width, request.height).map(|asked| (asked, None));
+        let mut size = asked::size(request.width, request.height).map(|asked| (asked, None));
         match self.profile {
             ImagesProfile::OpenAi => {
                 self.hosted(request, endpoint, &mut size, &mut body, &mut notes);
@@ -150,15 +149,11 @@ impl Defaults {
         {
             body.insert("input_fidelity".into(), fidelity.as_str().into());
         }
-        let unsent = [
+        notes.extend(not_sent(&[
             ("the negative prompt", request.negative_prompt.is_some()),
             ("steps", request.steps.is_some()),
             ("guidance", request.guidance_scale.is_some()),
-        ];
-        let unsent: Vec<_> = unsent.iter().filter(|(_, set)| *set).map(|(what, _)| *what).collect();
-        if !unsent.is_empty() {
-            notes.push(format!("not sent, as the model takes none: {}", unsent.join(", ")));
-        }
+        ]));
     }
 
     /// The fields that servers of open models add.
@@ -190,7 +185,7 @@ impl Defaults {
 }
 
 /// The arguments of stable-diffusion.cpp's own interface.
-fn native(request: &GenerateRequest, notes: &mut Vec<String>) -> Map<String, Value> {
+fn native(request: &GenerateRequest, notes: &mut Vec<String>) -> Value {
     let (mut arguments, mut sampling) = (Map::new(), Map::new());
     arguments.insert("seed".into(), seed(request, notes).into());
     if let Some(prompt) = &request.negative_prompt {
@@ -205,17 +200,7 @@ fn native(request: &GenerateRequest, notes: &mut Vec<String>) -> Map<String, Val
     if !sampling.is_empty() {
         arguments.insert("sample_params".into(), sampling.into());
     }
-    arguments
-}
-
-/// Adds `more` to `all`, object by object.
-fn merge(all: &mut Map<String, Value>, more: &Map<String, Value>) {
-    for (name, value) in more {
-        match (all.get_mut(name), value) {
-            (Some(Value::Object(old)), Value::Object(new)) => merge(old, new),
-            _ => drop(all.insert(name.clone(), value.clone())),
-        }
-    }
+    arguments.into()
 }
 
 /// The seed as servers take it.

@@ -1,6 +1,6 @@
 //! Arguments of stable-diffusion.cpp to a prompt that holds them, as its compatible interface reads them.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// The tag whose content `sd-server` takes out of a prompt and reads as arguments.
 const TAG: &str = "sd_cpp_extra_args";
@@ -9,7 +9,7 @@ const TAG: &str = "sd_cpp_extra_args";
 /// taken apart there, which `notes` tell.
 pub(super) fn prompt_with_arguments(
     prompt: &str,
-    arguments: &Map<String, Value>,
+    arguments: &Value,
     notes: &mut Vec<String>,
 ) -> String {
     let harmless = without_tag(prompt);
@@ -17,7 +17,7 @@ pub(super) fn prompt_with_arguments(
         notes.push(format!("{TAG} in the prompt is sent as words"));
     }
     // As JSON has it: in its strings, which hold what callers say, no tag can begin.
-    let json = Value::Object(arguments.clone()).to_string().replace('<', "\\u003c");
+    let json = arguments.to_string().replace('<', "\\u003c");
     format!("{harmless} <{TAG}>{json}</{TAG}>")
 }
 
@@ -40,7 +40,7 @@ mod tests {
 
     fn sent(prompt: &str, arguments: Value) -> (String, Vec<String>) {
         let mut notes = Vec::new();
-        let sent = prompt_with_arguments(prompt, arguments.as_object().unwrap(), &mut notes);
+        let sent = prompt_with_arguments(prompt, &arguments, &mut notes);
         (sent, notes)
     }
 

@@ -1,9 +1,7 @@
 //! The size that a request asks for to one that a hosted model draws.
 
 use super::profile::bare;
-
-/// A side that a request leaves out, in pixels: what the services draw where they are told nothing.
-const SIDE: u32 = 1024;
+use crate::generator::remote::asked::SIDE;
 
 /// The sizes that a model of OpenAI's draws.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,11 +71,6 @@ impl Sizes {
             ),
         }
     }
-}
-
-/// Width and height that a request asks for; `None` where it leaves both to the service.
-pub(super) fn asked(width: Option<u32>, height: Option<u32>) -> Option<(u32, u32)> {
-    (width.is_some() || height.is_some()).then(|| (width.unwrap_or(SIDE), height.unwrap_or(SIDE)))
 }
 
 fn ratio((width, height): (u32, u32)) -> f64 {
@@ -154,12 +147,5 @@ mod tests {
                 assert!(is_free(found), "{width}x{height}: {found:?}");
             }
         }
-    }
-
-    #[test]
-    fn a_side_alone_has_the_other() {
-        assert_eq!(asked(Some(1536), None), Some((1536, 1024)));
-        assert_eq!(asked(None, Some(512)), Some((1024, 512)));
-        assert_eq!(asked(None, None), None);
     }
 }

@@ -8,6 +8,7 @@ use super::capabilities::Capabilities;
 use crate::conditioner::Conditioning;
 use crate::error::require;
 use crate::generator::GenerateRequest;
+use crate::generator::remote::asked::MAX_SEED;
 use crate::generator::remote::merge;
 use crate::generator::remote::reference::png_within;
 use crate::image::Image;
@@ -109,11 +110,11 @@ pub(super) fn body(
     let mut body = json!({
         "prompt": request.prompt,
         // The server reads a negative seed as "any".
-        "seed": request.seed & i64::MAX as u64,
+        "seed": request.seed & MAX_SEED,
         "batch_count": 1,
         "output_format": "png",
     });
-    if request.seed > i64::MAX as u64 {
+    if request.seed > MAX_SEED {
         notes.push(format!("seed {} is sent as {}", request.seed, body["seed"]));
     }
     if let Some(negative) = &request.negative_prompt {
