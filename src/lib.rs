@@ -77,6 +77,7 @@
 //! | `serde` | the trace of a request as JSON |
 //! | `tch` | SDXL with IP-Adapter-plus, FLUX.1 with OminiControl, PixArt-Σ, CLIP and SigLIP on libtorch 2.11.0 |
 //! | `gallery` (default) | `Gallery`: a folder of images that are embedded once |
+//! | `evaluation` | the paper's experiments on your own data: metrics, statistics, reports |
 //! | `faiss` | search with FAISS, which is built from source |
 //! | `faiss-gpu` | FAISS on GPUs |
 //! | `hub` | weights by repository name from the Hugging Face Hub; needs Rust 1.95 |
@@ -93,6 +94,8 @@ pub mod conditioner;
 pub mod critic;
 pub mod embedder;
 mod error;
+#[cfg(feature = "evaluation")]
+pub mod evaluation;
 #[cfg(all(feature = "image", feature = "serde"))]
 mod folder;
 mod forward;

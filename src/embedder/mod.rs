@@ -28,6 +28,7 @@ mod checks;
 mod clip;
 mod embedded;
 mod embedding;
+mod image_embedder;
 #[cfg(feature = "tch")]
 mod open;
 mod partly;
@@ -54,6 +55,7 @@ pub use clip::ClipEmbedder;
 pub use embedded::Embedded;
 pub(crate) use embedded::check_dim;
 pub use embedding::Embedding;
+pub use image_embedder::ImageEmbedder;
 #[cfg(feature = "tch")]
 pub use open::open_embedder;
 pub(crate) use partly::Gathered;

@@ -28,6 +28,10 @@ const FREE: [&str; 12] = [
 
 /// The rooms of `src/`, from top to bottom, and what each may import beside [`FREE`] and itself.
 const ROOMS: &[(&str, &str)] = &[
+    (
+        "evaluation",
+        "pipeline generator critic retriever conditioner gallery embedder vlm folder reference image models",
+    ),
     ("middleware", "generator critic retriever conditioner index embedder vlm reference image net"),
     ("pipeline", "generator critic retriever conditioner embedder vlm reference image"),
     ("generator", "conditioner models image net"),

@@ -1,0 +1,8 @@
+//! Systems, data sets and metrics to pictures and scores on disk, each made once.
+
+mod records;
+
+pub use records::{
+    DatasetRecord, Drawing, Ended, MetricRecord, PictureRecord, Results, ScoreRecord,
+    StoredPicture, StoredReference, SystemRecord,
+};

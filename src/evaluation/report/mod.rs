@@ -1,0 +1,1 @@
+//! [`Results`](super::experiment::Results) to tables, plots, contact sheets and pages.

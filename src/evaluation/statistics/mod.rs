@@ -1,0 +1,1 @@
+//! Numbers to means with standard errors, intervals, tests and win rates.
