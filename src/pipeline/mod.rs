@@ -105,6 +105,29 @@ impl RagPipeline {
         &self.config
     }
 
+    /// The parts, by their `Display` in the form `{:#}`, which says the most.
+    #[cfg(feature = "evaluation")]
+    pub(crate) fn parts_in_full(&self) -> Parts {
+        fn full<T: fmt::Display + ?Sized>(part: &Option<Arc<T>>) -> Option<String> {
+            part.as_ref().map(|part| format!("{part:#}"))
+        }
+        Parts {
+            generator: format!("{:#}", self.generator),
+            critic: full(&self.critic),
+            retriever: full(&self.retriever),
+            conditioner: full(&self.conditioner),
+            editor: full(&self.editor),
+            verifier: full(&self.verifier),
+            margin_embedder: full(&self.margin_embedder),
+        }
+    }
+
+    /// What a vision-language model is asked, where there is one.
+    #[cfg(feature = "evaluation")]
+    pub(crate) fn asked(&self) -> Option<&Questions> {
+        self.vlm.as_ref().map(|_| &*self.questions)
+    }
+
     /// The same parts with other settings.
     ///
     #[cfg_attr(feature = "testing", doc = "```")]

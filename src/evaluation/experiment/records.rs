@@ -105,6 +105,9 @@ pub struct PictureRecord {
     /// What each part used, where its service says.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub usage: BTreeMap<String, Usage>,
+    /// How many questions services were asked.
+    #[serde(default)]
+    pub calls: u64,
 }
 
 /// How drawing ended.

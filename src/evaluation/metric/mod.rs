@@ -36,6 +36,11 @@ pub trait Metric: Display + Debug + Send + Sync + 'static {
         3
     }
 
+    /// How many questions to a service one score takes.
+    fn calls_per_score(&self) -> u64 {
+        0
+    }
+
     /// One score for each of `subjects`, in their order. What concerns a single picture, such as a
     /// judge that refuses it, is an [`Outcome`] of its score.
     ///
@@ -56,6 +61,9 @@ forward_part!(Metric {
     }
     fn decimals(&self) -> usize {
         (**self).decimals()
+    }
+    fn calls_per_score(&self) -> u64 {
+        (**self).calls_per_score()
     }
     async fn score(&self, subjects: &[Subject]) -> Result<Vec<Score>> {
         (**self).score(subjects).await

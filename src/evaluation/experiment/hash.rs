@@ -1,0 +1,23 @@
+//! Texts and pictures to short names that differ where they do.
+
+use crate::Image;
+
+/// 16 hexadecimal digits of the BLAKE3 of `texts`, each with its length, so that no two lists of texts
+/// are one.
+pub(super) fn hash_of<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for text in texts {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    }
+    hasher.finalize().to_hex()[..16].to_owned()
+}
+
+/// BLAKE3 of a picture's size and pixels, in hexadecimal.
+pub(super) fn picture_hash(image: &Image) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&image.width().to_le_bytes());
+    hasher.update(&image.height().to_le_bytes());
+    hasher.update(image.pixels());
+    hasher.finalize().to_hex().to_string()
+}

@@ -1,0 +1,212 @@
+//! What is missing of a run's scores to scores, metric after metric.
+
+use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+
+use super::outline::{Outline, PlannedMetric, real_images};
+use super::progress::Control;
+use super::results::{Known, known};
+use super::store::{Held, ScoreKey, Store, read_picture};
+use super::{Drawing, Ended, Experiment, PictureRecord, ScoreRecord};
+use crate::evaluation::dataset::{Class, Dataset, RealImage};
+use crate::evaluation::metric::{Metric, Outcome, Score, Subject};
+use crate::pool::panic_message;
+use crate::{Error, Result};
+
+/// How many pictures a metric is given at once: all are in memory.
+const BATCH: usize = 8;
+
+/// A score that is missing.
+#[derive(Clone, Debug)]
+pub(super) struct Unit {
+    key: ScoreKey,
+    picture: PictureRecord,
+}
+
+pub(super) async fn score(
+    experiment: &Experiment,
+    outline: &Outline,
+    store: &mut Store,
+    held: &mut Held,
+    control: &mut Control<'_>,
+) -> Result<()> {
+    for (metric, planned) in experiment.metrics.iter().zip(&outline.metrics) {
+        let missing = missing(experiment, outline, held, planned);
+        if missing.is_empty() || control.is_over(&held.spent) {
+            continue;
+        }
+        control.begin(planned.record.name.clone(), missing.len());
+        score_all(experiment, metric, missing, store, held, control).await?;
+    }
+    Ok(())
+}
+
+async fn score_all(
+    experiment: &Experiment,
+    metric: &Arc<dyn Metric>,
+    missing: Vec<Unit>,
+    store: &mut Store,
+    held: &mut Held,
+    control: &mut Control<'_>,
+) -> Result<()> {
+    let (mut waiting, mut running) = (missing.into_iter(), FuturesUnordered::new());
+    let mut broken = None;
+    loop {
+        while running.len() < experiment.concurrency.max(1)
+            && broken.is_none()
+            && !control.is_over(&held.spent)
+        {
+            let batch: Vec<Unit> = waiting.by_ref().take(BATCH).collect();
+            if batch.is_empty() {
+                break;
+            }
+            let seen = SeenClasses::of(&experiment.datasets, &batch);
+            running
+                .push(attempt(Arc::clone(metric), experiment.folder.clone(), batch, seen).boxed());
+        }
+        let Some(scored) = running.next().await else { break };
+        match scored {
+            Ok(records) => {
+                for record in records {
+                    store.scores.append(&record)?;
+                    held.add_score(record.clone());
+                    control.score(record, &held.spent);
+                }
+            }
+            Err(error) => broken = Some(error.chain().to_string()),
+        }
+    }
+    if let Some(error) = broken {
+        let left = waiting.len();
+        control.give_up(format!("{metric} was given up, {left} pictures were not tried: {error}"));
+    }
+    Ok(())
+}
+
+/// What `metric` has not scored yet of the pictures that are drawn; with what failed where that is tried
+/// again.
+pub(super) fn missing(
+    experiment: &Experiment,
+    outline: &Outline,
+    held: &Held,
+    metric: &PlannedMetric,
+) -> Vec<Unit> {
+    let (mut missing, mut met) = (Vec::new(), HashSet::new());
+    for Known { dataset, item, record: picture } in known(outline, held) {
+        let Ended::Drawn(Drawing { picture: stored, .. }) = &picture.ended else { continue };
+        let key = ScoreKey {
+            picture: stored.hash.clone(),
+            metric: metric.record.key.clone(),
+            subject: metric.subject(dataset, item),
+        };
+        let is_done = match held.scores.get(&key).map(|score| &score.outcome) {
+            None => false,
+            Some(Outcome::Failed(_) | Outcome::Refused(_)) => !experiment.retries_failed,
+            Some(_) => true,
+        };
+        if !is_done && met.insert(key.clone()) {
+            missing.push(Unit { key, picture: picture.clone() });
+        }
+    }
+    // Pictures of a class together: its real images are looked at once.
+    missing.sort_by(|a: &Unit, b| {
+        (&a.picture.dataset, &a.picture.class).cmp(&(&b.picture.dataset, &b.picture.class))
+    });
+    missing
+}
+
+type Compared = (Option<Arc<Class>>, Arc<[RealImage]>);
+
+/// What the pictures of a batch are compared with. It is made for each batch, so that the pixels of real
+/// images go with it.
+struct SeenClasses(HashMap<(String, String), Compared>);
+
+impl SeenClasses {
+    fn of(datasets: &[Arc<Dataset>], batch: &[Unit]) -> Self {
+        let mut seen = HashMap::new();
+        for PictureRecord { dataset, item, .. } in batch.iter().map(|unit| &unit.picture) {
+            let known = datasets.iter().find(|one| one.name == *dataset);
+            let found =
+                known.and_then(|one| Some((one, one.items.iter().find(|it| it.id == *item)?)));
+            let Some((known, item)) = found else { continue };
+            let key = (dataset.clone(), item.id.clone());
+            seen.entry(key).or_insert_with(|| {
+                let class = item.class.as_deref().and_then(|class| known.class(class));
+                let images = real_images(known, item).iter().map(forgetful).collect();
+                (class.map(|class| Arc::new(class.clone())), images)
+            });
+        }
+        Self(seen)
+    }
+}
+
+fn forgetful(image: &RealImage) -> RealImage {
+    RealImage { picture: image.picture.forgetful(), ..image.clone() }
+}
+
+async fn attempt(
+    metric: Arc<dyn Metric>,
+    root: PathBuf,
+    batch: Vec<Unit>,
+    seen: SeenClasses,
+) -> Result<Vec<ScoreRecord>> {
+    let (mut records, mut asked, mut subjects) = (Vec::new(), Vec::new(), Vec::new());
+    for unit in batch {
+        let Ended::Drawn(drawing) = &unit.picture.ended else { continue };
+        let image = match read_picture(&root, &drawing.picture).await {
+            Ok(image) => image,
+            Err(error) => {
+                let failed = Outcome::Failed(error.chain().to_string());
+                records.push(record(unit, failed.into()));
+                continue;
+            }
+        };
+        let mut subject = Subject::new(image, &unit.picture.prompt);
+        let key = (unit.picture.dataset.clone(), unit.picture.item.clone());
+        if let Some((class, images)) = seen.0.get(&key) {
+            subject.class.clone_from(class);
+            subject.real_images = Arc::clone(images);
+        }
+        subjects.push(subject);
+        asked.push(unit);
+    }
+    let scores = AssertUnwindSafe(metric.score(&subjects)).catch_unwind().await;
+    let scores = scores.unwrap_or_else(|panic| {
+        let said = format!("it panicked: {}", panic_message(panic.as_ref()));
+        Err(Error::backend(metric.to_string(), said))
+    })?;
+    if scores.len() != asked.len() {
+        let found = format!("{} scores of {} pictures", scores.len(), asked.len());
+        return Err(Error::backend(
+            metric.to_string(),
+            format!("expected one each, found {found}"),
+        ));
+    }
+    records.extend(asked.into_iter().zip(scores).map(|(unit, score)| record(unit, score)));
+    Ok(records)
+}
+
+fn record(unit: Unit, score: Score) -> ScoreRecord {
+    let Unit { key, picture } = unit;
+    let Score { outcome, exchanges, usage } = score;
+    let outcome = match outcome {
+        // JSON has no such numbers.
+        Outcome::Value(value) if !value.is_finite() => Score::value(value).outcome,
+        outcome => outcome,
+    };
+    ScoreRecord {
+        picture: key.picture,
+        metric: key.metric,
+        dataset: picture.dataset,
+        item: picture.item,
+        subject: key.subject,
+        outcome,
+        exchanges,
+        usage,
+    }
+}
