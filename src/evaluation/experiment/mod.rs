@@ -4,6 +4,7 @@ mod cost;
 mod draw;
 mod hash;
 mod journal;
+mod lazy;
 mod outline;
 mod plan;
 mod progress;

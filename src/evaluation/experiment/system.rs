@@ -116,7 +116,8 @@ pub struct SystemError {
 impl System {
     /// A generator, which draws each prompt as it is.
     pub fn generator(name: impl Into<String>, generator: impl Generator) -> Self {
-        Self::new(name, ByGenerator(generator))
+        let generator: Arc<dyn Generator> = Arc::new(generator);
+        Self::new(name, generator)
     }
 
     /// A pipeline. Without [`over`](Self::over) it draws its drafts itself.
@@ -272,6 +273,36 @@ impl System {
 }
 
 #[async_trait]
+impl Draw for Arc<dyn Generator> {
+    fn settings(&self) -> String {
+        format!("generator: {self:#}")
+    }
+
+    async fn draw(&self, request: RagRequest) -> Result<SystemOutcome, SystemError> {
+        drawn_by(&**self, request).await
+    }
+}
+
+#[async_trait]
+impl<D: Draw + ?Sized> Draw for Box<D> {
+    fn settings(&self) -> String {
+        (**self).settings()
+    }
+
+    fn calls_per_picture(&self) -> u64 {
+        (**self).calls_per_picture()
+    }
+
+    async fn draw(&self, request: RagRequest) -> Result<SystemOutcome, SystemError> {
+        (**self).draw(request).await
+    }
+
+    fn finished(&self) {
+        (**self).finished();
+    }
+}
+
+#[async_trait]
 impl Draw for RagPipeline {
     fn settings(&self) -> String {
         let Parts { generator, critic, retriever, conditioner, editor, verifier, margin_embedder } =
@@ -314,45 +345,38 @@ impl Draw for RagPipeline {
 /// The questions for one picture: the decision, the concepts, the captions (appendix D of the paper).
 const PAPER_CALLS: u64 = 3;
 
-#[derive(Debug)]
-struct ByGenerator<G>(G);
-
-#[async_trait]
-impl<G: Generator> Draw for ByGenerator<G> {
-    fn settings(&self) -> String {
-        format!("generator: {:#}", self.0)
-    }
-
-    async fn draw(&self, request: RagRequest) -> Result<SystemOutcome, SystemError> {
-        let asked = GenerateRequest {
-            negative_prompt: request.negative_prompt,
-            width: request.width,
-            height: request.height,
-            steps: request.steps,
-            guidance_scale: request.guidance_scale,
-            ..GenerateRequest::new(request.prompt).with_seed(request.seed)
-        };
-        let began = std::time::Instant::now();
-        let drawn: Drawn = self.0.generate_one(&asked).await?;
-        let elapsed = began.elapsed();
-        let stage = StageTrace {
-            stage: Stage::Draft,
-            round: 0,
-            elapsed,
-            record: Some(Record::Image(TracedImage::new(&self.0, &asked, &drawn))),
-            exchanges: Vec::new(),
-        };
-        let parts = Parts { generator: self.0.to_string(), ..Parts::default() };
-        let trace = RagTrace {
-            prompt: asked.prompt,
-            seed: asked.seed,
-            parts,
-            stages: vec![stage],
-            elapsed,
-            ..RagTrace::default()
-        };
-        Ok(SystemOutcome { trace: Some(trace), ..drawn.image.into() })
-    }
+async fn drawn_by(
+    generator: &dyn Generator,
+    request: RagRequest,
+) -> Result<SystemOutcome, SystemError> {
+    let asked = GenerateRequest {
+        negative_prompt: request.negative_prompt,
+        width: request.width,
+        height: request.height,
+        steps: request.steps,
+        guidance_scale: request.guidance_scale,
+        ..GenerateRequest::new(request.prompt).with_seed(request.seed)
+    };
+    let began = std::time::Instant::now();
+    let drawn: Drawn = generator.generate_one(&asked).await?;
+    let elapsed = began.elapsed();
+    let stage = StageTrace {
+        stage: Stage::Draft,
+        round: 0,
+        elapsed,
+        record: Some(Record::Image(TracedImage::new(generator, &asked, &drawn))),
+        exchanges: Vec::new(),
+    };
+    let parts = Parts { generator: generator.to_string(), ..Parts::default() };
+    let trace = RagTrace {
+        prompt: asked.prompt,
+        seed: asked.seed,
+        parts,
+        stages: vec![stage],
+        elapsed,
+        ..RagTrace::default()
+    };
+    Ok(SystemOutcome { trace: Some(trace), ..drawn.image.into() })
 }
 
 type Function =

@@ -489,3 +489,55 @@ fn as_many_pictures_at_a_time_as_asked_for() {
     assert_eq!(run(&experiment).drawn, 9);
     assert_eq!(slow.most.load(Ordering::SeqCst), 3);
 }
+
+#[test]
+fn a_lazy_system_is_loaded_once_for_what_is_missing_and_dropped_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let loads = Arc::new(AtomicUsize::new(0));
+    let alive = Arc::new(());
+    let system = |fails: bool| {
+        let (loads, alive) = (Arc::clone(&loads), Arc::clone(&alive));
+        System::lazy("lazy", "settings", 3, move || {
+            loads.fetch_add(1, Ordering::SeqCst);
+            let _kept = Arc::clone(&alive);
+            match fails {
+                true => Err(Error::unavailable("weights", "not here")),
+                false => {
+                    Ok(pipeline(Held { inner: FakeGenerator::new(), _alive: Arc::clone(&alive) }))
+                }
+            }
+        })
+    };
+    let experiment = |fails| Experiment::new(folder.path()).system(system(fails)).dataset(birds());
+    let failing = run(&experiment(true));
+    assert_eq!((failing.failed, loads.swap(0, Ordering::SeqCst)), (3, 3));
+    let first = experiment(false).with_retry_failed(true);
+    assert_eq!(first.plan().unwrap().estimate.calls, 9.0);
+    assert_eq!((run(&first).drawn, loads.load(Ordering::SeqCst)), (3, 1));
+    assert_eq!(Arc::strong_count(&alive), 2, "the model is dropped");
+    assert_eq!((run(&experiment(false)).drawn, loads.load(Ordering::SeqCst)), (0, 1));
+}
+
+/// A generator that tells whether it is still there.
+#[derive(Debug)]
+struct Held {
+    inner: FakeGenerator,
+    _alive: Arc<()>,
+}
+
+#[async_trait]
+impl Generator for Held {
+    fn accepts(&self) -> &[crate::conditioner::ConditioningKind] {
+        self.inner.accepts()
+    }
+
+    async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
+        self.inner.generate(requests).await
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
