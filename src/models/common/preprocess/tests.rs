@@ -3,15 +3,17 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::*;
+use crate::models::common::fields::Fields;
 use crate::models::common::golden::{fixture, picture, recorded};
 use crate::models::common::json::read_json;
 
 fn parse(json: &Value, side: usize) -> Result<Preprocessor> {
     let path = Path::new("preprocessor_config.json");
     let settings = Fields::parse(path, &json.to_string())?.without_nulls();
-    Preprocessor::new(&settings, side, Family::CLIP)
+    Preprocessor::read(&settings, Input::Only(side, side), Family::Clip)
 }
 
 #[test]
@@ -43,16 +45,16 @@ fn every_filter_and_setting_equals_pillow() {
 fn a_thread_of_a_picture_stays_within_memory() {
     // Resized whole, this would be 224 x 3,670,016 pixels.
     let image = Image::new(16_384, 1, vec![7; 3 * 16_384]).unwrap();
-    let prepared = Preprocessor::of(Family::CLIP, 224).preprocess(&image);
+    let prepared = Preprocessor::official(Input::Only(224, 224), Family::Clip).preprocess(&image);
     assert_eq!((prepared.width(), prepared.height()), (224, 224));
-    let pixels = Preprocessor::of(Family::CLIP, 224).forward(&[image]);
+    let pixels = Preprocessor::official(Input::Only(224, 224), Family::Clip).forward(&[image]);
     assert_eq!(pixels.size(), [1, 3, 224, 224]);
     assert!(pixels.isfinite().all().int64_value(&[]) == 1);
 }
 
 #[test]
 fn a_folder_without_settings_has_clips_own() {
-    let clip = Preprocessor::open(Path::new("/no/such/folder"), 28, Family::CLIP).unwrap();
+    let clip = Preprocessor::open(Path::new("/no/such/folder"), 28, Family::Clip).unwrap();
     assert_eq!(clip.resize, Some((Size::Shortest(28), Filter::Bicubic)));
     assert_eq!(clip.crop, Some((28, 28)));
     // Black in OpenAI's statistics.
