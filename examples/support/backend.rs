@@ -8,15 +8,19 @@ use imagerag::conditioner::{InPrompt, IpAdapter, OminiControl, PromptTemplate};
 use imagerag::generator::{Flux, OmniGen, PixArtSigma, Sdxl};
 use imagerag::models::{DType, Device, SchedulerKind};
 use imagerag::{Conditioner, Generator};
+use serde::{Deserialize, Serialize};
 
 use crate::delta::delta;
 use crate::place::place;
 
-/// What draws, and how it gets references.
-#[derive(Args)]
+/// What draws, and how it gets references: options of the command line, or a table of a run file with
+/// the same names, `_` for `-`.
+#[derive(Args, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Backend {
     /// sdxl with IP-Adapter-plus, flux with OminiControl, omnigen, or pixart, which takes no references.
     #[arg(long, value_enum, default_value_t)]
+    #[serde(default)]
     backend: Kind,
     /// The checkpoint: a folder in diffusers' layout, for omnigen also in that of its authors, or the
     /// name of a repository.
@@ -24,46 +28,59 @@ pub(crate) struct Backend {
     model: String,
     /// sdxl: the adapter's file, such as ip-adapter-plus_sdxl_vit-h.safetensors.
     #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     ip_adapter: Option<String>,
     /// sdxl: the adapter's image encoder: a folder, or a folder of a repository.
     #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     image_encoder: Option<String>,
     /// flux: OminiControl's file, such as omini/subject_512.safetensors.
     #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     lora: Option<String>,
     /// flux: rows and columns of 16 pixels that the reference is moved by; the file's own by default,
     /// where its name is known.
     #[arg(long, value_name = "R,C", value_parser = delta, allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     position_delta: Option<(i32, i32)>,
     /// flux: width and height that the reference is resized to, in pixels; 512 by default.
     #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     condition_size: Option<u32>,
     /// sdxl, flux: strength of the references; 0 means none. 0.5 by default for sdxl, 1 for flux.
     #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     scale: Option<f64>,
     /// omnigen: strength of the references, at least 0; 1.6 by default.
     #[arg(long, value_name = "G", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     image_guidance: Option<f64>,
     /// omnigen: the longest side of a reference, in pixels; 1,024 by default. Larger ones are made
     /// smaller.
     #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_input_image_size: Option<u32>,
     /// omnigen: gives the image the size of the image that its prompt names first, such as a draft that is
     /// edited.
     #[arg(long)]
+    #[serde(default)]
     use_input_image_size_as_output: bool,
     /// References for one image; 1 by default for sdxl and flux, 3 for omnigen.
     #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     capacity: Option<usize>,
     /// Leaves the prompt as it is where there are references.
     #[arg(long)]
+    #[serde(default)]
     plain_prompt: bool,
     /// sdxl, pixart: euler, ddim, dpm++ or lcm; the checkpoint's own by default.
     #[arg(long)]
+    #[serde(default, with = "named", skip_serializing_if = "Option::is_none")]
     scheduler: Option<SchedulerKind>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 enum Kind {
     #[default]
     Sdxl,
@@ -88,6 +105,16 @@ impl Kind {
 type Parts = (Arc<dyn Generator>, Option<Arc<dyn Conditioner>>);
 
 impl Backend {
+    /// The same with `map` applied to each name of a file, folder or repository.
+    #[allow(dead_code, reason = "run files alone have folders of their own")]
+    pub(crate) fn with_places(mut self, map: impl Fn(&str) -> String) -> Self {
+        self.model = map(&self.model);
+        for place in [&mut self.ip_adapter, &mut self.image_encoder, &mut self.lora] {
+            *place = place.as_deref().map(&map);
+        }
+        self
+    }
+
     /// Refuses what the backend cannot do, before anything is loaded. `pictured` is whether it is to draw
     /// with images.
     pub(crate) fn check(&self, pictured: bool) -> Result<(), String> {
@@ -208,6 +235,33 @@ impl Backend {
             generator = generator.scheduler(scheduler);
         }
         Ok((Arc::new(generator.load()?), None))
+    }
+}
+
+/// What has a name, by its name.
+mod named {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<T: Display, S: Serializer>(
+        value: &Option<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => serializer.collect_str(value),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        let name = String::deserialize(deserializer)?;
+        name.parse().map(Some).map_err(de::Error::custom)
     }
 }
 
