@@ -385,6 +385,55 @@ fn a_refused_limit_goes_by_its_other_name() {
 }
 
 #[test]
+fn log_probabilities_are_asked_for_and_read_whole_or_in_pieces() {
+    let token = |text: &str, logprob: f64| json!({ "token": text, "logprob": logprob });
+    let first = json!({ "token": "Y", "logprob": -0.5, "top_logprobs": [token("Y", -0.5), token("N", -1.0)] });
+    let tokens = [first, token("es", -0.1)];
+    let whole = json!({ "choices": [{ "message": { "content": "Yes" }, "finish_reason": "stop",
+        "logprobs": { "content": tokens } }] });
+    let piece = |at: usize, reason: Value| {
+        let text = ["Y", "es"][at];
+        json!({ "choices": [{ "index": 0, "delta": { "content": text }, "finish_reason": reason,
+            "logprobs": { "content": [tokens[at]] } }] })
+    };
+    let stream =
+        format!("data: {}\n\ndata: {}\n\n", piece(0, Value::Null), piece(1, json!("stop")));
+    for body in [whole.to_string(), stream] {
+        let (base, sent) = service([(200, body.as_str())]);
+        let vlm = model(&base).build().unwrap();
+        let reply = block_on(vlm.chat(&question().with_logprobs(20))).unwrap();
+        let found: Vec<_> =
+            reply.logprobs.iter().map(|one| (&*one.token.token, one.token.logprob)).collect();
+        assert_eq!(found, [("Y", -0.5), ("es", -0.1)], "{body}");
+        assert_eq!(reply.logprobs[0].top[1].token, "N", "{body}");
+        let sent = sent.recv().unwrap();
+        assert_eq!((&sent["logprobs"], &sent["top_logprobs"]), (&json!(true), &json!(20)));
+        // Nobody who does not ask gets a field more.
+        let (base, sent) = service([(200, YES)]);
+        assert!(ask(model(&base)).unwrap().logprobs.is_empty());
+        assert_eq!(sent.recv().unwrap().get("logprobs"), None);
+    }
+}
+
+#[test]
+fn refused_log_probabilities_are_left_out_and_remembered() {
+    let asked = |sent: &Receiver<Value>| {
+        sent.try_iter().map(|body| body["top_logprobs"].as_u64()).collect::<Vec<_>>()
+    };
+    let few = r#"{"error":{"message":"Requested sample logprobs of 20, which is greater than max allowed: 5"}}"#;
+    let none =
+        r#"{"error":{"message":"You are not allowed to request logprobs from this model."}}"#;
+    let replies = [(400, few), (403, none), (200, YES)];
+    let (base, sent) = service(replies);
+    let vlm = model(&base).build().unwrap();
+    let request = question().with_logprobs(20);
+    assert_eq!(block_on(vlm.chat(&request)).unwrap().text, "yes");
+    assert_eq!(asked(&sent), [Some(20), Some(5), None]);
+    assert_eq!(block_on(vlm.chat(&request)).unwrap().text, "yes");
+    assert_eq!(asked(&sent), [None]);
+}
+
+#[test]
 fn a_temperature_out_of_range_is_left_out_alone() {
     let (sender, sent) = channel();
     let (origin, _heads) = raw_server(move |_, request: &Request, stream| {

@@ -1,5 +1,6 @@
 //! The request to a VLM, a conversation with pictures, and the reply.
 
+use super::TokenLogprobs;
 use crate::Usage;
 use crate::image::Image;
 
@@ -31,12 +32,17 @@ pub struct ChatRequest {
     /// The questions of the loop have schemas of one field: `answer` (a word for yes or no),
     /// `concepts`, `captions` (strings) or `indices` (integers).
     pub json_schema: Option<String>,
+    /// Asks for the log-probabilities of the reply's tokens ([`ChatReply::logprobs`]), with those of so
+    /// many alternatives at each place: 0 to 20, which is the most that OpenAI takes. `None` asks for
+    /// none. A model that cannot give them replies without.
+    pub logprobs: Option<u32>,
 }
 
 impl ChatRequest {
-    /// `messages` at temperature 0, without `max_tokens` and a schema.
+    /// `messages` at temperature 0, without `max_tokens`, a schema and log-probabilities.
     pub const fn new(messages: Vec<Message>) -> Self {
-        Self { messages, temperature: 0.0, max_tokens: None, json_schema: None }
+        let (max_tokens, json_schema, logprobs) = (None, None, None);
+        Self { messages, temperature: 0.0, max_tokens, json_schema, logprobs }
     }
 
     /// The same request at another temperature, at least 0.
@@ -74,6 +80,22 @@ impl ChatRequest {
     #[must_use]
     pub fn with_json_schema(mut self, schema: impl Into<String>) -> Self {
         self.json_schema = Some(schema.into());
+        self
+    }
+
+    /// The same request for the log-probabilities of the reply's tokens too, and of the `alternatives`
+    /// likeliest tokens at each place, 0 to 20.
+    ///
+    /// ```
+    /// use imagerag::vlm::{ChatRequest, Message};
+    ///
+    /// let question = Message::user("Does this image show a quetzal? Please answer yes or no.");
+    /// let request = ChatRequest::from(question).with_logprobs(20);
+    /// assert_eq!(request.logprobs, Some(20));
+    /// ```
+    #[must_use]
+    pub const fn with_logprobs(mut self, alternatives: u32) -> Self {
+        self.logprobs = Some(alternatives);
         self
     }
 }
@@ -184,6 +206,10 @@ pub struct ChatReply {
     /// model was done: finish reason `length`. Of such a reply the critic and the other parts read
     /// only what is certainly whole; a thought that was cut off decides nothing.
     pub cut_off: bool,
+    /// The tokens of the reply in their order, each with how likely it was; empty where
+    /// [none were asked for](ChatRequest::logprobs) or the service gives none. Where a model thinks
+    /// first, its thoughts are among them with some services.
+    pub logprobs: Vec<TokenLogprobs>,
 }
 
 impl ChatReply {
@@ -210,6 +236,22 @@ impl ChatReply {
     #[must_use]
     pub const fn with_usage(mut self, usage: Usage) -> Self {
         self.usage = Some(usage);
+        self
+    }
+
+    /// The same reply with the log-probabilities of its tokens.
+    ///
+    /// ```
+    /// use imagerag::vlm::{ChatReply, Logprob, TokenLogprobs};
+    ///
+    /// let yes = Logprob::new("Yes", -0.1);
+    /// let first = TokenLogprobs::new(yes.clone()).with_top([yes, Logprob::new("No", -2.4)]);
+    /// let reply = ChatReply::new("Yes").with_logprobs([first]);
+    /// assert!((reply.logprobs[0].top[1].probability() - 0.0907).abs() < 1e-4);
+    /// ```
+    #[must_use]
+    pub fn with_logprobs(mut self, tokens: impl IntoIterator<Item = TokenLogprobs>) -> Self {
+        self.logprobs = tokens.into_iter().collect();
         self
     }
 

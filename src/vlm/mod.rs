@@ -26,6 +26,7 @@
 
 mod chat;
 mod exchange;
+mod logprobs;
 #[cfg(feature = "openai")]
 mod openai;
 pub(crate) mod parse;
@@ -41,6 +42,7 @@ use crate::forward::forward_part;
 
 pub use chat::{ChatReply, ChatRequest, Message, Role};
 pub use exchange::{Exchange, ExchangeLog, ExchangeMessage};
+pub use logprobs::{Logprob, TokenLogprobs};
 #[cfg(fuzzing)]
 pub(crate) use openai::read_completion;
 #[cfg(feature = "openai")]

@@ -1,6 +1,23 @@
 //! [`Metric`]: pictures, with what was asked for, to numbers.
+//!
+//! | metric | compares a picture with | by |
+//! |---|---|---|
+//! | [`TextSimilarity`] (CLIP, SigLIP, CLIP-T, CLIPScore) | the prompt or the class's name | any [`Embedder`](crate::Embedder) |
+//! | [`ImageSimilarity`] (DINO, CLIP-I) | real images | any [`ImageEmbedder`](crate::embedder::ImageEmbedder) |
+//! | [`Judge`] (GPTScore, K-Score, VIEScore, your own [`Rubric`]) | the prompt, or real images | any [`Vlm`](crate::Vlm) |
+//! | [`VqaScore`] | the prompt | a [`Vlm`](crate::Vlm) that gives log-probabilities |
+//!
+//! [`diversity`] and [`kid`] are numbers of many pictures together, and so no metrics of one picture.
 
+mod cosine;
+mod diversity;
 mod fingerprint;
+mod hashes;
+mod image_similarity;
+mod judge;
+mod kid;
+mod text_similarity;
+mod vqa_score;
 
 use std::fmt::{Debug, Display};
 use std::sync::Arc;
@@ -11,9 +28,16 @@ use super::dataset::{Class, RealImage};
 use crate::forward::forward_part;
 use crate::image::Image;
 use crate::vlm::Exchange;
-use crate::{Result, Usage};
+use crate::{Error, Result, Usage};
 
+pub use diversity::diversity;
 pub use fingerprint::Fingerprint;
+pub use hashes::{picture_hash, weights_hash};
+pub use image_similarity::{ImageSimilarity, Reduction};
+pub use judge::{Combine, Criterion, Judge, Rubric, Scale};
+pub use kid::kid;
+pub use text_similarity::{ComparedText, TextFormula, TextSimilarity};
+pub use vqa_score::VqaScore;
 
 /// Gives each picture a number. `Display` is the column's name in tables, such as `CLIP`.
 #[async_trait]
@@ -82,12 +106,16 @@ pub struct Subject {
     pub class: Option<Arc<Class>>,
     /// What it is compared with: real images of the class or of the item.
     pub real_images: Arc<[RealImage]>,
+    /// The [`picture_hash`] of each picture that it must not be compared with: the references that it was
+    /// drawn from. What a system has copied would otherwise be measured against itself.
+    pub excluded: Vec<String>,
 }
 
 impl Subject {
     /// A picture and its prompt.
     pub fn new(image: Image, prompt: impl Into<String>) -> Self {
-        Self { image, prompt: prompt.into(), class: None, real_images: Arc::default() }
+        let (real_images, excluded) = (Arc::default(), Vec::new());
+        Self { image, prompt: prompt.into(), class: None, real_images, excluded }
     }
 
     /// The same with the class that it should show.
@@ -103,6 +131,13 @@ impl Subject {
         self.real_images = images.into();
         self
     }
+
+    /// The same that is not compared with the pictures of these [`picture_hash`]es.
+    #[must_use]
+    pub fn with_excluded<S: Into<String>>(mut self, hashes: impl IntoIterator<Item = S>) -> Self {
+        self.excluded = hashes.into_iter().map(Into::into).collect();
+        self
+    }
 }
 
 /// What a metric says of one picture.
@@ -115,6 +150,11 @@ pub struct Score {
     pub exchanges: Vec<Exchange>,
     /// What the judge used, where its service says.
     pub usage: Option<Usage>,
+    /// What the number does not tell by itself, such as real images that could not be read.
+    pub notes: Vec<String>,
+    /// The number of each run, where a judge was asked several times; their mean is the outcome. The
+    /// spread of a table over runs is that of the means of all pictures, run by run.
+    pub runs: Vec<f64>,
 }
 
 /// A number, or why there is none.
@@ -148,10 +188,34 @@ impl Score {
         self.exchanges = exchanges;
         self
     }
+
+    /// The same with what the number does not tell by itself.
+    #[must_use]
+    pub fn with_notes(mut self, notes: Vec<String>) -> Self {
+        self.notes = notes;
+        self
+    }
+
+    /// The same with the number of each run.
+    #[must_use]
+    pub fn with_runs(mut self, runs: Vec<f64>) -> Self {
+        self.runs = runs;
+        self
+    }
+}
+
+impl Outcome {
+    /// What an error about one picture means for it: a refusal or a failure.
+    pub(crate) fn of_error(error: &Error) -> Self {
+        match error {
+            Error::Refused { .. } => Self::Refused(error.chain().to_string()),
+            _ => Self::Failed(error.chain().to_string()),
+        }
+    }
 }
 
 impl From<Outcome> for Score {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, exchanges: Vec::new(), usage: None }
+        Self { outcome, exchanges: Vec::new(), usage: None, notes: Vec::new(), runs: Vec::new() }
     }
 }

@@ -172,7 +172,8 @@ impl OpenAiVlmBuilder {
     /// Whether a request is repeated as the service wants it where it refuses a parameter. On by
     /// default; turned off, the refusal is the error.
     ///
-    /// A temperature that the model does not take is left out, and so is a JSON schema.
+    /// A temperature that the model does not take is left out, and so are a JSON schema and the request
+    /// for log-probabilities; of those, fewer alternatives are asked for first where there are too many.
     /// `max_tokens` and `max_completion_tokens` stand in for each other, and if the model takes
     /// neither, both are left out. Each happens at most once in a request. If the repetition
     /// succeeds, it is remembered for later requests of this client and its clones, except that of a

@@ -1,6 +1,7 @@
 //! [`OpenAiVlm`]: any service with OpenAI's chat-completions interface.
 
 mod builder;
+mod logprobs;
 mod parameters;
 mod reply;
 mod request;
@@ -50,7 +51,7 @@ const ENDPOINT: &str = "chat/completions";
 /// - Of several choices the first by their `index` is the reply. Content that is no text (an object
 ///   of structured output, a number) is its JSON.
 /// - A parameter that the model refuses (the temperature, the name of the longest reply's field, a JSON
-///   schema) is left out or renamed, and the request repeated; see
+///   schema, log-probabilities) is left out or renamed, and the request repeated; see
 ///   [`adapt_parameters`](OpenAiVlmBuilder::adapt_parameters).
 /// - A reply of reasoning alone is an error that says so.
 /// - The key comes only from the caller or the environment. It is in no `Debug`, `Display` or

@@ -18,7 +18,14 @@ pub(super) struct Parameters {
     /// The names of the longest reply that it may take. The first one is sent.
     limits: &'static [&'static str],
     json_schema: bool,
+    /// The most alternatives with log-probabilities; `None` where it gives no log-probabilities.
+    top_logprobs: Option<u32>,
 }
+
+/// The most alternatives that OpenAI takes, by its reference of `top_logprobs`.
+pub(super) const MAX_TOP_LOGPROBS: u32 = 20;
+/// What is tried where there are too many: the most that Azure and vLLM take by default.
+const FEW_TOP_LOGPROBS: u32 = 5;
 
 impl Parameters {
     /// Those that are sent until a service refuses them.
@@ -28,7 +35,8 @@ impl Parameters {
         json_schema: bool,
     ) -> Self {
         let limits = LIMITS[max_completion_tokens as usize];
-        Self { temperature, refused: Vec::new(), limits, json_schema }
+        let top_logprobs = Some(MAX_TOP_LOGPROBS);
+        Self { temperature, refused: Vec::new(), limits, json_schema, top_logprobs }
     }
 
     /// Leaves out what `found` leaves out, beside what another request may have found meanwhile.
@@ -40,6 +48,7 @@ impl Parameters {
             self.limits = found.limits;
         }
         self.json_schema &= found.json_schema;
+        self.top_logprobs = self.top_logprobs.min(found.top_logprobs);
     }
 
     /// Whether `temperature` is sent.
@@ -57,6 +66,12 @@ impl Parameters {
         self.json_schema
     }
 
+    /// How many alternatives with log-probabilities are asked for, where `asked` should be; `None` where
+    /// no log-probabilities are.
+    pub(super) fn logprobs(&self, asked: u32) -> Option<u32> {
+        Some(asked.min(self.top_logprobs?))
+    }
+
     /// These parameters without those of the body `sent` that `error` refuses; `None` where it is about
     /// something else. What is in `fields` was set by the caller, and stays.
     ///
@@ -68,11 +83,16 @@ impl Parameters {
         fields: &Map<String, Value>,
         error: &Error,
     ) -> Option<Self> {
-        let complaint = Complaint::of(error)?;
         let is_ours = |name: &str| sent.get(name).is_some() && !fields.contains_key(name);
-        let Complaint { is_refusal, is_range, is_foreign, .. } = complaint;
-
         let mut next = self.clone();
+        if is_ours("logprobs") && refuses_logprobs(error) {
+            let asked = sent["top_logprobs"].as_u64().unwrap_or(0);
+            let is_many = asked > u64::from(FEW_TOP_LOGPROBS) && names_range(error);
+            next.top_logprobs = is_many.then_some(FEW_TOP_LOGPROBS);
+            return Some(next);
+        }
+        let complaint = Complaint::of(error)?;
+        let Complaint { is_refusal, is_range, is_foreign, .. } = complaint;
         let is_blamed = is_refusal && complaint.says(&["temperature"])
             || is_foreign && complaint.is_about_only("temperature", sent);
         if is_ours("temperature") && is_blamed {
@@ -94,6 +114,21 @@ impl Parameters {
         next.json_schema &= !(is_ours("response_format") && complaint.says(SCHEMA));
         (next != *self).then_some(next)
     }
+}
+
+/// Whether a service refuses to give log-probabilities, or so many. OpenAI does with the status 403:
+/// "You are not allowed to request logprobs from this model."
+fn refuses_logprobs(error: &Error) -> bool {
+    let Error::Service { status, message, .. } = error else { return false };
+    // Of the others, a key, a bill or a limit on requests is what the error is about.
+    matches!(status, 400 | 403 | 404 | 422 | 500 | 501)
+        && message.to_lowercase().contains("logprob")
+}
+
+/// Whether the error is about how many alternatives there may be.
+fn names_range(error: &Error) -> bool {
+    let complaint = Complaint::of(error);
+    complaint.is_some_and(|complaint| complaint.is_range || complaint.says(&["max", "greater"]))
 }
 
 const SCHEMA: &[&str] =
@@ -204,6 +239,50 @@ mod tests {
         ] {
             assert_eq!(left(status, words), expected, "{words}");
         }
+    }
+
+    #[test]
+    fn log_probabilities_are_left_out_or_fewer_are_asked_for() {
+        let sent = json!({ "logprobs": true, "top_logprobs": 20, "max_tokens": 1 });
+        for (status, words, left) in [
+            (403, "You are not allowed to request logprobs from this model.", Some(None)),
+            (
+                400,
+                "Unsupported parameter: 'logprobs' is not supported with this model.",
+                Some(None),
+            ),
+            (
+                422,
+                r#"[{"loc":["body","logprobs"],"msg":"Extra inputs are not permitted"}]"#,
+                Some(None),
+            ),
+            (400, "Logprobs is not enabled for models/gemini-2.5-pro", Some(None)),
+            (400, "该模型不支持 logprobs 参数", Some(None)),
+            (
+                400,
+                "Requested sample logprobs of 20, which is greater than max allowed: 5",
+                Some(Some(5)),
+            ),
+            (400, "top_logprobs must be between 0 and 5", Some(Some(5))),
+            (429, "logprobs: too many requests", None),
+            (401, "no key for logprobs", None),
+            (400, "image is not supported", None),
+        ] {
+            let all = Parameters::new(true, false, true);
+            let error = Error::service("m", status, words);
+            let next = all.without_refused(&sent, &Map::new(), &error);
+            assert_eq!(next.map(|next| next.logprobs(20)), left, "{words}");
+            let fields = sent.as_object().unwrap();
+            assert_eq!(all.without_refused(&sent, fields, &error), None, "{words}");
+        }
+        // A service that refuses few as well as many gives none.
+        let mut few = Parameters::new(true, false, true);
+        few.top_logprobs = Some(5);
+        let error = Error::service("m", 400, "top_logprobs must be between 0 and 1");
+        let sent = json!({ "logprobs": true, "top_logprobs": 5 });
+        assert_eq!(few.without_refused(&sent, &Map::new(), &error).unwrap().logprobs(20), None);
+        few.keep(Parameters { top_logprobs: None, ..few.clone() });
+        assert_eq!(few.logprobs(3), None);
     }
 
     #[test]

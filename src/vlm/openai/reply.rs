@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::stream;
+use super::{logprobs, stream};
 use crate::Result;
 use crate::net::reply::Service;
 use crate::net::stream::Body;
@@ -97,6 +97,7 @@ fn completion(body: &Value, service: &Service) -> Result<ChatReply> {
     reply.model = body["model"].as_str().filter(|model| !model.is_empty()).map(str::to_owned);
     reply.usage = tokens(&body["usage"]).or_else(|| tokens(body));
     reply.cut_off = cut_off;
+    reply.logprobs = logprobs::read(&choice["logprobs"]);
     Ok(reply)
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::parameters::Parameters;
+use super::parameters::{self, Parameters};
 use crate::error::require;
 use crate::net::pictures::Pictures;
 use crate::vlm::{ChatRequest, Message, Role};
@@ -23,7 +23,11 @@ pub(super) fn check(request: &ChatRequest) -> Result<()> {
     require(!request.messages.is_empty(), "messages of a conversation", "at least 1", 0)?;
     let fits = (0.0..f64::INFINITY).contains(&request.temperature);
     require(fits, "temperature", "a number of at least 0", request.temperature)?;
-    require(request.max_tokens != Some(0), "longest reply in tokens", "at least 1", 0)
+    require(request.max_tokens != Some(0), "longest reply in tokens", "at least 1", 0)?;
+    let alternatives = request.logprobs.unwrap_or(0);
+    let most = parameters::MAX_TOP_LOGPROBS;
+    let expected = format!("0 to {most}");
+    require(alternatives <= most, "alternatives with log-probabilities", expected, alternatives)
 }
 
 /// The body of the request, of what the service takes. Encodes pictures, so it may take a while.
@@ -48,6 +52,12 @@ pub(super) fn body(
     }
     if let Some(schema) = request.json_schema.as_ref().filter(|_| parameters.json_schema()) {
         body.insert("response_format".into(), response_format(schema)?);
+    }
+    if let Some(alternatives) = request.logprobs.and_then(|asked| parameters.logprobs(asked)) {
+        body.insert("logprobs".into(), true.into());
+        if alternatives > 0 {
+            body.insert("top_logprobs".into(), alternatives.into());
+        }
     }
     body.extend(defaults.fields.iter().map(|(name, value)| (name.clone(), value.clone())));
     Ok(body.into())
@@ -98,5 +108,10 @@ mod tests {
         request.temperature = 0.5;
         request.max_tokens = Some(0);
         assert_eq!(found(&request), "longest reply in tokens: expected at least 1, found 0");
+        (request.max_tokens, request.logprobs) = (None, Some(21));
+        let words = "alternatives with log-probabilities: expected 0 to 20, found 21";
+        assert_eq!(found(&request), words);
+        request.logprobs = Some(20);
+        assert!(check(&request).is_ok());
     }
 }

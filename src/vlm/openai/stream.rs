@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::logprobs;
 use super::reply::{REASONING, answer, index, words};
 use crate::lenient;
 
@@ -40,6 +41,7 @@ pub(super) fn joined(chunks: &[Value], mut done: bool) -> Option<Value> {
                 all.insert(name.into(), piece[name].clone());
             }
         }
+        logprobs::append(all, &piece["logprobs"]);
         match (&piece["delta"], &piece["message"]) {
             (Value::Object(delta), _) => extend(&mut message, delta),
             (_, Value::Object(all)) if repeats(all, &message) => message = all.clone(),

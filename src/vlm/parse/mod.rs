@@ -23,11 +23,15 @@ mod marks;
 mod outline;
 mod phrases;
 mod refusal;
+#[cfg(feature = "evaluation")]
+mod scores;
 mod table;
 mod text;
 mod thoughts;
 
 use super::{ChatReply, Questions};
+#[cfg(feature = "evaluation")]
+pub(crate) use scores::{Unscored, scores};
 
 /// Items beyond this many are dropped.
 const MAX_ITEMS: usize = 64;
@@ -117,6 +121,12 @@ pub(crate) fn indices(questions: &Questions, reply: &ChatReply, count: usize) ->
 /// where it declines, is blank, was cut off, or cannot be told.
 pub(crate) fn text(questions: &Questions, reply: &ChatReply) -> Option<String> {
     text::only(questions, &willing_answer(questions, reply)?)
+}
+
+/// Whether a reply declines in words, in English.
+#[cfg(feature = "evaluation")]
+pub(crate) fn is_refusal(reply: &ChatReply) -> bool {
+    answer(reply).is_some_and(|answer| refusal::is_refusal(&Questions::default(), &answer.text))
 }
 
 /// `text` as it is compared: in lower case, with straight apostrophes.

@@ -7,6 +7,8 @@ mod edits;
 mod lists;
 mod properties;
 mod replies;
+#[cfg(feature = "evaluation")]
+mod scores;
 
 use proptest::prelude::*;
 

@@ -1,0 +1,51 @@
+//! [`TokenLogprobs`]: one token of a reply to how likely it and its alternatives were.
+
+/// A token of a reply and the likeliest tokens in its place.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TokenLogprobs {
+    /// The token that the reply has.
+    pub token: Logprob,
+    /// The likeliest tokens there, the likeliest first; the token of the reply is usually one of them.
+    /// There may be fewer than were asked for.
+    pub top: Vec<Logprob>,
+}
+
+impl TokenLogprobs {
+    /// A token without alternatives.
+    pub const fn new(token: Logprob) -> Self {
+        Self { token, top: Vec::new() }
+    }
+
+    /// The same token with the likeliest ones in its place.
+    #[must_use]
+    pub fn with_top(mut self, top: impl IntoIterator<Item = Logprob>) -> Self {
+        self.top = top.into_iter().collect();
+        self
+    }
+}
+
+/// A token and how likely it was.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Logprob {
+    /// The token's text, with the space that it may begin with, such as ` Yes`.
+    pub token: String,
+    /// The natural logarithm of its probability: at most 0, and negative infinity where it is unknown
+    /// or too small to be told.
+    pub logprob: f64,
+}
+
+impl Logprob {
+    /// A token and the logarithm of its probability. One above 0, which rounding makes, is 0; one that
+    /// is no number is negative infinity.
+    pub fn new(token: impl Into<String>, logprob: f64) -> Self {
+        let logprob = if logprob.is_nan() { f64::NEG_INFINITY } else { logprob.min(0.0) };
+        Self { token: token.into(), logprob }
+    }
+
+    /// The probability, in [0, 1].
+    pub fn probability(&self) -> f64 {
+        self.logprob.exp()
+    }
+}
