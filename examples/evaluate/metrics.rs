@@ -1,12 +1,15 @@
 //! Columns of a run file to metrics.
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 
-use imagerag::evaluation::metric::{ImageSimilarity, Metric, TextSimilarity};
+use imagerag::evaluation::metric::{
+    ImageSimilarity, Judge, Metric, Rubric, TextSimilarity, VqaScore,
+};
 
 use crate::local;
-use crate::run_file::{MetricTable, RunFile};
+use crate::run_file::{MetricTable, RubricName, RunFile};
 
 /// Every metric of `file`, its models loaded.
 pub(crate) fn metrics(file: &RunFile) -> Result<Vec<Arc<dyn Metric>>, Box<dyn Error>> {
@@ -34,5 +37,45 @@ fn metric(table: &MetricTable, file: &RunFile) -> Result<Arc<dyn Metric>, Box<dy
             let metric = at_most.iter().fold(metric, |metric, most| metric.with_at_most(*most, *seed));
             Ok(Arc::new(decimals.into_iter().fold(metric, |metric, decimals| metric.with_decimals(*decimals))))
         }
+        MetricTable::Judge { vlm, rubric, criteria, runs } => {
+            let mut rubric = match criteria {
+                Some(path) => own_rubric(&file.path(path))?,
+                None => rubric.rubric(),
+            };
+            if let Some(runs) = runs {
+                rubric = rubric.with_runs(*runs);
+            }
+            Ok(Arc::new(Judge::new(file.vlms[vlm].build()?, rubric)?))
+        }
+        MetricTable::VqaScore { vlm, replies } => {
+            let vlm = file.vlms[vlm].build()?;
+            Ok(match replies {
+                Some(replies) => Arc::new(VqaScore::sampled(vlm, *replies)?),
+                None => Arc::new(VqaScore::new(vlm)),
+            })
+        }
+    }
+}
+
+impl RubricName {
+    fn rubric(self) -> Rubric {
+        match self {
+            Self::GptScore => Rubric::gpt_score(),
+            Self::Preservation => Rubric::preservation(),
+            Self::KScore => Rubric::k_score(),
+            Self::FactIp => Rubric::fact_ip(),
+            Self::VieScore => Rubric::vie_score(),
+            Self::Wise => Rubric::wise(),
+        }
+    }
+}
+
+fn own_rubric(path: &Path) -> Result<Rubric, Box<dyn Error>> {
+    let failed = |error: &dyn std::fmt::Display| format!("criteria {}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+    let is_json = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+    match is_json {
+        true => serde_json::from_str(&text).map_err(|error| failed(&error).into()),
+        false => toml::from_str(&text).map_err(|error| failed(&error).into()),
     }
 }

@@ -52,6 +52,7 @@ pub(crate) struct RunFile {
     pub(crate) embedders: BTreeMap<String, EmbedderTable>,
     #[serde(default)]
     pub(crate) galleries: BTreeMap<String, GalleryTable>,
+    #[serde(default)]
     pub(crate) systems: Vec<SystemTable>,
     #[serde(default)]
     pub(crate) metrics: Vec<MetricTable>,
@@ -218,6 +219,37 @@ pub(crate) enum MetricTable {
         seed: u64,
         decimals: Option<usize>,
     },
+    /// A vision-language model that gives marks: DreamBench++'s prompt following by default.
+    Judge {
+        /// A name of `[vlms]`.
+        vlm: String,
+        #[serde(default)]
+        rubric: RubricName,
+        /// A TOML or JSON file of criteria of one's own, in place of `rubric`.
+        criteria: Option<PathBuf>,
+        /// How often it judges each picture.
+        runs: Option<usize>,
+    },
+    /// The probability of "Yes" to whether the picture shows the text.
+    VqaScore {
+        /// A name of `[vlms]`. Its service must tell log-probabilities, or `replies` be given.
+        vlm: String,
+        /// The share of "yes" among so many replies, which is another number.
+        replies: Option<usize>,
+    },
+}
+
+/// Rubrics that are ready made.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RubricName {
+    #[default]
+    GptScore,
+    Preservation,
+    KScore,
+    FactIp,
+    VieScore,
+    Wise,
 }
 
 fn four() -> usize {
@@ -300,6 +332,11 @@ impl RunFile {
         }
         let sets: Vec<&String> = self.datasets.iter().map(|dataset| &dataset.name).collect();
         let systems: Vec<&String> = self.systems.iter().map(|system| &system.name).collect();
+        for metric in &self.metrics {
+            if let MetricTable::Judge { vlm, .. } | MetricTable::VqaScore { vlm, .. } = metric {
+                known("vlm of a metric", vlm, self.vlms.keys().collect())?;
+            }
+        }
         for system in &self.systems {
             let of = |what: &str| format!("{what} of system {}", system.name);
             known(&of("model"), &system.model, generators.clone())?;

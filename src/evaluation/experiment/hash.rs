@@ -1,6 +1,4 @@
-//! Texts and pictures to short names that differ where they do.
-
-use crate::Image;
+//! Texts to short names that differ where the texts do.
 
 /// 16 hexadecimal digits of the BLAKE3 of `texts`, each with its length, so that no two lists of texts
 /// are one.
@@ -11,13 +9,4 @@ pub(super) fn hash_of<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
         hasher.update(text.as_bytes());
     }
     hasher.finalize().to_hex()[..16].to_owned()
-}
-
-/// BLAKE3 of a picture's size and pixels, in hexadecimal.
-pub(super) fn picture_hash(image: &Image) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&image.width().to_le_bytes());
-    hasher.update(&image.height().to_le_bytes());
-    hasher.update(image.pixels());
-    hasher.finalize().to_hex().to_string()
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::hash::hash_of;
-use super::{DatasetRecord, Experiment, MetricRecord, System, SystemRecord};
+use super::{DatasetRecord, Drawing, Experiment, MetricRecord, System, SystemRecord};
 use crate::atomic_file::write_bytes;
 use crate::error::require;
 use crate::evaluation::dataset::{Dataset, Item, RealImage};
@@ -115,11 +115,20 @@ impl Outline {
 }
 
 impl PlannedMetric {
-    /// The hash of what the metric is told about a picture of `item`, beside its pixels.
-    pub(super) fn subject(&self, dataset: &PlannedDataset, item: &PlannedItem) -> String {
+    /// The hash of what the metric is told about the picture of `drawing`, beside its pixels.
+    pub(super) fn subject(
+        &self,
+        dataset: &PlannedDataset,
+        item: &PlannedItem,
+        drawing: &Drawing,
+    ) -> String {
         let class = item.class.as_ref().and_then(|class| dataset.record.classes.get(class));
-        let images = if self.compares { item.real_images.as_str() } else { "" };
-        hash_of([item.prompt.as_str(), class.map_or("", String::as_str), images])
+        let mut told = vec![item.prompt.as_str(), class.map_or("", String::as_str)];
+        if self.compares {
+            told.push(&item.real_images);
+            told.extend(drawing.references.iter().map(|one| one.picture.hash.as_str()));
+        }
+        hash_of(told)
     }
 }
 

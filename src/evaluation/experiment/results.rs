@@ -33,7 +33,7 @@ pub(super) fn assemble(folder: &Path, outline: Outline, held: &Held) -> Results 
             let key = ScoreKey {
                 picture: drawing.picture.hash.clone(),
                 metric: metric.record.key.clone(),
-                subject: metric.subject(dataset, item),
+                subject: metric.subject(dataset, item, drawing),
             };
             // Systems that drew the same picture of an item share its score.
             let is_new = met.insert((key.clone(), dataset.record.name.as_str(), item.id.as_str()));

@@ -12,7 +12,7 @@ use super::outline::{Outline, PlannedMetric, real_images};
 use super::progress::Control;
 use super::results::{Known, known};
 use super::store::{Held, ScoreKey, Store, read_picture};
-use super::{Drawing, Ended, Experiment, PictureRecord, ScoreRecord};
+use super::{Ended, Experiment, PictureRecord, ScoreRecord};
 use crate::evaluation::dataset::{Class, Dataset, RealImage};
 use crate::evaluation::metric::{Metric, Outcome, Score, Subject};
 use crate::pool::panic_message;
@@ -98,11 +98,11 @@ pub(super) fn missing(
 ) -> Vec<Unit> {
     let (mut missing, mut met) = (Vec::new(), HashSet::new());
     for Known { dataset, item, record: picture } in known(outline, held) {
-        let Ended::Drawn(Drawing { picture: stored, .. }) = &picture.ended else { continue };
+        let Ended::Drawn(drawing) = &picture.ended else { continue };
         let key = ScoreKey {
-            picture: stored.hash.clone(),
+            picture: drawing.picture.hash.clone(),
             metric: metric.record.key.clone(),
-            subject: metric.subject(dataset, item),
+            subject: metric.subject(dataset, item, drawing),
         };
         let is_done = match held.scores.get(&key).map(|score| &score.outcome) {
             None => false,
@@ -172,6 +172,8 @@ async fn attempt(
             subject.class.clone_from(class);
             subject.real_images = Arc::clone(images);
         }
+        let references = drawing.references.iter();
+        subject.excluded = references.map(|one| one.picture.hash.clone()).collect();
         subjects.push(subject);
         asked.push(unit);
     }
@@ -193,7 +195,7 @@ async fn attempt(
 
 fn record(unit: Unit, score: Score) -> ScoreRecord {
     let Unit { key, picture } = unit;
-    let Score { outcome, exchanges, usage } = score;
+    let Score { outcome, exchanges, usage, notes, runs } = score;
     let outcome = match outcome {
         // JSON has no such numbers.
         Outcome::Value(value) if !value.is_finite() => Score::value(value).outcome,
@@ -208,5 +210,7 @@ fn record(unit: Unit, score: Score) -> ScoreRecord {
         outcome,
         exchanges,
         usage,
+        notes,
+        runs,
     }
 }

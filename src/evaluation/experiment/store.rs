@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use super::hash::picture_hash;
 use super::{Journal, PictureRecord, Records, ScoreRecord, Spent, StoredPicture};
+use crate::evaluation::metric::picture_hash;
 use crate::atomic_file::{sync_folder, write_bytes};
 use crate::{Error, Image, Result, pool};
 
