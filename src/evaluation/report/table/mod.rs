@@ -217,9 +217,9 @@ fn paired(
 ) -> Paired {
     let [first, second] = [first, second].map(|system| grid.pictures(system, dataset));
     let value = |record: Option<&&_>| record.and_then(|record| grid.value(record, metric));
-    let pairs = second.iter().map(|(place, record)| {
-        (class(record), value(first.get(place)), value(Some(record)))
-    });
+    let pairs = second
+        .iter()
+        .map(|(place, record)| (class(record), value(first.get(place)), value(Some(record))));
     Paired::over_classes(pairs, resampling)
 }
 
