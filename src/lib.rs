@@ -118,6 +118,8 @@ pub mod models;
 mod named;
 mod net;
 #[cfg(all(feature = "image", feature = "serde"))]
+mod page;
+#[cfg(all(feature = "image", feature = "serde"))]
 mod path_text;
 pub mod pipeline;
 mod pool;

@@ -42,6 +42,8 @@ mod json;
 mod many;
 mod margin;
 mod mode;
+#[cfg(all(feature = "image", feature = "serde"))]
+pub(crate) mod page;
 mod plan_edit;
 mod prompt;
 mod rephrase;
@@ -72,6 +74,8 @@ pub use config::{Fallback, RagConfig, Unclear};
 pub use hit::{Hit, Refusal};
 pub use many::{RunMany, StreamMany};
 pub use mode::Mode;
+#[cfg(all(feature = "image", feature = "serde"))]
+pub use page::TracePage;
 pub use request::RagRequest;
 pub use stream::{Event, RagStream};
 pub use trace::{Parts, RagTrace, Record, Stage, StageTrace, StopReason, TracedImage};

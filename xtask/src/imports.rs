@@ -31,10 +31,10 @@ const FREE: [&str; 13] = [
 const ROOMS: &[(&str, &str)] = &[
     (
         "evaluation",
-        "pipeline generator critic retriever conditioner gallery embedder vlm folder reference image models",
+        "pipeline generator critic retriever conditioner gallery embedder vlm folder page reference image models",
     ),
     ("middleware", "generator critic retriever conditioner index embedder vlm reference image net"),
-    ("pipeline", "generator critic retriever conditioner embedder vlm reference image"),
+    ("pipeline", "generator critic retriever conditioner embedder vlm page reference image"),
     ("generator", "conditioner models image net"),
     ("critic", "embedder vlm reference image"),
     ("gallery", "retriever embedder index folder reference image"),
@@ -48,6 +48,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("reference", "image"),
     ("hub", "net"),
     ("net", "image"),
+    ("page", "image"),
     ("image", ""),
 ];
 
