@@ -10,8 +10,9 @@ use crate::run_file::{DatasetTable, RunFile};
 pub(crate) fn datasets(file: &RunFile) -> Result<Vec<Dataset>, Box<dyn Error>> {
     let mut all = Vec::new();
     for table in &file.datasets {
-        let dataset = open(table, file)
-            .map_err(|error| format!("data set {}: {}", table.name, imagerag::Chain::new(&error)))?;
+        let dataset = open(table, file).map_err(|error| {
+            format!("data set {}: {}", table.name, imagerag::Chain::new(&error))
+        })?;
         for note in &dataset.notes {
             eprintln!("{}: {note}", dataset.name);
         }

@@ -27,7 +27,10 @@ mod with_libtorch {
         model.clone().with_places(|name| file.place(name)).load(device, dtype)
     }
 
-    pub(crate) fn embedder(model: &str, file: &RunFile) -> Result<Arc<dyn Embedder>, Box<dyn Error>> {
+    pub(crate) fn embedder(
+        model: &str,
+        file: &RunFile,
+    ) -> Result<Arc<dyn Embedder>, Box<dyn Error>> {
         let (device, dtype) = device(file)?;
         Ok(Arc::from(open_embedder(place(model)?, device, dtype)?))
     }
@@ -41,7 +44,11 @@ mod with_libtorch {
         let preprocessing = match preprocessing {
             "file" => Preprocessing::File,
             "official" => Preprocessing::Official,
-            other => return Err(format!("preprocessing: expected file or official, found {other}").into()),
+            other => {
+                return Err(
+                    format!("preprocessing: expected file or official, found {other}").into()
+                );
+            }
         };
         Ok(Arc::from(open_image_embedder(place(model)?, device, dtype, preprocessing)?))
     }

@@ -25,17 +25,34 @@ fn metric(table: &MetricTable, file: &RunFile) -> Result<Arc<dyn Metric>, Box<dy
                 .with_text(*text)
                 .with_prefix(prefix)
                 .with_weights(local::weights(&model)?);
-            Ok(Arc::new(decimals.into_iter().fold(metric, |metric, decimals| metric.with_decimals(*decimals))))
+            Ok(Arc::new(
+                decimals
+                    .into_iter()
+                    .fold(metric, |metric, decimals| metric.with_decimals(*decimals)),
+            ))
         }
-        MetricTable::ImageSimilarity { name, model, preprocessing, reduction, at_most, seed, decimals } => {
+        MetricTable::ImageSimilarity {
+            name,
+            model,
+            preprocessing,
+            reduction,
+            at_most,
+            seed,
+            decimals,
+        } => {
             let model = file.place(model);
             let embedder = local::image_embedder(&model, preprocessing, file)?;
             let metric = ImageSimilarity::new(name, embedder)
                 .with_reduction(*reduction)
                 .with_preprocessing(preprocessing)
                 .with_weights(local::weights(&model)?);
-            let metric = at_most.iter().fold(metric, |metric, most| metric.with_at_most(*most, *seed));
-            Ok(Arc::new(decimals.into_iter().fold(metric, |metric, decimals| metric.with_decimals(*decimals))))
+            let metric =
+                at_most.iter().fold(metric, |metric, most| metric.with_at_most(*most, *seed));
+            Ok(Arc::new(
+                decimals
+                    .into_iter()
+                    .fold(metric, |metric, decimals| metric.with_decimals(*decimals)),
+            ))
         }
         MetricTable::Judge { vlm, rubric, criteria, runs } => {
             let mut rubric = match criteria {

@@ -22,7 +22,8 @@ pub(crate) type Drawing = (Arc<dyn Generator>, Option<Arc<dyn Conditioner>>);
 
 /// The key in the environment variable that a table names.
 fn key(variable: &str) -> Result<String, String> {
-    std::env::var(variable).map_err(|_| format!("{variable}: expected a key, found no such variable"))
+    std::env::var(variable)
+        .map_err(|_| format!("{variable}: expected a key, found no such variable"))
 }
 
 impl Service {
@@ -55,7 +56,11 @@ impl VlmTable {
         let builder = OpenAiVlm::builder(&self.model);
         let builder = self.url.iter().fold(builder, |builder, url| builder.base_url(url));
         let builder = key.iter().fold(builder, |builder, key| builder.api_key(key));
-        Ok(self.max_tokens.into_iter().fold(builder, |builder, most| builder.max_tokens(most)).build()?)
+        Ok(self
+            .max_tokens
+            .into_iter()
+            .fold(builder, |builder, most| builder.max_tokens(most))
+            .build()?)
     }
 }
 
@@ -90,7 +95,8 @@ impl GalleryTable {
     /// How it is told from others in the settings of a system: what it holds, and not where it is.
     pub(crate) fn words(&self, name: &str, file: &RunFile) -> String {
         let count = Gallery::open(file.path(&self.folder)).and_then(|gallery| gallery.count());
-        let count = count.map_or_else(|_| "not made yet".to_owned(), |count| format!("{count} images"));
+        let count =
+            count.map_or_else(|_| "not made yet".to_owned(), |count| format!("{count} images"));
         let embedder = &file.embedders[&self.embedder].model;
         format!("gallery: {name}, {count}, embedded by {embedder}")
     }

@@ -108,7 +108,8 @@ pub(crate) fn work(experiment: &Experiment, yes: bool) -> Result<(), Box<dyn Err
     }
     end_on_ctrl_c(experiment.stop())?;
     let bar = ProgressBar::no_length();
-    let style = ProgressStyle::with_template("{msg:16} [{bar:30}] {pos}/{len}, {elapsed}, {eta} left");
+    let style =
+        ProgressStyle::with_template("{msg:16} [{bar:30}] {pos}/{len}, {elapsed}, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.enable_steady_tick(Duration::from_millis(500));
     let summary = block_on(experiment.run(|event| show(&bar, event)))?;
@@ -139,12 +140,18 @@ fn show(bar: &ProgressBar, event: &Event) {
 
 fn told_summary(summary: &RunSummary, folder: &Path) -> Result<(), Box<dyn Error>> {
     let RunSummary { drawn, failed, scored, scores_failed, .. } = summary;
-    tell!("done       {drawn} pictures drawn, {failed} failed; {scored} scored, {scores_failed} failed");
+    tell!(
+        "done       {drawn} pictures drawn, {failed} failed; {scored} scored, {scores_failed} failed"
+    );
     for (part, usage) in &summary.spent.usage {
         tell!("used       {part}: {usage}");
     }
     if summary.spent.calls > 0 {
-        tell!("cost       {} calls, {:.2} in money, all runs together", summary.spent.calls, summary.cost);
+        tell!(
+            "cost       {} calls, {:.2} in money, all runs together",
+            summary.spent.calls,
+            summary.cost
+        );
     }
     tell!("folder     {}", folder.display());
     if failed + scores_failed > 0 {

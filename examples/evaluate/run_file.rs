@@ -352,7 +352,10 @@ impl RunFile {
             if system.vlm.is_none() && system.config.query != imagerag::critic::Query::Prompt {
                 let needs = [system.gallery.is_some(), system.rerank.is_some(), system.verify];
                 if needs.contains(&true) {
-                    return Err(format!("system {}: a pipeline needs a vlm, found none", system.name));
+                    return Err(format!(
+                        "system {}: a pipeline needs a vlm, found none",
+                        system.name
+                    ));
                 }
             }
         }

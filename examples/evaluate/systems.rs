@@ -42,7 +42,11 @@ pub(crate) fn systems(file: &Arc<RunFile>) -> Result<Vec<System>, Box<dyn Error>
         system = match (table.width, table.height) {
             (Some(width), Some(height)) => system.with_size(width, height),
             (None, None) => system,
-            _ => return Err(format!("system {}: expected width and height, found one", table.name).into()),
+            _ => {
+                return Err(
+                    format!("system {}: expected width and height, found one", table.name).into()
+                );
+            }
         };
         if let Some(steps) = table.steps {
             system = system.with_steps(steps);
@@ -119,7 +123,9 @@ fn load(table: &SystemTable, file: &RunFile, last: &Last) -> Result<Box<dyn Draw
                 let writer = CaptionWriter::new(Arc::clone(vlm));
                 Arc::new(Rerank::new(found, Bm25::new().with_writer(writer), table.candidates)?)
             }
-            (Some(_), None) => return Err(format!("system {}: rerank needs a vlm", table.name).into()),
+            (Some(_), None) => {
+                return Err(format!("system {}: rerank needs a vlm", table.name).into());
+            }
         };
         builder = builder.retriever(found);
         if table.config.margin.is_some() {

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use super::{Journal, PictureRecord, Records, ScoreRecord, Spent, StoredPicture};
-use crate::evaluation::metric::picture_hash;
 use crate::atomic_file::{sync_folder, write_bytes};
+use crate::evaluation::metric::picture_hash;
 use crate::{Error, Image, Result, pool};
 
 const PICTURES: &str = "pictures.jsonl";

@@ -1,0 +1,83 @@
+//! The paper's experiments on your own data: systems on data sets to tables, plots and pages.
+//!
+//! ```text
+//! cargo xtask cargo -- run --release --features evaluation,tch --example evaluate -- init paper-table-2 > run.toml
+//! cargo xtask cargo -- run --release --features evaluation,tch --example evaluate -- run run.toml
+//! ```
+//!
+//! The first prints a run file with the paper's settings, in which paths are left to fill in; the second says
+//! what will be done and what it will take, asks, does it, and says where the pages are. A run that was ended
+//! goes on with the same command. `docs/evaluation.md` tells the rest.
+
+#[cfg(feature = "tch")]
+#[path = "../support/backend.rs"]
+mod backend;
+#[path = "../support/command.rs"]
+mod command;
+mod datasets;
+#[cfg(feature = "tch")]
+#[path = "../support/delta.rs"]
+mod delta;
+mod init;
+mod local;
+mod metrics;
+mod parts;
+#[cfg(feature = "tch")]
+#[path = "../support/place.rs"]
+mod place;
+mod report;
+mod run;
+mod run_file;
+mod subsets;
+mod systems;
+#[cfg(feature = "tch")]
+mod tinyworld;
+#[cfg(feature = "tch")]
+#[path = "../support/world.rs"]
+mod world;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Repeats the paper's experiments, or yours, on your data.
+#[derive(Parser)]
+#[command(after_help = EXAMPLES)]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  evaluate init                            the paper's experiments
+  evaluate init paper-table-2 > run.toml   a run file to fill in
+  evaluate plan run.toml                   what would be done, and what it would cost
+  evaluate run run.toml                    does it, or goes on with it
+  evaluate run run.toml --retry-failed     tries again what failed
+  evaluate report paper-table-2            tables and pages of a folder, without models
+  evaluate subsets laion.gallery --sizes 1000,10000,100000 --out subsets";
+
+#[derive(Subcommand)]
+enum Command {
+    Init(init::Init),
+    Plan(run::Plan),
+    Run(Box<run::Run>),
+    Report(report::Report),
+    Subsets(subsets::Subsets),
+    #[cfg(feature = "tch")]
+    #[command(name = "tinyworld")]
+    TinyWorld(tinyworld::TinyWorld),
+}
+
+fn main() -> ExitCode {
+    command::end(match Options::parse().command {
+        Command::Init(options) => init::init(&options),
+        Command::Plan(options) => run::plan(&options),
+        Command::Run(options) => run::run(&options),
+        Command::Report(options) => report::run(&options),
+        Command::Subsets(options) => subsets::subsets(&options),
+        #[cfg(feature = "tch")]
+        Command::TinyWorld(options) => tinyworld::run(&options),
+    })
+}
