@@ -66,7 +66,9 @@ pub fn diversity(results: &Results, rows: usize) -> Vec<Selection> {
         for (dataset, set) in results.datasets.iter().enumerate() {
             let pictures = grid.pictures(system, dataset);
             let mut items: Vec<(&str, Vec<&PictureRecord>)> = Vec::new();
-            for (&(item, _), &record) in pictures.iter().filter(|(_, record)| drawn(record).is_some()) {
+            for (&(item, _), &record) in
+                pictures.iter().filter(|(_, record)| drawn(record).is_some())
+            {
                 match items.last_mut() {
                     Some((last, records)) if *last == item => records.push(record),
                     _ => items.push((item, vec![record])),
@@ -79,7 +81,7 @@ pub fn diversity(results: &Results, rows: usize) -> Vec<Selection> {
                 continue;
             }
             let row = |(_, records): &(&str, Vec<&PictureRecord>)| {
-                let file = |at| Some(drawn(records.get(at)?)?.file.clone());
+                let file = |at: usize| Some(drawn(records.get(at)?)?.file.clone());
                 let caption = records[0].prompt.clone();
                 SelectionRow { caption, files: (0..most).map(file).collect() }
             };
@@ -96,16 +98,16 @@ fn by_metric(grid: &Grid<'_>, dataset: usize, metric: usize, rows: usize) -> Vec
     let record = &grid.results.metrics[metric];
     let sign = if record.higher_is_better { 1.0 } else { -1.0 };
     let systems = 0..grid.systems.len();
-    let value = |system: usize, place| {
-        grid.value(grid.pictures(system, dataset).get(&place)?, metric)
-    };
+    let value =
+        |system: usize, place| grid.value(grid.pictures(system, dataset).get(&place)?, metric);
     let (mut means, mut gains) = (Vec::new(), Vec::new());
     for place in grid.places(dataset) {
         let values: Vec<f64> = systems.clone().filter_map(|system| value(system, place)).collect();
         if !values.is_empty() {
             means.push((place, values.iter().sum::<f64>() / values.len() as f64));
         }
-        let gain = |system: usize| Some(value(system, place)? - value(grid.base(system, None)?, place)?);
+        let gain =
+            |system: usize| Some(value(system, place)? - value(grid.base(system, None)?, place)?);
         let most = systems.clone().filter_map(|system| Some((gain(system)?, system)));
         let most = most.max_by(|(a, _), (b, _)| (sign * a).total_cmp(&(sign * b)));
         gains.extend(most.filter(|(gain, _)| sign * gain > 0.0).map(|most| (place, most)));
@@ -114,7 +116,9 @@ fn by_metric(grid: &Grid<'_>, dataset: usize, metric: usize, rows: usize) -> Vec
     gains.sort_by(|(_, (a, _)), (_, (b, _))| (sign * b).total_cmp(&(sign * a)));
     let (set, name) = (&grid.results.datasets[dataset].name, metric_name(grid.results, metric));
     let decimals = record.decimals;
-    let with = |&(place, mean): &(_, f64)| (place, format!("mean {name} {}", super::table::number(mean, decimals)));
+    let with = |&(place, mean): &(_, f64)| {
+        (place, format!("mean {name} {}", super::table::number(mean, decimals)))
+    };
     let gained = |&(place, (gain, system)): &(_, (f64, usize))| {
         (place, format!("{name} {gain:+.decimals$} by {}", grid.systems[system]))
     };
@@ -123,7 +127,8 @@ fn by_metric(grid: &Grid<'_>, dataset: usize, metric: usize, rows: usize) -> Vec
         ("worst", means.iter().rev().take(rows).map(with).collect()),
         ("most improved", gains.iter().take(rows).map(gained).collect()),
     ];
-    let titled = kinds.into_iter().map(|(kind, chosen)| (format!("{set}, {kind} by {name}"), chosen));
+    let titled =
+        kinds.into_iter().map(|(kind, chosen)| (format!("{set}, {kind} by {name}"), chosen));
     titled.filter_map(|(title, chosen)| selection(grid, dataset, title, chosen)).collect()
 }
 

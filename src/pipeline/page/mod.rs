@@ -144,30 +144,21 @@ impl<'a> TracePage<'a> {
             keys.iter().find(|(known, _)| *known == source).map(|(_, key)| key.clone())
         };
         let mut trace = TraceView::new(self.trace, &picture, self.price.as_deref());
+        let first = self.images.iter().find(|(round, _)| *round == 0).map(|(_, image)| image);
+        let mut shown = |image: Option<&Image>| image.map(|image| pictures.add(image)).transpose();
+        let draft = shown(self.draft.as_ref().or(first))?;
+        let result = shown(self.result.as_ref())?;
+        if self.images.is_empty() {
+            trace.place(draft.clone(), result.clone());
+        }
         let mut images = self.images.clone();
-        if images.is_empty() {
-            images = self.known_images(&trace);
-        }
         for stage in trace.stages.iter_mut().filter(|stage| stage.draws) {
-            let image = images.iter().position(|(round, _)| *round == stage.round);
-            let image = image.map(|at| images.remove(at).1);
-            stage.picture = image.map(|image| pictures.add(&image)).transpose()?;
+            if let Some(at) = images.iter().position(|(round, _)| *round == stage.round) {
+                stage.picture = Some(pictures.add(&images.remove(at).1)?);
+            }
         }
-        let mut shown =
-            |image: &Option<Image>| image.as_ref().map(|image| pictures.add(image)).transpose();
-        let (draft, result) = (shown(&self.draft)?, shown(&self.result)?);
         let is_draft = draft.is_some() && draft == result;
         Ok(View { trace, draft, is_draft, references, result, pictures: pictures.by_key })
-    }
-
-    /// The images of an outcome by the rounds that they are known to belong to: the draft, and the best
-    /// image where only one other was drawn.
-    fn known_images(&self, trace: &TraceView) -> Vec<(usize, Image)> {
-        let others = trace.stages.iter().filter(|stage| stage.draws && stage.round > 0);
-        let rounds: Vec<_> = others.map(|stage| stage.round).collect();
-        let later = self.result.clone().filter(|result| self.draft.as_ref() != Some(result));
-        let later = later.filter(|_| rounds.len() == 1).map(|image| (rounds[0], image));
-        self.draft.clone().map(|draft| (0, draft)).into_iter().chain(later).collect()
     }
 }
 

@@ -140,6 +140,24 @@ impl TraceView {
             usage,
         }
     }
+
+    /// Gives stages the pictures that they are known to have drawn: the draft, and the result where only
+    /// one other image was drawn.
+    pub(crate) fn place(&mut self, draft: Option<String>, result: Option<String>) {
+        let (mut drafts, mut later) = (Vec::new(), Vec::new());
+        for stage in self.stages.iter_mut().filter(|stage| stage.draws) {
+            if stage.round == 0 { drafts.push(stage) } else { later.push(stage) }
+        }
+        let result = result.filter(|result| draft.as_ref() != Some(result));
+        // Without a draft the result may be of round 0.
+        let only = if later.is_empty() && draft.is_none() { &mut drafts } else { &mut later };
+        if let [stage] = &mut only[..] {
+            stage.picture = result;
+        }
+        if let (Some(stage), Some(draft)) = (drafts.first_mut(), draft) {
+            stage.picture = Some(draft);
+        }
+    }
 }
 
 fn parts(trace: &RagTrace) -> Vec<(&'static str, String)> {

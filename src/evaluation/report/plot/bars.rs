@@ -87,7 +87,8 @@ impl BarChart {
         }
         svg.text([8.0, top - 12.0], "class=\"faint\"", width - 16.0, &self.axis);
         let all = self.series.iter().flat_map(|series| series.bars.iter().flatten());
-        let axis = Axis::new(all.flat_map(|bar| [bar.value, bar.low, bar.high, 0.0]), [top, bottom]);
+        let axis =
+            Axis::new(all.flat_map(|bar| [bar.value, bar.low, bar.high, 0.0]), [top, bottom]);
         svg.axis(&axis, LEFT, width - RIGHT);
         for (at, name) in self.groups.iter().enumerate() {
             let left = LEFT + at as f64 * group;

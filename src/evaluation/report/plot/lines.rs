@@ -61,7 +61,8 @@ impl LineChart {
         let attributes = "class=\"faint\" text-anchor=\"middle\"";
         svg.text([middle, bottom + 46.0], attributes, WIDTH, &self.size_axis);
         let points = || self.series.iter().flat_map(|series| drawable(series));
-        let ends = points().flat_map(|point| [point.value - point.error, point.value + point.error]);
+        let ends =
+            points().flat_map(|point| [point.value - point.error, point.value + point.error]);
         let bases = self.series.iter().filter_map(|series| Some(series.base.as_ref()?.1));
         let axis = Axis::new(ends.chain(bases), [top, bottom]);
         svg.axis(&axis, LEFT, right);
@@ -105,7 +106,10 @@ impl LineChart {
                 .iter()
                 .map(|point| format!("{:.1},{:.1}", x(point.size), axis.at(point.value)))
                 .collect();
-            svg.element(format_args!("polyline class=\"line c{class}\" points=\"{}\"", path.join(" ")));
+            svg.element(format_args!(
+                "polyline class=\"line c{class}\" points=\"{}\"",
+                path.join(" ")
+            ));
             for point in points {
                 let ends = [point.value - point.error, point.value + point.error];
                 svg.error(&axis, x(point.size), ends);
@@ -122,7 +126,8 @@ impl LineChart {
         for series in &self.series {
             let numbers: Vec<_> = drawable(series).iter().map(in_words).collect();
             let base = series.base.as_ref();
-            let base = base.map_or(String::new(), |(name, value)| format!("; {name} {}", short(*value)));
+            let base =
+                base.map_or(String::new(), |(name, value)| format!("; {name} {}", short(*value)));
             words.push(format!("{}: {}{base}.", series.name, numbers.join(", ")));
         }
         words.join(" ")
@@ -131,7 +136,8 @@ impl LineChart {
 
 /// The points that have a place on the axes.
 fn drawable(series: &LineSeries) -> Vec<Point> {
-    let has_place = |point: &&Point| point.size > 0.0 && point.size.is_finite() && point.value.is_finite();
+    let has_place =
+        |point: &&Point| point.size > 0.0 && point.size.is_finite() && point.value.is_finite();
     series.points.iter().filter(has_place).copied().collect()
 }
 
@@ -160,7 +166,8 @@ fn mark(svg: &mut Svg, series: usize, [x, y]: [f64; 2], words: &str) {
 }
 
 fn in_words(point: &Point) -> String {
-    let error = if point.error > 0.0 { format!(" ± {}", short(point.error)) } else { String::new() };
+    let error =
+        if point.error > 0.0 { format!(" ± {}", short(point.error)) } else { String::new() };
     format!("{} images: {}{error}", size_label(point.size), short(point.value))
 }
 

@@ -4,8 +4,6 @@ mod bars;
 mod lines;
 mod retrieval_set_size;
 mod svg;
-#[cfg(test)]
-mod tests;
 
 pub use bars::{Bar, BarChart, BarSeries};
 pub use lines::{LineChart, LineSeries, Point};

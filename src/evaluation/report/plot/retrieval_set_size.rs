@@ -95,7 +95,11 @@ pub fn by_retrieval_set_size(
         (!is_empty).then(|| LineChart {
             title: format!("{} on {} by retrieval set", column.metric, column.dataset),
             size_axis: "images in the retrieval set".to_owned(),
-            axis: format!("{} {}, mean ± standard error over classes", column.metric, column.arrow()),
+            axis: format!(
+                "{} {}, mean ± standard error over classes",
+                column.metric,
+                column.arrow()
+            ),
             series,
         })
     };

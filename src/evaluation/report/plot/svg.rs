@@ -51,9 +51,13 @@ impl Svg {
     /// A text, of which at most `room` pixels are shown; the whole of one that is longer is its title.
     pub(super) fn text(&mut self, [x, y]: [f64; 2], attributes: &str, room: f64, text: &str) {
         let short = shortened(text, room);
-        let whole = if short == text { String::new() } else { format!("<title>{}</title>", escaped(text)) };
+        let whole =
+            if short == text { String::new() } else { format!("<title>{}</title>", escaped(text)) };
         let short = escaped(&short);
-        let _ = writeln!(self.body, "<text x=\"{x:.1}\" y=\"{y:.1}\" {attributes}>{short}{whole}</text>");
+        let _ = writeln!(
+            self.body,
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" {attributes}>{short}{whole}</text>"
+        );
     }
 
     /// A horizontal line at each number of the axis, with the number.

@@ -3,8 +3,6 @@
 mod csv;
 mod latex;
 mod markdown;
-#[cfg(test)]
-mod tests;
 
 pub(super) use markdown::{escaped, markdown};
 
