@@ -12,7 +12,8 @@ pub(crate) mod format;
 mod orientation;
 #[cfg(feature = "image")]
 mod over_white;
-#[cfg(feature = "tch")]
+#[cfg(any(feature = "evaluation", feature = "tch"))]
+#[cfg_attr(not(feature = "tch"), allow(dead_code, reason = "filters that checkpoints name"))]
 pub(crate) mod resample;
 #[cfg(feature = "image")]
 mod tiff;
