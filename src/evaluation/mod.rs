@@ -15,6 +15,7 @@
 //!   once, and goes on where it was stopped.
 //! - [`metric`]: picture to number, each with the fingerprint of how it was computed.
 //! - [`statistics`]: numbers to means with standard errors, intervals and tests.
+//! - [`robustness`]: whether vision-language models can tell what a picture lacks, the paper's E.5.
 //! - [`report`]: results to tables, plots and pages.
 //! - [`study`]: pictures to a user study that opens in a browser, and its answers to win rates.
 
@@ -22,5 +23,6 @@ pub mod dataset;
 pub mod experiment;
 pub mod metric;
 pub mod report;
+pub mod robustness;
 pub mod statistics;
 pub mod study;

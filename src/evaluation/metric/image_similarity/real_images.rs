@@ -27,6 +27,8 @@ const BATCH: usize = 32;
 pub(super) struct RealImages {
     embedder: Arc<dyn ImageEmbedder>,
     known: Mutex<LruCache<Key, Known>>,
+    /// Held by the call that embeds: others of the same class wait for what it finds.
+    turn: futures::lock::Mutex<()>,
 }
 
 /// The identifier in the data set and the file: two data sets may have the same identifiers.
@@ -54,7 +56,11 @@ pub(super) struct Chosen {
 
 impl RealImages {
     pub(super) fn new(embedder: Arc<dyn ImageEmbedder>) -> Self {
-        Self { embedder, known: Mutex::new(LruCache::new(KEPT)) }
+        Self {
+            embedder,
+            known: Mutex::new(LruCache::new(KEPT)),
+            turn: futures::lock::Mutex::new(()),
+        }
     }
 
     /// The embeddings of `most` of the subject's real images, in an order that is `seed`'s alone, without
@@ -88,8 +94,15 @@ impl RealImages {
 
     /// What is known of each of `images`, or why nothing is.
     async fn embedded(&self, images: &[&RealImage]) -> Result<Vec<Result<Known, String>>> {
+        let recalled =
+            || -> Vec<Option<Known>> { images.iter().map(|image| self.recall(image)).collect() };
+        let known = recalled();
+        if let Some(all) = known.into_iter().map(|known| known.map(Ok)).collect() {
+            return Ok(all);
+        }
+        let _turn = self.turn.lock().await;
         let mut found: Vec<Option<Result<Known, String>>> =
-            images.iter().map(|image| self.recall(image).map(Ok)).collect();
+            recalled().into_iter().map(|known| known.map(Ok)).collect();
         let missing: Vec<usize> = (0..images.len()).filter(|at| found[*at].is_none()).collect();
         let read = missing.iter().map(|&at| {
             let picture = images[at].picture.forgetful();

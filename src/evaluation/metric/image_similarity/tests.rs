@@ -80,6 +80,12 @@ fn real_images_are_embedded_once_for_all_systems() {
     assert_eq!(block_on(metric.score(&subjects)).unwrap(), first);
     // Three real images once, and each of the pictures twice.
     assert_eq!(embedder.0.load(Ordering::Relaxed), 3 + 4);
+    let embedder = Arc::new(FirstPixel::default());
+    let metric = ImageSimilarity::new("DINO", Arc::clone(&embedder) as Arc<dyn ImageEmbedder>);
+    let calls = (0..4).map(|_| metric.score(&subjects));
+    let at_once = block_on(futures::future::join_all(calls));
+    assert!(at_once.into_iter().all(|scores| scores.unwrap() == first));
+    assert_eq!(embedder.0.load(Ordering::Relaxed), 3 + 8, "four calls at once");
     // Another data set may have other images under the same identifiers.
     let other =
         COLOURS.map(|rgb| RealImage::new(format!("{rgb:?}"), solid(4, 4, [9, 9, 9]).into()));
