@@ -26,6 +26,7 @@ mod parts;
 #[path = "../support/place.rs"]
 mod place;
 mod report;
+mod robustness;
 mod run;
 mod run_file;
 mod subsets;
@@ -56,6 +57,7 @@ Examples:
   evaluate run run.toml                    does it, or goes on with it
   evaluate run run.toml --retry-failed     tries again what failed
   evaluate report paper-table-2            tables and pages of a folder, without models
+  evaluate robustness run.toml             what vision-language models see
   evaluate subsets laion.gallery --sizes 1000,10000,100000 --out subsets";
 
 #[derive(Subcommand)]
@@ -64,6 +66,7 @@ enum Command {
     Plan(run::Plan),
     Run(Box<run::Run>),
     Report(report::Report),
+    Robustness(robustness::RobustnessOptions),
     Subsets(subsets::Subsets),
     #[cfg(feature = "tch")]
     #[command(name = "tinyworld")]
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Plan(options) => run::plan(&options),
         Command::Run(options) => run::run(&options),
         Command::Report(options) => report::run(&options),
+        Command::Robustness(options) => robustness::run(&options),
         Command::Subsets(options) => subsets::subsets(&options),
         #[cfg(feature = "tch")]
         Command::TinyWorld(options) => tinyworld::run(&options),

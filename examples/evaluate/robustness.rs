@@ -3,23 +3,27 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::{BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use futures::executor::block_on;
 use imagerag::critic::GuidedCot;
-use imagerag::evaluation::dataset::{self, DatasetKind, OpenOptions};
+use imagerag::evaluation::dataset::{self, Dataset, DatasetKind, OpenOptions};
 use imagerag::evaluation::robustness::{Candidate, KindResult, Robustness, RobustnessResult};
 use imagerag::evaluation::statistics::{Confidence, Interval};
 use imagerag::vlm::OpenAiVlm;
+
+use crate::datasets;
+use crate::run::ask;
+use crate::run_file::RunFile;
 
 /// Tests whether vision-language models tell what a picture lacks (the paper's E.5): three kinds of prompts
 /// about one real picture of each of some classes, 780 questions for 20 of them.
 #[derive(Args)]
 pub(crate) struct RobustnessOptions {
-    /// The data set, such as a folder of iNaturalist or one with a folder for each class.
-    #[arg(value_name = "DATA")]
+    /// The data set, such as a folder of iNaturalist or one with a folder for each class; or a run file, whose
+    /// first data set and vision-language models are taken.
+    #[arg(value_name = "DATA_OR_RUN_FILE")]
     data: PathBuf,
     /// Its kind, such as inaturalist-2021, cub or class-folders; guessed by default.
     #[arg(long, value_name = "KIND")]
@@ -32,7 +36,7 @@ pub(crate) struct RobustnessOptions {
     common_names: bool,
     /// A model with OpenAI's chat completions: MODEL, MODEL@URL or MODEL@URL@VARIABLE, where VARIABLE holds
     /// the key of that address. Without an address it is OpenAI's, with OPENAI_API_KEY. May be repeated.
-    #[arg(long = "vlm", value_name = "MODEL[@URL[@VARIABLE]]", required = true)]
+    #[arg(long = "vlm", value_name = "MODEL[@URL[@VARIABLE]]")]
     vlms: Vec<String>,
     /// How many classes are chosen.
     #[arg(long, default_value_t = 20)]
@@ -43,10 +47,10 @@ pub(crate) struct RobustnessOptions {
     /// How many questions each model is asked at a time.
     #[arg(long, default_value_t = 4)]
     concurrency: usize,
-    /// Where the answers are kept, a line of JSON each, and the tables are written. The same command goes
-    /// on where it was ended.
-    #[arg(long, value_name = "FOLDER", default_value = "robustness")]
-    out: PathBuf,
+    /// Where the answers are kept, a line of JSON each, and the tables are written; that of the run file, or
+    /// `robustness`, by default. The same command goes on where it was ended.
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
     /// Begins without asking.
     #[arg(long)]
     yes: bool,
@@ -54,17 +58,29 @@ pub(crate) struct RobustnessOptions {
 
 /// Asks what is not answered yet, and writes `robustness.md` and `wrong.md`.
 pub(crate) fn run(options: &RobustnessOptions) -> Result<(), Box<dyn Error>> {
-    let kind = options.kind.map_or_else(|| DatasetKind::guess(&options.data), Ok)?;
-    let mut reading = OpenOptions::default();
-    reading.names.clone_from(&options.names);
-    reading.common_names = options.common_names;
-    let dataset = dataset::open(kind, &options.data, &reading)?;
-    dataset.notes.iter().for_each(|note| eprintln!("{}: {note}", dataset.name));
+    let file = run_file(&options.data)?;
+    let dataset = match &file {
+        Some(file) => {
+            datasets::datasets(file)?.into_iter().next().ok_or("datasets: there is none")?
+        }
+        None => open(options)?,
+    };
     let robustness = Robustness::new(&dataset, options.classes, options.seed)?;
     let mut candidates = Vec::new();
-    for vlm in &options.vlms {
-        candidates.push(candidate(vlm)?.with_concurrency(options.concurrency));
+    for (name, vlm) in file.iter().flat_map(|file| &file.vlms) {
+        let vlm = vlm.build().map_err(|error| format!("vlms.{name}: {error}"))?;
+        candidates.push(Candidate::new(name, GuidedCot::new(vlm)));
     }
+    for vlm in &options.vlms {
+        candidates.push(candidate(vlm)?);
+    }
+    if candidates.is_empty() {
+        return Err("--vlm: expected at least one model, found none".into());
+    }
+    let at_a_time = |one: Candidate| one.with_concurrency(options.concurrency);
+    let candidates: Vec<_> = candidates.into_iter().map(at_a_time).collect();
+    let own = file.as_ref().map_or_else(|| "robustness".into(), RunFile::folder);
+    let out = options.out.clone().unwrap_or(own);
     let (questions, models) = (robustness.questions().len(), candidates.len());
     println!(
         "{questions} questions for each of {models} models, some {} calls: two a question, more where a reply cannot be read",
@@ -73,9 +89,8 @@ pub(crate) fn run(options: &RobustnessOptions) -> Result<(), Box<dyn Error>> {
     if !options.yes {
         ask()?;
     }
-    std::fs::create_dir_all(&options.out)
-        .map_err(|error| format!("{}: {error}", options.out.display()))?;
-    let journal = options.out.join("robustness.jsonl");
+    std::fs::create_dir_all(&out).map_err(|error| format!("{}: {error}", out.display()))?;
+    let journal = out.join("robustness.jsonl");
     let results = block_on(robustness.run(journal, &candidates, |progress| {
         let failure = progress.answer.failure.as_deref();
         if let Some(failure) = failure {
@@ -87,10 +102,25 @@ pub(crate) fn run(options: &RobustnessOptions) -> Result<(), Box<dyn Error>> {
     let table = table(&results);
     print!("{table}");
     for (name, text) in [("robustness.md", table), ("wrong.md", wrong(&results))] {
-        let path = options.out.join(name);
+        let path = out.join(name);
         std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(())
+}
+
+fn run_file(path: &Path) -> Result<Option<RunFile>, Box<dyn Error>> {
+    let is_file = path.extension().is_some_and(|ending| ending == "toml" || ending == "json");
+    (is_file && path.is_file()).then(|| RunFile::open(path)).transpose()
+}
+
+fn open(options: &RobustnessOptions) -> Result<Dataset, Box<dyn Error>> {
+    let kind = options.kind.map_or_else(|| DatasetKind::guess(&options.data), Ok)?;
+    let mut reading = OpenOptions::default();
+    reading.names.clone_from(&options.names);
+    reading.common_names = options.common_names;
+    let dataset = dataset::open(kind, &options.data, &reading)?;
+    dataset.notes.iter().for_each(|note| eprintln!("{}: {note}", dataset.name));
+    Ok(dataset)
 }
 
 /// The model of a `--vlm`. The key of OpenAI is sent to no other address.
@@ -107,20 +137,6 @@ fn candidate(option: &str) -> Result<Candidate, Box<dyn Error>> {
     }
     let name = option.rsplit_once('@').map_or(option, |_| model);
     Ok(Candidate::new(name, GuidedCot::new(builder.build()?)))
-}
-
-fn ask() -> Result<(), Box<dyn Error>> {
-    if !std::io::stdin().is_terminal() {
-        return Err("nobody is there to ask whether to begin: say --yes".into());
-    }
-    print!("Begin? [y/N] ");
-    std::io::stdout().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    match answer.trim().to_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err("not begun".into()),
-    }
 }
 
 /// A row for each model and kind of prompt, with Wilson's intervals of 95 %.

@@ -38,6 +38,8 @@ pub(crate) struct Run {
     /// Writes no tables and pages.
     #[arg(long)]
     no_report: bool,
+    #[command(flatten)]
+    report: report::Pages,
 }
 
 #[derive(Args)]
@@ -56,6 +58,14 @@ pub(crate) fn plan(options: &Plan) -> Result<(), Box<dyn Error>> {
 
 pub(crate) fn run(options: &Run) -> Result<(), Box<dyn Error>> {
     let file = RunFile::open(&options.run_file)?;
+    if file.systems.is_empty() {
+        let shown = options.run_file.display();
+        return Err(format!(
+            "{shown}: systems: expected at least one, found none; of models and data alone \
+             `evaluate robustness {shown}` is made"
+        )
+        .into());
+    }
     for (name, vlm) in &file.vlms {
         vlm.build().map_err(|error| format!("vlms.{name}: {error}"))?; // A key that is missing.
     }
@@ -63,9 +73,12 @@ pub(crate) fn run(options: &Run) -> Result<(), Box<dyn Error>> {
         gallery.fill(&file)?;
     }
     let experiment = experiment(file, options.retry.retry_failed)?;
-    work(&experiment, options.yes)?;
+    if told_plan(&experiment)? && !options.yes {
+        ask()?;
+    }
+    work(&experiment)?;
     if !options.no_report {
-        report::write(experiment.folder(), &experiment.results()?)?;
+        report::write(experiment.folder(), &experiment.results()?, &options.report)?;
     }
     Ok(())
 }
@@ -101,11 +114,8 @@ fn told_plan(experiment: &Experiment) -> Result<bool, Box<dyn Error>> {
     Ok(plan.pictures.iter().chain(&plan.scores).any(|work| work.to_do > 0))
 }
 
-/// Tells the plan, asks, and runs `experiment` with a progress bar.
-pub(crate) fn work(experiment: &Experiment, yes: bool) -> Result<(), Box<dyn Error>> {
-    if told_plan(experiment)? && !yes {
-        ask()?;
-    }
+/// Runs `experiment` with a progress bar, and tells what came of it.
+pub(crate) fn work(experiment: &Experiment) -> Result<(), Box<dyn Error>> {
     end_on_ctrl_c(experiment.stop())?;
     let bar = ProgressBar::no_length();
     let style =
@@ -166,7 +176,11 @@ fn told_summary(summary: &RunSummary, folder: &Path) -> Result<(), Box<dyn Error
     }
 }
 
-fn ask() -> Result<(), Box<dyn Error>> {
+/// Asks whether to begin.
+///
+/// # Errors
+/// Where nobody is there to ask, or the answer is no.
+pub(crate) fn ask() -> Result<(), Box<dyn Error>> {
     if !std::io::stdin().is_terminal() {
         return Err("nobody is there to ask whether to begin: say --yes".into());
     }

@@ -56,8 +56,9 @@ const BASE: &str = "tiny SDXL";
 
 pub(crate) fn run(options: &TinyWorld) -> Result<(), Box<dyn Error>> {
     let experiment = experiment(options)?;
-    run::work(&experiment, true)?;
-    report::write(experiment.folder(), &experiment.results()?)
+    run::work(&experiment)?;
+    let pages = report::Pages::titled("The paper's experiments in miniature, on the tiny world");
+    report::write(experiment.folder(), &experiment.results()?, &pages)
 }
 
 /// What the systems are made of.

@@ -159,7 +159,10 @@ impl fmt::Display for Plan {
             for work in works {
                 let PlannedWork { name, total, to_do, failed, estimate } = work;
                 write!(f, "{what} {name:width$} {to_do:6} of {total:6}")?;
-                if *to_do > 0 {
+                if *to_do > 0
+                    && *estimate
+                        != (Estimate { measured: estimate.measured, ..Estimate::default() })
+                {
                     write!(f, "  {estimate}")?;
                 }
                 if *failed > 0 {
