@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use imagerag::evaluation::experiment::Results;
-use imagerag::evaluation::report::{Report as Written, TableOptions};
+use imagerag::evaluation::report::{BarChart, Report as Written, TableOptions};
 
 use crate::command::tell;
 
@@ -40,12 +40,18 @@ impl Pages {
 }
 
 pub(crate) fn run(options: &Report) -> Result<(), Box<dyn Error>> {
-    write(&options.folder, &Results::load(&options.folder)?, &options.pages)
+    write(&options.folder, &Results::load(&options.folder)?, &options.pages, None)
 }
 
-/// Writes the folder `report` of an experiment's `folder`, and tells its table.
-pub(crate) fn write(folder: &Path, results: &Results, pages: &Pages) -> Result<(), Box<dyn Error>> {
-    let mut report = Written::of(results);
+/// Writes the folder `report` of an experiment's `folder`, with one `chart` more where there is one, and
+/// tells its table.
+pub(crate) fn write(
+    folder: &Path,
+    results: &Results,
+    pages: &Pages,
+    chart: Option<BarChart>,
+) -> Result<(), Box<dyn Error>> {
+    let mut report = chart.into_iter().fold(Written::of(results), Written::with_bar_chart);
     if let Some(title) = &pages.title {
         report = report.with_title(title);
     }

@@ -9,6 +9,7 @@ use clap::Args;
 use futures::executor::block_on;
 use imagerag::critic::GuidedCot;
 use imagerag::evaluation::dataset::{self, Dataset, DatasetKind, OpenOptions};
+use imagerag::evaluation::report::{Bar, BarChart, BarSeries};
 use imagerag::evaluation::robustness::{Candidate, KindResult, Robustness, RobustnessResult};
 use imagerag::evaluation::statistics::{Confidence, Interval};
 use imagerag::vlm::OpenAiVlm;
@@ -56,7 +57,7 @@ pub(crate) struct RobustnessOptions {
     yes: bool,
 }
 
-/// Asks what is not answered yet, and writes `robustness.md` and `wrong.md`.
+/// Asks what is not answered yet, and writes `robustness.md`, `robustness.svg` and `wrong.md`.
 pub(crate) fn run(options: &RobustnessOptions) -> Result<(), Box<dyn Error>> {
     let file = run_file(&options.data)?;
     let dataset = match &file {
@@ -101,7 +102,12 @@ pub(crate) fn run(options: &RobustnessOptions) -> Result<(), Box<dyn Error>> {
     }))?;
     let table = table(&results);
     print!("{table}");
-    for (name, text) in [("robustness.md", table), ("wrong.md", wrong(&results))] {
+    let files = [
+        ("robustness.md", table),
+        ("robustness.svg", chart(&results).to_svg()),
+        ("wrong.md", wrong(&results)),
+    ];
+    for (name, text) in files {
         let path = out.join(name);
         std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     }
@@ -140,7 +146,7 @@ fn candidate(option: &str) -> Result<Candidate, Box<dyn Error>> {
 }
 
 /// A row for each model and kind of prompt, with Wilson's intervals of 95 %.
-fn table(results: &[RobustnessResult]) -> String {
+pub(crate) fn table(results: &[RobustnessResult]) -> String {
     let mut text = String::from(
         "| model | prompt | right | decision right | cannot tell | failed | questions |\n\
          |---|---|---|---|---|---|---|\n",
@@ -166,6 +172,29 @@ fn table(results: &[RobustnessResult]) -> String {
         }
     }
     text
+}
+
+/// The right answers of each model by kind of prompt, in per cent, with Wilson's intervals.
+pub(crate) fn chart(results: &[RobustnessResult]) -> BarChart {
+    let bar = |kind: &KindResult| {
+        let Interval { low, high, .. } = kind.interval(Confidence::default())?;
+        let [value, low, high] = [kind.accuracy()?, low, high].map(|share| 100.0 * share);
+        Some(Bar { value, low, high })
+    };
+    let mut chart = BarChart::default();
+    "What vision-language models tell rightly, by kind of prompt (E.5)"
+        .clone_into(&mut chart.title);
+    "% of questions, with intervals of 95 %".clone_into(&mut chart.axis);
+    let kinds = results.first().map_or(&[][..], |result| &result.kinds);
+    chart.groups = kinds.iter().map(|kind| kind.kind.to_string()).collect();
+    chart.series = results
+        .iter()
+        .map(|result| BarSeries {
+            name: result.critic.clone(),
+            bars: result.kinds.iter().map(bar).collect(),
+        })
+        .collect();
+    chart
 }
 
 /// Every wrong answer with the model's words.

@@ -78,7 +78,7 @@ pub(crate) fn run(options: &Run) -> Result<(), Box<dyn Error>> {
     }
     work(&experiment)?;
     if !options.no_report {
-        report::write(experiment.folder(), &experiment.results()?, &options.report)?;
+        report::write(experiment.folder(), &experiment.results()?, &options.report, None)?;
     }
     Ok(())
 }

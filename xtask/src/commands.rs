@@ -13,6 +13,13 @@ pub fn tinyworld(arguments: &[String]) -> Result<()> {
     example("tinyworld", &["--release"], arguments)
 }
 
+/// Not optimised either, for the same reason.
+pub fn evaluate(arguments: &[String]) -> Result<()> {
+    let features = ["--features", "evaluation,tch", "--example", "evaluate", "--", "tinyworld"];
+    let words = [&["run", "--package", "examples"], &features[..]].concat();
+    with_libtorch(command_of(&words, after_dashes(arguments)))
+}
+
 fn example(name: &str, profile: &[&str], arguments: &[String]) -> Result<()> {
     // What talks to services is left out: its TLS library alone takes a minute to compile.
     let words = ["run", "--package", "examples", "--no-default-features", "--features", "tch"];

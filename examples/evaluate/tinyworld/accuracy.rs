@@ -8,7 +8,7 @@ use imagerag::{Result, async_trait};
 
 use super::vlm::JudgeVlm;
 
-/// 1 where the classifier names the species of the class, 0 where it names another or none.
+/// 1 where the classifier, which must choose one of the 24 species, chooses that of the class, else 0.
 #[derive(Debug)]
 pub(crate) struct Accuracy {
     pub(crate) judge: Arc<JudgeVlm>,
@@ -18,7 +18,7 @@ pub(crate) struct Accuracy {
 #[async_trait]
 impl Metric for Accuracy {
     fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::new("share of pictures in which the classifier names the class")
+        Fingerprint::new("share of pictures for which a classifier of 24 species chooses the class")
             .with_model("the tiny world's judge")
             .with_weights(&self.weights)
     }
@@ -29,7 +29,7 @@ impl Metric for Accuracy {
                 return Ok(Outcome::NotApplicable("the prompt has no class".to_owned()).into());
             };
             let sight = self.judge.look(&subject.image)?;
-            Ok(Score::value(f64::from(u8::from(sight.strict == class.name))))
+            Ok(Score::value(f64::from(u8::from(sight.forced == class.name))))
         };
         subjects.iter().map(score).collect()
     }

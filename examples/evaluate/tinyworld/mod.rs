@@ -1,4 +1,4 @@
-//! The paper's tables 1 to 4 and 6 and figure 16 in miniature, on the tiny world: offline, on any machine.
+//! The paper's tables 1 to 4 and 6, figure 16 and E.5 in miniature, on the tiny world: offline, on any machine.
 
 mod accuracy;
 #[path = "../../tinyworld/judge.rs"]
@@ -12,17 +12,19 @@ use std::sync::Arc;
 
 use clap::Args;
 use futures::executor::block_on;
-use imagerag::critic::Query;
+use imagerag::critic::{GuidedCot, Query};
 use imagerag::evaluation::experiment::{Experiment, System};
 use imagerag::evaluation::metric::{ImageSimilarity, Judge, Rubric, TextSimilarity, weights_hash};
+use imagerag::evaluation::robustness::{Candidate, Robustness, RobustnessResult};
 use imagerag::gallery::{Gallery, GalleryRetriever};
 use imagerag::models::{DType, Device};
 use imagerag::pipeline::{Mode, RagConfig, RagPipelineBuilder};
 use imagerag::retriever::{Bm25, Rerank, VlmReranker};
 use imagerag::{RagPipeline, Retriever};
 
+use crate::command::tell;
 use crate::world::{Parts, World};
-use crate::{report, run, subsets};
+use crate::{report, robustness, run, subsets};
 use accuracy::Accuracy;
 use sets::Known;
 use vlm::JudgeVlm;
@@ -55,57 +57,76 @@ const FULL: &str = "ImageRAG @ 120";
 const BASE: &str = "tiny SDXL";
 
 pub(crate) fn run(options: &TinyWorld) -> Result<(), Box<dyn Error>> {
-    let experiment = experiment(options)?;
+    let miniature = Miniature::load(options)?;
+    let experiment = miniature.experiment(options)?;
     run::work(&experiment)?;
+    let robustness = miniature.robustness(options)?;
     let pages = report::Pages::titled("The paper's experiments in miniature, on the tiny world");
-    report::write(experiment.folder(), &experiment.results()?, &pages)
+    let chart = robustness::chart(&robustness);
+    report::write(experiment.folder(), &experiment.results()?, &pages, Some(chart))?;
+    tell!("");
+    robustness::table(&robustness).lines().for_each(|line| tell!("{line}"));
+    Ok(())
 }
 
-/// What the systems are made of.
+/// What the experiments are made of.
 struct Miniature {
     world: World,
     parts: Parts,
+    pictures: Vec<Known>,
     judge: Arc<JudgeVlm>,
 }
 
-fn experiment(options: &TinyWorld) -> Result<Experiment, Box<dyn Error>> {
-    let world = World::open()?;
-    let parts = world.load(options.device, DType::F32)?;
-    let pictures = sets::pictures(&world)?;
-    let folder = world.folder.join("models/judge");
-    let species: Vec<String> = world.rare.iter().chain(&world.common).cloned().collect();
-    let template = world.prompts.last().cloned().unwrap_or_default();
-    let judge = judge::Judge::load(&folder)?;
-    let judge = Arc::new(JudgeVlm::new(judge, species, world.backgrounds.clone(), template));
-    let weights = |model: &str| weights_hash(world.folder.join("models").join(model));
-    let few = |all: &[String]| all[..options.species.min(all.len())].to_vec();
-    let set = |name: &str, species: &[String]| {
-        sets::dataset(&world, name, &few(species), options.prompts, &pictures)
-    };
-    let clip = || Arc::clone(&parts.embedder);
-    let mut experiment = Experiment::new(&options.out)
-        .dataset(set("rare", &world.rare))
-        .dataset(set("common", &world.common))
-        .metric(Accuracy { judge: Arc::clone(&judge), weights: weights("judge")? })
-        .metric(Judge::new(Arc::clone(&judge), Rubric::gpt_score())?)
-        .metric(TextSimilarity::new("CLIP", clip()).with_weights(weights("clip")?))
-        .metric(ImageSimilarity::new("CLIP-I", clip()).with_weights(weights("clip")?));
-    let miniature = Miniature { world, parts, judge };
-    for system in miniature.systems(options, &pictures)? {
-        experiment = experiment.system(system);
-    }
-    Ok(experiment)
-}
-
 impl Miniature {
-    fn systems(
-        &self,
-        options: &TinyWorld,
-        pictures: &[Known],
-    ) -> Result<Vec<System>, Box<dyn Error>> {
+    fn load(options: &TinyWorld) -> Result<Self, Box<dyn Error>> {
+        let world = World::open()?;
+        let parts = world.load(options.device, DType::F32)?;
+        let judge = judge::Judge::load(&world.folder.join("models/judge"))?;
+        let species: Vec<String> = world.rare.iter().chain(&world.common).cloned().collect();
+        let template = world.prompts.last().cloned().unwrap_or_default();
+        let judge = JudgeVlm::new(judge, species, world.backgrounds.clone(), template);
+        let pictures = sets::pictures(&world)?;
+        Ok(Self { world, parts, pictures, judge: Arc::new(judge) })
+    }
+
+    /// Tables 1 to 4 and 6, and figure 16.
+    fn experiment(&self, options: &TinyWorld) -> Result<Experiment, Box<dyn Error>> {
+        let Self { world, parts, pictures, judge } = self;
+        let weights = |model: &str| weights_hash(world.folder.join("models").join(model));
+        let set = |name: &str, species: &[String]| {
+            let few = &species[..options.species.min(species.len())];
+            sets::dataset(world, name, few, options.prompts, pictures)
+        };
+        let clip = || Arc::clone(&parts.embedder);
+        let mut experiment = Experiment::new(&options.out)
+            .dataset(set("rare", &world.rare))
+            .dataset(set("common", &world.common))
+            .metric(Accuracy { judge: Arc::clone(judge), weights: weights("judge")? })
+            .metric(Judge::new(Arc::clone(judge), Rubric::gpt_score())?)
+            .metric(TextSimilarity::new("CLIP", clip()).with_weights(weights("clip")?))
+            .metric(ImageSimilarity::new("CLIP-I", clip()).with_weights(weights("clip")?));
+        for system in self.systems(options)? {
+            experiment = experiment.system(system);
+        }
+        Ok(experiment)
+    }
+
+    /// Appendix E.5, with the classifier as vision-language model.
+    fn robustness(&self, options: &TinyWorld) -> Result<Vec<RobustnessResult>, Box<dyn Error>> {
+        let species: Vec<String> =
+            self.world.rare.iter().chain(&self.world.common).cloned().collect();
+        let dataset = sets::dataset(&self.world, "species", &species, 1, &self.pictures);
+        let classes = if options.quick { 4 } else { 20 }; // The paper's.
+        let robustness = Robustness::new(&dataset, classes, 0)?;
+        let candidate = Candidate::new("tiny judge", GuidedCot::new(Arc::clone(&self.judge)));
+        let journal = options.out.join("robustness.jsonl");
+        Ok(block_on(robustness.run(journal, &[candidate], |_| {}))?)
+    }
+
+    fn systems(&self, options: &TinyWorld) -> Result<Vec<System>, Box<dyn Error>> {
         let galleries = options.out.join("galleries");
         let make = |name: &str, of: &dyn Fn(&Known) -> bool| {
-            let chosen = pictures.iter().filter(|one| one.is_retrieved && of(one));
+            let chosen = self.pictures.iter().filter(|one| one.is_retrieved && of(one));
             sets::gallery(&galleries.join(name), &self.parts.embedder, chosen)
         };
         let all = make("all", &|_| true)?;

@@ -41,65 +41,65 @@ impl JudgeVlm {
     }
 
     fn answer(&self, request: &ChatRequest) -> Result<String> {
-        let Questions {
-            missing_concepts,
-            captions,
-            description,
-            rephrase,
-            rerank,
-            verification,
-            ..
-        } = &self.questions;
+        let Questions { missing_concepts, captions, description, rephrase, rerank, .. } =
+            &self.questions;
         let texts = request.messages.iter().map(|message| message.text.as_str());
         let about = texts.clone().collect::<Vec<_>>().join("\n");
-        let last = texts.last().unwrap_or_default();
-        let named = |names: &[String]| names.iter().find(|name| has_word(&about, name)).cloned();
-        let species = named(&self.species).unwrap_or_default();
-        let background = named(&self.backgrounds).unwrap_or_default();
-        let shown: Vec<&Image> =
-            request.messages.iter().flat_map(|message| &message.images).collect();
+        let (first, last) =
+            (texts.clone().next().unwrap_or_default(), texts.last().unwrap_or_default());
         let asks =
             |template: &str| last.starts_with(template.split('{').next().unwrap_or(template));
-        if last == missing_concepts {
-            return Ok(format!("a {species}"));
-        }
-        if last == captions {
-            return Ok(format!("a photo of a {species}"));
-        }
+        let pictures = request.messages.iter().flat_map(|message| &message.images);
         let sights: Vec<Sight> =
-            shown.into_iter().map(|picture| self.look(picture)).collect::<Result<_>>()?;
+            pictures.map(|picture| self.look(picture)).collect::<Result<_>>()?;
         let Some(sight) = sights.last() else { return Ok("I see no picture.".to_owned()) };
-        if last == description {
-            return Ok(format!("a photo of a {}", sight.forced));
-        }
-        if asks(rephrase) {
-            let prompt = self.template.replace("{species}", &species);
-            return Ok(prompt.replace("{background}", &background));
-        }
-        if asks(rerank) {
+        let background = named(&self.backgrounds, &about).into_iter().next().unwrap_or_default();
+        let wanted =
+            named(&self.species, if asks(rerank) || asks(rephrase) { last } else { &about });
+        let missing: Vec<_> =
+            named(&self.species, first).into_iter().filter(|name| *name != sight.strict).collect();
+        Ok(if last == missing_concepts {
+            listed(&missing, "a ")
+        } else if last == captions {
+            listed(&missing, "a photo of a ")
+        } else if last == description {
+            format!("a photo of a {}", sight.forced)
+        } else if asks(rephrase) {
+            let species = wanted.into_iter().next().unwrap_or_default();
+            self.template.replace("{species}", species).replace("{background}", background)
+        } else if asks(rerank) {
             // Those that show it, then the others, each in their order.
             let (good, bad): (Vec<usize>, Vec<usize>) =
-                (0..sights.len()).partition(|n| sights[*n].forced == species);
+                (0..sights.len()).partition(|n| wanted.contains(&sights[*n].forced.as_str()));
             let order: Vec<_> = good.into_iter().chain(bad).map(|n| n.to_string()).collect();
-            return Ok(order.join(", "));
-        }
-        if about.contains("Score: N") {
+            order.join(", ")
+        } else if about.contains("Score: N") {
             let marks = |holds: bool| if holds { 2 } else { 0 };
-            let score = marks(sight.strict == species)
+            let score = marks(wanted.contains(&sight.strict.as_str()))
                 + marks(background.is_empty() || sight.background == background);
-            return Ok(format!(
-                "It shows a {} on {}. Score: {score}",
-                sight.strict, sight.background
-            ));
-        }
-        let _ = verification; // Asked for yes or no as the decision is.
-        Ok(if sight.strict == species { "yes" } else { "no" }.to_owned())
+            format!("It shows a {} on {}. Score: {score}", sight.strict, sight.background)
+        } else {
+            if missing.is_empty() { "yes" } else { "no" }.to_owned()
+        })
     }
 }
 
-/// Whether `text` has `word` as a word of its own.
-fn has_word(text: &str, word: &str) -> bool {
-    text.split(|c: char| !c.is_alphanumeric()).any(|one| one == word)
+/// Those of `names` that `text` has, in its order.
+fn named<'a>(names: &'a [String], text: &str) -> Vec<&'a str> {
+    let mut found: Vec<&str> = Vec::new();
+    for word in text.split(|c: char| !c.is_alphanumeric()) {
+        if let Some(name) = names.iter().find(|name| *name == word)
+            && !found.contains(&name.as_str())
+        {
+            found.push(name);
+        }
+    }
+    found
+}
+
+fn listed(names: &[&str], before: &str) -> String {
+    let lines: Vec<String> = names.iter().map(|name| format!("{before}{name}")).collect();
+    if lines.is_empty() { "none".to_owned() } else { lines.join("\n") }
 }
 
 #[async_trait]
