@@ -19,7 +19,7 @@ impl Analysis {
         let confidence = self.confidence().map_or_else(|| "95 %".into(), percent_of);
         writeln!(text, "## Study {} ({})\n", cell(&self.study), cell(&self.version))?;
         write!(text, "{} participants, {} answers", self.participants, self.answers)?;
-        writeln!(text, "; {} participants did not answer everything.", self.partial)?;
+        writeln!(text, "; {} of them did not answer everything.", self.partial)?;
         if !self.preferences.is_empty() {
             writeln!(
                 text,

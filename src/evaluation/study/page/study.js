@@ -166,6 +166,11 @@
   // --- Keys ---------------------------------------------------------------------------------------
   document.addEventListener("keydown", (event) => {
     if ($("item").hidden || $("large").open || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const isButton = document.activeElement instanceof HTMLButtonElement;
+    if (event.key === "Enter" && !isButton && !$("next").disabled) {
+      event.preventDefault();
+      go(state.at + 1);
+    }
     const i = ["ArrowLeft", "ArrowRight"].indexOf(event.key);
     if (i < 0) return;
     event.preventDefault();
