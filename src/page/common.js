@@ -74,7 +74,7 @@ function pictureButton(picture, alt) {
 
 const figure = (picture, title, ...lines) =>
   el("figure", null, pictureButton(picture, title),
-    el("figcaption", null, el("strong", { dir: "auto" }, title), lines.flat().filter(Boolean).map((line) => el("div", null, line))));
+    el("figcaption", null, el("strong", { dir: "auto" }, title), lines.filter(Boolean).map((line) => el("div", null, line))));
 
 // Author, license and origin of a reference, all or what is known.
 const credit = (reference) => [

@@ -2,6 +2,8 @@
 
 mod picture;
 
+use std::fmt::Write;
+
 use serde::Serialize;
 
 pub(crate) use picture::{Thumbnail, encoded, thumbnail};
@@ -57,9 +59,19 @@ impl<Data: Serialize> Page<'_, Data> {
     }
 }
 
-/// JSON as it can stand in a `script` element: nothing in it ends the element or begins a comment.
+/// JSON as it can stand in a `script` element: nothing in it ends the element, begins a comment or turns
+/// the direction of the source.
 fn in_script(json: &str) -> String {
-    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '<' | '>' | '&' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                let _ = write!(escaped, "\\u{:04x}", u32::from(c));
+            }
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 /// Text as it can stand in an element or an attribute of HTML or XML. Characters that XML does not have

@@ -52,26 +52,24 @@ function resultsTable() {
     if (sets.length > 0 && sets[sets.length - 1].name === column.dataset) sets[sets.length - 1].count += 1;
     else sets.push({ name: column.dataset, count: 1 });
   }
-  return scrolls("Results", sortable(el("table", { id: "results-table" },
-    el("caption", null, "Mean ± standard error over classes; n is the number of classes. Bold: best of the column. ",
-      "▲ better, ▼ worse than the base system on the same prompts and seeds; p by a sign-flip test, adjusted by Holm's method."),
+  const legend = el("p", { class: "faint small" }, "Mean ± standard error over classes; n is the number of classes. Bold: best of the column. ",
+    "▲ better, ▼ worse than the base system on the same prompts and seeds; p by a sign-flip test, adjusted by Holm's method.");
+  return [legend, scrolls("Results", sortable(el("table", { id: "results-table" },
     el("thead", null,
       el("tr", null, el("td"), sets.map((set) => el("th", { class: "set", scope: "colgroup", colspan: set.count }, said(set.name)))),
       el("tr", null, sortHead(0, "System"), data.columns.map((column, at) => sortHead(at + 1, `${column.metric} ${column.arrow}`, true)))),
     el("tbody", null, data.rows.map((row) =>
-      el("tr", null, el("th", { scope: "row", "data-value": row.system }, said(row.system)), row.cells.map(cell)))))));
+      el("tr", null, el("th", { scope: "row", "data-value": row.system }, said(row.system)), row.cells.map(cell)))))))];
 }
 
-function comparison(found) {
+function comparison(found, first) {
   const heads = ["System", "Data set", "Metric", "Ours", "Paper", "Difference", "In combined SE"];
-  return [
-    el("h3", null, `The paper's ${found.table}`), el("p", { class: "faint" }, found.caption),
+  return el("details", { open: first }, el("summary", null, el("strong", null, `The paper's ${found.table}`), ` ${found.caption}`),
     scrolls(`The paper's ${found.table}`, sortable(el("table", null,
       el("thead", null, el("tr", null, heads.map((head, at) => sortHead(at, head, at > 2)))),
       el("tbody", null, found.rows.map((row) => el("tr", null, row.map((text, at) =>
-        el(at ? "td" : "th", { class: at > 2 ? "number" : null, scope: at ? null : "row", "data-value": at > 2 ? parseFloat(text) : text }, said(text))))))))),
-    found.remarks.length > 0 && el("ul", { class: "small" }, found.remarks.map((remark) => el("li", null, remark))),
-  ];
+        el(at ? "td" : "th", { class: at > 2 ? "number" : null, scope: at ? null : "row", "data-value": at > 2 && text === "–" ? "" : at > 2 ? parseFloat(text) : text }, said(text))))))))),
+    found.remarks.length > 0 && el("ul", { class: "small" }, found.remarks.map((remark) => el("li", null, remark))));
 }
 
 const plot = (found) =>
@@ -108,13 +106,16 @@ function overview() {
   return [
     el("header", null, el("h1", { dir: "auto" }, data.title),
       el("p", { class: "faint" }, `${data.systems.length} systems, ${data.datasets.length} data sets, ${data.metrics.length} metrics, ${data.items.length} prompts and seeds.`),
+      el("nav", { "aria-label": "Contents", class: "noprint" }, [["results", "Results"], data.comparisons.length > 0 && ["paper", "Beside the paper"],
+        data.plots.length > 0 && ["plots", "Plots"], ["items", "Pictures"], ["systems", "Systems"], ["metrics", "Metrics"], ["datasets", "Data sets"]]
+        .filter(Boolean).map(([id, name]) => el("a", { href: `#${id}` }, name))),
       data.notes.map((note) => el("p", { class: "note" }, said(note)))),
     el("h2", { id: "results" }, "Results"), resultsTable(),
     data.comparisons.length > 0 && [
       el("h2", { id: "paper" }, "Beside the paper"),
       el("p", null, "The numbers are not expected to be equal: the paper leaves open which models, seeds, resolution and real images it used. ",
         "“In combined SE” divides the difference by √(SE² + SE²)."),
-      data.comparisons.map(comparison)],
+      data.comparisons.map((found, at) => comparison(found, at === 0))],
     data.plots.length > 0 && [el("h2", { id: "plots" }, "Plots"), el("div", { class: "plots" }, data.plots.map(plot))],
   ];
 }

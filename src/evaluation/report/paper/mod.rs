@@ -181,7 +181,7 @@ impl Comparison {
             names.into_iter().chain([ours, theirs, difference, apart]).collect()
         });
         let mut text = format!("**The paper's {}**: {}\n\n", self.table, escaped(&self.caption));
-        text += &markdown(&head.map(str::to_owned), rows);
+        text += &markdown(3, &head.map(str::to_owned), rows);
         for remark in &self.remarks {
             let _ = write!(text, "\n- {}", escaped(remark));
         }

@@ -4,9 +4,7 @@ use std::fmt::{self, Display, Write};
 
 use crate::page::escaped;
 
-/// The text's size, in pixels.
-pub(super) const TEXT: f64 = 13.0;
-/// A generous width of a letter at [`TEXT`].
+/// A generous width of a letter of 13 pixels.
 const LETTER: f64 = 7.2;
 /// How many colours there are.
 pub(super) const COLORS: usize = 8;

@@ -28,7 +28,7 @@ impl Table {
         if is_one && let Some(set) = sets.first() {
             let _ = writeln!(table, "**{}**\n", escaped(set));
         }
-        table + &markdown(&head, rows)
+        table + &markdown(1, &head, rows)
     }
 }
 
@@ -53,13 +53,15 @@ fn text(cell: &Cell, column: &Column) -> String {
     format!("{mean}{error}{left_out}{}", difference.replace("<br> ", "<br>"))
 }
 
-/// A table whose first column is text and whose others are numbers.
+/// A table whose first `texts` columns are texts and whose others are numbers.
 pub(in crate::evaluation::report) fn markdown(
+    texts: usize,
     head: &[String],
     rows: impl IntoIterator<Item = Vec<String>>,
 ) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let rule = format!("|---|{}\n", "---:|".repeat(head.len().saturating_sub(1)));
+    let rule =
+        format!("|{}{}\n", "---|".repeat(texts), "---:|".repeat(head.len().saturating_sub(texts)));
     line(head) + &rule + &rows.into_iter().map(|row| line(&row)).collect::<String>()
 }
 
