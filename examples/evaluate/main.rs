@@ -29,6 +29,9 @@ mod report;
 mod robustness;
 mod run;
 mod run_file;
+#[path = "../support/sheet.rs"]
+mod sheet;
+mod study;
 mod subsets;
 mod systems;
 #[cfg(feature = "tch")]
@@ -37,9 +40,12 @@ mod tinyworld;
 #[path = "../support/world.rs"]
 mod world;
 
+use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use imagerag::evaluation::experiment::Results;
 
 /// Repeats the paper's experiments, or yours, on your data.
 #[derive(Parser)]
@@ -57,6 +63,8 @@ Examples:
   evaluate run run.toml                    does it, or goes on with it
   evaluate run run.toml --retry-failed     tries again what failed
   evaluate report paper-table-2            tables and pages of a folder, without models
+  evaluate study run.toml --out study      a user study, to open or to publish
+  evaluate study-analyse study-key.csv answers/
   evaluate robustness run.toml             what vision-language models see
   evaluate subsets laion.gallery --sizes 1000,10000,100000 --out subsets";
 
@@ -65,7 +73,9 @@ enum Command {
     Init(init::Init),
     Plan(run::Plan),
     Run(Box<run::Run>),
-    Report(report::Report),
+    Report(Report),
+    Study(Study),
+    StudyAnalyse(study::StudyAnalyse),
     Robustness(robustness::RobustnessOptions),
     Subsets(subsets::Subsets),
     #[cfg(feature = "tch")]
@@ -78,10 +88,58 @@ fn main() -> ExitCode {
         Command::Init(options) => init::init(&options),
         Command::Plan(options) => run::plan(&options),
         Command::Run(options) => run::run(&options),
-        Command::Report(options) => report::run(&options),
+        Command::Report(options) => options.run(),
+        Command::Study(options) => options.run(),
+        Command::StudyAnalyse(options) => study::run_analyse(&options),
         Command::Robustness(options) => robustness::run(&options),
         Command::Subsets(options) => subsets::subsets(&options),
         #[cfg(feature = "tch")]
         Command::TinyWorld(options) => tinyworld::run(&options),
     })
+}
+
+/// Writes tables, plots, contact sheets and a page of what there is. No models are needed.
+#[derive(Args)]
+struct Report {
+    /// The folder of an experiment, or its run file.
+    #[arg(value_name = "FOLDER_OR_RUN_FILE")]
+    of: PathBuf,
+    #[command(flatten)]
+    options: report::ReportArgs,
+}
+
+/// Makes a user study of what there is, as the paper's: a folder to open or to publish. With a run file
+/// participants are shown real images of the data sets too.
+#[derive(Args)]
+struct Study {
+    /// The run file of an experiment, or its folder.
+    #[arg(value_name = "RUN_FILE_OR_FOLDER")]
+    of: PathBuf,
+    #[command(flatten)]
+    options: study::StudyOptions,
+}
+
+impl Report {
+    fn run(&self) -> Result<(), Box<dyn Error>> {
+        let folder = match run_file(&self.of)? {
+            Some(file) => file.folder(),
+            None => self.of.clone(),
+        };
+        report::run(&Results::load(folder)?, &self.options)
+    }
+}
+
+impl Study {
+    fn run(&self) -> Result<(), Box<dyn Error>> {
+        let (folder, datasets) = match run_file(&self.of)? {
+            Some(file) => (file.folder(), datasets::datasets(&file)?),
+            None => (self.of.clone(), Vec::new()),
+        };
+        study::run(&self.options, &Results::load(folder)?, &datasets)
+    }
+}
+
+/// The run file at `path`; `None` where a folder is there.
+fn run_file(path: &Path) -> Result<Option<run_file::RunFile>, Box<dyn Error>> {
+    (!path.is_dir()).then(|| run_file::RunFile::open(path)).transpose()
 }

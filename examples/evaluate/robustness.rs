@@ -115,8 +115,9 @@ pub(crate) fn run(options: &RobustnessOptions) -> Result<(), Box<dyn Error>> {
 }
 
 fn run_file(path: &Path) -> Result<Option<RunFile>, Box<dyn Error>> {
-    let is_file = path.extension().is_some_and(|ending| ending == "toml" || ending == "json");
-    (is_file && path.is_file()).then(|| RunFile::open(path)).transpose()
+    let is_run_file = path.extension().is_some_and(|ending| ending == "toml")
+        || path.extension().is_some_and(|ending| ending == "json") && RunFile::open(path).is_ok();
+    (is_run_file && path.is_file()).then(|| RunFile::open(path)).transpose()
 }
 
 fn open(options: &RobustnessOptions) -> Result<Dataset, Box<dyn Error>> {

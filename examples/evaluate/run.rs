@@ -39,7 +39,7 @@ pub(crate) struct Run {
     #[arg(long)]
     no_report: bool,
     #[command(flatten)]
-    report: report::Pages,
+    report: report::ReportArgs,
 }
 
 #[derive(Args)]
@@ -78,7 +78,7 @@ pub(crate) fn run(options: &Run) -> Result<(), Box<dyn Error>> {
     }
     work(&experiment)?;
     if !options.no_report {
-        report::write(experiment.folder(), &experiment.results()?, &options.report, None)?;
+        report::run(&experiment.results()?, &options.report)?;
     }
     Ok(())
 }

@@ -81,8 +81,10 @@ impl TwoTowers {
         inputs: Vec<I>,
         tower: impl Fn(&dyn Towers, &[I]) -> Result<Tensor> + Send + 'static,
     ) -> Result<Vec<Embedding>> {
-        let forward = move |towers: &Box<dyn Towers>, batch: &[I]| tower(&**towers, batch);
-        let values = in_batches(&self.worker, &self.name, inputs, BATCH, forward).await?;
+        let values = in_batches(&self.worker, &self.name, inputs, BATCH, move |towers, batch| {
+            tower(&**towers, batch)
+        })
+        .await?;
         values.into_iter().map(|values| embedding(&self.name, values)).collect()
     }
 }

@@ -131,6 +131,9 @@ mod tests {
             ("pixart-transformer", "pixart_transformer", "pixart_transformer", 603, 610_856_096),
             // The table of tokens counts twice, as in the files that hold it by both its names.
             ("siglip", "siglip", "siglip", 888, 877_960_498),
+            ("dino", "dino", "dino", 198, 21_665_664),
+            ("dino", "dinov2", "dinov2", 222, 86_579_712),
+            ("dino", "dinov2_giant", "dinov2_giant", 727, 1_136_485_376),
             ("t5-encoder", "t5_encoder", "t5_encoder", 220, 4_893_906_944),
         ] {
             let asked = of(component, config);

@@ -15,6 +15,7 @@ use futures::executor::block_on;
 use imagerag::critic::{GuidedCot, Query};
 use imagerag::evaluation::experiment::{Experiment, System};
 use imagerag::evaluation::metric::{ImageSimilarity, Judge, Rubric, TextSimilarity, weights_hash};
+use imagerag::evaluation::report::SELECTION_ROWS;
 use imagerag::evaluation::robustness::{Candidate, Robustness, RobustnessResult};
 use imagerag::gallery::{Gallery, GalleryRetriever};
 use imagerag::models::{DType, Device};
@@ -61,9 +62,20 @@ pub(crate) fn run(options: &TinyWorld) -> Result<(), Box<dyn Error>> {
     let experiment = miniature.experiment(options)?;
     run::work(&experiment)?;
     let robustness = miniature.robustness(options)?;
-    let pages = report::Pages::titled("The paper's experiments in miniature, on the tiny world");
-    let chart = robustness::chart(&robustness);
-    report::write(experiment.folder(), &experiment.results()?, &pages, Some(chart))?;
+    let shown = report::ReportArgs {
+        out: None,
+        title: "The paper's experiments in miniature".to_owned(),
+        base: Some(BASE.to_owned()),
+        paper_names: None,
+        size: Vec::new(),
+        inline_pictures: 400,
+        sheet_rows: SELECTION_ROWS,
+        seed: 0,
+    };
+    report::run(&experiment.results()?, &shown)?;
+    let plot = options.out.join("report/plots/robustness.svg");
+    std::fs::write(&plot, robustness::chart(&robustness).to_svg())
+        .map_err(|error| format!("{}: {error}", plot.display()))?;
     tell!("");
     robustness::table(&robustness).lines().for_each(|line| tell!("{line}"));
     Ok(())

@@ -16,12 +16,15 @@ use crate::models::siglip::{self, SiglipConfig};
 /// Pixels, `[b, 3, height, width]`, to features, `[b, dim]`.
 pub(super) type Tower = Box<dyn Fn(&Tensor) -> Result<Tensor>>;
 
+/// Weights to the tower that is made of them.
+type Load = Box<dyn FnOnce(&Weights) -> Result<Tower> + Send>;
+
 /// What a checkpoint's `config.json` tells: all but its weights.
 pub(super) struct Architecture {
     pub(super) name: String,
     pub(super) family: Family,
     pub(super) input: Input,
-    pub(super) load: Box<dyn FnOnce(&Weights) -> Result<Tower> + Send>,
+    pub(super) load: Load,
 }
 
 impl Architecture {

@@ -15,13 +15,15 @@ pub enum Preprocessing {
     /// leaves out is the default of the class that it names.
     #[default]
     File,
-    /// What the authors' programs do, whatever the files say. All resize with Pillow's bicubic filter.
+    /// What the authors' programs do to a picture, whatever the files say. All resize with Pillow's
+    /// bicubic filter.
     ///
     /// - DINO and DINOv2: shorter side 256, the middle 224 x 224, ImageNet's mean and standard deviation
     ///   (`eval_linear.py` of DINO, `make_classification_eval_transform` of DINOv2).
     /// - CLIP: shorter side and middle are the checkpoint's `image_size`, with OpenAI's statistics
     ///   (`_transform` in `clip.py`).
-    /// - SigLIP: both sides are the checkpoint's `image_size`, mean and standard deviation 0.5.
+    /// - SigLIP: both sides are the checkpoint's `image_size`, mean and standard deviation 0.5
+    ///   (OpenCLIP's settings for these weights; the authors' program is made for TPUs).
     ///
     /// The middle is torchvision's `CenterCrop`, which rounds a margin of half a pixel to the even number,
     /// where transformers rounds it down.

@@ -53,6 +53,22 @@ fn a_thread_of_a_picture_stays_within_memory() {
 }
 
 #[test]
+fn half_a_pixel_beside_the_middle_is_rounded_as_each_program_does() {
+    // The value of each pixel is its column; the shorter side has its size already.
+    let columns = |preprocessor: &Preprocessor, width: u8| {
+        let pixels = (0..4).flat_map(|_| (0..width).flat_map(|x| [x; 3])).collect::<Vec<_>>();
+        let image = Image::new(u32::from(width), 4, pixels).unwrap();
+        preprocessor.preprocess(&image).pixels()[0]
+    };
+    let official = Preprocessor::official(Input::Only(4, 4), Family::Clip);
+    let file = parse(&serde_json::json!({}), 4).unwrap();
+    // `int(round((width - 4) / 2))` of torchvision, `(width - 4) // 2` of transformers.
+    for (width, even, down) in [(4, 0, 0), (5, 0, 0), (6, 1, 1), (7, 2, 1), (9, 2, 2), (11, 4, 3)] {
+        assert_eq!((columns(&official, width), columns(&file, width)), (even, down), "{width}");
+    }
+}
+
+#[test]
 fn a_folder_without_settings_has_clips_own() {
     let clip = Preprocessor::open(Path::new("/no/such/folder"), 28, Family::Clip).unwrap();
     assert_eq!(clip.resize, Some((Size::Shortest(28), Filter::Bicubic)));
