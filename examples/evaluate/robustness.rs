@@ -132,18 +132,21 @@ fn open(options: &RobustnessOptions) -> Result<Dataset, Box<dyn Error>> {
 
 /// The model of a `--vlm`. The key of OpenAI is sent to no other address.
 fn candidate(option: &str) -> Result<Candidate, Box<dyn Error>> {
-    let mut parts = option.splitn(3, '@');
-    let model = parts.next().unwrap_or_default();
-    let mut builder = OpenAiVlm::builder(model);
-    if let Some(url) = parts.next() {
-        let key = match parts.next() {
-            Some(name) => std::env::var(name).map_err(|error| format!("{name}: {error}"))?,
-            None => String::new(),
-        };
-        builder = builder.base_url(url).api_key(key);
-    }
-    let name = option.rsplit_once('@').map_or(option, |_| model);
-    Ok(Candidate::new(name, GuidedCot::new(builder.build()?)))
+    // Names of models may hold an @.
+    let at = ["@http://", "@https://"].iter().find_map(|scheme| option.find(scheme));
+    let Some(at) = at else {
+        return Ok(Candidate::new(option, GuidedCot::new(OpenAiVlm::new(option)?)));
+    };
+    let (model, url) = (&option[..at], &option[at + 1..]);
+    let is_variable = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let (url, key) = match url.rsplit_once('@').filter(|(_, name)| is_variable(name)) {
+        Some((url, name)) => {
+            (url, std::env::var(name).map_err(|error| format!("{name}: {error}"))?)
+        }
+        None => (url, String::new()),
+    };
+    let vlm = OpenAiVlm::builder(model).base_url(url).api_key(key).build()?;
+    Ok(Candidate::new(model, GuidedCot::new(vlm)))
 }
 
 /// A row for each model and kind of prompt, with Wilson's intervals of 95 %.

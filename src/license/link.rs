@@ -38,9 +38,11 @@ pub(super) fn read(url: &str) -> Reading {
 fn path(url: &str) -> Option<String> {
     let url = url.to_ascii_lowercase();
     // MediaWiki writes links without a scheme.
-    let behind =
-        ["https://", "http://", "//"].iter().find_map(|scheme| url.strip_prefix(scheme))?;
+    let (behind, port) = [("https://", ":443"), ("http://", ":80"), ("//", ":443")]
+        .iter()
+        .find_map(|(scheme, port)| Some((url.strip_prefix(scheme)?, port)))?;
     let (host, path) = behind.split_once('/')?;
+    let host = host.strip_suffix(port).unwrap_or(host);
     let is_theirs = matches!(host, "creativecommons.org" | "www.creativecommons.org");
     let path = path.split(['?', '#']).next().unwrap_or_default();
     is_theirs.then(|| path.to_owned())

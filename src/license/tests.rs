@@ -29,6 +29,17 @@ fn every_spelling_is_one() {
         ("CC-Zero", "", "CC0-1.0"),
         ("pdm 1.0", "https://creativecommons.org/publicdomain/mark/1.0/", "CC-PDM-1.0"),
         ("CC PDM", "", "CC-PDM-1.0"),
+        // iNaturalist's.
+        (
+            "Public Domain Dedication",
+            "http://creativecommons.org/publicdomain/zero/1.0/",
+            "CC0-1.0",
+        ),
+        (
+            "Attribution-NonCommercial-ShareAlike License",
+            "http://creativecommons.org/licenses/by-nc-sa/4.0/",
+            "CC-BY-NC-SA-4.0",
+        ),
         // What is not of Creative Commons, or of several versions, is what the service calls it.
         ("Public domain", "", "Public domain"),
         ("Public domain", "https://creativecommons.org/publicdomain/mark/1.0/", "Public domain"),

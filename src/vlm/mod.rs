@@ -84,6 +84,8 @@ pub use questions::Questions;
 /// - A model that refuses to answer gives an `Ok` reply with [`ChatReply::refusal`] set. `Err`
 ///   means that there was no reply. A reply has words or a refusal, unless the model ended its turn
 ///   without a word.
+/// - Where [`ChatRequest::logprobs`] asks for log-probabilities, a model that cannot give them replies
+///   without.
 /// - The reply keeps to [`ChatRequest::json_schema`] where the model can do that, and is in words
 ///   otherwise.
 ///

@@ -72,13 +72,14 @@ pub(super) fn open(path: &Path, options: &OpenOptions, notes: &mut Notes) -> Res
             class.name = with_manufacturer(manufacturer, &class.id);
         }
         let relative = format!("images/{image}.jpg");
-        let Some(mut real) = pictures.image(&relative, &files::name(&file), notes) else {
+        let Some(mut real) = pictures.image(&relative, &files::name(&file), notes)? else {
             continue;
         };
         real.metadata.json =
             boxes.get(&image).map(|sides| json!({ "bounding_box": sides }).to_string());
         class.images.push(cropped(real).in_split(split));
     }
+    pictures.note_others(notes);
     Ok(dataset)
 }
 

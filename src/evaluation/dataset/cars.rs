@@ -36,6 +36,9 @@ const PARTS: [Part; 2] = [
     },
 ];
 
+/// The list of the set's other archive, whose pictures are in one folder, `car_ims`.
+const ALL_IN_ONE: &str = "cars_annos.mat";
+
 struct Part {
     split: Split,
     flat: [&'static str; 2],
@@ -51,6 +54,7 @@ pub(super) fn root(path: &Path) -> Option<PathBuf> {
         &["cars_train"][..],
         &["cars_test"],
         &["car_data"],
+        &["car_ims"],
         &["devkit/cars_meta.mat"],
         &["names.csv", "anno_train.csv"],
     ];
@@ -67,18 +71,17 @@ pub(super) fn open(path: &Path, notes: &mut Notes) -> Result<Dataset> {
     let class = |(at, name): (usize, &String)| Class::new((at + 1).to_string(), files::words(name));
     dataset.classes = names.iter().enumerate().map(class).collect();
     let mut reader = Reader { files: Files::below(&root), root, names, dataset, notes };
-    let mut is_there = false;
+    let mut is_there = reader.in_one_folder()?;
     for part in &PARTS {
         is_there |= reader.flat(part)? || reader.folders(part)?;
     }
     if !is_there {
         return Err(files::nothing_there(path, expected));
     }
-    reader
-        .dataset
-        .classes
-        .sort_by_key(|class| (class.id.parse().unwrap_or(0_u32), class.id.clone()));
-    Ok(reader.dataset)
+    reader.files.note_others(reader.notes);
+    let mut dataset = reader.dataset;
+    dataset.classes.sort_by_key(|class| (class.id.parse().unwrap_or(0_u32), class.id.clone()));
+    Ok(dataset)
 }
 
 /// The names of the classes in the order of their numbers, from 1; none where no file has them.
@@ -90,7 +93,7 @@ fn names(root: &Path) -> Result<Vec<String>> {
         let lines = files::text_lines(&text).into_iter();
         return Ok(lines.map(|line| line.text.trim_matches('"').trim().to_owned()).collect());
     }
-    match first_file(root, &["devkit/cars_meta.mat", "cars_meta.mat"]) {
+    match first_file(root, &["devkit/cars_meta.mat", "cars_meta.mat", ALL_IN_ONE]) {
         Some(file) => Mat::read(&file)?.texts("class_names"),
         None => Ok(Vec::new()),
     }
@@ -109,6 +112,34 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Reads the pictures of both parts from one folder; whether there is one.
+    fn in_one_folder(&mut self) -> Result<bool> {
+        let Some(list) = first_file(&self.root, &[ALL_IN_ONE]) else { return Ok(false) };
+        if !self.root.join("car_ims").is_dir() {
+            return Ok(false);
+        }
+        let mat = Mat::read(&list)?;
+        for record in mat.records("annotations")? {
+            let split = if mat.number(record, "test")? == 1 { Split::Test } else { Split::Train };
+            let file = mat.text(record, "relative_im_path")?;
+            self.add(&list, &file, mat.number(record, "class")?, split)?;
+        }
+        Ok(true)
+    }
+
+    /// Adds the picture at `relative`, which `list` says to be of this class.
+    fn add(&mut self, list: &Path, relative: &str, class: u64, split: Split) -> Result<()> {
+        let at = usize::try_from(class).ok().and_then(|class| class.checked_sub(1));
+        let at = at.filter(|at| *at < self.names.len()).ok_or_else(|| {
+            let (what, expected) =
+                (format!("class of {relative}"), format!("1 to {}", self.names.len()));
+            Error::invalid_file(list, what, expected, class)
+        })?;
+        let image = self.files.image(relative, &files::name(list), self.notes)?;
+        self.dataset.classes[at].images.extend(image.map(|image| image.in_split(split)));
+        Ok(())
+    }
+
     /// Reads a flat folder by its list; whether there is one.
     fn flat(&mut self, part: &Part) -> Result<bool> {
         // Kaggle's `cars_train/cars_train` is the inner one.
@@ -121,17 +152,8 @@ impl Reader<'_> {
             return Err(files::nothing_there(&self.root, expected));
         }
         let Some((list, labels)) = self.labels(part)? else { return Ok(true) };
-        let list_name = files::id(&self.root, &list);
         for (file, class) in labels {
-            let at = usize::try_from(class).ok().and_then(|class| class.checked_sub(1));
-            let at = at.filter(|at| *at < self.names.len()).ok_or_else(|| {
-                let expected = format!("1 to {}", self.names.len());
-                Error::invalid_file(&list, format!("class of {file}"), expected, class)
-            })?;
-            let relative = format!("{folder}/{file}");
-            let image = self.files.image(&relative, &list_name, self.notes);
-            let images = image.map(|image| image.in_split(part.split));
-            self.dataset.classes[at].images.extend(images);
+            self.add(&list, &format!("{folder}/{file}"), class, part.split)?;
         }
         Ok(true)
     }

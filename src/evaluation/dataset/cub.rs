@@ -65,7 +65,7 @@ pub(super) fn open(path: &Path, notes: &mut Notes) -> Result<Dataset> {
             }
         };
         let relative = format!("images/{picture}");
-        let Some(image) = pictures.image(&relative, "images.txt", notes) else { continue };
+        let Some(image) = pictures.image(&relative, "images.txt", notes)? else { continue };
         let mut image = image.in_split(split);
         let sides = boxes.get(number).map(|sides| sides.split_whitespace());
         let sides: Option<Vec<f64>> = sides.and_then(|s| s.map(|side| side.parse().ok()).collect());
@@ -73,6 +73,7 @@ pub(super) fn open(path: &Path, notes: &mut Notes) -> Result<Dataset> {
         image.metadata.json = sides.map(|sides| json!({ "bounding_box": sides }).to_string());
         dataset.classes[*place].images.push(image);
     }
+    pictures.note_others(notes);
     Ok(dataset)
 }
 

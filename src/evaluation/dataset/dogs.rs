@@ -11,11 +11,11 @@ use crate::Result;
 /// The lists of its parts, and where they may be.
 const LISTS: [(&str, Split); 2] =
     [("train_list.mat", Split::Train), ("test_list.mat", Split::Test)];
-const LISTS_IN: [&str; 3] = ["", "lists", "Lists"];
+const LISTS_IN: [&str; 5] = ["", "lists", "Lists", "..", "../lists"];
 
-/// The set at `path` or in it: the folder with `Images`.
+/// The set at `path` or in it: the folder with `Images`, which is `images` in Kaggle's copy.
 pub(super) fn root(path: &Path) -> Option<PathBuf> {
-    let root = files::holding(path, &["", "stanford-dogs", "StanfordDogs"], &["Images"])?;
+    let root = files::holding(path, &["", "images", "stanford-dogs", "StanfordDogs"], &["Images"])?;
     let folders = files::folders(&root.join("Images")).ok()?;
     folders.iter().any(|folder| breed(&files::name(folder)).is_some()).then_some(root)
 }

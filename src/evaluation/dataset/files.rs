@@ -1,12 +1,13 @@
 //! The files of a data set to real images, and its lists to lines.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use super::{Notes, RealImage, Split};
-use crate::folder::kind::left_out;
+use crate::folder::kind::{claims_to_be_picture, left_out};
 use crate::folder::{Found, LeftOutKind, Tree, read};
 use crate::path_text::path_text;
 use crate::reference::{Metadata, Picture};
@@ -19,30 +20,42 @@ pub(super) const MAX_LIST: u64 = 256 << 20;
 #[derive(Debug)]
 pub(super) struct Files {
     root: PathBuf,
-    folders: HashMap<PathBuf, HashSet<OsString>>,
+    /// The files of each folder, and whether they were asked for.
+    folders: BTreeMap<PathBuf, BTreeMap<OsString, bool>>,
 }
 
 impl Files {
     pub(super) fn below(root: &Path) -> Self {
-        Self { root: root.to_owned(), folders: HashMap::new() }
+        Self { root: root.to_owned(), folders: BTreeMap::new() }
     }
 
     /// The file at `relative`, which has `/` between folders, as a list names it. Where there is none of
     /// exactly this name, one that differs in case alone is meant, such as `a.JPG` by `a.jpg`.
-    pub(super) fn find(&mut self, relative: &str) -> Option<PathBuf> {
+    fn find(&mut self, relative: &str) -> Result<Option<PathBuf>> {
         let relative = Path::new(relative.strip_prefix("./").unwrap_or(relative));
+        let (Some(above), Some(name)) = (relative.parent(), relative.file_name()) else {
+            return Ok(None);
+        };
         if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
-            return None; // It leads out of the data set.
+            return Ok(None); // It leads out of the data set.
         }
-        let name = relative.file_name()?;
-        let folder = self.root.join(relative.parent()?);
-        let names = self.folders.entry(folder.clone()).or_insert_with(|| names(&folder));
-        if names.contains(name) {
-            return Some(folder.join(name));
+        let folder = self.root.join(above);
+        if !self.folders.contains_key(&folder) {
+            let names = names(&folder)?;
+            self.folders.insert(folder.clone(), names);
         }
-        let same = names.iter().filter(|known| known.eq_ignore_ascii_case(name));
-        let [same] = same.collect::<Vec<_>>()[..] else { return None };
-        Some(folder.join(same))
+        let Some(names) = self.folders.get_mut(&folder) else { return Ok(None) };
+        let name = match names.contains_key(name) {
+            true => name.to_owned(),
+            false => {
+                let same = names.keys().filter(|known| known.eq_ignore_ascii_case(name));
+                let [same] = same.collect::<Vec<_>>()[..] else { return Ok(None) };
+                same.clone()
+            }
+        };
+        let path = folder.join(&name);
+        names.insert(name, true);
+        Ok(Some(path))
     }
 
     /// The same as a real image with the identifier `relative`. What is not there is noted as one of
@@ -52,24 +65,46 @@ impl Files {
         relative: &str,
         list: &str,
         notes: &mut Notes,
-    ) -> Option<RealImage> {
-        let found = self.find(relative);
+    ) -> Result<Option<RealImage>> {
+        let found = self.find(relative)?;
         if found.is_none() {
             notes.count(&format!("pictures that {list} names and that are not there"), relative);
         }
-        Some(RealImage::file(relative, found?))
+        Ok(found.map(|path| RealImage::file(relative, path)))
+    }
+
+    /// Notes the pictures that nobody asked for, in the folders of those that somebody did.
+    pub(super) fn note_others(self, notes: &mut Notes) {
+        for (folder, names) in self.folders {
+            for (name, _) in names.into_iter().filter(|(_, is_read)| !is_read) {
+                let path = folder.join(name);
+                let text = self::name(&path);
+                if claims_to_be_picture(&text) && left_out(&text).is_none() {
+                    notes.count("pictures that no list names", id(&self.root, &path));
+                }
+            }
+        }
     }
 }
 
-/// The names of the files in `folder`, also by links; none where it cannot be read.
-fn names(folder: &Path) -> HashSet<OsString> {
-    let Ok(entries) = fs::read_dir(folder) else { return HashSet::new() };
-    let entries = entries.filter_map(|entry| entry.ok());
-    let files = entries.filter(|entry| match entry.file_type() {
-        Ok(kind) if kind.is_symlink() => entry.path().is_file(),
-        kind => kind.is_ok_and(|kind| kind.is_file()),
-    });
-    files.map(|entry| entry.file_name()).collect()
+/// The names of the files in `folder`, also by links; none where there is no such folder.
+fn names(folder: &Path) -> Result<BTreeMap<OsString, bool>> {
+    let io = |source| Error::io(folder, source);
+    let entries = match fs::read_dir(folder) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(BTreeMap::new());
+        }
+        entries => entries.map_err(io)?,
+    };
+    let mut names = BTreeMap::new();
+    for entry in entries {
+        let entry = entry.map_err(io)?;
+        let kind = entry.file_type().map_err(io)?;
+        if kind.is_file() || (kind.is_symlink() && entry.path().is_file()) {
+            names.insert(entry.file_name(), false);
+        }
+    }
+    Ok(names)
 }
 
 impl RealImage {
@@ -168,7 +203,7 @@ pub(super) fn list(path: &Path) -> Result<Option<Vec<u8>>> {
 
 /// The bytes of the list at `path`, which must be there.
 pub(super) fn required(path: &Path) -> Result<Vec<u8>> {
-    list(path)?.ok_or_else(|| Error::io(path, std::io::ErrorKind::NotFound.into()))
+    list(path)?.ok_or_else(|| Error::io(path, ErrorKind::NotFound.into()))
 }
 
 /// One line of a list.

@@ -54,7 +54,8 @@ pub(super) fn open(
     let year = kind.to_string().replace("inaturalist-", "");
     let mut dataset = Dataset::new(format!("iNaturalist {year}"));
     dataset.license = Some(LICENSE.to_owned());
-    let mut reader = Reader { root, options, notes, classes: BTreeMap::new() };
+    let mut reader =
+        Reader { root, options, notes, files: Files::below(root), classes: BTreeMap::new() };
     let mut has_list = false;
     for (names, split) in lists(kind) {
         let is_there = |name: &&&str| root.join(name).is_file();
@@ -81,6 +82,9 @@ pub(super) fn open(
         let expected = "categories.json, which has the names: those of the other files are numbers";
         return Err(files::nothing_there(root, expected));
     }
+    if options.split.is_none() {
+        reader.files.note_others(reader.notes);
+    }
     dataset.classes = reader.classes.into_values().collect();
     Ok(dataset)
 }
@@ -89,6 +93,7 @@ struct Reader<'a> {
     root: &'a Path,
     options: &'a OpenOptions,
     notes: &'a mut Notes,
+    files: Files,
     /// By category.
     classes: BTreeMap<u64, Class>,
 }
@@ -127,7 +132,6 @@ impl Reader<'_> {
                 )
             })
             .collect();
-        let mut files = Files::below(self.root);
         for image in coco.images {
             let category = annotations.get(&image.id);
             let Some(category) = category else {
@@ -139,7 +143,9 @@ impl Reader<'_> {
                 let what = format!("category of image {}", image.id);
                 invalid(&what, "one of the categories", &category.to_string())
             })?;
-            let Some(mut real) = files.image(&image.file_name, name, self.notes) else { continue };
+            let Some(mut real) = self.files.image(&image.file_name, name, self.notes)? else {
+                continue;
+            };
             let license = image.license.and_then(|id| {
                 let listed = licenses.get(&id);
                 if listed.is_none_or(|(license, _)| license.is_none()) {
@@ -187,11 +193,13 @@ impl Reader<'_> {
         if folders.is_empty() {
             return Ok(false);
         }
-        let mini = folders.iter().any(|(folder, _)| !folder.ends_with("train_mini"));
+        let is_mini = |folder: &Path| files::name(folder).ends_with("train_mini");
+        let has_train =
+            folders.iter().any(|(one, split)| *split == Some(Split::Train) && !is_mini(one));
         self.notes.say("no JSON files: names are those of the folders, and licenses are not known");
         for (folder, split) in folders {
             // Its pictures are those of `train/` again.
-            if mini && folder.ends_with("train_mini") && self.root.join("train").is_dir() {
+            if has_train && is_mini(&folder) {
                 self.notes.say("train_mini/ is left out: it is a part of train/");
                 continue;
             }
@@ -216,10 +224,14 @@ impl Reader<'_> {
 
 /// The folders at and in `path` that hold those of taxa.
 fn taxon_folders(path: &Path) -> Result<Vec<(PathBuf, Option<Split>)>> {
+    // torchvision's names are those with the year.
     let parts = [
         ("train", Some(Split::Train)),
         ("train_mini", Some(Split::Train)),
         ("val", Some(Split::Validation)),
+        ("2021_train", Some(Split::Train)),
+        ("2021_train_mini", Some(Split::Train)),
+        ("2021_valid", Some(Split::Validation)),
     ];
     let of_part = |name: &str| parts.iter().find(|(part, _)| *part == name).and_then(|(_, s)| *s);
     let inner = parts.iter().map(|(part, split)| (path.join(part), *split));

@@ -18,6 +18,19 @@ impl Names {
     pub(super) fn get(&self, id: &str) -> Option<&str> {
         self.rows.iter().find(|(_, known, _)| known == id).map(|(_, _, name)| &**name)
     }
+
+    /// Leaves out those of other classes than `keep` says, which is noted.
+    pub(super) fn retain(&mut self, keep: impl Fn(&str) -> bool, notes: &mut Notes) {
+        self.rows.retain(|(_, id, name)| {
+            let kept = keep(id);
+            if !kept {
+                let what =
+                    format!("names in {} of classes that are not there", self.path.display());
+                notes.count(&what, format!("{id} {name}"));
+            }
+            kept
+        });
+    }
 }
 
 /// Reads the file at `path`.

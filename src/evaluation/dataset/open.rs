@@ -288,11 +288,11 @@ pub fn open(kind: DatasetKind, path: impl AsRef<Path>, options: &OpenOptions) ->
     options.check(kind)?;
     let (path, mut notes) = (path.as_ref(), Notes::default());
     std::fs::metadata(path).map_err(|source| Error::io(path, source))?;
-    let given = options.names.as_deref().map(names::read).transpose()?;
+    let mut given = options.names.as_deref().map(names::read).transpose()?;
     // Relative paths would be others in a process that changes its folder.
     let path = &std::path::absolute(path).map_err(|source| Error::io(path, source))?;
     let mut dataset = match kind {
-        DatasetKind::ImageNet => imagenet::open(path, options, given.as_ref(), &mut notes),
+        DatasetKind::ImageNet => imagenet::open(path, options, given.as_mut(), &mut notes),
         DatasetKind::INaturalist2017
         | DatasetKind::INaturalist2018
         | DatasetKind::INaturalist2021 => {
@@ -317,6 +317,8 @@ pub fn open(kind: DatasetKind, path: impl AsRef<Path>, options: &OpenOptions) ->
         dataset = dataset.renamed(given)?;
     }
     if let Some(split) = options.split {
+        let expected = format!("a part of {} with images", dataset.name);
+        require(dataset.images().next().is_some(), "split", expected, split)?;
         dataset = dataset.only_split(split)?;
     }
     dataset.note_classes();

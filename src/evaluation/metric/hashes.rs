@@ -79,6 +79,16 @@ mod tests {
             fs::copy(folder.path().join(name), moved.path().join(name)).unwrap();
         }
         assert_eq!(weights_hash(moved.path()).unwrap(), hash);
+        #[cfg(unix)]
+        {
+            // The Hub's cache: links to files that are named by their hash.
+            let snapshot = tempfile::tempdir().unwrap();
+            for name in ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"] {
+                let blob = folder.path().join(name);
+                std::os::unix::fs::symlink(blob, snapshot.path().join(name)).unwrap();
+            }
+            assert_eq!(weights_hash(snapshot.path()).unwrap(), hash);
+        }
         // Any byte does, and the bound between two files.
         write(moved.path(), "model-00001-of-00002.safetensors", b"onet");
         write(moved.path(), "model-00002-of-00002.safetensors", b"wo");

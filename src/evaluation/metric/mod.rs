@@ -16,6 +16,7 @@ mod hashes;
 mod image_similarity;
 mod judge;
 mod kid;
+mod run_means;
 mod text_similarity;
 mod vqa_score;
 
@@ -36,6 +37,7 @@ pub use hashes::{picture_hash, weights_hash};
 pub use image_similarity::{ImageSimilarity, Reduction};
 pub use judge::{Combine, Criterion, Judge, Rubric, Scale};
 pub use kid::kid;
+pub use run_means::run_means;
 pub use text_similarity::{ComparedText, TextFormula, TextSimilarity};
 pub use vqa_score::VqaScore;
 
@@ -152,8 +154,8 @@ pub struct Score {
     pub usage: Option<Usage>,
     /// What the number does not tell by itself, such as real images that could not be read.
     pub notes: Vec<String>,
-    /// The number of each run, where a judge was asked several times; their mean is the outcome. The
-    /// spread of a table over runs is that of the means of all pictures, run by run.
+    /// The number of each run, where a judge was asked several times; their mean is the outcome.
+    /// [`run_means`] makes the spread of a whole table of them.
     pub runs: Vec<f64>,
 }
 

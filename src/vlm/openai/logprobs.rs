@@ -72,12 +72,13 @@ fn number(value: &Value) -> f64 {
 mod tests {
     use super::*;
 
-    fn tokens(logprobs: &Value) -> Vec<(String, f64, Vec<(String, f64)>)> {
+    type Pair = (String, f64);
+
+    fn tokens(logprobs: &Value) -> Vec<(Pair, Vec<Pair>)> {
         let pair = |one: Logprob| (one.token, one.logprob);
-        let tokens = read(logprobs).into_iter().map(|TokenLogprobs { token, top }| {
-            let (token, logprob) = pair(token);
-            (token, logprob, top.into_iter().map(pair).collect())
-        });
+        let tokens = read(logprobs)
+            .into_iter()
+            .map(|TokenLogprobs { token, top }| (pair(token), top.into_iter().map(pair).collect()));
         tokens.collect()
     }
 
@@ -85,7 +86,7 @@ mod tests {
     fn every_dialect_is_read() {
         let yes = |top: &[(&str, f64)]| {
             let top = top.iter().map(|(text, number)| ((*text).to_owned(), *number)).collect();
-            vec![("Yes".to_owned(), -0.25, top)]
+            vec![(("Yes".to_owned(), -0.25), top)]
         };
         let both: &[(&str, f64)] = &[("Yes", -0.25), (" no", -1.5)];
         for (logprobs, expected) in [

@@ -182,6 +182,9 @@ fn separator(rest: &str) -> Option<(bool, &str)> {
     let rest = rest.trim_start_matches([' ', '_', ')', ']', '\'']);
     let rest = ["score", "rating"].iter().find_map(|word| rest.strip_prefix(word)).unwrap_or(rest);
     let rest = rest.trim_start_matches([' ', ')', ']']);
+    // "Score (0-4): 3"
+    let note = rest.strip_prefix('(').and_then(|note| note.split_once(')'));
+    let rest = note.map_or(rest, |(_, behind)| behind.trim_start());
     if let Some(rest) = rest.strip_prefix([':', '：', '=', '|']) {
         return Some((true, rest));
     }
@@ -225,7 +228,13 @@ fn number(text: &str, max: f64, cut_off: bool) -> Option<f64> {
 fn begins_with_number(text: &str) -> Option<(f64, &str)> {
     let word = text.find(|c: char| !c.is_alphabetic()).unwrap_or(text.len());
     if let Some(value) = NUMBERS.iter().position(|name| *name == &text[..word]) {
-        return Some((value as f64, &text[word..]));
+        // "One wing is missing" gives no number.
+        let rest = &text[word..];
+        let ends = rest.trim_start_matches(' ');
+        let ends = ends.is_empty()
+            || ends.starts_with("out of")
+            || ends.starts_with(|c: char| !c.is_alphanumeric());
+        return ends.then_some((value as f64, rest));
     }
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let sign = usize::from(text.starts_with(['-', '+']));

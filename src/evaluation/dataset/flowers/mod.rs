@@ -41,12 +41,13 @@ pub(super) fn open(path: &Path, notes: &mut Notes) -> Result<Dataset> {
             )
         })?;
         let relative = format!("jpg/image_{:05}.jpg", at + 1);
-        let Some(image) = pictures.image(&relative, "imagelabels.mat", notes) else { continue };
+        let Some(image) = pictures.image(&relative, "imagelabels.mat", notes)? else { continue };
         if splits[at].is_none() && splits.iter().any(Option::is_some) {
             notes.count("pictures that no part of setid.mat names", relative);
         }
         class.images.push(image.in_split(splits[at]));
     }
+    pictures.note_others(notes);
     Ok(dataset)
 }
 

@@ -50,7 +50,7 @@ pub(super) fn is_wnid(text: &str) -> bool {
 pub(super) fn open(
     path: &Path,
     options: &OpenOptions,
-    given: Option<&Names>,
+    mut given: Option<&mut Names>,
     notes: &mut Notes,
 ) -> Result<Dataset> {
     let reader = Reader { root: path.to_owned(), names: names::read(path)? };
@@ -74,7 +74,7 @@ pub(super) fn open(
     let mut dataset = Dataset::new("ImageNet");
     for (id, images) in images {
         let listed = reader.names.as_ref().and_then(|names| names.of.get(&id)).map(String::as_str);
-        let name = given.and_then(|names| names.get(&id)).or(listed);
+        let name = given.as_deref().and_then(|names| names.get(&id)).or(listed);
         let name = name.ok_or_else(|| names::missing(path, &id, reader.names.as_ref()))?;
         dataset.classes.push(Class { images, ..Class::new(&id, name) });
     }
@@ -82,6 +82,10 @@ pub(super) fn open(
         let expected =
             "folders with names such as n01440764, or ILSVRC2012_val_00000001.JPEG and others";
         return Err(files::nothing_there(path, expected));
+    }
+    if let Some(names) = &mut given {
+        // They may be those of all classes, where there are only some.
+        names.retain(|id| !is_wnid(id) || dataset.class(id).is_some(), notes);
     }
     dataset.license = Some(LICENSE.to_owned());
     Ok(dataset)

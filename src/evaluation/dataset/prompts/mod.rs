@@ -4,6 +4,7 @@ mod json;
 mod row;
 mod table;
 
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::{Class, Dataset, DatasetKind, Item, Notes, files};
@@ -100,7 +101,7 @@ pub(super) fn open(kind: DatasetKind, path: &Path, notes: &mut Notes) -> Result<
 fn dataset(name: String, file: &Path, rows: Vec<Row>, notes: &mut Notes) -> Result<Dataset> {
     let mut dataset = Dataset::new(name);
     let mut references = References::of(file);
-    let mut classes = std::collections::HashSet::new();
+    let (mut classes, mut unread) = (HashSet::new(), BTreeSet::new());
     for (at, row) in rows.into_iter().enumerate() {
         let Some(prompt) = row.prompt() else {
             notes.count("rows without a prompt", row.place());
@@ -117,7 +118,12 @@ fn dataset(name: String, file: &Path, rows: Vec<Row>, notes: &mut Notes) -> Resu
             dataset.classes.push(Class::new(class, class));
         }
         item.images = references.images(&row, notes);
+        unread.extend(row.unread().map(str::to_owned));
         dataset.items.push(item);
+    }
+    if !unread.is_empty() {
+        let names: Vec<String> = unread.into_iter().collect();
+        notes.say(format!("columns or fields that are not read: {}", names.join(", ")));
     }
     if dataset.items.is_empty() {
         return Err(Error::invalid_file(file, "prompts", "at least one", "none"));

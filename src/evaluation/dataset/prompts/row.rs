@@ -69,6 +69,18 @@ impl Row {
         names.any(|name| PROMPT.contains(&&*name.trim().to_lowercase()))
     }
 
+    /// The names of fields that say something and are not read.
+    pub(super) fn unread(&self) -> impl Iterator<Item = &str> {
+        let known = |name: &str| {
+            let lists = [&PROMPT[..], &ID, &CLASS, &CATEGORY, &REFERENCE, &["seed", "meta"]];
+            lists.iter().any(|list| list.contains(&name))
+        };
+        let says_something = |value: &Value| !value.is_null() && value != "";
+        let unread =
+            self.fields.iter().filter(move |(name, value)| !known(name) && says_something(value));
+        unread.map(|(name, _)| &**name)
+    }
+
     pub(super) fn place(&self) -> &str {
         &self.place
     }

@@ -81,6 +81,11 @@ fn what_a_list_names_and_is_not_there_is_noted() {
     assert_eq!(cub.classes[2].images.len(), 1);
     has_note(&cub, "pictures that images.txt names and that are not there: 2: images/003.Sooty");
     has_note(&cub, "no bounding_boxes.txt");
+    fs::copy(cub.classes[0].images[0].path.as_ref().unwrap(), folder.join("new.jpg")).unwrap();
+    has_note(
+        &read(&root).unwrap(),
+        "pictures that no list names: 1: images/003.Sooty_Albatross/new.jpg",
+    );
     let out = root.join("images.txt");
     fs::write(&out, fs::read_to_string(&out).unwrap().replacen("1 001", "1 ../../001", 1)).unwrap();
     has_note(&read(&root).unwrap(), "not there: 3: images/../../001");
@@ -183,6 +188,11 @@ fn imagenet_under_other_names_is_read() {
     assert!(told.contains("names of classes: expected LOC_synset_mapping.txt"), "{told}");
     let csv = root.join("names.csv");
     fs::write(&csv, "n01443537,a fish of gold\n").unwrap();
+    fs::write(root.join("more.csv"), "n01443537,a fish\nn01440764,tench\n").unwrap();
+    let options = OpenOptions::default().with_names(root.join("more.csv"));
+    let set = open(DatasetKind::ImageNet, &root, &options).unwrap();
+    assert_eq!(prompts(&set), ["A photo of a a fish"]);
+    has_note(&set, "of classes that are not there: 1: n01440764 tench");
     let set = open(DatasetKind::ImageNet, &root, &OpenOptions::default().with_names(csv)).unwrap();
     assert_eq!(prompts(&set), ["A photo of a a fish of gold"]);
 }
@@ -350,7 +360,7 @@ fn cars_are_the_same_in_every_copy() {
         ("2", "Ram C/V Cargo Van Minivan 2012", [2, 0, 1, 0]),
         ("3", "AM General Hummer SUV 2000", [2, 0, 1, 0]),
     ];
-    for copy in ["cars-devkit", "cars-csv", "cars-folders"] {
+    for copy in ["cars-devkit", "cars-csv", "cars-folders", "cars-one-folder"] {
         let set = read(&fixture(copy)).unwrap();
         assert_eq!(classes(&set), expected, "{copy}");
         assert_eq!(set.notes, [""; 0]);
@@ -370,7 +380,7 @@ fn cars_are_the_same_in_every_copy() {
     let (_folder, root) = copy("cars-csv");
     fs::write(root.join("anno_test.csv"), "00001.jpg,1,2,30,31,9\n").unwrap();
     let told = error(DatasetKind::Cars, &root);
-    assert!(told.contains("class of 00001.jpg: expected 1 to 3, found 9"), "{told}");
+    assert!(told.contains("class of cars_test/00001.jpg: expected 1 to 3, found 9"), "{told}");
 }
 
 #[test]
@@ -467,6 +477,7 @@ fn prompts_are_read_in_every_form() {
     assert_eq!((&*first.id, first.seed, first.class.as_deref()), ("q1", Some(7), Some("quetzal")));
     assert_eq!((first.images[0].id.as_str(), second.images.len()), ("references/0.png", 0));
     assert_eq!((second.seed, own.classes.len(), &*own.name), (None, 1, "own"));
+    has_note(&parti, "columns or fields that are not read: challenge, note");
     has_note(&own, "references that are not there: 1: references/none.png (line 3)");
     assert_eq!(sizes(&own), [(12, 12)]);
 }
@@ -585,6 +596,9 @@ fn settings_of_other_sets_are_refused() {
     assert_eq!(common, "common_names: expected inaturalist-2021, found cub");
     let level = told(OpenOptions::default().with_level(AircraftLevel::Family));
     assert_eq!(level, "level: expected aircraft, found cub");
+    let options = OpenOptions::default().with_split(Split::Test);
+    let none = open(DatasetKind::ImageNet, fixture("imagenet"), &options).unwrap_err().to_string();
+    assert_eq!(none, "split: expected a part of ImageNet with images, found test");
     let split = told(OpenOptions::default().with_split(Split::Validation));
     assert_eq!(split, "split: expected a part of CUB, which has test, train, found validation");
 }

@@ -10,17 +10,19 @@ use async_trait::async_trait;
 
 use super::judge::judged;
 use super::{Fingerprint, Metric, Outcome, Score, Subject};
-use crate::Result;
 use crate::error::{at_least_one, require};
 use crate::text::fill;
 use crate::vlm::{
     ChatReply, ChatRequest, ExchangeLog, Message, Questions, TokenLogprobs, Vlm, parse,
 };
+use crate::{Error, Result};
 
 /// The question of VQAScore (Lin et al. 2024, `t2v_metrics`).
 const QUESTION: &str = "Does this figure show \"{prompt}\"? Please answer yes or no.";
 /// The most alternatives that OpenAI gives.
 const ALTERNATIVES: u32 = 20;
+const NO_LOGPROBS: &str = "it gave no log-probabilities; take the share of yes among several replies \
+                           instead (`VqaScore::sampled`)";
 /// Some services take no limit below this.
 const MAX_TOKENS: u32 = 16;
 
@@ -34,8 +36,8 @@ const MAX_TOKENS: u32 = 16;
 ///
 /// The first is that of Lin et al. 2024, who sum one spelling of yes over the whole vocabulary's softmax; a
 /// service tells the 20 likeliest tokens or fewer, so what is below them counts as 0. The first two need
-/// [log-probabilities](ChatRequest::logprobs), which reasoning models and some services do not give: then a
-/// picture has no number, and the third must be asked for by name, for it is another one.
+/// [log-probabilities](ChatRequest::logprobs), which reasoning models and some services do not give: then
+/// there is an error, and the third must be asked for by name, for it is another number.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -122,6 +124,10 @@ impl VqaScore {
         if reply.refusal.is_some() || parse::is_refusal(&reply) {
             return Ok(unanswered(&reply).into());
         }
+        if reply.logprobs.is_empty() && !reply.text.trim().is_empty() {
+            // The service gives none to any picture: this is no outcome of one.
+            return Err(Error::backend(self.vlm.to_string(), NO_LOGPROBS));
+        }
         Ok(match Answers::of(&reply.logprobs) {
             Ok(Answers { yes, .. }) if self.number == Number::Yes => Score::value(yes),
             Ok(Answers { yes, no }) => Score::value(yes / (yes + no)),
@@ -172,13 +178,7 @@ impl Answers {
     fn of(tokens: &[TokenLogprobs]) -> Result<Self, String> {
         // Some models begin with a space or a line of its own.
         let first = tokens.iter().find(|token| !word(&token.token.token).is_empty());
-        let Some(first) = first else {
-            return Err(
-                "the service gave no log-probabilities; ask for the share of yes among several \
-                        replies instead"
-                    .into(),
-            );
-        };
+        let first = first.ok_or("expected yes or no, found no token with a word")?;
         let mut all = first.top.clone();
         if !all.iter().any(|one| one.token == first.token.token) {
             all.push(first.token.clone());

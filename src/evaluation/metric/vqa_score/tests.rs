@@ -59,9 +59,12 @@ fn every_spelling_of_an_answer_counts() {
 
 #[test]
 fn no_probability_is_a_failure_that_says_why() {
-    let found = outcome(VqaScore::new, &[]);
-    let Outcome::Failed(reason) = found else { panic!("{found:?}") };
-    assert!(reason.contains("the service gave no log-probabilities"), "{reason}");
+    let subject = || Subject::new(solid(8, 8, [0; 3]), "a quetzal");
+    let metric = VqaScore::new(FakeVlm::new(["Yes", "Yes"]));
+    let error = block_on(metric.score(&[subject(), subject()])).unwrap_err().chain().to_string();
+    assert!(error.contains("FakeVlm") && error.contains("no log-probabilities"), "{error}");
+    // The model ended its turn without a word.
+    assert!(matches!(score(VqaScore::new, ChatReply::new("")).outcome, Outcome::Failed(_)));
     let found = outcome(VqaScore::new, &[place(&[("The", 0.8), ("This", 0.1)])]);
     let Outcome::Failed(reason) = found else { panic!("{found:?}") };
     assert!(reason.ends_with("found \"The\", \"This\""), "{reason}");

@@ -1,5 +1,7 @@
 //! Replies of judges as models write them, to the numbers in them.
 
+use proptest::prelude::Strategy;
+
 use crate::vlm::ChatReply;
 use crate::vlm::parse::{Unscored, scores};
 
@@ -30,6 +32,8 @@ fn one_score_is_read_however_it_is_written() {
         ("Score: 3 - good", 3.0),
         ("Score: three", 3.0),
         ("Score:3", 3.0),
+        ("Score (0-4): 3", 3.0),
+        ("**Score** (out of 4): 3", 3.0),
         ("Score：3", 3.0),
         ("Score = 3", 3.0),
         ("Score:\n3", 3.0),
@@ -83,6 +87,7 @@ fn what_is_not_one_score_is_none() {
         "Score: 75%",
         "Score: 3rd",
         "2 wings, 1 tail",
+        "Score: one of the wings is missing",
         "3 wings",
         r#"{"score": null}"#,
         r#"{"score": 3, "final_score": 2, "Score": 1}"#,
@@ -146,5 +151,30 @@ fn several_criteria_are_read_by_their_names() {
     ] {
         let found = scores(&ChatReply::new(reply), &names, 1.0);
         assert!(matches!(found, Err(Unscored::Unclear(_))), "{reply}: {found:?}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_reply_is_read_outside_of_it_or_panics(
+        pieces in proptest::collection::vec(
+            proptest::prop_oneof![
+                proptest::sample::select(vec![
+                    "Score", "score", ":", "：", " ", "\n", "**", "3", "0.5", "/4", " out of 4", "-", "[", "]",
+                    "{\"score\": ", "}", "\"", "is", "İ", "K", "ß", "é", "|", "three", "\\boxed{", "%", ",",
+                ]).prop_map(str::to_owned),
+                proptest::prelude::any::<String>(),
+            ],
+            0..12,
+        )
+    ) {
+        use proptest::prelude::*;
+        let reply = pieces.concat();
+        match scores(&ChatReply::new(&*reply), &["score"], 4.0) {
+            Ok(found) => prop_assert!(found.len() == 1 && found[0].is_finite(), "{}", reply),
+            Err(Unscored::Refused(said) | Unscored::Unclear(said)) => {
+                prop_assert!(said.chars().count() < 500, "{}", reply);
+            }
+        }
     }
 }
