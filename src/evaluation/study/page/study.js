@@ -274,7 +274,7 @@
 
   document.querySelector("#welcome h1").textContent = study.title;
   $("what").textContent = comparative
-    ? `You will see ${list.length} pages, each with a text and two images, A and B, that a computer made from it. Where there is a real image on the left, it shows what the text speaks of. For each question choose the better image of the two.`
+    ? `You will see ${list.length} pages, each with a text and two images, A and B, that a computer made from it. Where there is a real image beside them, it shows what the text speaks of. For each question choose the better image of the two.`
     : `You will see ${list.length} pages, each with a real image and an image that a computer made. Say whether the second shows what the first does.`;
   for (const text of study.consent.split(/\n\s*\n/)) {
     const paragraph = document.createElement("p");
