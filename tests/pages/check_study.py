@@ -204,6 +204,8 @@ def send(browser):
         expect(not tab.wrong, f"something was sent before the end: {tab.wrong}")
         page.click("#next")
     page.get_by_text("Your answers were sent.").wait_for()
+    page.reload()
+    page.get_by_text("Your answers were sent.").wait_for()
     equal("requests", len(tab.wrong), 1)
     # Nothing else gets out.
     blocked = page.evaluate("fetch('http://127.0.0.1:9/').then(() => 'sent', () => 'blocked')")

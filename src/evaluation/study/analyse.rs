@@ -47,11 +47,10 @@ pub fn analyse(
     let mut kept: Vec<Sheet> = Vec::new();
     for (_, sheet) in sheets.into_values() {
         let (failed, checks) = key.checks(&sheet);
-        match failed > key.rows[0].max_failed_checks {
-            true => {
-                analysis.dropped.push(Dropped { participant: sheet.participant, failed, checks })
-            }
-            false => kept.push(sheet),
+        if failed > key.rows[0].max_failed_checks {
+            analysis.dropped.push(Dropped { participant: sheet.participant, failed, checks });
+        } else {
+            kept.push(sheet);
         }
     }
     analysis.participants = kept.len();

@@ -16,7 +16,7 @@ pub(super) struct Check {
     pub told: bool,
 }
 
-/// Different checks are enough if no participant meets one twice: more make reading aloud harder.
+/// More than a participant sees, so that people who talk to each other know few of them.
 const POOL: usize = 12;
 
 /// Up to 12 checks. In a comparison one side is the real image itself, and the other a real image of

@@ -84,11 +84,7 @@ impl<'a> Choices<'a> {
         for given in &self.given {
             let Some(is_win) = win(given) else { continue };
             let cluster = &mut clusters[given.participant];
-            if is_win {
-                cluster.wins += 1
-            } else {
-                cluster.losses += 1
-            }
+            *(if is_win { &mut cluster.wins } else { &mut cluster.losses }) += 1;
             ratings.push((&given.answer.item, is_win));
         }
         clusters.retain(|cluster| cluster.n() > 0);
@@ -214,7 +210,8 @@ impl<'a> Choices<'a> {
             {
                 let item = (row.dataset.as_str(), row.item.as_str(), row.seed.as_str());
                 let votes = votes.entry(item).or_default();
-                if given.answer.chosen == "yes" { votes.wins += 1 } else { votes.losses += 1 }
+                let is_yes = given.answer.chosen == "yes";
+                *(if is_yes { &mut votes.wins } else { &mut votes.losses }) += 1;
             }
         }
         let majority = |v: WinRate| (v.wins != v.losses).then_some(v.wins > v.losses);

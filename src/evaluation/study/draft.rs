@@ -249,8 +249,15 @@ impl<'a> Draft<'a> {
         Ok(published)
     }
 
-    /// Terms of the real images that may forbid to publish them.
+    /// Real images that are not there, and terms of others that may forbid to publish them.
     pub(super) fn warnings(&self) -> Vec<String> {
+        let bare = self.screens.iter().filter(|screen| screen.reference.is_none()).count();
+        let bare = (bare > 0).then(|| {
+            format!(
+                "{bare} of {} items are shown without a real image: there is none",
+                self.screens.len()
+            )
+        });
         let warnings = self.terms.iter().filter_map(|((dataset, terms), count)| {
             let images = if *count == 1 { "1 real image".into() } else { format!("{count} real images") };
             match terms {
@@ -265,7 +272,7 @@ impl<'a> Draft<'a> {
                 )),
             }
         });
-        warnings.collect()
+        bare.into_iter().chain(warnings).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::analysis::Analysis;
-use crate::evaluation::statistics::Interval;
+use crate::evaluation::statistics::{Confidence, Interval};
 use crate::{Error, Result};
 
 impl Analysis {
@@ -38,8 +38,7 @@ impl Analysis {
             )?;
         }
         if let Some(rate) = self.left.rate() {
-            let range =
-                interval(self.left.wilson(crate::evaluation::statistics::Confidence::default()));
+            let range = interval(self.left.wilson(Confidence::default()));
             writeln!(
                 text,
                 "\nThe left picture was chosen in {} of all choices ({range}).",

@@ -3,6 +3,7 @@
 use std::collections::hash_map::RandomState;
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use fastrand::Rng;
@@ -14,7 +15,6 @@ use super::picture::write;
 use super::select::{System, choose};
 use super::settings::Study;
 use super::{html, list, places};
-use crate::atomic_file::write_bytes;
 use crate::error::require;
 use crate::evaluation::dataset::Dataset;
 use crate::evaluation::experiment::Results;
@@ -46,7 +46,7 @@ impl Study {
     ///
     /// Pictures are those of `results`. Real images and names of classes are those of `datasets`, by
     /// name; a comparison goes without where there is none, and a rating leaves the item out. The
-    /// folder appears when it is whole.
+    /// folder appears when it is whole. Files are read and written on the thread that polls.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for settings out of range, systems that the results do not have, a
@@ -111,7 +111,7 @@ impl Study {
         write(&draft.path().join("study.json"), &json)?;
         write(&draft.path().join("index.html"), html::page(&published)?.as_bytes())?;
 
-        write_bytes(&key, &to_csv(&drafts.rows)?)?;
+        write_new(&key, &to_csv(&drafts.rows)?)?;
         if let Err(error) = places::put(draft, &folder) {
             // Without its folder the key would only be in the way of another try.
             let _ = fs::remove_file(&key);
@@ -120,6 +120,15 @@ impl Study {
         let (version, left_out) = (published.version, drafts.left_out);
         Ok(StudyFolder { folder, key, version, items, participants, left_out, warnings })
     }
+}
+
+/// Writes a file that must not be there, also not since a moment ago.
+fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    let written = fs::File::create_new(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.map_err(|source| Error::io(path, source))
 }
 
 /// 128 bits that nobody can guess: the keys of Rust's hash tables are the operating system's.

@@ -78,6 +78,10 @@
     const entry = list[state.at];
     const screen = study.screens[entry.screen];
     const sides = sidesOf(entry);
+    $("ask").textContent = screen.told ? "" : comparative
+      ? "For each question choose the better image out of A and B, given this text:"
+      : "The second image was made from this text:";
+    $("prompt").className = screen.prompt.length > 100 ? "long" : "";
     $("prompt").textContent = screen.told ? "This page checks your attention" : screen.prompt;
     $("told").hidden = !screen.told;
     if (screen.told) {
@@ -219,6 +223,7 @@
     link.download = `${study.study}-${participant}.${ending}`;
   }
 
+  const SENT = "Your answers were sent. You can close this page.";
   async function send() {
     $("sent").textContent = "Sending your answers …";
     $("send").hidden = true;
@@ -228,7 +233,9 @@
         credentials: "omit", referrerPolicy: "no-referrer",
       });
       if (!reply.ok) throw new Error(`status ${reply.status}`);
-      $("sent").textContent = "Your answers were sent. You can close this page.";
+      state.sent = state.finished;
+      save();
+      $("sent").textContent = SENT;
     } catch (error) {
       $("sent").textContent = `Your answers could not be sent (${error.message}). Try again, or download them below.`;
       $("send").hidden = false;
@@ -247,7 +254,10 @@
     offer("csv", table(), "text/csv", "csv");
     $("code").value = code(JSON.stringify(record()));
     $("copied").textContent = "";
-    if (study.post_to) { $("send").hidden = false; if (!missing) send(); }
+    const isSent = state.finished !== null && state.sent === state.finished;
+    $("send").hidden = !study.post_to || isSent;
+    $("sent").textContent = isSent ? SENT : "";
+    if (study.post_to && !missing && !isSent) send();
   }
 
   // --- Pages --------------------------------------------------------------------------------------
@@ -264,7 +274,7 @@
 
   document.querySelector("#welcome h1").textContent = study.title;
   $("what").textContent = comparative
-    ? `You will see ${list.length} pages, each with a text and two images, A and B, that a computer made from it. Where there is a real image on the left, it shows what the text speaks of. For each question choose the better image of the two.`
+    ? `You will see ${list.length} pages, each with a text and two images, A and B, that a computer made from it. Where there is a real image beside them, it shows what the text speaks of. For each question choose the better image of the two.`
     : `You will see ${list.length} pages, each with a real image and an image that a computer made. Say whether the second shows what the first does.`;
   for (const text of study.consent.split(/\n\s*\n/)) {
     const paragraph = document.createElement("p");
