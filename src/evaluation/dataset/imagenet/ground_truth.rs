@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::super::files::{self, text_lines};
-use super::{is_wnid, names};
+use super::{VALIDATION, is_wnid, names};
 use crate::{Error, Result, lenient};
 
 const KAGGLE: &str = "LOC_val_solution.csv";
@@ -57,7 +57,7 @@ fn devkit(file: &Path, numbers: &BTreeMap<u64, String>) -> Result<HashMap<String
     for (at, line) in files::lines(file)?.iter().enumerate() {
         let class = line.text.parse().ok().and_then(|number: u64| numbers.get(&number));
         let class = class.ok_or_else(|| line.invalid(file, "an ILSVRC2012_ID of meta.mat"))?;
-        classes.insert(format!("ILSVRC2012_val_{:08}", at + 1), class.clone());
+        classes.insert(format!("{VALIDATION}{:08}", at + 1), class.clone());
     }
     Ok(classes)
 }
