@@ -67,7 +67,7 @@ pub(super) fn open(path: &Path, notes: &mut Notes) -> Result<Dataset> {
         return of_captions(path, samples, dataset, notes);
     }
     let mut places: HashMap<String, usize> = HashMap::new();
-    for Sample { image, class, .. } in samples {
+    for Sample { image, class } in samples {
         let Some(id) = class else {
             notes.count("samples without a class", image.id);
             continue;

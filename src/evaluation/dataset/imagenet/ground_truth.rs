@@ -41,7 +41,7 @@ fn kaggle(file: &Path) -> Result<HashMap<String, String>> {
         let class = prediction.and_then(|words| words.split_whitespace().next());
         match class {
             Some(class) if is_wnid(class) => {
-                drop(classes.insert(image.to_owned(), class.to_owned()))
+                classes.insert(image.to_owned(), class.to_owned());
             }
             _ if line.number == 1 => {} // ImageId,PredictionString
             _ => return Err(line.invalid(file, "an image and n01440764 with boxes")),
