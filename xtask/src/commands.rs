@@ -1,7 +1,7 @@
 //! Turns each command's name into one or two cargo runs.
 
 use crate::shell::{self, Result};
-use crate::{cuda, device_kit, faiss, manifest, milvus, native, openai_client};
+use crate::{browser, cuda, device_kit, faiss, manifest, milvus, native, openai_client};
 use std::process::Command;
 
 /// Not optimised: libtorch does the work, and to optimise our half takes longer than all that it computes.
@@ -33,6 +33,7 @@ pub fn test(arguments: &[String]) -> Result<()> {
     faiss::apply(&mut tests)?;
     native::provide()?.apply(&mut tests);
     openai_client::apply(&mut tests)?;
+    browser::apply(&mut tests)?;
     milvus::run_beside(&mut tests)?;
     if rest.is_empty() {
         shell::say("the device kit, every part at toy size on the CPU");

@@ -1,6 +1,7 @@
 //! Finds or provides the native libraries, then runs cargo with them.
 
 mod apt;
+mod browser;
 mod ci;
 mod commands;
 mod crates;
