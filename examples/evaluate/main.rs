@@ -12,6 +12,7 @@
 #[cfg(feature = "tch")]
 #[path = "../support/backend.rs"]
 mod backend;
+#[allow(dead_code, reason = "the other examples use the rest")]
 #[path = "../support/command.rs"]
 mod command;
 mod datasets;
@@ -37,6 +38,7 @@ mod systems;
 #[cfg(feature = "tch")]
 mod tinyworld;
 #[cfg(feature = "tch")]
+#[allow(dead_code, reason = "the other examples use the rest")]
 #[path = "../support/world.rs"]
 mod world;
 

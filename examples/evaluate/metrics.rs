@@ -26,9 +26,7 @@ fn metric(table: &MetricTable, file: &RunFile) -> Result<Arc<dyn Metric>, Box<dy
                 .with_prefix(prefix)
                 .with_weights(local::weights(&model)?);
             Ok(Arc::new(
-                decimals
-                    .into_iter()
-                    .fold(metric, |metric, decimals| metric.with_decimals(*decimals)),
+                decimals.iter().fold(metric, |metric, decimals| metric.with_decimals(*decimals)),
             ))
         }
         MetricTable::ImageSimilarity {
@@ -49,9 +47,7 @@ fn metric(table: &MetricTable, file: &RunFile) -> Result<Arc<dyn Metric>, Box<dy
             let metric =
                 at_most.iter().fold(metric, |metric, most| metric.with_at_most(*most, *seed));
             Ok(Arc::new(
-                decimals
-                    .into_iter()
-                    .fold(metric, |metric, decimals| metric.with_decimals(*decimals)),
+                decimals.iter().fold(metric, |metric, decimals| metric.with_decimals(*decimals)),
             ))
         }
         MetricTable::Judge { vlm, rubric, criteria, runs } => {

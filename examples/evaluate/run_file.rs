@@ -159,11 +159,13 @@ pub(crate) struct SystemTable {
     pub(crate) vlm: Option<String>,
     /// A name of `[galleries]`.
     pub(crate) gallery: Option<String>,
+    /// A second name of `[galleries]`: the best three of both are candidates.
+    pub(crate) fused_with: Option<String>,
     /// The data sets that it draws; all by default.
     pub(crate) on: Option<Vec<String>>,
     pub(crate) rerank: Option<RerankKind>,
     /// Candidates that are re-ranked.
-    #[serde(default = "twenty")]
+    #[serde(default = "six")]
     pub(crate) candidates: usize,
     /// Has the vision-language model look at each reference before it is used.
     #[serde(default)]
@@ -258,8 +260,8 @@ fn four() -> usize {
 fn three() -> usize {
     3
 }
-fn twenty() -> usize {
-    20
+fn six() -> usize {
+    6
 }
 fn cpu() -> String {
     "cpu".to_owned()
@@ -326,6 +328,10 @@ impl RunFile {
         if let Some(name) = self.services.keys().find(|name| self.models.contains_key(*name)) {
             return Err(format!("services.{name}: expected another name than a model's"));
         }
+        #[cfg(feature = "tch")]
+        for (name, model) in &self.models {
+            model.check(false).map_err(|error| format!("models.{name}: {error}"))?;
+        }
         for (name, gallery) in &self.galleries {
             let what = format!("embedder of galleries.{name}");
             known(&what, &gallery.embedder, self.embedders.keys().collect())?;
@@ -345,6 +351,7 @@ impl RunFile {
             };
             one_of("vlm", &system.vlm, self.vlms.keys().collect())?;
             one_of("gallery", &system.gallery, self.galleries.keys().collect())?;
+            one_of("fused_with", &system.fused_with, self.galleries.keys().collect())?;
             one_of("base", &system.base, systems.clone())?;
             for set in system.on.iter().flatten() {
                 known(&of("data sets"), set, sets.clone())?;

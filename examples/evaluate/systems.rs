@@ -7,12 +7,15 @@ use futures::executor::block_on;
 use imagerag::evaluation::experiment::{Draw, System};
 use imagerag::gallery::{Gallery, GalleryRetriever};
 use imagerag::pipeline::Mode;
-use imagerag::retriever::{Bm25, CaptionWriter, Rerank, VlmReranker};
-use imagerag::{RagPipeline, Retriever};
+use imagerag::retriever::{Bm25, CaptionWriter, Fuse, Rerank, VlmReranker};
+use imagerag::{Embedder, RagPipeline, Retriever};
 
 use crate::local;
 use crate::parts::Drawing;
 use crate::run_file::{RerankKind, RunFile, SystemTable};
+
+/// Candidates of each of two galleries, as in the paper's table 4 (section 4.3).
+const EACH: usize = 3;
 
 /// The generator that was loaded last: systems over one model share it.
 #[derive(Default)]
@@ -74,7 +77,7 @@ fn words(table: &SystemTable, file: &RunFile) -> Result<String, Box<dyn Error>> 
     if let Some(name) = &table.vlm {
         lines.push(format!("vision-language model: {}", file.vlms[name].model));
     }
-    if let Some(name) = &table.gallery {
+    for name in table.gallery.iter().chain(&table.fused_with) {
         lines.push(file.galleries[name].words(name, file));
     }
     if let Some(kind) = table.rerank {
@@ -110,12 +113,13 @@ fn load(table: &SystemTable, file: &RunFile, last: &Last) -> Result<Box<dyn Draw
         None => None,
     };
     if let Some(name) = &table.gallery {
-        let gallery = &file.galleries[name];
-        let embedder = file.embedders[&gallery.embedder].load(file)?;
-        let opened = Gallery::open(file.path(&gallery.folder))?;
-        let found = block_on(GalleryRetriever::new(Arc::clone(&embedder), opened))?;
+        let (embedder, found) = retriever(name, file)?;
+        let found = match &table.fused_with {
+            Some(other) => Arc::new(Fuse::by_rank([found, retriever(other, file)?.1], EACH)?),
+            None => found,
+        };
         let found: Arc<dyn Retriever> = match (table.rerank, &vlm) {
-            (None, _) => Arc::new(found),
+            (None, _) => found,
             (Some(RerankKind::Vlm), Some(vlm)) => {
                 Arc::new(Rerank::new(found, VlmReranker::new(Arc::clone(vlm)), table.candidates)?)
             }
@@ -139,6 +143,18 @@ fn load(table: &SystemTable, file: &RunFile, last: &Last) -> Result<Box<dyn Draw
         }
     }
     Ok(Box::new(builder.build()?))
+}
+
+/// An embedder, and what finds pictures of the gallery `name` by it.
+fn retriever(
+    name: &str,
+    file: &RunFile,
+) -> Result<(Arc<dyn Embedder>, Arc<dyn Retriever>), Box<dyn Error>> {
+    let gallery = &file.galleries[name];
+    let embedder = file.embedders[&gallery.embedder].load(file)?;
+    let opened = Gallery::open(file.path(&gallery.folder))?;
+    let found = block_on(GalleryRetriever::new(Arc::clone(&embedder), opened))?;
+    Ok((embedder, Arc::new(found)))
 }
 
 impl Last {

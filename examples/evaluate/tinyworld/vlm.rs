@@ -44,9 +44,9 @@ impl JudgeVlm {
         let Questions { missing_concepts, captions, description, rephrase, rerank, .. } =
             &self.questions;
         let texts = request.messages.iter().map(|message| message.text.as_str());
-        let about = texts.clone().collect::<Vec<_>>().join("\n");
-        let (first, last) =
-            (texts.clone().next().unwrap_or_default(), texts.last().unwrap_or_default());
+        let about = texts.collect::<Vec<_>>().join("\n");
+        let text = |message: Option<&imagerag::vlm::Message>| message.map_or("", |one| &one.text);
+        let (first, last) = (text(request.messages.first()), text(request.messages.last()));
         let asks =
             |template: &str| last.starts_with(template.split('{').next().unwrap_or(template));
         let pictures = request.messages.iter().flat_map(|message| &message.images);

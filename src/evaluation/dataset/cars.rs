@@ -103,6 +103,13 @@ fn first_file(root: &Path, names: &[&str]) -> Option<PathBuf> {
     names.iter().map(|name| root.join(name)).find(|file| file.is_file())
 }
 
+/// Which classes pictures are of.
+struct List {
+    file: PathBuf,
+    /// The picture's file and the class's number, from 1.
+    rows: Vec<(String, u64)>,
+}
+
 struct Reader<'a> {
     root: PathBuf,
     files: Files,
@@ -151,18 +158,18 @@ impl Reader<'_> {
             let expected = "names.csv or devkit/cars_meta.mat, which have the names of the classes";
             return Err(files::nothing_there(&self.root, expected));
         }
-        let Some((list, labels)) = self.labels(part)? else { return Ok(true) };
-        for (file, class) in labels {
+        let Some(List { file: list, rows }) = self.list(part)? else { return Ok(true) };
+        for (file, class) in rows {
             self.add(&list, &format!("{folder}/{file}"), class, part.split)?;
         }
         Ok(true)
     }
 
     /// The files and classes of a list; none, with a note, where there is no list with classes.
-    fn labels(&mut self, part: &Part) -> Result<Option<(PathBuf, Vec<(String, u64)>)>> {
+    fn list(&mut self, part: &Part) -> Result<Option<List>> {
         if let Some(file) = first_file(&self.root, &[part.csv]) {
-            let labels = csv_labels(&file)?;
-            return Ok(Some((file, labels)));
+            let rows = csv_rows(&file)?;
+            return Ok(Some(List { file, rows }));
         }
         for file in part.devkit.iter().filter_map(|name| first_file(&self.root, &[name])) {
             let mat = Mat::read(&file)?;
@@ -170,9 +177,9 @@ impl Reader<'_> {
             if records.iter().any(|record| record.iter().all(|(field, _)| field != "class")) {
                 continue; // The test set's list as it was given to participants.
             }
-            let label = |record| Ok((mat.text(record, "fname")?, mat.number(record, "class")?));
-            let labels = records.iter().map(label).collect::<Result<_>>()?;
-            return Ok(Some((file, labels)));
+            let row = |record| Ok((mat.text(record, "fname")?, mat.number(record, "class")?));
+            let rows = records.iter().map(row).collect::<Result<_>>()?;
+            return Ok(Some(List { file, rows }));
         }
         let lists = part.devkit.first().copied().unwrap_or_default();
         let line =
@@ -219,16 +226,16 @@ impl Reader<'_> {
 }
 
 /// Rows as `00001.jpg,39,116,569,375,14`: file, box and class, without headers.
-fn csv_labels(file: &Path) -> Result<Vec<(String, u64)>> {
-    let mut labels = Vec::new();
+fn csv_rows(file: &Path) -> Result<Vec<(String, u64)>> {
+    let mut rows = Vec::new();
     for line in files::lines(file)? {
         let columns: Vec<&str> = line.text.split(',').map(|c| c.trim().trim_matches('"')).collect();
         let class = columns.last().and_then(|class| class.parse().ok());
         match (&columns[..], class) {
-            ([name, _, _, _, _, _], Some(class)) => labels.push(((*name).to_owned(), class)),
+            ([name, _, _, _, _, _], Some(class)) => rows.push(((*name).to_owned(), class)),
             _ if line.number == 1 && !line.text.contains(".jpg") => {}
             _ => return Err(line.invalid(file, "fname,x1,y1,x2,y2,class")),
         }
     }
-    Ok(labels)
+    Ok(rows)
 }

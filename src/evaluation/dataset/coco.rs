@@ -86,7 +86,7 @@ pub(super) fn categories(path: &Path) -> Result<Vec<Category>> {
 }
 
 fn read_as<T: DeserializeOwned>(path: &Path, expected: &str) -> Result<T> {
-    let mut file = regular_file::open(path)?;
+    let file = regular_file::open(path)?;
     let io = |source| Error::io(path, source);
     let mut reader = BufReader::with_capacity(1 << 20, &file);
     let mut start = [0; 3];
@@ -100,9 +100,7 @@ fn read_as<T: DeserializeOwned>(path: &Path, expected: &str) -> Result<T> {
         Err(_) => {}
     }
     // It may be UTF-16, or have what JSON does not, such as NaN. For that it is read as a whole.
-    file.rewind().map_err(io)?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(io)?;
+    let bytes = regular_file::read(path)?;
     lenient::json(&bytes).map_err(|error| Error::invalid_file(path, "tables", expected, error))
 }
 

@@ -100,7 +100,8 @@ impl Dataset {
             match places.get(&id) {
                 Some(&at) => self.classes[at].name = name,
                 None => {
-                    unknown.count("identifiers that no class has", format!("{id} (line {line})"))
+                    let example = format!("{id} (line {line})");
+                    unknown.count("identifiers that no class has", example);
                 }
             }
         }

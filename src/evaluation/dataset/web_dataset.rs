@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::{Class, Dataset, Item, Notes, RealImage, Split, files};
 use crate::folder::LeftOutKind;
 use crate::folder::pairing::key;
+use crate::folder::walk;
 use crate::gallery::ingest::{Content, WebDataset, member_texts};
 use crate::gallery::read_pixels;
 use crate::image::Image;
@@ -31,12 +32,15 @@ const MAX_PICTURE: u64 = 1 << 30;
 
 /// Whether there are shards at `path`.
 pub(super) fn is(path: &Path) -> bool {
-    parts(path).iter().any(|(folder, _)| match folder.is_dir() {
-        true => {
-            crate::folder::walk::list(folder).is_ok_and(|paths| paths.iter().any(|p| is_shard(p)))
-        }
-        false => is_shard(folder),
-    })
+    parts(path).iter().any(|(folder, _)| has_shards(folder))
+}
+
+/// Whether a shard is at `path` or in the folder there.
+fn has_shards(path: &Path) -> bool {
+    match path.is_dir() {
+        true => walk::list(path).is_ok_and(|paths| paths.iter().any(|path| is_shard(path))),
+        false => is_shard(path),
+    }
 }
 
 fn is_shard(path: &Path) -> bool {
@@ -46,7 +50,7 @@ fn is_shard(path: &Path) -> bool {
 
 fn parts(path: &Path) -> Vec<(PathBuf, Option<Split>)> {
     let parts = PARTS.iter().map(|(part, split)| (path.join(part), Some(*split)));
-    let parts: Vec<_> = parts.filter(|(folder, _)| folder.is_dir()).collect();
+    let parts: Vec<_> = parts.filter(|(folder, _)| has_shards(folder)).collect();
     if parts.is_empty() { vec![(path.to_owned(), None)] } else { parts }
 }
 
@@ -63,7 +67,7 @@ pub(super) fn open(path: &Path, notes: &mut Notes) -> Result<Dataset> {
         return of_captions(path, samples, dataset, notes);
     }
     let mut places: HashMap<String, usize> = HashMap::new();
-    for Sample { image, class, .. } in samples {
+    for Sample { image, class } in samples {
         let Some(id) = class else {
             notes.count("samples without a class", image.id);
             continue;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::super::files::{self, text_lines};
-use super::{is_wnid, names};
+use super::{VALIDATION, is_wnid, names};
 use crate::{Error, Result, lenient};
 
 const KAGGLE: &str = "LOC_val_solution.csv";
@@ -41,7 +41,7 @@ fn kaggle(file: &Path) -> Result<HashMap<String, String>> {
         let class = prediction.and_then(|words| words.split_whitespace().next());
         match class {
             Some(class) if is_wnid(class) => {
-                drop(classes.insert(image.to_owned(), class.to_owned()))
+                classes.insert(image.to_owned(), class.to_owned());
             }
             _ if line.number == 1 => {} // ImageId,PredictionString
             _ => return Err(line.invalid(file, "an image and n01440764 with boxes")),
@@ -57,7 +57,7 @@ fn devkit(file: &Path, numbers: &BTreeMap<u64, String>) -> Result<HashMap<String
     for (at, line) in files::lines(file)?.iter().enumerate() {
         let class = line.text.parse().ok().and_then(|number: u64| numbers.get(&number));
         let class = class.ok_or_else(|| line.invalid(file, "an ILSVRC2012_ID of meta.mat"))?;
-        classes.insert(format!("ILSVRC2012_val_{:08}", at + 1), class.clone());
+        classes.insert(format!("{VALIDATION}{:08}", at + 1), class.clone());
     }
     Ok(classes)
 }

@@ -9,18 +9,25 @@ use std::path::{Path, PathBuf};
 use super::names::Names;
 use super::{Class, Dataset, Notes, OpenOptions, RealImage, Split, files};
 use crate::Result;
+use crate::folder::walk;
 
 /// By <https://image-net.org/download>.
 pub(super) const LICENSE: &str = "ImageNet's terms of access (image-net.org/download): non-commercial research and education; the \
      images are their owners'";
 
 /// Folders with pictures, and the parts that they are.
-const PARTS: [(&str, Split); 4] = [
+const PARTS: [(&str, Split); 6] = [
     ("train", Split::Train),
     ("val", Split::Validation),
     ("validation", Split::Validation),
     ("test", Split::Test),
+    // The names of its own archives.
+    ("ILSVRC2012_img_train", Split::Train),
+    ("ILSVRC2012_img_val", Split::Validation),
 ];
+
+/// What the names of validation pictures begin with.
+const VALIDATION: &str = "ILSVRC2012_val_";
 
 /// Where Kaggle's archive has them.
 const KAGGLE: &str = "ILSVRC/Data/CLS-LOC";
@@ -31,7 +38,9 @@ pub(super) fn is(path: &Path) -> Result<bool> {
         return Ok(true);
     }
     let has_classes = |folder: &Path| -> Result<bool> {
-        Ok(files::folders(folder)?.iter().any(|folder| is_wnid(&files::name(folder))))
+        let names = walk::list(folder)?;
+        let mut names = names.iter().map(|path| files::name(path));
+        Ok(names.any(|name| is_wnid(&name) || name.starts_with(VALIDATION)))
     };
     let parts = PARTS.iter().map(|(part, _)| path.join(part)).filter(|part| part.is_dir());
     for folder in parts.chain([path.to_owned()]) {
@@ -101,8 +110,9 @@ fn parts(path: &Path) -> Vec<(PathBuf, Option<Split>)> {
         return parts;
     }
     // The caller may have named one of the parts.
-    let name = files::name(path).to_lowercase();
-    let own = PARTS.iter().find(|(part, _)| *part == name).map(|(_, split)| *split);
+    let name = files::name(path);
+    let own = PARTS.iter().find(|(part, _)| part.eq_ignore_ascii_case(&name));
+    let own = own.map(|(_, split)| *split);
     vec![(path.to_owned(), own)]
 }
 
@@ -137,15 +147,20 @@ impl Reader {
                 Some(first)
             } else if let Some(class) = wnid_in(&stem) {
                 Some(class)
+            } else if stem.starts_with(VALIDATION) {
+                let read = || ground_truth::read(&self.root, self.names.as_ref());
+                let truth = match &mut truth {
+                    Some(truth) => truth,
+                    none => none.insert(read()?),
+                };
+                truth.get(&stem).cloned()
             } else {
-                if truth.is_none() && split == Some(Split::Validation) {
-                    truth = Some(ground_truth::read(&self.root, self.names.as_ref())?);
-                }
-                truth.as_ref().and_then(|truth| truth.get(&stem).cloned())
+                None
             };
             match class {
                 Some(class) => {
-                    let image = picture.into_image(&self.root).in_split(split);
+                    let validation = stem.starts_with(VALIDATION).then_some(Split::Validation);
+                    let image = picture.into_image(&self.root).in_split(split.or(validation));
                     images.entry(class).or_default().push(image);
                 }
                 None => {

@@ -1,7 +1,5 @@
 //! Files that SciPy writes, and what is left of them when they are damaged.
 
-use std::path::PathBuf;
-
 use super::*;
 use crate::evaluation::dataset::tests::fixture;
 
@@ -97,7 +95,7 @@ fn damaged_files_are_errors_or_other_numbers_and_never_a_panic() {
 }
 
 /// The same file with its elements as they are without compression.
-fn inflated(bytes: &[u8], path: &PathBuf) -> Vec<u8> {
+fn inflated(bytes: &[u8], path: &Path) -> Vec<u8> {
     use std::io::Read;
     let (mut plain, mut rest) = (bytes[..128].to_vec(), &bytes[128..]);
     while let [15, 0, 0, 0, a, b, c, d, data @ ..] = rest {

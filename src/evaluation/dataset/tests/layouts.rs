@@ -147,6 +147,14 @@ fn parts_and_subsets_of_imagenet_are_read() {
     let train = read(&root.join("train")).unwrap();
     assert_eq!((train.images().count(), train.classes.len()), (15, 5));
     assert!(train.images().all(|image| image.split == Some(Split::Train)));
+    // The folder as its archive is called.
+    fs::rename(root.join("val"), root.join("ILSVRC2012_img_val")).unwrap();
+    let set = read(&root.join("ILSVRC2012_img_val")).unwrap();
+    assert_eq!(classes(&set)[0].2, [0, 2, 0, 0]);
+    fs::rename(root.join("ILSVRC2012_img_val"), root.join("pictures")).unwrap();
+    let set = read_as(DatasetKind::ImageNet, &root.join("pictures")).unwrap();
+    assert_eq!(classes(&set)[0].2, [0, 2, 0, 0]);
+    fs::rename(root.join("pictures"), root.join("val")).unwrap();
     // A hundred classes of a thousand.
     fs::remove_dir_all(root.join("val")).unwrap();
     for id in ["n02096585", "n03126707"] {
@@ -454,6 +462,12 @@ fn shards_are_read_by_class_or_by_caption() {
     assert_eq!(prompts(&set), ["picture of kind 0", "picture of kind 1", "picture of kind 2"]);
     assert_eq!((set.items[0].images.len(), set.classes.len()), (1, 0));
     has_note(&set, "3 members");
+    fs::create_dir(root.join("train")).unwrap();
+    fs::rename(root.join("mini-000001.tar"), root.join("train/0.tar")).unwrap();
+    let set = read(&root).unwrap();
+    assert_eq!(classes(&set)[1], ("1", "kind 1", [1, 0, 0, 0]));
+    assert_eq!(set.classes[1].images[0].id, "train/0.tar#001000001.jpg");
+    fs::rename(root.join("train/0.tar"), root.join("mini-000001.tar")).unwrap();
     fs::write(&shard, &bytes[..bytes.len() / 3]).unwrap();
     has_note(&read(&root).unwrap(), "members of shards that cannot be read");
 }

@@ -98,7 +98,7 @@ fn references_are_left_out_by_name_path_and_pixels() {
         first.is_from(&path(first)) && second.is_from(&detour) && !second.is_from(&path(first))
     );
     let left = set.clone().without_images_of([first.id.clone(), detour]);
-    assert_eq!(left.classes[0].images, [third.clone()]);
+    assert_eq!(left.classes[0].images, std::slice::from_ref(third));
     has_note(&left, "images that were used otherwise: 2: images/001");
     let copy = block_on(third.picture.load()).unwrap();
     let left = block_on(set.clone().without_pictures(&[Picture::from(copy)])).unwrap();
