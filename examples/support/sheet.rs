@@ -35,7 +35,9 @@ pub(crate) fn contact_sheet(text: &str, columns: &[&str], rows: &[Row]) -> Resul
     let left = |column: usize| TEXT_WIDTH + column as u32 * (CELL + GAP);
     canvas.write(text, GAP, GAP, heading);
     for (column, name) in columns.iter().enumerate() {
-        canvas.write(name, left(column), GAP, heading);
+        // A longer name would stand in the next column.
+        let name: String = name.chars().take((CELL / 7) as usize).collect();
+        canvas.write(&name, left(column), GAP, heading);
     }
     for (number, row) in rows.iter().enumerate() {
         let top = HEADER + number as u32 * (CELL + GAP) + GAP / 2;
