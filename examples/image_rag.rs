@@ -136,6 +136,9 @@ struct Options {
     /// Strength of the prompt (classifier-free guidance), at least 0; the backend's own by default.
     #[arg(long, allow_negative_numbers = true)]
     guidance: Option<f64>,
+    /// Writes also a page that shows what happened, `IMG.trace.html` beside the image.
+    #[arg(long)]
+    html: bool,
     #[command(flatten)]
     picture: Picture,
 }
@@ -189,7 +192,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     request.config = Some(config.clone());
     request.validate()?; // Before anything is loaded.
     let pipeline = pipeline(options, config)?;
-    outcome::draw(&pipeline, request, &picture.out)
+    outcome::draw(&pipeline, request, &picture.out, options.html)
 }
 
 fn config(options: &Options) -> RagConfig {

@@ -66,7 +66,7 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
         world.prompts[0].replace("{species}", species).replace("{background}", background)
     });
     tell!("prompt     {prompt}");
-    let outcome = progress::run(&pipeline, world.request(&prompt, options.seed))?;
+    let outcome = progress::run(&pipeline, world.request(&prompt, options.seed), &mut Vec::new())?;
     tell!("stopped    {}", outcome.stop);
 
     let reference = outcome.references.first().and_then(|found| found.picture.loaded()).cloned();

@@ -73,6 +73,9 @@ struct Options {
     /// Height in pixels; the service's own by default.
     #[arg(long, requires = "width")]
     height: Option<u32>,
+    /// Writes also a page that shows what happened, `IMG.trace.html` beside the image.
+    #[arg(long)]
+    html: bool,
     /// Where the image goes.
     #[arg(long, value_name = "IMG.png", default_value = "imagerag-out/remote.png")]
     out: PathBuf,
@@ -98,7 +101,7 @@ fn run(mut options: Options) -> Result<(), Box<dyn Error>> {
     (request.width, request.height) = (options.width, options.height);
     request.validate()?; // Before anything is embedded.
     let pipeline = options.services.pipeline()?.conditioner(conditioner).build()?;
-    outcome::draw(&pipeline, request, &options.out).map_err(|error| {
+    outcome::draw(&pipeline, request, &options.out, options.html).map_err(|error| {
         // The stage tells which service was asked.
         let stage = error.downcast_ref::<Box<RagError>>().map(|error| error.stage);
         let part = match stage {

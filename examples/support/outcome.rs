@@ -1,33 +1,45 @@
-//! A request to its files: image, draft, trace and contact sheet, side by side.
+//! A request to its files: image, draft, trace, page and contact sheet, side by side.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
+use imagerag::pipeline::TracePage;
 use imagerag::{RagPipeline, RagRequest};
 
 use crate::command::tell;
 use crate::progress;
 use crate::sheet::{Row, contact_sheet};
 
-/// Runs `request`, and writes the image to `out` and the rest beside it. What was drawn and said before
-/// an error is kept too.
+/// Runs `request`, and writes the image to `out` and the rest beside it; with `html` also a page that
+/// shows what happened. What was drawn and said before an error is kept too.
 pub(crate) fn draw(
     pipeline: &RagPipeline,
     request: RagRequest,
     out: &Path,
+    html: bool,
 ) -> Result<(), Box<dyn Error>> {
-    let caption = request.prompt.clone();
-    let outcome = progress::run(pipeline, request).inspect_err(|error| {
+    let (caption, page) = (request.prompt.clone(), beside(out, "trace.html"));
+    let mut images = Vec::new();
+    let result = progress::run(pipeline, request, &mut images);
+    let outcome = result.inspect_err(|error| {
         if let Some(best) = &error.best {
             kept(out, best.save(out));
         }
         let trace = beside(out, "trace.json");
         kept(&trace, std::fs::write(&trace, error.trace.to_json()));
+        if html {
+            let shown = TracePage::from(&**error).with_images(images.clone());
+            kept(&page, shown.save(&page));
+        }
     })?;
     tell!("stopped    {}", outcome.stop);
     outcome.image.save(out)?;
     tell!("wrote      {}", out.display());
     std::fs::write(beside(out, "trace.json"), outcome.trace.to_json())?;
+    if html {
+        TracePage::from(&outcome).with_images(images.clone()).save(&page)?;
+        tell!("wrote      {}", page.display());
+    }
     let mut pictures = vec![outcome.draft.clone()];
     let mut columns = vec!["draft"];
     for reference in &outcome.references {

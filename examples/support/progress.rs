@@ -5,15 +5,17 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::executor::block_on;
 use imagerag::pipeline::{Event, Stage};
-use imagerag::{RagError, RagOutcome, RagPipeline, RagRequest};
+use imagerag::{Image, RagError, RagOutcome, RagPipeline, RagRequest};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::command::tell;
 
-/// Runs `request`, shows each denoising step, and says what each stage found.
+/// Runs `request`, shows each denoising step, and says what each stage found. The image of each round is
+/// put into `images`.
 pub(crate) fn run(
     pipeline: &RagPipeline,
     request: RagRequest,
+    images: &mut Vec<(usize, Image)>,
 ) -> Result<RagOutcome, Box<RagError>> {
     let style = ProgressStyle::with_template("{msg:10} [{bar:30}] {pos}/{len} steps, {elapsed}");
     let bar =
@@ -39,6 +41,7 @@ pub(crate) fn run(
             Some(Event::StageEnded(stage)) => {
                 bar.suspend(|| stage.to_string().lines().for_each(|line| tell!("{line}")));
             }
+            Some(Event::Image { round, image }) => images.push((round, image)),
             Some(Event::Done(result)) => {
                 bar.finish_and_clear();
                 return (*result).map_err(Box::new);

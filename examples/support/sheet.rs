@@ -2,7 +2,7 @@
 
 use embedded_graphics::Pixel;
 use embedded_graphics::mono_font::MonoTextStyle;
-use embedded_graphics::mono_font::ascii::{FONT_6X10, FONT_7X13};
+use embedded_graphics::mono_font::iso_8859_1::{FONT_6X10, FONT_7X13};
 use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::*;
 use embedded_graphics::text::{Baseline, Text};
@@ -15,6 +15,8 @@ const CELL: u32 = 128;
 const GAP: u32 = 8;
 const TEXT_WIDTH: u32 = 268;
 const HEADER: u32 = 24;
+/// The height of a line of text.
+const LINE: u32 = 13;
 
 /// One row: what was asked for, and pictures, `None` where there is none.
 pub(crate) struct Row {
@@ -33,14 +35,16 @@ pub(crate) fn contact_sheet(text: &str, columns: &[&str], rows: &[Row]) -> Resul
     let left = |column: usize| TEXT_WIDTH + column as u32 * (CELL + GAP);
     canvas.write(text, GAP, GAP, heading);
     for (column, name) in columns.iter().enumerate() {
-        canvas.write(name, left(column), GAP, heading);
+        // A longer name would stand in the next column.
+        let name: String = name.chars().take((CELL / 7) as usize).collect();
+        canvas.write(&name, left(column), GAP, heading);
     }
     for (number, row) in rows.iter().enumerate() {
         let top = HEADER + number as u32 * (CELL + GAP) + GAP / 2;
         for (line, text) in
             wrap(&row.caption, (TEXT_WIDTH - 2 * GAP) as usize / 6).iter().enumerate()
         {
-            canvas.write(text, GAP, top + 4 + line as u32 * 13, words);
+            canvas.write(text, GAP, top + 4 + line as u32 * LINE, words);
         }
         for (column, picture) in row.pictures.iter().enumerate() {
             if let Some(picture) = picture {
@@ -76,17 +80,25 @@ fn fitted(picture: &Image) -> RgbImage {
 
 fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
+    for word in text.split_whitespace().flat_map(|word| pieces(word, columns)) {
         let line = lines.last_mut().expect("there is always a line");
-        if !line.is_empty() && line.len() + 1 + word.len() > columns {
-            lines.push(word.to_owned());
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > columns {
+            lines.push(word);
         } else {
             let space = if line.is_empty() { "" } else { " " };
             line.push_str(space);
-            line.push_str(word);
+            line.push_str(&word);
         }
     }
+    // What does not fit beside a picture would stand in the next row.
+    lines.truncate((CELL / LINE) as usize);
     lines
+}
+
+/// A word in pieces of at most so many letters.
+fn pieces(word: &str, columns: usize) -> Vec<String> {
+    let letters: Vec<char> = word.chars().collect();
+    letters.chunks(columns).map(|piece| piece.iter().collect()).collect()
 }
 
 struct Canvas(RgbImage);

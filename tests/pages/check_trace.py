@@ -19,7 +19,9 @@ with chromium() as browser:
         image.scroll_into_view_if_needed()
         page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=image.element_handle())
     text = page.locator("main").inner_text()
-    for words in ("no, ".strip(", "), "FakeGenerator", "max rounds", "critique, round 0"):
+    settings = page.locator("#settings + dl").inner_text().split("\n")
+    equal("the threshold", settings[settings.index("threshold") + 1], "0.3")
+    for words in ("FakeGenerator", "max rounds", "critique, round 0"):
         expect(words in text, f"{words!r} is not in {text}")
     if ENDED == "done":
         titles = page.locator("main > .pictures figcaption strong").all_inner_texts()

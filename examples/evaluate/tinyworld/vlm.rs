@@ -45,8 +45,8 @@ impl JudgeVlm {
             &self.questions;
         let texts = request.messages.iter().map(|message| message.text.as_str());
         let about = texts.collect::<Vec<_>>().join("\n");
-        let text = |message: Option<&imagerag::vlm::Message>| message.map_or("", |one| &one.text);
-        let (first, last) = (text(request.messages.first()), text(request.messages.last()));
+        let text = |at: usize| request.messages.get(at).map_or("", |message| &message.text);
+        let (first, last) = (text(0), text(request.messages.len().saturating_sub(1)));
         let asks =
             |template: &str| last.starts_with(template.split('{').next().unwrap_or(template));
         let pictures = request.messages.iter().flat_map(|message| &message.images);

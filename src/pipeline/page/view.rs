@@ -1,7 +1,7 @@
 //! A trace to what its page shows: every enum in words, every picture by a key.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::Price;
 use crate::critic::Verdict;
@@ -176,7 +176,9 @@ fn parts(trace: &RagTrace) -> Vec<(&'static str, String)> {
 
 /// The settings by their names in JSON; those that are not set are left out.
 fn settings(trace: &RagTrace) -> Vec<(String, String)> {
-    let Ok(Value::Object(fields)) = serde_json::to_value(&trace.config) else { return Vec::new() };
+    // By way of text, in which 32 bits have the digits that were given.
+    let text = serde_json::to_string(&trace.config).unwrap_or_default();
+    let fields: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
     let words = |(name, value): (String, Value)| {
         let text = match value {
             Value::Null => return None,
