@@ -58,8 +58,8 @@ const MAX_CONCEPTS: usize = 64;
 /// assert_eq!(robustness.questions().len(), 2 + 2 + 2);
 ///
 /// let llava = GuidedCot::new(FakeVlm::answering(|_| Ok("No"))); // An `OpenAiVlm`, for instance.
-/// let run = robustness.run(folder.join("robustness.jsonl"), &[Candidate::new("LLaVA", llava)], |_| {});
-/// let results = block_on(run)?;
+/// let candidates = [Candidate::new("LLaVA", llava)];
+/// let results = block_on(robustness.run(folder.join("answers.jsonl"), &candidates, |_| {}))?;
 /// assert_eq!(results[0].of(PromptKind::Class).correct, 0);
 /// # std::fs::remove_dir_all(folder).unwrap();
 /// # Ok::<(), imagerag::Error>(())
