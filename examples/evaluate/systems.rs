@@ -145,11 +145,11 @@ fn load(table: &SystemTable, file: &RunFile, last: &Last) -> Result<Box<dyn Draw
     Ok(Box::new(builder.build()?))
 }
 
+/// An embedder, and what finds pictures by it.
+type ByEmbedding = (Arc<dyn Embedder>, Arc<dyn Retriever>);
+
 /// An embedder, and what finds pictures of the gallery `name` by it.
-fn retriever(
-    name: &str,
-    file: &RunFile,
-) -> Result<(Arc<dyn Embedder>, Arc<dyn Retriever>), Box<dyn Error>> {
+fn retriever(name: &str, file: &RunFile) -> Result<ByEmbedding, Box<dyn Error>> {
     let gallery = &file.galleries[name];
     let embedder = file.embedders[&gallery.embedder].load(file)?;
     let opened = Gallery::open(file.path(&gallery.folder))?;

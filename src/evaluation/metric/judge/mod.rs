@@ -214,6 +214,10 @@ impl Metric for Judge {
         self.rubric.references > 0
     }
 
+    fn calls_per_score(&self) -> u64 {
+        self.rubric.runs as u64
+    }
+
     async fn score(&self, subjects: &[Subject]) -> Result<Vec<Score>> {
         judged(
             subjects,

@@ -234,6 +234,13 @@ impl Metric for VqaScore {
             .with_settings(settings)
     }
 
+    fn calls_per_score(&self) -> u64 {
+        match self.number {
+            Number::Share(replies) => replies as u64,
+            _ => 1,
+        }
+    }
+
     async fn score(&self, subjects: &[Subject]) -> Result<Vec<Score>> {
         judged(
             subjects,
