@@ -11,11 +11,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What every room may import: they stand below all others, and import each other alone.
-const FREE: [&str; 12] = [
+const FREE: [&str; 13] = [
     "atomic_file",
     "error",
     "forward",
     "lenient",
+    "license",
     "named",
     "path_text",
     "pool",
