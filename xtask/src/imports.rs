@@ -55,6 +55,7 @@ const ROOMS: &[(&str, &str)] = &[
 const FAMILIES: &[(&str, &str)] = &[
     ("ip_adapter", "sdxl common"),
     ("clip", "common"),
+    ("dino", "common"),
     ("flux", "common"),
     ("omnigen", "tokenizers common"),
     ("pixart", "common"),
