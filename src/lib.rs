@@ -110,6 +110,8 @@ pub mod hub;
 mod image;
 pub mod index;
 mod lenient;
+#[cfg(any(feature = "evaluation", feature = "openai"))]
+mod license;
 pub mod middleware;
 #[cfg(feature = "tch")]
 pub mod models;

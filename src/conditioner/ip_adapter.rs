@@ -184,7 +184,7 @@ impl Encoder {
             });
         }
         Ok(Self {
-            preprocessor: Preprocessor::open(folder, vision.image_size(), Family::CLIP)?,
+            preprocessor: Preprocessor::open(folder, vision.image_size(), Family::Clip)?,
             resampler: Resampler::open(file, device, kind)?,
             vision,
             negative: None,

@@ -3,13 +3,15 @@
 
 use futures::executor::block_on;
 
-use super::two_towers::{BATCH, rows};
+use super::two_towers::{BATCH, embedding};
 use super::{Embedder, Embedding};
 use crate::models::common::golden::{fixture, pictures, recorded, texts, tolerance};
 
 /// The vectors that were recorded as `name` in the fixture `folder`.
 pub(super) fn expected(folder: &str, name: &str) -> Vec<Embedding> {
-    rows("expected", &recorded(&fixture(folder).join("io.safetensors"), name)).unwrap()
+    let features = recorded(&fixture(folder).join("io.safetensors"), name);
+    let rows = Vec::<Vec<f32>>::try_from(features).unwrap();
+    rows.into_iter().map(|row| embedding("expected", row).unwrap()).collect()
 }
 
 #[track_caller]

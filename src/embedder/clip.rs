@@ -56,8 +56,8 @@ impl ClipEmbedder {
         let folder = folder.as_ref().to_owned();
         let config = ClipConfig::read(&folder.join("config.json"))?;
         let (text, vision) = (config.text.sizes, config.vision.sizes);
-        let preprocessor = Preprocessor::open(&folder, vision.image_size, Family::CLIP)?;
-        let (name, dim) = (format!("CLIP ViT-{}", vision.name(&NAMES)), config.projection_dim);
+        let preprocessor = Preprocessor::open(&folder, vision.image_size, Family::Clip)?;
+        let (name, dim) = (config.vision.name(), config.projection_dim);
         let checkpoint = folder.clone();
         let load = move |device| {
             let tokenizer = Tokenizer::open(&folder)?;
@@ -72,10 +72,6 @@ impl ClipEmbedder {
 }
 
 embedder_of_towers!(ClipEmbedder);
-
-/// OpenAI's and OpenCLIP's image towers, by width and layers.
-const NAMES: [(i64, i64, &str); 5] =
-    [(768, 12, "B"), (1024, 24, "L"), (1280, 32, "H"), (1408, 40, "g"), (1664, 48, "bigG")];
 
 impl Towers for Clip {
     fn texts(&self, texts: &[String]) -> Result<Tensor> {

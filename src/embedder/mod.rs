@@ -26,9 +26,13 @@ mod batching;
 mod checks;
 #[cfg(feature = "tch")]
 mod clip;
+#[cfg(feature = "tch")]
+mod dino;
 mod embedded;
 mod embedding;
 mod image_embedder;
+#[cfg(feature = "tch")]
+mod image_features;
 #[cfg(feature = "tch")]
 mod open;
 mod partly;
@@ -52,12 +56,16 @@ use crate::image::Image;
 pub use batching::Batching;
 #[cfg(feature = "tch")]
 pub use clip::ClipEmbedder;
+#[cfg(feature = "tch")]
+pub use dino::DinoEmbedder;
 pub use embedded::Embedded;
 pub(crate) use embedded::check_dim;
 pub use embedding::Embedding;
 pub use image_embedder::ImageEmbedder;
 #[cfg(feature = "tch")]
-pub use open::open_embedder;
+pub use image_features::ImageFeatures;
+#[cfg(feature = "tch")]
+pub use open::{open_embedder, open_image_embedder};
 pub(crate) use partly::Gathered;
 pub use partly::PartlyEmbedded;
 #[cfg(feature = "openai")]

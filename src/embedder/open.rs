@@ -1,11 +1,11 @@
-//! [`open_embedder`]: the [`Embedder`] of a checkpoint, by its `config.json`.
+//! [`open_embedder`] and [`open_image_embedder`]: the embedder of a checkpoint, by its `config.json`.
 
 use std::path::Path;
 
-use super::{ClipEmbedder, Embedder, SiglipEmbedder};
+use super::{ClipEmbedder, Embedder, ImageEmbedder, ImageFeatures, SiglipEmbedder};
 use crate::Result;
 use crate::models::common::fields::Fields;
-use crate::models::{DType, Device};
+use crate::models::{DType, Device, Preprocessing};
 
 /// The embedder of the checkpoint in `folder`: a [`ClipEmbedder`] or a [`SiglipEmbedder`], by the
 /// `model_type` in its `config.json`.
@@ -35,6 +35,31 @@ pub fn open_embedder(
         Some("siglip") => Ok(Box::new(SiglipEmbedder::load(folder, device, dtype)?)),
         _ => Err(fields.invalid("model_type", "clip or siglip", fields.found("model_type"))),
     }
+}
+
+/// The embedder of images of the checkpoint in `folder`: CLIP, SigLIP, DINO or DINOv2, whole or the
+/// image tower alone, by the `model_type` in its `config.json`. Of CLIP and SigLIP the text tower is not
+/// loaded.
+///
+/// ```no_run
+/// use imagerag::embedder::open_image_embedder;
+/// use imagerag::models::{DType, Device, Preprocessing};
+///
+/// let (device, dtype) = (Device::Cuda(0), DType::F32);
+/// let dino = open_image_embedder("dino-vits16", device, dtype, Preprocessing::Official)?;
+/// println!("{dino}"); // DINO ViT-S/16
+/// # Ok::<(), imagerag::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of [`ImageFeatures::open`].
+pub fn open_image_embedder(
+    folder: impl AsRef<Path>,
+    device: Device,
+    dtype: DType,
+    preprocessing: Preprocessing,
+) -> Result<Box<dyn ImageEmbedder>> {
+    Ok(Box::new(ImageFeatures::open(folder, device, dtype, preprocessing)?))
 }
 
 #[cfg(test)]

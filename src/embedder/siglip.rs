@@ -9,7 +9,7 @@ use super::two_towers::{Towers, TwoTowers, embedder_of_towers};
 use crate::Result;
 use crate::models::common::preprocess::{Family, Preprocessor};
 use crate::models::common::weights::Weights;
-use crate::models::siglip::{Logits, SiglipConfig, SiglipModel};
+use crate::models::siglip::{self, Logits, SiglipConfig, SiglipModel};
 use crate::models::tokenizers::siglip::Tokenizer;
 use crate::models::{DType, Device};
 
@@ -59,8 +59,8 @@ impl SiglipEmbedder {
         let folder = folder.as_ref().to_owned();
         let config = SiglipConfig::read(&folder.join("config.json"))?;
         let (text, vision) = (config.text, config.vision);
-        let preprocessor = Preprocessor::open(&folder, vision.image_size, Family::SIGLIP)?;
-        let name = format!("SigLIP {}", vision.name(&NAMES));
+        let preprocessor = Preprocessor::open(&folder, vision.image_size, Family::Siglip)?;
+        let name = siglip::name(&vision);
         let logits = Logits::open(&folder)?;
         let checkpoint = folder.clone();
         let load = move |device| {
@@ -81,10 +81,6 @@ impl SiglipEmbedder {
 }
 
 embedder_of_towers!(SiglipEmbedder);
-
-/// Google's image towers, by width and layers.
-const NAMES: [(i64, i64, &str); 4] =
-    [(768, 12, "B"), (1024, 24, "L"), (1152, 27, "SO400M"), (1536, 40, "g-opt")];
 
 impl Towers for Siglip {
     fn texts(&self, texts: &[String]) -> Result<Tensor> {

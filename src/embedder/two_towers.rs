@@ -17,7 +17,7 @@ use crate::{Error, Image, Result};
 pub(crate) const BATCH: usize = 32;
 
 /// Images at once from which on they are taken for some of many, whose next ones are decoded meanwhile.
-const MANY: usize = 4;
+pub(crate) const MANY: usize = 4;
 
 /// A model with a tower for texts and one for images.
 pub(crate) trait Towers: 'static {
@@ -81,17 +81,33 @@ impl TwoTowers {
         inputs: Vec<I>,
         tower: impl Fn(&dyn Towers, &[I]) -> Result<Tensor> + Send + 'static,
     ) -> Result<Vec<Embedding>> {
-        let name = self.name.clone();
-        let work = move |towers: &mut Box<dyn Towers>, cancel: &Cancel| {
-            let mut embeddings = Vec::with_capacity(inputs.len());
-            for batch in inputs.chunks(BATCH) {
-                cancel.check()?;
-                embeddings.extend(rows(&name, &tower(&**towers, batch)?)?);
-            }
-            Ok(embeddings)
-        };
-        self.worker.run(work).await
+        let values = in_batches(&self.worker, &self.name, inputs, BATCH, move |towers, batch| {
+            tower(&**towers, batch)
+        })
+        .await?;
+        values.into_iter().map(|values| embedding(&self.name, values)).collect()
     }
+}
+
+/// What `forward` makes of the inputs on the worker's thread, at most `most` at a time: a row for each.
+/// Dropping the future stops it after the current batch.
+pub(crate) async fn in_batches<M: 'static, I: Send + 'static>(
+    worker: &Worker<M>,
+    name: &str,
+    inputs: Vec<I>,
+    most: usize,
+    forward: impl Fn(&M, &[I]) -> Result<Tensor> + Send + 'static,
+) -> Result<Vec<Vec<f32>>> {
+    let name = name.to_owned();
+    let work = move |model: &mut M, cancel: &Cancel| {
+        let mut values = Vec::with_capacity(inputs.len());
+        for batch in inputs.chunks(most) {
+            cancel.check()?;
+            values.extend(rows(&name, &forward(model, batch)?)?);
+        }
+        Ok(values)
+    };
+    worker.run(work).await
 }
 
 /// Makes `$Embedder`, whose field `towers` is a [`TwoTowers`], an [`Embedder`](super::Embedder).
@@ -134,13 +150,15 @@ macro_rules! embedder_of_towers {
 
 pub(crate) use embedder_of_towers;
 
-/// The rows of `[b, dim]` features, each of length 1.
-pub(crate) fn rows(name: &str, features: &Tensor) -> Result<Vec<Embedding>> {
+/// The rows of `[b, dim]` features.
+fn rows(name: &str, features: &Tensor) -> Result<Vec<Vec<f32>>> {
     let failed = |error: tch::TchError| Error::backend(name, error);
     let features = features.to_device(tch::Device::Cpu).to_kind(tch::Kind::Float);
-    let rows = Vec::<Vec<f32>>::try_from(features).map_err(failed)?;
+    Vec::<Vec<f32>>::try_from(features).map_err(failed)
+}
+
+/// A row of features of the model `name`, scaled to length 1.
+pub(crate) fn embedding(name: &str, row: Vec<f32>) -> Result<Embedding> {
     // Broken weights or too narrow a format, not the caller's texts and images.
-    rows.into_iter()
-        .map(|row| Embedding::new(row).map_err(|error| Error::backend(name, error)))
-        .collect()
+    Embedding::new(row).map_err(|error| Error::backend(name, error))
 }

@@ -70,6 +70,8 @@ use crate::{Error, Result, pool};
 
 pub use maintain::{Depth, GalleryStats, Verification};
 pub use search::{Fetch, Found, GalleryRetriever, SearchOptions};
+#[cfg(feature = "evaluation")]
+pub(crate) use store::pixels::read as read_pixels;
 pub use store::{
     Added, ContentHash, Entry, Fingerprint, GalleryWriter, ImageRecord, Pixels, Rejected,
 };

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::clip::{ClipConfig, ClipModel, TextConfig, TextModel, VisionConfig, VisionModel};
 use super::common::weights::Weights;
+use super::dino::{DinoConfig, DinoModel};
 use super::flux::config::FluxConfig;
 use super::flux::lora_file;
 use super::flux::transformer::FluxTransformer;
@@ -32,7 +33,7 @@ use crate::{Error, Result};
 ///     }
 /// }
 /// ```
-pub const COMPONENTS: [&str; 14] = [
+pub const COMPONENTS: [&str; 15] = [
     "sdxl-unet",
     "sdxl-vae",
     "clip-text",
@@ -47,6 +48,7 @@ pub const COMPONENTS: [&str; 14] = [
     "pixart-transformer",
     "t5-encoder",
     "siglip",
+    "dino",
 ];
 
 /// Names and shapes of the tensors that the loader of `component` asks a checkpoint with the
@@ -78,6 +80,7 @@ pub fn inventory(component: &str, config: impl AsRef<Path>) -> Result<Inventory>
         "clip-text" => drop(TextModel::new(&weights, &TextConfig::read(config)?)?),
         "clip-vision" => drop(VisionModel::new(&weights, &VisionConfig::read(config)?)?),
         "clip" => drop(ClipModel::new(&weights, &ClipConfig::read(config)?)?),
+        "dino" => drop(DinoModel::new(&weights, &DinoConfig::read(config)?)?),
         "omini" => return lora_file::inventory(config),
         "siglip" => drop(SiglipModel::new(&weights, &SiglipConfig::read(config)?)?),
         "t5-encoder" => return T5Encoder::inventory(&T5Config::read(config)?),
@@ -128,6 +131,9 @@ mod tests {
             ("pixart-transformer", "pixart_transformer", "pixart_transformer", 603, 610_856_096),
             // The table of tokens counts twice, as in the files that hold it by both its names.
             ("siglip", "siglip", "siglip", 888, 877_960_498),
+            ("dino", "dino", "dino", 198, 21_665_664),
+            ("dino", "dinov2", "dinov2", 222, 86_579_712),
+            ("dino", "dinov2_giant", "dinov2_giant", 727, 1_136_485_376),
             ("t5-encoder", "t5_encoder", "t5_encoder", 220, 4_893_906_944),
         ] {
             let asked = of(component, config);
@@ -168,6 +174,7 @@ mod tests {
             "omnigen-transformer",
             "pixart-transformer",
             "siglip",
+            "dino",
             "t5-encoder",
         ] {
             let error = inventory(component, &vae).unwrap_err();

@@ -18,6 +18,7 @@
 
 pub(crate) mod clip;
 pub(crate) mod common;
+pub(crate) mod dino;
 pub(crate) mod flux;
 mod inventory;
 pub(crate) mod ip_adapter;
@@ -31,7 +32,7 @@ pub(crate) mod t5;
 pub(crate) mod tokenizers;
 pub(crate) mod vae;
 
-pub use common::{DType, Device, Inventory};
+pub use common::{DType, Device, Inventory, Preprocessing};
 pub use inventory::{COMPONENTS, inventory};
 pub use schedule::SchedulerKind;
 pub use tokenizers::llama::TokenizerReading;

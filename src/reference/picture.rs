@@ -124,6 +124,15 @@ impl Picture {
         }
     }
 
+    /// The key that [`lazy`](Self::lazy) was given.
+    #[cfg(feature = "evaluation")]
+    pub(crate) fn key(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::Lazy(key, _) => Some(key),
+            _ => None,
+        }
+    }
+
     /// The same picture, whose pixels are not remembered here.
     pub(crate) fn forgetful(&self) -> Self {
         Self { memory: Arc::default(), ..self.clone() }

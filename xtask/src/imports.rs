@@ -11,11 +11,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What every room may import: they stand below all others, and import each other alone.
-const FREE: [&str; 12] = [
+const FREE: [&str; 13] = [
     "atomic_file",
     "error",
     "forward",
     "lenient",
+    "license",
     "named",
     "path_text",
     "pool",
@@ -55,6 +56,7 @@ const ROOMS: &[(&str, &str)] = &[
 const FAMILIES: &[(&str, &str)] = &[
     ("ip_adapter", "sdxl common"),
     ("clip", "common"),
+    ("dino", "common"),
     ("flux", "common"),
     ("omnigen", "tokenizers common"),
     ("pixart", "common"),

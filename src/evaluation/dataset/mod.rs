@@ -1,9 +1,33 @@
 //! [`Dataset`]: prompts with their classes, and real images of these classes.
 
+mod aircraft;
+mod cars;
+mod class_folders;
+mod coco;
+mod cub;
+mod dogs;
+mod exclude;
+mod files;
+mod flowers;
+mod imagenet;
+mod inaturalist;
+mod mat;
+mod names;
+mod notes;
+mod open;
+mod prompts;
+mod select;
+#[cfg(test)]
+mod tests;
+mod web_dataset;
+
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::reference::{Metadata, Picture};
+
+use notes::Notes;
+pub use open::{AircraftLevel, DatasetKind, OpenOptions, open};
 
 /// What systems draw, and what their pictures are compared with.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +43,9 @@ pub struct Dataset {
     pub license: Option<String>,
     /// What its reader left out, and why: a line each.
     pub notes: Vec<String>,
+    /// What the prompts of its classes are made of, such as `A photo of a {}`, where they are made so
+    /// ([`with_prompts`](Self::with_prompts)).
+    pub template: Option<String>,
 }
 
 /// One class: what its real images show.
@@ -94,7 +121,7 @@ impl Dataset {
     /// An empty data set.
     pub fn new(name: impl Into<String>) -> Self {
         let (classes, items, notes) = (Vec::new(), Vec::new(), Vec::new());
-        Self { name: name.into(), classes, items, license: None, notes }
+        Self { name: name.into(), classes, items, license: None, notes, template: None }
     }
 
     /// The class with this identifier.

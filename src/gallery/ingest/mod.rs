@@ -56,6 +56,8 @@ pub use item::{Content, Item};
 pub use pipeline::Ingest;
 pub use progress::IngestProgress;
 pub use web_dataset::WebDataset;
+#[cfg(feature = "evaluation")]
+pub(crate) use web_dataset::texts as member_texts;
 #[cfg(feature = "milvus")]
 pub(super) use writer::Writer;
 

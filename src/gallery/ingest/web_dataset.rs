@@ -266,3 +266,27 @@ fn head(file: &mut File, member: &Member) -> io::Result<Vec<u8>> {
     file.take(member.length.min(HEAD as u64)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
+
+/// The bytes of the members that end with `.{ending}` in the shards at `path`, by shard and key: what is
+/// said of samples and is no caption or metadata. What is longer than any of it is left out.
+#[cfg(feature = "evaluation")]
+pub(crate) fn texts(path: &Path, ending: &str) -> Result<HashMap<(PathBuf, String), Vec<u8>>> {
+    let mut texts = HashMap::new();
+    for shard in Shards::at(path)?.shards {
+        let Ok(table) = TarTable::read(&shard) else { continue }; // The reader of pictures says why.
+        let mut file = File::open(&shard).map_err(|source| Error::io(&shard, source))?;
+        let is_one = |member: &&Member| {
+            let found = member.name.rsplit_once('.').map(|(_, ending)| ending);
+            found.is_some_and(|found| found.eq_ignore_ascii_case(ending))
+                && member.length <= MAX_TEXT
+        };
+        for member in table.members.iter().filter(is_one) {
+            let mut bytes = vec![0; member.length as usize];
+            let read = file.seek(SeekFrom::Start(member.offset));
+            let read = read.and_then(|_| file.read_exact(&mut bytes));
+            read.map_err(|source| Error::io(&shard, source))?;
+            texts.insert((shard.clone(), key(&member.name).to_owned()), bytes);
+        }
+    }
+    Ok(texts)
+}

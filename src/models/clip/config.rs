@@ -90,7 +90,7 @@ impl<S: Sizes> TowerConfig<S> {
     }
 
     /// The settings in a file of its own.
-    pub(super) fn alone(fields: &Fields) -> Result<Self> {
+    pub(crate) fn alone(fields: &Fields) -> Result<Self> {
         // All fields have defaults, so any object would do.
         if fields.is_written("model_type") || !fields.is_written("hidden_size") {
             fields.is_named("model_type", S::MODEL_TYPE)?;
@@ -116,13 +116,24 @@ impl<S: Sizes> TowerConfig<S> {
     }
 }
 
+/// OpenAI's and OpenCLIP's image towers, by width and layers.
+const NAMES: [(i64, i64, &str); 5] =
+    [(768, 12, "B"), (1024, 24, "L"), (1280, 32, "H"), (1408, 40, "g"), (1664, 48, "bigG")];
+
+impl VisionConfig {
+    /// The architecture, such as `CLIP ViT-B/32`.
+    pub(crate) fn name(&self) -> String {
+        format!("CLIP ViT-{}", self.sizes.name(&NAMES))
+    }
+}
+
 impl ClipConfig {
     /// The settings in the file at `path`. A field that it leaves out has transformers' default.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         Self::new(&Fields::open(path)?)
     }
 
-    pub(super) fn new(fields: &Fields) -> Result<Self> {
+    pub(crate) fn new(fields: &Fields) -> Result<Self> {
         let tower = |field: &str| match fields.object(&format!("{field}_dict"))? {
             // Older files repeat the settings here, and transformers lets these win.
             Some(tower) => Ok(tower),

@@ -22,16 +22,15 @@ pub(crate) struct ClipModel {
 
 impl ClipModel {
     pub(crate) fn new(weights: &Weights, config: &ClipConfig) -> Result<Self> {
-        let ClipConfig { text, vision, projection_dim } = config;
-        let [text_tower, vision_tower, text_projection, visual_projection] =
-            ["text_model", "vision_model", "text_projection", "visual_projection"]
-                .map(|name| weights.sub(name));
+        let ClipConfig { text, projection_dim, .. } = config;
+        let [text_tower, text_projection] =
+            ["text_model", "text_projection"].map(|name| weights.sub(name));
         let dim = Some(*projection_dim);
         // Cosine similarity needs no scale; a checkpoint without it is no CLIP.
         drop(weights.get("logit_scale", &[])?);
         Ok(Self {
             text: TextModel::with_projection(&text_tower, text, &text_projection, dim)?,
-            vision: VisionModel::with_projection(&vision_tower, vision, &visual_projection, dim)?,
+            vision: VisionModel::of_model(weights, config)?,
         })
     }
 
@@ -43,8 +42,7 @@ impl ClipModel {
 
     /// Vectors of `[b, 3, image_size, image_size]` pixels: `[b, projection_dim]`, of any length.
     pub(crate) fn image_features(&self, pixels: &Tensor) -> Result<Tensor> {
-        let output = self.vision.forward(pixels)?;
-        Ok(output.projected.unwrap_or(output.pooled))
+        self.vision.features(pixels)
     }
 }
 

@@ -98,7 +98,7 @@ fn the_whole_model_equals_transformers() {
     ids.iter_mut().for_each(|ids| tokenizer.pad(ids, 32));
     let found = model.text_features(&ids).unwrap();
     assert_close("texts", &found, &recorded(&io, "text_features"), 1e-5);
-    let preprocessor = Preprocessor::open(&path, model.vision.image_size(), Family::CLIP).unwrap();
+    let preprocessor = Preprocessor::open(&path, model.vision.image_size(), Family::Clip).unwrap();
     let pixels = preprocessor.forward(&pictures(&path));
     assert_close("pixels", &pixels, &recorded(&io, "pixels"), 1e-6);
     let found = model.image_features(&pixels).unwrap();

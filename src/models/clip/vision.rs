@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tch::{Kind, Tensor};
 
-use super::config::VisionConfig;
+use super::config::{ClipConfig, VisionConfig};
 use crate::Result;
 use crate::models::common::encoder::Encoder;
 use crate::models::common::layers::{LayerNorm, Linear};
@@ -53,8 +53,15 @@ impl VisionModel {
         Self::with_projection(&tower, config, &projecting, projection)
     }
 
+    /// The image half of the `CLIPModel` that is the whole of `weights`.
+    pub(crate) fn of_model(weights: &Weights, config: &ClipConfig) -> Result<Self> {
+        let [tower, projecting] =
+            ["vision_model", "visual_projection"].map(|name| weights.sub(name));
+        Self::with_projection(&tower, &config.vision, &projecting, Some(config.projection_dim))
+    }
+
     /// The tower at `weights`, with a `projection` to that width.
-    pub(super) fn with_projection(
+    fn with_projection(
         weights: &Weights,
         config: &VisionConfig,
         projecting: &Weights,
@@ -94,6 +101,13 @@ impl VisionModel {
         let pooled = self.post_norm.forward(&last.select(1, 0)); // [b, width]
         let projected = self.projection.as_ref().map(|linear| linear.forward(&pooled));
         Ok(VisionOutput { penultimate, pooled, projected })
+    }
+
+    /// The vectors of `pixels`, `[b, 3, image_size, image_size]`: `[b, projection]`, or `[b, width]` where
+    /// the checkpoint has no projection; of any length.
+    pub(crate) fn features(&self, pixels: &Tensor) -> Result<Tensor> {
+        let output = self.forward(pixels)?;
+        Ok(output.projected.unwrap_or(output.pooled))
     }
 
     /// What goes into the last layer, which is not computed: `[b, 1 + patches, width]`.

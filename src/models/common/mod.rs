@@ -31,3 +31,4 @@ pub(crate) mod worker;
 
 pub use device::{DType, Device};
 pub use inventory::Inventory;
+pub use preprocess::Preprocessing;

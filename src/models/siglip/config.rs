@@ -35,13 +35,12 @@ impl SiglipConfig {
         Self::new(&Fields::open(path)?)
     }
 
-    pub(super) fn new(fields: &Fields) -> Result<Self> {
+    pub(crate) fn new(fields: &Fields) -> Result<Self> {
         fields.is_named("model_type", "siglip")?;
         let text_fields = fields.required_object("text_config")?;
         let vision_fields = fields.required_object("vision_config")?;
         let text = TextSizes::read_or(&text_fields, TEXT)?;
-        let vision = VisionSizes::read_or(&vision_fields, VISION)?;
-        vision_fields.only("vision_use_head", true)?;
+        let vision = read_vision(&vision_fields)?;
         let field = "projection_size";
         let found = text_fields.optional_count(field, MAX_WIDTH)?.unwrap_or(text.encoder.width);
         let expected = format!("{}, the image tower's hidden_size", vision.encoder.width);
@@ -53,4 +52,19 @@ impl SiglipConfig {
     pub(crate) const fn dim(&self) -> i64 {
         self.vision.encoder.width
     }
+}
+
+/// The sizes of an image tower in its `fields`. A field that is left out has transformers' default.
+pub(crate) fn read_vision(fields: &Fields) -> Result<VisionSizes> {
+    fields.only("vision_use_head", true)?;
+    VisionSizes::read_or(fields, VISION)
+}
+
+/// Google's image towers, by width and layers.
+const NAMES: [(i64, i64, &str); 4] =
+    [(768, 12, "B"), (1024, 24, "L"), (1152, 27, "SO400M"), (1536, 40, "g-opt")];
+
+/// The architecture with an image tower of these sizes, such as `SigLIP SO400M/14@384`.
+pub(crate) fn name(vision: &VisionSizes) -> String {
+    format!("SigLIP {}", vision.name(&NAMES))
 }

@@ -11,7 +11,7 @@ use tch::Kind;
 use super::common::weights::Weights;
 use crate::Result;
 
-pub(crate) use config::SiglipConfig;
+pub(crate) use config::{SiglipConfig, name, read_vision};
 pub(crate) use text::TextModel;
 pub(crate) use vision::VisionModel;
 

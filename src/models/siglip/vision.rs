@@ -34,6 +34,13 @@ struct Head {
 }
 
 impl VisionModel {
+    /// The image encoder that is the whole of `weights`, or that of a whole model.
+    pub(crate) fn alone(weights: &Weights, sizes: VisionSizes) -> Result<Self> {
+        let tower = weights.sub("vision_model");
+        let is_part = tower.contains("embeddings.patch_embedding.weight");
+        Self::new(if is_part { &tower } else { weights }, sizes)
+    }
+
     /// The tower at `weights`.
     pub(super) fn new(weights: &Weights, sizes: VisionSizes) -> Result<Self> {
         let (encoder, width) = (sizes.encoder, sizes.encoder.width);

@@ -8,8 +8,8 @@ use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::candidate::{Candidate, Said};
-use super::license::license;
 use super::service::{MAX_ANSWER, NO_VARIABLE, Search, Service, pictures};
+use crate::license::license;
 use crate::net::config::{Api, Key};
 
 pub(super) static COMMONS: Service = Service {

@@ -6,7 +6,6 @@ mod cache;
 mod candidate;
 mod commons;
 mod html;
-mod license;
 mod openverse;
 mod pictures;
 mod rank;

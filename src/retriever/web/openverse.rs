@@ -7,8 +7,8 @@ use reqwest::Url;
 use serde_json::Value;
 
 use super::candidate::{Candidate, Said};
-use super::license::license;
 use super::service::{MAX_ANSWER, NO_VARIABLE, Search, Service, pictures};
+use crate::license::license;
 use crate::net::config::{Api, Key};
 
 pub(super) static OPENVERSE: Service = Service {

@@ -3,15 +3,17 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::*;
+use crate::models::common::fields::Fields;
 use crate::models::common::golden::{fixture, picture, recorded};
 use crate::models::common::json::read_json;
 
 fn parse(json: &Value, side: usize) -> Result<Preprocessor> {
     let path = Path::new("preprocessor_config.json");
     let settings = Fields::parse(path, &json.to_string())?.without_nulls();
-    Preprocessor::new(&settings, side, Family::CLIP)
+    Preprocessor::read(&settings, Input::Only(side, side), Family::Clip)
 }
 
 #[test]
@@ -43,16 +45,32 @@ fn every_filter_and_setting_equals_pillow() {
 fn a_thread_of_a_picture_stays_within_memory() {
     // Resized whole, this would be 224 x 3,670,016 pixels.
     let image = Image::new(16_384, 1, vec![7; 3 * 16_384]).unwrap();
-    let prepared = Preprocessor::of(Family::CLIP, 224).preprocess(&image);
+    let prepared = Preprocessor::official(Input::Only(224, 224), Family::Clip).preprocess(&image);
     assert_eq!((prepared.width(), prepared.height()), (224, 224));
-    let pixels = Preprocessor::of(Family::CLIP, 224).forward(&[image]);
+    let pixels = Preprocessor::official(Input::Only(224, 224), Family::Clip).forward(&[image]);
     assert_eq!(pixels.size(), [1, 3, 224, 224]);
     assert!(pixels.isfinite().all().int64_value(&[]) == 1);
 }
 
 #[test]
+fn half_a_pixel_beside_the_middle_is_rounded_as_each_program_does() {
+    // The value of each pixel is its column; the shorter side has its size already.
+    let columns = |preprocessor: &Preprocessor, width: u8| {
+        let pixels = (0..4).flat_map(|_| (0..width).flat_map(|x| [x; 3])).collect::<Vec<_>>();
+        let image = Image::new(u32::from(width), 4, pixels).unwrap();
+        preprocessor.preprocess(&image).pixels()[0]
+    };
+    let official = Preprocessor::official(Input::Only(4, 4), Family::Clip);
+    let file = parse(&serde_json::json!({}), 4).unwrap();
+    // `int(round((width - 4) / 2))` of torchvision, `(width - 4) // 2` of transformers.
+    for (width, even, down) in [(4, 0, 0), (5, 0, 0), (6, 1, 1), (7, 2, 1), (9, 2, 2), (11, 4, 3)] {
+        assert_eq!((columns(&official, width), columns(&file, width)), (even, down), "{width}");
+    }
+}
+
+#[test]
 fn a_folder_without_settings_has_clips_own() {
-    let clip = Preprocessor::open(Path::new("/no/such/folder"), 28, Family::CLIP).unwrap();
+    let clip = Preprocessor::open(Path::new("/no/such/folder"), 28, Family::Clip).unwrap();
     assert_eq!(clip.resize, Some((Size::Shortest(28), Filter::Bicubic)));
     assert_eq!(clip.crop, Some((28, 28)));
     // Black in OpenAI's statistics.
