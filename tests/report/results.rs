@@ -89,7 +89,7 @@ impl World {
         push(results, "pictures", record(&base, "a1", drawn));
         self.score(results, dataset, n, &draft, 0.25);
         if n % 7 == 5 {
-            push(results, "pictures", record("IR-O", "b2", failed(n % 2 == 0)));
+            push(results, "pictures", record("IR-O", "b2", failed(n.is_multiple_of(2))));
             return;
         }
         let (trace, provenance) = self.trace(folder, &prompt, shade);
@@ -138,7 +138,7 @@ impl World {
         } else {
             format!("javascript:alert({shade})//{}", self.suffix)
         };
-        let license = (shade % 3 > 0).then(|| format!("CC-BY-4.0{}", self.suffix));
+        let license = (!shade.is_multiple_of(3)).then(|| format!("CC-BY-4.0{}", self.suffix));
         let metadata = Metadata {
             license,
             author: Some(format!("A. Painter{}", self.suffix)),

@@ -20,6 +20,9 @@ pub(crate) use view::{ExchangeView, HitView, TraceView};
 /// The longest side of a picture on the page, in pixels.
 const SIDE: u32 = 768;
 
+/// What a part costs, by its `Display`.
+type PriceOf<'a> = dyn Fn(&str) -> Price + 'a;
+
 /// One HTML file that shows a request: draft, references with their sources and licenses, result; each
 /// stage on a time line with the prompt that was sent, the questions to the vision-language model and
 /// its answers, what was found and why it was refused; warnings, usage and cost, parts and settings. It
@@ -68,7 +71,7 @@ pub struct TracePage<'a> {
     references: &'a [Reference],
     result: Option<Image>,
     images: Vec<(usize, Image)>,
-    price: Option<Box<dyn Fn(&str) -> Price + 'a>>,
+    price: Option<Box<PriceOf<'a>>>,
 }
 
 impl<'a> From<&'a RagTrace> for TracePage<'a> {

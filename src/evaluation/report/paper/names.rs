@@ -52,7 +52,7 @@ pub(super) fn same(given: &BTreeMap<String, String>, ours: &str, papers: &str) -
             let spelt = spelt.map_or_else(|| ours.clone(), |(_, name)| bare(name));
             let papers = bare(papers);
             let ends = |ending: &&str| ours.strip_suffix(*ending) == Some(papers.as_str());
-            spelt == papers || ENDINGS.iter().any(|ending| ends(&ending))
+            spelt == papers || ENDINGS.iter().any(ends)
         }
     }
 }

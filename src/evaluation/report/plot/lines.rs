@@ -60,7 +60,7 @@ impl LineChart {
         let middle = f64::midpoint(LEFT, right);
         let attributes = "class=\"faint\" text-anchor=\"middle\"";
         svg.text([middle, bottom + 46.0], attributes, WIDTH, &self.size_axis);
-        let points = || self.series.iter().flat_map(|series| drawable(series));
+        let points = || self.series.iter().flat_map(drawable);
         let ends =
             points().flat_map(|point| [point.value - point.error, point.value + point.error]);
         let bases = self.series.iter().filter_map(|series| Some(series.base.as_ref()?.1));
