@@ -6,7 +6,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-pub(crate) use picture::{Thumbnail, encoded, thumbnail};
+#[cfg(feature = "evaluation")]
+pub(crate) use picture::encoded;
+pub(crate) use picture::{Thumbnail, thumbnail};
 
 /// What every page looks like.
 const STYLE: &str = include_str!("page.css");

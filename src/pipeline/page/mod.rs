@@ -15,7 +15,9 @@ use crate::page::{self, Page, Thumbnail, thumbnail};
 use crate::reference::Reference;
 use crate::{Error, Price, Result};
 
-pub(crate) use view::{ExchangeView, HitView, TraceView};
+#[cfg(feature = "evaluation")]
+pub(crate) use view::ExchangeView;
+pub(crate) use view::{HitView, TraceView};
 
 /// The longest side of a picture on the page, in pixels.
 const SIDE: u32 = 768;
