@@ -71,11 +71,9 @@ pub(crate) fn run(options: &TinyWorld) -> Result<(), Box<dyn Error>> {
         inline_pictures: 400,
         sheet_rows: SELECTION_ROWS,
         seed: 0,
+        charts: vec![robustness::chart(&robustness)],
     };
     report::run(&experiment.results()?, &shown)?;
-    let plot = options.out.join("report/plots/robustness.svg");
-    std::fs::write(&plot, robustness::chart(&robustness).to_svg())
-        .map_err(|error| format!("{}: {error}", plot.display()))?;
     tell!("");
     robustness::table(&robustness).lines().for_each(|line| tell!("{line}"));
     Ok(())
