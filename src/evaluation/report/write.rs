@@ -157,10 +157,7 @@ impl<'a> Report<'a> {
     fn plots(&self, table: &Table) -> Vec<[String; 3]> {
         let named = |row: &Row| {
             let size = RetrievalSetSize::of_name(&row.system_name)?;
-            // Settings that have one name are lines of their own.
-            let own = row.system.strip_prefix(&row.system_name).unwrap_or_default();
-            let line = format!("{}{own}", size.line);
-            Some(RetrievalSetSize { system: row.system.clone(), line, ..size })
+            Some(RetrievalSetSize { system: row.system.clone(), ..size })
         };
         let sizes = self.sizes.clone();
         let sizes = sizes.unwrap_or_else(|| table.rows.iter().filter_map(named).collect());
