@@ -12,6 +12,11 @@ def height(locator):
     return locator.bounding_box()["height"]
 
 
+def lay_out(page):
+    """Lays out the cards that are not in sight as well: browsers leave them out until they are."""
+    page.locator("#list article").evaluate_all("all => all.forEach(one => { one.style.contentVisibility = 'visible'; })")
+
+
 def lines(locator):
     """How many lines of text there are."""
     return locator.evaluate(
@@ -26,15 +31,17 @@ def lines(locator):
 with chromium() as browser:
     tab = Tab(browser, URL)
     page = tab.page
+    lay_out(page)
     name = height(page.locator("#results-table tbody th > div").last)
     expect(name < 80, f"a long name is {name} pixels high: more than three lines")
     articles = page.locator("#list article")
     equal("no prompt", articles.nth(1).locator("h3").inner_text(), "no prompt")
     for card in (articles.nth(2), articles.nth(3)):
-        equal("arrows between numbers that look the same", card.locator(".scores").nth(1).inner_text().count("▲"), 0)
+        equal("arrows between numbers that look the same", card.locator(".scores").nth(1).text_content().count("▲"), 0)
     page.select_option("#choose-dataset", label="ImageNet")
-    expect("▲" in page.locator("#list").inner_text(), "what is better is marked")
+    expect("▲" in page.locator("#list").text_content(), "what is better is marked")
     page.select_option("#choose-dataset", label="all")
+    lay_out(page)
     more = articles.first.get_by_role("button", name="more")
     short = height(articles.first)
     expect(short < 600, f"a long prompt makes {short} pixels")
@@ -68,10 +75,11 @@ with chromium() as browser:
     for scheme in ("light", "dark"):
         tab = Tab(browser, URL, width=360, height=740, color_scheme=scheme)
         page = tab.page
+        lay_out(page)
         heads = page.locator("#results-table thead th").all_inner_texts()
         equal("data sets of columns", [head.split("\n")[0] for head in heads[1:]], ["CUB"] * 2 + ["ImageNet"] * 2)
         for number in page.locator("#list .scores .name + span").all()[:12]:
-            equal(f"lines of {number.inner_text()!r}", lines(number), 1)
+            equal(f"lines of {number.text_content()!r}", lines(number), 1)
         for row in page.locator("details[open] tbody tr").all()[:6]:
             expect(height(row) < 60, f"a row of the paper's table has {height(row)} pixels")
         page.locator(".wide").first.evaluate("box => box.scrollLeft = 300")
