@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Dataset, Notes, files};
+use super::{Dataset, Notes, csv_quotes, files};
 use crate::{Error, Result, lenient};
 
 /// Names that the caller gives to classes.
@@ -49,6 +49,7 @@ pub(super) fn read(path: &Path) -> Result<Names> {
     ];
     let bytes = files::required(path)?;
     let text = lenient::text(&bytes);
+    csv_quotes::check(path, &text, b',')?;
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)

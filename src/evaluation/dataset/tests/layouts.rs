@@ -512,7 +512,11 @@ fn wrong_lists_of_prompts_are_named_by_line() {
             "seed in line 3: expected a whole number from 0 on, found random",
         ),
         ("a.csv", "prompt\n", "prompts: expected at least one, found none"),
-        ("a.csv", "id,prompt\nx,a\nx,b\n", "items of a: expected unique identifiers, found x"),
+        (
+            "a.csv",
+            "id,prompt\nx,a\nx,b\n",
+            "line 3: expected an identifier that no other row has, found x, which line 2 has too",
+        ),
         ("a.csv", "prompt\ncaf\u{fffd}\n", "expected characters in UTF-8 or UTF-16"),
         (
             "a.jsonl",

@@ -1,5 +1,6 @@
 //! Data sets on disk, as `tests/fixtures/make_datasets.py` lays them out, to what is read of them.
 
+mod contradictions;
 mod layouts;
 mod selection;
 
