@@ -44,14 +44,14 @@ pub(super) fn open(path: &Path, options: &OpenOptions, notes: &mut Notes) -> Res
         .iter()
         .map(|line| Class::new(&line.text, &line.text))
         .collect();
-    let labels = labels(&root, level)?;
+    let labels = labels(&root, level, notes)?;
     if labels.is_empty() {
         let expected = format!("images_{level}_test.txt, …_train.txt, …_val.txt or …_trainval.txt");
         return Err(files::nothing_there(&root, &expected));
     }
     let mut manufacturers = Once::each("image");
     if level != "manufacturer" {
-        for label in self::labels(&root, "manufacturer")? {
+        for label in self::labels(&root, "manufacturer", notes)? {
             manufacturers.insert(label.place(), &label.image, label.class.clone())?;
         }
     }
@@ -111,7 +111,7 @@ impl Label {
 
 /// The lines of `images_{level}_{split}.txt`, such as `0034309 707-320`. Where there are `trainval` and no
 /// `train` and `val`, it is of train.
-fn labels(root: &Path, level: &str) -> Result<Vec<Label>> {
+fn labels(root: &Path, level: &str, notes: &mut Notes) -> Result<Vec<Label>> {
     let file = |split: &str| root.join(format!("images_{level}_{split}.txt"));
     let mut lists: Vec<(PathBuf, Split)> =
         SPLITS.iter().map(|(name, split)| (file(name), *split)).collect();
@@ -120,7 +120,11 @@ fn labels(root: &Path, level: &str) -> Result<Vec<Label>> {
     }
     let mut labels = Vec::new();
     for (file, split) in lists.into_iter().filter(|(file, _)| file.exists()) {
-        for line in files::lines(&file)? {
+        let lines = files::lines(&file)?;
+        if lines.is_empty() {
+            notes.say(format!("{} names no image", files::name(&file)));
+        }
+        for line in lines {
             let (image, class) = line.pair(&file, &format!("an image and its {level}"))?;
             let (image, class) = (image.to_owned(), class.to_owned());
             labels.push(Label {

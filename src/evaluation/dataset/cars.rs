@@ -252,5 +252,8 @@ fn csv_rows(file: &Path) -> Result<Vec<(u64, String, u64)>> {
             _ => return Err(line.invalid(file, "fname,x1,y1,x2,y2,class")),
         }
     }
-    Ok(rows)
+    match rows.is_empty() {
+        true => Err(Error::invalid_file(file, "rows", "at least one", "none")),
+        false => Ok(rows),
+    }
 }

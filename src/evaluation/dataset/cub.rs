@@ -59,7 +59,7 @@ pub(super) fn open(path: &Path, notes: &mut Notes) -> Result<Dataset> {
         let split = match splits.get(number).map(String::as_str) {
             Some("1") => Some(Split::Train),
             Some("0") => Some(Split::Test),
-            None if splits.is_empty() => None,
+            None if splits.is_empty() => None, // There is no such list.
             found => {
                 let found = found.unwrap_or("none");
                 return Err(invalid("train_test_split.txt", "0 (test) or 1 (train)", found));
@@ -89,7 +89,7 @@ pub(super) fn open(path: &Path, notes: &mut Notes) -> Result<Dataset> {
 /// The lines of a list, by the number of the image that each begins with.
 fn by_image(file: &Path, expected: &str) -> Result<Once<String>> {
     let mut found = Once::each("image");
-    for line in files::lines(file)? {
+    for line in files::some_lines(file)? {
         let (number, rest) = line.pair(file, expected)?;
         found.insert(line.at(file), number, rest.to_owned())?;
     }

@@ -130,6 +130,9 @@ impl Reader<'_> {
                 return Err(place.invalid(expected, format!("{name:?}")));
             }
         }
+        if coco.images.is_empty() {
+            self.notes.say(format!("{name} has no images"));
+        }
         let licenses = licenses(coco.licenses);
         let mut annotations = HashMap::new();
         for Annotation { image_id, category_id } in listed {

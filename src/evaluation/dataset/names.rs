@@ -77,6 +77,9 @@ pub(super) fn read(path: &Path) -> Result<Names> {
         }
         rows.push((line, id.to_owned(), name.to_owned()));
     }
+    if rows.is_empty() {
+        return Err(Error::invalid_file(path, "names", "at least one", "none"));
+    }
     Ok(Names { path: path.to_owned(), rows })
 }
 

@@ -108,6 +108,13 @@ fn every_reader_tells_contradictions() {
         (
             "cub",
             Cub,
+            "CUB_200_2011/train_test_split.txt",
+            Text(""),
+            Refused("train_test_split.txt: lines: expected at least one, found none"),
+        ),
+        (
+            "cub",
+            Cub,
             "CUB_200_2011/bounding_boxes.txt",
             Behind("2 1 1 1 1"),
             Refused("line 10: expected each image once, found 2"),
@@ -153,6 +160,20 @@ fn every_reader_tells_contradictions() {
             "fgvc-aircraft-2013b/data/images_box.txt",
             Behind("0034301 1 1 2 2"),
             Refused("expected each image once, found 0034301"),
+        ),
+        (
+            "aircraft",
+            Aircraft,
+            "fgvc-aircraft-2013b/data/images_variant_test.txt",
+            Text(""),
+            Noted("images_variant_test.txt names no image"),
+        ),
+        (
+            "cars-csv",
+            Cars,
+            "anno_test.csv",
+            Text("fname,x1,y1,x2,y2,class\n"),
+            Refused("anno_test.csv: rows: expected at least one, found none"),
         ),
         (
             "aircraft",
@@ -362,6 +383,49 @@ fn a_picture_under_two_numbers_is_refused() {
 }
 
 #[test]
+fn sets_without_any_picture_say_so() {
+    let (_folder, root) = copy("cub");
+    fs::remove_dir_all(root.join("CUB_200_2011/images")).unwrap();
+    has_note(&read(&root).unwrap(), "no class has a real image");
+    let (_folder, root) = copy("inaturalist-2021");
+    for list in ["train.json", "val.json"] {
+        let text = r#"{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}"#;
+        fs::write(root.join(list), text).unwrap();
+    }
+    let set = read(&root).unwrap();
+    has_note(&set, "val.json has no images");
+    has_note(&set, "no class has a real image");
+}
+
+#[test]
+fn a_license_identifier_of_two_licenses_gives_none() {
+    let (_folder, root) = copy("inaturalist-2021");
+    let file = root.join("val.json");
+    let text = fs::read_to_string(&file).unwrap();
+    let license = |set: &Dataset| -> Vec<Option<String>> {
+        let of_val = set.images().filter(|image| image.split == Some(Split::Validation));
+        of_val.map(|image| image.metadata.license.clone()).collect()
+    };
+    let before = license(&read(&root).unwrap());
+    let more = r#""licenses": [{"id": 1, "name": "CC0", "url": "https://creativecommons.org/publicdomain/zero/1.0/"}, "#;
+    let two = text.replace(r#""licenses": ["#, more);
+    assert_ne!(two, text);
+    fs::write(&file, two).unwrap();
+    let after = license(&read(&root).unwrap());
+    let places: Vec<usize> = text
+        .match_indices("\"license\": ")
+        .map(|(at, found)| text[at + found.len()..].as_bytes()[0])
+        .enumerate()
+        .filter_map(|(at, id)| (id == b'1').then_some(at))
+        .collect();
+    assert!(places.iter().any(|&at| before[at].is_some()), "{before:?}");
+    for (at, license) in after.iter().enumerate() {
+        let expected = if places.contains(&at) { &None } else { &before[at] };
+        assert_eq!(license, expected, "{at}");
+    }
+}
+
+#[test]
 fn folders_of_two_names_and_shards_with_two_classes_are_told() {
     let (_folder, root) = copy("inaturalist-2021");
     for list in ["train.json", "val.json"] {
@@ -504,6 +568,7 @@ fn tables_tell_open_quotes_columns_twice_and_rows_of_other_lengths() {
         ("001,\"a cat\n002,b\n", "line 1: expected a closing quotation mark"),
         ("001,a\n001,b\n", "line 2: expected each identifier once, found 001"),
         ("001,a,b\n", "line 1: expected an identifier and a name"),
+        ("id,name\n", "names: expected at least one, found none"),
     ] {
         fs::write(&names, text).unwrap();
         let told =

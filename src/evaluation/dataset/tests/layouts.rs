@@ -388,7 +388,10 @@ fn cars_are_the_same_in_every_copy() {
     let (_folder, root) = copy("cars-csv");
     fs::write(root.join("anno_test.csv"), "00001.jpg,1,2,30,31,9\n").unwrap();
     let told = error(DatasetKind::Cars, &root);
-    assert!(told.contains("class of cars_test/00001.jpg: expected 1 to 3, found 9"), "{told}");
+    assert!(
+        told.contains("line 1: expected a class from 1 to 3, found 9 of cars_test/00001.jpg"),
+        "{told}"
+    );
 }
 
 #[test]
