@@ -2,6 +2,7 @@
 
 mod contradictions;
 mod layouts;
+mod refusals;
 mod selection;
 
 use std::path::{Path, PathBuf};
