@@ -197,7 +197,7 @@ fn a_license_identifier_of_two_licenses_gives_none() {
     let after = license(&read(&root).unwrap());
     let places: Vec<usize> = text
         .match_indices("\"license\": ")
-        .map(|(at, found)| text[at + found.len()..].as_bytes()[0])
+        .map(|(at, found)| text.as_bytes()[at + found.len()])
         .enumerate()
         .filter_map(|(at, id)| (id == b'1').then_some(at))
         .collect();
