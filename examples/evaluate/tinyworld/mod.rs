@@ -73,12 +73,12 @@ pub(crate) fn run(options: &TinyWorld) -> Result<(), Box<dyn Error>> {
         seed: 0,
     };
     report::run(&experiment.results()?, &shown)?;
-    let plot = options.out.join("report/plots/robustness.svg");
-    std::fs::write(&plot, robustness::chart(&robustness).to_svg())
-        .map_err(|error| format!("{}: {error}", plot.display()))?;
+    robustness::write(&options.out.join("report/plots"), &robustness)?;
+    tell!("");
+    tell!("What the vision-language model tells rightly, by kind of prompt (E.5)");
     tell!("");
     robustness::table(&robustness).lines().for_each(|line| tell!("{line}"));
-    Ok(())
+    robustness::complete(&robustness)
 }
 
 /// What the experiments are made of.
