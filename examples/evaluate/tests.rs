@@ -208,6 +208,39 @@ fn numbers(folder: &Path) -> Vec<String> {
 }
 
 #[test]
+fn a_model_that_fails_is_given_up_and_told_apart_from_one_that_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = repository().join("tests/fixtures/datasets/class-folders");
+    let down = stub::serve(|_, _| (400, json!({"error": {"message": "no such thing"}}))).unwrap();
+    let no = stub::serve(|_, _| {
+        let message = json!({"role": "assistant", "content": "No"});
+        (200, json!({"choices": [{"message": message, "finish_reason": "stop"}]}))
+    });
+    let (out, no) = (folder.path().join("out"), format!("no@{}/v1", no.unwrap()));
+    let command = |vlms: &[&str]| {
+        let mut arguments = vec!["robustness", data.to_str().unwrap(), "--classes", "3", "--yes"];
+        arguments.extend(["--concurrency", "1", "--out", out.to_str().unwrap()]);
+        vlms.iter().for_each(|vlm| arguments.extend(["--vlm", vlm]));
+        output(&arguments)
+    };
+    let both = command(&[&format!("down@{down}/v1"), &no]);
+    let told = String::from_utf8(both.stderr).unwrap();
+    assert_eq!(both.status.code(), Some(1), "{told}");
+    let expected = "down: 10 of 15 questions failed, given up after 10 failures in a row";
+    assert!(told.contains(expected) && told.contains("5 questions were not asked"), "{told}");
+    let table = fs::read_to_string(out.join("robustness.md")).unwrap();
+    assert_eq!(String::from_utf8(both.stdout).unwrap().lines().last(), table.lines().last());
+    // "No" is the right decision of the third kind, and names nothing.
+    let last = table.lines().last().unwrap();
+    assert!(
+        last.starts_with("| no |") && last.contains("| 0.0 % [0.0, 39.0] | 100.0 % ["),
+        "{last}"
+    );
+    let alone = command(&[&no]);
+    assert_eq!(alone.status.code(), Some(0), "{}", String::from_utf8_lossy(&alone.stderr));
+}
+
+#[test]
 fn table_2_on_a_miniature_cub_and_inaturalist_killed_and_with_dino_afterwards() {
     let vlm = vlm();
     let [whole, killed] = [(); 2].map(|()| tempfile::tempdir().unwrap());

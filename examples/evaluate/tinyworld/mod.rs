@@ -74,9 +74,12 @@ pub(crate) fn run(options: &TinyWorld) -> Result<(), Box<dyn Error>> {
         charts: vec![robustness::chart(&robustness)],
     };
     report::run(&experiment.results()?, &shown)?;
+    robustness::write(&options.out.join("report/plots"), &robustness)?;
+    tell!("");
+    tell!("What the vision-language model tells rightly, by kind of prompt (E.5)");
     tell!("");
     robustness::table(&robustness).lines().for_each(|line| tell!("{line}"));
-    Ok(())
+    robustness::complete(&robustness)
 }
 
 /// What the experiments are made of.
