@@ -213,8 +213,8 @@ impl Answers {
         if both < LEAST_ANSWERED {
             let said = &first.token.token;
             return Err(format!(
-                "expected yes or no with a probability of at least {LEAST_ANSWERED} as the first token, \
-                 found {both:.4} and the reply begins with {said:?}; the likeliest first tokens: {tokens}"
+                "the reply begins with {said:?}: expected yes or no with a probability of at least \
+                 {LEAST_ANSWERED} among the likeliest first tokens, which give it {both:.4}, found {tokens}"
             ));
         }
         let note = (both < MOSTLY_ANSWERED).then(|| {
