@@ -235,3 +235,31 @@ fn what_is_all_but_a_reference_is_left_out() {
         assert!(error.contains("above 0 and at most 1"), "{error}");
     }
 }
+
+#[test]
+fn an_experiment_tells_the_references_that_a_picture_was_drawn_from() {
+    use crate::evaluation::dataset::{Dataset, Item};
+    use crate::evaluation::experiment::{Experiment, System, SystemOutcome};
+    use crate::reference::{Caption, Reference};
+
+    let mut cars = Dataset::new("cars");
+    let mut class = Class::new("1", "car");
+    class.images = real();
+    cars.classes.push(class);
+    cars.items.push(Item::new("1", "A photo of a car").of_class("1"));
+    let copies = System::function("copies", "1", |_| async {
+        let copied = solid(9, 9, [199, 11, 0]);
+        let reference = Reference::new(copied.clone(), Caption::concept("a car"));
+        let mut drawn = SystemOutcome::from(copied);
+        drawn.references.push(reference);
+        Ok(drawn)
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let metric = ImageSimilarity::new("CLIP-I", Arc::new(FirstPixel::default()));
+    let experiment = Experiment::new(folder.path()).system(copies).dataset(cars).metric(metric);
+    block_on(experiment.run(|_| {})).unwrap();
+    let scores = experiment.results().unwrap().scores;
+    let [score] = &scores[..] else { panic!("{scores:?}") };
+    assert!(matches!(score.outcome, Outcome::Value(value) if value < 0.9), "{score:?}");
+    assert_eq!(score.notes, ["1 real images left out that are all but what it was drawn from"]);
+}
