@@ -144,6 +144,103 @@ fn the_order_of_names_tells_no_system() {
     assert!((2..=9).contains(&second), "{second} of 11");
 }
 
+#[test]
+fn nothing_public_is_in_the_order_of_making() {
+    let read = |salt: &str| {
+        let absolute = Study { checks: 2, salt: Some(salt.into()), ..study(StudyKind::Absolute) };
+        let (_, published, key) = World::new(12).written(&absolute);
+        let row = |screen: &published::Screen| {
+            key.iter().find(|row| row.screen == screen.item).unwrap().clone()
+        };
+        let rows: Vec<KeyRow> = published.screens.iter().map(row).collect();
+        (published, rows)
+    };
+    let (published, rows) = read("s");
+    assert!(published.screens.is_sorted_by_key(|screen| &screen.item));
+    let systems: Vec<&str> = rows.iter().map(|row| row.system.as_str()).collect();
+    let first_check = rows.iter().position(|row| row.role.is_check()).unwrap();
+    assert!(rows[first_check..].iter().any(|row| !row.role.is_check()), "{systems:?}");
+    let rated: Vec<&&str> = systems.iter().filter(|system| !system.is_empty()).collect();
+    assert!(rated.chunks(2).any(|pair| pair[0] == pair[1]), "{rated:?}");
+    // Whoever knows everything but the salt cannot draw the lists again.
+    let whose = |(published, rows): &(Published, Vec<KeyRow>)| -> Vec<(String, String)> {
+        let list = published.lists[0].iter().map(|shown| &rows[shown.screen]);
+        list.map(|row| (row.system.clone(), row.item.clone())).collect()
+    };
+    assert_ne!(whose(&read("s")), whose(&read("t")));
+}
+
+#[test]
+fn equal_pictures_are_different_files_that_pack_equally_badly() {
+    let mut world = World::new(6);
+    // Two methods over one base, whose picture is on two screens then.
+    let mut results = serde_json::to_value(&world.results).unwrap();
+    let mut system = results["systems"][1].clone();
+    system["name"] = "Third".into();
+    results["systems"].as_array_mut().unwrap().push(system);
+    let pictures = results["pictures"].as_array_mut().unwrap();
+    let third = pictures.iter().filter(|picture| picture["system"] == SYSTEMS[1]).cloned();
+    let third: Vec<_> = third.collect();
+    pictures.extend(third.into_iter().map(|mut picture| {
+        picture["system"] = "Third".into();
+        picture
+    }));
+    world.results = serde_json::from_value(results).unwrap();
+    let (written, published, key) = world.written(&study(StudyKind::Comparative));
+    assert_eq!(published.screens.iter().filter(|s| s.told.is_none()).count(), written.items + 5);
+    let read =
+        |name: &str| fs::read(written.folder.join("pictures").join(format!("{name}.jpg"))).unwrap();
+    let files: BTreeSet<Vec<u8>> = key.iter().map(|row| read(&row.picture)).collect();
+    assert_eq!(files.len(), key.len(), "no two files are equal");
+    let bases: Vec<&KeyRow> =
+        key.iter().filter(|row| row.role == Role::Base && row.item == "003").collect();
+    let [one, two] = [0, 1].map(|i| read(&bases[i].picture));
+    assert_eq!(Image::decode(&one).unwrap(), Image::decode(&two).unwrap());
+    assert_eq!(one.len(), two.len());
+    // And nobody sees both: there are prompts enough.
+    for list in &published.lists {
+        let prompts: Vec<&str> = list
+            .iter()
+            .filter(|shown| {
+                let item = &published.screens[shown.screen].item;
+                key.iter().any(|row| row.screen == *item && !row.role.is_check())
+            })
+            .map(|shown| published.screens[shown.screen].prompt.as_str())
+            .collect();
+        assert_eq!(prompts.iter().collect::<BTreeSet<_>>().len(), prompts.len(), "{prompts:?}");
+    }
+}
+
+#[test]
+fn the_key_knows_every_list_and_question() {
+    for kind in [StudyKind::Comparative, StudyKind::Absolute] {
+        let (_, published, key) = World::new(6).written(&study(kind));
+        for (number, list) in (1..).zip(&published.lists) {
+            for shown in list {
+                let screen = &published.screens[shown.screen];
+                for (i, name) in screen.pictures.iter().enumerate() {
+                    let row = key.iter().find(|row| row.picture == *name).unwrap();
+                    let is_left = (i == 1) == shown.swapped;
+                    assert!(row.lists().any(|of| of == (number, is_left)), "{row:?}");
+                    let of_check = row.role.is_check().then_some(1);
+                    let questions: Vec<&str> = row.questions().collect();
+                    let n = of_check.unwrap_or(published.questions.len());
+                    assert_eq!(questions, published.questions[..n]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_title_is_that_of_the_kind() {
+    let title = |study: Study| World::new(4).written(&study).1.title;
+    let read: Study = serde_json::from_value(json!({"kind": "absolute"})).unwrap();
+    assert_eq!(title(read.clone()), "What do these images show?");
+    assert_eq!(title(Study { kind: StudyKind::Comparative, ..read }), "Which image is better?");
+    assert_eq!(title(Study { title: "Birds".into(), ..study(StudyKind::Absolute) }), "Birds");
+}
+
 /// Length of the file, and width and height.
 fn size(written: &StudyFolder, name: &str) -> (u64, (u32, u32)) {
     let path = written.folder.join("pictures").join(format!("{name}.jpg"));
@@ -177,6 +274,14 @@ fn lists_are_balanced() {
         let expected = lists.len() / screens;
         assert!(first_place.iter().all(|&n| n <= expected + 3), "{first_place:?}, {expected}");
     }
+    // Three screens of each of 20 prompts: nobody sees a prompt twice, and no votes are lost by that.
+    let groups: Vec<usize> = (0..60).map(|i| i / 3).collect();
+    let lists = list::lists(&groups, 15, 5, &[], 0, &mut Rng::with_seed(3));
+    for list in &lists {
+        let prompts: BTreeSet<usize> = list.iter().map(|shown| groups[shown.screen]).collect();
+        assert_eq!(prompts.len(), list.len());
+    }
+    assert!(lists.len() <= 22, "{} instead of 20", lists.len());
     assert!(list::lists(&[], 5, 5, &[], 2, &mut Rng::with_seed(0)).is_empty());
 }
 
@@ -251,6 +356,7 @@ fn settings_and_results_that_make_no_study_are_refused() {
     fails(Study { checks: 6, ..base() }, "checks");
     fails(Study { max_side: 1, ..base() }, "max_side");
     fails(Study { questions: vec!["a".into(), "a".into()], ..base() }, "questions");
+    fails(Study { questions: vec!["a\nb".into()], ..base() }, "one line");
     fails(Study { pairs: pair("Plain", "Plain"), ..base() }, "two different systems");
     fails(Study { pairs: pair("Plain", "SDXL"), ..base() }, "one of Plain, Plain+RAG, found SDXL");
     for address in
@@ -381,13 +487,15 @@ fn files_become_equally_long_and_stay_pictures() {
         let mut longer = picture.clone();
         longer.resize(picture.len() + missing, 0);
         let mut files = [picture.clone(), longer];
-        equally_long(&mut files);
+        equally_long(&mut files, &mut Rng::with_seed(1));
         assert_eq!(files[0].len(), files[1].len(), "{missing}");
         assert_eq!(
             Image::decode(&files[0]).unwrap(),
             Image::decode(&picture).unwrap(),
             "{missing}"
         );
+        let zeros = files[0].windows(64).filter(|bytes| bytes.iter().all(|byte| *byte == 0));
+        assert_eq!(zeros.count(), 0, "{missing}: a run of zeros tells how long it was");
     }
-    equally_long(&mut []);
+    equally_long(&mut [], &mut Rng::with_seed(1));
 }
