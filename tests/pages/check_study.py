@@ -218,6 +218,7 @@ def blocked(browser):
     tab = Tab(browser, address(compare, "?participant=1"))
     page = tab.page
     page.route("**/pictures/*", lambda route: route.abort())
+    page.reload()
     begin(page)
     page.wait_for_selector("#retry:visible")
     tab.accessible()
