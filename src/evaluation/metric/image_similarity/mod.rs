@@ -117,8 +117,8 @@ impl ImageSimilarity {
 
     /// The same that leaves out real images whose embedding by this metric's own embedder has a cosine of
     /// at least `cosine` with that of a reference that the picture was drawn from: the same photograph
-    /// scaled or compressed anew, which has other pixels. 0.98 by default, which copies of ordinary quality
-    /// reach and other photographs of the same class do not; a smaller number leaves out honest images too.
+    /// scaled or compressed anew, which has other pixels. 0.98 by default, a cautious choice: a smaller
+    /// number finds copies that were changed more, and begins to leave out honest images of the class.
     /// `None` leaves out equal pixels alone. References are embedded once.
     ///
     /// # Errors
