@@ -9,7 +9,7 @@ use imagerag::evaluation::metric::{
 };
 
 use crate::local;
-use crate::run_file::{MetricTable, RubricName, RunFile};
+use crate::run_file::{MetricTable, NearDuplicates, RubricName, RunFile};
 
 /// Every metric of `file`, its models loaded.
 pub(crate) fn metrics(file: &RunFile) -> Result<Vec<Arc<dyn Metric>>, Box<dyn Error>> {
@@ -36,6 +36,7 @@ fn metric(table: &MetricTable, file: &RunFile) -> Result<Arc<dyn Metric>, Box<dy
             reduction,
             at_most,
             seed,
+            near_duplicates,
             decimals,
         } => {
             let model = file.place(model);
@@ -44,6 +45,11 @@ fn metric(table: &MetricTable, file: &RunFile) -> Result<Arc<dyn Metric>, Box<dy
                 .with_reduction(*reduction)
                 .with_preprocessing(preprocessing)
                 .with_weights(local::weights(&model)?);
+            let metric = match near_duplicates {
+                NearDuplicates::From(cosine) => metric.with_near_duplicates(Some(*cosine))?,
+                NearDuplicates::LeftOut(true) => metric,
+                NearDuplicates::LeftOut(false) => metric.with_near_duplicates(None)?,
+            };
             let metric =
                 at_most.iter().fold(metric, |metric, most| metric.with_at_most(*most, *seed));
             Ok(Arc::new(

@@ -219,6 +219,10 @@ pub(crate) enum MetricTable {
         at_most: Option<usize>,
         #[serde(default)]
         seed: u64,
+        /// The cosine from which a real image counts as a copy of a reference; `false` keeps all that have
+        /// other pixels.
+        #[serde(default)]
+        near_duplicates: NearDuplicates,
         decimals: Option<usize>,
     },
     /// A vision-language model that gives marks: DreamBench++'s prompt following by default.
@@ -239,6 +243,22 @@ pub(crate) enum MetricTable {
         /// The share of "yes" among so many replies, which is another number.
         replies: Option<usize>,
     },
+}
+
+/// Which real images are left out of a comparison as copies of references.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum NearDuplicates {
+    /// Those with a cosine of at least this.
+    From(f64),
+    /// As usual, or none.
+    LeftOut(bool),
+}
+
+impl Default for NearDuplicates {
+    fn default() -> Self {
+        Self::LeftOut(true)
+    }
 }
 
 /// Rubrics that are ready made.

@@ -12,7 +12,7 @@ use imagerag::{Embedder, RagPipeline, Retriever};
 
 use crate::local;
 use crate::parts::Drawing;
-use crate::run_file::{RerankKind, RunFile, SystemTable};
+use crate::run_file::{RerankKind, RunFile, SystemTable, VlmTable};
 
 /// Candidates of each of two galleries, as in the paper's table 4 (section 4.3).
 const EACH: usize = 3;
@@ -75,7 +75,10 @@ fn words(table: &SystemTable, file: &RunFile) -> Result<String, Box<dyn Error>> 
     };
     let mut lines = vec![format!("generator: {model}")];
     if let Some(name) = &table.vlm {
-        lines.push(format!("vision-language model: {}", file.vlms[name].model));
+        let VlmTable { model, url, max_tokens, .. } = &file.vlms[name];
+        let at = url.as_ref().map_or_else(String::new, |url| format!(" at {url}"));
+        let limit = max_tokens.map_or_else(String::new, |most| format!(", at most {most} tokens"));
+        lines.push(format!("vision-language model: {model}{at}{limit}"));
     }
     for name in table.gallery.iter().chain(&table.fused_with) {
         lines.push(file.galleries[name].words(name, file));

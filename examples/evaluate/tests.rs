@@ -4,47 +4,21 @@
 #[path = "../support/stub.rs"]
 mod stub;
 
+mod program;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use imagerag::evaluation::experiment::{Ended, Results};
 use imagerag::evaluation::metric::Outcome;
 use serde_json::{Value, json};
 
-/// The program, which `cargo test` builds beside the tests.
-fn program() -> Command {
-    let tests = std::env::current_exe().unwrap();
-    let programs = tests.parent().unwrap().parent().unwrap().join("examples");
-    let program = programs.join("evaluate").with_extension(if cfg!(windows) { "exe" } else { "" });
-    assert!(program.exists(), "run `cargo build --example evaluate` with these features first");
-    Command::new(program)
-}
+use program::{fails, ok, program};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
-fn output(arguments: &[&str]) -> Output {
-    program().args(arguments).stdin(Stdio::null()).output().unwrap()
-}
-
-/// What a command prints; it must go well.
-fn ok(arguments: &[&str]) -> String {
-    let output = output(arguments);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {told}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// What a command says is wrong.
-fn fails(arguments: &[&str]) -> String {
-    let output = output(arguments);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
-    assert!(!told.contains("panicked"), "{told}");
-    told
 }
 
 #[test]

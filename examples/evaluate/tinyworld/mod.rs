@@ -117,7 +117,12 @@ impl Miniature {
             .metric(Accuracy { judge: Arc::clone(judge), weights: weights("judge")? })
             .metric(Judge::new(Arc::clone(judge), Rubric::gpt_score())?)
             .metric(TextSimilarity::new("CLIP", clip()).with_weights(weights("clip")?))
-            .metric(ImageSimilarity::new("CLIP-I", clip()).with_weights(weights("clip")?));
+            .metric(
+                // A program drew the species: two pictures of one may be all but equal.
+                ImageSimilarity::new("CLIP-I", clip())
+                    .with_near_duplicates(None)?
+                    .with_weights(weights("clip")?),
+            );
         for system in self.systems(options)? {
             experiment = experiment.system(system);
         }

@@ -91,9 +91,10 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// A critic that is asked 4 questions at a time. Its settings are its `Display`.
+    /// A critic that is asked 4 questions at a time. Its settings are its `Display` in the form `{:#}`,
+    /// which has the model's and the questions too.
     pub fn new(name: impl Into<String>, critic: impl Critic) -> Self {
-        let (name, settings) = (name.into(), critic.to_string());
+        let (name, settings) = (name.into(), format!("{critic:#}"));
         Self { name, settings, critic: Arc::new(critic), concurrency: 4 }
     }
 
