@@ -50,6 +50,12 @@ pub(crate) fn run(results: &Results, options: &ReportArgs) -> Result<(), Box<dyn
     let folder = options.out.clone().unwrap_or_else(|| results.folder.join("report"));
     let mut table = TableOptions::default().with_differences();
     if let Some(base) = &options.base {
+        let names: Vec<&str> = results.systems.iter().map(|system| system.name.as_str()).collect();
+        if !names.contains(&base.as_str()) {
+            return Err(
+                format!("--base: expected one of {}, found {base}", names.join(", ")).into()
+            );
+        }
         table = table.with_base(base);
     }
     let mut report = Report::of(results)
@@ -65,6 +71,7 @@ pub(crate) fn run(results: &Results, options: &ReportArgs) -> Result<(), Box<dyn
         report = report.with_retrieval_set_sizes(sizes(&options.size)?);
     }
     let files = report.write(&folder)?;
+    report.lacking().iter().for_each(|line| tell!("note: {line}"));
     report.table().to_markdown().lines().for_each(|line| tell!("{line}"));
     let mut sheets = selections(results, options.sheet_rows, options.seed);
     sheets.extend(diversity(results, options.sheet_rows));

@@ -60,7 +60,7 @@ const BASE: &str = "tiny SDXL";
 pub(crate) fn run(options: &TinyWorld) -> Result<(), Box<dyn Error>> {
     let miniature = Miniature::load(options)?;
     let experiment = miniature.experiment(options)?;
-    run::work(&experiment)?;
+    let summary = run::work(&experiment)?;
     let robustness = miniature.robustness(options)?;
     let shown = report::ReportArgs {
         out: None,
@@ -78,7 +78,7 @@ pub(crate) fn run(options: &TinyWorld) -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("{}: {error}", plot.display()))?;
     tell!("");
     robustness::table(&robustness).lines().for_each(|line| tell!("{line}"));
-    Ok(())
+    run::complete(&experiment.results()?, &summary)
 }
 
 /// What the experiments are made of.

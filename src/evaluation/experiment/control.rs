@@ -112,7 +112,7 @@ impl<'a> Control<'a> {
                 let reached = match at {
                     0 => format!("{} calls of {bound}", spent.calls),
                     1 => format!("{} of {} in money", money(taken[at]), money(bound)),
-                    _ => format!("{:.0} of {bound:.0} seconds", taken[at]),
+                    _ => format!("{:.0} seconds of {bound}", taken[at]),
                 };
                 let why = || format!("the budget is used up: {reached}");
                 self.summary.stopped.get_or_insert_with(why);
@@ -167,7 +167,14 @@ impl<'a> Control<'a> {
         self.summary.notes.push(note);
     }
 
-    pub(super) fn give_up(&mut self, why: String) {
+    /// Tells that `name` was given up, with how many `left` pictures were not tried.
+    pub(super) fn give_up(&mut self, name: &str, left: usize, why: &str) {
+        let left = match left {
+            0 => String::new(),
+            1 => " (1 picture was not tried)".to_owned(),
+            left => format!(" ({left} pictures were not tried)"),
+        };
+        let why = format!("{name} was given up{left}: {why}");
         (self.on_event)(&Event::Note(why.clone()));
         self.summary.given_up.push(why);
     }

@@ -111,6 +111,6 @@ impl Spent {
 
     /// What all parts cost, in the currency of `prices`.
     pub fn cost(&self, prices: &BTreeMap<String, Price>) -> f64 {
-        self.cost_by_part(prices).values().sum()
+        self.cost_by_part(prices).values().sum::<f64>() + 0.0 // The sum of nothing is -0.0.
     }
 }

@@ -105,8 +105,7 @@ async fn draw_all(
         return Ok(());
     }
     if let Err(error) = system.prepare().await {
-        let (left, error) = (missing.len(), error.chain());
-        control.give_up(format!("{name} was given up, {left} pictures were not tried: {error}"));
+        control.give_up(name, missing.len(), &error.chain().to_string());
         return Ok(());
     }
     let (mut missing, mut running) = (missing.into_iter(), FuturesUnordered::new());
@@ -151,11 +150,9 @@ async fn draw_all(
     }
     let left = missing.len() + not_tried;
     if let Some(error) = broken {
-        control.give_up(format!("{name} was given up, {left} pictures were not tried: {error}"));
+        control.give_up(name, left, &error);
     } else if failures >= FAILURES_IN_A_ROW {
-        control.give_up(format!(
-            "{name} was given up after {failures} failures in a row; {left} pictures were not tried"
-        ));
+        control.give_up(name, left, &format!("{failures} failures in a row"));
     }
     Ok(())
 }

@@ -82,8 +82,7 @@ async fn score_all(
         broken = broken.or(error);
     }
     if let Some(error) = broken {
-        let left = missing.len();
-        control.give_up(format!("{metric} was given up, {left} pictures were not tried: {error}"));
+        control.give_up(&metric.to_string(), missing.len(), &error);
     }
     Ok(())
 }
