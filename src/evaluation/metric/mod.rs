@@ -71,7 +71,7 @@ pub trait Metric: Display + Debug + Send + Sync + 'static {
     /// judge that refuses it, is an [`Outcome`] of its score.
     ///
     /// # Errors
-    /// When nothing can be scored, such as [`Error::Unavailable`](crate::Error::Unavailable).
+    /// When nothing can be scored, such as [`Error::Unavailable`].
     async fn score(&self, subjects: &[Subject]) -> Result<Vec<Score>>;
 }
 
