@@ -6,6 +6,9 @@ use std::fmt;
 
 use imagerag::critic::Query;
 
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
 use crate::local;
 use crate::metric_table::MetricTable;
 use crate::run_file::{RunFile, SystemTable};
@@ -25,17 +28,12 @@ impl fmt::Display for Fault {
 impl Fault {
     /// The line of `text`, which is TOML.
     pub(crate) fn line(&self, text: &str) -> Option<usize> {
-        use toml::de::{DeTable, DeValue};
         let root = DeTable::parse(text).ok()?;
-        let key = |table: &DeTable<'_>, name: &str| {
-            let (key, value) = table.iter().find(|(key, _)| key.get_ref() == name)?;
-            Some((key.span(), value.clone()))
-        };
         let (first, rest) = self.at.split_first()?;
-        let (mut span, mut value) = key(root.get_ref(), first)?;
+        let (mut span, mut value) = entry(root.get_ref(), first)?;
         for step in rest {
             let (at, next) = match value.get_ref() {
-                DeValue::Table(table) => match key(table, step) {
+                DeValue::Table(table) => match entry(table, step) {
                     Some(found) => found,
                     None => break,
                 },
@@ -49,6 +47,15 @@ impl Fault {
         }
         Some(text[..span.start].matches('\n').count() + 1)
     }
+}
+
+/// Where the key `name` of `table` stands, and its value.
+fn entry<'a>(
+    table: &DeTable<'a>,
+    name: &str,
+) -> Option<(std::ops::Range<usize>, Spanned<DeValue<'a>>)> {
+    let (key, value) = table.iter().find(|(key, _)| key.get_ref() == name)?;
+    Some((key.span(), value.clone()))
 }
 
 /// The fault `why` at `steps`.

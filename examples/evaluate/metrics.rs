@@ -15,9 +15,9 @@ use crate::run_file::RunFile;
 /// Every metric of `file`, its models loaded.
 pub(crate) fn metrics(file: &RunFile) -> Result<Vec<Arc<dyn Metric>>, Box<dyn Error>> {
     let metric = |(at, table): (usize, &MetricTable)| {
-        let named =
-            |error| format!("metrics, number {}: {}", at + 1, imagerag::Chain::new(&*error));
-        metric(table, file).map_err(|error: Box<dyn Error>| named(error).into())
+        metric(table, file).map_err(|error: Box<dyn Error>| {
+            format!("metrics, number {}: {}", at + 1, imagerag::Chain::new(&*error)).into()
+        })
     };
     file.metrics.iter().enumerate().map(metric).collect()
 }

@@ -71,8 +71,9 @@ pub(crate) fn run(options: &Run) -> Result<(), Box<dyn Error>> {
     let in_file = |error: String| format!("{}: {error}", options.run_file.display());
     file.check_setup().map_err(in_file)?;
     for (name, gallery) in &file.galleries {
-        let named = |error| format!("galleries.{name}: {}", imagerag::Chain::new(&*error));
-        gallery.fill(&file).map_err(|error| in_file(named(error)))?;
+        gallery.fill(&file).map_err(|error: Box<dyn Error>| {
+            in_file(format!("galleries.{name}: {}", imagerag::Chain::new(&*error)))
+        })?;
     }
     let experiment = experiment(file, &options.run_file, options.retry.retry_failed)?;
     if told_plan(&experiment, &options.run_file)? && !options.yes {
