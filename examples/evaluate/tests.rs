@@ -137,8 +137,8 @@ fn mistakes_are_named_with_their_place() {
         assert!(found.contains("run.toml, line 2: ") && found.contains(told), "{field}: {found}");
     }
     // As some editors write it.
-    let wide =
-        format!("folder = \"out\"\nsede = 0\n{set}").encode_utf16().flat_map(u16::to_le_bytes);
+    let wide = format!("folder = \"out\"\nsede = 0\n{set}");
+    let wide = wide.encode_utf16().flat_map(u16::to_le_bytes);
     fs::write(
         folder.path().join("wide.toml"),
         [0xff, 0xfe].into_iter().chain(wide).collect::<Vec<_>>(),
@@ -282,7 +282,7 @@ fn table_2_on_a_miniature_cub_and_inaturalist_killed_and_with_dino_afterwards() 
     assert!(told.contains("done       10 pictures drawn, 0 failed"), "{told}");
     assert!(told.contains("| System | CUB CLIP ↑ | iNaturalist CLIP ↑ |"), "{told}");
     // Four of five lack something, by three questions each.
-    assert!(told.contains("13 calls, 0.03 in money"), "{told}");
+    assert!(told.contains("13 calls, 0.033 in money"), "{told}");
     assert!(whole.path().join("out/report/report.html").is_file());
 
     // Killed after some pictures, again and again.
@@ -373,7 +373,7 @@ fn whatever_changes_pictures_or_numbers_is_in_their_keys_and_names_are_not() {
         rag("config = { query = \"concept\" }"),
         // What is the same under another name.
         changed("model = \"stub\"", "model = \"stub\"\ntimeout = 9\nretries = 1", 0),
-        changed("examples/tinyworld/models/sdxl", "examples/./tinyworld/x/../models/sdxl", 0),
+        changed("examples/tinyworld/models/sdxl", "examples/./tinyworld/models/../models/sdxl", 0),
         changed("[galleries.world]", "[galleries.earth]", 0),
     ] {
         let mut changed = text.replacen(&from, &to, 1);
@@ -410,7 +410,7 @@ fn a_run_that_lacks_something_fails_until_it_is_healed_and_tells_it_above_its_ta
         fs::write(&path, text.replacen(from, to, 1)).unwrap();
         let told = [fails(&["plan", name]), fails(&["run", name, "--yes"])];
         assert!(!folder.path().join("out/pictures.jsonl").exists(), "{told:?}");
-        assert_eq!(told[0], told[1]);
+        assert!(told[0].ends_with(&told[1]), "{told:?}");
         told[0].clone()
     };
     let model = bad("models/sdxl\"", "models/nothing\"");

@@ -14,7 +14,7 @@ use futures::FutureExt;
 use futures::executor::block_on;
 
 use super::*;
-use crate::conditioner::InPrompt;
+use crate::conditioner::{ConditioningKind, InPrompt};
 use crate::evaluation::dataset::{Class, Item, RealImage};
 use crate::evaluation::metric::{Fingerprint, Outcome, Score, Subject};
 use crate::generator::{Drawn, GenerateRequest};
@@ -367,7 +367,7 @@ struct Slow {
 #[async_trait]
 impl Generator for Slow {
     fn accepts(&self) -> &[crate::conditioner::ConditioningKind] {
-        &[crate::conditioner::ConditioningKind::Images]
+        &[ConditioningKind::None, ConditioningKind::Images]
     }
 
     async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
