@@ -397,8 +397,12 @@ fn whatever_changes_pictures_or_numbers_is_in_their_keys_and_names_are_not() {
 #[test]
 fn a_run_that_lacks_something_fails_until_it_is_healed_and_tells_it_above_its_table() {
     let folder = tempfile::tempdir().unwrap();
-    let sorry = stub::serve(|_, _: &Value| {
-        let message = json!({ "role": "assistant", "content": "I'm sorry, but I can't assist." });
+    let sorry = stub::serve(|_, body: &Value| {
+        let said = match body.to_string().contains("Does this figure show") {
+            true => "Yes", // And no log-probabilities.
+            false => "I'm sorry, but I can't assist.",
+        };
+        let message = json!({ "role": "assistant", "content": said });
         (200, json!({ "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }] }))
     });
     let path = run_file(folder.path(), &sorry.unwrap());

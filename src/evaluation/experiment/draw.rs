@@ -332,8 +332,9 @@ fn is_undetermined(trace: &RagTrace) -> bool {
         Some(Record::Plan { edits }) => edits.is_none(),
         // A reply that is no prompt leaves the prompt as it is.
         Some(Record::Rephrased(prompt)) => {
-            let replies = stage.exchanges.iter().filter_map(|exchange| exchange.reply.as_ref());
-            *prompt == trace.prompt && !replies.last().is_some_and(|reply| reply.contains(prompt))
+            let mut replies = stage.exchanges.iter().filter_map(|exchange| exchange.reply.as_ref());
+            *prompt == trace.prompt
+                && !replies.next_back().is_some_and(|reply| reply.contains(prompt))
         }
         _ => false,
     };
