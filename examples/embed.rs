@@ -17,7 +17,8 @@
 //! {"image":"examples/tinyworld/gallery/bruno-1.png","embedding":[-0.0990217,0.9150797,…]}
 //! ```
 //!
-//! and on standard error what could not be read. Then the exit status is 1, after all other images:
+//! in which a path that is not UTF-8 is a URL such as `file:photos/caf%E9.jpg`, as in a gallery's export; and
+//! on standard error what could not be read. Then the exit status is 1, after all other images:
 //!
 //! ```text
 //! error: cannot access no-such.png: No such file or directory (os error 2)
@@ -32,7 +33,6 @@ mod command;
 #[path = "support/place.rs"]
 mod place;
 
-use std::borrow::Cow;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -42,6 +42,7 @@ use futures::executor::block_on;
 use imagerag::Image;
 use imagerag::embedder::{Embedding, ImageFeatures};
 use imagerag::models::{DType, Device, Preprocessing};
+use imagerag::retriever::CatalogEntry;
 use place::place;
 use serde::Serialize;
 
@@ -72,8 +73,8 @@ struct Options {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
-    image: Cow<'a, str>,
+struct Line {
+    image: String,
     embedding: Vec<f32>,
 }
 
@@ -107,5 +108,7 @@ fn line(model: &ImageFeatures, path: &Path, normalize: bool) -> Result<String, B
     if normalize {
         embedding = Embedding::new(embedding).map_err(named)?.values().to_vec();
     }
-    Ok(serde_json::to_string(&Line { image: path.to_string_lossy(), embedding })?)
+    // As galleries write paths, so that no two are the same text.
+    let image = CatalogEntry::file(path).source.to_string();
+    Ok(serde_json::to_string(&Line { image, embedding })?)
 }

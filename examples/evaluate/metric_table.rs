@@ -29,6 +29,9 @@ pub(crate) enum MetricTable {
         /// At most so many real images of a class, chosen by `seed`.
         at_most: Option<usize>,
         seed: u64,
+        /// The cosine from which a real image counts as a copy of a reference; `false` keeps all that have
+        /// other pixels.
+        near_duplicates: NearDuplicates,
         decimals: Option<usize>,
     },
     /// A vision-language model that gives marks: DreamBench++'s prompt following by default.
@@ -48,6 +51,22 @@ pub(crate) enum MetricTable {
         /// The share of "yes" among so many replies, which is another number.
         replies: Option<usize>,
     },
+}
+
+/// Which real images are left out of a comparison as copies of references.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum NearDuplicates {
+    /// Those with a cosine of at least this.
+    From(f64),
+    /// As usual, or none.
+    LeftOut(bool),
+}
+
+impl Default for NearDuplicates {
+    fn default() -> Self {
+        Self::LeftOut(true)
+    }
 }
 
 /// Rubrics that are ready made.
@@ -78,6 +97,7 @@ struct Fields {
     reduction: Option<Reduction>,
     at_most: Option<usize>,
     seed: Option<u64>,
+    near_duplicates: Option<NearDuplicates>,
     vlm: Option<String>,
     rubric: Option<RubricName>,
     criteria: Option<PathBuf>,
@@ -110,7 +130,7 @@ impl Fields {
     fn check(&self) -> Result<(), String> {
         use Kind::{ImageSimilarity, Judge, TextSimilarity, VqaScore};
         let similarity = [TextSimilarity, ImageSimilarity];
-        let fields: [(&str, bool, &[Kind]); 15] = [
+        let fields: [(&str, bool, &[Kind]); 16] = [
             ("name", self.name.is_some(), &similarity),
             ("model", self.model.is_some(), &similarity),
             ("formula", self.formula.is_some(), &[TextSimilarity]),
@@ -121,6 +141,7 @@ impl Fields {
             ("reduction", self.reduction.is_some(), &[ImageSimilarity]),
             ("at_most", self.at_most.is_some(), &[ImageSimilarity]),
             ("seed", self.seed.is_some(), &[ImageSimilarity]),
+            ("near_duplicates", self.near_duplicates.is_some(), &[ImageSimilarity]),
             ("vlm", self.vlm.is_some(), &[Judge, VqaScore]),
             ("rubric", self.rubric.is_some(), &[Judge]),
             ("criteria", self.criteria.is_some(), &[Judge]),
@@ -174,6 +195,7 @@ impl TryFrom<Fields> for MetricTable {
                 reduction: fields.reduction.unwrap_or_default(),
                 at_most: fields.at_most,
                 seed: fields.seed.unwrap_or_default(),
+                near_duplicates: fields.near_duplicates.unwrap_or_default(),
                 decimals: fields.decimals,
             },
             Kind::Judge => Self::Judge {

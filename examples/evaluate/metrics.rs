@@ -9,7 +9,7 @@ use imagerag::evaluation::metric::{
 };
 
 use crate::local;
-use crate::metric_table::{MetricTable, RubricName};
+use crate::metric_table::{MetricTable, NearDuplicates, RubricName};
 use crate::run_file::RunFile;
 
 /// Every metric of `file`, its models loaded.
@@ -43,6 +43,7 @@ fn metric(table: &MetricTable, file: &RunFile) -> Result<Arc<dyn Metric>, Box<dy
             reduction,
             at_most,
             seed,
+            near_duplicates,
             decimals,
         } => {
             let model = file.place(model);
@@ -55,6 +56,11 @@ fn metric(table: &MetricTable, file: &RunFile) -> Result<Arc<dyn Metric>, Box<dy
                     local::arithmetic(file)
                 ))
                 .with_weights(local::weights(&model)?);
+            let metric = match near_duplicates {
+                NearDuplicates::From(cosine) => metric.with_near_duplicates(Some(*cosine))?,
+                NearDuplicates::LeftOut(true) => metric,
+                NearDuplicates::LeftOut(false) => metric.with_near_duplicates(None)?,
+            };
             let metric =
                 at_most.iter().fold(metric, |metric, most| metric.with_at_most(*most, *seed));
             Ok(Arc::new(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use futures::executor::block_on;
-use imagerag::critic::GuidedCot;
+use imagerag::critic::{GuidedCot, Verdict};
 use imagerag::evaluation::dataset::{self, Dataset, DatasetKind, OpenOptions};
 use imagerag::evaluation::report::{Bar, BarChart, BarSeries};
 use imagerag::evaluation::robustness::{Candidate, KindResult, Robustness, RobustnessResult};
@@ -100,18 +100,41 @@ pub(crate) fn run(options: &RobustnessOptions) -> Result<(), Box<dyn Error>> {
             eprintln!("{} of {}", progress.done, progress.of);
         }
     }))?;
-    let table = table(&results);
-    print!("{table}");
+    print!("{}", table(&results));
+    write(&out, &results)?;
+    complete(&results)
+}
+
+/// Writes table and chart into `folder`, and the wrong answers.
+pub(crate) fn write(folder: &Path, results: &[RobustnessResult]) -> Result<(), Box<dyn Error>> {
     let files = [
-        ("robustness.md", table),
-        ("robustness.svg", chart(&results).to_svg()),
-        ("wrong.md", wrong(&results)),
+        ("robustness.md", table(results)),
+        ("robustness.svg", chart(results).to_svg()),
+        ("wrong.md", wrong(results)),
     ];
     for (name, text) in files {
-        let path = out.join(name);
+        let path = folder.join(name);
         std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(())
+}
+
+/// That all questions were answered; otherwise what is missing of which model.
+pub(crate) fn complete(results: &[RobustnessResult]) -> Result<(), Box<dyn Error>> {
+    let missing = results.iter().filter_map(|result| {
+        let sum = |of: fn(&KindResult) -> usize| result.kinds.iter().map(of).sum::<usize>();
+        let (failed, answered, questions) =
+            (sum(|kind| kind.failed), sum(|kind| kind.answered), sum(|kind| kind.questions));
+        let given_up = result.given_up.iter().map(|why| format!(", {why}")).collect::<String>();
+        (answered < questions).then(|| {
+            format!("{}: {failed} of {questions} questions failed{given_up}", result.critic)
+        })
+    });
+    let missing: Vec<String> = missing.collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{}; the same command asks them again", missing.join("; ")).into())
 }
 
 fn run_file(path: &Path) -> Result<Option<RunFile>, Box<dyn Error>> {
@@ -152,8 +175,8 @@ fn candidate(option: &str) -> Result<Candidate, Box<dyn Error>> {
 /// A row for each model and kind of prompt, with Wilson's intervals of 95 %.
 pub(crate) fn table(results: &[RobustnessResult]) -> String {
     let mut text = String::from(
-        "| model | prompt | right | decision right | cannot tell | failed | questions |\n\
-         |---|---|---|---|---|---|---|\n",
+        "| model | prompt | right | decision right | no decision | no list | failed | questions |\n\
+         |---|---|---|---|---|---|---|---|\n",
     );
     let share = |share: Option<f64>, interval: Option<Interval>| match share.zip(interval) {
         None => "–".to_owned(),
@@ -167,10 +190,10 @@ pub(crate) fn table(results: &[RobustnessResult]) -> String {
         for kind in &result.kinds {
             let right = share(kind.accuracy(), kind.interval(confidence));
             let decision = share(kind.decision_accuracy(), kind.decision_interval(confidence));
-            let KindResult { kind, questions, undetermined, failed, .. } = kind;
+            let KindResult { kind, questions, undetermined, unnamed, failed, .. } = kind;
             let _ = writeln!(
                 text,
-                "| {} | {kind} | {right} | {decision} | {undetermined} | {failed} | {questions} |",
+                "| {} | {kind} | {right} | {decision} | {undetermined} | {unnamed} | {failed} | {questions} |",
                 result.critic
             );
         }
@@ -205,7 +228,12 @@ pub(crate) fn chart(results: &[RobustnessResult]) -> BarChart {
 fn wrong(results: &[RobustnessResult]) -> String {
     let mut text = String::new();
     for answer in results.iter().flat_map(RobustnessResult::wrong) {
-        let verdict = answer.verdict.as_ref().map_or_else(String::new, ToString::to_string);
+        let verdict = match (&answer.verdict, answer.matches) {
+            (Some(Verdict::Undetermined), Some(false)) => {
+                "No match; what is missing cannot be read.".to_owned()
+            }
+            (verdict, _) => verdict.as_ref().map_or_else(String::new, ToString::to_string),
+        };
         let _ = writeln!(
             text,
             "## {}: {}\n\nThe picture shows a {} ({}). {verdict}\n",

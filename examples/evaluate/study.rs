@@ -64,7 +64,7 @@ pub(crate) struct StudyOptions {
     /// An address that answers are sent to.
     #[arg(long, value_name = "URL")]
     post_to: Option<String>,
-    /// The seed of items, order and sides.
+    /// The seed of items; order and sides are drawn from a secret too.
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -129,6 +129,10 @@ pub(crate) fn run_analyse(options: &StudyAnalyse) -> Result<(), Box<dyn Error>> 
     let resampling =
         Resampling::default().with_resamples(options.resamples).with_seed(options.seed);
     let analysis = analyse(&options.key, &options.answers, resampling)?;
+    if analysis.participants == 0 {
+        analysis.markdown().lines().for_each(|line| tell!("{line}"));
+        return Err("no answers that count; nothing was written".into());
+    }
     let out = &options.out;
     fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
     let table = analysis.markdown();

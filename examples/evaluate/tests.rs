@@ -4,47 +4,21 @@
 #[path = "../support/stub.rs"]
 mod stub;
 
+mod program;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use imagerag::evaluation::experiment::{Ended, Results};
 use imagerag::evaluation::metric::Outcome;
 use serde_json::{Value, json};
 
-/// The program, which `cargo test` builds beside the tests.
-fn program() -> Command {
-    let tests = std::env::current_exe().unwrap();
-    let programs = tests.parent().unwrap().parent().unwrap().join("examples");
-    let program = programs.join("evaluate").with_extension(if cfg!(windows) { "exe" } else { "" });
-    assert!(program.exists(), "run `cargo build --example evaluate` with these features first");
-    Command::new(program)
-}
+use program::{fails, ok, program};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
-fn output(arguments: &[&str]) -> Output {
-    program().args(arguments).stdin(Stdio::null()).output().unwrap()
-}
-
-/// What a command prints; it must go well.
-fn ok(arguments: &[&str]) -> String {
-    let output = output(arguments);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {told}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// What a command says is wrong.
-fn fails(arguments: &[&str]) -> String {
-    let output = output(arguments);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
-    assert!(!told.contains("panicked"), "{told}");
-    told
 }
 
 #[test]
@@ -269,6 +243,39 @@ fn numbers(folder: &Path) -> Vec<String> {
         _ => panic!("{score:?}"),
     };
     results.pictures.iter().map(picture).chain(results.scores.iter().map(score)).collect()
+}
+
+#[test]
+fn a_model_that_fails_is_given_up_and_told_apart_from_one_that_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = repository().join("tests/fixtures/datasets/class-folders");
+    let down = stub::serve(|_, _| (400, json!({"error": {"message": "no such thing"}}))).unwrap();
+    let no = stub::serve(|_, _| {
+        let message = json!({"role": "assistant", "content": "No"});
+        (200, json!({"choices": [{"message": message, "finish_reason": "stop"}]}))
+    });
+    let (out, no) = (folder.path().join("out"), format!("no@{}/v1", no.unwrap()));
+    let command = |vlms: &[&str]| {
+        let mut arguments = vec!["robustness", data.to_str().unwrap(), "--classes", "3", "--yes"];
+        arguments.extend(["--concurrency", "1", "--out", out.to_str().unwrap()]);
+        vlms.iter().for_each(|vlm| arguments.extend(["--vlm", vlm]));
+        output(&arguments)
+    };
+    let both = command(&[&format!("down@{down}/v1"), &no]);
+    let told = String::from_utf8(both.stderr).unwrap();
+    assert_eq!(both.status.code(), Some(1), "{told}");
+    let expected = "down: 10 of 15 questions failed, given up after 10 failures in a row";
+    assert!(told.contains(expected) && told.contains("5 questions were not asked"), "{told}");
+    let table = fs::read_to_string(out.join("robustness.md")).unwrap();
+    assert_eq!(String::from_utf8(both.stdout).unwrap().lines().last(), table.lines().last());
+    // "No" is the right decision of the third kind, and names nothing.
+    let last = table.lines().last().unwrap();
+    assert!(
+        last.starts_with("| no |") && last.contains("| 0.0 % [0.0, 39.0] | 100.0 % ["),
+        "{last}"
+    );
+    let alone = command(&[&no]);
+    assert_eq!(alone.status.code(), Some(0), "{}", String::from_utf8_lossy(&alone.stderr));
 }
 
 #[test]

@@ -169,6 +169,11 @@ impl Conditioner for InPrompt {
 
 impl fmt::Display for InPrompt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "InPrompt({})", self.capacity)
+        let Self { capacity, template, edit_template, mark } = self;
+        write!(f, "InPrompt({capacity}")?;
+        if f.alternate() {
+            write!(f, ", {template:?}, {edit_template:?}, mark {mark:?}")?;
+        }
+        f.write_str(")")
     }
 }

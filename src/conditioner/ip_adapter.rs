@@ -158,7 +158,12 @@ impl Conditioner for IpAdapter {
 
 impl fmt::Display for IpAdapter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "IpAdapter({})", self.name)
+        let Self { name, capacity, template, strength, .. } = self;
+        write!(f, "IpAdapter({name}")?;
+        if f.alternate() {
+            write!(f, ", {capacity} references, {strength:?}, {template:?}")?;
+        }
+        f.write_str(")")
     }
 }
 

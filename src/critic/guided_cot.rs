@@ -166,6 +166,16 @@ impl<V: Vlm> Critic for GuidedCot<V> {
 
 impl<V: Vlm> fmt::Display for GuidedCot<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GuidedCot({})", self.vlm)
+        f.write_str("GuidedCot(")?;
+        fmt::Display::fmt(&self.vlm, f)?; // `{:#}` is for the part inside too.
+        if f.alternate() {
+            write!(
+                f,
+                ", questions {}, temperatures {:?}",
+                self.questions.hash(),
+                self.temperatures
+            )?;
+        }
+        f.write_str(")")
     }
 }

@@ -206,6 +206,17 @@ impl<E: Embedder> Critic for ZeroShotCritic<E> {
 
 impl<E: Embedder> fmt::Display for ZeroShotCritic<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ZeroShot({}, {} concepts)", self.embedder, self.concepts.len())
+        f.write_str("ZeroShot(")?;
+        fmt::Display::fmt(&self.embedder, f)?; // `{:#}` is for the part inside too.
+        write!(f, ", {} concepts", self.concepts.len())?;
+        if f.alternate() {
+            let names: Vec<&str> = self.concepts.iter().map(|one| one.name.as_str()).collect();
+            let Self { template, margin, threshold, .. } = self;
+            write!(
+                f,
+                " {names:?}, template {template:?}, margin {margin:?}, threshold {threshold:?}"
+            )?;
+        }
+        f.write_str(")")
     }
 }

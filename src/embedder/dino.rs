@@ -70,6 +70,10 @@ impl ImageEmbedder for DinoEmbedder {
     async fn image_embeddings(&self, images: &[Image]) -> Result<Vec<Embedding>> {
         self.features.image_embeddings(images).await
     }
+
+    fn preprocessing(&self) -> Option<String> {
+        Some(self.features.preprocessing())
+    }
 }
 
 impl fmt::Display for DinoEmbedder {

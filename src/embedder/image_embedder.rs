@@ -17,6 +17,11 @@ pub trait ImageEmbedder: Display + Debug + Send + Sync + 'static {
     /// # Errors
     /// Those of the model.
     async fn image_embeddings(&self, images: &[Image]) -> Result<Vec<Embedding>>;
+
+    /// How images become the model's input, in words, where that can be chosen and its name does not tell.
+    fn preprocessing(&self) -> Option<String> {
+        None
+    }
 }
 
 #[async_trait]

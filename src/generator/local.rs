@@ -258,7 +258,15 @@ fn draw<P: Program>(program: &mut P, jobs: &[Arc<Job>], cancel: &Cancel) -> Resu
 
 impl<P: Program> fmt::Display for Local<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.config.name)
+        let LocalConfig { name, default_size, steps, guidance_scale, negative_prompt, .. } =
+            &self.config;
+        f.write_str(name)?;
+        if f.alternate() {
+            let (width, height) = default_size;
+            write!(f, ", by default {width} x {height} pixels, {steps} steps")?;
+            write!(f, ", guidance {guidance_scale:?}, negative prompt {negative_prompt:?}")?;
+        }
+        Ok(())
     }
 }
 

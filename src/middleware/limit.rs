@@ -83,8 +83,11 @@ impl<P> Limit<P> {
 
 impl<P: fmt::Display> fmt::Display for Limit<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return self.inner.fmt(f); // What changes results: nothing of this.
+        }
         f.write_str("Limit(")?;
-        self.inner.fmt(f)?; // `{:#}` is for the part inside.
+        self.inner.fmt(f)?;
         write!(f, ", {})", self.calls)
     }
 }

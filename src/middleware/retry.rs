@@ -73,8 +73,11 @@ impl<P> Retry<P> {
 
 impl<P: fmt::Display> fmt::Display for Retry<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return self.inner.fmt(f); // What changes results: nothing of this.
+        }
         f.write_str("Retry(")?;
-        self.inner.fmt(f)?; // `{:#}` is for the part inside.
+        self.inner.fmt(f)?;
         write!(f, ", {})", self.policy.max_retries)
     }
 }

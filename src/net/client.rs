@@ -54,6 +54,23 @@ impl Client {
         self
     }
 
+    /// Writes where the service is and a hash of `settings`, which tell apart two parts of one model. A
+    /// hash, because gateways take keys in fields of the body.
+    pub(crate) fn tell_settings(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        settings: &impl fmt::Debug,
+    ) -> fmt::Result {
+        let hash = blake3::hash(format!("{settings:?}").as_bytes()).to_hex();
+        write!(f, " at {}, settings {}", self.base_address(), &hash[..16])
+    }
+
+    /// The base URL without a login or a query, in which keys may stand.
+    pub(crate) fn base_address(&self) -> String {
+        let path = self.base.path().trim_end_matches('/');
+        format!("{}{path}", self.base.origin().ascii_serialization())
+    }
+
     /// The host of the base URL.
     pub(crate) fn host(&self) -> &str {
         self.base.host_str().unwrap_or_default()

@@ -159,6 +159,10 @@ impl<E: Embedder, I: VectorIndex> Retriever for EmbeddingRetriever<E, I> {
 
 impl<E: Embedder, I: VectorIndex> fmt::Display for EmbeddingRetriever<E, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Embedding({}, {})", self.embedder, self.index)
+        f.write_str("Embedding(")?;
+        fmt::Display::fmt(&self.embedder, f)?; // `{:#}` is for the parts inside too.
+        f.write_str(", ")?;
+        fmt::Display::fmt(&self.index, f)?;
+        f.write_str(")")
     }
 }

@@ -252,7 +252,15 @@ impl fmt::Display for Fuse {
             By::Rank => "rank",
             By::Score => "score",
         };
-        let names: Vec<String> = self.retrievers.iter().map(ToString::to_string).collect();
-        write!(f, "Fuse({}, by {by})", names.join(", "))
+        f.write_str("Fuse(")?;
+        for retriever in &self.retrievers {
+            fmt::Display::fmt(retriever, f)?; // `{:#}` is for the parts inside too.
+            f.write_str(", ")?;
+        }
+        if f.alternate() {
+            let Self { weights, depth, tolerant, .. } = self;
+            write!(f, "weights {weights:?}, depth {depth}, tolerant {tolerant}, ")?;
+        }
+        write!(f, "by {by})")
     }
 }

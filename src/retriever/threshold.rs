@@ -63,6 +63,8 @@ impl<R: Retriever> Retriever for Threshold<R> {
 
 impl<R: Retriever> fmt::Display for Threshold<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Threshold({}, {})", self.inner, self.score)
+        f.write_str("Threshold(")?;
+        fmt::Display::fmt(&self.inner, f)?; // `{:#}` is for the part inside too.
+        write!(f, ", {})", self.score)
     }
 }

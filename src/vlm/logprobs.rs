@@ -32,20 +32,31 @@ pub struct Logprob {
     /// The token's text, with the space that it may begin with, such as ` Yes`.
     pub token: String,
     /// The natural logarithm of its probability: at most 0, and negative infinity where it is unknown
-    /// or too small to be told.
+    /// or too small to be told. One above 0 is a service's mistake.
     pub logprob: f64,
 }
 
+/// How far above 0 rounding in 16 bits takes a logarithm of about 0.
+const ROUNDING: f64 = 1e-3;
+
 impl Logprob {
-    /// A token and the logarithm of its probability. One above 0, which rounding makes, is 0; one that
-    /// is no number is negative infinity.
+    /// A token and the logarithm of its probability. One above 0 by at most 0.001, which rounding makes,
+    /// is 0; one above that is no logarithm of a probability and stays as it is. One that is no number is
+    /// negative infinity.
     pub fn new(token: impl Into<String>, logprob: f64) -> Self {
-        let logprob = if logprob.is_nan() { f64::NEG_INFINITY } else { logprob.min(0.0) };
+        let logprob = match logprob {
+            nan if nan.is_nan() => f64::NEG_INFINITY,
+            0.0..=ROUNDING => 0.0,
+            logprob => logprob,
+        };
         Self { token: token.into(), logprob }
     }
 
-    /// The probability, in [0, 1].
+    /// The probability, in [0, 1]; NaN where the logarithm is above 0.
     pub fn probability(&self) -> f64 {
-        self.logprob.exp()
+        match self.logprob > 0.0 {
+            true => f64::NAN,
+            false => self.logprob.exp(),
+        }
     }
 }

@@ -156,6 +156,7 @@ def phone(browser):
         expect(page.locator("#large").is_visible(), "the picture is not enlarged")
         page.tap("#close")
         while page.locator("#item").is_visible():
+            loaded(page)
             for question in range(3):
                 page.locator("fieldset").nth(question).locator("label").first.tap()
             page.tap("#next")
@@ -212,11 +213,120 @@ def send(browser):
     equal("a request to another address", blocked, "blocked")
 
 
+def blocked(browser):
+    """Nobody answers without having seen the images."""
+    tab = Tab(browser, address(compare, "?participant=1"))
+    page = tab.page
+    page.route("**/pictures/*", lambda route: route.abort())
+    page.reload()
+    begin(page)
+    page.wait_for_selector("#retry:visible")
+    tab.accessible()
+    shot(page, "missing")
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    equal("answers without images", checked(page), [])
+    equal("questions that can be answered", page.locator("fieldset:enabled").count(), 0)
+    page.click("#skip")
+    equal("the page behind", page.locator("#count").inner_text(), "2 of 5")
+    page.wait_for_selector("#retry:visible")
+    page.unroute("**/pictures/*")
+    page.click("#retry")
+    loaded(page)
+    expect(page.locator("#retry").is_hidden(), "it can still be tried again")
+    page.keyboard.press("ArrowLeft")
+    equal("answers with images", checked(page), ["left"])
+    tab.context.close()
+
+
+def held(browser):
+    """A key that is held is one key."""
+    tab = Tab(browser, address(compare, "?participant=1"))
+    page = tab.page
+    begin(page)
+    for number in range(2):
+        loaded(page)
+        for _ in range(4):
+            page.keyboard.down("ArrowRight")
+        page.keyboard.up("ArrowRight")
+        equal("answers of a held key", checked(page), ["right"])
+        for _ in range(2):
+            page.keyboard.press("ArrowRight")
+        if number == 0:
+            page.keyboard.press("Enter")
+    page.click("#back")
+    page.locator("#next").focus()
+    for _ in range(4):
+        page.keyboard.down("Enter")
+    page.keyboard.up("Enter")
+    equal("pages of a held key", page.locator("#count").inner_text(), "2 of 5")
+    tab.close()
+
+
+def damaged(browser):
+    """A state that is damaged is begun again."""
+    good = {"answers": {}, "list": 0, "at": 0, "started": "x", "finished": None}
+    one = {"item": "a", "question": "b", "side": "left", "chosen": "c"}
+    wrong = [{"answers": None}, {"answers": []}, {"answers": {"a": None}}, {"answers": {"a": one}, "at": "3"},
+             {"list": 99}, {"list": "0"}, {"list": [0]}, {"at": 77}, {"at": 0.5}, {"started": 3}]
+    texts = ["", "{", "null", "[1]", "3"] + [json.dumps({**good, **change}) for change in wrong]
+    tab = Tab(browser, address(compare, "?participant=9"))
+    page = tab.page
+    study = json.loads(page.locator("#study").text_content())
+    place = f"imagerag-study/{study['study']}/{study['version']}/9"
+    for text in texts:
+        page.evaluate("([place, text]) => localStorage.setItem(place, text)", [place, text])
+        page.reload()
+        expect(page.locator("#welcome").is_visible(), f"it does not begin again with {text}")
+        tab.clean()
+    begin(page)
+    loaded(page)
+    page.keyboard.press("ArrowLeft")
+    page.reload()
+    equal("the answer after that", checked(page), ["left"])
+    tab.close()
+
+
+def links(browser):
+    """A link that is wrong is refused."""
+    for query in ("list=0", "list=2.5", "list=999", "list=-1", "list=a", "list=", "participant=a%20b",
+                  "participant=a%2Fb", "participant=%C3%A9", "participant=" + 65 * "a"):
+        tab = Tab(browser, address(compare, "?" + query))
+        told = tab.page.locator("#notice").inner_text()
+        expect("cannot be used" in told, f"{query}: {told!r}")
+        expect(tab.page.locator("#welcome").is_hidden(), f"it begins with {query}")
+        tab.close()
+    tab = Tab(browser, address(compare, "?participant=someone&list=2"))
+    expect("someone, with list 2 of" in tab.page.locator("#who").inner_text(), "the list is another one")
+    tab.close()
+
+
+def again(browser):
+    """The next participant finds nothing of the one before."""
+    tab = Tab(browser, address(compare, "?participant=4"))
+    page = tab.page
+    page.on("dialog", lambda dialog: dialog.accept())
+    begin(page)
+    while page.locator("#item").is_visible():
+        loaded(page)
+        for question in range(3):
+            choose(page, question, "left", True)
+        page.click("#next")
+    page.click("#again")
+    page.wait_for_selector("#welcome:visible")
+    expect("participant 4" not in page.locator("#who").inner_text(), "it is the same participant")
+    left = page.evaluate("Object.entries(localStorage).flat().join()")
+    expect("answers" not in left and not left.split(",")[0].endswith("/4"), f"it keeps {left}")
+    tab.close()
+
+
 with chromium() as browser:
     comparison(browser)
     phone(browser)
     rating(browser)
     send(browser)
+    for check in (blocked, held, damaged, links, again):
+        check(browser)
     orders = [order(browser, f"?participant={name}") for name in (1, 2, "someone")]
     expect(orders[0] != orders[1], "two participants see the same order")
     equal("the order of the same participant", order(browser, "?participant=1"), orders[0])

@@ -73,12 +73,13 @@ pub(crate) fn run(options: &TinyWorld) -> Result<(), Box<dyn Error>> {
         seed: 0,
     };
     report::run(&experiment.results()?, &shown)?;
-    let plot = options.out.join("report/plots/robustness.svg");
-    std::fs::write(&plot, robustness::chart(&robustness).to_svg())
-        .map_err(|error| format!("{}: {error}", plot.display()))?;
+    robustness::write(&options.out.join("report/plots"), &robustness)?;
+    tell!("");
+    tell!("What the vision-language model tells rightly, by kind of prompt (E.5)");
     tell!("");
     robustness::table(&robustness).lines().for_each(|line| tell!("{line}"));
-    run::complete(&experiment.results()?, &summary)
+    run::complete(&experiment.results()?, &summary)?;
+    robustness::complete(&robustness)
 }
 
 /// What the experiments are made of.
@@ -116,7 +117,12 @@ impl Miniature {
             .metric(Accuracy { judge: Arc::clone(judge), weights: weights("judge")? })
             .metric(Judge::new(Arc::clone(judge), Rubric::gpt_score())?)
             .metric(TextSimilarity::new("CLIP", clip()).with_weights(weights("clip")?))
-            .metric(ImageSimilarity::new("CLIP-I", clip()).with_weights(weights("clip")?));
+            .metric(
+                // A program drew the species: two pictures of one may be all but equal.
+                ImageSimilarity::new("CLIP-I", clip())
+                    .with_near_duplicates(None)?
+                    .with_weights(weights("clip")?),
+            );
         for system in self.systems(options)? {
             experiment = experiment.system(system);
         }

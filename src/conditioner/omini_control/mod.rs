@@ -270,6 +270,9 @@ impl Conditioner for OminiControl {
 
 impl fmt::Display for OminiControl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OminiControl({})", self.settings.adapter)
+        match f.alternate() {
+            true => write!(f, "{:?}", self.settings),
+            false => write!(f, "OminiControl({})", self.settings.adapter),
+        }
     }
 }

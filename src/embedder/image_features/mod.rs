@@ -122,6 +122,10 @@ impl ImageEmbedder for ImageFeatures {
         let features = self.features(images).await?;
         features.into_iter().map(|row| embedding(&self.name, row)).collect()
     }
+
+    fn preprocessing(&self) -> Option<String> {
+        Some(Self::preprocessing(self))
+    }
 }
 
 impl fmt::Display for ImageFeatures {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::files::{self, Files};
+use super::lists::{Once, Place};
 use super::{AircraftLevel, Class, Dataset, Notes, OpenOptions, RealImage, Split};
 use crate::image::Image;
 use crate::path_text::path_text;
@@ -29,7 +30,8 @@ pub(super) fn root(path: &Path) -> Option<PathBuf> {
 }
 
 pub(super) fn open(path: &Path, options: &OpenOptions, notes: &mut Notes) -> Result<Dataset> {
-    let expected = "fgvc-aircraft-2013b with data/variants.txt and data/images/";
+    let expected = "variants.txt and images/, here or in data/, fgvc-aircraft-2013b/ or \
+         fgvc-aircraft-2013b/data/";
     let root = root(path).ok_or_else(|| files::nothing_there(path, expected))?;
     let (level, list) = match options.level {
         AircraftLevel::Variant => ("variant", "variants.txt"),
@@ -38,19 +40,21 @@ pub(super) fn open(path: &Path, options: &OpenOptions, notes: &mut Notes) -> Res
     };
     let mut dataset = Dataset::new("Aircraft");
     dataset.license = Some(LICENSE.to_owned());
-    dataset.classes = files::lines(&root.join(list))?
+    dataset.classes = files::some_lines(&root.join(list))?
         .iter()
         .map(|line| Class::new(&line.text, &line.text))
         .collect();
-    let labels = labels(&root, level)?;
+    let labels = labels(&root, level, notes)?;
     if labels.is_empty() {
         let expected = format!("images_{level}_test.txt, …_train.txt, …_val.txt or …_trainval.txt");
         return Err(files::nothing_there(&root, &expected));
     }
-    let manufacturers: HashMap<String, String> = match level {
-        "manufacturer" => HashMap::new(),
-        _ => self::labels(&root, "manufacturer")?.into_iter().map(|l| (l.image, l.class)).collect(),
-    };
+    let mut manufacturers = Once::each("image");
+    if level != "manufacturer" {
+        for label in self::labels(&root, "manufacturer", notes)? {
+            manufacturers.insert(label.place(), &label.image, label.class.clone())?;
+        }
+    }
     if manufacturers.is_empty() && level != "manufacturer" {
         notes.say("no images_manufacturer_….txt: names are without their manufacturers");
     }
@@ -58,26 +62,25 @@ pub(super) fn open(path: &Path, options: &OpenOptions, notes: &mut Notes) -> Res
         dataset.classes.iter().enumerate().map(|(at, class)| (class.id.clone(), at)).collect();
     let boxes = boxes(&root.join("images_box.txt"), notes)?;
     let mut pictures = Files::below(&root);
-    for Label { image, class, split, file, line } in labels {
-        let at = *places.get(&class).ok_or_else(|| {
-            Error::invalid_file(
-                &file,
-                format!("line {line}"),
-                format!("a {level} of {list}"),
-                &class,
-            )
-        })?;
+    for label in labels {
+        let place = label.place();
+        let at = places.get(&label.class);
+        let at = *at.ok_or_else(|| place.invalid(format!("a {level} of {list}"), &label.class))?;
         let class = &mut dataset.classes[at];
-        if let Some(manufacturer) = manufacturers.get(&image) {
-            class.name = with_manufacturer(manufacturer, &class.id);
+        if let Some(manufacturer) = manufacturers.get(&label.image) {
+            let name = with_manufacturer(manufacturer, &class.id);
+            if class.name == class.id {
+                class.name = name;
+            } else if class.name != name {
+                let what = "images of another manufacturer than others of their class, whose name has the first";
+                notes.count(what, format!("{} ({name}, not {})", label.image, class.name));
+            }
         }
-        let relative = format!("images/{image}.jpg");
-        let Some(mut real) = pictures.image(&relative, &files::name(&file), notes)? else {
-            continue;
-        };
-        real.metadata.json =
-            boxes.get(&image).map(|sides| json!({ "bounding_box": sides }).to_string());
-        class.images.push(cropped(real).in_split(split));
+        let relative = format!("images/{}.jpg", label.image);
+        let Some(mut real) = pictures.image(&relative, place, notes)? else { continue };
+        let sides = boxes.get(&label.image);
+        real.metadata.json = sides.map(|sides| json!({ "bounding_box": sides }).to_string());
+        class.images.push(cropped(real).in_split(label.split));
     }
     pictures.note_others(notes);
     Ok(dataset)
@@ -97,12 +100,18 @@ struct Label {
     class: String,
     split: Split,
     file: PathBuf,
-    line: usize,
+    line: u64,
+}
+
+impl Label {
+    fn place(&self) -> Place<'_> {
+        Place { file: &self.file, unit: "line", number: self.line }
+    }
 }
 
 /// The lines of `images_{level}_{split}.txt`, such as `0034309 707-320`. Where there are `trainval` and no
 /// `train` and `val`, it is of train.
-fn labels(root: &Path, level: &str) -> Result<Vec<Label>> {
+fn labels(root: &Path, level: &str, notes: &mut Notes) -> Result<Vec<Label>> {
     let file = |split: &str| root.join(format!("images_{level}_{split}.txt"));
     let mut lists: Vec<(PathBuf, Split)> =
         SPLITS.iter().map(|(name, split)| (file(name), *split)).collect();
@@ -111,29 +120,40 @@ fn labels(root: &Path, level: &str) -> Result<Vec<Label>> {
     }
     let mut labels = Vec::new();
     for (file, split) in lists.into_iter().filter(|(file, _)| file.exists()) {
-        for line in files::lines(&file)? {
+        let lines = files::lines(&file)?;
+        if lines.is_empty() {
+            notes.say(format!("{} names no image", files::name(&file)));
+        }
+        for line in lines {
             let (image, class) = line.pair(&file, &format!("an image and its {level}"))?;
             let (image, class) = (image.to_owned(), class.to_owned());
-            labels.push(Label { image, class, split, file: file.clone(), line: line.number });
+            labels.push(Label {
+                image,
+                class,
+                split,
+                file: file.clone(),
+                line: line.number as u64,
+            });
         }
     }
     Ok(labels)
 }
 
 /// The boxes of `images_box.txt`: left, top, right and bottom, in pixels from 1.
-fn boxes(file: &Path, notes: &mut Notes) -> Result<HashMap<String, Vec<u32>>> {
+fn boxes(file: &Path, notes: &mut Notes) -> Result<Once<Vec<u32>>> {
     if !file.exists() {
         notes.say("no images_box.txt");
-        return Ok(HashMap::new());
+        return Ok(Once::each("image"));
     }
-    let mut boxes = HashMap::new();
+    let mut boxes = Once::each("image");
     for line in files::lines(file)? {
         let expected = "an image and a box of 4 numbers";
         let (image, sides) = line.pair(file, expected)?;
         let sides: Option<Vec<u32>> =
             sides.split_whitespace().map(|side| side.parse().ok()).collect();
         let sides = sides.filter(|sides| sides.len() == 4);
-        boxes.insert(image.to_owned(), sides.ok_or_else(|| line.invalid(file, expected))?);
+        let sides = sides.ok_or_else(|| line.invalid(file, expected))?;
+        boxes.insert(line.at(file), image, sides)?;
     }
     Ok(boxes)
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::files::{self, Files};
+use super::lists::Place;
 use super::mat::Mat;
 use super::{Class, Dataset, Notes, Split};
 use crate::{Error, Result, lenient};
@@ -62,8 +63,8 @@ pub(super) fn root(path: &Path) -> Option<PathBuf> {
 }
 
 pub(super) fn open(path: &Path, notes: &mut Notes) -> Result<Dataset> {
-    let expected = "cars_train/ or cars_test/ with devkit/ or names.csv, or folders of classes in train/ \
-         and test/";
+    let expected = "cars_train/ or cars_test/ with devkit/ or names.csv, car_ims/ with cars_annos.mat, or folders \
+         of classes in train/ and test/ or car_data/, here or in stanford_cars/ or stanford-cars/";
     let root = root(path).unwrap_or_else(|| path.to_owned());
     let names = names(&root)?;
     let mut dataset = Dataset::new("Cars");
@@ -90,7 +91,7 @@ fn names(root: &Path) -> Result<Vec<String>> {
         let bytes = files::required(&file)?;
         let text = lenient::text(&bytes);
         // A name on each line; some copies quote them.
-        let lines = files::text_lines(&text).into_iter();
+        let lines = files::without_gaps(&file, files::text_lines(&text))?.into_iter();
         return Ok(lines.map(|line| line.text.trim_matches('"').trim().to_owned()).collect());
     }
     match first_file(root, &["devkit/cars_meta.mat", "cars_meta.mat", ALL_IN_ONE]) {
@@ -106,8 +107,10 @@ fn first_file(root: &Path, names: &[&str]) -> Option<PathBuf> {
 /// Which classes pictures are of.
 struct List {
     file: PathBuf,
-    /// The picture's file and the class's number, from 1.
-    rows: Vec<(String, u64)>,
+    /// What its rows are called.
+    unit: &'static str,
+    /// The number of the row, the picture's file and the class's number, all from 1.
+    rows: Vec<(u64, String, u64)>,
 }
 
 struct Reader<'a> {
@@ -126,23 +129,23 @@ impl Reader<'_> {
             return Ok(false);
         }
         let mat = Mat::read(&list)?;
-        for record in mat.records("annotations")? {
+        for (number, record) in (1..).zip(mat.records("annotations")?) {
             let split = if mat.number(record, "test")? == 1 { Split::Test } else { Split::Train };
             let file = mat.text(record, "relative_im_path")?;
-            self.add(&list, &file, mat.number(record, "class")?, split)?;
+            let place = Place { file: &list, unit: "annotation", number };
+            self.add(place, &file, mat.number(record, "class")?, split)?;
         }
         Ok(true)
     }
 
-    /// Adds the picture at `relative`, which `list` says to be of this class.
-    fn add(&mut self, list: &Path, relative: &str, class: u64, split: Split) -> Result<()> {
+    /// Adds the picture at `relative`, which `place` says to be of this class.
+    fn add(&mut self, place: Place<'_>, relative: &str, class: u64, split: Split) -> Result<()> {
         let at = usize::try_from(class).ok().and_then(|class| class.checked_sub(1));
         let at = at.filter(|at| *at < self.names.len()).ok_or_else(|| {
-            let (what, expected) =
-                (format!("class of {relative}"), format!("1 to {}", self.names.len()));
-            Error::invalid_file(list, what, expected, class)
+            let expected = format!("a class from 1 to {}", self.names.len());
+            place.invalid(expected, format!("{class} of {relative}"))
         })?;
-        let image = self.files.image(relative, &files::name(list), self.notes)?;
+        let image = self.files.image(relative, place, self.notes)?;
         self.dataset.classes[at].images.extend(image.map(|image| image.in_split(split)));
         Ok(())
     }
@@ -158,9 +161,10 @@ impl Reader<'_> {
             let expected = "names.csv or devkit/cars_meta.mat, which have the names of the classes";
             return Err(files::nothing_there(&self.root, expected));
         }
-        let Some(List { file: list, rows }) = self.list(part)? else { return Ok(true) };
-        for (file, class) in rows {
-            self.add(&list, &format!("{folder}/{file}"), class, part.split)?;
+        let Some(List { file: list, unit, rows }) = self.list(part)? else { return Ok(true) };
+        for (number, file, class) in rows {
+            let place = Place { file: &list, unit, number };
+            self.add(place, &format!("{folder}/{file}"), class, part.split)?;
         }
         Ok(true)
     }
@@ -169,7 +173,7 @@ impl Reader<'_> {
     fn list(&mut self, part: &Part) -> Result<Option<List>> {
         if let Some(file) = first_file(&self.root, &[part.csv]) {
             let rows = csv_rows(&file)?;
-            return Ok(Some(List { file, rows }));
+            return Ok(Some(List { file, unit: "line", rows }));
         }
         for file in part.devkit.iter().filter_map(|name| first_file(&self.root, &[name])) {
             let mat = Mat::read(&file)?;
@@ -177,9 +181,11 @@ impl Reader<'_> {
             if records.iter().any(|record| record.iter().all(|(field, _)| field != "class")) {
                 continue; // The test set's list as it was given to participants.
             }
-            let row = |record| Ok((mat.text(record, "fname")?, mat.number(record, "class")?));
-            let rows = records.iter().map(row).collect::<Result<_>>()?;
-            return Ok(Some(List { file, rows }));
+            let row = |(number, record)| {
+                Ok((number, mat.text(record, "fname")?, mat.number(record, "class")?))
+            };
+            let rows = (1..).zip(records).map(row).collect::<Result<_>>()?;
+            return Ok(Some(List { file, unit: "annotation", rows }));
         }
         let lists = part.devkit.first().copied().unwrap_or_default();
         let line =
@@ -195,8 +201,15 @@ impl Reader<'_> {
             return Ok(false);
         };
         let plain = |name: &str| name.replace(['/', '-', '_', ' ', ':'], "").to_lowercase();
-        let places: HashMap<String, usize> =
-            self.names.iter().enumerate().map(|(at, name)| (plain(name), at)).collect();
+        let mut places = HashMap::new();
+        for (at, name) in self.names.iter().enumerate() {
+            if let Some(other) = places.insert(plain(name), at) {
+                let found = format!("{} and {name}", self.names[other]);
+                let expected =
+                    "names that differ in more than case and signs, as folders are named by them";
+                return Err(Error::invalid_file(&self.root, "names of classes", expected, found));
+            }
+        }
         let classes = files::folders(&folder)?;
         for class in &classes {
             let name = files::name(class);
@@ -226,16 +239,21 @@ impl Reader<'_> {
 }
 
 /// Rows as `00001.jpg,39,116,569,375,14`: file, box and class, without headers.
-fn csv_rows(file: &Path) -> Result<Vec<(String, u64)>> {
+fn csv_rows(file: &Path) -> Result<Vec<(u64, String, u64)>> {
     let mut rows = Vec::new();
     for line in files::lines(file)? {
         let columns: Vec<&str> = line.text.split(',').map(|c| c.trim().trim_matches('"')).collect();
         let class = columns.last().and_then(|class| class.parse().ok());
         match (&columns[..], class) {
-            ([name, _, _, _, _, _], Some(class)) => rows.push(((*name).to_owned(), class)),
+            ([name, _, _, _, _, _], Some(class)) => {
+                rows.push((line.number as u64, (*name).to_owned(), class));
+            }
             _ if line.number == 1 && !line.text.contains(".jpg") => {}
             _ => return Err(line.invalid(file, "fname,x1,y1,x2,y2,class")),
         }
     }
-    Ok(rows)
+    match rows.is_empty() {
+        true => Err(Error::invalid_file(file, "rows", "at least one", "none")),
+        false => Ok(rows),
+    }
 }

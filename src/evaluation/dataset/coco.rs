@@ -1,7 +1,7 @@
 //! A COCO-style JSON file of iNaturalist to its tables, read as a stream: of each record only what is asked
 //! for is ever in memory.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{BufReader, Read, Seek};
 use std::marker::PhantomData;
@@ -9,7 +9,8 @@ use std::path::Path;
 use std::rc::Rc;
 
 use serde::de::{
-    Deserialize, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+    Deserialize, DeserializeOwned, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess,
+    Visitor,
 };
 
 use crate::{Error, Result, lenient, regular_file};
@@ -19,8 +20,8 @@ use crate::{Error, Result, lenient, regular_file};
 pub(super) struct Coco {
     pub(super) categories: Vec<Category>,
     pub(super) images: Vec<Image>,
-    /// The category of each image, both by their identifiers; none without the table.
-    pub(super) annotations: Option<HashMap<u64, u64>>,
+    /// Those of images; none without the table.
+    pub(super) annotations: Option<Vec<Annotation>>,
     pub(super) licenses: Vec<License>,
 }
 
@@ -66,10 +67,11 @@ struct RawImage {
     rights_holder: Option<Box<str>>,
 }
 
-#[derive(serde::Deserialize)]
-struct Annotation {
-    image_id: u64,
-    category_id: u64,
+/// That an image shows a category, both by their identifiers.
+#[derive(Clone, Copy, Debug, serde::Deserialize)]
+pub(super) struct Annotation {
+    pub(super) image_id: u64,
+    pub(super) category_id: u64,
 }
 
 /// Reads the file at `path`.
@@ -115,8 +117,11 @@ impl<'de> Deserialize<'de> for Coco {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Coco, A::Error> {
-                let mut coco = Coco::default();
+                let (mut coco, mut met) = (Coco::default(), HashSet::new());
                 while let Some(table) = map.next_key::<String>()? {
+                    if !met.insert(table.clone()) {
+                        return Err(A::Error::custom(format!("the table {table:?} twice")));
+                    }
                     match &*table {
                         "categories" => coco.categories = map.next_value()?,
                         "licenses" => coco.licenses = map.next_value()?,
@@ -171,11 +176,11 @@ impl Collect<RawImage> for Images {
 }
 
 #[derive(Default)]
-struct Annotations(HashMap<u64, u64>);
+struct Annotations(Vec<Annotation>);
 
 impl Collect<Annotation> for Annotations {
     fn collect(&mut self, annotation: Annotation) {
-        self.0.insert(annotation.image_id, annotation.category_id);
+        self.0.push(annotation);
     }
 }
 

@@ -1,9 +1,9 @@
 //! Stanford Dogs to a [`Dataset`].
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::imagenet::{LICENSE, is_wnid};
+use super::lists::{Once, Place};
 use super::mat::Mat;
 use super::{Class, Dataset, Notes, Split, files};
 use crate::Result;
@@ -26,7 +26,7 @@ fn breed(folder: &str) -> Option<(&str, &str)> {
 }
 
 pub(super) fn open(path: &Path, notes: &mut Notes) -> Result<Dataset> {
-    let expected = "Images with folders as n02085620-Chihuahua";
+    let expected = "Images/ with folders as n02085620-Chihuahua, here or in images/, stanford-dogs/ or StanfordDogs/";
     let root = root(path).ok_or_else(|| files::nothing_there(path, expected))?;
     let splits = splits(&root, notes)?;
     let mut dataset = Dataset::new("Dogs");
@@ -53,18 +53,20 @@ pub(super) fn open(path: &Path, notes: &mut Notes) -> Result<Dataset> {
 }
 
 /// The parts of the pictures, such as `n02085620-Chihuahua/n02085620_5927.jpg`; none without lists.
-fn splits(root: &Path, notes: &mut Notes) -> Result<HashMap<String, Split>> {
-    let mut splits = HashMap::new();
+fn splits(root: &Path, notes: &mut Notes) -> Result<Once<Split>> {
+    let mut splits = Once::each("picture");
     for (list, split) in LISTS {
         let Some(folder) = files::holding(root, &LISTS_IN, &[list]) else {
             notes.say(format!("no {list} in {}: its pictures are of no part", root.display()));
             continue;
         };
-        for file in Mat::read(&folder.join(list))?.texts("file_list")? {
+        let path = folder.join(list);
+        for (at, file) in Mat::read(&path)?.texts("file_list")?.into_iter().enumerate() {
             if !root.join("Images").join(&file).exists() {
                 notes.count(&format!("pictures that {list} names and that are not there"), &file);
             }
-            splits.insert(file, split);
+            let place = Place { file: &path, unit: "entry", number: at as u64 + 1 };
+            splits.insert(place, &file, split)?;
         }
     }
     Ok(splits)

@@ -6,6 +6,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
+use super::lists::Place;
 use super::{Notes, RealImage, Split};
 use crate::folder::kind::{claims_to_be_picture, left_out};
 use crate::folder::{Found, LeftOutKind, Tree, read};
@@ -31,7 +32,7 @@ impl Files {
 
     /// The file at `relative`, which has `/` between folders, as a list names it. Where there is none of
     /// exactly this name, one that differs in case alone is meant, such as `a.JPG` by `a.jpg`.
-    fn find(&mut self, relative: &str) -> Result<Option<PathBuf>> {
+    fn find(&mut self, relative: &str) -> Result<Option<Asked>> {
         let relative = Path::new(relative.strip_prefix("./").unwrap_or(relative));
         let (Some(above), Some(name)) = (relative.parent(), relative.file_name()) else {
             return Ok(None);
@@ -54,23 +55,34 @@ impl Files {
             }
         };
         let path = folder.join(&name);
-        names.insert(name, true);
-        Ok(Some(path))
+        let before = names.insert(name, true) == Some(true);
+        Ok(Some(Asked { path, before }))
     }
 
-    /// The same as a real image with the identifier `relative`. What is not there is noted as one of
-    /// those that `list` names.
+    /// The picture at `relative`, which `place` names, as a real image of this identifier. What is not there
+    /// is noted.
+    ///
+    /// # Errors
+    /// [`Error::InvalidFile`] when it was named before: it would be of two classes or two parts.
     pub(super) fn image(
         &mut self,
         relative: &str,
-        list: &str,
+        place: Place<'_>,
         notes: &mut Notes,
     ) -> Result<Option<RealImage>> {
-        let found = self.find(relative)?;
-        if found.is_none() {
-            notes.count(&format!("pictures that {list} names and that are not there"), relative);
+        match self.find(relative)? {
+            Some(Asked { before: true, .. }) => {
+                let found = format!("{relative}, which was named before");
+                Err(place.invalid("each picture once", found))
+            }
+            Some(Asked { path, .. }) => Ok(Some(RealImage::file(relative, path))),
+            None => {
+                let list = name(place.file);
+                notes
+                    .count(&format!("pictures that {list} names and that are not there"), relative);
+                Ok(None)
+            }
         }
-        Ok(found.map(|path| RealImage::file(relative, path)))
     }
 
     /// Notes the pictures that nobody asked for, in the folders of those that somebody did.
@@ -85,6 +97,13 @@ impl Files {
             }
         }
     }
+}
+
+/// A file that was asked for.
+struct Asked {
+    path: PathBuf,
+    /// Whether it was before, too.
+    before: bool,
 }
 
 /// The names of the files in `folder`, also by links; none where there is no such folder.
@@ -223,9 +242,25 @@ impl Line {
         parts.ok_or_else(|| self.invalid(path, expected))
     }
 
+    /// Its place in the list at `path`.
+    pub(super) const fn at<'a>(&self, path: &'a Path) -> Place<'a> {
+        Place { file: path, unit: "line", number: self.number as u64 }
+    }
+
     /// That `expected` stands here, in the list at `path`.
     pub(super) fn invalid(&self, path: &Path, expected: &str) -> Error {
-        Error::invalid_file(path, format!("line {}", self.number), expected, &self.text)
+        self.at(path).invalid(expected, &self.text)
+    }
+}
+
+/// The same lines, where each counts, so that none between two others may be empty.
+pub(super) fn without_gaps(path: &Path, lines: Vec<Line>) -> Result<Vec<Line>> {
+    match lines.iter().enumerate().find(|(at, line)| line.number != at + 1) {
+        Some((at, line)) => {
+            let gap = Place { number: at as u64 + 1, ..line.at(path) };
+            Err(gap.invalid("an entry, as lines are counted", "nothing"))
+        }
+        None => Ok(lines),
     }
 }
 
@@ -236,6 +271,15 @@ impl Line {
 pub(super) fn lines(path: &Path) -> Result<Vec<Line>> {
     let bytes = required(path)?;
     Ok(text_lines(&lenient::text(&bytes)))
+}
+
+/// The same of a list that has at least one.
+pub(super) fn some_lines(path: &Path) -> Result<Vec<Line>> {
+    let lines = lines(path)?;
+    match lines.is_empty() {
+        true => Err(Error::invalid_file(path, "lines", "at least one", "none")),
+        false => Ok(lines),
+    }
 }
 
 /// The lines of `text` that are not empty.
@@ -254,21 +298,30 @@ pub(super) fn holding(root: &Path, folders: &[&str], needed: &[&str]) -> Option<
     folders.into_iter().find(|folder| needed.iter().all(|file| folder.join(file).exists()))
 }
 
-/// That none of `looked_for` is in the folder at `path`.
+/// That `looked_for` is not at `path`: it says what is there instead.
 pub(super) fn nothing_there(path: &Path, looked_for: &str) -> Error {
-    if let Err(source) = fs::metadata(path) {
-        return Error::io(path, source);
+    match fs::metadata(path) {
+        Err(source) => Error::io(path, source),
+        Ok(_) => Error::invalid_file(path, "data set", looked_for, content(path, 1)),
     }
-    let found = match fs::read_dir(path) {
-        Err(_) => "a file".to_owned(),
-        Ok(entries) => {
-            let names = entries.filter_map(|entry| Some(name(&entry.ok()?.path())));
-            let mut names: Vec<String> = names.collect();
-            names.sort_unstable();
-            let more = if names.len() > 8 { ", …" } else { "" };
-            names.truncate(8);
-            if names.is_empty() { "nothing".into() } else { names.join(", ") + more }
-        }
-    };
-    Error::invalid_file(path, "data set", looked_for, found)
+}
+
+/// What is in the folder at `path`, and `below` it in its folders: names, of many the first.
+fn content(path: &Path, below: usize) -> String {
+    const FIRST: usize = 12;
+    let Ok(entries) = fs::read_dir(path) else { return "a file".to_owned() };
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort_unstable();
+    if paths.is_empty() {
+        return "nothing".to_owned();
+    }
+    let names = paths.iter().take(FIRST).map(|path| match (path.is_dir(), below) {
+        (false, _) => name(path),
+        (true, 0) => format!("{}/", name(path)),
+        (true, below) => format!("{}/ with {}", name(path), content(path, below - 1)),
+    });
+    // What is in a folder is told apart from what is beside it.
+    let between = if below > 0 && paths.iter().any(|path| path.is_dir()) { "; " } else { ", " };
+    let more = if paths.len() > FIRST { between.to_owned() + "…" } else { String::new() };
+    names.collect::<Vec<_>>().join(between) + &more
 }

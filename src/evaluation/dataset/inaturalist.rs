@@ -1,10 +1,11 @@
 //! iNaturalist 2017, 2018 and 2021 to a [`Dataset`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::coco::{self, Category};
+use super::coco::{self, Annotation, Category, License};
 use super::files::{self, Files};
+use super::lists::Place;
 use super::{Class, Dataset, DatasetKind, Notes, OpenOptions, Split};
 use crate::license::license;
 use crate::reference::Metadata;
@@ -75,7 +76,9 @@ pub(super) fn open(
             return Err(files::nothing_there(root, &names.join(" and ")));
         }
     } else if categories.is_file() {
-        reader.rename(coco::categories(&categories)?);
+        let renamed = coco::categories(&categories)?;
+        unique(&categories, &renamed)?;
+        reader.rename(renamed);
     }
     let is_number = |class: &Class| class.name.bytes().all(|byte| byte.is_ascii_digit());
     if !names_given && !reader.classes.is_empty() && reader.classes.values().all(is_number) {
@@ -106,7 +109,7 @@ impl Reader<'_> {
         let invalid = |what: &str, expected: &str, found: &str| {
             Error::invalid_file(&path, what, expected, found)
         };
-        let Some(annotations) = coco.annotations else {
+        let Some(listed) = coco.annotations else {
             return Err(invalid(
                 "annotations",
                 "the category of each image",
@@ -116,34 +119,48 @@ impl Reader<'_> {
         if coco.categories.is_empty() {
             return Err(invalid("categories", "at least one", "none"));
         }
+        unique(&path, &coco.categories)?;
         for category in coco.categories {
             let name = self.name(&category);
-            let id = category.id.to_string();
-            self.classes.entry(category.id).or_insert_with(|| Class::new(id, name));
+            let new = || Class::new(category.id.to_string(), &name);
+            let known = self.classes.entry(category.id).or_insert_with(new);
+            if known.name != name {
+                let place = Place { file: &path, unit: "category", number: category.id };
+                let expected = format!("{:?}, as in the list of another part", known.name);
+                return Err(place.invalid(expected, format!("{name:?}")));
+            }
         }
-        let licenses: HashMap<u64, (Option<String>, String)> = coco
-            .licenses
-            .into_iter()
-            .map(|of| {
-                let (name, url) = (of.name.unwrap_or_default(), of.url.unwrap_or_default());
-                (
-                    of.id,
-                    (license(&name, &url).filter(|name| !name.is_empty()), format!("{name} {url}")),
-                )
-            })
-            .collect();
+        if coco.images.is_empty() {
+            self.notes.say(format!("{name} has no images"));
+        }
+        let licenses = licenses(coco.licenses);
+        let mut annotations = HashMap::new();
+        for Annotation { image_id, category_id } in listed {
+            // Lists of boxes say the same category more than once.
+            if let Some(other) = annotations.insert(image_id, category_id)
+                && other != category_id
+            {
+                let place = Place { file: &path, unit: "image", number: image_id };
+                let found = format!("{other} and {category_id}");
+                return Err(place.invalid("annotations with one category", found));
+            }
+        }
+        let mut met = HashSet::new();
         for image in coco.images {
+            let place = Place { file: &path, unit: "image", number: image.id };
+            if !met.insert(image.id) {
+                let found = format!("another one, {}", image.file_name);
+                return Err(place.invalid("one image of this identifier", found));
+            }
             let category = annotations.get(&image.id);
             let Some(category) = category else {
                 self.notes
                     .count(&format!("images of {name} without an annotation"), &*image.file_name);
                 continue;
             };
-            let class = self.classes.get_mut(category).ok_or_else(|| {
-                let what = format!("category of image {}", image.id);
-                invalid(&what, "one of the categories", &category.to_string())
-            })?;
-            let Some(mut real) = self.files.image(&image.file_name, name, self.notes)? else {
+            let class = self.classes.get_mut(category);
+            let class = class.ok_or_else(|| place.invalid("a category of the file's", category))?;
+            let Some(mut real) = self.files.image(&image.file_name, place, self.notes)? else {
                 continue;
             };
             let license = image.license.and_then(|id| {
@@ -161,6 +178,11 @@ impl Reader<'_> {
             real.metadata = Metadata { license, author, width, height, ..Metadata::default() };
             class.images.push(real.in_split(split));
         }
+        let mut nowhere: Vec<u64> =
+            annotations.into_keys().filter(|image| !met.contains(image)).collect();
+        nowhere.sort_unstable();
+        let what = format!("annotations of {name} of images that are not in it");
+        nowhere.iter().for_each(|image| self.notes.count(&what, format!("image {image}")));
         Ok(())
     }
 
@@ -179,6 +201,10 @@ impl Reader<'_> {
 
     /// Takes the names of `categories`, which replace those of the set of 2018.
     fn rename(&mut self, categories: Vec<Category>) {
+        let renamed: HashSet<u64> = categories.iter().map(|category| category.id).collect();
+        for id in self.classes.keys().filter(|id| !renamed.contains(id)) {
+            self.notes.count("categories that categories.json does not name", id.to_string());
+        }
         for category in categories {
             let name = self.name(&category);
             if let Some(class) = self.classes.get_mut(&category.id) {
@@ -209,8 +235,13 @@ impl Reader<'_> {
                     self.notes.count("folders that are not named as taxa", name);
                     continue;
                 };
-                let known =
-                    self.classes.entry(id).or_insert_with(|| Class::new(id.to_string(), taxon));
+                let new = || Class::new(id.to_string(), &taxon);
+                let known = self.classes.entry(id).or_insert_with(new);
+                if known.name != taxon {
+                    let found = format!("{} and {taxon}", known.name);
+                    let what = format!("category {id}");
+                    return Err(Error::invalid_file(&class, what, "folders of one name", found));
+                }
                 if split.is_some_and(|split| !self.options.reads(split)) {
                     continue;
                 }
@@ -220,6 +251,35 @@ impl Reader<'_> {
         }
         Ok(true)
     }
+}
+
+/// That no two of `categories`, which are those of `file`, have one identifier.
+fn unique(file: &Path, categories: &[Category]) -> Result<()> {
+    let mut met = HashMap::new();
+    for Category { id, name, .. } in categories {
+        if let Some(other) = met.insert(*id, name) {
+            let place = Place { file, unit: "category", number: *id };
+            return Err(place.invalid("each category once", format!("{other:?} and {name:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// What the licenses of a file are, where that is clear, and their words, by their identifiers.
+fn licenses(listed: Vec<License>) -> HashMap<u64, (Option<String>, String)> {
+    let mut licenses = HashMap::new();
+    for License { id, name, url } in listed {
+        let (name, url) = (name.unwrap_or_default(), url.unwrap_or_default());
+        let known = license(&name, &url).filter(|name| !name.is_empty());
+        let new = (known, format!("{name} {url}"));
+        let both = match licenses.remove(&id) {
+            // Two of one identifier: which one an image has is not known.
+            Some((_, words)) if words != new.1 => (None, format!("{words} and {}", new.1)),
+            _ => new,
+        };
+        licenses.insert(id, both);
+    }
+    licenses
 }
 
 /// The folders at and in `path` that hold those of taxa.

@@ -4,6 +4,7 @@ mod aircraft;
 mod cars;
 mod class_folders;
 mod coco;
+mod csv_quotes;
 mod cub;
 mod dogs;
 mod exclude;
@@ -11,6 +12,7 @@ mod files;
 mod flowers;
 mod imagenet;
 mod inaturalist;
+mod lists;
 mod mat;
 mod names;
 mod notes;
@@ -19,6 +21,7 @@ mod prompts;
 mod select;
 #[cfg(test)]
 mod tests;
+mod unique_keys;
 mod web_dataset;
 
 use std::fmt;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Dataset, Notes, files};
+use super::{Dataset, Notes, csv_quotes, files};
 use crate::{Error, Result, lenient};
 
 /// Names that the caller gives to classes.
@@ -49,6 +49,7 @@ pub(super) fn read(path: &Path) -> Result<Names> {
     ];
     let bytes = files::required(path)?;
     let text = lenient::text(&bytes);
+    csv_quotes::check(path, &text, b',')?;
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -75,6 +76,9 @@ pub(super) fn read(path: &Path) -> Result<Names> {
             return Err(Error::invalid_file(path, what(), "each identifier once", id));
         }
         rows.push((line, id.to_owned(), name.to_owned()));
+    }
+    if rows.is_empty() {
+        return Err(Error::invalid_file(path, "names", "at least one", "none"));
     }
     Ok(Names { path: path.to_owned(), rows })
 }

@@ -170,6 +170,8 @@ impl Dataset {
             for class in self.classes.iter().filter(|class| class.images.is_empty()) {
                 notes.count("classes without real images", &class.id);
             }
+        } else if self.template.is_some() {
+            notes.say("no class has a real image");
         }
         self.notes.extend(notes.into_lines());
     }

@@ -55,6 +55,11 @@ fn parts(path: &Path) -> Vec<(PathBuf, Option<Split>)> {
 }
 
 pub(super) fn open(path: &Path, notes: &mut Notes) -> Result<Dataset> {
+    if !is(path) {
+        let expected =
+            "a .tar file, or a folder of them, here or in train/, val/, validation/ and test/";
+        return Err(files::nothing_there(path, expected));
+    }
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let mut dataset =
         Dataset::new(if path.is_dir() { files::name(path) } else { stem.into_owned() });
@@ -101,7 +106,18 @@ fn class_names(path: &Path) -> Result<Vec<String>> {
     let folders = [Some(path), path.parent()].into_iter().flatten();
     let file = folders.map(|folder| folder.join(CLASS_NAMES)).find(|file| file.is_file());
     let Some(file) = file else { return Ok(Vec::new()) };
-    Ok(files::lines(&file)?.into_iter().map(|line| line.text).collect())
+    let lines = files::without_gaps(&file, files::lines(&file)?)?;
+    Ok(lines.into_iter().map(|line| line.text).collect())
+}
+
+/// The class that a sample's JSON says.
+fn class_in_json(json: &str) -> Option<String> {
+    let fields: Map<String, Value> = serde_json::from_str(json).ok()?;
+    ["class", "label", "cls", "class_name"].iter().find_map(|name| match fields.get(*name)? {
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    })
 }
 
 fn read(
@@ -127,19 +143,18 @@ fn read(
         let (archive, member) = (text_path(archive), member.trim_start_matches('#').to_owned());
         let said = classes.get(&(archive.clone(), key(&member).to_owned()));
         let class = said.map(|bytes| lenient::text(bytes).trim().to_owned());
-        let class = class.filter(|class| !class.is_empty()).or_else(|| {
-            let fields: Map<String, Value> =
-                serde_json::from_str(item.metadata.json.as_ref()?).ok()?;
-            ["class", "label", "cls", "class_name"].iter().find_map(|name| {
-                match fields.get(*name)? {
-                    Value::String(text) => {
-                        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-                    }
-                    Value::Number(number) => Some(number.to_string()),
-                    _ => None,
-                }
-            })
-        });
+        let class = class.filter(|class| !class.is_empty());
+        let in_json = item.metadata.json.as_deref().and_then(class_in_json);
+        if let (Some(class), Some(other)) = (&class, &in_json) {
+            // A number and a name may be of one class.
+            let is_number = |class: &str| class.parse::<u64>().is_ok();
+            if class != other && is_number(class) == is_number(other) {
+                let what =
+                    "samples whose .cls and .json have two classes, of which that of .cls is taken";
+                notes.count(what, format!("{member} ({class}, not {other})"));
+            }
+        }
+        let class = class.or(in_json);
         let id = format!("{above}{}#{member}", files::name(&archive));
         let picture = Picture::lazy(item.source, move || {
             let pixels = pixels.clone();

@@ -16,6 +16,7 @@ use super::{Ended, Experiment, PictureRecord, ScoreRecord, waiting};
 use crate::evaluation::dataset::{Class, Dataset, RealImage};
 use crate::evaluation::metric::{Metric, Outcome, Score, Subject};
 use crate::pool::panic_message;
+use crate::reference::Picture;
 use crate::{Error, Result};
 
 /// How many pictures a metric is given at once: all are in memory.
@@ -173,7 +174,9 @@ async fn attempt(
             subject.real_images = Arc::clone(images);
         }
         let references = drawing.references.iter();
-        subject.excluded = references.map(|one| one.picture.hash.clone()).collect();
+        subject.excluded = references.clone().map(|one| one.picture.hash.clone()).collect();
+        let files = references.map(|one| Picture::file(root.join(&one.picture.file)));
+        subject.references = files.collect();
         subjects.push(subject);
         asked.push(unit);
     }
@@ -206,8 +209,8 @@ fn record(unit: Unit, score: Score) -> ScoreRecord {
     let Unit { key, picture } = unit;
     let Score { outcome, exchanges, usage, notes, runs } = score;
     let outcome = match outcome {
-        // JSON has no such numbers.
-        Outcome::Value(value) if !value.is_finite() => Score::value(value).outcome,
+        // JSON has no number that is not finite.
+        Outcome::Value(value) => Score::value(value).outcome,
         outcome => outcome,
     };
     ScoreRecord {

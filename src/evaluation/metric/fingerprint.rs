@@ -77,6 +77,15 @@ impl Fingerprint {
     }
 }
 
+/// What tells a model from others, beside the hash of its `weights`: all of its settings in the form `{:#}`,
+/// or where there is a hash, its name alone, since the folder of a checkpoint is then of no account.
+pub(super) fn model(part: &(impl fmt::Display + ?Sized), weights: &str) -> String {
+    match weights {
+        "" => format!("{part:#}"),
+        _ => part.to_string(),
+    }
+}
+
 /// One line: all that is not empty.
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

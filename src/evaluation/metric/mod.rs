@@ -28,6 +28,7 @@ use async_trait::async_trait;
 use super::dataset::{Class, RealImage};
 use crate::forward::forward_part;
 use crate::image::Image;
+use crate::reference::Picture;
 use crate::vlm::Exchange;
 use crate::{Error, Result, Usage};
 
@@ -111,13 +112,16 @@ pub struct Subject {
     /// The [`picture_hash`] of each picture that it must not be compared with: the references that it was
     /// drawn from. What a system has copied would otherwise be measured against itself.
     pub excluded: Vec<String>,
+    /// Those references themselves. [`ImageSimilarity`] leaves out what is all but one of them too.
+    pub references: Vec<Picture>,
 }
 
 impl Subject {
     /// A picture and its prompt.
     pub fn new(image: Image, prompt: impl Into<String>) -> Self {
-        let (real_images, excluded) = (Arc::default(), Vec::new());
-        Self { image, prompt: prompt.into(), class: None, real_images, excluded }
+        let (prompt, real_images) = (prompt.into(), Arc::default());
+        let (excluded, references) = (Vec::new(), Vec::new());
+        Self { image, prompt, class: None, real_images, excluded, references }
     }
 
     /// The same with the class that it should show.
@@ -138,6 +142,13 @@ impl Subject {
     #[must_use]
     pub fn with_excluded<S: Into<String>>(mut self, hashes: impl IntoIterator<Item = S>) -> Self {
         self.excluded = hashes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The same with the references that it was drawn from.
+    #[must_use]
+    pub fn with_references(mut self, references: impl IntoIterator<Item = Picture>) -> Self {
+        self.references = references.into_iter().collect();
         self
     }
 }
@@ -175,10 +186,10 @@ pub enum Outcome {
 }
 
 impl Score {
-    /// A number. One that is not finite is a failure, so that it is never averaged.
+    /// A number. One that is not finite is a failure, so that it is never averaged; -0 is 0.
     pub fn value(value: f64) -> Self {
         match value.is_finite() {
-            true => Outcome::Value(value).into(),
+            true => Outcome::Value(value + 0.0).into(),
             false => Outcome::Failed(format!("expected a finite number, found {value}")).into(),
         }
     }
@@ -201,7 +212,7 @@ impl Score {
     /// The same with the number of each run.
     #[must_use]
     pub fn with_runs(mut self, runs: Vec<f64>) -> Self {
-        self.runs = runs;
+        self.runs = runs.into_iter().map(|value| value + 0.0).collect(); // -0 is 0.
         self
     }
 }

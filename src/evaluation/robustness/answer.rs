@@ -35,6 +35,10 @@ pub struct RobustnessAnswer {
     pub verdict: Option<Verdict>,
     /// Why, where it gave a reason.
     pub reason: Option<String>,
+    /// What it decided: whether the picture matches the prompt. None where that cannot be read. It is known
+    /// also where the list of missing concepts cannot be read, so that `verdict` is undetermined.
+    #[serde(default)]
+    pub matches: Option<bool>,
     /// Whether the decision is right: a match or no match.
     pub decision_correct: bool,
     /// Whether what is missing is named too, where something is missing.
@@ -48,21 +52,17 @@ pub struct RobustnessAnswer {
 
 impl RobustnessAnswer {
     /// The answer to `question`, of nobody and about no picture yet.
-    pub(super) fn new(question: &RobustnessQuestion, critique: Result<Critique>) -> Self {
+    pub(super) fn new(
+        question: &RobustnessQuestion,
+        critique: Result<Critique>,
+        exchanges: Vec<Exchange>,
+    ) -> Self {
         let RobustnessQuestion { kind, class, class_name, other_name, prompt } = question.clone();
         let (verdict, reason, failure) = match critique {
             Ok(Critique { verdict, reason }) => (Some(verdict), reason, None),
             Err(error) => (None, None, Some(error.chain().to_string())),
         };
-        let (decision_correct, correct) = match (&verdict, &other_name) {
-            (Some(Verdict::Match), other) => (other.is_none(), other.is_none()),
-            (Some(Verdict::Missing(captions)), Some(other)) => {
-                let mut concepts = captions.iter().map(|caption| &caption.concept);
-                (true, concepts.any(|concept| is_named(other, concept, &class_name)))
-            }
-            _ => (false, false),
-        };
-        Self {
+        let answer = Self {
             critic: String::new(),
             settings: String::new(),
             kind,
@@ -74,11 +74,36 @@ impl RobustnessAnswer {
             picture: String::new(),
             verdict,
             reason,
-            decision_correct,
-            correct,
+            matches: None,
+            decision_correct: false,
+            correct: false,
             failure,
-            exchanges: Vec::new(),
-        }
+            exchanges,
+        };
+        answer.judged()
+    }
+
+    /// The same with its decision, and whether that and what is named are right, from the critic's words.
+    pub(super) fn judged(mut self) -> Self {
+        // Only after a "no" is a model asked for what is missing.
+        let asked = |purpose| self.exchanges.iter().any(|exchange| exchange.purpose == purpose);
+        self.matches = match &self.verdict {
+            Some(Verdict::Match) => Some(true),
+            Some(Verdict::Missing(_)) => Some(false),
+            Some(Verdict::Undetermined) if asked("missing concepts") => Some(false),
+            _ => None,
+        };
+        self.decision_correct = self.matches == Some(self.other_name.is_none());
+        self.correct = self.decision_correct
+            && self.other_name.as_ref().is_none_or(|other| {
+                let Some(Verdict::Missing(captions)) = &self.verdict else { return false };
+                captions.iter().any(|one| is_named(other, &one.concept, &self.class_name))
+            });
+        self
+    }
+
+    fn is_undetermined(&self) -> bool {
+        self.verdict == Some(Verdict::Undetermined)
     }
 }
 
@@ -108,6 +133,9 @@ pub struct RobustnessResult {
     pub kinds: Vec<KindResult>,
     /// All answers, in the order of the questions.
     pub answers: Vec<RobustnessAnswer>,
+    /// Why it was not asked further, where it was given up.
+    #[serde(default)]
+    pub given_up: Option<String>,
     /// What of the journal could not be read, a line each.
     pub notes: Vec<String>,
 }
@@ -126,8 +154,12 @@ pub struct KindResult {
     pub correct: usize,
     /// Right decisions, whatever is named.
     pub decision_correct: usize,
-    /// Answers that it cannot tell: refusals, and replies that make no sense. They are wrong.
+    /// Answers whose decision cannot be read: refusals, and replies that make no sense. They are wrong.
     pub undetermined: usize,
+    /// Answers of no match whose list of what is missing cannot be read. Their decision counts, and they name
+    /// nothing.
+    #[serde(default)]
+    pub unnamed: usize,
     /// Questions at which it failed, as when its service was down. They are neither right nor wrong.
     pub failed: usize,
 }
@@ -159,6 +191,7 @@ impl RobustnessResult {
         critic: &str,
         questions: &[RobustnessQuestion],
         answers: Vec<RobustnessAnswer>,
+        given_up: Option<String>,
         notes: Vec<String>,
     ) -> Self {
         let of = |kind| {
@@ -170,12 +203,13 @@ impl RobustnessResult {
                 answered: count(|answer| answer.failure.is_none()),
                 correct: count(|answer| answer.correct),
                 decision_correct: count(|answer| answer.decision_correct),
-                undetermined: count(|answer| answer.verdict == Some(Verdict::Undetermined)),
+                undetermined: count(|one| one.is_undetermined() && one.matches.is_none()),
+                unnamed: count(|one| one.is_undetermined() && one.matches.is_some()),
                 failed: count(|answer| answer.failure.is_some()),
             }
         };
         let kinds = PromptKind::ALL.map(of).to_vec();
-        Self { critic: critic.to_owned(), kinds, answers, notes }
+        Self { critic: critic.to_owned(), kinds, answers, given_up, notes }
     }
 
     /// The counts of a kind.
@@ -187,6 +221,7 @@ impl RobustnessResult {
             correct: 0,
             decision_correct: 0,
             undetermined: 0,
+            unnamed: 0,
             failed: 0,
         };
         self.kinds.iter().copied().find(|one| one.kind == kind).unwrap_or(zero)

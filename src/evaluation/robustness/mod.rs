@@ -7,7 +7,8 @@ mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::stream::{self, StreamExt};
 
@@ -20,6 +21,10 @@ use crate::{Error, Image, Result};
 
 pub use answer::{KindResult, RobustnessAnswer, RobustnessResult};
 pub use questions::{PromptKind, RobustnessQuestion};
+
+/// After so many failures in a row a critic is given up for this run, as a system of an experiment is: a
+/// service that is down would fail everything.
+const FAILURES_IN_A_ROW: usize = 10;
 
 /// How many concepts a critic may name: as many as there are.
 const MAX_CONCEPTS: usize = 64;
@@ -86,9 +91,10 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// A critic that is asked 4 questions at a time. Its settings are its `Display`.
+    /// A critic that is asked 4 questions at a time. Its settings are its `Display` in the form `{:#}`,
+    /// which has the model's and the questions too.
     pub fn new(name: impl Into<String>, critic: impl Critic) -> Self {
-        let (name, settings) = (name.into(), critic.to_string());
+        let (name, settings) = (name.into(), format!("{critic:#}"));
         Self { name, settings, critic: Arc::new(critic), concurrency: 4 }
     }
 
@@ -139,8 +145,8 @@ impl Robustness {
     /// tells `progress` of each answer. What failed in an earlier run is asked again. The results are in
     /// the order of `candidates`.
     ///
-    /// An error of a critic is part of the results. One about its access, such as a wrong key, keeps it
-    /// from being asked more.
+    /// An error of a critic is part of the results. After ten in a row, or one about its access, such as a
+    /// wrong key, it is given up for this run ([`RobustnessResult::given_up`]), and the others go on.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when there is no candidate or two have one name; those of [`Journal::open`]
@@ -166,15 +172,16 @@ impl Robustness {
         let questions = self.questions();
         let mut answers: HashMap<Key, RobustnessAnswer> = records
             .into_iter()
-            .map(|answer: RobustnessAnswer| (Key::of(&answer), answer))
+            .map(|answer: RobustnessAnswer| (Key::of(&answer), answer.judged()))
             .collect();
         let of = candidates.len() * questions.len();
         let is_answered = |answers: &HashMap<Key, RobustnessAnswer>, key: &Key| {
             answers.get(key).is_some_and(|answer| answer.failure.is_none())
         };
         let mut done = 0;
+        let failures: Vec<Failures> = candidates.iter().map(|_| Failures::default()).collect();
         let mut streams = Vec::new();
-        for candidate in candidates {
+        for (candidate, failures) in candidates.iter().zip(&failures) {
             let mut open = Vec::new();
             for question in &questions {
                 let picture = &pictures[&question.class];
@@ -183,10 +190,9 @@ impl Robustness {
                     false => open.push((question, picture)),
                 }
             }
-            let down = Arc::new(OnceLock::new());
-            let asked = open.into_iter().map(move |(question, picture)| {
-                ask(candidate, question, picture, Arc::clone(&down))
-            });
+            let asked = open
+                .into_iter()
+                .map(move |(question, picture)| ask(candidate, question, picture, failures));
             let asked = stream::iter(asked.collect::<Vec<_>>());
             streams.push(asked.buffer_unordered(candidate.concurrency.max(1)));
         }
@@ -199,12 +205,13 @@ impl Robustness {
             answers.insert(Key::of(&answer), answer);
         }
         drop(answered);
-        let results = candidates.iter().map(|candidate| {
+        let results = candidates.iter().zip(failures).map(|(candidate, failures)| {
             let keys = questions
                 .iter()
                 .map(|question| Key::asked(candidate, question, &pictures[&question.class]));
             let answers = keys.filter_map(|key| answers.get(&key).cloned());
-            RobustnessResult::new(&candidate.name, &questions, answers.collect(), notes.clone())
+            let (answers, given_up) = (answers.collect(), failures.given_up());
+            RobustnessResult::new(&candidate.name, &questions, answers, given_up, notes.clone())
         });
         Ok(results.collect())
     }
@@ -262,32 +269,66 @@ impl Key {
     }
 }
 
-/// The answer of a candidate; none where it is `down` and was not asked.
+/// How a candidate fails in this run.
+#[derive(Default)]
+struct Failures {
+    in_a_row: AtomicUsize,
+    /// Questions that were left because it was given up.
+    left: AtomicUsize,
+}
+
+impl Failures {
+    fn is_given_up(&self) -> bool {
+        self.in_a_row.load(Ordering::Relaxed) >= FAILURES_IN_A_ROW
+    }
+
+    fn add(&self, problem: Option<&Error>) {
+        match problem {
+            // What is in progress while a candidate is given up changes nothing.
+            _ if self.is_given_up() => {}
+            None => self.in_a_row.store(0, Ordering::Relaxed),
+            Some(error)
+                if error.is_about_access() || matches!(error, Error::Unavailable { .. }) =>
+            {
+                self.in_a_row.store(FAILURES_IN_A_ROW, Ordering::Relaxed);
+            }
+            Some(_) => drop(self.in_a_row.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
+    fn given_up(&self) -> Option<String> {
+        let left = self.left.load(Ordering::Relaxed);
+        (left > 0).then(|| {
+            format!(
+                "given up after {FAILURES_IN_A_ROW} failures in a row, or one about its access; \
+                 {left} questions were not asked"
+            )
+        })
+    }
+}
+
+/// The answer of a candidate; none where it was given up and is not asked.
 async fn ask(
     candidate: &Candidate,
     question: &RobustnessQuestion,
     picture: &Shown,
-    down: Arc<OnceLock<()>>,
+    failures: &Failures,
 ) -> Option<RobustnessAnswer> {
-    if down.get().is_some() {
+    if failures.is_given_up() {
+        failures.left.fetch_add(1, Ordering::Relaxed);
         return None;
     }
     let mut request = CritiqueRequest::new(&question.prompt, Some(picture.image.clone()));
     (request.query, request.max_concepts) = (Query::Concept, MAX_CONCEPTS);
     let log = request.log.clone();
     let critique = candidate.critic.critique(&request).await;
-    if let Err(error) = &critique
-        && (error.is_about_access() || matches!(error, Error::Unavailable { .. }))
-    {
-        let _ = down.set(());
-    }
-    let answer = RobustnessAnswer::new(question, critique);
+    failures.add(critique.as_ref().err());
+    let answer = RobustnessAnswer::new(question, critique, log.take());
     Some(RobustnessAnswer {
         critic: candidate.name.clone(),
         settings: candidate.settings.clone(),
         image: picture.id.clone(),
         picture: picture.hash.clone(),
-        exchanges: log.take(),
         ..answer
     })
 }

@@ -3,7 +3,7 @@
 use futures::executor::block_on;
 
 use super::*;
-use crate::critic::GuidedCot;
+use crate::critic::{GuidedCot, Verdict};
 use crate::evaluation::dataset::RealImage;
 use crate::evaluation::statistics::Confidence;
 use crate::reference::Picture;
@@ -93,19 +93,27 @@ fn right_wrong_and_silent_critics_are_told_apart_by_kind() {
                 correct,
                 decision_correct,
                 undetermined,
+                unnamed,
                 failed,
                 ..
             } = results[at].of(kind);
+            assert!(at == 1 || unnamed == 0, "{kind:?}");
             [questions, answered, correct, decision_correct, undetermined, failed]
         })
     };
     assert_eq!(counts(0), [[4, 4, 4, 4, 0, 0], [12, 12, 12, 12, 0, 0], [12, 12, 12, 12, 0, 0]]);
-    // "No" is no list of concepts: it is answered, and cannot tell what is missing.
-    assert_eq!(counts(1)[0][..4], [4, 4, 0, 0]);
+    // "No" is a decision and no list of concepts: the decision counts, and nothing is named.
+    assert_eq!(counts(1), [[4, 4, 0, 0, 0, 0], [12, 12, 0, 12, 0, 0], [12, 12, 0, 12, 0, 0]]);
+    assert_eq!(PromptKind::ALL.map(|kind| results[1].of(kind).unnamed), [4, 12, 12]);
+    let answer = &results[1].answers[0];
+    assert_eq!((answer.matches, &answer.verdict), (Some(false), &Some(Verdict::Undetermined)));
     assert_eq!(counts(2), [[4, 4, 4, 4, 0, 0], [12, 12, 0, 0, 0, 0], [12, 12, 0, 0, 0, 0]]);
     assert_eq!(counts(3), [[4, 4, 0, 0, 4, 0], [12, 12, 0, 0, 12, 0], [12, 12, 0, 0, 12, 0]]);
-    assert_eq!(counts(4), [[4, 0, 0, 0, 0, 4], [12, 0, 0, 0, 0, 12], [12, 0, 0, 0, 0, 12]]);
+    let failed = counts(4).map(|[_, answered, .., failed]| [answered, failed]);
+    assert_eq!(failed.iter().map(|[answered, _]| answered).sum::<usize>(), 0);
+    assert!((10..=14).contains(&failed.iter().map(|[_, failed]| failed).sum::<usize>()));
     assert_eq!(results[4].of(PromptKind::Class).accuracy(), None);
+    assert!(results[4].given_up.is_some() && results[..4].iter().all(|one| one.given_up.is_none()));
     let class = results[0].of(PromptKind::Class);
     assert_eq!(class.accuracy(), Some(1.0));
     let interval = class.interval(Confidence::default()).unwrap();
@@ -186,6 +194,48 @@ fn what_failed_is_asked_again_and_a_wrong_key_only_once() {
 }
 
 #[test]
+fn a_critic_is_given_up_after_ten_failures_in_a_row_and_others_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.jsonl");
+    let robustness = Robustness::new(&dataset(4), 4, 0).unwrap(); // 28 questions.
+    // Its first 5 and its 7th question fail, and all from the 10th on.
+    let asked = AtomicUsize::new(0);
+    let down = FakeVlm::answering(move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+        5 | 7 | 8 => Ok("Yes"),
+        _ => Err(Error::service("m", 500, "down")),
+    });
+    let one = |name: &str, vlm: &FakeVlm| {
+        Candidate::new(name, GuidedCot::new(vlm.clone())).with_concurrency(1)
+    };
+    let found = run(&robustness, &path, &[one("down", &down), one("expert", &expert())]);
+    assert_eq!(down.requests().len(), 9 + 10);
+    let given_up = found[0].given_up.as_deref().unwrap();
+    assert!(given_up.contains("9 questions were not asked"), "{given_up}");
+    let failed: usize = found[0].kinds.iter().map(|kind| kind.failed).sum();
+    assert_eq!(failed, 16);
+    assert_eq!((found[1].given_up.as_deref(), found[1].answers.len()), (None, 28));
+    // The next run asks what failed and what was left.
+    let found = run(&robustness, &path, &[one("down", &expert())]);
+    assert_eq!((found[0].given_up.as_deref(), found[0].answers.len()), (None, 28));
+}
+
+#[test]
+fn decisions_of_earlier_journals_count_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.jsonl");
+    let robustness = Robustness::new(&dataset(2), 2, 0).unwrap();
+    let no = || [Candidate::new("no", GuidedCot::new(FakeVlm::answering(|_| Ok("No"))))];
+    let new = run(&robustness, &path, &no());
+    assert_eq!(new[0].of(PromptKind::Other).decision_correct, 2);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let old =
+        text.replace(r#""matches":false,"decision_correct":true"#, r#""decision_correct":false"#);
+    assert_ne!(old, text);
+    std::fs::write(&path, old).unwrap();
+    assert_eq!(run(&robustness, &path, &no())[0].kinds, new[0].kinds);
+}
+
+#[test]
 fn what_cannot_be_asked_is_named() {
     let error =
         |dataset: &Dataset, classes| Robustness::new(dataset, classes, 0).unwrap_err().to_string();
@@ -241,9 +291,8 @@ fn a_concept_is_named_by_its_words() {
             other_name: Some(other.into()),
             prompt: String::new(),
         };
-        let missing =
-            crate::critic::Verdict::Missing(vec![crate::reference::Caption::concept(concept)]);
-        let answer = RobustnessAnswer::new(&question, Ok(missing.into()));
+        let missing = Verdict::Missing(vec![crate::reference::Caption::concept(concept)]);
+        let answer = RobustnessAnswer::new(&question, Ok(missing.into()), Vec::new());
         assert_eq!((answer.decision_correct, answer.correct), (true, expected), "{concept}");
     }
 }

@@ -149,7 +149,8 @@ pub(super) fn percentiles(mut values: Vec<f64>, confidence: Confidence) -> Optio
         let below = (place.floor() as usize).min(last);
         let (low, high) = (values[below], values[(below + 1).min(last)]);
         let share = place - below as f64;
-        low * (1.0 - share) + high * share
+        // Rounding must not lead outside, such as away from numbers that are all the same.
+        (low * (1.0 - share) + high * share).clamp(low, high)
     };
     let outside = (1.0 - confidence.get()) / 2.0;
     Some(Interval { low: quantile(outside), high: quantile(1.0 - outside), confidence })

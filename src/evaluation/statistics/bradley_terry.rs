@@ -1,8 +1,8 @@
 //! Choices among several systems, two at a time, to one strength for each.
 
 use super::bootstrap::{Interval, Resampling, bootstrap};
-use crate::Result;
 use crate::error::require;
+use crate::{Error, Result};
 
 /// The model of Bradley and Terry (1952): `i` is preferred to `j` with probability
 /// `1 / (1 + exp(sⱼ − sᵢ))`.
@@ -23,13 +23,13 @@ pub struct BradleyTerry {
 }
 
 impl BradleyTerry {
-    /// The strengths of maximum likelihood, by the iteration of Hunter ("MM algorithms for generalized
-    /// Bradley-Terry models", 2004). `wins[i][j]` is how often `i` was preferred to `j`.
+    /// The strengths of maximum likelihood, to about 1e-9, by Newton's method. `wins[i][j]` is how often
+    /// `i` was preferred to `j`.
     ///
     /// # Errors
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) where `wins` is not square, has numbers that
     /// are negative or not finite, or where there are no finite strengths: some systems were never
-    /// preferred to the others, or never compared with them.
+    /// preferred to the others, or never compared with them, or so rarely that no strengths can be computed.
     pub fn fit(wins: &[Vec<f64>]) -> Result<Self> {
         let n = wins.len();
         for (i, row) in wins.iter().enumerate() {
@@ -46,7 +46,11 @@ impl BradleyTerry {
             "every system preferred to every other one, directly or through others",
             lonely.map_or_else(String::new, |i| format!("that system {i} is not")),
         )?;
-        Ok(Self { strengths: maximum_likelihood(wins) })
+        let expected = "counts that are near enough to each other to compute strengths";
+        let strengths = maximum_likelihood(wins).ok_or_else(|| {
+            Error::invalid_input("comparisons for a Bradley-Terry model", expected, "others")
+        })?;
+        Ok(Self { strengths })
     }
 
     /// The intervals of the strengths of `fit`, from draws of whole `clusters` such as participants, each
@@ -99,34 +103,107 @@ fn reached(wins: &[Vec<f64>], from: usize) -> usize {
     seen.iter().filter(|&&seen| seen).count()
 }
 
-fn maximum_likelihood(wins: &[Vec<f64>]) -> Vec<f64> {
-    /// More than any of the tests' graphs takes by a factor of 100.
-    const ITERATIONS: usize = 100_000;
+/// Newton's method on the logarithm of the likelihood, which is concave. The last strength is 0 meanwhile,
+/// since only differences matter. None where it does not come to an end.
+fn maximum_likelihood(wins: &[Vec<f64>]) -> Option<Vec<f64>> {
+    /// Each takes a logarithm at least 1 nearer, and few are as far as the hundreds that numbers can be.
+    const ITERATIONS: usize = 1000;
     let n = wins.len();
-    let mut strengths = vec![0.0_f64; n]; // logarithms
+    // Counts that are all larger by the same factor have the same strengths, and might overflow.
+    let largest = wins.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let wins: Vec<Vec<f64>> =
+        wins.iter().map(|row| row.iter().map(|count| count / largest).collect()).collect();
+    let mut strengths = vec![0.0_f64; n];
+    let mut likelihood = log_likelihood(&wins, &strengths);
+    let mut is_done = n < 2;
     for _ in 0..ITERATIONS {
-        let mut next: Vec<f64> = (0..n)
-            .map(|i| {
-                let others = (0..n).filter(|&j| j != i);
-                let (mut won, mut expected) = (0.0, 0.0);
-                for j in others {
-                    won += wins[i][j];
-                    let shared = wins[i][j] + wins[j][i];
-                    expected += shared / (1.0 + (strengths[j] - strengths[i]).exp());
-                }
-                match expected > 0.0 {
-                    true => strengths[i] + (won / expected).ln(),
-                    false => strengths[i],
-                }
-            })
-            .collect();
-        let mean = next.iter().sum::<f64>() / n as f64;
-        next.iter_mut().for_each(|strength| *strength -= mean);
-        let moved = next.iter().zip(&strengths).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        strengths = next;
-        if moved < 1e-14 {
+        if is_done {
             break;
         }
+        let step = solved(newton_system(&wins, &strengths))?;
+        let size = step.iter().fold(0.0, |size, change| change.abs().max(size));
+        if !size.is_finite() {
+            return None;
+        }
+        let reach = strengths.iter().fold(1.0, |reach, strength| strength.abs().max(reach));
+        // The next error is about the square of this one.
+        is_done = size < 1e-9 * reach;
+        let mut share = 1.0;
+        loop {
+            let next: Vec<f64> = strengths
+                .iter()
+                .zip(step.iter().chain([&0.0]))
+                .map(|(strength, change)| strength + share * change)
+                .collect();
+            let found = log_likelihood(&wins, &next);
+            // Where the step is small the likelihood is the same but for rounding.
+            if found >= likelihood || size * share < 1e-6 {
+                (strengths, likelihood) = (next, found);
+                break;
+            }
+            share /= 2.0;
+        }
     }
-    strengths
+    let mean = strengths.iter().sum::<f64>() / n as f64;
+    let is_finite = strengths.iter().all(|strength| strength.is_finite());
+    (is_done && is_finite).then(|| strengths.into_iter().map(|strength| strength - mean).collect())
+}
+
+/// How probable it is that the system with the first strength is preferred to that with the second.
+fn probability(first: f64, second: f64) -> f64 {
+    1.0 / (1.0 + (second - first).exp())
+}
+
+fn log_likelihood(wins: &[Vec<f64>], strengths: &[f64]) -> f64 {
+    let mut sum = 0.0;
+    for (row, &won) in wins.iter().zip(strengths) {
+        for (&count, &lost) in row.iter().zip(strengths).filter(|(count, _)| **count > 0.0) {
+            let behind = lost - won;
+            // ln(1 + exp(x)), also for large x.
+            sum -= count * (behind.max(0.0) + (-behind.abs()).exp().ln_1p());
+        }
+    }
+    sum
+}
+
+/// The negative second derivatives, for all but the last system, with the first derivatives behind each row.
+fn newton_system(wins: &[Vec<f64>], strengths: &[f64]) -> Vec<Vec<f64>> {
+    let free = wins.len() - 1;
+    let mut rows = vec![vec![0.0; free + 1]; free];
+    for i in 0..free {
+        for j in (0..=free).filter(|&j| j != i) {
+            let better = probability(strengths[i], strengths[j]);
+            let worse = probability(strengths[j], strengths[i]);
+            let weight = (wins[i][j] + wins[j][i]) * better * worse;
+            rows[i][i] += weight;
+            if j < free {
+                rows[i][j] -= weight;
+            }
+            rows[i][free] += wins[i][j] * worse - wins[j][i] * better;
+        }
+    }
+    rows
+}
+
+/// The solution of linear equations, a row each with its right side behind it, by Gauss' elimination. No
+/// rows are exchanged, since the matrix is symmetric and positive definite. None where it is not.
+fn solved(mut rows: Vec<Vec<f64>>) -> Option<Vec<f64>> {
+    let n = rows.len();
+    for i in 0..n {
+        let (above, below) = rows.split_at_mut(i + 1);
+        let row = &above[i];
+        if !(row[i] > 0.0 && row[i].is_finite()) {
+            return None;
+        }
+        for other in below {
+            let factor = other[i] / row[i];
+            other[i..].iter_mut().zip(&row[i..]).for_each(|(a, b)| *a -= factor * b);
+        }
+    }
+    let mut solution = vec![0.0; n];
+    for i in (0..n).rev() {
+        let known: f64 = (i + 1..n).map(|j| rows[i][j] * solution[j]).sum();
+        solution[i] = (rows[i][n] - known) / rows[i][i];
+    }
+    Some(solution)
 }

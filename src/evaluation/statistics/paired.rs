@@ -54,9 +54,11 @@ impl Paired {
         paired.mean = mean(&differences);
         paired.standard_error = standard_error(&differences);
         if paired.n > 1 {
-            let n = paired.n as f64;
+            let mut drawn = Vec::with_capacity(paired.n);
             paired.interval = bootstrap(paired.n, resampling, |draw| {
-                draw.iter().map(|&class| differences[class] / n).sum()
+                drawn.clear();
+                drawn.extend(draw.iter().map(|&class| differences[class]));
+                mean(&drawn).unwrap_or(f64::NAN)
             });
         }
         paired.test = sign_flip(&differences, resampling);

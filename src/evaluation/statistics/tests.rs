@@ -1,6 +1,8 @@
 //! Every statistic against the reference implementations, and at its edges.
 //! The numbers are made by `tests/fixtures/make_statistics.py`.
 
+mod strengths;
+
 use serde::Deserialize;
 
 use super::bootstrap::percentiles;
@@ -336,36 +338,16 @@ fn participants_are_drawn_whole() {
 }
 
 #[test]
-fn strengths_equal_choix() {
-    for case in reference().bradley_terry {
-        let model = BradleyTerry::fit(&case.wins).unwrap();
-        model
-            .strengths
-            .iter()
-            .zip(case.strengths)
-            .for_each(|(found, expected)| equal(*found, expected));
+fn the_interval_of_equal_numbers_is_that_number() {
+    for number in [0.1, -0.3, 1.0 / 3.0, 1e-300, 0.7] {
+        for confidence in [0.5, 0.9, 0.95, 0.99] {
+            let confidence = Confidence::new(confidence).unwrap();
+            let resampling = quick().with_confidence(confidence);
+            let interval = bootstrap(7, resampling, |_| number).unwrap();
+            assert_eq!((interval.low, interval.high), (number, number));
+            let pairs = (0..7).map(|class| (class, Some(0.0), Some(number)));
+            let interval = Paired::over_classes(pairs, resampling).interval.unwrap();
+            assert_eq!((interval.low, interval.high), (number, number));
+        }
     }
-    assert!(BradleyTerry::fit(&[]).unwrap().strengths.is_empty());
-}
-
-#[test]
-fn strengths_that_are_not_finite_are_refused() {
-    let never = vec![vec![0.0, 3.0], vec![0.0, 0.0]];
-    let error = BradleyTerry::fit(&never).unwrap_err().to_string();
-    assert!(error.contains("system 1"), "{error}");
-    for wrong in [vec![vec![0.0]; 2], vec![vec![0.0, f64::NAN], vec![1.0, 0.0]]] {
-        assert!(BradleyTerry::fit(&wrong).is_err());
-    }
-}
-
-#[test]
-fn strengths_have_intervals_over_participants() {
-    let first = vec![vec![0.0, 3.0], vec![1.0, 0.0]];
-    let second = vec![vec![0.0, 1.0], vec![1.0, 0.0]];
-    let (model, intervals) = BradleyTerry::cluster_bootstrap(&[first, second], quick()).unwrap();
-    equal(model.strengths[0], 2_f64.ln() / 2.0);
-    let interval = intervals[0].unwrap();
-    equal(interval.low, 0.0);
-    equal(interval.high, 3_f64.ln() / 2.0);
-    assert!(BradleyTerry::cluster_bootstrap(&[vec![vec![0.0]], vec![]], quick()).is_err());
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::analysis::{Analysis, Dropped, LeftOut};
-use super::answers::{self, Answer, Sheet};
+use super::answers::{self, Sheet};
 use super::count::Choices;
-use super::key::{self, KeyRow, Role};
+use super::key;
+use super::valid::Key;
 use crate::Result;
 use crate::evaluation::statistics::Resampling;
 
@@ -15,7 +16,10 @@ use crate::evaluation::statistics::Resampling;
 /// address of [`Study::post_to`](super::Study::post_to) received, also many behind each other.
 ///
 /// A participant counts once: where several files are theirs, the one with most answers. Who fails more
-/// attention checks than the study states is dropped. What is left out for any reason is named.
+/// attention checks than the study states is dropped; a check that is not answered where all the rest is
+/// counts as failed. An answer is left out where the study does not have it (its page, question, image or
+/// side), and where no image was shown before it; of several to one question the last counts. What is left
+/// out for any reason is named. Where nothing is usable, the analysis has 0 participants.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) and [`Error::InvalidFile`](crate::Error::InvalidFile) for the key, and
@@ -34,10 +38,8 @@ pub fn analyse(
         let file = answers::name(&path);
         let (found, wrong) = answers::read(&path);
         for mut sheet in found {
-            let why = key.check(&mut sheet);
-            analysis
-                .left_out
-                .extend(why.into_iter().map(|reason| LeftOut { file: file.clone(), reason }));
+            let why = key.check(&mut sheet).into_iter();
+            analysis.left_out.extend(why.map(|reason| LeftOut { file: file.clone(), reason }));
             if !sheet.answers.is_empty() {
                 take(&mut sheets, &mut analysis.left_out, &file, sheet);
             }
@@ -46,10 +48,11 @@ pub fn analyse(
     }
     let mut kept: Vec<Sheet> = Vec::new();
     for (_, sheet) in sheets.into_values() {
-        let (failed, checks) = key.checks(&sheet);
+        let (failed, checks, open) = key.checks(&sheet);
         if failed > key.rows[0].max_failed_checks {
             analysis.dropped.push(Dropped { participant: sheet.participant, failed, checks });
         } else {
+            analysis.unchecked += usize::from(open > 0);
             kept.push(sheet);
         }
     }
@@ -94,92 +97,4 @@ fn take(
         ),
     });
     sheets.insert(participant, kept);
-}
-
-/// The key by the screens that it is about.
-pub(super) struct Key {
-    pub rows: Vec<KeyRow>,
-    /// The rows of each screen.
-    screens: BTreeMap<String, Vec<usize>>,
-}
-
-impl Key {
-    fn new(rows: Vec<KeyRow>) -> Self {
-        let mut screens = BTreeMap::<String, Vec<usize>>::new();
-        for (i, row) in rows.iter().enumerate() {
-            screens.entry(row.screen.clone()).or_default().push(i);
-        }
-        Self { rows, screens }
-    }
-
-    pub(super) fn rows_of<'a>(
-        &'a self,
-        screen: &str,
-    ) -> impl Iterator<Item = &'a KeyRow> + use<'a> {
-        self.screens.get(screen).into_iter().flatten().map(|&i| &self.rows[i])
-    }
-
-    /// The row of the picture that an answer chose, where the study has such an answer: of a rating, that
-    /// of its only picture.
-    pub(super) fn row(&self, answer: &Answer) -> Option<&KeyRow> {
-        let is_rated = matches!(answer.chosen.as_str(), "yes" | "no");
-        match self.screens.get(&answer.item)?.as_slice() {
-            [only] if is_rated => Some(&self.rows[*only]),
-            [_] => None,
-            _ => self.rows_of(&answer.item).find(|row| row.picture == answer.chosen),
-        }
-    }
-
-    /// Removes what is not of this study, and of several answers to one question all but the last; says
-    /// what was removed.
-    fn check(&self, sheet: &mut Sheet) -> Option<String> {
-        let (study, version) = (&self.rows[0].study, &self.rows[0].version);
-        let of =
-            |sheet: &Sheet, why: String| Some(format!("participant {}: {why}", sheet.participant));
-        if (&sheet.study, &sheet.version) != (study, version) {
-            sheet.answers.clear();
-            let expected = format!("expected answers to {study} {version}");
-            return of(
-                sheet,
-                format!("{expected}, found some to {} {}", sheet.study, sheet.version),
-            );
-        }
-        if sheet.participant.is_empty() {
-            sheet.answers.clear();
-            return Some("the participant is not named".into());
-        }
-        let before = sheet.answers.len();
-        let mut last = BTreeMap::new();
-        let mut unknown = 0;
-        for answer in sheet.answers.drain(..) {
-            match self.row(&answer).is_some() && !answer.question.is_empty() {
-                true => drop(last.insert((answer.item.clone(), answer.question.clone()), answer)),
-                false => unknown += 1,
-            }
-        }
-        sheet.answers.extend(last.into_values());
-        match (before, unknown) {
-            (0, _) => of(sheet, "there are no answers".into()),
-            (_, 0) => None,
-            _ => of(sheet, format!("{unknown} answers that the study does not have")),
-        }
-    }
-
-    /// How many checks a participant failed, and answered.
-    fn checks(&self, sheet: &Sheet) -> (usize, usize) {
-        let (mut failed, mut seen) = (0, 0);
-        for answer in &sheet.answers {
-            let Some(row) = self.row(answer).filter(|row| row.role.is_check()) else { continue };
-            if row.question != answer.question {
-                continue;
-            }
-            let is_right = match answer.chosen.as_str() {
-                "no" => row.role == Role::Wrong,
-                _ => row.role == Role::Right,
-            };
-            seen += 1;
-            failed += usize::from(!is_right);
-        }
-        (failed, seen)
-    }
 }

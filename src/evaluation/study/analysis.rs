@@ -14,6 +14,10 @@ pub struct Analysis {
     pub participants: usize,
     /// How many of them did not answer everything. Their answers count.
     pub partial: usize,
+    /// How many of them left an attention check unanswered, but did not fail by that: they left other pages
+    /// unanswered too, or the study allows it.
+    #[serde(default)]
+    pub unchecked: usize,
     /// How many answers are in the results, those to checks aside.
     pub answers: usize,
     /// Participants who failed more attention checks than the study allows.
@@ -40,7 +44,7 @@ pub struct Dropped {
     pub participant: String,
     /// How many checks they failed.
     pub failed: usize,
-    /// How many checks they answered.
+    /// How many checks they answered or, where they answered everything else, should have answered.
     pub checks: usize,
 }
 

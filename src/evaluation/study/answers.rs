@@ -20,6 +20,8 @@ pub(super) struct Sheet {
     pub study: String,
     pub version: String,
     pub participant: String,
+    /// The number of the list that was shown, where it is known.
+    pub list: Option<f64>,
     /// When the first page was shown; tells two sessions apart.
     pub started: Option<String>,
     /// When all was answered.
@@ -37,7 +39,7 @@ pub(super) struct Answer {
     pub side: String,
     /// The picture's opaque name, or `yes` or `no`.
     pub chosen: String,
-    /// When the page was shown.
+    /// When the images of the page were there.
     pub shown: Option<String>,
     /// From then to the answer, in milliseconds.
     pub ms: Option<f64>,
@@ -55,6 +57,13 @@ struct Line {
     question: String,
     side: String,
     chosen: String,
+    #[serde(default)]
+    list: Option<f64>,
+    #[serde(default)]
+    shown: Option<String>,
+    /// As a spreadsheet writes it.
+    #[serde(default)]
+    ms: Option<String>,
 }
 
 /// The files in the folders among `paths`, and the others as they are, in order.
@@ -148,9 +157,10 @@ fn csv(text: &str) -> Result<Vec<Sheet>, String> {
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
     let mut sheets: Vec<Sheet> = Vec::new();
     for line in reader.deserialize::<Line>() {
-        let Line { study, version, participant, item, question, side, chosen } =
+        let Line { study, version, participant, item, question, side, chosen, list, shown, ms } =
             line.map_err(|error| error.to_string())?;
-        let answer = Answer { item, question, side, chosen, ..Answer::default() };
+        let ms = ms.and_then(|ms| ms.replace(',', ".").parse().ok());
+        let answer = Answer { item, question, side, chosen, shown, ms, width: None };
         let same = |s: &&mut Sheet| {
             (&s.study, &s.version, &s.participant) == (&study, &version, &participant)
         };
@@ -158,7 +168,9 @@ fn csv(text: &str) -> Result<Vec<Sheet>, String> {
             Some(sheet) => sheet.answers.push(answer),
             None => {
                 let answers = vec![answer];
-                sheets.push(Sheet { study, version, participant, answers, ..Sheet::default() });
+                let sheet =
+                    Sheet { study, version, participant, list, answers, ..Sheet::default() };
+                sheets.push(sheet);
             }
         }
     }

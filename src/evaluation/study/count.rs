@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::analyse::Key;
 use super::analysis::{Contains, PairedContains, Preference, Strength};
 use super::answers::{Answer, Sheet};
 use super::key::{KeyRow, Role};
 use super::settings::COMPARATIVE;
+use super::valid::Key;
 use crate::evaluation::statistics::{
     BradleyTerry, Interval, McNemar, Resampling, WinRate, krippendorff_alpha,
 };

@@ -64,6 +64,15 @@ impl<'a> Draft<'a> {
         Ok(format!("p{}", &blake3::hash(text.as_bytes()).to_hex()[..16]))
     }
 
+    /// What is drawn for `of` from the secret salt: nobody who reads the folder can draw it again.
+    pub(super) fn random(&self, of: &impl serde::Serialize) -> Result<Rng> {
+        let text = serde_json::to_string(&(&self.salt, "random", of));
+        let text = text.map_err(|error| Error::backend("JSON writer", error))?;
+        let mut seed = [0; 8];
+        blake3::Hasher::new().update(text.as_bytes()).finalize_xof().fill(&mut seed);
+        Ok(Rng::with_seed(u64::from_le_bytes(seed)))
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.pictures.join(format!("{name}.jpg"))
     }
@@ -179,6 +188,7 @@ impl<'a> Draft<'a> {
             picture: picture.into(),
             concept: screen.concept.clone().unwrap_or_default(),
             prompt: screen.prompt.clone(),
+            question: self.study.questions().join("\t"),
             ..KeyRow::default()
         }
     }
@@ -212,18 +222,43 @@ impl<'a> Draft<'a> {
 
     /// Files of equal length, in the order of their names: the order of making would tell systems apart.
     fn write_all(&self, names: &[String], mut files: Vec<Vec<u8>>) -> Result<()> {
-        equally_long(&mut files);
+        equally_long(&mut files, &mut self.random(&names)?);
         let files: BTreeMap<_, _> = names.iter().zip(files).collect();
         files.iter().try_for_each(|(name, bytes)| write(&self.path(name), bytes))
     }
 
-    pub(super) fn published(&self, lists: Vec<Vec<Shown>>, has_checks: bool) -> Result<Published> {
+    /// What the page says; the key learns which list shows each picture on which side.
+    ///
+    /// Screens are in the order of their opaque names: the order of making would tell systems and checks.
+    pub(super) fn published(
+        &mut self,
+        mut lists: Vec<Vec<Shown>>,
+        has_checks: bool,
+    ) -> Result<Published> {
         let study = self.study;
+        let mut order: Vec<usize> = (0..self.screens.len()).collect();
+        order.sort_by_key(|&screen| &self.screens[screen].item);
+        let mut places = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(place, &screen)| places[screen] = place);
+        let screens: Vec<Screen> = order.iter().map(|&i| self.screens[i].clone()).collect();
+        let mut rows: BTreeMap<String, &mut KeyRow> =
+            self.rows.iter_mut().map(|row| (row.picture.clone(), row)).collect();
+        for (number, list) in (1..).zip(&mut lists) {
+            for shown in list {
+                shown.screen = places[shown.screen];
+                let pictures = &screens[shown.screen].pictures;
+                shown.swapped &= pictures.len() > 1;
+                for (i, picture) in pictures.iter().enumerate() {
+                    let is_left = (i == 1) == shown.swapped;
+                    rows.get_mut(picture).into_iter().for_each(|row| row.shown_in(number, is_left));
+                }
+            }
+        }
         let most = study.max_failed_checks;
         let mut published = Published {
             study: study.id.clone(),
             version: String::new(),
-            title: study.title.clone(),
+            title: study.shown_title().into(),
             kind: study.kind,
             consent: study.consent.clone(),
             questions: study.questions(),
@@ -241,7 +276,7 @@ impl<'a> Draft<'a> {
                 }
             },
             post_to: study.post_to.clone(),
-            screens: self.screens.clone(),
+            screens,
             lists,
         };
         let text = serde_json::to_vec(&published).map_err(|e| Error::backend("JSON writer", e))?;

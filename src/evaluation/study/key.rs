@@ -28,8 +28,15 @@ pub(super) struct KeyRow {
     pub seed: String,
     pub concept: String,
     pub prompt: String,
-    /// The question that a check is about.
+    /// What is asked of it: the questions of the study with tabs between them; of a check the one that it is
+    /// about. Empty in keys of former versions.
     pub question: String,
+    /// The lists that show it on the left, such as `L1 L4`; a picture that stands alone is in these.
+    #[serde(default)]
+    pub left_in: String,
+    /// The lists that show it on the right.
+    #[serde(default)]
+    pub right_in: String,
 }
 
 /// What a picture is in its screen.
@@ -47,6 +54,35 @@ pub(super) enum Role {
     Right,
     /// The one not to choose in a check, or the one that must be answered by no.
     Wrong,
+}
+
+impl KeyRow {
+    /// The questions that are asked of it.
+    pub(super) fn questions(&self) -> impl Iterator<Item = &str> {
+        self.question.split('\t').filter(|question| !question.is_empty())
+    }
+
+    /// Notes that list `number` shows the picture, on the left or on the right.
+    pub(super) fn shown_in(&mut self, number: usize, is_left: bool) {
+        let lists = if is_left { &mut self.left_in } else { &mut self.right_in };
+        if !lists.is_empty() {
+            lists.push(' ');
+        }
+        // A letter first: spreadsheets take digits for numbers.
+        lists.push_str(&format!("L{number}"));
+    }
+
+    /// The lists that show the picture, by number, and whether it is on the left there.
+    pub(super) fn lists(&self) -> impl Iterator<Item = (usize, bool)> {
+        let of = |lists: &'_ str| -> Vec<usize> {
+            lists
+                .split_whitespace()
+                .filter_map(|list| list.strip_prefix('L')?.parse().ok())
+                .collect()
+        };
+        let right = of(&self.right_in).into_iter().map(|list| (list, false));
+        of(&self.left_in).into_iter().map(|list| (list, true)).chain(right)
+    }
 }
 
 impl Role {

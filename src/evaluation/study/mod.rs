@@ -27,6 +27,7 @@ mod settings;
 mod table;
 #[cfg(test)]
 mod tests;
+mod valid;
 mod write;
 
 pub use analyse::analyse;

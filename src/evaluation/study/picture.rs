@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use fastrand::Rng;
+
 use crate::image::resample::{Filter, resize};
 use crate::{Error, Image, Result};
 
@@ -33,11 +35,12 @@ fn scaled(image: &Image, side: u32) -> Result<Image> {
     Image::new(to.0, to.1, pixels)
 }
 
-/// Makes the JPEG files equally long, by comments of zeros behind their first segment.
-pub(super) fn equally_long(files: &mut [Vec<u8>]) {
+/// Makes the JPEG files equally long, by comments behind their first segment, also where they are packed:
+/// what is in the comments is `random`. Each has one, so that equal pictures are different files.
+pub(super) fn equally_long(files: &mut [Vec<u8>], random: &mut Rng) {
     /// Marker, length and content of the longest comment, and of the shortest.
     const LONGEST: usize = 2 + 0xffff;
-    const SHORTEST: usize = 4;
+    const SHORTEST: usize = 4 + 16;
     let longest = files.iter().map(Vec::len).max().unwrap_or(0);
     for file in files {
         let mut missing = longest + SHORTEST - file.len();
@@ -50,7 +53,7 @@ pub(super) fn equally_long(files: &mut [Vec<u8>]) {
             };
             comments.extend([0xff, 0xfe]);
             comments.extend(((size - 2) as u16).to_be_bytes());
-            comments.resize(comments.len() + size - SHORTEST, 0);
+            comments.extend(std::iter::repeat_with(|| random.u8(..)).take(size - 4));
             missing -= size;
         }
         let behind = behind_first_segment(file);

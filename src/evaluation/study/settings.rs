@@ -14,7 +14,7 @@ use crate::error::require;
 pub struct Study {
     /// Its identifier, which answers name: letters, digits, `-`, `_` and `.`, up to 64 of them.
     pub id: String,
-    /// The title that participants see.
+    /// The title that participants see; where it is empty, one that says what is shown.
     pub title: String,
     /// Whether pictures are compared, or rated one by one.
     pub kind: StudyKind,
@@ -44,10 +44,11 @@ pub struct Study {
     /// file. It receives a POST with the JSON of [`analyse`](super::analyse), as `text/plain`, so that the
     /// browser asks no permission first.
     pub post_to: Option<String>,
-    /// The seed of which items are taken, of lists, order and sides.
+    /// The seed of which items and real images are taken and, with the salt, of lists, order and sides.
     pub seed: u64,
-    /// What names of pictures are hashed with; a secret that is drawn where it is not set. It is in the
-    /// key, and its hash in the folder.
+    /// What names of pictures are hashed with, and order and sides drawn from; a secret that is drawn
+    /// where it is not set. It is in the key, and its hash in the folder. Who guesses it knows which
+    /// system drew what: set one that is hard to guess, and only to write the same study again.
     pub salt: Option<String>,
 }
 
@@ -75,7 +76,7 @@ impl Default for Study {
     fn default() -> Self {
         Self {
             id: "study".into(),
-            title: "Which image is better?".into(),
+            title: String::new(),
             kind: StudyKind::Comparative,
             pairs: Vec::new(),
             questions: Vec::new(),
@@ -97,11 +98,16 @@ impl Default for Study {
 impl Study {
     /// A study with the paper's settings.
     pub fn new(id: impl Into<String>, kind: StudyKind) -> Self {
-        let title = match kind {
-            StudyKind::Comparative => "Which image is better?",
-            StudyKind::Absolute => "What do these images show?",
-        };
-        Self { id: id.into(), title: title.into(), kind, ..Self::default() }
+        Self { id: id.into(), kind, ..Self::default() }
+    }
+
+    /// The title that participants see.
+    pub(super) fn shown_title(&self) -> &str {
+        match (self.title.trim(), self.kind) {
+            ("", StudyKind::Comparative) => "Which image is better?",
+            ("", StudyKind::Absolute) => "What do these images show?",
+            (title, _) => title,
+        }
     }
 
     /// The questions that are asked.
@@ -130,8 +136,10 @@ impl Study {
         require((64..=4096).contains(&side), "max_side", "64 to 4096 pixels", side)?;
         let questions = self.questions();
         for (i, question) in questions.iter().enumerate() {
-            let is_new = !question.trim().is_empty() && !questions[..i].contains(question);
-            require(is_new, "questions", "different questions that are not empty", question)?;
+            let is_text = !question.trim().is_empty() && !question.contains(char::is_control);
+            let is_new = is_text && !questions[..i].contains(question);
+            let expected = "different questions of one line each that are not empty";
+            require(is_new, "questions", expected, question)?;
         }
         for (base, method) in &self.pairs {
             require(base != method, "pairs of a study", "two different systems", method)?;

@@ -20,6 +20,9 @@ impl Analysis {
         writeln!(text, "## Study {} ({})\n", cell(&self.study), cell(&self.version))?;
         write!(text, "{} participants, {} answers", self.participants, self.answers)?;
         writeln!(text, "; {} of them did not answer everything.", self.partial)?;
+        if self.unchecked > 0 {
+            writeln!(text, "{} of them left attention checks unanswered.", self.unchecked)?;
+        }
         if !self.preferences.is_empty() {
             writeln!(
                 text,

@@ -84,6 +84,8 @@ impl Study {
         let items = drafts.screens.len();
         let found = format!("none; {}", drafts.left_out.join("; "));
         require(items > 0, "items of a study", "at least one to show", found)?;
+        // Whoever knows the seed must not be able to repeat these draws: they would tell the order of making.
+        let mut random = drafts.random(&("lists", self.seed))?;
         let checks = if self.checks > 0 {
             checks(&drafts.screens, self.kind, &mut random)
         } else {

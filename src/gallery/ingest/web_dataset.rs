@@ -269,6 +269,9 @@ fn head(file: &mut File, member: &Member) -> io::Result<Vec<u8>> {
 
 /// The bytes of the members that end with `.{ending}` in the shards at `path`, by shard and key: what is
 /// said of samples and is no caption or metadata. What is longer than any of it is left out.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::InvalidFile`] when two of a shard have one key.
 #[cfg(feature = "evaluation")]
 pub(crate) fn texts(path: &Path, ending: &str) -> Result<HashMap<(PathBuf, String), Vec<u8>>> {
     let mut texts = HashMap::new();
@@ -285,7 +288,11 @@ pub(crate) fn texts(path: &Path, ending: &str) -> Result<HashMap<(PathBuf, Strin
             let read = file.seek(SeekFrom::Start(member.offset));
             let read = read.and_then(|_| file.read_exact(&mut bytes));
             read.map_err(|source| Error::io(&shard, source))?;
-            texts.insert((shard.clone(), key(&member.name).to_owned()), bytes);
+            let key = key(&member.name).to_owned();
+            if texts.insert((shard.clone(), key.clone()), bytes).is_some() {
+                let (what, expected) = (format!("sample {key}"), format!("one .{ending} member"));
+                return Err(Error::invalid_file(shard, what, expected, "two"));
+            }
         }
     }
     Ok(texts)

@@ -8,7 +8,7 @@ mod slot;
 mod tests;
 mod vet;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -273,10 +273,22 @@ impl<P: fmt::Display> fmt::Display for Balance<P> {
         if self.same_name {
             return self.parts[0].fmt(f);
         }
+        // In full, members that are set alike are one.
+        let names: BTreeSet<String> = match f.alternate() {
+            true => self.parts.iter().map(|part| format!("{part:#}")).collect(),
+            false => BTreeSet::new(),
+        };
+        if names.len() == 1 {
+            return self.parts[0].fmt(f);
+        }
         f.write_str("Balance(")?;
-        for (n, part) in self.parts.iter().enumerate() {
-            f.write_str(if n > 0 { ", " } else { "" })?;
-            part.fmt(f)?; // `{:#}` is for the part inside.
+        if f.alternate() {
+            f.write_str(&names.into_iter().collect::<Vec<_>>().join(", "))?;
+        } else {
+            for (n, part) in self.parts.iter().enumerate() {
+                f.write_str(if n > 0 { ", " } else { "" })?;
+                part.fmt(f)?;
+            }
         }
         f.write_str(")")
     }

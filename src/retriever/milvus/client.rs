@@ -130,7 +130,11 @@ impl About {
     fn grpc(&self, code: i32, message: &str, source: Option<&(dyn StdError + 'static)>) -> Error {
         match code {
             grpc::UNAVAILABLE => self.unreachable(with_causes(message, source)),
-            grpc::DEADLINE_EXCEEDED | grpc::CANCELLED => self.timed_out(),
+            grpc::DEADLINE_EXCEEDED => self.timed_out(),
+            // tonic's own words where its time limit is over.
+            grpc::CANCELLED if message.contains("Timeout expired") => self.timed_out(),
+            // Nobody here cancels calls: the connection went away below this one.
+            grpc::CANCELLED => self.unreachable(with_causes(message, source)),
             // What came over the wire has no source; a connection that broke has one.
             _ if source.is_some() => self.unreachable(with_causes(message, source)),
             grpc::UNAUTHENTICATED => self.refused(401, message),
@@ -202,7 +206,9 @@ mod tests {
         assert_eq!(error.to_string(), "Milvus at http://localhost:19530 could not be reached");
         assert!(matches!(about().grpc(13, "panic", None), Error::Service { status: 500, .. }));
         assert!(matches!(about().grpc(16, "who?", None), Error::Service { status: 401, .. }));
-        assert!(matches!(about().grpc(1, "", None), Error::Timeout { .. }));
+        assert!(matches!(about().grpc(1, "Timeout expired", None), Error::Timeout { .. }));
+        let gone = about().grpc(1, "operation was canceled", None);
+        assert!(matches!(gone, Error::Connection { .. }), "{gone:?}");
     }
 
     #[test]

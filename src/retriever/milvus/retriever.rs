@@ -129,7 +129,10 @@ impl<E: Embedder> Retriever for MilvusRetriever<E> {
 
 impl<E: Embedder> fmt::Display for MilvusRetriever<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Embedding({}, {}", self.embedder, self.index)?;
+        f.write_str("Embedding(")?;
+        fmt::Display::fmt(&self.embedder, f)?; // `{:#}` is for the parts inside too.
+        f.write_str(", ")?;
+        fmt::Display::fmt(&self.index, f)?;
         if !self.filter.is_all() {
             write!(f, ", {}", self.filter)?;
         }

@@ -117,7 +117,10 @@ impl Reranker for Bm25 {
 impl fmt::Display for Bm25 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let idf = (self.idf == Idf::Lucene).then(|| "Lucene".to_owned());
-        let writer = self.writer.as_ref().map(ToString::to_string);
+        let writer = self.writer.as_ref().map(|writer| match f.alternate() {
+            true => format!("{writer:#}"),
+            false => writer.to_string(),
+        });
         match idf.into_iter().chain(writer).collect::<Vec<_>>() {
             plain if plain.is_empty() => f.write_str("BM25"),
             settings => write!(f, "BM25({})", settings.join(", ")),

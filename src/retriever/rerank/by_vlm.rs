@@ -140,6 +140,10 @@ impl<V: Vlm> Reranker for VlmReranker<V> {
 /// The model's own name: that a model re-ranks is what `Rerank(…, gpt-4o)` says.
 impl<V: fmt::Display> fmt::Display for VlmReranker<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.vlm.fmt(f)
+        self.vlm.fmt(f)?; // `{:#}` is for the part inside too.
+        if f.alternate() {
+            write!(f, ", questions {}", self.questions.hash())?;
+        }
+        Ok(())
     }
 }

@@ -128,7 +128,12 @@ async fn describe(
 
 impl fmt::Display for CaptionWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "captions by {}", self.vlm)
+        f.write_str("captions by ")?;
+        fmt::Display::fmt(&self.vlm, f)?; // `{:#}` is for the part inside too.
+        if f.alternate() {
+            write!(f, ", questions {}", self.questions.hash())?;
+        }
+        Ok(())
     }
 }
 

@@ -123,6 +123,8 @@ impl<E: Embedder> Reranker for Mmr<E> {
 
 impl<E: fmt::Display> fmt::Display for Mmr<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MMR({}, {})", self.embedder, self.relevance)
+        f.write_str("MMR(")?;
+        self.embedder.fmt(f)?; // `{:#}` is for the part inside too.
+        write!(f, ", {})", self.relevance)
     }
 }

@@ -238,6 +238,13 @@ impl<R: Retriever, K: Reranker> Retriever for Rerank<R, K> {
 
 impl<R: Retriever, K: Reranker> fmt::Display for Rerank<R, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Rerank({}, {})", self.inner, self.reranker)
+        f.write_str("Rerank(")?;
+        fmt::Display::fmt(&self.inner, f)?; // `{:#}` is for the parts inside too.
+        f.write_str(", ")?;
+        fmt::Display::fmt(&self.reranker, f)?;
+        if f.alternate() {
+            write!(f, ", {} candidates", self.candidates)?;
+        }
+        f.write_str(")")
     }
 }

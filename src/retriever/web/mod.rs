@@ -164,7 +164,8 @@ impl fmt::Display for WebRetriever {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Web({}", self.0.service.name)?;
         if let Some(embedder) = &self.0.embedder {
-            write!(f, ", {embedder}")?;
+            f.write_str(", ")?;
+            fmt::Display::fmt(embedder, f)?; // `{:#}` is for the part inside too.
         }
         if !self.0.filter.is_all() {
             write!(f, ", {}", self.0.filter)?;

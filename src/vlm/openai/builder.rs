@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::parameters::Parameters;
 use super::request::Defaults;
 use super::{ENDPOINT, OpenAiVlm, Shared};
@@ -186,6 +188,28 @@ impl OpenAiVlmBuilder {
         self
     }
 
+    /// What may change a reply, in words, without the values of `fields`.
+    fn told(&self, fields: &Map<String, Value>) -> String {
+        let Self { max_image_side, jpeg_quality, max_tokens, .. } = self;
+        let mut told = format!("pictures of {max_image_side} pixels in JPEG {jpeg_quality}");
+        if let Some(tokens) = max_tokens {
+            told += &format!(", at most {tokens} tokens");
+        }
+        if !self.send_temperature {
+            told += ", no temperature";
+        }
+        if self.structured_output {
+            told += ", structured output";
+        }
+        if !fields.is_empty() {
+            let names: Vec<&str> = fields.keys().map(String::as_str).collect();
+            let text = Value::from(fields.clone()).to_string();
+            let hash = blake3::hash(text.as_bytes()).to_hex();
+            told += &format!(", fields {} ({})", names.join(", "), &hash[..16]);
+        }
+        told
+    }
+
     /// The client. Nothing is sent yet.
     ///
     /// # Errors
@@ -199,7 +223,9 @@ impl OpenAiVlmBuilder {
         require(self.max_image_side > 0, "longest image side", "at least 1 pixel", 0)?;
         require(self.max_tokens != Some(0), "longest reply in tokens", "at least 1", 0)?;
         require((1..=100).contains(&quality), "JPEG quality", "1 to 100", quality)?;
+        let fields = json_fields(&self.fields)?;
         Ok(OpenAiVlm(Arc::new(Shared {
+            settings: self.told(&fields),
             client: self.client.build(&API, &self.model)?,
             pictures: Pictures::new(self.max_image_side, self.jpeg_quality),
             parameters: Mutex::new(Parameters::new(
@@ -208,11 +234,7 @@ impl OpenAiVlmBuilder {
                 self.structured_output,
             )),
             adapts: self.adapt_parameters,
-            defaults: Defaults {
-                fields: json_fields(&self.fields)?,
-                model: self.model,
-                max_tokens: self.max_tokens,
-            },
+            defaults: Defaults { fields, model: self.model, max_tokens: self.max_tokens },
         })))
     }
 }

@@ -60,7 +60,9 @@ const ENDPOINT: &str = "chat/completions";
 /// - Any executor will do: the network requests run on a thread of the crate. Dropping the future
 ///   ends the call.
 ///
-/// Clones share the connections, and what is known of the parameters. `Display` is the model's name.
+/// Clones share the connections, and what is known of the parameters. `Display` is the model's name; in
+/// the form `{:#}` with the address and every setting that may change a reply. Of further fields it has
+/// the names and one hash of all, since gateways take keys in them.
 ///
 /// ```no_run
 /// use imagerag::vlm::{ChatRequest, Message, OpenAiVlm, Vlm};
@@ -82,6 +84,8 @@ pub struct OpenAiVlm(Arc<Shared>);
 struct Shared {
     client: Client,
     defaults: Defaults,
+    /// The builder's settings of what is sent, in words.
+    settings: String,
     pictures: Pictures,
     /// What the service takes, as far as its replies have told.
     parameters: Mutex<Parameters>,
@@ -151,7 +155,12 @@ impl OpenAiVlm {
 
 impl fmt::Display for OpenAiVlm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.defaults.model)
+        let Shared { client, defaults, settings, .. } = &*self.0;
+        f.write_str(&defaults.model)?;
+        match f.alternate() {
+            true => write!(f, " at {}, {settings}", client.base_address()),
+            false => Ok(()),
+        }
     }
 }
 

@@ -31,7 +31,7 @@ mod thoughts;
 
 use super::{ChatReply, Questions};
 #[cfg(feature = "evaluation")]
-pub(crate) use scores::{Unscored, scores};
+pub(crate) use scores::{Asked, Unscored, scores};
 
 /// Items beyond this many are dropped.
 const MAX_ITEMS: usize = 64;

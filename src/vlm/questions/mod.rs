@@ -180,6 +180,14 @@ macro_rules! words {
 }
 
 impl Questions {
+    /// 16 hexadecimal digits that differ where any sentence or word does: FNV-1a of 64 bits, which needs
+    /// no feature of the crate.
+    pub(crate) fn hash(&self) -> String {
+        let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let hash = format!("{self:?}").bytes().fold(0xcbf2_9ce4_8422_2325, mix);
+        format!("{hash:016x}")
+    }
+
     templates! {
         with_decision decision
         with_decision_over_reference decision_over_reference

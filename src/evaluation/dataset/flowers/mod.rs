@@ -5,9 +5,10 @@ mod names;
 use std::path::{Path, PathBuf};
 
 use super::files::{self, Files};
+use super::lists::Place;
 use super::mat::Mat;
 use super::{Class, Dataset, Notes, Split};
-use crate::{Error, Result};
+use crate::Result;
 use names::NAMES;
 
 /// The variables of `setid.mat`. Test is the largest of them.
@@ -21,7 +22,8 @@ pub(super) fn root(path: &Path) -> Option<PathBuf> {
 }
 
 pub(super) fn open(path: &Path, notes: &mut Notes) -> Result<Dataset> {
-    let expected = "imagelabels.mat, setid.mat and jpg/";
+    let expected = "imagelabels.mat, setid.mat and jpg/, here or in flowers-102/, 102flowers/, flowers102/ or \
+         oxford-102-flowers/";
     let root = root(path).ok_or_else(|| files::nothing_there(path, expected))?;
     let mut dataset = Dataset::new("Flowers");
     let class = |(at, name): (usize, &&str)| Class::new((at + 1).to_string(), *name);
@@ -32,16 +34,11 @@ pub(super) fn open(path: &Path, notes: &mut Notes) -> Result<Dataset> {
     let mut pictures = Files::below(&root);
     for (at, label) in labels.into_iter().enumerate() {
         let class = usize::try_from(label).ok().and_then(|label| label.checked_sub(1));
-        let class = class.and_then(|class| dataset.classes.get_mut(class)).ok_or_else(|| {
-            Error::invalid_file(
-                &labels_file,
-                format!("label of image {}", at + 1),
-                "1 to 102",
-                label,
-            )
-        })?;
+        let place = Place { file: &labels_file, unit: "label of image", number: at as u64 + 1 };
+        let class = class.and_then(|class| dataset.classes.get_mut(class));
+        let class = class.ok_or_else(|| place.invalid("1 to 102", label))?;
         let relative = format!("jpg/image_{:05}.jpg", at + 1);
-        let Some(image) = pictures.image(&relative, "imagelabels.mat", notes)? else { continue };
+        let Some(image) = pictures.image(&relative, place, notes)? else { continue };
         if splits[at].is_none() && splits.iter().any(Option::is_some) {
             notes.count("pictures that no part of setid.mat names", relative);
         }
@@ -66,7 +63,10 @@ fn splits(root: &Path, count: usize, notes: &mut Notes) -> Result<Vec<Option<Spl
             let part = at.and_then(|at| splits.get_mut(at)).ok_or_else(|| {
                 mat.invalid(name, &format!("numbers of pictures, 1 to {count}"), number)
             })?;
-            *part = Some(split);
+            if let Some(other) = part.replace(split) {
+                let found = format!("{number}, which is of {other} too");
+                return Err(mat.invalid(name, "each picture in one part, and there once", found));
+            }
         }
     }
     Ok(splits)

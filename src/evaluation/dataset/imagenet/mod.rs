@@ -3,7 +3,7 @@
 mod ground_truth;
 mod names;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::names::Names;
@@ -88,8 +88,8 @@ pub(super) fn open(
         dataset.classes.push(Class { images, ..Class::new(&id, name) });
     }
     if dataset.classes.is_empty() {
-        let expected =
-            "folders with names such as n01440764, or ILSVRC2012_val_00000001.JPEG and others";
+        let expected = "folders with names such as n01440764 or pictures such as ILSVRC2012_val_00000001.JPEG, here or in \
+             train/, val/, test/ or ILSVRC/Data/CLS-LOC/";
         return Err(files::nothing_there(path, expected));
     }
     if let Some(names) = &mut given {
@@ -137,13 +137,17 @@ impl Reader {
                 images.entry(name).or_default();
             }
         }
-        let mut truth: Option<HashMap<String, String>> = None;
+        let mut truth: Option<ground_truth::Truth> = None;
         for picture in files::pictures(&self.root, folder, notes)? {
             let below = picture.path.strip_prefix(folder).unwrap_or(&picture.path);
             let first = below.iter().next().map(|part| part.to_string_lossy().into_owned());
             let first = first.unwrap_or_default();
             let stem = below.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let class = if is_wnid(&first) {
+                if wnid_in(&stem).is_some_and(|other| other != first) {
+                    let what = "pictures whose folder and name say two classes, of which the folder's is taken";
+                    notes.count(what, files::id(&self.root, &picture.path));
+                }
                 Some(first)
             } else if let Some(class) = wnid_in(&stem) {
                 Some(class)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::files::{self, text_lines};
 use super::super::mat::Mat;
+use super::super::unique_keys::UniqueKeys;
 use super::is_wnid;
 use crate::{Error, Result, lenient};
 
@@ -100,12 +101,17 @@ fn index(file: &Path) -> Result<Listed> {
     let bytes = files::required(file)?;
     let expected = "{\"0\": [\"n01440764\", \"tench\"], …}";
     let invalid = |found: String| Error::invalid_file(file, "names of classes", expected, found);
+    let read = lenient::json(&bytes).and_then(|UniqueKeys(value)| serde_json::from_value(value));
     let classes: BTreeMap<String, Vec<String>> =
-        lenient::json(&bytes).map_err(|error| invalid(error.to_string()))?;
+        read.map_err(|error| invalid(error.to_string()))?;
     let mut of = BTreeMap::new();
     for (index, class) in classes {
         match &class[..] {
-            [id, name] if is_wnid(id) => drop(of.insert(id.clone(), files::words(name))),
+            [id, name] if is_wnid(id) => {
+                if of.insert(id.clone(), files::words(name)).is_some() {
+                    return Err(invalid(format!("{id} twice, the last time at {index:?}")));
+                }
+            }
             _ => return Err(invalid(format!("{class:?} at {index:?}"))),
         }
     }
@@ -124,8 +130,13 @@ pub(super) fn meta(file: &Path) -> Result<Listed> {
         if !is_wnid(&id) {
             return Err(mat.invalid("WNID", "an identifier such as n01440764", id));
         }
-        by_number.insert(mat.number(record, "ILSVRC2012_ID")?, id.clone());
-        of.insert(id, first(&mat.text(record, "words")?));
+        let number = mat.number(record, "ILSVRC2012_ID")?;
+        if by_number.insert(number, id.clone()).is_some() {
+            return Err(mat.invalid("ILSVRC2012_ID", "each number once", number));
+        }
+        if of.insert(id.clone(), first(&mat.text(record, "words")?)).is_some() {
+            return Err(mat.invalid("WNID", "each identifier once", id));
+        }
     }
     Ok(Listed { from: META.to_owned(), of, by_number })
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::super::unique_keys::UniqueKeys;
 use super::super::{DatasetKind, files};
 use super::row::Row;
 use crate::{Error, Result, lenient};
@@ -42,7 +43,8 @@ fn has_prompt(row: &Map<String, Value>) -> bool {
 /// The rows of a JSON file: an array, or an object of rows by identifier.
 pub(super) fn whole(file: &Path, bytes: &[u8]) -> Result<Vec<Row>> {
     let invalid = |what: String, found: String| Error::invalid_file(file, what, EXPECTED, found);
-    let value = lenient::json(bytes).map_err(|e| invalid("prompts".into(), e.to_string()))?;
+    let UniqueKeys(value) =
+        lenient::json(bytes).map_err(|e| invalid("prompts".into(), e.to_string()))?;
     match value {
         Value::Array(rows) => {
             let row = |(at, row)| {
@@ -72,7 +74,7 @@ pub(super) fn lines(file: &Path, text: &str) -> Result<Vec<Row>> {
         let place = format!("line {}", line.number);
         let expected = "a JSON object with `prompt`";
         let invalid = |found: String| Error::invalid_file(file, &*place, expected, found);
-        let value =
+        let UniqueKeys(value) =
             lenient::json(line.text.as_bytes()).map_err(|error| invalid(error.to_string()))?;
         Row::of_json(place.clone(), value).map_err(|other| invalid(other.to_string()))
     };

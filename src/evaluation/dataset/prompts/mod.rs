@@ -4,7 +4,7 @@ mod json;
 mod row;
 mod table;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::{Class, Dataset, DatasetKind, Item, Notes, files};
@@ -67,10 +67,20 @@ pub(super) fn open(kind: DatasetKind, path: &Path, notes: &mut Notes) -> Result<
         true => match &lists(path, only_json)?[..] {
             [file] => file.clone(),
             found => {
+                let expected = match only_json {
+                    true => "one .json file, or its path instead of the folder's",
+                    false => {
+                        "one .csv, .tsv, .jsonl, .json or .txt file of prompts, or its path instead of the \
+                         folder's"
+                    }
+                };
                 let names: Vec<String> = found.iter().map(|file| files::name(file)).collect();
-                let found = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-                let expected = "one; name the file instead of the folder";
-                return Err(Error::invalid_file(path, "lists of prompts", expected, found));
+                return Err(match names.is_empty() {
+                    true => files::nothing_there(path, expected),
+                    false => {
+                        Error::invalid_file(path, "lists of prompts", expected, names.join(", "))
+                    }
+                });
             }
         },
     };
@@ -85,8 +95,8 @@ pub(super) fn open(kind: DatasetKind, path: &Path, notes: &mut Notes) -> Result<
         Error::invalid_file(&file, "list of prompts", expected, "another ending")
     })?;
     let rows = match form {
-        Form::Csv => table::csv(&file, &lenient::text(&bytes))?,
-        Form::Tsv => table::tsv(&file, &lenient::text(&bytes))?,
+        Form::Csv => table::csv(&file, &lenient::text(&bytes), notes)?,
+        Form::Tsv => table::tsv(&file, &lenient::text(&bytes), notes)?,
         Form::JsonLines => json::lines(&file, &lenient::text(&bytes))?,
         Form::Json => json::whole(&file, &bytes)?,
         Form::Lines => {
@@ -101,7 +111,7 @@ pub(super) fn open(kind: DatasetKind, path: &Path, notes: &mut Notes) -> Result<
 fn dataset(name: String, file: &Path, rows: Vec<Row>, notes: &mut Notes) -> Result<Dataset> {
     let mut dataset = Dataset::new(name);
     let mut references = References::of(file);
-    let (mut classes, mut unread) = (HashSet::new(), BTreeSet::new());
+    let (mut classes, mut unread, mut ids) = (HashSet::new(), BTreeSet::new(), HashMap::new());
     for (at, row) in rows.into_iter().enumerate() {
         let Some(prompt) = row.prompt() else {
             notes.count("rows without a prompt", row.place());
@@ -109,6 +119,11 @@ fn dataset(name: String, file: &Path, rows: Vec<Row>, notes: &mut Notes) -> Resu
         };
         // GenEval's folders are counted so.
         let mut item = Item::new(row.id().unwrap_or_else(|| format!("{at:05}")), prompt);
+        if let Some(other) = ids.insert(item.id.clone(), row.place().to_owned()) {
+            let found = format!("{}, which {other} has too", item.id);
+            let expected = "an identifier that no other row has";
+            return Err(Error::invalid_file(file, row.place(), expected, found));
+        }
         item.seed = row.seed(file)?;
         item.category = row.category();
         item.class = row.class();

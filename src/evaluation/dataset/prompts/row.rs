@@ -69,11 +69,16 @@ impl Row {
         names.any(|name| PROMPT.contains(&&*name.trim().to_lowercase()))
     }
 
-    /// The names of fields that say something and are not read.
+    /// The names of fields that say something and are not read; also those of which another one was believed.
     pub(super) fn unread(&self) -> impl Iterator<Item = &str> {
-        let known = |name: &str| {
-            let lists = [&PROMPT[..], &ID, &CLASS, &CATEGORY, &REFERENCE, &["seed", "meta"]];
-            lists.iter().any(|list| list.contains(&name))
+        let read = |names: &[&'static str]| {
+            names.iter().copied().find(|name| self.text(&[*name]).is_some())
+        };
+        let read = [&PROMPT[..], &ID, &CLASS, &CATEGORY].map(read);
+        let known = move |name: &str| {
+            read.contains(&Some(name))
+                || REFERENCE.contains(&name)
+                || ["seed", "meta"].contains(&name)
         };
         let says_something = |value: &Value| !value.is_null() && value != "";
         let unread =

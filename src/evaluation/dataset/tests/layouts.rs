@@ -388,7 +388,10 @@ fn cars_are_the_same_in_every_copy() {
     let (_folder, root) = copy("cars-csv");
     fs::write(root.join("anno_test.csv"), "00001.jpg,1,2,30,31,9\n").unwrap();
     let told = error(DatasetKind::Cars, &root);
-    assert!(told.contains("class of cars_test/00001.jpg: expected 1 to 3, found 9"), "{told}");
+    assert!(
+        told.contains("line 1: expected a class from 1 to 3, found 9 of cars_test/00001.jpg"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -512,7 +515,11 @@ fn wrong_lists_of_prompts_are_named_by_line() {
             "seed in line 3: expected a whole number from 0 on, found random",
         ),
         ("a.csv", "prompt\n", "prompts: expected at least one, found none"),
-        ("a.csv", "id,prompt\nx,a\nx,b\n", "items of a: expected unique identifiers, found x"),
+        (
+            "a.csv",
+            "id,prompt\nx,a\nx,b\n",
+            "line 3: expected an identifier that no other row has, found x, which line 2 has too",
+        ),
         ("a.csv", "prompt\ncaf\u{fffd}\n", "expected characters in UTF-8 or UTF-16"),
         (
             "a.jsonl",

@@ -1,6 +1,8 @@
 //! Data sets on disk, as `tests/fixtures/make_datasets.py` lays them out, to what is read of them.
 
+mod contradictions;
 mod layouts;
+mod refusals;
 mod selection;
 
 use std::path::{Path, PathBuf};

@@ -2,6 +2,8 @@
 //! one's own.
 
 mod draw;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::cosine::{cosine, cosine_of, image_embeddings, widened};
+use super::fingerprint::model;
 use super::{Fingerprint, Metric, Outcome, Score, Subject};
 use crate::embedder::{Embedding, ImageEmbedder};
+use crate::error::require;
 use crate::{Image, Result};
 use real_images::RealImages;
 
@@ -25,6 +27,10 @@ use real_images::RealImages;
 /// Real images are read and embedded when they are first needed, and their embeddings are kept in memory
 /// for the other systems: 65,536 of them, those that were used last. One that cannot be read is left out,
 /// and the score has a [note](Score::notes) of it.
+///
+/// Real images that the picture was drawn from are left out, or copying would be measured: those of
+/// [`Subject::excluded`], by their pixels, and [near-duplicates](Self::with_near_duplicates) of
+/// [`Subject::references`]. Notes count them.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -50,10 +56,16 @@ pub struct ImageSimilarity {
     reduction: Reduction,
     most: Option<usize>,
     seed: u64,
+    near_duplicates: Option<f64>,
     decimals: usize,
     weights: String,
     preprocessing: String,
 }
+
+/// From this cosine on a real image is left out as a copy of a reference. It is ours, and cautious: copies
+/// that were changed much are still compared with, and honest images of one class are hardly ever this
+/// much alike. It was not measured on released checkpoints.
+const NEAR_DUPLICATE: f64 = 0.98;
 
 /// How the cosines of one picture with several real images become one number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -72,6 +84,7 @@ pub enum Reduction {
 impl ImageSimilarity {
     /// The mean cosine with all real images under the column's `name`, such as `DINO`.
     pub fn new(name: impl Into<String>, embedder: Arc<dyn ImageEmbedder>) -> Self {
+        let preprocessing = embedder.preprocessing().unwrap_or_default();
         Self {
             name: name.into(),
             real: RealImages::new(Arc::clone(&embedder)),
@@ -79,9 +92,10 @@ impl ImageSimilarity {
             reduction: Reduction::Mean,
             most: None,
             seed: 0,
+            near_duplicates: Some(NEAR_DUPLICATE),
             decimals: 3,
             weights: String::new(),
-            preprocessing: String::new(),
+            preprocessing,
         }
     }
 
@@ -101,6 +115,22 @@ impl ImageSimilarity {
         self
     }
 
+    /// The same that leaves out real images whose embedding by this metric's own embedder has a cosine of
+    /// at least `cosine` with that of a reference that the picture was drawn from: the same photograph
+    /// scaled or compressed anew, which has other pixels. 0.98 by default, a cautious choice: a smaller
+    /// number finds copies that were changed more, and begins to leave out honest images of the class.
+    /// `None` leaves out equal pixels alone. References are embedded once.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) for a number that is not in (0, 1].
+    pub fn with_near_duplicates(mut self, cosine: Option<f64>) -> Result<Self> {
+        let fits = cosine.is_none_or(|cosine| cosine > 0.0 && cosine <= 1.0);
+        let found = cosine.unwrap_or_default();
+        require(fits, "cosine of near-duplicates", "above 0 and at most 1", found)?;
+        self.near_duplicates = cosine;
+        Ok(self)
+    }
+
     /// The same with so many decimals in tables; 3 by default.
     #[must_use]
     pub const fn with_decimals(mut self, decimals: usize) -> Self {
@@ -108,14 +138,16 @@ impl ImageSimilarity {
         self
     }
 
-    /// The same with the model's [`weights_hash`](super::weights_hash) in the fingerprint.
+    /// The same with the model's [`weights_hash`](super::weights_hash) in the fingerprint. Without it the
+    /// folder of the checkpoint stands for the weights.
     #[must_use]
     pub fn with_weights(mut self, hash: impl Into<String>) -> Self {
         self.weights = hash.into();
         self
     }
 
-    /// The same with how the model prepares pictures in the fingerprint, such as `official` or `file`.
+    /// The same with how the model prepares pictures in the fingerprint, such as `official` or `file`. By
+    /// default it is what the embedder [says](ImageEmbedder::preprocessing).
     #[must_use]
     pub fn with_preprocessing(mut self, words: impl Into<String>) -> Self {
         self.preprocessing = words.into();
@@ -125,7 +157,7 @@ impl ImageSimilarity {
     /// The score of the picture with this embedding.
     async fn compared(&self, subject: &Subject, picture: &Embedding) -> Result<Score> {
         let most = self.most.unwrap_or(usize::MAX);
-        let chosen = self.real.chosen(subject, most, self.seed).await?;
+        let chosen = self.real.chosen(subject, most, self.seed, self.near_duplicates).await?;
         let mut notes = Vec::new();
         if let [first, ..] = &*chosen.unreadable {
             let (gone, tried) = (chosen.unreadable.len(), chosen.tried);
@@ -135,12 +167,28 @@ impl ImageSimilarity {
             let count = chosen.excluded;
             notes.push(format!("{count} real images left out that it was drawn from"));
         }
+        if chosen.alike > 0 {
+            let count = chosen.alike;
+            notes.push(format!(
+                "{count} real images left out that are all but what it was drawn from"
+            ));
+        }
+        if let [first, ..] = &*chosen.unknown {
+            let gone = chosen.unknown.len();
+            notes.push(format!(
+                "{gone} references could not be read, so that near-duplicates of them were not looked for, \
+                 first {first}"
+            ));
+        }
         if chosen.embeddings.is_empty() {
             let of = subject.class.as_ref().map_or_else(String::new, |class| {
                 format!(" of the class {} ({})", class.name, class.id)
             });
             // Images that are there and cannot be read are a fault, which may pass.
             let outcome = match chosen.unreadable.is_empty() {
+                true if chosen.tried > 0 => Outcome::NotApplicable(format!(
+                    "there are no real images{of} but those that it was drawn from"
+                )),
                 true => Outcome::NotApplicable(format!("there are no real images{of}")),
                 false => Outcome::Failed(format!("no real image{of} can be read: {}", notes[0])),
             };
@@ -184,15 +232,17 @@ impl Metric for ImageSimilarity {
             Reduction::Centroid => "cosine(picture, centroid of real images)",
             Reduction::Max => "maximum over real images of cosine(picture, real image)",
         };
-        let settings = match self.most {
-            None => "all real images but those that it was drawn from".to_owned(),
-            Some(most) => format!(
-                "at most {most} real images of seed {} but those that it was drawn from",
-                self.seed
-            ),
+        let chosen = match self.most {
+            None => "all real images".to_owned(),
+            Some(most) => format!("at most {most} real images of seed {}", self.seed),
         };
+        let alike = match self.near_duplicates {
+            None => String::new(),
+            Some(cosine) => format!(" and those with a cosine of at least {cosine:?} with one"),
+        };
+        let settings = format!("{chosen} but those that it was drawn from{alike}");
         Fingerprint::new(formula)
-            .with_model(&self.embedder)
+            .with_model(model(&*self.embedder, &self.weights))
             .with_weights(&self.weights)
             .with_preprocessing(&self.preprocessing)
             .with_settings(settings)

@@ -11,7 +11,7 @@ use lru::LruCache;
 
 use crate::embedder::{Embedding, ImageEmbedder};
 use crate::evaluation::dataset::RealImage;
-use crate::evaluation::metric::cosine::image_embeddings;
+use crate::evaluation::metric::cosine::{cosine, image_embeddings};
 use crate::evaluation::metric::{Subject, picture_hash};
 use crate::reference::Picture;
 use crate::{Image, Result, pool};
@@ -50,6 +50,10 @@ pub(super) struct Chosen {
     pub(super) unreadable: Vec<String>,
     /// How many were left out because the picture was drawn from them.
     pub(super) excluded: usize,
+    /// How many were left out because they are all but one of its references.
+    pub(super) alike: usize,
+    /// Why references could not be looked at.
+    pub(super) unknown: Vec<String>,
     /// How many were looked at, whatever became of them.
     pub(super) tried: usize,
 }
@@ -64,17 +68,42 @@ impl RealImages {
     }
 
     /// The embeddings of `most` of the subject's real images, in an order that is `seed`'s alone, without
-    /// those that it must not be compared with or that cannot be read: others take their place.
+    /// those that it must not be compared with, whose cosine with a reference is at least `near`, or that
+    /// cannot be read: others take their place.
     ///
     /// # Errors
     /// Those of the embedder that are not about one image.
-    pub(super) async fn chosen(&self, subject: &Subject, most: usize, seed: u64) -> Result<Chosen> {
+    pub(super) async fn chosen(
+        &self,
+        subject: &Subject,
+        most: usize,
+        seed: u64,
+        near: Option<f64>,
+    ) -> Result<Chosen> {
         let mut images: Vec<&RealImage> = subject.real_images.iter().collect();
         if most < images.len() {
             images.sort_by_cached_key(|image| order(seed, &image.id));
         }
         let excluded: HashSet<&str> = subject.excluded.iter().map(String::as_str).collect();
         let mut chosen = Chosen::default();
+        let mut references = Vec::new();
+        if near.is_some() && !images.is_empty() {
+            for found in self.references(subject).await? {
+                match found {
+                    Ok(known) => references.push(known.embedding),
+                    Err(reason) => chosen.unknown.push(reason),
+                }
+            }
+        }
+        let is_alike = |embedding: &Embedding| -> Result<bool> {
+            let Some(least) = near else { return Ok(false) };
+            for reference in &references {
+                if cosine(embedding, reference)? >= least {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
         let mut rest = images.as_slice();
         while chosen.embeddings.len() < most && !rest.is_empty() {
             let wanted = (most - chosen.embeddings.len()).min(rest.len());
@@ -84,12 +113,24 @@ impl RealImages {
             for (image, found) in next.iter().zip(self.embedded(next).await?) {
                 match found {
                     Ok(known) if excluded.contains(&*known.hash) => chosen.excluded += 1,
+                    Ok(known) if is_alike(&known.embedding)? => chosen.alike += 1,
                     Ok(known) => chosen.embeddings.push(known.embedding),
                     Err(reason) => chosen.unreadable.push(format!("{}: {reason}", image.id)),
                 }
             }
         }
         Ok(chosen)
+    }
+
+    /// What is known of each reference of the subject, or why nothing is. They are kept as real images are,
+    /// under what their picture is called.
+    async fn references(&self, subject: &Subject) -> Result<Vec<Result<Known, String>>> {
+        let named = |picture: &Picture| {
+            let picture = picture.forgetful();
+            RealImage::new(format!("reference {picture:?}"), picture)
+        };
+        let references: Vec<RealImage> = subject.references.iter().map(named).collect();
+        self.embedded(&references.iter().collect::<Vec<_>>()).await
     }
 
     /// What is known of each of `images`, or why nothing is.

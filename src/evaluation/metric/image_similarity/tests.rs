@@ -157,7 +157,7 @@ fn a_choice_is_its_seeds_and_grows() {
             .map(|n| RealImage::new(format!("{n}.jpg"), solid(4, 4, [n, 100, 0]).into()))
             .collect();
         let subject = Subject::new(solid(4, 4, [1; 3]), "").with_real_images(images);
-        let chosen = block_on(metric.chosen(&subject, most, seed)).unwrap();
+        let chosen = block_on(metric.chosen(&subject, most, seed, None)).unwrap();
         chosen.embeddings.iter().map(|one| one.values()[0]).collect()
     };
     let five = chosen(5, 1);
@@ -177,10 +177,89 @@ fn the_fingerprint_tells_settings_apart() {
         dino().with_at_most(5, 1),
         dino().with_weights("abc"),
         dino().with_preprocessing("official"),
+        dino().with_reduction(Reduction::Centroid),
+        dino().with_at_most(6, 0),
+        dino().with_near_duplicates(None).unwrap(),
+        dino().with_near_duplicates(Some(0.979_999_999)).unwrap(),
+        ImageSimilarity::new("DINO", Arc::new(crate::testing::FakeEmbedder)),
     ]
     .map(|metric| metric.fingerprint().key());
     let unique: std::collections::BTreeSet<_> = keys.iter().collect();
     assert_eq!(unique.len(), keys.len());
     assert_eq!(dino().with_decimals(2).fingerprint(), dino().fingerprint());
     assert!(dino().needs_real_images());
+}
+
+#[test]
+fn what_is_all_but_a_reference_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("reference.png");
+    // The first colour, scaled and a little off: other pixels, nearly the same embedding.
+    solid(9, 9, [199, 11, 0]).save(&file).unwrap();
+    let embedder = Arc::new(FirstPixel::default());
+    let metric = || {
+        let embedder = Arc::clone(&embedder) as Arc<dyn ImageEmbedder>;
+        ImageSimilarity::new("CLIP-I", embedder).with_reduction(Reduction::Max)
+    };
+    let copied = subject([200, 10, 0]).with_references([Picture::file(&file)]);
+    let with = metric();
+    let found = score(&with, copied.clone());
+    assert!(matches!(found.outcome, Outcome::Value(value) if value < 0.9), "{found:?}");
+    assert_eq!(found.notes, ["1 real images left out that are all but what it was drawn from"]);
+    // Of three real images, a reference and a picture, only the picture is embedded again.
+    let before = embedder.0.load(Ordering::Relaxed);
+    assert_eq!(score(&with, copied.clone()), found);
+    assert_eq!(embedder.0.load(Ordering::Relaxed), before + 1);
+    // Another one takes its place where only some are taken.
+    for seed in 0..8 {
+        let found = score(&metric().with_at_most(1, seed), copied.clone());
+        assert!(matches!(found.outcome, Outcome::Value(value) if value < 0.9), "{found:?}");
+    }
+    let off = score(&metric().with_near_duplicates(None).unwrap(), copied.clone());
+    assert!(matches!(off.outcome, Outcome::Value(value) if value > 0.999), "{off:?}");
+    assert_eq!(off.notes, Vec::<String>::new());
+
+    // An image of the same class that is another one stays, and a class of copies alone says why.
+    let other = subject([200, 10, 0]).with_references([solid(4, 4, [150, 90, 20]).into()]);
+    assert_eq!(score(&metric(), other).notes, Vec::<String>::new());
+    let copies = copied.clone().with_real_images([real().remove(0)]);
+    let Outcome::NotApplicable(reason) = score(&metric(), copies).outcome else { panic!() };
+    assert_eq!(reason, "there are no real images but those that it was drawn from");
+
+    let lost = copied.with_references([Picture::file(folder.path().join("gone.png"))]);
+    let found = score(&metric(), lost);
+    assert!(matches!(found.outcome, Outcome::Value(value) if value > 0.999), "{found:?}");
+    assert!(found.notes[0].starts_with("1 references could not be read"), "{:?}", found.notes);
+    for wrong in [0.0, 1.1, f64::NAN] {
+        let error = metric().with_near_duplicates(Some(wrong)).unwrap_err().to_string();
+        assert!(error.contains("above 0 and at most 1"), "{error}");
+    }
+}
+
+#[test]
+fn an_experiment_tells_the_references_that_a_picture_was_drawn_from() {
+    use crate::evaluation::dataset::{Dataset, Item};
+    use crate::evaluation::experiment::{Experiment, System, SystemOutcome};
+    use crate::reference::{Caption, Reference};
+
+    let mut cars = Dataset::new("cars");
+    let mut class = Class::new("1", "car");
+    class.images = real();
+    cars.classes.push(class);
+    cars.items.push(Item::new("1", "A photo of a car").of_class("1"));
+    let copies = System::function("copies", "1", |_| async {
+        let copied = solid(9, 9, [199, 11, 0]);
+        let reference = Reference::new(copied.clone(), Caption::concept("a car"));
+        let mut drawn = SystemOutcome::from(copied);
+        drawn.references.push(reference);
+        Ok(drawn)
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let metric = ImageSimilarity::new("CLIP-I", Arc::new(FirstPixel::default()));
+    let experiment = Experiment::new(folder.path()).system(copies).dataset(cars).metric(metric);
+    block_on(experiment.run(|_| {})).unwrap();
+    let scores = experiment.results().unwrap().scores;
+    let [score] = &scores[..] else { panic!("{scores:?}") };
+    assert!(matches!(score.outcome, Outcome::Value(value) if value < 0.9), "{score:?}");
+    assert_eq!(score.notes, ["1 real images left out that are all but what it was drawn from"]);
 }

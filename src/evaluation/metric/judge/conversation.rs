@@ -3,7 +3,7 @@
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
 
-use super::Rubric;
+use super::{Criterion, Rubric};
 use crate::evaluation::metric::Subject;
 use crate::vlm::{ChatRequest, Message};
 use crate::{Image, Result};
@@ -75,10 +75,13 @@ impl Rubric {
 
     /// The form of a reply about several criteria.
     fn schema(&self) -> String {
-        let number = serde_json::json!({ "type": "number" });
+        let number = |one: &Criterion| match one.not_applicable {
+            None => serde_json::json!({ "type": "number" }),
+            Some(_) => serde_json::json!({ "type": ["number", "null"] }),
+        };
         let mut properties = serde_json::Map::new();
         properties.insert("reasoning".into(), serde_json::json!({ "type": "string" }));
-        properties.extend(self.criteria.iter().map(|one| (one.name.clone(), number.clone())));
+        properties.extend(self.criteria.iter().map(|one| (one.name.clone(), number(one))));
         let required: Vec<&String> = properties.keys().collect();
         serde_json::json!({
             "type": "object", "required": required, "additionalProperties": false,

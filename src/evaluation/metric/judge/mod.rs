@@ -17,7 +17,7 @@ use super::cosine::is_about_one;
 use super::{Fingerprint, Metric, Outcome, Score, Subject, picture_hash};
 use crate::critic::TEMPERATURES;
 use crate::error::at_least_one;
-use crate::vlm::parse::{self, Unscored};
+use crate::vlm::parse::{self, Asked, Unscored};
 use crate::vlm::{ChatRequest, ExchangeLog, Vlm};
 use crate::{Error, Image, Result, pool};
 
@@ -117,7 +117,12 @@ impl Judge {
         purpose: &str,
         log: &ExchangeLog,
     ) -> Result<Result<f64, Outcome>> {
-        let names: Vec<&str> = self.rubric.criteria.iter().map(|one| one.name.as_str()).collect();
+        let asked: Vec<Asked<'_>> = self
+            .rubric
+            .criteria
+            .iter()
+            .map(|one| Asked { name: &one.name, not_applicable: one.not_applicable })
+            .collect();
         let scale = &self.rubric.scale;
         let mut problem = Unscored::Unclear(String::new());
         for attempt in 0..self.rubric.tries {
@@ -125,12 +130,12 @@ impl Judge {
             let temperature = self.rubric.temperature.max(least);
             let request = request.clone().with_temperature(temperature);
             let reply = log.ask(&self.vlm, purpose, &request).await?;
-            match parse::scores(&reply, &names, scale.max) {
+            match parse::scores(&reply, &asked, scale.max) {
                 Err(found) => problem = found,
                 Ok(values) => match values.iter().position(|value| !scale.contains(*value)) {
                     None => return Ok(Ok(self.rubric.combined(&values))),
                     Some(at) => {
-                        let (name, found) = (names[at], values[at]);
+                        let (name, found) = (asked[at].name, values[at]);
                         let words = format!("expected {scale} for {name}, found {found}");
                         problem = Unscored::Unclear(words);
                     }
@@ -187,25 +192,40 @@ impl fmt::Display for Judge {
 #[async_trait]
 impl Metric for Judge {
     fn fingerprint(&self) -> Fingerprint {
-        let Rubric { scale, criteria, combine, best, .. } = &self.rubric;
+        // The column's name is no part of a number. All floats are written exactly.
+        let Rubric {
+            name: _,
+            task: _, // In the hash of the words, as the criteria's descriptions.
+            criteria,
+            scale,
+            combine,
+            best,
+            references,
+            shows_prompt,
+            image_side,
+            temperature,
+            runs,
+            tries,
+        } = &self.rubric;
         let weights: f64 = criteria.iter().map(|one| one.weight).sum();
-        let terms: Vec<String> = criteria
-            .iter()
-            .map(|one| match combine {
-                Combine::Mean => format!("{:.4} {}", one.weight / weights, one.name),
-                Combine::GeometricMean => format!("{}^{:.4}", one.name, one.weight / weights),
-            })
-            .collect();
+        let term = |one: &Criterion| {
+            let (name, weight) = (&one.name, one.weight / weights);
+            let none = one.not_applicable.map(|number| format!(" (N/A is {number:?})"));
+            let name = format!("{name}{}", none.unwrap_or_default());
+            match combine {
+                Combine::Mean => format!("{weight:?} {name}"),
+                Combine::GeometricMean => format!("{name}^{weight:?}"),
+            }
+        };
+        let terms: Vec<String> = criteria.iter().map(term).collect();
         let terms = terms.join(if *combine == Combine::Mean { " + " } else { " " });
-        let Rubric { temperature, runs, tries, references, image_side, .. } = &self.rubric;
         let settings = format!(
-            "words {}, temperature {temperature}, {runs} runs of at most {tries} tries, {references} real \
-             images, prompt shown: {}",
+            "words {}, temperature {temperature:?}, {runs} runs of at most {tries} tries, {references} \
+             real images, prompt shown: {shows_prompt}",
             self.rubric.words_hash(),
-            self.rubric.shows_prompt
         );
-        Fingerprint::new(format!("{terms}; {scale}, the best gives {best}"))
-            .with_model(&self.vlm)
+        Fingerprint::new(format!("{terms}; {scale}, the best gives {best:?}"))
+            .with_model(format!("{:#}", self.vlm))
             .with_preprocessing(format!("longer side {image_side}, bicubic"))
             .with_settings(settings)
     }

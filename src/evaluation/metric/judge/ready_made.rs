@@ -61,7 +61,8 @@ impl Rubric {
                 "writing in the image says what the text asks for, without mistakes; 0.5 where the text \
                  asks for no writing",
             )
-            .with_weight(0.4),
+            .with_weight(0.4)
+            .with_not_applicable(0.5),
             Criterion::new("aesthetics", "the image is well composed and free of faults").with_weight(0.1),
         ];
         let task = "You rate an image that was generated from a text about things of the real world. \

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 use crate::error::require;
 
+/// What a reply about several criteria has beside their numbers, without `_`.
+const TAKEN: [&str; 5] = ["reasoning", "reason", "score", "rating", "value"];
+
 /// What a [`Judge`](super::Judge) is asked and how its numbers become one. It can be read from TOML or
 /// JSON; what such a file leaves out has the default.
 ///
@@ -66,6 +69,10 @@ pub struct Criterion {
     /// Its share, above 0; shares are divided by their sum.
     #[serde(default = "one")]
     pub weight: f64,
+    /// The number of a picture to which the judge says that it does not apply, by `null` or `N/A`. Without
+    /// it such a reply gives no number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_applicable: Option<f64>,
 }
 
 const fn one() -> f64 {
@@ -75,13 +82,21 @@ const fn one() -> f64 {
 impl Criterion {
     /// A criterion of weight 1.
     pub fn new(name: impl Into<String>, description: impl Into<String>) -> Self {
-        Self { name: name.into(), description: description.into(), weight: 1.0 }
+        let (name, description) = (name.into(), description.into());
+        Self { name, description, weight: 1.0, not_applicable: None }
     }
 
     /// The same with another weight.
     #[must_use]
     pub const fn with_weight(mut self, weight: f64) -> Self {
         self.weight = weight;
+        self
+    }
+
+    /// The same with a number for pictures to which it does not apply.
+    #[must_use]
+    pub const fn with_not_applicable(mut self, number: f64) -> Self {
+        self.not_applicable = Some(number);
         self
     }
 }
@@ -104,6 +119,15 @@ impl Scale {
     /// Whole numbers from `min` to `max`.
     pub const fn whole(min: u32, max: u32) -> Self {
         Self { min: min as f64, max: max as f64, step: Some(1.0) }
+    }
+
+    fn has_bounds(&self) -> bool {
+        self.min.is_finite() && self.max.is_finite() && self.min < self.max
+    }
+
+    /// Whether there are numbers in it, of which the best is one.
+    fn is_sound(&self) -> bool {
+        self.has_bounds() && self.step.is_none_or(|step| step > 0.0 && self.contains(self.max))
     }
 
     /// Whether it has `value`.
@@ -198,23 +222,40 @@ impl Rubric {
         require(!self.name.trim().is_empty(), "name of a rubric", "a text", blank(&self.name))?;
         require(!self.task.trim().is_empty(), field("task"), "a text", blank(&self.task))?;
         require(!criteria.is_empty(), field("criteria"), "at least 1", 0)?;
-        for (at, Criterion { name, weight, .. }) in criteria.iter().enumerate() {
+        let plain = |name: &str| name.to_lowercase().replace('_', "");
+        for (at, one) in criteria.iter().enumerate() {
+            let Criterion { name, weight, not_applicable, .. } = one;
             let is_name = |name: &str| {
                 name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.is_empty()
             };
             let expected = "letters, digits and underscores";
             require(is_name(name), field("name of a criterion"), expected, blank(name))?;
-            let plain = |name: &str| name.to_lowercase().replace('_', "");
             let twice = criteria[..at].iter().any(|one| plain(&one.name) == plain(name));
             require(!twice, field("names of criteria"), "each once", blank(name))?;
+            let is_taken = criteria.len() > 1 && TAKEN.contains(&&*plain(name));
+            let expected = format!("none of {}, which a reply has beside them", TAKEN.join(", "));
+            require(!is_taken, field("names of several criteria"), expected, blank(name))?;
+            // `quality_score` in a reply may be either.
+            let longer = format!("{}score", plain(name));
+            let alike = criteria.iter().find(|one| plain(&one.name) == longer);
+            let found = alike.map_or_else(String::new, |one| one.name.clone());
+            let expected = format!("no other name that is {name} and score");
+            require(alike.is_none(), field("names of criteria"), expected, blank(&found))?;
+            let number = not_applicable.unwrap_or(self.scale.min);
+            let what = field(&format!("not_applicable of {name}"));
+            require(
+                !self.scale.is_sound() || self.scale.contains(number),
+                what,
+                self.scale.to_string(),
+                number,
+            )?;
             let fits = weight.is_finite() && *weight > 0.0;
             require(fits, field(&format!("weight of {name}")), "a number above 0", weight)?;
         }
         let Scale { min, max, step } = *scale;
-        let bounds = min.is_finite() && max.is_finite() && min < max;
-        require(bounds, field("scale"), "min below max", format!("{min} and {max}"))?;
-        let steps = step.is_none_or(|step| step > 0.0 && step <= max - min);
-        require(steps, field("step"), "above 0 and within the scale", format!("{step:?}"))?;
+        require(scale.has_bounds(), field("scale"), "min below max", format!("{min} and {max}"))?;
+        let expected = format!("above 0, and whole steps from {min} to {max}");
+        require(scale.is_sound(), field("step"), expected, format!("{step:?}"))?;
         let best = self.best.is_finite() && self.best > 0.0;
         require(best, field("best"), "a number above 0", self.best)?;
         let side = self.image_side;

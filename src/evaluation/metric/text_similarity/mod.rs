@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::cosine::{cosine, is_about_one};
+use super::fingerprint::model;
 use super::{Fingerprint, Metric, Outcome, Score, Subject};
 use crate::embedder::{Embedder, EmbedderExt, Embedding, Gathered, PartlyEmbedded, check_dim};
 use crate::forward::check_count;
@@ -135,8 +136,8 @@ impl TextSimilarity {
         self
     }
 
-    /// The same with the model's [`weights_hash`](super::weights_hash) in the fingerprint. Without it,
-    /// checkpoints of one architecture cannot be told apart.
+    /// The same with the model's [`weights_hash`](super::weights_hash) in the fingerprint. Without it
+    /// the folder of the checkpoint stands for the weights.
     #[must_use]
     pub fn with_weights(mut self, hash: impl Into<String>) -> Self {
         self.weights = hash.into();
@@ -221,7 +222,7 @@ impl Metric for TextSimilarity {
             TextFormula::Percent => format!("100 {cosine}"),
         };
         Fingerprint::new(formula)
-            .with_model(&self.embedder)
+            .with_model(model(&self.embedder, &self.weights))
             .with_weights(&self.weights)
             .with_preprocessing(&self.preprocessing)
     }

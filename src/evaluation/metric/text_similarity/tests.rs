@@ -67,6 +67,37 @@ fn the_fingerprint_says_which_number_it_is() {
     assert_eq!(other.fingerprint(), clip().fingerprint());
 }
 
+#[test]
+fn every_setting_is_in_the_fingerprint() {
+    let clip = || TextSimilarity::new("CLIP", FakeEmbedder);
+    let metrics = [
+        clip(),
+        TextSimilarity::new("CLIP", Picky),
+        clip().with_formula(TextFormula::ClipScore),
+        clip().with_formula(TextFormula::Percent),
+        clip().with_text(ComparedText::ClassName),
+        clip().with_prefix("a "),
+        clip().with_prefix("a"),
+        clip().with_weights("abc"),
+        clip().with_preprocessing("f16"),
+    ];
+    let keys: std::collections::BTreeSet<String> =
+        metrics.iter().map(|metric| metric.fingerprint().key()).collect();
+    assert_eq!(keys.len(), metrics.len());
+}
+
+#[cfg(feature = "openai")]
+#[test]
+fn the_settings_of_a_remote_embedder_are_in_the_fingerprint() {
+    use crate::embedder::RemoteEmbedder;
+    let model = |field: &str| {
+        let builder = RemoteEmbedder::builder("jina").base_url("http://localhost:1/v1").dim(3);
+        let embedder = builder.field("task", field).build().unwrap();
+        TextSimilarity::new("CLIP", embedder).fingerprint()
+    };
+    assert_ne!(model("\"query\"").key(), model("\"document\"").key());
+}
+
 /// Refuses some texts and images, as services do.
 #[derive(Debug)]
 struct Picky;

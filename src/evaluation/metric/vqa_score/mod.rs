@@ -13,7 +13,7 @@ use super::{Fingerprint, Metric, Outcome, Score, Subject};
 use crate::error::{at_least_one, require};
 use crate::text::fill;
 use crate::vlm::{
-    ChatReply, ChatRequest, ExchangeLog, Message, Questions, TokenLogprobs, Vlm, parse,
+    ChatReply, ChatRequest, ExchangeLog, Logprob, Message, Questions, TokenLogprobs, Vlm, parse,
 };
 use crate::{Error, Result};
 
@@ -23,6 +23,10 @@ const QUESTION: &str = "Does this figure show \"{prompt}\"? Please answer yes or
 const ALTERNATIVES: u32 = 20;
 const NO_LOGPROBS: &str = "it gave no log-probabilities; take the share of yes among several replies \
                            instead (`VqaScore::sampled`, in a run file `replies = 10`)";
+/// With less than this for yes and no together, the model has not answered yes or no.
+const LEAST_ANSWERED: f64 = 0.1;
+/// With less than this for both, something else is likelier, and a note says so.
+const MOSTLY_ANSWERED: f64 = 0.5;
 /// Some services take no limit below this.
 const MAX_TOKENS: u32 = 16;
 
@@ -35,7 +39,9 @@ const MAX_TOKENS: u32 = 16;
 /// | [`sampled`](Self::sampled) | the share of yes among several replies at temperature 1 | yes share |
 ///
 /// The first is that of Lin et al. 2024, who sum one spelling of yes over the whole vocabulary's softmax; a
-/// service tells the 20 likeliest tokens or fewer, so what is below them counts as 0. The first two need
+/// service tells the 20 likeliest tokens or fewer, so what is below them counts as 0. Where yes and no
+/// together have a probability below 0.1, the model has answered something else: that is a failure which
+/// names the likeliest token, and no number; below 0.5 a [note](Score::notes) says so. The first two need
 /// [log-probabilities](ChatRequest::logprobs), which reasoning models and some services do not give: then
 /// there is an error, and the third must be asked for by name, for it is another number.
 ///
@@ -129,8 +135,13 @@ impl VqaScore {
             return Err(Error::backend(self.vlm.to_string(), NO_LOGPROBS));
         }
         Ok(match Answers::of(&reply.logprobs) {
-            Ok(Answers { yes, .. }) if self.number == Number::Yes => Score::value(yes),
-            Ok(Answers { yes, no }) => Score::value(yes / (yes + no)),
+            Ok(Answers { yes, no, note }) => {
+                let value = match self.number {
+                    Number::YesOfBoth => yes / (yes + no),
+                    _ => yes,
+                };
+                Score::value(value).with_notes(note.into_iter().collect())
+            }
             Err(found) => Outcome::Failed(found).into(),
         })
     }
@@ -171,6 +182,8 @@ fn unanswered(reply: &ChatReply) -> Outcome {
 struct Answers {
     yes: f64,
     no: f64,
+    /// What the model said rather, where it did.
+    note: Option<String>,
 }
 
 impl Answers {
@@ -183,19 +196,33 @@ impl Answers {
         if !all.iter().any(|one| one.token == first.token.token) {
             all.push(first.token.clone());
         }
+        if let Some(one) = all.iter().find(|one| one.logprob > 0.0) {
+            let Logprob { token, logprob } = one;
+            return Err(format!(
+                "expected log-probabilities of at most 0, found {logprob} for {token:?}"
+            ));
+        }
         let sum = |answer: &str| -> f64 {
             let all = all.iter().filter(|one| word(&one.token) == answer);
-            all.map(|one| one.probability()).sum::<f64>().min(1.0)
+            all.fold(0.0, |sum, one| sum + one.probability()).min(1.0)
         };
         let (yes, no) = (sum("yes"), sum("no"));
-        if yes + no > 0.0 {
-            return Ok(Self { yes, no });
+        let both = (yes + no).min(1.0);
+        let tokens: Vec<String> = all.iter().map(|one| format!("{:?}", one.token)).collect();
+        let tokens = tokens.join(", ");
+        if both < LEAST_ANSWERED {
+            let said = &first.token.token;
+            return Err(format!(
+                "the reply begins with {said:?}: expected yes or no with a probability of at least \
+                 {LEAST_ANSWERED} among the likeliest first tokens, which give it {both:.4}, found {tokens}"
+            ));
         }
-        let found: Vec<String> = all.iter().map(|one| format!("{:?}", one.token)).collect();
-        Err(format!(
-            "expected yes or no among the likeliest first tokens, found {}",
-            found.join(", ")
-        ))
+        let note = (both < MOSTLY_ANSWERED).then(|| {
+            format!(
+                "yes and no have a probability of {both:.2}; the likeliest first tokens: {tokens}"
+            )
+        });
+        Ok(Self { yes, no, note })
     }
 }
 
@@ -220,17 +247,18 @@ impl fmt::Display for VqaScore {
 #[async_trait]
 impl Metric for VqaScore {
     fn fingerprint(&self) -> Fingerprint {
+        let first = format!(
+            "temperature 0, {ALTERNATIVES} alternatives, at least {LEAST_ANSWERED} for yes and no"
+        );
         let (formula, settings) = match self.number {
-            Number::Yes => ("P(yes), first token".to_owned(), "temperature 0"),
-            Number::YesOfBoth => {
-                ("P(yes) / (P(yes) + P(no)), first token".to_owned(), "temperature 0")
-            }
+            Number::Yes => ("P(yes), first token".to_owned(), first),
+            Number::YesOfBoth => ("P(yes) / (P(yes) + P(no)), first token".to_owned(), first),
             Number::Share(replies) => {
-                (format!("share of yes in {replies} replies"), "temperature 1")
+                (format!("share of yes in {replies} replies"), "temperature 1".to_owned())
             }
         };
         Fingerprint::new(format!("{formula}; {:?}", self.question))
-            .with_model(&self.vlm)
+            .with_model(format!("{:#}", self.vlm))
             .with_settings(settings)
     }
 

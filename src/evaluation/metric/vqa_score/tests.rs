@@ -54,7 +54,8 @@ fn every_spelling_of_an_answer_counts() {
     let unlikely =
         TokenLogprobs::new(Logprob::new("Yes", -9.0)).with_top([Logprob::new("No", -0.1)]);
     assert_value(outcome(VqaScore::new, &[unlikely]), (-9.0_f64).exp());
-    assert_value(outcome(VqaScore::new, &[place(&[("No", 0.99)])]), 0.0);
+    let none = outcome(VqaScore::new, &[place(&[("No", 0.99)])]);
+    assert!(matches!(none, Outcome::Value(value) if value == 0.0 && value.is_sign_positive()));
 }
 
 #[test]
@@ -120,4 +121,59 @@ fn a_share_of_yes_is_another_number_with_another_name() {
     let keys: std::collections::BTreeSet<String> =
         metrics.iter().map(|metric| metric.fingerprint().key()).collect();
     assert_eq!(keys.len(), 4);
+}
+
+#[test]
+fn what_is_neither_yes_nor_no_is_no_number() {
+    let metrics: [fn(FakeVlm) -> VqaScore; 2] =
+        [|vlm| VqaScore::new(vlm), |vlm| VqaScore::normalised(vlm)];
+    for metric in metrics {
+        for (top, first) in [
+            (&[("A", 0.8), ("No", 0.001)][..], "\"A\""),
+            (&[("The", 0.9), ("Yes", 0.05)], "\"The\""),
+            (&[("A", 0.8), ("Yes", 1e-12), ("No", 1e-12)], "\"A\""),
+        ] {
+            let Outcome::Failed(reason) = outcome(metric, &[place(top)]) else { panic!("{top:?}") };
+            assert!(reason.contains(&format!("the reply begins with {first}")), "{reason}");
+            assert!(reason.contains("at least 0.1"), "{reason}");
+        }
+    }
+    let unsure = ChatReply::new("Yes").with_logprobs([place(&[("It", 0.6), ("Yes", 0.3)])]);
+    let found = score(VqaScore::new, unsure);
+    assert_value(found.outcome, 0.3);
+    assert_eq!(
+        found.notes,
+        ["yes and no have a probability of 0.30; the likeliest first tokens: \"It\", \"Yes\""]
+    );
+    let sure = ChatReply::new("Yes").with_logprobs([place(&[("Yes", 0.6), ("It", 0.3)])]);
+    assert!(score(VqaScore::new, sure).notes.is_empty());
+}
+
+#[test]
+fn a_log_probability_above_0_is_a_failure() {
+    let tokens = |logprob| {
+        [TokenLogprobs::new(Logprob::new("Yes", -0.1))
+            .with_top([Logprob::new("Yes", -0.1), Logprob::new("No", logprob)])]
+    };
+    let Outcome::Failed(reason) = outcome(VqaScore::new, &tokens(0.9)) else { panic!() };
+    assert!(reason.contains("at most 0, found 0.9 for \"No\""), "{reason}");
+    // Rounding.
+    assert_value(outcome(VqaScore::new, &tokens(1e-6)), (-0.1_f64).exp());
+}
+
+#[test]
+fn every_setting_is_in_the_fingerprint() {
+    let vlm = FakeVlm::default;
+    let metrics = [
+        VqaScore::new(vlm()),
+        VqaScore::normalised(vlm()),
+        VqaScore::sampled(vlm(), 4).unwrap(),
+        VqaScore::sampled(vlm(), 5).unwrap(),
+        VqaScore::new(vlm()).with_question("Is it {prompt}?").unwrap(),
+    ];
+    let keys: std::collections::BTreeSet<String> =
+        metrics.iter().map(|metric| metric.fingerprint().key()).collect();
+    assert_eq!(keys.len(), metrics.len());
+    let slow = VqaScore::new(vlm()).with_concurrency(1).unwrap();
+    assert_eq!(slow.fingerprint(), metrics[0].fingerprint());
 }

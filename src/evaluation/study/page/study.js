@@ -19,15 +19,22 @@
   function notice(text) { $("notice").textContent = text; $("notice").hidden = false; }
 
   const address = new URLSearchParams(location.search);
-  const named = (address.get("participant") || "").replace(/[^A-Za-z0-9_.-]/g, "").slice(0, 64);
+  const named = address.get("participant") || "";
+  const asked = address.get("list");
+  // A link that is wrong must not make two participants one, nor show somebody another list than was meant.
+  function mistake() {
+    if (!/^[A-Za-z0-9_.-]{0,64}$/.test(named)) return `its participant must be up to 64 letters, digits, "-", "_" or ".", and is "${named}"`;
+    if (asked !== null && !(/^[0-9]{1,9}$/.test(asked) && Number(asked) - 1 in study.lists)) return `its list must be a number from 1 to ${study.lists.length}, and is "${asked}"`;
+    return null;
+  }
+  if (mistake()) return notice(`This link cannot be used: ${mistake()}. Please tell whoever gave it to you.`);
   const random = () => "p" + Array.from(crypto.getRandomValues(new Uint8Array(8)), (b) => b.toString(16).padStart(2, "0")).join("");
   const participant = named || kept.read(place) || random();
   if (!named) kept.write(place, participant);
 
   // A number is the participant's list; any other name gives one by its hash.
   function listOf(name) {
-    const asked = Number(address.get("list"));
-    if (Number.isInteger(asked) && asked >= 1) return (asked - 1) % study.lists.length;
+    if (asked !== null) return Number(asked) - 1;
     if (/^[0-9]{1,9}$/.test(name) && Number(name) >= 1) return (Number(name) - 1) % study.lists.length;
     let hash = 2166136261; // FNV-1a
     for (const c of name) hash = Math.imul(hash ^ c.codePointAt(0), 16777619) >>> 0;
@@ -35,16 +42,25 @@
   }
 
   const here = `${place}/${participant}`;
-  let state = null;
-  try { state = JSON.parse(kept.read(here)); } catch { /* Damaged: begin again. */ }
-  if (!state || typeof state.answers !== "object" || !(state.list in study.lists)) {
-    state = { list: listOf(participant), at: -1, started: null, finished: null, answers: {} };
+  // The state that a text has, or null where it is damaged: then the participant begins again.
+  function stateOf(text) {
+    let state = null;
+    try { state = JSON.parse(text); } catch { return null; }
+    const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+    const isTime = (value) => value === null || value === undefined || typeof value === "string";
+    if (!isObject(state) || !isObject(state.answers) || !Number.isInteger(state.list) || !(state.list in study.lists)) return null;
+    if (!Number.isInteger(state.at) || state.at < -1 || state.at > study.lists[state.list].length) return null;
+    if (![state.started, state.finished].every(isTime)) return null;
+    const isAnswer = (one) => isObject(one) && ["item", "question", "side", "chosen"].every((field) => typeof one[field] === "string");
+    return Object.values(state.answers).every(isAnswer) ? state : null;
   }
+  const state = stateOf(kept.read(here)) || { list: listOf(participant), at: -1, started: null, finished: null, answers: {} };
   const list = study.lists[state.list];
   // Another window of the same participant: its answers count here too.
   window.addEventListener("storage", (event) => {
-    if (event.key !== here || !event.newValue) return;
-    state.answers = JSON.parse(event.newValue).answers;
+    const other = event.key === here ? stateOf(event.newValue) : null;
+    if (!other || other.list !== state.list) return;
+    state.answers = other.answers;
     show();
   });
   const save = () => kept.write(here, JSON.stringify(state));
@@ -52,7 +68,7 @@
   // --- One item -----------------------------------------------------------------------------------
   const file = (name) => `pictures/${name}.jpg`;
   const key = (screen, question) => JSON.stringify([screen.item, question]);
-  let shown = null; // { screen, sides, since, time }
+  let shown = null; // { screen, sides, since, time }; since and time are null until the images are there
 
   function sidesOf(entry) {
     const screen = study.screens[entry.screen];
@@ -96,17 +112,30 @@
     images.push(...figure("right", comparative ? sides[1].chosen : null, comparative ? "Picture B" : null));
     $("pictures").className = comparative ? (real ? "three" : "two") : (real ? "pair" : "one");
     shown = { screen, sides, since: null, time: null };
+    showQuestions();
+    wait(images);
+  }
+
+  // Nobody answers without having seen the images.
+  function wait(images) {
     const now = shown;
+    $("missing").hidden = true;
     $("loading").textContent = "Loading the pictures …";
     Promise.all(images.map((image) => image.decode())).then(() => {
       if (now !== shown) return;
       $("loading").textContent = "";
       now.since = performance.now();
       now.time = new Date().toISOString();
+      for (const set of $("questions").children) set.disabled = false;
     }).catch(() => {
-      if (now === shown) $("loading").textContent = "A picture could not be loaded. Check your connection, and reload this page: your answers are kept.";
+      if (now !== shown) return;
+      $("loading").textContent = "A picture could not be loaded, so that there is nothing to judge yet. Check your connection and try again. Your answers are kept.";
+      $("missing").hidden = false;
+      $("retry").onclick = () => {
+        for (const image of images) image.src = image.getAttribute("src");
+        wait(images);
+      };
     });
-    showQuestions();
   }
 
   function showQuestions() {
@@ -114,6 +143,7 @@
     form.className = comparative ? "" : "long";
     form.replaceChildren(...study.questions.map((question, number) => {
       const set = document.createElement("fieldset");
+      set.disabled = shown.since === null;
       const legend = document.createElement("legend");
       legend.textContent = question;
       set.append(legend);
@@ -143,11 +173,12 @@
   const open = () => study.questions.findIndex((question) => !(key(shown.screen, question) in state.answers));
 
   function answer(number, i) {
+    if (shown.since === null) return;
     const question = study.questions[number];
     const { chosen, side } = shown.sides[i];
     state.answers[key(shown.screen, question)] = {
       item: shown.screen.item, question, side, chosen,
-      shown: shown.time, ms: shown.since === null ? null : Math.round(performance.now() - shown.since),
+      shown: shown.time, ms: Math.round(performance.now() - shown.since),
       width: window.innerWidth,
     };
     state.finished = null;
@@ -170,6 +201,11 @@
   // --- Keys ---------------------------------------------------------------------------------------
   document.addEventListener("keydown", (event) => {
     if ($("item").hidden || $("large").open || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    // A key that is held answers once, and turns one page.
+    if (event.repeat) {
+      if (["ArrowLeft", "ArrowRight", "Enter"].includes(event.key)) event.preventDefault();
+      return;
+    }
     const isButton = document.activeElement instanceof HTMLButtonElement;
     if (event.key === "Enter" && !isButton && !$("next").disabled) {
       event.preventDefault();
@@ -178,6 +214,7 @@
     const i = ["ArrowLeft", "ArrowRight"].indexOf(event.key);
     if (i < 0) return;
     event.preventDefault();
+    if (shown.since === null) return;
     const sets = [...$("questions").children];
     const focused = sets.findIndex((set) => set.contains(document.activeElement));
     const number = focused >= 0 ? focused : open();
@@ -207,8 +244,8 @@
       const text = value === null || value === undefined ? "" : String(value);
       return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
     };
-    const rows = answers().map((one) => [study.study, study.version, participant, ...fields.map((field) => one[field])]);
-    return [["study", "version", "participant", ...fields], ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+    const rows = answers().map((one) => [study.study, study.version, participant, state.list + 1, ...fields.map((field) => one[field])]);
+    return [["study", "version", "participant", "list", ...fields], ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
   }
   function code(text) {
     const bytes = new TextEncoder().encode(text);
@@ -289,6 +326,7 @@
   $("agree").addEventListener("change", () => { $("begin").disabled = !$("agree").checked; });
   $("begin").addEventListener("click", () => { state.started = state.started || new Date().toISOString(); go(0); });
   $("back").addEventListener("click", () => go(state.at - 1));
+  $("skip").addEventListener("click", () => go(state.at + 1));
   $("next").addEventListener("click", () => go(state.at + 1));
   $("return").addEventListener("click", () => {
     const open = list.findIndex((entry) => !answered(study.screens[entry.screen]));
@@ -302,7 +340,7 @@
   });
   $("again").addEventListener("click", () => {
     if (!confirm("Have the answers been downloaded or sent? Another participant begins with none.")) return;
-    kept.remove(place);
+    for (const key of [place, here]) kept.remove(key);
     location.search = "";
     if (!location.search) location.reload();
   });

@@ -269,6 +269,108 @@ fn a_participant_counts_once() {
 }
 
 #[test]
+fn answers_that_cannot_be_are_left_out_and_named() {
+    let world = World::new(6);
+    let (_, published, key) = world.written(&study(StudyKind::Comparative));
+    let is_check =
+        |answer: &Value| key.iter().any(|row| answer["item"] == row.screen && row.role.is_check());
+    // Of list 1, the answers to items first.
+    let whole = || {
+        let mut sheet = sheet(&published, &key, 0, for_method);
+        sheet["answers"].as_array_mut().unwrap().sort_by_key(&is_check);
+        sheet
+    };
+    let other = published.lists.iter().find_map(|list| {
+        let is_new = |shown: &&super::super::published::Shown| {
+            published.lists[0].iter().all(|of| of.screen != shown.screen)
+        };
+        let item = &published.screens[list.iter().find(is_new)?.screen].item;
+        key.iter().find(|row| row.screen == *item && row.role == Role::Method)
+    });
+    let other = other.unwrap();
+    let reasons = |change: &dyn Fn(&mut Vec<Value>)| {
+        let mut sheet = whole();
+        change(sheet["answers"].as_array_mut().unwrap());
+        save(&world, "0.json", sheet);
+        let analysis = analysed(&world);
+        let reasons: Vec<_> = analysis.left_out.iter().map(|l| l.reason.clone()).collect();
+        (analysis.answers, reasons.join("; "))
+    };
+    let told = |change: &dyn Fn(&mut Vec<Value>), answers: usize, words: &str| {
+        let found = reasons(change);
+        assert!(found.0 == answers && found.1.contains(words), "{words}: {found:?}");
+    };
+    assert_eq!(reasons(&|_| ()), (12, String::new()));
+    told(&|a| a[0]["question"] = "What?".into(), 11, "1 answers to questions that the study");
+    told(&|a| a[0]["side"] = "up".into(), 11, "1 answers whose side is neither left nor right");
+    let flip = |answer: &mut Value| {
+        answer["side"] = if answer["side"] == "left" { "right" } else { "left" }.into();
+    };
+    told(&|a| a[..3].iter_mut().for_each(flip), 9, "3 answers whose side is not that of what");
+    told(
+        &|a| {
+            a[0]["item"] = other.screen.clone().into();
+            a[0]["chosen"] = other.picture.clone().into();
+        },
+        11,
+        "1 answers to pages that the participant's list does not have",
+    );
+    told(
+        &|a| (a[0]["shown"], a[0]["ms"]) = (Value::Null, Value::Null),
+        11,
+        "1 answers that were given before the images were shown",
+    );
+    told(&|a| a.push(a[0].clone()), 12, "1 answers that are there again");
+    let contradicted = |a: &mut Vec<Value>| {
+        let mut answer = a[0].clone();
+        let item = &answer["item"];
+        let base = key.iter().find(|row| *item == row.screen && row.role == Role::Base).unwrap();
+        answer["chosen"] = base.picture.clone().into();
+        flip(&mut answer);
+        a.push(answer);
+    };
+    told(&contradicted, 12, "1 answers that a later one to the same question contradicts");
+
+    let absolute = World::new(6);
+    let (_, published, key) = absolute.written(&study(StudyKind::Absolute));
+    let all_yes = |_: &str, rows: &[&KeyRow]| {
+        if rows[0].role == Role::Wrong { "no".to_owned() } else { "yes".to_owned() }
+    };
+    let mut lie = sheet(&published, &key, 0, all_yes);
+    let answers = lie["answers"].as_array_mut().unwrap();
+    let rated = answers.iter_mut().find(|answer| {
+        key.iter().any(|row| answer["item"] == row.screen && row.role == Role::Rated)
+    });
+    rated.unwrap()["side"] = "right".into();
+    save(&absolute, "0.json", lie);
+    let analysis = analysed(&absolute);
+    assert_eq!(analysis.answers, 3, "yes is on the left");
+    assert!(analysis.left_out[0].reason.contains("whose side"), "{:?}", analysis.left_out);
+}
+
+#[test]
+fn who_leaves_out_the_checks_fails_them() {
+    let world = World::new(6);
+    let (_, published, key) = world.written(&study(StudyKind::Comparative));
+    let mut skipped = sheet(&published, &key, 0, for_method);
+    let answers = skipped["answers"].as_array_mut().unwrap();
+    answers.retain(|answer| {
+        !key.iter().any(|row| answer["item"] == row.screen && row.role.is_check())
+    });
+    save(&world, "0.json", &skipped);
+    let analysis = analysed(&world);
+    assert_eq!((analysis.participants, analysis.dropped.len()), (0, 1));
+    assert_eq!((analysis.dropped[0].failed, analysis.dropped[0].checks), (2, 2));
+
+    // Who stopped before has not failed, and is counted as somebody without checks.
+    skipped["answers"].as_array_mut().unwrap().truncate(5);
+    save(&world, "0.json", &skipped);
+    let analysis = analysed(&world);
+    assert_eq!((analysis.participants, analysis.partial, analysis.unchecked), (1, 1, 1));
+    assert!(analysis.markdown().contains("1 of them left attention checks unanswered"));
+}
+
+#[test]
 fn no_answers_are_an_empty_analysis() {
     let world = World::new(4);
     world.written(&study(StudyKind::Comparative));

@@ -152,7 +152,11 @@ impl Shared {
 
 impl fmt::Display for GeminiImages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.settings.model)
+        f.write_str(&self.0.settings.model)?;
+        match f.alternate() {
+            true => self.0.client.tell_settings(f, &self.0.settings),
+            false => Ok(()),
+        }
     }
 }
 

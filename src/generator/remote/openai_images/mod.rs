@@ -252,6 +252,10 @@ impl fmt::Debug for OpenAiImages {
 
 impl fmt::Display for OpenAiImages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.defaults.model)
+        f.write_str(&self.0.defaults.model)?;
+        match f.alternate() {
+            true => self.0.client.tell_settings(f, &self.0.defaults),
+            false => Ok(()),
+        }
     }
 }

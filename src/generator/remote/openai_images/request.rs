@@ -29,6 +29,7 @@ const ESSENTIAL: [&str; 2] = ["prompt", "model"];
 const OURS: [&str; 4] = ["response_format", "output_format", "stream", "partial_images"];
 
 /// What every request to a model has.
+#[derive(Debug)]
 pub(super) struct Defaults {
     pub(super) model: String,
     pub(super) profile: ImagesProfile,

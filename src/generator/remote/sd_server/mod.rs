@@ -160,7 +160,11 @@ const NAME: &str = "sd-server";
 
 impl fmt::Display for SdServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(NAME)
+        f.write_str(NAME)?;
+        match f.alternate() {
+            true => self.0.client.tell_settings(f, &self.0.settings),
+            false => Ok(()),
+        }
     }
 }
 

@@ -3,7 +3,13 @@
 use proptest::prelude::Strategy;
 
 use crate::vlm::ChatReply;
-use crate::vlm::parse::{Unscored, scores};
+use crate::vlm::parse::{self, Asked, Unscored};
+
+fn scores(reply: &ChatReply, names: &[&str], max: f64) -> Result<Vec<f64>, Unscored> {
+    let asked: Vec<Asked<'_>> =
+        names.iter().map(|name| Asked { name, not_applicable: None }).collect();
+    parse::scores(reply, &asked, max)
+}
 
 fn score(reply: &str) -> Option<f64> {
     scores(&ChatReply::new(reply), &["score"], 4.0).ok().map(|found| found[0])
@@ -61,6 +67,29 @@ fn one_score_is_read_however_it_is_written() {
         ("I cannot tell the species. Score: 3", 3.0),
         ("The image does not come close to the text. Score: 0", 0.0),
         ("Underscore: 1, yes.\nScore: 3", 3.0),
+        ("### Score\n3", 3.0),
+        ("## Final score\n\n**3**", 3.0),
+        ("**Score**\n3/4", 3.0),
+        ("Score (0-4)\n3 out of 4\nThe tail is short.", 3.0),
+        ("| Score | Reason |\n|---|---|\n| 3 | 2 wings |", 3.0),
+        ("| Criterion | Score |\n|---|---|\n| Score | 3 |", 3.0),
+        ("| Criterion | Score |\n|---|---|\n| shape | 4 |\n| colour | 2 |\n\nScore: 3", 3.0),
+        ("Rating: 3", 3.0),
+        ("**Overall rating:** 3/4", 3.0),
+        ("得分：3", 3.0),
+        ("最终得分：3分", 3.0),
+        ("評価：３／４", 3.0),
+        ("점수: 3점", 3.0),
+        ("Puntuación: 3", 3.0),
+        ("Bewertung: 3 von 4", 3.0),
+        ("The rating was hard. Score: 3", 3.0),
+        ("4 would be the maximum score. Score: 3", 3.0),
+        ("The maximum score: 4 is not reached. Score: 3", 3.0),
+        ("I cannot help but like it. Score: 4", 4.0),
+        ("I cannot rate it higher. Score: 2", 2.0),
+        ("I can't give it a score of 4. Score: 3", 3.0),
+        ("There is no picture on the wall. Score: 2", 2.0),
+        ("It has no image noise. Score: 4", 4.0),
     ] {
         assert_eq!(score(reply), Some(expected), "{reply}");
     }
@@ -90,6 +119,28 @@ fn what_is_not_one_score_is_none() {
         "Score: one of the wings is missing",
         "3 wings",
         r#"{"score": null}"#,
+        "Score: 3 1/2",
+        "Score: 3½",
+        "Score: 3 ½",
+        "Score: 3 and a half",
+        "Score: three and a half",
+        "Score: 3+",
+        "Score: 3~4",
+        "Score: 3 4",
+        "Score: not 4",
+        "Score: isn't 4",
+        "Score: below 3",
+        "Score: at least 3",
+        "The maximum Score: 4 cannot be given",
+        "Score: 4 cannot be given",
+        "Score: 4 would be too high",
+        "The highest score is 4",
+        "### Score\n3 wings",
+        "### Score\nThe bird has 3 wings",
+        "| Criterion | Score |\n|---|---|\n| shape | 4 |\n| colour | 2 |",
+        "Rating: 3\nGrade: 2",
+        "Note: 3",
+        "Underrating: 3",
         r#"{"score": 3, "final_score": 2, "Score": 1}"#,
         r#"[{"score": 3}, {"score": 2}]"#,
         r#"{"wings": 3}"#,
@@ -116,6 +167,16 @@ fn a_refusal_is_no_score_whatever_number_it_has() {
         "I'm unable to view the image. {\"score\": 0}",
         "As an AI, I have no opinion. Score: 2",
         "I can't help with that.",
+        "I can't score this. Score: 0",
+        "I cannot rate this picture.\n\nScore: 0",
+        "I cannot give this a score. Score: 0",
+        "I see no image. Score: 0",
+        "There is no image attached. Score: 0",
+        "I do not see any image. Score: 0",
+        "I don't see any image here.\nScore: 0",
+        "Score: 0 (I cannot see any image)",
+        "Score: 0\n\nNo image was given.",
+        r#"{"score": 0, "reason": "I can't see the image"}"#,
     ] {
         let found = scores(&ChatReply::new(reply), &["score"], 4.0);
         assert!(matches!(found, Err(Unscored::Refused(_))), "{reply}: {found:?}");
@@ -151,6 +212,27 @@ fn several_criteria_are_read_by_their_names() {
     ] {
         let found = scores(&ChatReply::new(reply), &names, 1.0);
         assert!(matches!(found, Err(Unscored::Unclear(_))), "{reply}: {found:?}");
+    }
+}
+
+#[test]
+fn what_does_not_apply_has_the_number_of_its_criterion() {
+    let asked = [("text_accuracy", Some(0.5)), ("aesthetics", None)]
+        .map(|(name, not_applicable)| Asked { name, not_applicable });
+    let read = |reply: &str| parse::scores(&ChatReply::new(reply), &asked, 1.0);
+    for reply in [
+        r#"{"text_accuracy": null, "aesthetics": 1}"#,
+        r#"{"text_accuracy": "N/A", "aesthetics": 1}"#,
+        r#"{"text_accuracy": "not applicable", "aesthetics": 1}"#,
+        r#"{"text_accuracy": {"score": null, "reason": "no writing"}, "aesthetics": 1}"#,
+        "Text accuracy: N/A\nAesthetics: 1",
+        "| Criterion | Reason | Score |\n|---|---|---|\n| Text accuracy | 0 words | n/a |\n| Aesthetics | 2 faults | 1 |",
+    ] {
+        assert_eq!(read(reply), Ok(vec![0.5, 1.0]), "{reply}");
+    }
+    assert_eq!(read(r#"{"text_accuracy": 0, "aesthetics": 1}"#), Ok(vec![0.0, 1.0]));
+    for reply in [r#"{"text_accuracy": 1, "aesthetics": null}"#, r#"{"aesthetics": 1}"#] {
+        assert!(matches!(read(reply), Err(Unscored::Unclear(_))), "{reply}");
     }
 }
 

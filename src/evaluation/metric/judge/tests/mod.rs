@@ -1,5 +1,7 @@
 //! Replies of judges to scores, and rubrics to conversations.
 
+mod settings;
+
 use futures::executor::block_on;
 
 use super::*;
@@ -269,4 +271,30 @@ fn a_rubric_is_read_from_json_and_what_is_wrong_is_named() {
         let error = Judge::new(FakeVlm::default(), rubric).unwrap_err().to_string();
         assert!(error.contains(words), "{words}: {error}");
     }
+}
+
+#[test]
+fn k_score_is_half_for_text_where_none_is_asked_for() {
+    for none in ["null", "\"N/A\""] {
+        let reply = format!(
+            r#"{{"faithfulness": 1, "visual_correctness": 1, "text_accuracy": {none}, "aesthetics": 1}}"#
+        );
+        let vlm = FakeVlm::new([reply]);
+        let found = score(&vlm, Rubric::k_score(), subject().with_real_images(real(1)));
+        let Outcome::Value(value) = found.outcome else { panic!("{found:?}") };
+        assert!((value - 0.8).abs() < 1e-9, "{value}");
+        let schema = vlm.requests()[0].json_schema.clone().unwrap();
+        let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+        let kind = |name: &str| schema["properties"][name]["type"].clone();
+        assert_eq!(kind("text_accuracy"), serde_json::json!(["number", "null"]));
+        assert_eq!(kind("aesthetics"), "number");
+    }
+}
+
+#[test]
+fn zero_has_no_sign() {
+    let found = score(&FakeVlm::new(["Score: -0"]), Rubric::gpt_score(), subject()).outcome;
+    assert!(matches!(found, Outcome::Value(value) if value == 0.0 && value.is_sign_positive()));
+    let runs = Score::value(-0.0).with_runs(vec![-0.0]).runs;
+    assert!(runs[0].is_sign_positive());
 }
