@@ -15,7 +15,7 @@ use imagerag::evaluation::experiment::{Ended, Results};
 use imagerag::evaluation::metric::Outcome;
 use serde_json::{Value, json};
 
-use program::{fails, ok, program};
+use program::{fails, ok, output, program};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
