@@ -8,8 +8,8 @@ use clap::Args;
 use imagerag::Image;
 use imagerag::evaluation::experiment::Results;
 use imagerag::evaluation::report::{
-    PaperNames, Report, RetrievalSetSize, SELECTION_ROWS, Selection, SelectionRow, TableOptions,
-    diversity, selections,
+    BarChart, PaperNames, Report, RetrievalSetSize, SELECTION_ROWS, Selection, SelectionRow,
+    TableOptions, diversity, selections,
 };
 
 use crate::command::tell;
@@ -43,6 +43,9 @@ pub(crate) struct ReportArgs {
     /// The seed that chooses the random contact sheets.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Charts that the page shows beside its own.
+    #[arg(skip)]
+    pub(crate) charts: Vec<BarChart>,
 }
 
 /// Writes the report of `results`, and prints its table.
@@ -70,9 +73,13 @@ pub(crate) fn run(results: &Results, options: &ReportArgs) -> Result<(), Box<dyn
     if !options.size.is_empty() {
         report = report.with_retrieval_set_sizes(sizes(&options.size)?);
     }
+    for chart in &options.charts {
+        report = report.with_bar_chart(chart.clone());
+    }
     let files = report.write(&folder)?;
-    report.lacking().iter().for_each(|line| tell!("note: {line}"));
-    report.table().to_markdown().lines().for_each(|line| tell!("{line}"));
+    let table = folder.join("table.md");
+    let table = fs::read_to_string(&table).map_err(|error| in_file(&table, error))?;
+    table.lines().for_each(|line| tell!("{line}"));
     let mut sheets = selections(results, options.sheet_rows, options.seed);
     sheets.extend(diversity(results, options.sheet_rows));
     let sheets = if options.sheet_rows == 0 { Vec::new() } else { sheets };

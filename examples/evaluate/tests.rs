@@ -442,7 +442,7 @@ fn a_run_that_lacks_something_fails_until_it_is_healed_and_tells_it_above_its_ta
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains("`replies = 10`") && error.contains("VQAScore: of "), "{error}");
     let fallback = "ImageRAG-SD: the critic could not say what to change of 5 of 5 pictures";
-    assert!(out.contains(&format!("note: {fallback}")), "{out}");
+    assert!(out.contains(&format!("- {fallback}")), "{out}");
     let table = fs::read_to_string(folder.path().join("out/report/table.md")).unwrap();
     assert!(table.contains(fallback) && table.contains("failed"), "{table}");
     assert!(fails(&["run", name, "--yes"]).contains("the results are not complete"));

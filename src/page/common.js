@@ -30,6 +30,23 @@ function append(element, children) {
 // Words of others: in a direction of their own, with their lines.
 const said = (text) => el("span", { class: "text", dir: "auto" }, text);
 
+// Words of others where little room is: of long ones the beginning, with a button for the rest.
+const LONG = 240;
+function brief(text, none) {
+  if (text.trim() === "") return el("span", { class: "faint" }, none);
+  if (text.length <= LONG) return said(text);
+  const words = el("span", { class: "brief" }, said(text));
+  const more = el("button", { type: "button", class: "more noprint", "aria-expanded": "false", click: () => {
+    const open = words.classList.toggle("open");
+    more.setAttribute("aria-expanded", open);
+    more.textContent = open ? "less" : "more";
+  } }, "more");
+  return [words, " ", more];
+}
+
+// A text for where there is no button: a label, or a description of a picture.
+const cut = (text) => (text.length > LONG ? [...text].slice(0, LONG).join("") + "…" : text);
+
 // A source or origin: a link where it is an address of the web, and else its text.
 function link(text) {
   if (text === null || text === undefined) return null;
@@ -53,7 +70,7 @@ const facts = (pairs) =>
 // One dialog of the page, for whatever is looked at closely.
 function openDialog(title, ...content) {
   const close = el("button", { type: "button", click: () => dialog.close() }, "Close");
-  const heading = el("h3", { id: "dialog-title", dir: "auto" }, title);
+  const heading = el("h3", { id: "dialog-title", dir: "auto" }, brief(title, "no title"));
   const dialog = el("dialog", { "aria-labelledby": "dialog-title" }, el("div", { class: "bar" }, heading, close), content);
   dialog.addEventListener("close", () => dialog.remove());
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
@@ -66,7 +83,7 @@ function pictureButton(picture, alt) {
   if (!picture) return el("div", { class: "nothing" }, "no picture");
   const pixels = Math.max(picture.width, picture.height) <= 128 ? "pixels" : null;
   const image = () => el("img", {
-    src: picture.src, alt, class: pixels, width: picture.width, height: picture.height, loading: "lazy", decoding: "async",
+    src: picture.src, alt: cut(alt), class: pixels, width: picture.width, height: picture.height, loading: "lazy", decoding: "async",
   });
   const open = () => openDialog(alt, image());
   return el("button", { type: "button", class: "picture", title: "Look at it closely", click: open }, image());
@@ -74,7 +91,7 @@ function pictureButton(picture, alt) {
 
 const figure = (picture, title, ...lines) =>
   el("figure", null, pictureButton(picture, title),
-    el("figcaption", null, el("strong", { dir: "auto" }, title), lines.filter(Boolean).map((line) => el("div", null, line))));
+    el("figcaption", null, el("strong", { dir: "auto" }, brief(title, "no title")), lines.filter(Boolean).map((line) => el("div", null, line))));
 
 // Author, license and origin of a reference, all or what is known.
 const credit = (reference) => [
@@ -83,3 +100,16 @@ const credit = (reference) => [
   ["source: ", link(reference.source)],
   reference.origin && ["origin: ", link(reference.origin)],
 ].filter(Boolean).map((line) => el("div", null, line));
+
+// Paper has no buttons: everything that is folded is printed open.
+const unfolded = new Set();
+window.addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll("details:not([open])")) {
+    unfolded.add(folded);
+    folded.open = true;
+  }
+});
+window.addEventListener("afterprint", () => {
+  unfolded.forEach((folded) => { folded.open = false; });
+  unfolded.clear();
+});

@@ -7,7 +7,7 @@ function exchange(asked) {
     el("div", { class: "said" }, el("span", { class: problem ? "who bad" : "who" }, who), said(text));
   return el("details", null,
     el("summary", null, el("strong", null, asked.purpose), " ",
-      asked.reply !== null ? said(asked.reply.length > 160 ? asked.reply.slice(0, 160) + "…" : asked.reply)
+      asked.reply !== null ? said(cut(asked.reply))
         : el("span", { class: "bad" }, asked.problem || "no answer")),
     el("p", { class: "faint small" }, spent),
     asked.messages.map((sent) => message(sent.role + (sent.images ? `, with ${sent.images} picture${sent.images > 1 ? "s" : ""}` : ""), sent.text)),
@@ -18,7 +18,8 @@ function exchange(asked) {
 function hit(found, picture) {
   const scores = found.found_by.map((by) => `${by.retriever}: ${by.score === null ? "no score" : by.score.toFixed(3)}, place ${by.rank + 1}`);
   return el("div", { class: found.refused ? "hit refused" : "hit" },
-    picture && el("div", { class: "pictures" }, figure(picture, found.caption)),
+    picture ? el("div", { class: "pictures" }, figure(picture, found.caption))
+      : !found.refused && el("div", { class: "faint small" }, "Its picture is not kept."),
     el("div", null, el("strong", null, found.score === null ? "no score" : found.score.toFixed(3)), " ",
       found.refused ? [el("span", { class: "bad" }, "not used: "), said(found.refused)] : el("span", { class: "good" }, "used")),
     el("div", { class: "small" }, "for: ", said(found.caption)),

@@ -11,7 +11,7 @@
     data.result !== null && !data.is_draft && figure(picture(data.result), trace.failed ? "Best image before the error" : "Result"),
   ];
   append(document.querySelector("main"), [
-    el("h1", { dir: "auto" }, trace.prompt),
+    el("h1", { dir: "auto" }, brief(trace.prompt, "no prompt")),
     el("p", null, el("span", { class: trace.failed ? "badge bad" : "badge good" }, trace.failed ? "failed" : "done"), " ",
       said(trace.end), el("span", { class: "faint" }, ` Seed ${trace.seed}, ${seconds(trace.elapsed)}.`)),
     el("div", { class: "pictures" }, shown),

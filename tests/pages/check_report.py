@@ -13,7 +13,8 @@ def names(page):
 
 
 def prompts(page):
-    return page.locator("#list article h3").all_inner_texts()
+    # Not `inner_text`, which is empty for cards that are out of sight.
+    return page.locator("#list article h3").all_text_contents()
 
 
 def found(page):
@@ -71,10 +72,10 @@ with chromium() as browser:
 
     # Orders, and pages.
     choose(page, "order", "CLIP: best first")
-    best = page.locator("#list article").first.locator(".scores").first.inner_text()
+    best = page.locator("#list article").first.locator(".scores").first.text_content()
     expect("0.290" in best, f"the best is first: {best}")
     choose(page, "order", "CLIP: worst first")
-    worst = page.locator("#list article").first.locator(".scores").first.inner_text()
+    worst = page.locator("#list article").first.locator(".scores").first.text_content()
     expect("0.250" in worst, f"the worst is first: {worst}")
     choose(page, "order", "of the data set")
     for _ in range(3):

@@ -27,6 +27,12 @@ with chromium() as browser:
         titles = page.locator("main > .pictures figcaption strong").all_inner_texts()
         equal("the pictures", [titles[0], titles[-1]], ["Draft", "Result"])
         expect("Reference" in titles, f"references: {titles}")
+        heights = page.locator("main > .pictures .picture").evaluate_all(
+            "all => all.map(one => Math.round(one.getBoundingClientRect().height))"
+        )
+        equal("pictures of one height", len(set(heights)), 1)
+        first = page.locator(".time > li", has_text="retrieve, round 1").locator(".hit:not(.refused)").first
+        expect("Its picture is not kept." in first.inner_text(), "what became of the picture of round 1")
         for words in ("license: unknown", "not used: ", "below the threshold", "generate, round 2"):
             expect(words in text, f"{words!r} is not in {text}")
     else:

@@ -35,6 +35,34 @@ fn a_report_sorts_filters_searches_and_shows_what_was_said() {
 }
 
 #[test]
+fn long_names_and_prompts_leave_room_and_everything_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut json = serde_json::to_value(World::new(14).write(&folder.path().join("run"))).unwrap();
+    json["metrics"][0]["name"] = "CLIP similarity of a picture and its prompt".into();
+    for record in json["pictures"].as_array_mut().unwrap() {
+        match record["item"].as_str().unwrap() {
+            "000" => record["prompt"] = "a quetzal on a branch ".repeat(500).into(),
+            "001" => record["prompt"] = "".into(),
+            _ => {}
+        }
+    }
+    // IR-O is better than its base by less than is shown, and in ImageNet by more.
+    for score in json["scores"].as_array_mut().unwrap() {
+        let value = score["outcome"]["value"].as_f64();
+        if let Some(value) =
+            value.filter(|_| score["metric"] == "clip" && score["dataset"] == "CUB")
+        {
+            score["outcome"]["value"] = (0.2 + value / 1e6).into();
+        }
+    }
+    let name = "ImageRAG with a name that is as long as somebody's patience allows";
+    let results = json.to_string().replace("\"PixArt-Σ\"", &format!("\"{name}\""));
+    let results = serde_json::from_str(&results).unwrap();
+    Report::of(&results).write(folder.path().join("report")).unwrap();
+    browser::check("check_layout.py", &[folder.path().join("report/report.html")]);
+}
+
+#[test]
 fn nothing_of_the_data_breaks_out_of_a_report() {
     let folder = tempfile::tempdir().unwrap();
     let world = World { suffix: HOSTILE, ..World::new(9) };

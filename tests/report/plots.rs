@@ -60,6 +60,40 @@ fn a_chart_says_its_numbers_in_words() {
     assert!((heights[0] / heights[1] - 0.25 / 0.27).abs() < 0.01, "{heights:?}");
 }
 
+/// The words of an element's last class, for each element that begins so.
+fn marks<'a>(svg: &'a str, begin: &str) -> Vec<&'a str> {
+    svg.lines().filter(|line| line.starts_with(begin) && line.contains("<title>")).collect()
+}
+
+#[test]
+fn a_ninth_system_is_not_taken_for_the_first() {
+    let series: Vec<_> = (0..9).map(|n| bars(&format!("system {n}"), &[Some(0.25)])).collect();
+    let chart = |series: &[BarSeries]| BarChart {
+        groups: vec!["CUB".into()],
+        series: series.to_vec(),
+        ..BarChart::default()
+    };
+    let svg = chart(&series).to_svg();
+    is_well_formed(&svg);
+    // Its number stands in the legend and below its bar.
+    assert!(svg.contains(">9 system 8</text>") && svg.contains(">9</text>"), "{svg}");
+    // Eight have colours of their own, and no numbers.
+    let svg = chart(&series[..8]).to_svg();
+    assert!(svg.contains(">system 7</text>") && !svg.contains(">8</text>"), "{svg}");
+    // Lines have marks of another shape.
+    let line = |n: usize| LineSeries {
+        name: format!("line {n}"),
+        points: vec![Point { size: 10.0, value: 0.2, error: 0.0 }],
+        base: None,
+    };
+    let svg = LineChart { series: (0..32).map(line).collect(), ..LineChart::default() }.to_svg();
+    let points: Vec<_> =
+        marks(&svg, "<path").into_iter().filter(|mark| mark.contains("10 images")).collect();
+    let looks: std::collections::BTreeSet<_> =
+        points.iter().map(|mark| mark.split("><title>").next().unwrap()).collect();
+    assert_eq!((points.len(), looks.len()), (32, 32));
+}
+
 #[test]
 fn no_numbers_and_names_break_a_chart() {
     let odd = [f64::NAN, f64::INFINITY, f64::MAX, -1.0, 0.0, 1e-300];

@@ -1,7 +1,9 @@
 //! Tables and their texts.
 
+use std::fs;
+
 use imagerag::evaluation::experiment::Results;
-use imagerag::evaluation::report::{Table, TableOptions};
+use imagerag::evaluation::report::{Comparison, PaperNames, Report, Table, TableOptions};
 use serde_json::{Value, json};
 
 use crate::results::HOSTILE;
@@ -169,4 +171,115 @@ fn nothing_at_all_is_a_table() {
     assert!(table.to_latex().contains("\\begin{tabular}{l}"));
     let none = Table::of(&results([("SDXL", &[]), ("IR-SD", &[])], true), &TableOptions::default());
     assert!(none.to_markdown().contains("| SDXL | – |"), "{}", none.to_markdown());
+}
+
+/// The metric "CLIP" twice, of these models, with the same scores.
+fn with_two_clips(models: [&str; 2]) -> Results {
+    let mut json =
+        serde_json::to_value(results([("SDXL", BASE), ("IR-SD", BETTER)], true)).unwrap();
+    let mut metrics = vec![json["metrics"][0].clone(), json["metrics"][0].clone()];
+    for ((metric, model), key) in metrics.iter_mut().zip(models).zip(["m", "0123456789"]) {
+        (metric["fingerprint"]["model"], metric["key"]) = (model.into(), key.into());
+    }
+    json["metrics"] = metrics.into();
+    let mut scores = json["scores"].as_array().unwrap().clone();
+    for score in json["scores"].as_array().unwrap() {
+        let mut score = score.clone();
+        score["metric"] = "0123456789".into();
+        scores.push(score);
+    }
+    json["scores"] = scores.into();
+    from(json)
+}
+
+#[test]
+fn metrics_of_one_name_are_told_apart_by_their_models_and_stand_beside_the_papers() {
+    let table = Table::of(&with_two_clips(["ViT-B-32", "ViT-L-14"]), &TableOptions::default());
+    let names: Vec<_> = table.columns.iter().map(|column| column.metric.as_str()).collect();
+    assert_eq!(names, ["CLIP (ViT-B-32)", "CLIP (ViT-L-14)"]);
+    let compared = |names: &PaperNames| {
+        let all = Comparison::all(&table, names);
+        let rows = all.iter().find(|comparison| comparison.table == "table 2").map(|it| &it.rows);
+        let words = |row: &imagerag::evaluation::report::ComparisonRow| {
+            format!("{} {}", row.paper_system, row.metric)
+        };
+        rows.into_iter().flatten().map(words).collect::<Vec<_>>()
+    };
+    let expected = [
+        "SDXL CLIP (ViT-B-32)",
+        "SDXL CLIP (ViT-L-14)",
+        "ImageRAG-SD CLIP (ViT-B-32)",
+        "ImageRAG-SD CLIP (ViT-L-14)",
+    ];
+    assert_eq!(compared(&PaperNames::default()), expected);
+    // Names can be given for one of them, as the table has it, or for both.
+    let mut given = PaperNames::default();
+    given.metrics.insert("CLIP (ViT-B-32)".into(), "none of the paper's".into());
+    assert_eq!(compared(&given), [expected[1], expected[3]]);
+    given.metrics = [("CLIP".into(), "none of the paper's".into())].into();
+    assert!(compared(&given).is_empty());
+    // Where the models say nothing, the keys tell.
+    for models in [["ViT-B-32", "ViT-B-32"], ["", "ViT-L-14"]] {
+        let table = Table::of(&with_two_clips(models), &TableOptions::default());
+        assert_eq!(table.columns[1].metric, "CLIP (01234567)", "{models:?}");
+        assert_eq!(table.columns[1].metric_name, "CLIP");
+    }
+}
+
+#[test]
+fn systems_of_one_name_stand_beside_the_papers_and_in_figure_16() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut json =
+        serde_json::to_value(results([("SDXL", BASE), ("IR-SD @ 10", BETTER)], true)).unwrap();
+    let systems = json["systems"].as_array_mut().unwrap();
+    for (name, settings) in
+        [("IR-SD @ 10", "12345678"), ("IR-SD @ 90", "23456789"), ("SDXL", "87654321")]
+    {
+        systems
+            .push(json!({ "name": name, "settings": settings, "base": "SDXL", "description": "" }));
+    }
+    let pictures = json["pictures"].as_array_mut().unwrap();
+    for mut picture in pictures.clone() {
+        if picture["system"] == "IR-SD @ 10" {
+            picture["settings"] = "12345678".into();
+            pictures.push(picture.clone());
+            (picture["system"], picture["settings"]) = ("IR-SD @ 90".into(), "23456789".into());
+            pictures.push(picture);
+        }
+    }
+    let results = from(json);
+    let table = Table::of(&results, &TableOptions::default());
+    let compared = Comparison::all(&table, &PaperNames::default());
+    assert_eq!(compared[0].rows[0].system, "SDXL (SDXL)");
+    assert_eq!(compared[0].rows[0].paper_system, "SDXL");
+    // The hash behind a name is no size.
+    Report::of(&results).write(folder.path()).unwrap();
+    let plot = fs::read_to_string(folder.path().join("plots/clip-on-cub-by-retrieval-set.svg"));
+    let plot = plot.unwrap();
+    assert!(plot.contains("IR-SD, 10 images: ") && plot.contains("IR-SD, 90 images: "), "{plot}");
+    assert!(!plot.contains("12,345,678"), "{plot}");
+}
+
+#[test]
+fn no_name_is_a_formula_in_a_spreadsheet() {
+    for name in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\u{202e}=1", " =1"] {
+        let csv = Table::of(
+            &results([(name, BASE), ("IR-SD", BETTER)], true),
+            &TableOptions::default().with_differences(),
+        )
+        .to_csv();
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        let fields: Vec<_> = reader.records().map(Result::unwrap).collect();
+        // The system, and the base of the other.
+        for field in [&fields[0][0], &fields[1][1]] {
+            assert!(
+                field.starts_with('\'')
+                    && field.ends_with(name.trim_start_matches(['\t', '\u{202e}'])),
+                "{field:?}"
+            );
+            assert!(!field.contains(['\t', '\u{202e}']), "{field:?}");
+        }
+        // Numbers are numbers.
+        assert_eq!(fields[0][2].parse::<f64>().unwrap(), 0.24);
+    }
 }

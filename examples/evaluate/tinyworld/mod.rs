@@ -71,6 +71,7 @@ pub(crate) fn run(options: &TinyWorld) -> Result<(), Box<dyn Error>> {
         inline_pictures: 400,
         sheet_rows: SELECTION_ROWS,
         seed: 0,
+        charts: vec![robustness::chart(&robustness)],
     };
     report::run(&experiment.results()?, &shown)?;
     robustness::write(&options.out.join("report/plots"), &robustness)?;

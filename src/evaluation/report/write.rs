@@ -9,7 +9,7 @@ use super::paper::{Comparison, PaperNames};
 use super::plot::{BarChart, LineChart, RetrievalSetSize, bar_charts, by_retrieval_set_size};
 use super::rows::to_jsonl;
 use super::selection::file_name;
-use super::table::{Table, TableOptions, escaped};
+use super::table::{Row, Table, TableOptions, escaped};
 use crate::atomic_file::write_bytes;
 use crate::evaluation::experiment::Results;
 use crate::{Error, Result};
@@ -165,8 +165,12 @@ impl<'a> Report<'a> {
 
     /// Title, words and SVG of each plot.
     fn plots(&self, table: &Table) -> Vec<[String; 3]> {
-        let named = || table.rows.iter().filter_map(|row| RetrievalSetSize::of_name(&row.system));
-        let sizes = self.sizes.clone().unwrap_or_else(|| named().collect());
+        let named = |row: &Row| {
+            let size = RetrievalSetSize::of_name(&row.system_name)?;
+            Some(RetrievalSetSize { system: row.system.clone(), ..size })
+        };
+        let sizes = self.sizes.clone();
+        let sizes = sizes.unwrap_or_else(|| table.rows.iter().filter_map(named).collect());
         let bars = bar_charts(table).into_iter().chain(self.charts.clone());
         let bars = bars.map(|chart| [chart.title.clone(), chart.description(), chart.to_svg()]);
         let line = |chart: LineChart| [chart.title.clone(), chart.description(), chart.to_svg()];

@@ -86,18 +86,21 @@ function ordered(items) {
     .map(([item]) => item);
 }
 
+// A number with the metric's decimals; one that rounds to 0 has no sign.
+const shownNumber = (number, metric) => number.toFixed(metric.decimals).replace(/^-(?=[0.]*$)/, "");
+
 function scores(record, system, item) {
   return el("ul", { class: "scores" }, data.metrics.map((metric, at) => {
     const score = record.scores[at];
     const number = value(record, at);
     const base = data.systems.findIndex((other) => other.name === data.systems[system].base);
     const other = base < 0 ? null : value(item.records[base], at);
-    const difference = number === null || other === null ? 0 : number - other;
-    const better = (difference > 0) === metric.higher_is_better;
+    const differs = number !== null && other !== null && shownNumber(number, metric) !== shownNumber(other, metric);
+    const better = (number > other) === metric.higher_is_better;
     const shown = number === null
       ? el("span", { class: score ? "bad" : "faint" }, score ? score.problem.split(":")[0] : "not scored")
-      : el("span", null, number.toFixed(metric.decimals), difference !== 0 && el("span", { class: better ? "good" : "bad", title: `base ${other.toFixed(metric.decimals)}` }, better ? " ▲" : " ▼"));
-    return el("li", null, el("span", { class: "name" }, metric.name), shown);
+      : el("span", null, shownNumber(number, metric), differs && el("span", { class: better ? "good" : "bad", title: `base ${shownNumber(other, metric)}` }, better ? " ▲" : " ▼"));
+    return el("li", null, el("span", { class: "name" }, said(metric.name)), shown);
   }));
 }
 
@@ -111,9 +114,9 @@ function recordFigure(item, system) {
     : pictureButton(picture(record.picture), `${name}: ${item.prompt}`);
   return el("figure", null, shown, el("figcaption", null, title,
     record.outcome === "draft" && el("div", { class: "faint" }, OUTCOMES.draft),
-    record.error !== null && el("div", { class: "bad" }, said(record.error.length > 120 ? record.error.slice(0, 120) + "…" : record.error)),
+    record.error !== null && el("div", { class: "bad" }, brief(record.error, "failed")),
     record.picture !== null && scores(record, system, item),
-    el("button", { type: "button", class: "look noprint", click: () => look(item, system), "aria-label": `Details of ${name}: ${item.prompt}` }, "Details")));
+    el("button", { type: "button", class: "look noprint", click: () => look(item, system), "aria-label": cut(`Details of ${name}: ${item.prompt}`) }, "Details")));
 }
 
 // Everything that is known of one picture.
@@ -121,7 +124,7 @@ function look(item, system) {
   const record = item.records[system];
   const judged = data.metrics.map((metric, at) => {
     const score = record.scores[at];
-    return [metric.name, score === null ? "not scored" : score.value === null ? score.problem : score.value.toFixed(metric.decimals)];
+    return [metric.name, score === null ? "not scored" : score.value === null ? score.problem : shownNumber(score.value, metric)];
   });
   const asked = record.scores.flatMap((score) => (score ? whole(score.exchanges) : []));
   const trace = whole(record.trace);
@@ -143,26 +146,35 @@ function look(item, system) {
 
 function article(item) {
   const about = [data.datasets[item.dataset].name, className(item), item.category, `seed ${item.seed}`].filter(Boolean);
-  return el("article", null, el("h3", { dir: "auto" }, item.prompt),
+  return el("article", null, el("h3", { dir: "auto" }, brief(item.prompt, "no prompt")),
     el("div", { class: "faint small" }, about.map((one, at) => [at ? " · " : "", said(one)])),
     el("div", { class: "row" }, shownSystems().map((system) => recordFigure(item, system))));
 }
 
-// Shows what is chosen, from `page` on.
-function show(page) {
+// Shows what is chosen, from `page` on; on paper all of it, up to a number that browsers can set.
+const PRINTED = 400;
+function show(page, most = PAGE) {
   const items = ordered(filtered());
   const pages = Math.max(1, Math.ceil(items.length / PAGE));
   chosen.page = Math.min(Math.max(page, 0), pages - 1);
-  const from = chosen.page * PAGE;
+  const from = most === PAGE ? chosen.page * PAGE : 0;
   const turn = (label, to, enabled) => el("button", { type: "button", disabled: !enabled, click: () => { show(to); document.getElementById("items").scrollIntoView(); } }, label);
   const found = document.getElementById("found");
   found.replaceChildren();
   append(found, [
-    el("span", { role: "status" }, items.length === 0 ? "Nothing fits what is chosen." : `${from + 1} to ${Math.min(from + PAGE, items.length)} of ${items.length}`),
-    pages > 1 && el("span", { class: "pages" }, turn("Previous", chosen.page - 1, chosen.page > 0), `page ${chosen.page + 1} of ${pages}`, turn("Next", chosen.page + 1, chosen.page + 1 < pages)),
+    el("span", { role: "status" }, items.length === 0 ? "Nothing fits what is chosen." : `${from + 1} to ${Math.min(from + most, items.length)} of ${items.length}`),
+    pages > 1 && el("span", { class: "pages noprint" }, turn("Previous", chosen.page - 1, chosen.page > 0), `page ${chosen.page + 1} of ${pages}`, turn("Next", chosen.page + 1, chosen.page + 1 < pages)),
   ]);
-  document.getElementById("list").replaceChildren(...items.slice(from, from + PAGE).map(article));
+  document.getElementById("list").replaceChildren(...items.slice(from, from + most).map(article));
 }
+
+window.addEventListener("beforeprint", () => {
+  const page = chosen.page;
+  show(page, PRINTED);
+  chosen.page = page;
+  for (const image of document.querySelectorAll("img")) image.loading = "eager";
+});
+window.addEventListener("afterprint", () => show(chosen.page));
 
 function choice(label, name, options) {
   return el("label", null, label, el("select", { id: `choose-${name}`, change: (event) => { chosen[name] = event.target.value; show(0); } },
@@ -187,7 +199,7 @@ function itemsSection() {
       choice("Class", "class", [["", "all"], ...classes.map((name) => [name, name])]),
       choice("Outcome", "outcome", [["", "any"], ...Object.entries(OUTCOMES)]),
       choice("Order", "order", [["", "of the data set"], ...orders])),
-    el("div", { class: "found noprint", id: "found" }),
+    el("div", { class: "found", id: "found" }),
     el("div", { id: "list" }),
   ];
 }

@@ -34,6 +34,8 @@ const sortHead = (column, label, number) =>
 
 const scrolls = (label, table) => el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": label }, table);
 
+const rowHead = (name) => el("th", { scope: "row", "data-value": name }, el("div", null, said(name)));
+
 function cell(found) {
   const value = found.mean === null ? "" : found.mean;
   const lines = [
@@ -47,19 +49,14 @@ function cell(found) {
 }
 
 function resultsTable() {
-  const sets = [];
-  for (const column of data.columns) {
-    if (sets.length > 0 && sets[sets.length - 1].name === column.dataset) sets[sets.length - 1].count += 1;
-    else sets.push({ name: column.dataset, count: 1 });
-  }
   const legend = el("p", { class: "faint small" }, "Mean ± standard error over classes; n is the number of classes. Bold: best of the column. ",
     "▲ better, ▼ worse than the base system on the same prompts and seeds; p by a sign-flip test, adjusted by Holm's method.");
   return [legend, scrolls("Results", sortable(el("table", { id: "results-table" },
     el("thead", null,
-      el("tr", null, el("td"), sets.map((set) => el("th", { class: "set", scope: "colgroup", colspan: set.count }, said(set.name)))),
-      el("tr", null, sortHead(0, "System"), data.columns.map((column, at) => sortHead(at + 1, `${column.metric} ${column.arrow}`, true)))),
+      el("tr", null, sortHead(0, "System"), data.columns.map((column, at) =>
+        sortHead(at + 1, [el("span", { class: "sub" }, column.dataset), " ", `${column.metric}\u00a0${column.arrow}`], true)))),
     el("tbody", null, data.rows.map((row) =>
-      el("tr", null, el("th", { scope: "row", "data-value": row.system }, said(row.system)), row.cells.map(cell)))))))];
+      el("tr", null, rowHead(row.system), row.cells.map(cell)))))))];
 }
 
 function comparison(found, first) {
@@ -68,17 +65,24 @@ function comparison(found, first) {
     scrolls(`The paper's ${found.table}`, sortable(el("table", null,
       el("thead", null, el("tr", null, heads.map((head, at) => sortHead(at, head, at > 2)))),
       el("tbody", null, found.rows.map((row) => el("tr", null, row.map((text, at) =>
-        el(at ? "td" : "th", { class: at > 2 ? "number" : null, scope: at ? null : "row", "data-value": at > 2 && text === "–" ? "" : at > 2 ? parseFloat(text) : text }, said(text))))))))),
+        at === 0 ? rowHead(text) : el("td", { class: at > 2 ? "number" : null, "data-value": at > 2 && text === "–" ? "" : at > 2 ? parseFloat(text) : text }, said(text))))))))),
     found.remarks.length > 0 && el("ul", { class: "small" }, found.remarks.map((remark) => el("li", null, remark))));
 }
 
-const plot = (found) =>
-  el("figure", { class: "wide", tabindex: "0", role: "region", "aria-label": found.title }, el("img", { src: found.src, alt: found.description }));
+// A plot of many bars has the whole width, and scrolls before its letters are too small.
+function plot(found) {
+  const enlarge = (event) => {
+    const { naturalWidth: width, style, parentElement } = event.target;
+    style.minWidth = `${0.75 * width}px`;
+    parentElement.classList.toggle("broad", width > 800);
+  };
+  return el("figure", { class: "wide", tabindex: "0", role: "region", "aria-label": found.title }, el("img", { src: found.src, alt: found.description, load: enlarge }));
+}
 
 function systemsTable() {
   const heads = ["System", "Drawn", "Failed", "Refused", "Missing", "Time"];
   const row = (system) => el("tr", null,
-    el("th", { scope: "row", "data-value": system.name }, said(system.name)),
+    rowHead(system.name),
     [system.drawn, system.failed, system.refused, system.missing].map((count) => el("td", { class: "number", "data-value": count }, count)),
     el("td", { class: "number", "data-value": system.elapsed }, seconds(system.elapsed)));
   return scrolls("Systems", sortable(el("table", null,
@@ -104,7 +108,7 @@ function about() {
 
 function overview() {
   return [
-    el("header", null, el("h1", { dir: "auto" }, data.title),
+    el("header", null, el("h1", { dir: "auto" }, brief(data.title, "Evaluation")),
       el("p", { class: "faint" }, `${data.systems.length} systems, ${data.datasets.length} data sets, ${data.metrics.length} metrics, ${data.items.length} prompts and seeds.`),
       el("nav", { "aria-label": "Contents", class: "noprint" }, [["results", "Results"], data.comparisons.length > 0 && ["paper", "Beside the paper"],
         data.plots.length > 0 && ["plots", "Plots"], ["items", "Pictures"], ["systems", "Systems"], ["metrics", "Metrics"], ["datasets", "Data sets"]]

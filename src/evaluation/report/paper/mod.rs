@@ -64,7 +64,7 @@ impl PaperTable {
 }
 
 /// The names of the paper for your systems, data sets and metrics. What is not named here is matched by
-/// its own name: case, spaces, signs and usual spellings such as `IR-O` for `ImageRAG-O` do not matter.
+/// its own name, without what tells several of one name apart: case, spaces, signs and usual spellings such as `IR-O` for `ImageRAG-O` do not matter.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -133,13 +133,13 @@ impl Comparison {
     pub fn of(table: &Table, paper: &PaperTable, names: &PaperNames) -> Option<Self> {
         let mut rows = Vec::new();
         for row in &table.rows {
-            let system =
-                paper.rows.iter().find(|(name, _)| same(&names.systems, &row.system, name));
+            let ours = [&*row.system, &*row.system_name];
+            let system = paper.rows.iter().find(|(name, _)| same(&names.systems, ours, name));
             let Some((paper_system, numbers)) = system else { continue };
             for (cell, column) in row.cells.iter().zip(&table.columns) {
                 let at = paper.columns.iter().position(|(dataset, metric)| {
-                    same(&names.datasets, &column.dataset, dataset)
-                        && same(&names.metrics, &column.metric, metric)
+                    same(&names.datasets, [&column.dataset; 2], dataset)
+                        && same(&names.metrics, [&column.metric, &column.metric_name], metric)
                 });
                 let (Some(theirs), Some(mean)) =
                     (at.and_then(|at| numbers.get(at)), cell.summary.mean)
@@ -216,10 +216,10 @@ mod tests {
 
     fn table(system: &str, mean: f64, error: Option<f64>) -> Table {
         let (dataset, metric) = ("cub-200-2011".into(), "CLIP similarity".into());
-        let column = Column { dataset, metric, higher_is_better: true, ..Column::default() };
+        let column = Column { dataset, metric_name: metric, ..Column::default() };
         let mut cell = Cell::default();
         (cell.summary.mean, cell.summary.standard_error) = (Some(mean), error);
-        let row = Row { system: system.into(), cells: vec![cell], ..Row::default() };
+        let row = Row { system_name: system.into(), cells: vec![cell], ..Row::default() };
         Table { columns: vec![column], rows: vec![row] }
     }
 

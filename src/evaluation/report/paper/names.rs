@@ -42,12 +42,17 @@ const SPELLINGS: [(&str, &str); 33] = [
 /// Endings that say nothing: `CLIP similarity` is `CLIP`.
 const ENDINGS: [&str; 3] = ["similarity", "vits16", "cosine"];
 
-/// Whether our name, or what `given` says for it, is the paper's name.
-pub(super) fn same(given: &BTreeMap<String, String>, ours: &str, papers: &str) -> bool {
-    match given.get(ours) {
+/// Whether our name is the paper's: what `given` says for the name as the table has it or for the name
+/// alone, and otherwise the name alone.
+pub(super) fn same(
+    given: &BTreeMap<String, String>,
+    [shown, alone]: [&str; 2],
+    papers: &str,
+) -> bool {
+    match given.get(shown).or_else(|| given.get(alone)) {
         Some(name) => bare(name) == bare(papers),
         None => {
-            let ours = bare(ours);
+            let ours = bare(alone);
             let spelt = SPELLINGS.iter().find(|(spelling, _)| *spelling == ours);
             let spelt = spelt.map_or_else(|| ours.clone(), |(_, name)| bare(name));
             let papers = bare(papers);
@@ -78,13 +83,13 @@ mod tests {
             ("DINO ViT-S/16", "DINO"),
         ];
         for (ours, papers) in pairs {
-            assert!(same(&none, ours, papers), "{ours} is {papers}");
+            assert!(same(&none, [ours; 2], papers), "{ours} is {papers}");
         }
         // CLIPScore is another formula, and DINOv2 another network.
         let others =
             [("CLIPScore", "CLIP"), ("DINOv2", "DINO"), ("CLIP-T", "CLIP"), ("SDXL", "LAION-SD")];
         for (ours, papers) in others {
-            assert!(!same(&none, ours, papers), "{ours} is not {papers}");
+            assert!(!same(&none, [ours; 2], papers), "{ours} is not {papers}");
         }
         assert!(SPELLINGS.iter().all(|(spelling, _)| bare(spelling) == *spelling));
     }

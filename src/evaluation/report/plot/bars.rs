@@ -1,6 +1,6 @@
 //! [`BarChart`]: groups of bars with their intervals.
 
-use super::svg::{Axis, Svg, color, legend, length};
+use super::svg::{Axis, COLORS, Svg, color, legend, length};
 
 /// A bar chart in which every group has a bar of every series, such as systems on data sets, or the
 /// prompt types of vision-language models.
@@ -56,6 +56,8 @@ const LEFT: f64 = 64.0;
 const RIGHT: f64 = 16.0;
 /// The height of the bars' field, in pixels.
 const FIELD: f64 = 260.0;
+/// The most width of the legend, in pixels: a wide chart is scrolled.
+const LEGEND: f64 = 1_000.0;
 /// The width of a bar, in pixels.
 const BAR: f64 = 22.0;
 /// Between groups, in pixels.
@@ -63,7 +65,8 @@ const GAP: f64 = 28.0;
 
 impl BarChart {
     /// The chart as an SVG file, in colours for light and dark that people who see few colours tell
-    /// apart. The bars begin at 0. Every number is in the words that a pointer or a screen reader finds.
+    /// apart; where there are more series than these 8 colours, each bar has the number that its series
+    /// has in the legend. The bars begin at 0. Every number is in the words that a pointer or a screen reader finds.
     pub fn to_svg(&self) -> String {
         let count = self.groups.len().max(1) as f64;
         let longest = self.groups.iter().map(|name| length(name)).fold(0.0, f64::max);
@@ -71,19 +74,26 @@ impl BarChart {
         let group = bars.max(longest.min(180.0)) + GAP;
         let width = (LEFT + count * group + RIGHT).max(560.0);
         let group = (width - LEFT - RIGHT) / count;
-        let names = self.series.iter().map(|series| &series.name);
-        let (places, high) = legend(names, LEFT, 46.0, width - LEFT - RIGHT);
+        let are_numbered = self.series.len() > COLORS;
+        let name = |(at, series): (usize, &BarSeries)| match are_numbered {
+            true => format!("{} {}", at + 1, series.name),
+            false => series.name.clone(),
+        };
+        let names: Vec<_> = self.series.iter().enumerate().map(name).collect();
+        let room = (width - LEFT - RIGHT).min(LEGEND);
+        let (places, high) = legend(names.iter(), LEFT, 46.0, room);
         let top = 46.0 + high + 22.0;
         let bottom = top + FIELD;
-        let mut svg = Svg::new(width, bottom + 40.0);
+        let below = if are_numbered { 16.0 } else { 0.0 };
+        let mut svg = Svg::new(width, bottom + below + 40.0);
         svg.text([LEFT, 22.0], "class=\"title\"", width - LEFT - RIGHT, &self.title);
-        for ((at, series), [x, y]) in self.series.iter().enumerate().zip(places) {
+        for ((at, name), [x, y]) in names.iter().enumerate().zip(places) {
             let color = color(at);
             svg.element(format_args!(
                 "rect class=\"c{color}\" x=\"{x:.1}\" y=\"{:.1}\" width=\"14\" height=\"14\" rx=\"2\"",
                 y - 11.0
             ));
-            svg.text([x + 20.0, y + 1.0], "", width - x - 24.0, &series.name);
+            svg.text([x + 20.0, y + 1.0], "", width - x - 24.0, name);
         }
         svg.text([8.0, top - 12.0], "class=\"faint\"", width - 16.0, &self.axis);
         let all = self.series.iter().flat_map(|series| series.bars.iter().flatten());
@@ -93,9 +103,15 @@ impl BarChart {
         for (at, name) in self.groups.iter().enumerate() {
             let left = LEFT + at as f64 * group;
             let middle = left + group / 2.0;
-            svg.text([middle, bottom + 22.0], "text-anchor=\"middle\"", group - 8.0, name);
+            let attributes = "text-anchor=\"middle\"";
+            svg.text([middle, bottom + below + 22.0], attributes, group - 8.0, name);
             for (number, series) in self.series.iter().enumerate() {
                 let x = middle - bars / 2.0 + number as f64 * BAR;
+                if are_numbered {
+                    let attributes = "class=\"faint number\" text-anchor=\"middle\"";
+                    let place = [x + (BAR - 3.0) / 2.0, bottom + 14.0];
+                    svg.text(place, attributes, BAR, &(number + 1).to_string());
+                }
                 let words = format!("{}, {name}", series.name);
                 match series.bars.get(at).copied().flatten().filter(|bar| bar.value.is_finite()) {
                     Some(bar) => draw(&mut svg, &axis, [x, number as f64], bar, &words),

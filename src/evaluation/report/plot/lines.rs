@@ -1,6 +1,6 @@
 //! [`LineChart`]: numbers over a size on a logarithmic axis, such as the paper's figure 16.
 
-use super::svg::{Axis, Svg, color, legend};
+use super::svg::{Axis, COLORS, Svg, color, legend};
 
 /// A line for each series over a logarithmic axis, with error bars, and for each base a dashed line.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -155,7 +155,8 @@ fn places_of(sizes: impl Iterator<Item = f64>, [left, right]: [f64; 2]) -> impl 
 
 /// The mark of a series: circle, square, triangle or diamond.
 fn mark(svg: &mut Svg, series: usize, [x, y]: [f64; 2], words: &str) {
-    let path = match series % 4 {
+    // Another shape for each colour's second line, and so on: 32 lines differ.
+    let path = match (series + series / COLORS) % 4 {
         0 => format!("M{:.1} {y:.1}a5 5 0 1 0 10 0a5 5 0 1 0 -10 0", x - 5.0),
         1 => format!("M{:.1} {:.1}h9v9h-9z", x - 4.5, y - 4.5),
         2 => format!("M{x:.1} {:.1}l5.5 10h-11z", y - 6.0),

@@ -13,7 +13,7 @@ pub(super) const COLORS: usize = 8;
 /// their black is grey, so that it is seen on dark paper.
 const STYLE: &str = "\
 text{font:13px system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;fill:#1b1f27}\
-.title{font-weight:600;font-size:15px}.faint{fill:#545c6b}\
+.title{font-weight:600;font-size:15px}.number{font-size:11px}.faint{fill:#545c6b}\
 .grid{stroke:#d5d9e0}.axis,.error{stroke:#1b1f27}.error{stroke-width:1.5}\
 .line{fill:none;stroke-width:2}.base{stroke-dasharray:6 4;stroke-width:2}\
 .c0{fill:#0072b2;stroke:#0072b2}.c1{fill:#e69f00;stroke:#e69f00}.c2{fill:#009e73;stroke:#009e73}\

@@ -1,6 +1,7 @@
 //! A table to CSV: one row a system.
 
 use super::Table;
+use super::markdown::is_turning;
 
 /// The numbers of a cell, by the ends of their columns' names.
 const NUMBERS: [&str; 8] = [
@@ -21,7 +22,8 @@ impl Table {
     /// mean and standard error over classes, how many classes and pictures they are made of, and how
     /// many pictures are missing, were refused, failed, or the metric does not apply to. Where systems
     /// are compared, also the paired difference to the base system, with its standard error and p-value
-    /// (Holm). Numbers are not rounded; what is not known is empty.
+    /// (Holm). Numbers are not rounded; what is not known is empty. A name that a spreadsheet would take
+    /// for a formula has `'` before it.
     pub fn to_csv(&self) -> String {
         let compared = self.rows.iter().any(|row| row.base.is_some());
         let mut writer = csv::Writer::from_writer(Vec::new());
@@ -29,12 +31,13 @@ impl Table {
         head.extend(compared.then(|| "base".to_owned()));
         for column in &self.columns {
             let names = NUMBERS.iter().chain(DIFFERENCE.iter().filter(|_| compared));
-            head.extend(names.map(|name| format!("{} {} {name}", column.dataset, column.metric)));
+            let (set, metric) = (&column.dataset, &column.metric);
+            head.extend(names.map(|name| inert(&format!("{set} {metric} {name}"))));
         }
         let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
         let rows = self.rows.iter().map(|row| {
-            let mut fields = vec![row.system.clone()];
-            fields.extend(compared.then(|| row.base.clone().unwrap_or_default()));
+            let mut fields = vec![inert(&row.system)];
+            fields.extend(compared.then(|| row.base.as_deref().map_or_else(String::new, inert)));
             for cell in &row.cells {
                 let summary = &cell.summary;
                 fields.extend([number(summary.mean), number(summary.standard_error)]);
@@ -62,4 +65,12 @@ impl Table {
         }
         String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
     }
+}
+
+/// A name that no spreadsheet runs as a formula (OWASP, "CSV Injection"), in one line and direction.
+fn inert(name: &str) -> String {
+    let text: String =
+        name.chars().map(|c| if c.is_control() || is_turning(c) { ' ' } else { c }).collect();
+    let is_formula = text.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
+    if is_formula { format!("'{text}") } else { text }
 }

@@ -6,6 +6,10 @@ mod markdown;
 
 pub(super) use markdown::{escaped, markdown};
 
+use std::collections::BTreeSet;
+
+use rayon::prelude::*;
+
 use super::grid::{Grid, class};
 use crate::evaluation::experiment::Results;
 use crate::evaluation::statistics::{Paired, Resampling, Summary, holm};
@@ -30,8 +34,11 @@ pub struct Table {
 pub struct Column {
     /// The data set's name.
     pub dataset: String,
-    /// The metric's name.
+    /// The metric's name. Where several metrics have one name, it ends in the model of its own, such as
+    /// `CLIP (ViT-B-32)`, or in its key where the models do not tell them apart.
     pub metric: String,
+    /// The metric's name alone, which several columns of a data set may have.
+    pub metric_name: String,
     /// How the number is computed, in one line.
     pub fingerprint: String,
     /// Whether more is better.
@@ -46,6 +53,8 @@ pub struct Column {
 pub struct Row {
     /// The system's name. Where several settings have one name, it ends in the hash of its own.
     pub system: String,
+    /// The system's name alone, which several rows may have.
+    pub system_name: String,
     /// The system that it is compared with.
     pub base: Option<String>,
     /// One for each column.
@@ -120,6 +129,7 @@ impl Table {
                 columns.push(Column {
                     dataset: dataset.name.clone(),
                     metric: metric_name(grid.results, m),
+                    metric_name: metric.name.clone(),
                     fingerprint: metric.fingerprint.to_string(),
                     higher_is_better: metric.higher_is_better,
                     decimals: metric.decimals,
@@ -139,9 +149,12 @@ impl Table {
             };
             let cells = places.iter().map(cell).collect();
             let base = base.map(|base| grid.systems[base].clone());
-            Row { system: grid.systems[system].clone(), base, cells }
+            let system_name = grid.results.systems[system].name.clone();
+            Row { system: grid.systems[system].clone(), system_name, base, cells }
         };
-        let mut table = Self { rows: (0..grid.systems.len()).map(row).collect(), columns };
+        // Intervals and tests draw 10,000 times for each cell.
+        let rows = (0..grid.systems.len()).into_par_iter().map(row).collect();
+        let mut table = Self { rows, columns };
         table.mark_best();
         table.adjust(&places);
         table
@@ -183,12 +196,16 @@ impl Table {
     }
 }
 
-/// The name of a metric. Where several fingerprints have one name, it ends in the key of its own.
+/// The name of a metric. Where several fingerprints have one name, it ends in the model of its own, or
+/// in its key where the models do not tell them apart.
 pub(super) fn metric_name(results: &Results, metric: usize) -> String {
     let record = &results.metrics[metric];
-    let same = results.metrics.iter().filter(|other| other.name == record.name).count();
-    let key: String = record.key.chars().take(8).collect();
-    if same > 1 { format!("{} ({key})", record.name) } else { record.name.clone() }
+    let same: Vec<_> = results.metrics.iter().filter(|other| other.name == record.name).collect();
+    let models: BTreeSet<_> = same.iter().map(|metric| &metric.fingerprint.model).collect();
+    let is_told = models.len() == same.len() && models.iter().all(|model| !model.is_empty());
+    let key = record.key.chars().take(8).collect();
+    let own = if is_told { &record.fingerprint.model } else { &key };
+    if same.len() > 1 { format!("{} ({own})", record.name) } else { record.name.clone() }
 }
 
 fn summary(
