@@ -12,6 +12,7 @@
 #[cfg(feature = "tch")]
 #[path = "../support/backend.rs"]
 mod backend;
+mod check;
 #[allow(dead_code, reason = "the other examples use the rest")]
 #[path = "../support/command.rs"]
 mod command;
@@ -21,6 +22,7 @@ mod datasets;
 mod delta;
 mod init;
 mod local;
+mod metric_table;
 mod metrics;
 mod parts;
 #[cfg(feature = "tch")]

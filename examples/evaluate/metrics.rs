@@ -9,11 +9,17 @@ use imagerag::evaluation::metric::{
 };
 
 use crate::local;
-use crate::run_file::{MetricTable, NearDuplicates, RubricName, RunFile};
+use crate::metric_table::{MetricTable, NearDuplicates, RubricName};
+use crate::run_file::RunFile;
 
 /// Every metric of `file`, its models loaded.
 pub(crate) fn metrics(file: &RunFile) -> Result<Vec<Arc<dyn Metric>>, Box<dyn Error>> {
-    file.metrics.iter().map(|table| metric(table, file)).collect()
+    let metric = |(at, table): (usize, &MetricTable)| {
+        metric(table, file).map_err(|error: Box<dyn Error>| {
+            format!("metrics, number {}: {}", at + 1, imagerag::Chain::new(&*error)).into()
+        })
+    };
+    file.metrics.iter().enumerate().map(metric).collect()
 }
 
 fn metric(table: &MetricTable, file: &RunFile) -> Result<Arc<dyn Metric>, Box<dyn Error>> {
@@ -24,6 +30,7 @@ fn metric(table: &MetricTable, file: &RunFile) -> Result<Arc<dyn Metric>, Box<dy
                 .with_formula(*formula)
                 .with_text(*text)
                 .with_prefix(prefix)
+                .with_preprocessing(local::arithmetic(file))
                 .with_weights(local::weights(&model)?);
             Ok(Arc::new(
                 decimals.iter().fold(metric, |metric, decimals| metric.with_decimals(*decimals)),
@@ -40,10 +47,14 @@ fn metric(table: &MetricTable, file: &RunFile) -> Result<Arc<dyn Metric>, Box<dy
             decimals,
         } => {
             let model = file.place(model);
-            let embedder = local::image_embedder(&model, preprocessing, file)?;
+            let embedder = local::image_embedder(&model, *preprocessing, file)?;
             let metric = ImageSimilarity::new(name, embedder)
                 .with_reduction(*reduction)
-                .with_preprocessing(preprocessing)
+                .with_preprocessing(format!(
+                    "{}, {}",
+                    preprocessing.name(),
+                    local::arithmetic(file)
+                ))
                 .with_weights(local::weights(&model)?);
             let metric = match near_duplicates {
                 NearDuplicates::From(cosine) => metric.with_near_duplicates(Some(*cosine))?,

@@ -3,12 +3,13 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::executor::block_on;
 use imagerag::conditioner::InPrompt;
 use imagerag::embedder::RemoteEmbedder;
-use imagerag::gallery::Gallery;
 use imagerag::gallery::ingest::{Folder, Ingest};
+use imagerag::gallery::{ContentHash, Gallery};
 use imagerag::generator::{GeminiImages, OpenAiImages, SdServer};
 use imagerag::vlm::OpenAiVlm;
 use imagerag::{Conditioner, Embedder, Generator};
@@ -29,20 +30,30 @@ fn key(variable: &str) -> Result<String, String> {
 impl Service {
     pub(crate) fn build(&self) -> Result<Drawing, Box<dyn Error>> {
         let key = self.key.as_deref().map(key).transpose()?;
+        let timeout = self.timeout.map(Duration::from_secs_f64);
         let generator: Arc<dyn Generator> = match self.api {
             Api::OpenaiImages => {
                 let mut builder = OpenAiImages::builder(&self.model);
                 builder = self.url.iter().fold(builder, |builder, url| builder.base_url(url));
+                let builder = timeout.iter().fold(builder, |builder, most| builder.timeout(*most));
+                let retries = self.retries.iter();
+                let builder = retries.fold(builder, |builder, most| builder.max_retries(*most));
                 Arc::new(key.iter().fold(builder, |builder, key| builder.api_key(key)).build()?)
             }
             Api::Gemini => {
                 let mut builder = GeminiImages::builder(&self.model);
                 builder = self.url.iter().fold(builder, |builder, url| builder.base_url(url));
+                let builder = timeout.iter().fold(builder, |builder, most| builder.timeout(*most));
+                let retries = self.retries.iter();
+                let builder = retries.fold(builder, |builder, most| builder.max_retries(*most));
                 Arc::new(key.iter().fold(builder, |builder, key| builder.api_key(key)).build()?)
             }
             Api::SdServer => {
                 let builder = SdServer::builder();
                 let builder = self.url.iter().fold(builder, |builder, url| builder.base_url(url));
+                let builder = timeout.iter().fold(builder, |builder, most| builder.timeout(*most));
+                let retries = self.retries.iter();
+                let builder = retries.fold(builder, |builder, most| builder.max_retries(*most));
                 Arc::new(key.iter().fold(builder, |builder, key| builder.api_key(key)).build()?)
             }
         };
@@ -56,15 +67,24 @@ impl VlmTable {
         let builder = OpenAiVlm::builder(&self.model);
         let builder = self.url.iter().fold(builder, |builder, url| builder.base_url(url));
         let builder = key.iter().fold(builder, |builder, key| builder.api_key(key));
-        Ok(self
-            .max_tokens
-            .into_iter()
-            .fold(builder, |builder, most| builder.max_tokens(most))
-            .build()?)
+        let timeout = self.timeout.map(Duration::from_secs_f64);
+        let builder = timeout.into_iter().fold(builder, |builder, most| builder.timeout(most));
+        let retries = self.retries.into_iter();
+        let builder = retries.fold(builder, |builder, most| builder.max_retries(most));
+        let most = self.max_tokens.into_iter();
+        Ok(most.fold(builder, |builder, most| builder.max_tokens(most)).build()?)
     }
 }
 
 impl EmbedderTable {
+    /// The same with the path as it is meant.
+    fn meant(&self) -> Self {
+        match self.api {
+            Some(_) => self.clone(),
+            None => Self { model: local::lexically(&self.model), ..self.clone() },
+        }
+    }
+
     pub(crate) fn load(&self, file: &RunFile) -> Result<Arc<dyn Embedder>, Box<dyn Error>> {
         let Some(api) = &self.api else { return local::embedder(&file.place(&self.model), file) };
         let builder = RemoteEmbedder::builder(&self.model).api(api.parse()?);
@@ -92,12 +112,30 @@ impl GalleryTable {
         Ok(())
     }
 
-    /// How it is told from others in the settings of a system: what it holds, and not where it is.
-    pub(crate) fn words(&self, name: &str, file: &RunFile) -> String {
-        let count = Gallery::open(file.path(&self.folder)).and_then(|gallery| gallery.count());
-        let count =
-            count.map_or_else(|_| "not made yet".to_owned(), |count| format!("{count} images"));
-        let embedder = &file.embedders[&self.embedder].model;
-        format!("gallery: {name}, {count}, embedded by {embedder}")
+    /// How it is told from others in the settings of a system: what it holds, and not where it is or what it
+    /// is called.
+    pub(crate) fn words(&self, file: &RunFile) -> Result<String, Box<dyn Error>> {
+        let folder = file.path(&self.folder);
+        let content = match folder.exists() {
+            true => content(&Gallery::open(folder)?)?,
+            false => "not made yet".to_owned(),
+        };
+        let embedder = &file.embedders[&self.embedder];
+        let computed = match embedder.api {
+            Some(_) => String::new(),
+            None => format!(", {}", local::arithmetic(file)),
+        };
+        let embedder = serde_json::to_string(&embedder.meant())?;
+        Ok(format!("gallery: {content}, embedded by {embedder}{computed}"))
     }
+}
+
+/// The number of images, and the hash of the hashes of their contents in any order.
+fn content(gallery: &Gallery) -> Result<String, Box<dyn Error>> {
+    let mut hashes = Vec::new();
+    for image in gallery.iter()? {
+        hashes.push(*image?.0.record.hash.as_bytes());
+    }
+    hashes.sort_unstable();
+    Ok(format!("{} images, {}", hashes.len(), ContentHash::of(hashes.as_flattened())))
 }

@@ -11,7 +11,8 @@ pub(crate) fn program() -> Command {
     Command::new(program)
 }
 
-fn output(arguments: &[&str]) -> Output {
+/// What a command prints, and how it ends.
+pub(crate) fn output(arguments: &[&str]) -> Output {
     program().args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 

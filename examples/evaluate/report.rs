@@ -53,6 +53,12 @@ pub(crate) fn run(results: &Results, options: &ReportArgs) -> Result<(), Box<dyn
     let folder = options.out.clone().unwrap_or_else(|| results.folder.join("report"));
     let mut table = TableOptions::default().with_differences();
     if let Some(base) = &options.base {
+        let names: Vec<&str> = results.systems.iter().map(|system| system.name.as_str()).collect();
+        if !names.contains(&base.as_str()) {
+            return Err(
+                format!("--base: expected one of {}, found {base}", names.join(", ")).into()
+            );
+        }
         table = table.with_base(base);
     }
     let mut report = Report::of(results)

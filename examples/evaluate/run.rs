@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use clap::Args;
 use futures::executor::block_on;
-use imagerag::evaluation::experiment::{Ended, Event, Experiment, RunSummary, Stop};
+use imagerag::evaluation::experiment::{
+    Ended, Event, Experiment, Results, RunSummary, Stop, money,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::command::tell;
@@ -51,8 +53,8 @@ struct Retry {
 
 pub(crate) fn plan(options: &Plan) -> Result<(), Box<dyn Error>> {
     let file = RunFile::open(&options.run_file)?;
-    let experiment = experiment(file, options.retry.retry_failed)?;
-    told_plan(&experiment)?;
+    let experiment = experiment(file, &options.run_file, options.retry.retry_failed)?;
+    told_plan(&experiment, &options.run_file)?;
     Ok(())
 }
 
@@ -66,25 +68,48 @@ pub(crate) fn run(options: &Run) -> Result<(), Box<dyn Error>> {
         )
         .into());
     }
-    for (name, vlm) in &file.vlms {
-        vlm.build().map_err(|error| format!("vlms.{name}: {error}"))?; // A key that is missing.
+    let in_file = |error: String| format!("{}: {error}", options.run_file.display());
+    file.check_setup().map_err(in_file)?;
+    for (name, gallery) in &file.galleries {
+        gallery.fill(&file).map_err(|error: Box<dyn Error>| {
+            in_file(format!("galleries.{name}: {}", imagerag::Chain::new(&*error)))
+        })?;
     }
-    for gallery in file.galleries.values() {
-        gallery.fill(&file)?;
-    }
-    let experiment = experiment(file, options.retry.retry_failed)?;
-    if told_plan(&experiment)? && !options.yes {
+    let experiment = experiment(file, &options.run_file, options.retry.retry_failed)?;
+    if told_plan(&experiment, &options.run_file)? && !options.yes {
         ask()?;
     }
-    work(&experiment)?;
+    let summary = work(&experiment)?;
+    let results = experiment.results()?;
     if !options.no_report {
-        report::run(&experiment.results()?, &options.report)?;
+        report::run(&results, &options.report)?;
     }
-    Ok(())
+    complete(&results, &summary)
 }
 
-/// The experiment of `file`.
-fn experiment(file: RunFile, retry_failed: bool) -> Result<Experiment, Box<dyn Error>> {
+/// That nothing is lacking, in this run or from one before.
+///
+/// # Errors
+/// What was given up, and what has no picture or no number.
+pub(crate) fn complete(results: &Results, summary: &RunSummary) -> Result<(), Box<dyn Error>> {
+    let lacking = [summary.given_up.clone(), results.incomplete()].concat();
+    match lacking.is_empty() {
+        true => Ok(()),
+        false => Err(format!("the results are not complete\n{}", lacking.join("\n")).into()),
+    }
+}
+
+/// The experiment of `file`, which lies at `path`.
+fn experiment(
+    file: RunFile,
+    path: &Path,
+    retry_failed: bool,
+) -> Result<Experiment, Box<dyn Error>> {
+    let made = made(file, retry_failed);
+    made.map_err(|error| format!("{}: {}", path.display(), imagerag::Chain::new(&*error)).into())
+}
+
+fn made(file: RunFile, retry_failed: bool) -> Result<Experiment, Box<dyn Error>> {
     let file = Arc::new(file);
     let mut experiment = Experiment::new(file.folder())
         .with_seeds(file.seeds())
@@ -97,6 +122,7 @@ fn experiment(file: RunFile, retry_failed: bool) -> Result<Experiment, Box<dyn E
     for dataset in datasets::datasets(&file)? {
         experiment = experiment.dataset(dataset);
     }
+    file.check_setup()?.iter().for_each(|note| tell!("note: {note}"));
     for system in systems::systems(&file)? {
         experiment = experiment.system(system);
     }
@@ -107,15 +133,16 @@ fn experiment(file: RunFile, retry_failed: bool) -> Result<Experiment, Box<dyn E
 }
 
 /// Tells the plan; returns whether there is anything to do.
-fn told_plan(experiment: &Experiment) -> Result<bool, Box<dyn Error>> {
-    let plan = experiment.plan()?;
+fn told_plan(experiment: &Experiment, path: &Path) -> Result<bool, Box<dyn Error>> {
+    let plan =
+        experiment.plan().map_err(|error| format!("{}: {}", path.display(), error.chain()))?;
     plan.to_string().lines().for_each(|line| tell!("{line}"));
     plan.notes.iter().for_each(|note| tell!("note: {note}"));
     Ok(plan.pictures.iter().chain(&plan.scores).any(|work| work.to_do > 0))
 }
 
 /// Runs `experiment` with a progress bar, and tells what came of it.
-pub(crate) fn work(experiment: &Experiment) -> Result<(), Box<dyn Error>> {
+pub(crate) fn work(experiment: &Experiment) -> Result<RunSummary, Box<dyn Error>> {
     end_on_ctrl_c(experiment.stop())?;
     let bar = ProgressBar::no_length();
     let style =
@@ -124,7 +151,8 @@ pub(crate) fn work(experiment: &Experiment) -> Result<(), Box<dyn Error>> {
     bar.enable_steady_tick(Duration::from_millis(500));
     let summary = block_on(experiment.run(|event| show(&bar, event)))?;
     bar.finish_and_clear();
-    told_summary(&summary, experiment.folder())
+    told_summary(&summary, experiment);
+    Ok(summary)
 }
 
 fn show(bar: &ProgressBar, event: &Event) {
@@ -148,31 +176,34 @@ fn show(bar: &ProgressBar, event: &Event) {
     }
 }
 
-fn told_summary(summary: &RunSummary, folder: &Path) -> Result<(), Box<dyn Error>> {
-    let RunSummary { drawn, failed, scored, scores_failed, .. } = summary;
+fn told_summary(summary: &RunSummary, experiment: &Experiment) {
+    let RunSummary { drawn, failed, undetermined, scored, scores_failed, .. } = summary;
     tell!(
         "done       {drawn} pictures drawn, {failed} failed; {scored} scored, {scores_failed} failed"
     );
+    if *undetermined > 0 {
+        tell!("fallback   of {undetermined} of {drawn} the critic could not say what to change");
+    }
     for (part, usage) in &summary.spent.usage {
         tell!("used       {part}: {usage}");
     }
     if summary.spent.calls > 0 {
         tell!(
-            "cost       {} calls, {:.2} in money, all runs together",
+            "cost       {} calls, {} in money, all runs together",
             summary.spent.calls,
-            summary.cost
+            money(summary.cost)
         );
     }
-    tell!("folder     {}", folder.display());
+    tell!("folder     {}", experiment.folder().display());
     if failed + scores_failed > 0 {
         tell!("what failed is tried again with --retry-failed");
     }
     if let Some(why) = &summary.stopped {
-        tell!("ended      {why}; the same command goes on");
-    }
-    match &summary.given_up[..] {
-        [] => Ok(()),
-        given_up => Err(given_up.join("\n").into()),
+        let how = match experiment.stop().is_stopped() {
+            true => "the same command goes on",
+            false => "with a higher [budget] the same command goes on",
+        };
+        tell!("ended      {why}; {how}");
     }
 }
 

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use imagerag::Price;
 use imagerag::evaluation::dataset::{AircraftLevel, DatasetKind, Split};
 use imagerag::evaluation::experiment::Budget;
-use imagerag::evaluation::metric::{ComparedText, Reduction, TextFormula};
 use imagerag::pipeline::RagConfig;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "tch")]
 use crate::backend::Backend;
+use crate::metric_table::MetricTable;
 
 /// Everything that a run is made of. `evaluate init` writes examples, with comments.
 #[derive(Deserialize)]
@@ -24,17 +24,15 @@ pub(crate) struct RunFile {
     /// Where everything goes.
     folder: PathBuf,
     /// The seeds of each item; [0] by default.
-    seeds: Option<Vec<u64>>,
+    pub(crate) seeds: Option<Vec<u64>>,
     /// The same as the seeds 0 to `per_class` - 1.
-    per_class: Option<u64>,
+    pub(crate) per_class: Option<u64>,
     /// Pictures that are worked on at a time.
     #[serde(default = "four")]
     pub(crate) concurrency: usize,
     /// Where models compute, and in what.
-    #[cfg_attr(not(feature = "tch"), expect(dead_code, reason = "nothing computes here"))]
     #[serde(default = "cpu")]
     pub(crate) device: String,
-    #[cfg_attr(not(feature = "tch"), expect(dead_code, reason = "nothing computes here"))]
     #[serde(default = "f32")]
     pub(crate) dtype: String,
     #[serde(default)]
@@ -91,7 +89,7 @@ pub(crate) struct DatasetTable {
     pub(crate) sample_seed: u64,
 }
 
-/// A generator behind a service.
+/// A generator behind a service. What is not serialised changes no picture.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Service {
@@ -100,7 +98,13 @@ pub(crate) struct Service {
     pub(crate) model: String,
     pub(crate) url: Option<String>,
     /// The environment variable of its key.
+    #[serde(skip_serializing)]
     pub(crate) key: Option<String>,
+    /// Seconds that one attempt may take, and how often it is repeated.
+    #[serde(skip_serializing)]
+    pub(crate) timeout: Option<f64>,
+    #[serde(skip_serializing)]
+    pub(crate) retries: Option<u32>,
     /// The most references of one picture.
     #[serde(default = "three")]
     pub(crate) capacity: usize,
@@ -114,14 +118,20 @@ pub(crate) enum Api {
     SdServer,
 }
 
-/// A vision-language model.
+/// A vision-language model. What is not serialised changes no reply.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct VlmTable {
     pub(crate) model: String,
     pub(crate) url: Option<String>,
     /// The environment variable of its key.
+    #[serde(skip_serializing)]
     pub(crate) key: Option<String>,
+    /// Seconds that one attempt may take, and how often it is repeated.
+    #[serde(skip_serializing)]
+    pub(crate) timeout: Option<f64>,
+    #[serde(skip_serializing)]
+    pub(crate) retries: Option<u32>,
     pub(crate) max_tokens: Option<u32>,
 }
 
@@ -188,92 +198,6 @@ pub(crate) enum RerankKind {
     Bm25,
 }
 
-/// A column.
-#[derive(Clone, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub(crate) enum MetricTable {
-    /// Cosine of picture and text.
-    TextSimilarity {
-        name: String,
-        /// A checkpoint of CLIP or SigLIP.
-        model: String,
-        #[serde(default)]
-        formula: TextFormula,
-        #[serde(default)]
-        text: ComparedText,
-        #[serde(default)]
-        prefix: String,
-        decimals: Option<usize>,
-    },
-    /// Cosine of picture and real images.
-    ImageSimilarity {
-        name: String,
-        /// A checkpoint of CLIP, SigLIP, DINO or DINOv2.
-        model: String,
-        /// `file` or `official`.
-        #[serde(default = "file")]
-        preprocessing: String,
-        #[serde(default)]
-        reduction: Reduction,
-        /// At most so many real images of a class, chosen by `seed`.
-        at_most: Option<usize>,
-        #[serde(default)]
-        seed: u64,
-        /// The cosine from which a real image counts as a copy of a reference; `false` keeps all that have
-        /// other pixels.
-        #[serde(default)]
-        near_duplicates: NearDuplicates,
-        decimals: Option<usize>,
-    },
-    /// A vision-language model that gives marks: DreamBench++'s prompt following by default.
-    Judge {
-        /// A name of `[vlms]`.
-        vlm: String,
-        #[serde(default)]
-        rubric: RubricName,
-        /// A TOML or JSON file of criteria of one's own, in place of `rubric`.
-        criteria: Option<PathBuf>,
-        /// How often it judges each picture.
-        runs: Option<usize>,
-    },
-    /// The probability of "Yes" to whether the picture shows the text.
-    VqaScore {
-        /// A name of `[vlms]`. Its service must tell log-probabilities, or `replies` be given.
-        vlm: String,
-        /// The share of "yes" among so many replies, which is another number.
-        replies: Option<usize>,
-    },
-}
-
-/// Which real images are left out of a comparison as copies of references.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum NearDuplicates {
-    /// Those with a cosine of at least this.
-    From(f64),
-    /// As usual, or none.
-    LeftOut(bool),
-}
-
-impl Default for NearDuplicates {
-    fn default() -> Self {
-        Self::LeftOut(true)
-    }
-}
-
-/// Rubrics that are ready made.
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum RubricName {
-    #[default]
-    GptScore,
-    Preservation,
-    KScore,
-    FactIp,
-    VieScore,
-    Wise,
-}
-
 fn four() -> usize {
     4
 }
@@ -289,29 +213,27 @@ fn cpu() -> String {
 fn f32() -> String {
     "f32".to_owned()
 }
-fn file() -> String {
-    "file".to_owned()
-}
-
 impl RunFile {
     /// Reads the file at `path`: JSON where its ending is `json`, else TOML.
+    ///
+    /// # Errors
+    /// The file, where it can be found the line, and what is wrong.
     pub(crate) fn open(path: &Path) -> Result<Self, Box<dyn Error>> {
         let shown = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
+        let bytes = std::fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
+        let text = decoded(&bytes).map_err(|error| format!("{shown}: {error}"))?;
         let is_json = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
-        let mut file = Self::parse(&text, is_json).map_err(|error| format!("{shown}: {error}"))?;
+        let mut file: Self = match is_json {
+            true => serde_json::from_str(&text).map_err(|error| format!("{shown}: {error}"))?,
+            false => toml::from_str(&text).map_err(|error| format!("{shown}: {error}"))?,
+        };
+        file.check().map_err(|fault| {
+            let line = (!is_json).then(|| fault.line(&text)).flatten();
+            let line = line.map_or_else(String::new, |line| format!(", line {line}"));
+            format!("{shown}{line}: {fault}")
+        })?;
         let home = std::path::absolute(path)?;
         file.home = home.parent().unwrap_or(Path::new(".")).to_owned();
-        Ok(file)
-    }
-
-    pub(crate) fn parse(text: &str, is_json: bool) -> Result<Self, Box<dyn Error>> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let file: Self = match is_json {
-            true => serde_json::from_str(text)?,
-            false => toml::from_str(text)?,
-        };
-        file.check()?;
         Ok(file)
     }
 
@@ -338,63 +260,22 @@ impl RunFile {
             (None, count) => (0..count.unwrap_or(1)).collect(),
         }
     }
-
-    /// That every name that is used is there.
-    fn check(&self) -> Result<(), String> {
-        if self.seeds.is_some() && self.per_class.is_some() {
-            return Err("per_class: expected it or seeds, found both".to_owned());
-        }
-        let generators: Vec<&String> = self.models.keys().chain(self.services.keys()).collect();
-        if let Some(name) = self.services.keys().find(|name| self.models.contains_key(*name)) {
-            return Err(format!("services.{name}: expected another name than a model's"));
-        }
-        #[cfg(feature = "tch")]
-        for (name, model) in &self.models {
-            model.check(false).map_err(|error| format!("models.{name}: {error}"))?;
-        }
-        for (name, gallery) in &self.galleries {
-            let what = format!("embedder of galleries.{name}");
-            known(&what, &gallery.embedder, self.embedders.keys().collect())?;
-        }
-        let sets: Vec<&String> = self.datasets.iter().map(|dataset| &dataset.name).collect();
-        let systems: Vec<&String> = self.systems.iter().map(|system| &system.name).collect();
-        for metric in &self.metrics {
-            if let MetricTable::Judge { vlm, .. } | MetricTable::VqaScore { vlm, .. } = metric {
-                known("vlm of a metric", vlm, self.vlms.keys().collect())?;
-            }
-        }
-        for system in &self.systems {
-            let of = |what: &str| format!("{what} of system {}", system.name);
-            known(&of("model"), &system.model, generators.clone())?;
-            let one_of = |what: &str, name: &Option<String>, all: Vec<&String>| {
-                name.as_ref().map_or(Ok(()), |name| known(&of(what), name, all))
-            };
-            one_of("vlm", &system.vlm, self.vlms.keys().collect())?;
-            one_of("gallery", &system.gallery, self.galleries.keys().collect())?;
-            one_of("fused_with", &system.fused_with, self.galleries.keys().collect())?;
-            one_of("base", &system.base, systems.clone())?;
-            for set in system.on.iter().flatten() {
-                known(&of("data sets"), set, sets.clone())?;
-            }
-            if system.vlm.is_none() && system.config.query != imagerag::critic::Query::Prompt {
-                let needs = [system.gallery.is_some(), system.rerank.is_some(), system.verify];
-                if needs.contains(&true) {
-                    return Err(format!(
-                        "system {}: a pipeline needs a vlm, found none",
-                        system.name
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
-fn known(what: &str, name: &String, all: Vec<&String>) -> Result<(), String> {
-    if all.contains(&name) {
-        return Ok(());
+/// The text in the bytes of a run file: UTF-8, or UTF-16 with its mark, as some editors write it.
+fn decoded(bytes: &[u8]) -> Result<String, String> {
+    let utf_16 = |unit: fn([u8; 2]) -> u16| {
+        let (units, _) = bytes[2..].as_chunks();
+        let units: Vec<u16> = units.iter().copied().map(unit).collect();
+        String::from_utf16(&units).map_err(|error| error.to_string())
+    };
+    match bytes {
+        [0xff, 0xfe, ..] => utf_16(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => utf_16(u16::from_be_bytes),
+        bytes => {
+            let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+            let text = std::str::from_utf8(text);
+            Ok(text.map_err(|error| format!("expected UTF-8, found {error}"))?.to_owned())
+        }
     }
-    let all: Vec<_> = all.into_iter().map(String::as_str).collect();
-    let all = if all.is_empty() { "a name (there is none)".to_owned() } else { all.join(", ") };
-    Err(format!("{what}: expected one of {all}, found {name}"))
 }

@@ -1,18 +1,20 @@
 //! Rows of a run file to systems, whose models are loaded when they draw.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::executor::block_on;
 use imagerag::evaluation::experiment::{Draw, System};
-use imagerag::gallery::{Gallery, GalleryRetriever};
+use imagerag::gallery::{ContentHash, Gallery, GalleryRetriever};
 use imagerag::pipeline::Mode;
 use imagerag::retriever::{Bm25, CaptionWriter, Fuse, Rerank, VlmReranker};
+use imagerag::vlm::Questions;
 use imagerag::{Embedder, RagPipeline, Retriever};
 
 use crate::local;
 use crate::parts::Drawing;
-use crate::run_file::{RerankKind, RunFile, SystemTable, VlmTable};
+use crate::run_file::{RerankKind, RunFile, SystemTable};
 
 /// Candidates of each of two galleries, as in the paper's table 4 (section 4.3).
 const EACH: usize = 3;
@@ -24,6 +26,13 @@ struct Last(Mutex<Option<(String, Drawing)>>);
 /// Every system of `file`.
 pub(crate) fn systems(file: &Arc<RunFile>) -> Result<Vec<System>, Box<dyn Error>> {
     let last = Arc::new(Last::default());
+    let mut galleries = BTreeMap::new();
+    for (name, gallery) in &file.galleries {
+        let words = gallery
+            .words(file)
+            .map_err(|error| format!("galleries.{name}: {}", imagerag::Chain::new(&*error)))?;
+        galleries.insert(name.as_str(), words);
+    }
     let system = |table: &SystemTable| {
         let (own, from, last) = (table.clone(), Arc::clone(file), Arc::clone(&last));
         let calls = match (&table.vlm, table.config.mode) {
@@ -32,7 +41,8 @@ pub(crate) fn systems(file: &Arc<RunFile>) -> Result<Vec<System>, Box<dyn Error>
             _ => 3,
         };
         let load = move || load(&own, &from, &last).map_err(|error| failed(&own.name, &*error));
-        let mut system = System::lazy(&table.name, words(table, file)?, calls, load);
+        let words = words(table, file, &galleries)?;
+        let mut system = System::lazy(&table.name, words, calls, load);
         if let Some(base) = &table.base {
             system = system.over(base);
         }
@@ -42,15 +52,9 @@ pub(crate) fn systems(file: &Arc<RunFile>) -> Result<Vec<System>, Box<dyn Error>
         if let Some(prompt) = &table.negative_prompt {
             system = system.with_negative_prompt(prompt);
         }
-        system = match (table.width, table.height) {
-            (Some(width), Some(height)) => system.with_size(width, height),
-            (None, None) => system,
-            _ => {
-                return Err(
-                    format!("system {}: expected width and height, found one", table.name).into()
-                );
-            }
-        };
+        if let Some(size) = table.width.zip(table.height) {
+            system = system.with_size(size.0, size.1);
+        }
         if let Some(steps) = table.steps {
             system = system.with_steps(steps);
         }
@@ -66,22 +70,29 @@ fn failed(name: &str, error: &(dyn Error + 'static)) -> imagerag::Error {
     imagerag::Error::unavailable(name, imagerag::Chain::new(error).to_string())
 }
 
-/// What the pictures of a system depend on, as the file has it: moved folders change nothing, and changed
-/// settings do.
-fn words(table: &SystemTable, file: &RunFile) -> Result<String, Box<dyn Error>> {
+/// What the pictures of a system depend on, as it is meant: names of tables, keys and moved folders change
+/// nothing, and changed settings do. `galleries` are what galleries hold, by their names.
+fn words(
+    table: &SystemTable,
+    file: &RunFile,
+    galleries: &BTreeMap<&str, String>,
+) -> Result<String, Box<dyn Error>> {
     let model = match file.services.get(&table.model) {
         Some(service) => serde_json::to_string(service)?,
-        None => serde_json::to_string(&file.models[&table.model])?,
+        None => {
+            let model = serde_json::to_string(&local::meant(&file.models[&table.model]))?;
+            format!("{model}, {}", local::arithmetic(file))
+        }
     };
     let mut lines = vec![format!("generator: {model}")];
     if let Some(name) = &table.vlm {
-        let VlmTable { model, url, max_tokens, .. } = &file.vlms[name];
-        let at = url.as_ref().map_or_else(String::new, |url| format!(" at {url}"));
-        let limit = max_tokens.map_or_else(String::new, |most| format!(", at most {most} tokens"));
-        lines.push(format!("vision-language model: {model}{at}{limit}"));
+        let vlm = serde_json::to_string(&file.vlms[name])?;
+        let questions = serde_json::to_string(&Questions::default())?;
+        let questions = ContentHash::of(questions.as_bytes());
+        lines.push(format!("vision-language model: {vlm}, questions {questions}"));
     }
     for name in table.gallery.iter().chain(&table.fused_with) {
-        lines.push(file.galleries[name].words(name, file));
+        lines.push(galleries[name.as_str()].clone());
     }
     if let Some(kind) = table.rerank {
         lines.push(format!("re-ranked: {kind:?}, {} candidates", table.candidates));
@@ -171,7 +182,8 @@ impl Last {
         *last = None; // Before another is loaded.
         let drawing = match file.services.get(name) {
             Some(service) => service.build()?,
-            None => local::generator(&file.models[name], file)?,
+            None => local::generator(&file.models[name], file)
+                .map_err(|error| format!("models.{name}: {}", imagerag::Chain::new(&*error)))?,
         };
         *last = Some((name.to_owned(), drawing.clone()));
         Ok(drawing)

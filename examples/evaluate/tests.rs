@@ -15,7 +15,7 @@ use imagerag::evaluation::experiment::{Ended, Results};
 use imagerag::evaluation::metric::Outcome;
 use serde_json::{Value, json};
 
-use program::{fails, ok, program};
+use program::{fails, ok, output, program};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -55,7 +55,71 @@ fn mistakes_are_named_with_their_place() {
         "{field}"
     );
     let table = wrong("run.toml", &format!("folder = \"out\"\n{set}\nsplitt = \"test\""));
-    assert!(table.contains("splitt"), "{table}");
+    assert!(table.contains("splitt") && table.contains("line 6"), "{table}");
+    let head =
+        format!("folder = \"out\"\n{set}[vlms.v]\nmodel = \"m\"\n[services.s]\napi = \"gemini\"\n");
+    // Fields from line 9 on, with the line of the mistake and what is said of it.
+    let system = "[[systems]]\nname = \"x\"\nmodel = \"s\"\n";
+    let judge = "[[metrics]]\nkind = \"judge\"\nvlm = \"v\"\n";
+    for (text, line, told) in [
+        (format!("{judge}rnus = 3"), 12, "rnus"),
+        (format!("{judge}rubric = \"best\""), 12, "best"),
+        (
+            format!("{judge}at_most = 3"),
+            9,
+            "at_most: a field of image_similarity, and not of judge",
+        ),
+        (format!("{judge}runs = 0"), 9, "runs of a judge: expected at least 1, found 0"),
+        (format!("{system}width = 8"), 12, "expected width and height, found one"),
+        (format!("{system}width = 0\nheight = 8"), 12, "width of system x: expected at least 1"),
+        (format!("{system}steps = 0"), 12, "steps of system x: expected at least 1, found 0"),
+        (format!("{system}guidance_scale = nan"), 12, "expected a finite number, found NaN"),
+        (format!("{system}on = []"), 12, "expected at least one data set, found none"),
+        (format!("{system}base = \"x\""), 12, "expected no circle, found x over x"),
+        (format!("{system}{system}base = \"x\""), 12, "expected each once, found it on a again"),
+        ("[services.t]\napi = \"gemini\"\ncapacity = 0".into(), 11, "expected at least 1, found 0"),
+        ("[vlms.w]\nmodel = \"m\"\ntimeout = -1".into(), 11, "expected seconds above 0, found -1"),
+        ("[[datasets]]\nname = \"b\"\npath = \"b\"\nprompt = \"A {} {}\"".into(), 12, "found 2"),
+        (
+            "[[datasets]]\nname = \"b\"\npath = \"b\"\nfirst = 1\nsample = 2".into(),
+            13,
+            "found both",
+        ),
+        (
+            "[models.m]\nbackend = \"sdxl\"\nmodel = \"m\"".into(),
+            9,
+            "models.m.ip_adapter: this backend needs it",
+        ),
+        (
+            "[models.m]\nbackend = \"omnigen\"\nmodel = \"m\"\nimage_guidance = nan".into(),
+            12,
+            "models.m.image_guidance: expected a number from 0 on, found NaN",
+        ),
+    ] {
+        let found = wrong("run.toml", &format!("{head}{text}\n"));
+        let at = format!("line {line}");
+        assert!(found.contains(&at) && found.contains(told), "{text}: {found}");
+    }
+    for (field, told) in [
+        ("seeds = []", "seeds: expected at least one"),
+        ("seeds = [1, 1]", "each once"),
+        ("concurrency = 0", "concurrency: expected at least 1"),
+        ("device = \"gpu\"", "gpu"),
+        ("dtype = \"f17\"", "f17"),
+    ] {
+        let found = wrong("run.toml", &format!("folder = \"out\"\n{field}\n{set}"));
+        assert!(found.contains("run.toml, line 2: ") && found.contains(told), "{field}: {found}");
+    }
+    // As some editors write it.
+    let wide = format!("folder = \"out\"\nsede = 0\n{set}");
+    let wide = wide.encode_utf16().flat_map(u16::to_le_bytes);
+    fs::write(
+        folder.path().join("wide.toml"),
+        [0xff, 0xfe].into_iter().chain(wide).collect::<Vec<_>>(),
+    )
+    .unwrap();
+    let wide = fails(&["plan", folder.path().join("wide.toml").to_str().unwrap()]);
+    assert!(wide.contains("line 2") && wide.contains("sede"), "{wide}");
     let json = wrong("run.json", "{\"folder\": \"out\",\n\"datasets\": [], \"sede\": 0}");
     assert!(json.contains("line 2") && json.contains("sede"), "{json}");
     let model = "[[systems]]\nname = \"x\"\nmodel = \"y\"\n";
@@ -225,7 +289,7 @@ fn table_2_on_a_miniature_cub_and_inaturalist_killed_and_with_dino_afterwards() 
     assert!(told.contains("done       10 pictures drawn, 0 failed"), "{told}");
     assert!(told.contains("| System | CUB CLIP ↑ | iNaturalist CLIP ↑ |"), "{told}");
     // Four of five lack something, by three questions each.
-    assert!(told.contains("13 calls, 0.03 in money"), "{told}");
+    assert!(told.contains("13 calls, 0.033 in money"), "{told}");
     assert!(whole.path().join("out/report/report.html").is_file());
 
     // Killed after some pictures, again and again.
@@ -264,6 +328,129 @@ fn table_2_on_a_miniature_cub_and_inaturalist_killed_and_with_dino_afterwards() 
     // And what is done is told without any model.
     fs::remove_dir_all(whole.path().join("out/report")).unwrap();
     assert!(ok(&["report", path]).contains("| CUB DINO ↑ |"));
+}
+
+/// How many pictures and scores `evaluate plan` says are to be done.
+fn to_do(path: &str) -> (usize, usize) {
+    let told = ok(&["plan", path]);
+    let count = |what: &str| {
+        let lines = told.lines().filter(|line| line.starts_with(what));
+        let number = |line: &str| {
+            let before = line.split(" of ").next().unwrap();
+            before.split_whitespace().next_back().unwrap().parse::<usize>().unwrap()
+        };
+        lines.map(number).sum()
+    };
+    (count("draw "), count("score"))
+}
+
+#[test]
+fn whatever_changes_pictures_or_numbers_is_in_their_keys_and_names_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = run_file(folder.path(), &vlm());
+    let text = fs::read_to_string(&path).unwrap();
+    let name = path.to_str().unwrap();
+    ok(&["run", name, "--yes"]);
+    assert_eq!(to_do(name), (0, 0));
+    let (one, all) = (5, 10); // Pictures of ImageRAG-SD, and of both.
+    let before = "[[systems]]\nname = \"ImageRAG-SD\"\n";
+    let rag = |field: &str| (before.to_owned(), format!("{before}{field}\n"), one);
+    let changed =
+        |from: &str, to: &str, pictures: usize| (from.to_owned(), to.to_owned(), pictures);
+    let model = "plain_prompt = true";
+    for (from, to, pictures) in [
+        changed("concurrency = 2", "concurrency = 2\ndtype = \"bf16\"", all),
+        changed("concurrency = 2", "concurrency = 2\nseeds = [5]", all),
+        changed(model, "plain_prompt = false", all),
+        changed(model, "plain_prompt = true\nscale = 0.7", all),
+        changed(model, "plain_prompt = true\ncapacity = 2", all),
+        changed(model, "plain_prompt = true\nscheduler = \"ddim\"", all),
+        changed("steps = 4\n\n[[metrics]]", "steps = 5\n\n[[metrics]]", one),
+        changed("model = \"stub\"", "model = \"other\"", one),
+        changed("model = \"stub\"", "model = \"stub\"\nmax_tokens = 9", one),
+        changed("/v1\"", "/v2\"", one),
+        rag("negative_prompt = \"blurry\""),
+        rag("width = 32\nheight = 32"),
+        rag("guidance_scale = 2.0"),
+        rag("rerank = \"vlm\""),
+        rag("rerank = \"vlm\"\ncandidates = 9"),
+        rag("verify = true"),
+        rag("config = { mode = \"edit_draft\" }"),
+        rag("config = { threshold = 0.1 }"),
+        rag("config = { query = \"concept\" }"),
+        // What is the same under another name.
+        changed("model = \"stub\"", "model = \"stub\"\ntimeout = 9\nretries = 1", 0),
+        changed("examples/tinyworld/models/sdxl", "examples/./tinyworld/models/../models/sdxl", 0),
+        changed("[galleries.world]", "[galleries.earth]", 0),
+    ] {
+        let mut changed = text.replacen(&from, &to, 1);
+        assert_ne!(changed, text, "{from}");
+        if to.contains("earth") {
+            changed = changed.replace("gallery = \"world\"", "gallery = \"earth\"");
+        }
+        fs::write(&path, changed).unwrap();
+        assert_eq!(to_do(name).0, pictures, "{to}");
+    }
+    // Numbers: the same pictures by other arithmetic, formula or text.
+    for field in ["formula = \"clip_score\"", "text = \"class_name\"", "prefix = \"a \""] {
+        fs::write(&path, format!("{text}{field}\n")).unwrap();
+        let (pictures, scores) = to_do(name);
+        assert!(pictures == 0 && scores > 0, "{field}: {scores}");
+    }
+    fs::write(&path, &text).unwrap();
+    assert_eq!(to_do(name), (0, 0));
+}
+
+#[test]
+fn a_run_that_lacks_something_fails_until_it_is_healed_and_tells_it_above_its_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let sorry = stub::serve(|_, body: &Value| {
+        let said = match body.to_string().contains("Does this figure show") {
+            true => "Yes", // And no log-probabilities.
+            false => "I'm sorry, but I can't assist.",
+        };
+        let message = json!({ "role": "assistant", "content": said });
+        (200, json!({ "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }] }))
+    });
+    let path = run_file(folder.path(), &sorry.unwrap());
+    let name = path.to_str().unwrap();
+    // What cannot be set up is told before anything is drawn.
+    let text = fs::read_to_string(&path).unwrap();
+    let bad = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        let told = [fails(&["plan", name]), fails(&["run", name, "--yes"])];
+        assert!(!folder.path().join("out/pictures.jsonl").exists(), "{told:?}");
+        assert!(told[0].ends_with(&told[1]), "{told:?}");
+        told[0].clone()
+    };
+    let model = bad("models/sdxl\"", "models/nothing\"");
+    assert!(model.contains("models.tiny.model: ") && model.contains("nothing"), "{model}");
+    let key = bad("model = \"stub\"", "model = \"stub\"\nkey = \"NO_SUCH_KEY\"");
+    assert!(key.contains("vlms.stub: NO_SUCH_KEY: expected a key"), "{key}");
+    let prices = bad("calls = 1000\n\n[prices.stub]", "money = 1.0\n\n[prices.stubb]");
+    assert!(prices.contains("nothing is called stubb") && prices.contains("stub"), "{prices}");
+    let nan = bad("calls = 1000", "money = nan");
+    assert!(nan.contains("run.toml: budget.money: expected a number above 0"), "{nan}");
+
+    // A judge that gives no log-probabilities has its report all the same, and fails each time.
+    let judge = "\n[[metrics]]\nkind = \"vqa_score\"\nvlm = \"stub\"\n";
+    fs::write(&path, format!("{text}{judge}")).unwrap();
+    let output = output(&["run", name, "--yes"]);
+    let (out, error) = (output.stdout, String::from_utf8(output.stderr).unwrap());
+    let out = String::from_utf8(out).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("`replies = 10`") && error.contains("VQAScore: of "), "{error}");
+    let fallback = "ImageRAG-SD: the critic could not say what to change of 5 of 5 pictures";
+    assert!(out.contains(&format!("- {fallback}")), "{out}");
+    let table = fs::read_to_string(folder.path().join("out/report/table.md")).unwrap();
+    assert!(table.contains(fallback) && table.contains("failed"), "{table}");
+    assert!(fails(&["run", name, "--yes"]).contains("the results are not complete"));
+    // Without it nothing is lacking.
+    fs::write(&path, &text).unwrap();
+    ok(&["run", name, "--yes"]);
+    let base = fails(&["report", name, "--base", "Nope"]);
+    assert!(base.contains("--base: expected one of SDXL, ImageRAG-SD, found Nope"), "{base}");
 }
 
 #[test]

@@ -150,6 +150,49 @@ impl Backend {
         Ok(())
     }
 
+    /// The files, folders and repositories that it names, by their fields.
+    #[allow(dead_code, reason = "run files alone look before they load")]
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let others = [
+            ("ip_adapter", &self.ip_adapter),
+            ("image_encoder", &self.image_encoder),
+            ("lora", &self.lora),
+        ];
+        let others =
+            others.into_iter().filter_map(|(field, place)| Some((field, place.as_deref()?)));
+        std::iter::once(("model", self.model.as_str())).chain(others)
+    }
+
+    /// Refuses what is missing, and numbers with which nothing can be drawn, before anything is loaded.
+    #[allow(dead_code, reason = "run files alone look before they load")]
+    pub(crate) fn check_values(&self) -> Result<(), String> {
+        match self.backend {
+            Kind::Sdxl => {
+                needed("--ip-adapter", &self.ip_adapter)?;
+                needed("--image-encoder", &self.image_encoder)?;
+            }
+            Kind::Flux => drop(needed("--lora", &self.lora)?),
+            Kind::Omnigen | Kind::Pixart => {}
+        }
+        for (option, scale) in [("--scale", self.scale), ("--image-guidance", self.image_guidance)]
+        {
+            if let Some(scale) = scale.filter(|scale| !(scale.is_finite() && *scale >= 0.0)) {
+                return Err(format!("{option}: expected a number from 0 on, found {scale}"));
+            }
+        }
+        let pixels = |pixels: Option<u32>| pixels.map(|pixels| pixels as usize);
+        for (option, number) in [
+            ("--capacity", self.capacity),
+            ("--condition-size", pixels(self.condition_size)),
+            ("--max-input-image-size", pixels(self.max_input_image_size)),
+        ] {
+            if number == Some(0) {
+                return Err(format!("{option}: expected at least 1, found 0"));
+            }
+        }
+        Ok(())
+    }
+
     /// Loads both.
     pub(crate) fn load(&self, device: Device, dtype: DType) -> Result<Parts, Box<dyn Error>> {
         let template = match self.plain_prompt {

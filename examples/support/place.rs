@@ -22,3 +22,17 @@ pub(crate) fn place(name: &str) -> Result<PathBuf> {
         reason: "there is no such file or folder, and repositories need --features hub".to_owned(),
     })
 }
+
+/// That there is such a file or folder; a repository is not asked for.
+#[allow(dead_code, reason = "run files alone look before they load")]
+#[cfg(feature = "hub")]
+pub(crate) fn check(_: &str) -> Result<()> {
+    Ok(())
+}
+
+/// That there is such a file or folder.
+#[allow(dead_code, reason = "run files alone look before they load")]
+#[cfg(not(feature = "hub"))]
+pub(crate) fn check(name: &str) -> Result<()> {
+    place(name).map(drop)
+}

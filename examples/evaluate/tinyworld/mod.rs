@@ -60,7 +60,7 @@ const BASE: &str = "tiny SDXL";
 pub(crate) fn run(options: &TinyWorld) -> Result<(), Box<dyn Error>> {
     let miniature = Miniature::load(options)?;
     let experiment = miniature.experiment(options)?;
-    run::work(&experiment)?;
+    let summary = run::work(&experiment)?;
     let robustness = miniature.robustness(options)?;
     let shown = report::ReportArgs {
         out: None,
@@ -79,6 +79,7 @@ pub(crate) fn run(options: &TinyWorld) -> Result<(), Box<dyn Error>> {
     tell!("What the vision-language model tells rightly, by kind of prompt (E.5)");
     tell!("");
     robustness::table(&robustness).lines().for_each(|line| tell!("{line}"));
+    run::complete(&experiment.results()?, &summary)?;
     robustness::complete(&robustness)
 }
 

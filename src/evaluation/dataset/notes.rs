@@ -33,8 +33,9 @@ impl Notes {
         });
         let counted = &mut self.counted[at];
         counted.count += 1;
-        if counted.examples.len() < EXAMPLES {
-            counted.examples.push(example.into());
+        let example = example.into();
+        if counted.examples.len() < EXAMPLES && !counted.examples.contains(&example) {
+            counted.examples.push(example);
         }
     }
 
@@ -59,8 +60,10 @@ mod tests {
             notes.count("hidden files", format!(".{n}"));
         }
         notes.count("links", "a");
+        notes.count("links", "a");
         notes.say("no names.csv");
-        let expected = ["no names.csv", "hidden files: 5, such as .0, .1, .2", "links: 1: a"];
+        let expected =
+            ["no names.csv", "hidden files: 5, such as .0, .1, .2", "links: 2, such as a"];
         assert_eq!(notes.into_lines(), expected);
     }
 }

@@ -4,20 +4,70 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{PictureRecord, ScoreRecord};
-use crate::{Price, Usage};
+use crate::error::require;
+use crate::{Price, Result, Usage};
 
-/// The most that an experiment may take, all its runs together. `None` is no bound. Where one is reached
-/// nothing more is begun, and what is in progress is finished.
+/// The most that an experiment may take, all its runs together. `None` is no bound.
+///
+/// A picture or a score is begun only while what is spent, and what those in progress are expected to take,
+/// is below each bound: so a bound is passed by one picture at most, as far as it takes what was expected.
+/// What takes nothing of a bound goes on when it is reached, such as metrics that ask no service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
     /// Questions to vision-language models and judges.
     pub calls: Option<u64>,
-    /// Money, in the currency of the prices.
+    /// Money, in the currency of the prices. As what a system costs is not known before its first picture,
+    /// that one is drawn alone.
     pub money: Option<f64>,
     /// Seconds of drawing, each picture from its beginning to its end: pictures that are drawn at the same
     /// time count each.
     pub seconds: Option<f64>,
+}
+
+impl Budget {
+    /// # Errors
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) for a bound of 0, or one that is negative or no
+    /// number; and for money without any price, as nothing would cost anything.
+    pub(super) fn check(&self, prices: &BTreeMap<String, Price>) -> Result<()> {
+        let Self { calls, money, seconds } = *self;
+        require(calls != Some(0), "budget.calls", "at least 1, or none for no bound", 0)?;
+        for (name, bound) in [("money", money), ("seconds", seconds)] {
+            let Some(bound) = bound else { continue };
+            let is_valid = bound.is_finite() && bound > 0.0;
+            require(is_valid, format!("budget.{name}"), "a number above 0", bound)?;
+        }
+        for (part, price) in prices {
+            let Price { per_million_prompt_tokens, per_million_completion_tokens, per_image } =
+                *price;
+            for (name, amount) in [
+                ("per_million_prompt_tokens", per_million_prompt_tokens),
+                ("per_million_completion_tokens", per_million_completion_tokens),
+                ("per_image", per_image),
+            ] {
+                let is_valid = amount.is_finite() && amount >= 0.0;
+                require(is_valid, format!("prices.{part}.{name}"), "a number from 0 on", amount)?;
+            }
+        }
+        let is_priced = money.is_none() || !prices.is_empty();
+        require(is_priced, "prices", "at least one, as budget.money is a bound", "none")
+    }
+}
+
+/// An amount of money with two decimals, or with two significant digits where it is less than 0.10:
+/// `12.50`, `0.0042`.
+///
+/// ```
+/// use imagerag::evaluation::experiment::money;
+///
+/// assert_eq!([money(12.5), money(0.1), money(0.00421), money(-0.0)], ["12.50", "0.10", "0.0042", "0.00"]);
+/// ```
+pub fn money(amount: f64) -> String {
+    if amount == 0.0 || !amount.is_finite() || amount.abs() >= 0.095 {
+        return format!("{:.2}", amount + 0.0); // -0.0 + 0.0 is 0.0.
+    }
+    let decimals = (1.0 - amount.abs().log10().floor()).min(17.0);
+    format!("{amount:.*}", decimals as usize)
 }
 
 /// What an experiment took, all its runs together.
@@ -61,29 +111,6 @@ impl Spent {
 
     /// What all parts cost, in the currency of `prices`.
     pub fn cost(&self, prices: &BTreeMap<String, Price>) -> f64 {
-        self.cost_by_part(prices).values().sum()
-    }
-
-    /// The bound of `budget` that is reached, in words.
-    pub(super) fn exceeds(
-        &self,
-        budget: &Budget,
-        prices: &BTreeMap<String, Price>,
-    ) -> Option<String> {
-        let (money, seconds) = (self.cost(prices), self.drawing.as_secs_f64());
-        let Budget { calls: most_calls, money: most_money, seconds: most_seconds } = *budget;
-        if most_calls.is_some_and(|most| self.calls >= most) {
-            return Some(format!("{} calls of {}", self.calls, most_calls.unwrap_or_default()));
-        }
-        if most_money.is_some_and(|most| money >= most) {
-            return Some(format!("{money:.2} of {:.2} in money", most_money.unwrap_or_default()));
-        }
-        if most_seconds.is_some_and(|most| seconds >= most) {
-            return Some(format!(
-                "{seconds:.0} of {:.0} seconds",
-                most_seconds.unwrap_or_default()
-            ));
-        }
-        None
+        self.cost_by_part(prices).values().sum::<f64>() + 0.0 // The sum of nothing is -0.0.
     }
 }

@@ -5,24 +5,28 @@ use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use futures::FutureExt;
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt, StreamExt};
 
+use super::control::{Control, Work};
 use super::outline::{Outline, PlannedItem, Row};
-use super::progress::Control;
 use super::results::{key, units};
 use super::store::{Held, PictureKey, Store, keep_picture, keep_trace, read_picture};
 use super::{
     Drawing, Ended, Experiment, PictureRecord, StoredPicture, StoredReference, System, SystemError,
-    SystemOutcome,
+    SystemOutcome, waiting,
 };
-use crate::pipeline::RagTrace;
+use crate::critic::Verdict;
+use crate::pipeline::{RagTrace, Record, StageTrace, StopReason};
 use crate::pool::panic_message;
 use crate::{Error, Result};
 
 /// After so many failures in a row, which are no refusals, a system is given up for this run: a service
 /// that is down would fail everything.
 const FAILURES_IN_A_ROW: usize = 10;
+
+/// What every picture of a system is asked for with, by the names that errors have.
+const OPTIONS: [&str; 5] = ["width", "height", "steps", "guidance_scale", "negative_prompt"];
 
 /// Where pictures are, and where the references are that they were drawn with.
 const PICTURES: &str = "pictures";
@@ -56,15 +60,36 @@ pub(super) async fn draw(
 ) -> Result<()> {
     for system in bases_first(&experiment.systems) {
         let missing = missing(experiment, outline, held, system);
-        if missing.is_empty() || control.is_over(&held.spent) {
+        if missing.is_empty() {
             continue;
         }
-        control.begin(system.name().to_owned(), missing.len());
+        control.begin(system.name().to_owned(), missing.len(), work(outline, held, system));
         let drawn = draw_all(experiment, system, missing, store, held, control).await;
         system.finished();
         drawn?;
     }
     Ok(())
+}
+
+/// What is known of the costs of `system`.
+fn work(outline: &Outline, held: &Held, system: &System) -> Work {
+    let calls = system.calls_per_picture();
+    let mut work = Work { draws: true, calls, ..Work::default() };
+    let rows = outline.rows.iter().filter(|row| row.system == system.name());
+    for row in rows {
+        let Some(dataset) = outline.dataset(&row.dataset) else { continue };
+        let known = units(row, dataset).filter_map(|(_, key)| held.pictures.get(&key));
+        known.for_each(|record| work.add_picture(record));
+    }
+    work
+}
+
+/// What became of a picture that was begun.
+enum Attempt {
+    /// It was drawn, or failed.
+    Ended(Box<PictureRecord>),
+    /// The system cannot draw any.
+    Broken(String),
 }
 
 async fn draw_all(
@@ -75,13 +100,23 @@ async fn draw_all(
     held: &mut Held,
     control: &mut Control<'_>,
 ) -> Result<()> {
-    let (mut waiting, mut running) = (missing.into_iter(), FuturesUnordered::new());
-    let (mut failures, mut without_draft) = (0, 0);
+    let name = system.name();
+    if control.room(&held.spent, 0) == 0 {
+        return Ok(());
+    }
+    if let Err(error) = system.prepare().await {
+        control.give_up(name, missing.len(), &error.chain().to_string());
+        return Ok(());
+    }
+    let (mut missing, mut running) = (missing.into_iter(), FuturesUnordered::new());
+    let (mut failures, mut without_draft, mut broken) = (0, 0, None);
+    let mut not_tried = 0;
     loop {
-        while running.len() < experiment.concurrency.max(1)
+        while running.len() < experiment.concurrency
             && failures < FAILURES_IN_A_ROW
-            && !control.is_over(&held.spent)
-            && let Some(unit) = waiting.next()
+            && broken.is_none()
+            && control.room(&held.spent, running.len()) > 0
+            && let Some(unit) = missing.next()
         {
             let draft = draft(held, &unit);
             if matches!(draft, Draft::Missing) {
@@ -91,8 +126,17 @@ async fn draw_all(
             let record = empty_record(&unit);
             running.push(attempt(system.clone(), experiment.folder.clone(), record, draft).boxed());
         }
-        let Some(record) = running.next().await else { break };
-        let record = record?;
+        let count = running.len();
+        let tell = |elapsed| control.waiting(format!("{count} pictures of {name}"), elapsed);
+        let Some(attempt) = waiting::next(&mut running, tell).await else { break };
+        let record = match attempt? {
+            Attempt::Ended(record) => *record,
+            Attempt::Broken(error) => {
+                not_tried += 1;
+                broken.get_or_insert(error);
+                continue;
+            }
+        };
         failures = match &record.ended {
             Ended::Failed { refused: false, .. } => failures + 1,
             _ => 0,
@@ -101,15 +145,14 @@ async fn draw_all(
         held.add_picture(record.clone());
         control.picture(record, &held.spent);
     }
-    let name = system.name();
     if without_draft > 0 {
         control.note(format!("{name}: {without_draft} pictures wait for those of its base"));
     }
-    if failures >= FAILURES_IN_A_ROW {
-        let left = waiting.len();
-        control.give_up(format!(
-            "{name} was given up after {failures} failures in a row; {left} pictures were not tried"
-        ));
+    let left = missing.len() + not_tried;
+    if let Some(error) = broken {
+        control.give_up(name, left, &error);
+    } else if failures >= FAILURES_IN_A_ROW {
+        control.give_up(name, left, &format!("{failures} failures in a row"));
     }
     Ok(())
 }
@@ -197,14 +240,15 @@ async fn attempt(
     root: PathBuf,
     mut record: PictureRecord,
     draft: Draft,
-) -> Result<PictureRecord> {
+) -> Result<Attempt> {
+    let ended = |record| Ok(Attempt::Ended(Box::new(record)));
     let draft = match draft {
         Draft::Own | Draft::Missing => None,
         Draft::Of(stored) => match read_picture(&root, &stored).await {
             Ok(image) => Some(image),
-            Err(error) => return Ok(failed(record, error.chain().to_string(), false)),
+            Err(error) => return ended(failed(record, error.chain().to_string(), false)),
         },
-        Draft::Failed(error, refused) => return Ok(failed(record, error, refused)),
+        Draft::Failed(error, refused) => return ended(failed(record, error, refused)),
     };
     let began = Instant::now();
     let drawing = AssertUnwindSafe(system.draw(&record.prompt, record.seed, draft)).catch_unwind();
@@ -214,7 +258,10 @@ async fn attempt(
     });
     record.elapsed = began.elapsed();
     match drawn {
-        Ok(outcome) => finished(&root, record, outcome).await,
+        Ok(outcome) => ended(finished(&root, record, outcome).await?),
+        Err(SystemError { source, .. }) if is_about_system(&source) => {
+            Ok(Attempt::Broken(source.chain().to_string()))
+        }
         Err(SystemError { source, trace }) => {
             if let Some(trace) = &trace {
                 account(&mut record, trace);
@@ -226,8 +273,18 @@ async fn attempt(
             };
             let error = source.chain().to_string();
             record.ended = Ended::Failed { error, refused, trace };
-            Ok(record)
+            ended(record)
         }
+    }
+}
+
+/// Whether every picture of the system would fail so: for what it is asked for with each, for its key or
+/// model, or because its parts do not fit each other.
+fn is_about_system(error: &Error) -> bool {
+    match error {
+        Error::InvalidInput { what, .. } => OPTIONS.contains(&what.as_str()),
+        Error::Incompatible { .. } | Error::MissingPart { .. } => true,
+        error => error.is_about_access(),
     }
 }
 
@@ -247,6 +304,7 @@ async fn finished(
         references: Vec::new(),
         stop,
         trace: None,
+        undetermined: trace.as_ref().is_some_and(is_undetermined),
     };
     if let Some(draft) = draft {
         drawing.draft = Some(keep_picture(root, PICTURES, draft).await?);
@@ -264,6 +322,25 @@ async fn finished(
     }
     record.ended = Ended::Drawn(drawing);
     Ok(record)
+}
+
+/// Whether the critic or planner of a request could not say what to change.
+fn is_undetermined(trace: &RagTrace) -> bool {
+    let could_not_say = |stage: &StageTrace| match &stage.record {
+        Some(Record::Captions { fallback, .. }) => *fallback,
+        Some(Record::Critique(critique)) => critique.verdict == Verdict::Undetermined,
+        Some(Record::Plan { edits }) => edits.is_none(),
+        // A reply that is no prompt leaves the prompt as it is.
+        Some(Record::Rephrased(prompt)) => {
+            let mut replies = stage.exchanges.iter().filter_map(|exchange| exchange.reply.as_ref());
+            *prompt == trace.prompt
+                && !replies.next_back().is_some_and(|reply| reply.contains(prompt))
+        }
+        _ => false,
+    };
+    let stop = trace.stop;
+    matches!(stop, Some(StopReason::Undetermined | StopReason::NoPlan))
+        || trace.stages.iter().any(could_not_say)
 }
 
 fn failed(mut record: PictureRecord, error: String, refused: bool) -> PictureRecord {

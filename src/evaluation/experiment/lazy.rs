@@ -31,7 +31,7 @@ impl System {
     /// As the parts cannot be asked before, `settings` says everything that the pictures depend on, and
     /// `calls_per_picture` how many questions to a service one takes.
     ///
-    /// `load` may block. What it fails with is the error of each picture.
+    /// `load` may block. Where it fails the system is given up, and no picture is recorded as failed.
     pub fn lazy<D: Draw>(
         name: impl Into<String>,
         settings: impl Into<String>,
@@ -87,6 +87,10 @@ impl Draw for Lazy {
 
     fn calls_per_picture(&self) -> u64 {
         self.calls
+    }
+
+    async fn prepare(&self) -> Result<()> {
+        self.parts().await.map(drop)
     }
 
     async fn draw(&self, request: RagRequest) -> Result<SystemOutcome, SystemError> {

@@ -1,5 +1,6 @@
 //! [`Experiment`]: systems, data sets and metrics to pictures and scores on disk, each made once.
 
+mod control;
 mod cost;
 mod draw;
 mod hash;
@@ -15,6 +16,7 @@ mod store;
 mod system;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,7 +26,7 @@ use crate::evaluation::dataset::Dataset;
 use crate::evaluation::metric::Metric;
 use crate::{Price, Result};
 
-pub use cost::{Budget, Spent};
+pub use cost::{Budget, Spent, money};
 pub use journal::{Journal, Records};
 pub use plan::{Estimate, Plan, PlannedWork};
 pub use progress::{Event, RunSummary, Stop};
@@ -34,8 +36,8 @@ pub use records::{
 };
 pub use system::{Draw, System, SystemError, SystemOutcome};
 
+use control::Control;
 use outline::Outline;
-use progress::Control;
 use store::{Held, Store};
 
 /// Every system draws every item of every data set once, and every metric scores every picture once. What
@@ -132,8 +134,8 @@ impl Experiment {
         self
     }
 
-    /// How many pictures of one system are worked on at a time, and how many batches of one metric; 0
-    /// counts as 1, and the default is 4. The generator is busy while a vision-language model replies
+    /// How many pictures of one system are worked on at a time, and how many batches of one metric; at least
+    /// 1, and 4 by default. The generator is busy while a vision-language model replies
     /// about other pictures.
     #[must_use]
     pub const fn with_concurrency(mut self, pictures: usize) -> Self {
@@ -141,7 +143,7 @@ impl Experiment {
         self
     }
 
-    /// The most that all runs together may take.
+    /// The most that all runs together may take: see [`Budget`].
     #[must_use]
     pub const fn with_budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
@@ -176,7 +178,9 @@ impl Experiment {
     ///
     /// # Errors
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) for two systems, data sets, items, metrics or
-    /// seeds that cannot be told apart, and for a base that is not there; those of reading the folder.
+    /// seeds that cannot be told apart, for a base that is not there, for a name that is empty or has a line
+    /// break, and for a concurrency, a budget, a price or a drawing option that makes no sense; those of
+    /// reading the folder.
     pub fn plan(&self) -> Result<Plan> {
         let outline = Outline::of(self)?;
         let held = Held::read(&self.folder)?;
@@ -190,7 +194,8 @@ impl Experiment {
     /// # Errors
     /// Those of [`plan`](Self::plan); [`Error::Unavailable`](crate::Error::Unavailable) when another run has
     /// the folder open; [`Error::Io`](crate::Error::Io) when it cannot be written. What fails of single
-    /// pictures and scores is recorded with them.
+    /// pictures and scores is recorded with them. A system that cannot be loaded, whose key a service does
+    /// not take, or whose size or steps its generator cannot draw is given up, and nothing is recorded.
     pub async fn run(&self, mut on_event: impl FnMut(&Event) + Send) -> Result<RunSummary> {
         let outline = Outline::of(self)?;
         let (mut store, mut held) = Store::open(&self.folder)?;

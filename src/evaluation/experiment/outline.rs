@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -64,14 +65,26 @@ pub(super) struct Row {
 impl Outline {
     pub(super) fn of(experiment: &Experiment) -> Result<Self> {
         let Experiment { systems, datasets, metrics, seeds, .. } = experiment;
-        unique("metrics", metrics.iter().map(|metric| metric.fingerprint().key()))?;
+        experiment.budget.check(&experiment.prices)?;
+        require(experiment.concurrency > 0, "concurrency", "at least 1", 0)?;
+        named("metrics", metrics.iter().map(ToString::to_string))?;
+        named("data sets", datasets.iter().map(|dataset| dataset.name.clone()))?;
+        named("systems", systems.iter().map(|system| system.name().to_owned()))?;
+        twice(metrics)?;
         unique("names of metrics", metrics.iter().map(ToString::to_string))?;
         unique("names of data sets", datasets.iter().map(|dataset| dataset.name.clone()))?;
         unique("seeds", seeds.iter().map(u64::to_string))?;
         require(!seeds.is_empty(), "seeds", "at least one", 0)?;
+        unique(
+            "systems on data sets",
+            systems.iter().flat_map(|system| {
+                let on = datasets.iter().filter(|dataset| system.is_on(&dataset.name));
+                on.map(|dataset| format!("{} on {}", system.name(), dataset.name))
+            }),
+        )?;
         let mut rows = Vec::new();
         for system in systems {
-            system.check_datasets(datasets)?;
+            system.check(datasets)?;
             let on = datasets.iter().filter(|dataset| system.is_on(&dataset.name));
             for dataset in on {
                 let base = base_of(systems, system, &dataset.name)?;
@@ -80,13 +93,11 @@ impl Outline {
                 rows.push(Row { system, dataset, settings, base });
             }
         }
-        unique(
-            "systems on data sets",
-            rows.iter().map(|row| format!("{} on {}", row.system, row.dataset)),
-        )?;
+        let datasets: Vec<PlannedDataset> =
+            datasets.iter().map(|one| planned(one, seeds)).collect::<Result<_>>()?;
         Ok(Self {
-            systems: records(systems, &rows),
-            datasets: datasets.iter().map(|one| planned(one, seeds)).collect::<Result<_>>()?,
+            systems: records(systems, &rows, &datasets),
+            datasets,
             metrics: metrics.iter().map(|metric| metric_record(&**metric)).collect(),
             rows,
         })
@@ -193,7 +204,11 @@ fn metric_record(metric: &dyn Metric) -> PlannedMetric {
 }
 
 /// One for each name: a system that is another on each data set is one row.
-fn records(systems: &[System], rows: &[Row]) -> Vec<SystemRecord> {
+fn records(systems: &[System], rows: &[Row], datasets: &[PlannedDataset]) -> Vec<SystemRecord> {
+    let pictures = |row: &Row| -> usize {
+        let of_row = datasets.iter().filter(|dataset| dataset.record.name == row.dataset);
+        of_row.flat_map(|dataset| &dataset.planned).map(|item| item.seeds.len()).sum()
+    };
     let mut records: Vec<SystemRecord> = Vec::new();
     for system in systems {
         if records.iter().any(|record| record.name == system.name()) {
@@ -208,6 +223,7 @@ fn records(systems: &[System], rows: &[Row]) -> Vec<SystemRecord> {
         let own = rows.iter().filter(|row| row.system == system.name());
         let mut settings: Vec<&str> = own.map(|row| row.settings.as_str()).collect();
         settings.dedup();
+        let of_name = rows.iter().filter(|row| row.system == system.name());
         records.push(SystemRecord {
             name: system.name().to_owned(),
             settings: match settings[..] {
@@ -216,6 +232,7 @@ fn records(systems: &[System], rows: &[Row]) -> Vec<SystemRecord> {
             },
             base: system.base().map(str::to_owned),
             description: same.iter().map(describe).collect::<Vec<_>>().join("\n"),
+            pictures: of_name.map(pictures).sum(),
         });
     }
     records
@@ -251,6 +268,27 @@ fn settings_of(
     let base = system.base().and_then(|base| find(systems, base, dataset));
     let base = base.map(|base| settings_of(systems, base, dataset, above)).transpose()?;
     Ok(system.settings_over(base.as_deref()))
+}
+
+/// That nothing has a name that a table cannot show.
+fn named(what: &str, names: impl Iterator<Item = String>) -> Result<()> {
+    for name in names {
+        let is_name = !name.trim().is_empty() && !name.contains(char::is_control);
+        require(is_name, format!("names of {what}"), "a name on one line", format!("{name:?}"))?;
+    }
+    Ok(())
+}
+
+/// That no metric computes what another one does.
+fn twice(metrics: &[Arc<dyn Metric>]) -> Result<()> {
+    for (at, metric) in metrics.iter().enumerate() {
+        let fingerprint = metric.fingerprint();
+        if let Some(other) = metrics[..at].iter().find(|other| other.fingerprint() == fingerprint) {
+            let found = format!("{other} and {metric}, both {fingerprint}");
+            return Err(Error::invalid_input("metrics", "each once", found));
+        }
+    }
+    Ok(())
 }
 
 fn unique(what: impl Into<String>, all: impl Iterator<Item = String>) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::cost::Spent;
+use super::cost::{Spent, money};
 use super::draw::missing;
 use super::outline::Outline;
 use super::store::Held;
@@ -178,7 +178,7 @@ impl fmt::Display for Plan {
 /// `some 600 calls, 6.00 in money, 12 min (measured)`.
 impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { calls, money, time, measured } = self;
+        let Self { calls, money: amount, time, measured } = self;
         let seconds = time.as_secs_f64();
         match seconds {
             ..100.0 => write!(f, "some {seconds:.0} s")?,
@@ -188,8 +188,8 @@ impl fmt::Display for Estimate {
         if *calls > 0.0 {
             write!(f, ", {calls:.0} calls")?;
         }
-        if *money > 0.0 {
-            write!(f, ", {money:.2} in money")?;
+        if *amount > 0.0 {
+            write!(f, ", {} in money", money(*amount))?;
         }
         f.write_str(if *measured { " (as measured)" } else { " (by the paper's arithmetic)" })
     }

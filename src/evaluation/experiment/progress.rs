@@ -1,14 +1,11 @@
 //! What happens in a run, to whoever watches it; and what ends it from outside.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::store::Held;
-use super::{Budget, Ended, Experiment, PictureRecord, ScoreRecord, Spent};
-use crate::Price;
+use super::{Drawing, Ended, PictureRecord, ScoreRecord, Spent};
 use crate::evaluation::metric::Outcome;
 
 /// Ends a run: nothing more is begun, and what is in progress is finished and kept. Clones end the same
@@ -53,6 +50,13 @@ pub enum Event {
         /// How far the run is.
         progress: Progress,
     },
+    /// Nothing was finished for a minute.
+    Waiting {
+        /// What is waited for, such as `SDXL: birds, 12, seed 0` and how many others.
+        what: String,
+        /// For how long.
+        elapsed: Duration,
+    },
     /// Something that somebody should know.
     Note(String),
 }
@@ -87,6 +91,9 @@ impl fmt::Display for Event {
                 let PictureRecord { system, dataset, item, seed, ended, .. } = &**record;
                 write!(f, "{progress} {system}, {dataset}, {item}, seed {seed}: ")?;
                 match ended {
+                    Ended::Drawn(Drawing { undetermined: true, .. }) => {
+                        f.write_str("drawn, but the critic could not say what to change")
+                    }
                     Ended::Drawn(_) => f.write_str("drawn"),
                     Ended::Failed { error, refused: true, .. } => write!(f, "refused: {error}"),
                     Ended::Failed { error, .. } => write!(f, "failed: {error}"),
@@ -101,6 +108,9 @@ impl fmt::Display for Event {
                     Outcome::Refused(why) => write!(f, "refused: {why}"),
                     Outcome::Failed(why) => write!(f, "failed: {why}"),
                 }
+            }
+            Self::Waiting { what, elapsed } => {
+                write!(f, "for {} s nothing but waiting for {what}", elapsed.as_secs())
             }
             Self::Note(note) => write!(f, "note: {note}"),
         }
@@ -126,15 +136,18 @@ impl fmt::Display for Progress {
 pub struct RunSummary {
     /// Pictures that were drawn.
     pub drawn: usize,
+    /// Pictures of which the critic could not say what to change ([`Drawing::undetermined`]); they are
+    /// counted as drawn.
+    pub undetermined: usize,
     /// Pictures that failed or were refused.
     pub failed: usize,
     /// Scores that were made, those without a number included.
     pub scored: usize,
     /// Scores that failed or were refused.
     pub scores_failed: usize,
-    /// Why the run ended before everything was tried.
+    /// Why something was not tried: the run was stopped, or the budget is used up.
     pub stopped: Option<String>,
-    /// Systems and metrics that were given up because everything failed, and why.
+    /// Systems and metrics that were given up because they cannot work or everything failed, and why.
     pub given_up: Vec<String>,
     /// What somebody should know: damaged lines, parts without a price.
     pub notes: Vec<String>,
@@ -142,107 +155,4 @@ pub struct RunSummary {
     pub spent: Spent,
     /// What all runs together cost, in the currency of the prices.
     pub cost: f64,
-}
-
-/// The state of a run that drawing and scoring share.
-pub(super) struct Control<'a> {
-    stop: Stop,
-    budget: Budget,
-    prices: BTreeMap<String, Price>,
-    on_event: &'a mut (dyn FnMut(&Event) + Send),
-    summary: RunSummary,
-    began: Instant,
-    progress: Progress,
-}
-
-impl<'a> Control<'a> {
-    pub(super) fn new(
-        experiment: &Experiment,
-        held: &Held,
-        on_event: &'a mut (dyn FnMut(&Event) + Send),
-    ) -> Self {
-        let mut control = Self {
-            stop: experiment.stop.clone(),
-            budget: experiment.budget,
-            prices: experiment.prices.clone(),
-            on_event,
-            summary: RunSummary::default(),
-            began: Instant::now(),
-            progress: Progress::default(),
-        };
-        held.notes.iter().for_each(|note| control.note(note.clone()));
-        control
-    }
-
-    /// Whether nothing more is begun.
-    pub(super) fn is_over(&mut self, spent: &Spent) -> bool {
-        if self.summary.stopped.is_none() {
-            self.summary.stopped = match self.stop.is_stopped() {
-                true => Some("it was stopped".to_owned()),
-                false => spent
-                    .exceeds(&self.budget, &self.prices)
-                    .map(|what| format!("the budget is used up: {what}")),
-            };
-        }
-        self.summary.stopped.is_some()
-    }
-
-    pub(super) fn begin(&mut self, name: String, total: usize) {
-        (self.began, self.progress) = (Instant::now(), Progress { total, ..Progress::default() });
-        (self.on_event)(&Event::Began { name, total });
-    }
-
-    fn advance(&mut self, spent: &Spent) -> Progress {
-        self.progress.done += 1;
-        self.progress.elapsed = self.began.elapsed();
-        self.progress.cost = spent.cost(&self.prices);
-        self.progress
-    }
-
-    pub(super) fn picture(&mut self, record: PictureRecord, spent: &Spent) {
-        let counted = match record.ended {
-            Ended::Drawn(_) => &mut self.summary.drawn,
-            Ended::Failed { .. } => &mut self.summary.failed,
-        };
-        *counted += 1;
-        let progress = self.advance(spent);
-        (self.on_event)(&Event::Picture { record: Box::new(record), progress });
-    }
-
-    pub(super) fn score(&mut self, record: ScoreRecord, spent: &Spent) {
-        self.summary.scored += 1;
-        if matches!(record.outcome, Outcome::Failed(_) | Outcome::Refused(_)) {
-            self.summary.scores_failed += 1;
-        }
-        let progress = self.advance(spent);
-        (self.on_event)(&Event::Score { record: Box::new(record), progress });
-    }
-
-    pub(super) fn note(&mut self, note: String) {
-        (self.on_event)(&Event::Note(note.clone()));
-        self.summary.notes.push(note);
-    }
-
-    pub(super) fn give_up(&mut self, why: String) {
-        (self.on_event)(&Event::Note(why.clone()));
-        self.summary.given_up.push(why);
-    }
-
-    pub(super) fn summary(mut self, held: &Held) -> RunSummary {
-        let spent = held.spent.clone();
-        if !self.prices.is_empty() || self.budget.money.is_some() {
-            let free: Vec<_> = spent
-                .usage
-                .keys()
-                .filter(|part| !self.prices.contains_key(*part))
-                .cloned()
-                .collect();
-            if !free.is_empty() {
-                self.note(format!("no price is given for {}: it counts as free", free.join(", ")));
-            }
-        }
-        self.summary.cost = spent.cost(&self.prices);
-        self.summary.spent = spent;
-        self.summary
-    }
 }

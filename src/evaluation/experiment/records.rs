@@ -41,6 +41,9 @@ pub struct SystemRecord {
     pub base: Option<String>,
     /// Its parts and settings, in words, a line each.
     pub description: String,
+    /// How many pictures it is to draw.
+    #[serde(default)]
+    pub pictures: usize,
 }
 
 /// A data set.
@@ -141,6 +144,11 @@ pub struct Drawing {
     pub stop: Option<StopReason>,
     /// The trace: a file of JSON.
     pub trace: Option<String>,
+    /// Whether the critic or planner could not say what to change, such as a vision-language model that
+    /// declined or whose replies made no sense. The picture was then drawn without it: of what the prompt
+    /// itself retrieves, or as the draft is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undetermined: bool,
 }
 
 /// A picture in a file.

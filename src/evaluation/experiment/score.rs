@@ -5,14 +5,14 @@ use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt, StreamExt};
 
+use super::control::{Control, Work};
 use super::outline::{Outline, PlannedMetric, real_images};
-use super::progress::Control;
 use super::results::{Known, known};
 use super::store::{Held, ScoreKey, Store, read_picture};
-use super::{Ended, Experiment, PictureRecord, ScoreRecord};
+use super::{Ended, Experiment, PictureRecord, ScoreRecord, waiting};
 use crate::evaluation::dataset::{Class, Dataset, RealImage};
 use crate::evaluation::metric::{Metric, Outcome, Score, Subject};
 use crate::pool::panic_message;
@@ -38,10 +38,13 @@ pub(super) async fn score(
 ) -> Result<()> {
     for (metric, planned) in experiment.metrics.iter().zip(&outline.metrics) {
         let missing = missing(experiment, outline, held, planned);
-        if missing.is_empty() || control.is_over(&held.spent) {
+        if missing.is_empty() {
             continue;
         }
-        control.begin(planned.record.name.clone(), missing.len());
+        let mut work = Work { calls: metric.calls_per_score(), ..Work::default() };
+        let known = held.scores.values().filter(|score| score.metric == planned.record.key);
+        known.for_each(|score| work.add_score(score));
+        control.begin(planned.record.name.clone(), missing.len(), work);
         score_all(experiment, metric, missing, store, held, control).await?;
     }
     Ok(())
@@ -55,36 +58,32 @@ async fn score_all(
     held: &mut Held,
     control: &mut Control<'_>,
 ) -> Result<()> {
-    let (mut waiting, mut running) = (missing.into_iter(), FuturesUnordered::new());
-    let mut broken = None;
+    let (mut missing, mut running) = (missing.into_iter(), FuturesUnordered::new());
+    let (mut broken, mut in_progress) = (None, 0);
     loop {
-        while running.len() < experiment.concurrency.max(1)
-            && broken.is_none()
-            && !control.is_over(&held.spent)
-        {
-            let batch: Vec<Unit> = waiting.by_ref().take(BATCH).collect();
+        while running.len() < experiment.concurrency && broken.is_none() {
+            let room = control.room(&held.spent, in_progress);
+            let batch: Vec<Unit> = missing.by_ref().take(room.min(BATCH)).collect();
             if batch.is_empty() {
                 break;
             }
+            in_progress += batch.len();
             let seen = SeenClasses::of(&experiment.datasets, &batch);
             running
                 .push(attempt(Arc::clone(metric), experiment.folder.clone(), batch, seen).boxed());
         }
-        let Some(scored) = running.next().await else { break };
-        match scored {
-            Ok(records) => {
-                for record in records {
-                    store.scores.append(&record)?;
-                    held.add_score(record.clone());
-                    control.score(record, &held.spent);
-                }
-            }
-            Err(error) => broken = Some(error.chain().to_string()),
+        let tell = |elapsed| control.waiting(format!("{in_progress} scores of {metric}"), elapsed);
+        let Some((records, error)) = waiting::next(&mut running, tell).await else { break };
+        in_progress = in_progress.saturating_sub(records.len());
+        for record in records {
+            store.scores.append(&record)?;
+            held.add_score(record.clone());
+            control.score(record, &held.spent);
         }
+        broken = broken.or(error);
     }
     if let Some(error) = broken {
-        let left = waiting.len();
-        control.give_up(format!("{metric} was given up, {left} pictures were not tried: {error}"));
+        control.give_up(&metric.to_string(), missing.len(), &error);
     }
     Ok(())
 }
@@ -150,12 +149,13 @@ fn forgetful(image: &RealImage) -> RealImage {
     RealImage { picture: image.picture.forgetful(), ..image.clone() }
 }
 
+/// The scores of `batch`; where the metric fails as a whole they are failures, and its error is told too.
 async fn attempt(
     metric: Arc<dyn Metric>,
     root: PathBuf,
     batch: Vec<Unit>,
     seen: SeenClasses,
-) -> Result<Vec<ScoreRecord>> {
+) -> (Vec<ScoreRecord>, Option<String>) {
     let (mut records, mut asked, mut subjects) = (Vec::new(), Vec::new(), Vec::new());
     for unit in batch {
         let Ended::Drawn(drawing) = &unit.picture.ended else { continue };
@@ -184,16 +184,25 @@ async fn attempt(
     let scores = scores.unwrap_or_else(|panic| {
         let said = format!("it panicked: {}", panic_message(panic.as_ref()));
         Err(Error::backend(metric.to_string(), said))
-    })?;
-    if scores.len() != asked.len() {
-        let found = format!("{} scores of {} pictures", scores.len(), asked.len());
-        return Err(Error::backend(
-            metric.to_string(),
-            format!("expected one each, found {found}"),
-        ));
+    });
+    let scores = scores.and_then(|scores| match scores.len() == asked.len() {
+        true => Ok(scores),
+        false => {
+            let found = format!("{} scores of {} pictures", scores.len(), asked.len());
+            Err(Error::backend(metric.to_string(), format!("expected one each, found {found}")))
+        }
+    });
+    match scores {
+        Ok(scores) => {
+            records.extend(asked.into_iter().zip(scores).map(|(unit, score)| record(unit, score)));
+            (records, None)
+        }
+        Err(error) => {
+            let outcome = Outcome::of_error(&error);
+            records.extend(asked.into_iter().map(|unit| record(unit, outcome.clone().into())));
+            (records, Some(error.chain().to_string()))
+        }
     }
-    records.extend(asked.into_iter().zip(scores).map(|(unit, score)| record(unit, score)));
-    Ok(records)
 }
 
 fn record(unit: Unit, score: Score) -> ScoreRecord {

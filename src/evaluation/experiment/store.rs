@@ -158,13 +158,16 @@ fn place(
 pub(super) async fn read_picture(root: &Path, stored: &StoredPicture) -> Result<Image> {
     let (path, hash) = (root.join(&stored.file), stored.hash.clone());
     pool::run("reading a picture", move || {
-        let image = Image::open(&path)?;
+        let again = "remove the file, and it is drawn again";
+        let image = Image::open(&path).map_err(|error| {
+            let expected = format!("a picture ({again})");
+            Error::invalid_file(&path, "file", expected, error.chain())
+        })?;
         let found = picture_hash(&image);
         match found == hash {
             true => Ok(image),
             false => {
-                let expected =
-                    format!("those of the hash {hash}; remove the file, and it is drawn again");
+                let expected = format!("those of the hash {hash} ({again})");
                 Err(Error::invalid_file(path, "pixels", expected, found))
             }
         }

@@ -9,7 +9,7 @@ use super::paper::{Comparison, PaperNames};
 use super::plot::{BarChart, LineChart, RetrievalSetSize, bar_charts, by_retrieval_set_size};
 use super::rows::to_jsonl;
 use super::selection::file_name;
-use super::table::{Row, Table, TableOptions};
+use super::table::{Row, Table, TableOptions, escaped};
 use crate::atomic_file::write_bytes;
 use crate::evaluation::experiment::Results;
 use crate::{Error, Result};
@@ -96,6 +96,12 @@ impl<'a> Report<'a> {
         Table::of(self.results, &self.options)
     }
 
+    /// What somebody should know before the table is looked at, a line each:
+    /// [`Results::incomplete`] and [`Results::undetermined`].
+    pub fn lacking(&self) -> Vec<String> {
+        [self.results.incomplete(), self.results.undetermined()].concat()
+    }
+
     /// Writes the report to `folder`, which is made where it is missing. Files of a former report are
     /// replaced. Returns the files:
     ///
@@ -124,7 +130,11 @@ impl<'a> Report<'a> {
             files.push(path);
             Ok(())
         };
-        write(folder.join("table.md"), &table.to_markdown())?;
+        let lacking = self.lacking();
+        let above: Vec<String> =
+            lacking.iter().map(|line| format!("- {}\n", escaped(line))).collect();
+        let above = if above.is_empty() { String::new() } else { above.concat() + "\n" };
+        write(folder.join("table.md"), &(above + &table.to_markdown()))?;
         write(folder.join("table.tex"), &table.to_latex())?;
         write(folder.join("systems.csv"), &table.to_csv())?;
         write(folder.join("scored_pictures.jsonl"), &to_jsonl(self.results))?;

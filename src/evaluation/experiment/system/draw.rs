@@ -25,6 +25,15 @@ pub trait Draw: Debug + Send + Sync + 'static {
         0
     }
 
+    /// Makes ready to draw, such as by loading models: before the first picture of a run, and only where
+    /// one is missing. Nothing is done by default.
+    ///
+    /// # Errors
+    /// Why nothing can be drawn. The system is then given up, and no picture is recorded as failed.
+    async fn prepare(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Draws. The request has the prompt, the seed, the system's drawing options, and as its draft the
     /// picture of the base system, where there is one.
     ///
@@ -82,6 +91,10 @@ impl<D: Draw + ?Sized> Draw for Box<D> {
 
     fn calls_per_picture(&self) -> u64 {
         (**self).calls_per_picture()
+    }
+
+    async fn prepare(&self) -> Result<()> {
+        (**self).prepare().await
     }
 
     async fn draw(&self, request: RagRequest) -> Result<SystemOutcome, SystemError> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use super::hash::hash_of;
+use crate::error::require;
 use crate::evaluation::dataset::Dataset;
 use crate::generator::Generator;
 use crate::{Error, Image, RagPipeline, RagRequest, Result};
@@ -166,8 +167,23 @@ impl System {
     }
 
     /// # Errors
-    /// [`Error::InvalidInput`] when it is to draw a data set that is not one of `datasets`.
-    pub(super) fn check_datasets(&self, datasets: &[Arc<Dataset>]) -> Result<()> {
+    /// [`Error::InvalidInput`] for drawing options with which nothing can draw, and when it is to draw no
+    /// data set, or one that is not one of `datasets`.
+    pub(super) fn check(&self, datasets: &[Arc<Dataset>]) -> Result<()> {
+        let of = |what: &str| format!("{what} of system {}", self.name);
+        let Options { size, steps, guidance_scale, .. } = &self.options;
+        let (width, height) = size.unwrap_or((1, 1));
+        require(
+            width > 0 && height > 0,
+            of("size"),
+            "at least 1 x 1",
+            format!("{width} x {height}"),
+        )?;
+        require(*steps != Some(0), of("steps"), "at least 1", 0)?;
+        let scale = guidance_scale.unwrap_or(1.0);
+        require(scale.is_finite(), of("guidance_scale"), "a finite number", scale)?;
+        let is_any = self.only.as_ref().is_none_or(|only| !only.is_empty());
+        require(is_any, of("data sets"), "at least one", 0)?;
         let known: Vec<&str> = datasets.iter().map(|dataset| dataset.name.as_str()).collect();
         match self.only.iter().flatten().find(|name| !known.contains(&name.as_str())) {
             Some(name) => {
@@ -203,6 +219,10 @@ impl System {
 
     pub(super) fn calls_per_picture(&self) -> u64 {
         self.draws.calls_per_picture()
+    }
+
+    pub(super) async fn prepare(&self) -> Result<()> {
+        self.draws.prepare().await
     }
 
     pub(super) fn finished(&self) {

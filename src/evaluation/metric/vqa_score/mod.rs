@@ -22,7 +22,7 @@ const QUESTION: &str = "Does this figure show \"{prompt}\"? Please answer yes or
 /// The most alternatives that OpenAI gives.
 const ALTERNATIVES: u32 = 20;
 const NO_LOGPROBS: &str = "it gave no log-probabilities; take the share of yes among several replies \
-                           instead (`VqaScore::sampled`)";
+                           instead (`VqaScore::sampled`, in a run file `replies = 10`)";
 /// With less than this for yes and no together, the model has not answered yes or no.
 const LEAST_ANSWERED: f64 = 0.1;
 /// With less than this for both, something else is likelier, and a note says so.

@@ -8,6 +8,7 @@ const OUTCOMES = {
   drawn: "drawn without references",
   failed: "failed",
   refused: "refused",
+  undetermined: "the critic could not say what to change",
   missing: "not drawn yet",
   unscored: "a score is missing",
 };
@@ -38,6 +39,7 @@ function searched(item) {
 function hasOutcome(record, outcome) {
   if (outcome === "missing") return record === null;
   if (record === null) return false;
+  if (outcome === "undetermined") return record.undetermined;
   if (outcome === "unscored") return record.picture !== null && record.scores.some((score) => score === null || score.value === null);
   return record.outcome === outcome;
 }

@@ -35,6 +35,8 @@ struct RecordView<'a> {
     draft: Option<String>,
     references: Vec<HitView>,
     stop: Option<String>,
+    /// Whether the critic could not say what to change.
+    undetermined: bool,
     error: Option<&'a str>,
     elapsed: f64,
     usage: Vec<(&'a str, String)>,
@@ -119,6 +121,7 @@ fn view<'a>(
         draft: None,
         references: Vec::new(),
         stop: None,
+        undetermined: false,
         error: None,
         elapsed: record.elapsed.as_secs_f64(),
         usage: usage.collect(),
@@ -152,6 +155,7 @@ fn fill<'a>(view: &mut RecordView<'a>, drawing: &'a Drawing, pictures: &mut Pict
         HitView::of(&reference.caption, &reference.provenance, Some(key))
     };
     view.references = drawing.references.iter().map(reference).collect();
+    view.undetermined = drawing.undetermined;
     view.stop = drawing.stop.map(|stop| stop.to_string());
     let is_draft = view.draft.is_some() && view.draft == view.picture;
     view.outcome = match drawing.stop {

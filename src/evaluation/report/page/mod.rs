@@ -130,6 +130,7 @@ pub(super) fn html(grid: &Grid<'_>, shown: &Shown<'_>, folder: &Path) -> Result<
     let (pictures, mut notes) =
         pictures.made(&grid.results.folder, folder, shown.inline_pictures)?;
     notes.extend(traces.notes());
+    notes.extend(grid.results.undetermined());
     if grid.strangers > 0 {
         notes.push(format!(
             "Left out: {} records of systems, settings or data sets that the experiment no longer has.",

@@ -1,5 +1,8 @@
 //! Experiments of fakes: what is drawn and scored, how often, and what a run finds of the one before.
 
+mod budgets;
+mod faults;
+
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -11,11 +14,11 @@ use futures::FutureExt;
 use futures::executor::block_on;
 
 use super::*;
-use crate::conditioner::InPrompt;
+use crate::conditioner::{ConditioningKind, InPrompt};
 use crate::evaluation::dataset::{Class, Item, RealImage};
 use crate::evaluation::metric::{Fingerprint, Outcome, Score, Subject};
 use crate::generator::{Drawn, GenerateRequest};
-use crate::pipeline::{RagConfig, StopReason};
+use crate::pipeline::{Mode, RagConfig, StopReason};
 use crate::testing::{FakeGenerator, FakeRetriever, FakeVlm, solid};
 use crate::vlm::ChatRequest;
 use crate::{Error, Generator, RagPipeline, RagRequest, Usage};
@@ -243,101 +246,6 @@ fn failures_and_refusals_are_recorded_and_tried_again_where_that_is_asked_for() 
 }
 
 #[test]
-fn a_system_that_fails_always_is_given_up_and_others_go_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut many = Dataset::new("many");
-    many.items = (0..30).map(|n| Item::new(n.to_string(), format!("thing {n}"))).collect();
-    let down = System::function("down", "", |_| async {
-        Err::<SystemOutcome, _>(Error::unavailable("service", "no key").into())
-    });
-    let experiment = Experiment::new(folder.path())
-        .system(down)
-        .system(System::generator("up", FakeGenerator::new()))
-        .dataset(many)
-        .with_concurrency(1);
-    let done = run(&experiment);
-    assert_eq!((done.drawn, done.failed, done.given_up.len()), (30, 10, 1), "{done:?}");
-    assert!(done.given_up[0].contains("20 pictures were not tried"), "{:?}", done.given_up);
-}
-
-/// Fails as a whole, or gives a number that is none.
-#[derive(Debug)]
-struct Broken(bool);
-
-#[async_trait]
-impl Metric for Broken {
-    fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::new("broken")
-    }
-
-    async fn score(&self, subjects: &[Subject]) -> Result<Vec<Score>> {
-        match self.0 {
-            true => Err(Error::unavailable("the judge", "no key")),
-            false => Ok(subjects.iter().map(|_| Outcome::Value(f64::NAN).into()).collect()),
-        }
-    }
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("broken")
-    }
-}
-
-#[test]
-fn a_metric_that_fails_is_told_and_a_number_that_is_none_is_a_failure() {
-    let folder = tempfile::tempdir().unwrap();
-    let experiment = |metric| {
-        let system = System::generator("base", FakeGenerator::new());
-        Experiment::new(folder.path()).system(system).dataset(birds()).metric(metric)
-    };
-    let done = run(&experiment(Broken(true)).metric(Brightness::default()));
-    assert_eq!((done.drawn, done.scored, done.given_up.len()), (3, 3, 1), "{done:?}");
-    assert!(done.given_up[0].contains("no key"), "{:?}", done.given_up);
-    let done = run(&experiment(Broken(false)));
-    assert_eq!((done.scored, done.scores_failed), (3, 3));
-    let results = experiment(Broken(false)).results().unwrap();
-    assert!(
-        results
-            .scores
-            .iter()
-            .all(|score| matches!(&score.outcome, Outcome::Failed(why) if why.contains("NaN")))
-    );
-}
-
-#[test]
-fn a_budget_and_a_stop_end_a_run_and_the_next_goes_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let generator = FakeGenerator::new();
-    let experiment = Experiment::new(folder.path())
-        .system(System::pipeline("ImageRAG", pipeline(generator.clone())))
-        .dataset(birds())
-        .with_concurrency(1)
-        .with_price("FakeVlm", Price { per_million_prompt_tokens: 1_000.0, ..Price::default() });
-    let stopped = experiment.clone();
-    let stop = stopped.stop();
-    let done = block_on(stopped.run(|event| {
-        if matches!(event, Event::Picture { .. }) {
-            stop.stop();
-        }
-    }));
-    let done = done.unwrap();
-    assert_eq!((done.drawn, done.stopped.as_deref()), (1, Some("it was stopped")));
-    assert!((done.cost - 3.0).abs() < 1e-9, "{}", done.cost);
-    let bounded = |budget| {
-        let fresh = Experiment { stop: Stop::default(), ..experiment.clone() };
-        run(&fresh.with_budget(budget))
-    };
-    let done = bounded(Budget { money: Some(3.5), ..Budget::default() });
-    assert_eq!(done.drawn, 1, "{done:?}");
-    assert!(done.stopped.unwrap().contains("4.00 of 3.50"));
-    let done = bounded(Budget { calls: Some(4), ..Budget::default() });
-    assert_eq!((done.drawn, done.spent.calls), (0, 4));
-    let done = bounded(Budget::default());
-    assert_eq!((done.drawn, done.stopped), (1, None));
-}
-
-#[test]
 fn one_run_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let experiment = Experiment::new(folder.path())
@@ -450,7 +358,7 @@ fn real_images_that_change_make_scores_of_their_own_where_a_metric_compares() {
 }
 
 /// Draws slowly, so that several are in progress.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Slow {
     busy: AtomicUsize,
     most: AtomicUsize,
@@ -459,7 +367,7 @@ struct Slow {
 #[async_trait]
 impl Generator for Slow {
     fn accepts(&self) -> &[crate::conditioner::ConditioningKind] {
-        &[]
+        &[ConditioningKind::None, ConditioningKind::Images]
     }
 
     async fn generate(&self, requests: &[GenerateRequest]) -> Result<Vec<Drawn>> {
@@ -480,7 +388,7 @@ impl fmt::Display for Slow {
 #[test]
 fn as_many_pictures_at_a_time_as_asked_for() {
     let folder = tempfile::tempdir().unwrap();
-    let slow = Arc::new(Slow { busy: AtomicUsize::new(0), most: AtomicUsize::new(0) });
+    let slow = Arc::new(Slow::default());
     let experiment = Experiment::new(folder.path())
         .system(System::generator("slow", Arc::clone(&slow)))
         .dataset(birds())
@@ -510,8 +418,13 @@ fn a_lazy_system_is_loaded_once_for_what_is_missing_and_dropped_after_it() {
     };
     let experiment = |fails| Experiment::new(folder.path()).system(system(fails)).dataset(birds());
     let failing = run(&experiment(true));
-    assert_eq!((failing.failed, loads.swap(0, Ordering::SeqCst)), (3, 3));
-    let first = experiment(false).with_retry_failed(true);
+    // What cannot be loaded is no failure of a picture: the next run draws without being told to.
+    assert_eq!((failing.failed, loads.swap(0, Ordering::SeqCst)), (0, 1));
+    let why = "lazy was given up (3 pictures were not tried): weights is not available: not here";
+    assert_eq!(failing.given_up, [why]);
+    let lacking = experiment(false).results().unwrap().incomplete();
+    assert_eq!(lacking, ["lazy: of 3 pictures 3 are missing"]);
+    let first = experiment(false);
     assert_eq!(first.plan().unwrap().estimate.calls, 9.0);
     assert_eq!((run(&first).drawn, loads.load(Ordering::SeqCst)), (3, 1));
     assert_eq!(Arc::strong_count(&alive), 2, "the model is dropped");
