@@ -23,11 +23,17 @@ pub(crate) fn place(name: &str) -> Result<PathBuf> {
     })
 }
 
-/// That there is such a file or folder; a repository is not asked for.
+/// That there is such a file or folder, or may be such a repository, which is not asked for.
 #[allow(dead_code, reason = "run files alone look before they load")]
 #[cfg(feature = "hub")]
-pub(crate) fn check(_: &str) -> Result<()> {
-    Ok(())
+pub(crate) fn check(name: &str) -> Result<()> {
+    if PathBuf::from(name).exists() || name.parse::<imagerag::hub::Place>().is_ok() {
+        return Ok(());
+    }
+    Err(imagerag::Error::Unavailable {
+        what: name.to_owned(),
+        reason: "there is no such file or folder, and no repository is called so".to_owned(),
+    })
 }
 
 /// That there is such a file or folder.
