@@ -161,9 +161,9 @@ fn a_server_that_hangs_is_given_up() {
     let limit = Duration::from_secs(2);
     let milvus = block_on(server.builder().timeout(limit).connect()).unwrap();
     let index = block_on(milvus.create("birds", 4, MilvusIndexType::Flat)).unwrap();
-    server.signal("STOP");
+    server.stop();
     let error = block_on(index.search(&vectors(1, 4), 1)).unwrap_err();
-    server.signal("CONT");
+    server.go_on();
     assert!(matches!(error, Error::Timeout { limit: l, .. } if l == limit), "{error:?}");
     assert!(error.chain().to_string().contains(&server.address()), "{error}");
 }

@@ -116,9 +116,28 @@ impl Server {
         }
     }
 
-    /// Sends it a signal, such as `STOP`.
+    /// Stops it until [`go_on`](Self::go_on): it answers nothing, and its connections stay.
     #[cfg(target_os = "linux")]
-    pub(crate) fn signal(&self, name: &str) {
+    pub(crate) fn stop(&self) {
+        self.signal("STOP");
+        // A thread that is running when the signal comes may still answer.
+        let tasks = format!("/proc/{}/task", self.process.as_ref().unwrap().id());
+        let is_stopped = |task: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with('T'))
+        };
+        while !std::fs::read_dir(&tasks).unwrap().flatten().all(is_stopped) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn go_on(&self) {
+        self.signal("CONT");
+    }
+
+    #[cfg(target_os = "linux")]
+    fn signal(&self, name: &str) {
         let process = self.process.as_ref().unwrap().id().to_string();
         assert!(Command::new("kill").args(["-s", name, &process]).status().unwrap().success());
     }
