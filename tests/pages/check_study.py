@@ -187,8 +187,9 @@ def rating(browser):
     # What matters here is that answers are read: which of them is the check is not known to the page.
     key = {row["screen"]: row for row in csv.DictReader(open(f"{rate}.csv", newline=""))}
     for answer in record["answers"]:
-        if key[answer["item"]]["role"] in ("right", "wrong"):
-            answer["chosen"] = "yes" if key[answer["item"]]["role"] == "right" else "no"
+        role = key[answer["item"]]["role"]
+        if role in ("right", "wrong"):
+            answer["chosen"], answer["side"] = ("yes", "left") if role == "right" else ("no", "right")
     (downloads / "rate.json").write_text(json.dumps(record), "utf-8")
     tab.clean()
 
