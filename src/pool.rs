@@ -2,13 +2,18 @@
 //! thread that polls is never kept waiting, whichever executor it belongs to.
 
 use std::any::Any;
+use std::io;
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
+use std::thread;
 
+use crossbeam_channel::{Sender, unbounded};
 use futures::channel::oneshot;
-use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use crate::{Error, Result};
+
+type Job = Box<dyn FnOnce() + Send>;
 
 /// Runs `work` on one of as many threads as there are cores, first come, first served. What waits
 /// for a thread when the future is dropped is not begun. A panic in it is an [`Error::Backend`] of
@@ -18,7 +23,7 @@ pub(crate) async fn run<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let (reply, outcome) = oneshot::channel();
-    pool()?.spawn(move || {
+    let job = Box::new(move || {
         if reply.is_canceled() {
             return;
         }
@@ -28,6 +33,8 @@ pub(crate) async fn run<T: Send + 'static>(
             drop(reply.send(result));
         }
     });
+    // The threads live as long as the process; a job that is dropped is told below, too.
+    drop(jobs()?.send(job));
     outcome.await.unwrap_or_else(|_| Err(Error::backend(what, "its thread panicked")))
 }
 
@@ -40,19 +47,36 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("a panic without a message")
 }
 
-fn pool() -> Result<&'static ThreadPool> {
-    static POOL: OnceLock<Result<ThreadPool, ThreadPoolBuildError>> = OnceLock::new();
-    let build = || ThreadPoolBuilder::new().thread_name(|n| format!("imagerag-{n}")).build();
-    POOL.get_or_init(build).as_ref().map_err(|error| Error::Unavailable {
+/// The way to the threads, which are started at the first call.
+fn jobs() -> Result<&'static Sender<Job>> {
+    static JOBS: OnceLock<io::Result<Sender<Job>>> = OnceLock::new();
+    JOBS.get_or_init(|| start(cores())).as_ref().map_err(|error| Error::Unavailable {
         what: "a pool of threads beside the polling one".into(),
         reason: error.to_string(),
     })
 }
 
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// As many threads as the system gives, at least one.
+fn start(threads: usize) -> io::Result<Sender<Job>> {
+    let (sender, jobs) = unbounded::<Job>();
+    for number in 0..threads {
+        let jobs = jobs.clone();
+        let thread = thread::Builder::new().name(format!("imagerag-{number}"));
+        match thread.spawn(move || jobs.into_iter().for_each(|job| job())) {
+            Err(error) if number == 0 => return Err(error),
+            Err(_) => break,
+            Ok(_) => {}
+        }
+    }
+    Ok(sender)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use futures::FutureExt;
     use futures::executor::block_on;
 
@@ -74,14 +98,13 @@ mod tests {
 
     #[test]
     fn what_nobody_waits_for_is_not_begun() {
-        let cores = rayon::current_num_threads();
         let (open, gate) = std::sync::mpsc::channel::<()>();
         let gate = std::sync::Arc::new(std::sync::Mutex::new(gate));
         let block = || {
             let gate = std::sync::Arc::clone(&gate);
             Box::pin(run("work", move || Ok(gate.lock().unwrap().recv().is_ok())))
         };
-        let mut blocked: Vec<_> = (0..cores).map(|_| block()).collect();
+        let mut blocked: Vec<_> = (0..cores()).map(|_| block()).collect();
         for work in &mut blocked {
             assert!(work.as_mut().now_or_never().is_none());
         }
