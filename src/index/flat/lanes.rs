@@ -4,6 +4,9 @@
 use std::arch::x86_64::*;
 use std::array::from_fn;
 
+use half::f16;
+use half::slice::HalfFloatSliceExt as _;
+
 /// Partial sums of one dot product: one register of AVX-512, two of AVX2.
 pub(crate) const LANES: usize = 16;
 
@@ -15,6 +18,9 @@ pub(crate) const LANES: usize = 16;
 pub(crate) trait Lanes: Copy {
     fn zero() -> Self;
     fn load(values: &[f32; LANES]) -> Self;
+    fn load_f16(values: &[f16; LANES]) -> Self;
+    /// Has the line of memory at this address, which need not exist, fetched into the cache.
+    fn prefetch<T>(address: *const T);
     /// `self + x * y`.
     fn add_product(self, x: Self, y: Self) -> Self;
     /// The sum of all, halving: the same order in every type.
@@ -35,6 +41,16 @@ impl Lanes for Portable {
     fn load(values: &[f32; LANES]) -> Self {
         Self(*values)
     }
+
+    #[inline(always)]
+    fn load_f16(values: &[f16; LANES]) -> Self {
+        let mut wide = [0.0; LANES];
+        values.convert_to_f32_slice(&mut wide);
+        Self(wide)
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(_: *const T) {}
 
     #[inline(always)]
     fn add_product(self, x: Self, y: Self) -> Self {
@@ -72,6 +88,16 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    fn load_f16(values: &[f16; LANES]) -> Self {
+        unsafe { Self(_mm512_cvtph_ps(_mm256_loadu_si256(values.as_ptr().cast()))) }
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(address: *const T) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+    }
+
+    #[inline(always)]
     fn add_product(self, x: Self, y: Self) -> Self {
         unsafe { Self(_mm512_fmadd_ps(x.0, y.0, self.0)) }
     }
@@ -86,7 +112,7 @@ impl Lanes for Avx512 {
     }
 }
 
-/// With FMA.
+/// With FMA and F16C.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(__m256, __m256);
@@ -104,6 +130,22 @@ impl Lanes for Avx2 {
     fn load(values: &[f32; LANES]) -> Self {
         let (lower, upper) = values.split_at(8);
         unsafe { Self(_mm256_loadu_ps(lower.as_ptr()), _mm256_loadu_ps(upper.as_ptr())) }
+    }
+
+    #[inline(always)]
+    fn load_f16(values: &[f16; LANES]) -> Self {
+        let (lower, upper) = values.split_at(8);
+        unsafe {
+            Self(
+                _mm256_cvtph_ps(_mm_loadu_si128(lower.as_ptr().cast())),
+                _mm256_cvtph_ps(_mm_loadu_si128(upper.as_ptr().cast())),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(address: *const T) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
     }
 
     #[inline(always)]

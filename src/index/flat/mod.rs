@@ -196,11 +196,21 @@ fn scan<T: Value>(
         if numbers.is_empty() {
             return best;
         }
-        let mut block: [&[f32]; BLOCK] = [&[]; BLOCK];
-        for ((row, space), &id) in block.iter_mut().zip(space.chunks_exact_mut(dim)).zip(&numbers) {
-            *row = T::widen(&rows[id as usize * dim..][..dim], space);
+        let mut block: [&[T]; BLOCK] = [&[]; BLOCK];
+        for (row, &id) in block.iter_mut().zip(&numbers) {
+            *row = &rows[id as usize * dim..][..dim];
         }
-        kernel::dot_products(queries, &block[..numbers.len()], &mut products);
+        let block = &block[..numbers.len()];
+        if queries.len() == 1 {
+            kernel::dot_products(queries, block, &mut products);
+        } else {
+            let mut wide: [&[f32]; BLOCK] = [&[]; BLOCK];
+            for ((wide, space), row) in wide.iter_mut().zip(space.chunks_exact_mut(dim)).zip(block)
+            {
+                *wide = T::widen(row, space);
+            }
+            kernel::dot_products(queries, &wide[..block.len()], &mut products);
+        }
         for (best, products) in best.iter_mut().zip(&products) {
             numbers.iter().zip(products).for_each(|(&id, &score)| best.offer(id, score));
         }

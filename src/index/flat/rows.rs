@@ -7,6 +7,7 @@ use std::sync::Arc;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
+use super::lanes::{LANES, Lanes};
 use crate::{Error, Result};
 
 /// How a vector's values are kept.
@@ -121,11 +122,23 @@ impl View<'_> {
 pub(crate) trait Value: Copy + Send + Sync {
     /// The row in f32; `space`, of the same length, is there to put it.
     fn widen<'a>(row: &'a [Self], space: &'a mut [f32]) -> &'a [f32];
+    fn load<L: Lanes>(values: &[Self; LANES]) -> L;
+    fn to_f32(self) -> f32;
 }
 
 impl Value for f32 {
     fn widen<'a>(row: &'a [Self], _: &'a mut [f32]) -> &'a [f32] {
         row
+    }
+
+    #[inline(always)]
+    fn load<L: Lanes>(values: &[Self; LANES]) -> L {
+        L::load(values)
+    }
+
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        self
     }
 }
 
@@ -133,6 +146,16 @@ impl Value for f16 {
     fn widen<'a>(row: &'a [Self], space: &'a mut [f32]) -> &'a [f32] {
         row.convert_to_f32_slice(space);
         space
+    }
+
+    #[inline(always)]
+    fn load<L: Lanes>(values: &[Self; LANES]) -> L {
+        L::load_f16(values)
+    }
+
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        Self::to_f32(self)
     }
 }
 
