@@ -117,6 +117,22 @@ fn more_probes_and_wider_searches_find_more() {
     assert!(hits(&graph) > few, "{few} with efSearch 1");
 }
 
+/// FAISS builds NSG's graph from the vectors of one call, and takes no others.
+#[test]
+fn a_graph_is_built_of_all_vectors_at_once() {
+    let vectors = vectors(9_000);
+    let mut index = index_of("NSG32", &vectors);
+    let found = block_on(index.search(&vectors[8_900..], 2)).unwrap();
+    let hits = (8_900..).zip(&found).filter(|(id, list)| list[0].id == *id).count();
+    assert!(hits > 50, "{hits} of 100 find themselves");
+    let all = block_on(index.search(&vectors[..1], 9_000)).unwrap().remove(0);
+    let distinct: IdSet = all.iter().map(|neighbor| neighbor.id).collect();
+    assert_eq!((all.len(), distinct.len()), (9_000, 9_000), "none twice, none left out");
+    let again = message(index.add(&vectors[..1]));
+    assert!(again.contains("NSG does not support incremental addition"), "{again}");
+    assert_eq!(block_on(index.count()).unwrap(), 9_000);
+}
+
 #[test]
 fn ties_go_to_the_lower_id_also_where_the_list_is_cut() {
     let one = &vectors(1)[0];

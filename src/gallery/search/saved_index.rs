@@ -10,9 +10,6 @@ use crate::gallery::Gallery;
 use crate::index::{FaissBuilder, FaissIndex};
 use crate::{Error, Result};
 
-/// Vectors that are handed to FAISS together.
-const BATCH: usize = 8192;
-
 impl Gallery {
     /// Builds an index of all images and saves it in the gallery, replacing an earlier one. The
     /// returned index is mapped from its file.
@@ -30,10 +27,7 @@ impl Gallery {
         // A row that is no vector is an error below, when it is added.
         let mut index = builder.train(rows.filter_map(Result::ok))?;
         let ids: Vec<u64> = snapshot.live.iter().collect();
-        for ids in ids.chunks(BATCH) {
-            let rows = ids.iter().map(|&id| snapshot.vectors.row(id));
-            index.add_with_ids(ids, &rows.collect::<Result<Vec<_>>>()?)?;
-        }
+        index.add_each(&ids, ids.iter().map(|&id| snapshot.vectors.row(id)))?;
         let folder = self.folder().join(FOLDER);
         let draft = fs::create_dir_all(&folder).and_then(|()| NamedTempFile::new_in(&folder));
         let draft = draft.map_err(|source| Error::io(&folder, source))?.into_temp_path();

@@ -10,6 +10,7 @@ mod nearest;
 mod over_fetch;
 mod sink;
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -71,7 +72,7 @@ pub struct FaissIndex {
     selects: Arc<AtomicBool>,
 }
 
-/// Vectors that are handed to FAISS at once.
+/// Vectors that are handed to FAISS at once, unless it builds a graph of them.
 const BATCH: usize = 8_192;
 
 impl FaissIndex {
@@ -99,6 +100,9 @@ impl FaissIndex {
 
     /// Adds vectors; their ids follow the highest that the index holds, and are returned.
     ///
+    /// Add all vectors of a graph (HNSW, NSG) in one call: it finds more, in less time, than one that
+    /// is made piece by piece. Their values are copied for that.
+    ///
     /// # Errors
     /// Those of [`add_with_ids`](Self::add_with_ids).
     pub fn add(&mut self, vectors: &[Embedding]) -> Result<Range<u64>> {
@@ -116,33 +120,63 @@ impl FaissIndex {
     /// too high, when a vector is of another dimension, or when the index is mapped or on a GPU;
     /// then none is added. [`Error::Backend`] with FAISS' words when it fails.
     pub fn add_with_ids(&mut self, ids: &[u64], vectors: &[Embedding]) -> Result<()> {
-        self.check_writable()?;
         check_dim(self, vectors)?;
-        let wrong = |expected: &str, found: String| {
+        if ids.len() != vectors.len() {
+            let expected = format!("{}, one a vector", vectors.len());
+            return Err(Error::invalid_input(format!("ids for {self}"), expected, ids.len()));
+        }
+        self.add_each(ids, vectors.iter().map(Ok))
+    }
+
+    /// Adds as many vectors as there are ids, all of this index' dimension. The values of one batch
+    /// are copied at a time; an error among them leaves the batches before it in the index.
+    pub(crate) fn add_each(
+        &mut self,
+        ids: &[u64],
+        mut vectors: impl Iterator<Item = Result<impl Borrow<Embedding>>>,
+    ) -> Result<()> {
+        self.check_writable()?;
+        let ids = self.new_ids(ids)?;
+        let mut values = Vec::new();
+        for ids in ids.chunks(self.batch()) {
+            values.clear();
+            values.reserve_exact(ids.len() * self.dim);
+            for vector in vectors.by_ref().take(ids.len()) {
+                values.extend_from_slice(vector?.borrow().values());
+            }
+            self.handle_mut()?.add(ids, &values)?;
+            Arc::make_mut(&mut self.ids).extend(ids.iter().filter_map(|id| id.get()));
+        }
+        Ok(())
+    }
+
+    /// Vectors to hand to FAISS at once. A graph is better, and faster, the more of its vectors FAISS
+    /// sees together: it begins with the upper levels of all of them. NSG takes vectors only once.
+    fn batch(&self) -> usize {
+        let is_graph = |part: &str| part.starts_with("HNSW") || part.starts_with("NSG");
+        if self.factory.split(',').any(is_graph) { usize::MAX } else { BATCH }
+    }
+
+    /// FAISS' form of ids that are not taken.
+    fn new_ids(&self, ids: &[u64]) -> Result<Vec<Idx>> {
+        let wrong = |expected: &str, found: u64| {
             Err(Error::invalid_input(format!("ids for {self}"), expected, found))
         };
-        if ids.len() != vectors.len() {
-            return wrong(&format!("{}, one a vector", vectors.len()), ids.len().to_string());
-        }
         let mut signed = Vec::with_capacity(ids.len());
         let mut new = IdSet::new();
         for &id in ids {
             let Ok(id_of_faiss) = i64::try_from(id) else {
-                return wrong("ids below 2^63", id.to_string());
+                return wrong("ids below 2^63", id);
             };
             signed.push(Idx::from(id_of_faiss));
             if self.ids.contains(id) || !new.insert(id) {
-                return wrong("ids that no vector has", id.to_string());
+                return wrong("ids that no vector has", id);
             }
             if self.buried.contains(id) {
-                return wrong("ids that were never removed from it", id.to_string());
+                return wrong("ids that were never removed from it", id);
             }
         }
-        for (ids, vectors) in signed.chunks(BATCH).zip(vectors.chunks(BATCH)) {
-            self.handle_mut()?.add(ids, &values(vectors.iter()))?;
-            Arc::make_mut(&mut self.ids).extend(ids.iter().filter_map(|id| id.get()));
-        }
-        Ok(())
+        Ok(signed)
     }
 
     /// Removes vectors; the others keep their ids. Returns how many of `ids` the index held.

@@ -44,7 +44,11 @@ impl FaissIndex {
         while !open.is_empty() {
             let asked = values(open.iter().map(|&query| &queries[query]));
             let (scores, ids) = self.ask(&asked, k, nprobe, findable)?;
-            let everywhere = lists.is_none_or(|lists| nprobe >= Some(lists.count));
+            // A graph has vectors that no path leads to.
+            let everywhere = match lists {
+                Some(lists) => nprobe >= Some(lists.count),
+                None => self.handle.decodable().is_none(),
+            };
             let (mut tied, mut short) = (Vec::new(), Vec::new());
             for ((&query, scores), ids) in
                 open.iter().zip(scores.chunks_exact(k)).zip(ids.chunks_exact(k))
@@ -144,6 +148,8 @@ pub(crate) fn settle(
 ) -> (Vec<Neighbor>, bool) {
     let mut list = neighbors(scores, ids);
     let worst = list.last().filter(|_| list.len() == ids.len()).map(|worst| worst.score);
+    // NSG returns some vectors twice.
+    list.dedup_by_key(|neighbor| neighbor.id);
     list.retain(|neighbor| findable.contains(neighbor.id));
     list.truncate(wanted);
     let last = list.last().filter(|_| list.len() == wanted).map(|last| last.score);
@@ -177,5 +183,6 @@ mod tests {
         assert_eq!(found(&scores[..3], &[5, 4, 3], 2, &[2, 3, 4, 5]), (vec![5, 3], true));
         assert_eq!(found(&scores[..3], &[5, 4, 3], 3, &[4, 5]), (vec![5, 4], false), "short");
         assert_eq!(found(&scores[..3], &[5, 4, -1], 2, &[4, 5]), (vec![5, 4], false), "all seen");
+        assert_eq!(found(&scores, &[5, 4, 4, 3], 3, &[3, 4, 5]), (vec![5, 4, 3], true), "twice");
     }
 }
