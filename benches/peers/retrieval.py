@@ -4,8 +4,9 @@
                                 [--device cuda:0]
 
 All read the same files of clustered unit vectors (Gaussian clusters of 100) and search on the same number of
-threads: single queries and batches of 32, the 10 nearest. Each round starts every program anew; every figure is
-the median over the rounds. Ratios are imagerag's time over faiss-cpu's time for the same index. With --device,
+threads: single queries and batches of 32, the 10 nearest. Each program builds an index of FAISS once and writes it.
+Each round starts every program anew, which opens its file; every figure is the median over the rounds. Ratios are imagerag's time over faiss-cpu's time for the same index, both on the thread that
+asks; "awaited" is a single query of the async method, which goes to another thread and back. With --device,
 FAISS is built with CUDA, and imagerag also searches there what a GPU can hold (faiss-cpu cannot); opening then
 includes the move.
 """
@@ -37,12 +38,14 @@ def main() -> None:
     parser.add_argument("--many", type=int, default=1_000_000, help="vectors for IVFPQ; 0 leaves it out")
     parser.add_argument("--dim", type=int, default=512, help="values a vector")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of all programs")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each program runs; those that train run once")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each program opens its index and searches")
     parser.add_argument("--quick", action="store_true", help="20,000 vectors and fewer lists, to try it out")
     parser.add_argument("--device", type=device, default="cpu", help="cpu, or the GPU for FAISS: cuda:0")
     parser.add_argument("--exact-only", action="store_true", help="leave out what must be trained or built")
     parser.add_argument("--json", type=Path, help="also write all figures here")
     parser.add_argument("--worker", nargs=3, metavar=("INDEX", "VECTORS", "OUT"), help=argparse.SUPPRESS)
+    parser.add_argument("--make", help=argparse.SUPPRESS)
+    parser.add_argument("--file", help=argparse.SUPPRESS)
     parser.add_argument("--nprobe", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--sample", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--ef-search", type=int, help=argparse.SUPPRESS)
@@ -79,15 +82,23 @@ def main() -> None:
         vectors = make(folder, count, arguments.dim)
         truth = None
         for index, options in indexes:
-            trains = index not in ("f32", "f16", "Flat", "torch")
             names = programs_for(index, arguments.device)
+            made, files = {}, {}
+            for name in ("faiss-cpu", "imagerag"):
+                if "faiss-cpu" in names:
+                    files[name] = str(out_of(vectors, name, index).with_suffix(".faiss"))
+                    made[name] = run(name, program, index, options | {"--make": files[name]}, vectors, arguments)
             runs = {name: [] for name in names}
-            for _ in range(1 if trains else arguments.rounds):
+            for _ in range(arguments.rounds):
                 for name in names:
-                    runs[name].append(run(name, program, index, options, vectors, arguments))
+                    file = {"--file": files[name.split()[0]]} if files else {}
+                    runs[name].append(run(name, program, index, options | file, vectors, arguments))
+            for file in files.values():
+                os.remove(file)
             for name, rows in runs.items():
                 ids = numpy.fromfile(out_of(vectors, name, index), numpy.int64).reshape(-1, LIMIT)
                 row = {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+                row |= made.get(name.split()[0], {})
                 if index == "Flat" and name == "faiss-cpu":
                     truth = ids
                 figures.append({"program": name, "index": index, "vectors": count, "ids": ids, **options, **row})
@@ -150,38 +161,31 @@ def run(name: str, program: str, index: str, options: dict, vectors: Path, argum
         command = [sys.executable, __file__, "--worker", index, str(vectors), str(out), *common, *extra]
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     row = json.loads(done.stdout.splitlines()[-1])
+    if "build" in row:
+        print(f"{name:16}{index:16} built in {row['build']:.0f} s", flush=True)
+        return row
     print(f"{name:16}{index:16} single {row['single'] * 1e3:8.2f} ms, {BATCH} {row['batch'] * 1e3:8.2f} ms", flush=True)
     return row
 
 
 def work(arguments: argparse.Namespace) -> None:
-    """One index of faiss-cpu, or the release's search with torch, as one line of JSON."""
+    """One index of faiss-cpu built, or opened and searched, or the release's search with torch, as one line of JSON."""
     index, path, out = arguments.worker
-    vectors = numpy.fromfile(path, numpy.float32).reshape(-1, arguments.dim)
-    queries = numpy.fromfile(Path(path).with_suffix(".queries"), numpy.float32).reshape(-1, arguments.dim)
-    build = opened = 0.0
+    rows = lambda path: numpy.fromfile(path, numpy.float32).reshape(-1, arguments.dim)
+    queries = rows(Path(path).with_suffix(".queries"))
+    opened = 0.0
     if index == "torch":
-        search, vectors = release(vectors, arguments.threads), None
+        search = release(rows(path), arguments.threads)
     else:
         import faiss
 
         faiss.omp_set_num_threads(arguments.threads)
+        if arguments.make:
+            build(faiss, index, rows(path), arguments)
+            return
         start = time.perf_counter()
-        made = faiss.index_factory(arguments.dim, index, faiss.METRIC_INNER_PRODUCT)
-        sample = vectors
-        if arguments.sample and arguments.sample < len(vectors):
-            sample = numpy.random.default_rng(7).choice(vectors, arguments.sample, replace=False, shuffle=False)
-        made.train(sample)
-        made.add(vectors)
-        build = time.perf_counter() - start
-        del vectors, sample
-        file = f"{path}.python.faiss"
-        faiss.write_index(made, file)
-        del made
-        start = time.perf_counter()
-        made = faiss.read_index(file)
+        made = faiss.read_index(arguments.file)
         opened = time.perf_counter() - start
-        os.remove(file)
         for name, value in (("nprobe", arguments.nprobe), ("efSearch", arguments.ef_search)):
             if value:
                 faiss.ParameterSpace().set_index_parameter(made, name, value)
@@ -189,8 +193,20 @@ def work(arguments: argparse.Namespace) -> None:
     resident = status("VmRSS:")
     ids = [search(queries[at : at + BATCH]) for at in range(0, len(queries), BATCH)]
     numpy.concatenate(ids).astype(numpy.int64).tofile(out)
-    row = {"build": build, "open": opened, "single": median(search, queries, 1), "batch": median(search, queries, BATCH)}
+    row = {"open": opened, "single": median(search, queries, 1), "batch": median(search, queries, BATCH)}
     print(json.dumps(row | {"mb": resident}))
+
+
+def build(faiss, index: str, vectors: numpy.ndarray, arguments: argparse.Namespace) -> None:
+    start = time.perf_counter()
+    made = faiss.index_factory(arguments.dim, index, faiss.METRIC_INNER_PRODUCT)
+    sample = vectors
+    if arguments.sample and arguments.sample < len(vectors):
+        sample = numpy.random.default_rng(7).choice(vectors, arguments.sample, replace=False, shuffle=False)
+    made.train(sample)
+    made.add(vectors)
+    print(json.dumps({"build": time.perf_counter() - start}))
+    faiss.write_index(made, arguments.make)
 
 
 def release(vectors: numpy.ndarray, threads: int):
@@ -237,8 +253,9 @@ def recall(truth: numpy.ndarray, found: numpy.ndarray) -> float:
 
 def report(figures: list, arguments: argparse.Namespace) -> None:
     print(f"\n{arguments.dim} values a vector, {arguments.threads} threads; ratio below 1: imagerag is faster")
-    head = ("vectors", "index", "program", "single ms", "ratio", f"{BATCH} ms", "ratio", "recall@10", "MB", "build s", "open s")
-    widths = (10, 16, 17, 10, 7, 10, 7, 10, 7, 9, 8)
+    head = ("vectors", "index", "program", "single ms", "ratio", "awaited", f"{BATCH} ms", "ratio", "recall@10", "MB")
+    head += ("build s", "open s")
+    widths = (10, 16, 17, 10, 7, 9, 10, 7, 10, 7, 9, 8)
     print("".join(f"{word:>{width}}" for word, width in zip(head, widths)))
     peers = {(row["vectors"], row["index"]): row for row in figures if row["program"] == "faiss-cpu"}
     for row in figures:
@@ -249,8 +266,9 @@ def report(figures: list, arguments: argparse.Namespace) -> None:
         ratio = lambda key: f"{row[key]:.2f}" if row[key] else ""
         name = {"f32": "FlatIndex f32", "f16": "FlatIndex f16", "torch": "release"}.get(row["index"], row["index"])
         cells = (f"{row['vectors']:,}", name, row["program"], f"{row['single'] * 1e3:.2f}", ratio("single_ratio"))
+        cells += (f"{row['awaited'] * 1e3:.2f}" if "awaited" in row else "",)
         cells += (f"{row['batch'] * 1e3:.2f}", ratio("batch_ratio"), f"{row['recall']:.3f}", f"{row['mb']:,.0f}")
-        cells += (f"{row['build']:.1f}", f"{row['open']:.2f}")
+        cells += (f"{row['build']:.1f}" if "build" in row else "", f"{row['open']:.2f}")
         print("".join(f"{cell:>{width}}" for cell, width in zip(cells, widths)))
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")

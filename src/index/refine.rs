@@ -72,7 +72,7 @@ impl<I: VectorIndex> Refine<I> {
         let (vectors, queries) = (self.vectors.clone(), queries.to_vec());
         let each = move |(query, candidates): (&[Embedding], Vec<Neighbor>)| {
             let ids: IdSet = candidates.iter().map(|candidate| candidate.id).collect();
-            Ok(vectors.nearest(query, limit, Some(&ids))?.swap_remove(0))
+            Ok(vectors.blocking_search(query, limit, Some(&ids))?.swap_remove(0))
         };
         pool::run("exact search", move || queries.chunks(1).zip(candidates).map(each).collect())
             .await

@@ -72,6 +72,10 @@ fn finds_what_exact_search_finds_score_by_score() {
     lists.set_nprobe(16).unwrap();
     let odd: IdSet = (1..700).step_by(2).collect();
     for index in [index_of("Flat", &vectors), lists] {
+        let blocking = index.blocking_search(&vectors[..40], 12, None).unwrap();
+        assert_eq!(blocking, block_on(index.search(&vectors[..40], 12)).unwrap());
+        let blocking = exact.blocking_search(&vectors[..40], 12, Some(&odd)).unwrap();
+        assert_eq!(blocking, block_on(exact.search_among(&vectors[..40], 12, &odd)).unwrap());
         let pairs = [
             (
                 block_on(exact.search(&vectors[..40], 12)),

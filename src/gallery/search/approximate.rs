@@ -79,7 +79,7 @@ impl Gallery {
             }
             snapshot.vectors.check()?;
             let index = snapshot.vectors.index()?;
-            index.nearest(&queries, limit, (ids.len() != index.len()).then_some(&*ids))
+            index.blocking_search(&queries, limit, (ids.len() != index.len()).then_some(&*ids))
         })
         .await
     }
@@ -118,7 +118,7 @@ impl Approximate {
             let mut candidates = (*lacking).clone();
             candidates.extend(proposed.iter().map(|neighbor| neighbor.id));
             snapshot.vectors.check_rows(&candidates)?;
-            exact.nearest(query, limit, Some(&candidates))
+            exact.blocking_search(query, limit, Some(&candidates))
         };
         let found = queries.chunks(1).zip(proposed).map(decide).collect::<Result<Vec<_>>>()?;
         Ok(found.into_iter().flatten().collect())

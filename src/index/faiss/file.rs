@@ -133,7 +133,8 @@ fn read(path: &Path, mapped: bool, check_all: bool) -> Result<FaissIndex> {
     let (dim, factory, ids, buried) =
         Reader(&state).state(payload).ok_or_else(|| broken("a footer that makes no sense"))?;
     at_least_one("dimension", dim)?;
-    let handle = Handle::read(path, mapped).map_err(|error| broken(&error.chain().to_string()))?;
+    let handle = if mapped { Handle::map(path) } else { Handle::read(path) };
+    let handle = handle.map_err(|error| broken(&error.chain().to_string()))?;
     let count = ids.len() + buried.len();
     if handle.dim() != dim || handle.count() != count || !handle.is_cosine() {
         let found = format!("{} vectors of {} values", handle.count(), handle.dim());

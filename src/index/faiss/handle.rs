@@ -2,6 +2,7 @@
 //! go to `faiss-sys` by its pointer.
 
 use std::ffi::{CStr, c_int};
+use std::fs::File;
 use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -13,7 +14,7 @@ use faiss::selector::IdSelector;
 use faiss::{Idx, MetricType};
 use faiss_sys as sys;
 
-use super::sink;
+use super::{sink, source};
 use crate::index::IdSet;
 use crate::{Error, Result};
 
@@ -45,7 +46,6 @@ impl Handle {
     ///
     /// # Safety
     /// Nobody else uses or frees the index.
-    #[cfg(feature = "faiss-gpu")]
     pub(crate) unsafe fn own(index: NonNull<sys::FaissIndex>) -> Self {
         // SAFETY: as the caller says.
         Self(unsafe { faiss::index::FromInnerPtr::from_inner_ptr(index.as_ptr()) })
@@ -57,11 +57,29 @@ impl Handle {
         made.map(Self).map_err(failed("index_factory"))
     }
 
-    pub(crate) fn read(path: &Path, mapped: bool) -> Result<Self> {
+    /// Reads a file into memory.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let io = |error| Error::io(path, error);
+        let file = File::open(path).map_err(io)?;
+        // SAFETY: makes, uses and frees an object of FAISS, and owns the index that it makes.
+        let call = || unsafe {
+            let reader = made("CustomIOReader", |place| {
+                sys::faiss_CustomIOReader_new(place, Some(source::read))
+            })?;
+            let read = made("read_index", |place| {
+                sys::faiss_read_index_custom(reader.as_ptr().cast(), 0, place)
+            });
+            sys::faiss_CustomIOReader_free(reader.as_ptr());
+            read.map(|index| Self::own(index))
+        };
+        source::serve(file, call).map_err(io)?
+    }
+
+    /// Maps a file, as far as searches read it.
+    pub(crate) fn map(path: &Path) -> Result<Self> {
         let wrong = || Error::invalid_input("path of a FAISS index", "UTF-8", path.display());
         let name = path.to_str().ok_or_else(wrong)?;
-        let flags = IoFlags::from(if mapped { MAPPED } else { 0 });
-        read_index_with_flags(name, flags).map(Self).map_err(failed("read_index"))
+        read_index_with_flags(name, IoFlags::from(MAPPED)).map(Self).map_err(failed("read_index"))
     }
 
     /// A copy of its own, which not every type of index has.

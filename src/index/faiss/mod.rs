@@ -9,6 +9,7 @@ mod nearest;
 #[cfg(any(test, feature = "faiss-gpu"))]
 mod over_fetch;
 mod sink;
+mod source;
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -272,7 +273,9 @@ impl FaissIndex {
 
 /// The values of all vectors: `[n, dim]`.
 fn values<'a>(vectors: impl Iterator<Item = &'a Embedding>) -> Vec<f32> {
-    vectors.flat_map(Embedding::values).copied().collect()
+    let mut values = Vec::new();
+    vectors.for_each(|vector| values.extend_from_slice(vector.values()));
+    values
 }
 
 #[async_trait]
@@ -288,12 +291,12 @@ impl VectorIndex for FaissIndex {
 
     async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Hits> {
         let (index, queries) = (self.clone(), queries.to_vec());
-        pool::run("FAISS", move || index.nearest(&queries, limit, None)).await
+        pool::run("FAISS", move || index.blocking_search(&queries, limit, None)).await
     }
 
     async fn search_among(&self, queries: &[Embedding], limit: usize, ids: &IdSet) -> Result<Hits> {
         let (index, queries, ids) = (self.clone(), queries.to_vec(), ids.clone());
-        pool::run("FAISS", move || index.nearest(&queries, limit, Some(&ids))).await
+        pool::run("FAISS", move || index.blocking_search(&queries, limit, Some(&ids))).await
     }
 }
 

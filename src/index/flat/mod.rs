@@ -15,7 +15,7 @@ use async_trait::async_trait;
 
 use crate::embedder::Embedding;
 use crate::error::at_least_one;
-use crate::index::{Hits, IdSet, VectorIndex, check_dim};
+use crate::index::{Hits, IdSet, Neighbor, VectorIndex, check_dim};
 use crate::{Result, pool};
 
 use best::Best;
@@ -121,13 +121,17 @@ impl FlatIndex {
         self.rows.view().len() / self.dim
     }
 
-    /// The `limit` nearest vectors of each query, all or those in `among`, on this thread and others.
-    pub(crate) fn nearest(
+    /// [`search`](VectorIndex::search), or [`search_among`](VectorIndex::search_among), on this
+    /// thread and others: for a thread that may wait, without the way to another and back.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) when a query is of another dimension.
+    pub fn blocking_search(
         &self,
         queries: &[Embedding],
         limit: usize,
         among: Option<&IdSet>,
-    ) -> Result<Hits> {
+    ) -> Result<Vec<Vec<Neighbor>>> {
         let count = self.len();
         let Some(ids) = among else {
             return self.best(queries, limit, count, |first, last| first as u64..last as u64);
@@ -230,12 +234,12 @@ impl VectorIndex for FlatIndex {
 
     async fn search(&self, queries: &[Embedding], limit: usize) -> Result<Hits> {
         let (index, queries) = (self.clone(), queries.to_vec());
-        pool::run("exact search", move || index.nearest(&queries, limit, None)).await
+        pool::run("exact search", move || index.blocking_search(&queries, limit, None)).await
     }
 
     async fn search_among(&self, queries: &[Embedding], limit: usize, ids: &IdSet) -> Result<Hits> {
         let (index, queries, ids) = (self.clone(), queries.to_vec(), ids.clone());
-        pool::run("exact search", move || index.nearest(&queries, limit, Some(&ids))).await
+        pool::run("exact search", move || index.blocking_search(&queries, limit, Some(&ids))).await
     }
 }
 
