@@ -11,6 +11,7 @@ pub(crate) mod free_memory;
 #[cfg(test)]
 pub(crate) mod golden;
 mod held;
+pub(crate) mod idle_team;
 pub(crate) mod inventory;
 pub(crate) mod json;
 pub(crate) mod layers;

@@ -4,16 +4,21 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use futures::channel::oneshot;
 
-use super::cuda;
 use super::failure::{failure, is_sticky, recognised};
+use super::{cuda, idle_team};
 use crate::models::Device;
 use crate::pool::panic_message;
 use crate::{Error, Result};
+
+/// After this time without a job, the thread's OpenMP team is let go.
+const IDLE: Duration = Duration::from_millis(100);
 
 type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
 
@@ -78,7 +83,9 @@ impl<S: 'static> Worker<S> {
                     Err(error) => return drop(loaded.send(Err(error))),
                 };
                 if loaded.send(Ok(())).is_ok() {
-                    queue.into_iter().for_each(|job| job(&mut state));
+                    while let Some(job) = next(&queue) {
+                        job(&mut state);
+                    }
                 }
             })
             .map_err(|error| Error::backend(format!("thread of {name}"), error))?;
@@ -118,6 +125,17 @@ impl<S: 'static> Worker<S> {
         let result = result.await.unwrap_or_else(|_| Err(ended(&self.name)));
         drop(guard);
         result
+    }
+}
+
+/// The next job; none once the worker is dropped. Without one for a while, the thread lets its team go.
+fn next<S>(queue: &mpsc::Receiver<Job<S>>) -> Option<Job<S>> {
+    match queue.recv_timeout(IDLE) {
+        Err(RecvTimeoutError::Timeout) => {
+            idle_team::release();
+            queue.recv().ok()
+        }
+        result => result.ok(),
     }
 }
 
@@ -183,7 +201,6 @@ mod tests {
     use std::future::Future;
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
-    use std::time::Duration;
 
     use futures::executor::block_on;
     use futures::future::join_all;
