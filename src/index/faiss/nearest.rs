@@ -17,9 +17,9 @@ const MANY: usize = 100_000;
 const DECODED: usize = 4_096;
 
 impl FaissIndex {
-    /// [`search`](VectorIndex::search), or [`search_among`](VectorIndex::search_among), on this
-    /// thread: for a thread that may wait. It saves the way to another and back, which takes some
-    /// 12 µs; a query in HNSW takes 150.
+    /// [`search`](VectorIndex::search), or [`search_among`](VectorIndex::search_among) if `among` is
+    /// given, on this thread: for a thread that may wait. It saves the way to another and back, which
+    /// takes some 12 µs; a query in HNSW takes 150.
     ///
     /// # Errors
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) when a query is of another dimension;

@@ -121,8 +121,9 @@ impl FlatIndex {
         self.rows.view().len() / self.dim
     }
 
-    /// [`search`](VectorIndex::search), or [`search_among`](VectorIndex::search_among), on this
-    /// thread and others: for a thread that may wait, without the way to another and back.
+    /// [`search`](VectorIndex::search), or [`search_among`](VectorIndex::search_among) if `among` is
+    /// given, on this thread and others: for a thread that may wait, without the way to another and
+    /// back.
     ///
     /// # Errors
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) when a query is of another dimension.
