@@ -27,11 +27,9 @@ pub(crate) async fn run<T: Send + 'static>(
         if reply.is_canceled() {
             return;
         }
-        // A panic drops `reply`; the caller is told below.
-        if let Ok(result) = catch_unwind(AssertUnwindSafe(work)) {
-            // Nobody takes the result when the caller has left.
-            drop(reply.send(result));
-        }
+        // A panic drops `reply`, and the caller is told below. Nobody takes the result when the
+        // caller has left.
+        drop(reply.send(work()));
     });
     // The threads live as long as the process; a job that is dropped is told below, too.
     drop(jobs()?.send(job));
@@ -66,7 +64,9 @@ fn start(threads: usize) -> io::Result<Sender<Job>> {
     for number in 0..threads {
         let jobs = jobs.clone();
         let thread = thread::Builder::new().name(format!("imagerag-{number}"));
-        match thread.spawn(move || jobs.into_iter().for_each(|job| job())) {
+        // A thread outlives its jobs' panics.
+        let run = |job| drop(catch_unwind(AssertUnwindSafe(job)));
+        match thread.spawn(move || jobs.into_iter().for_each(run)) {
             Err(error) if number == 0 => return Err(error),
             Err(_) => break,
             Ok(_) => {}
@@ -91,8 +91,11 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_error_and_the_pool_goes_on() {
-        let error = block_on(run::<()>("the search", || panic!("boom"))).unwrap_err();
-        assert!(error.to_string().starts_with("the search failed"), "{error}");
+        // More often than there are threads.
+        for _ in 0..=cores() {
+            let error = block_on(run::<()>("the search", || panic!("boom"))).unwrap_err();
+            assert!(error.to_string().starts_with("the search failed"), "{error}");
+        }
         assert_eq!(block_on(run("work", || Ok(7))).unwrap(), 7);
     }
 

@@ -5,10 +5,10 @@
 
 All read the same files of clustered unit vectors (Gaussian clusters of 100) and search on the same number of
 threads: single queries and batches of 32, the 10 nearest. Each program builds an index of FAISS once and writes it.
-Each round starts every program anew, which opens its file; every figure is the median over the rounds. Ratios are imagerag's time over faiss-cpu's time for the same index, both on the thread that
-asks; "awaited" is a single query of the async method, which goes to another thread and back. With --device,
-FAISS is built with CUDA, and imagerag also searches there what a GPU can hold (faiss-cpu cannot); opening then
-includes the move.
+Each round starts every program anew, which opens its file; every figure is the median over the rounds. Ratios are
+imagerag's time over faiss-cpu's time for the same index, both on the thread that asks; "awaited" is a single query of
+the async method, which goes to another thread and back. With --device, FAISS is built with CUDA, and imagerag also
+searches there what a GPU can hold (faiss-cpu cannot); opening then includes the move.
 """
 
 import argparse
@@ -84,10 +84,9 @@ def main() -> None:
         for index, options in indexes:
             names = programs_for(index, arguments.device)
             made, files = {}, {}
-            for name in ("faiss-cpu", "imagerag"):
-                if "faiss-cpu" in names:
-                    files[name] = str(out_of(vectors, name, index).with_suffix(".faiss"))
-                    made[name] = run(name, program, index, options | {"--make": files[name]}, vectors, arguments)
+            for name in ("faiss-cpu", "imagerag") if "faiss-cpu" in names else ():
+                files[name] = str(out_of(vectors, name, index).with_suffix(".faiss"))
+                made[name] = run(name, program, index, options | {"--make": files[name]}, vectors, arguments)
             runs = {name: [] for name in names}
             for _ in range(arguments.rounds):
                 for name in names:

@@ -48,21 +48,22 @@ mod tests {
     use crate::models::Device;
     use crate::models::common::worker::Worker;
 
-    /// Threads with this name, which a thread of OpenMP's has from the one that starts it.
-    fn threads_named(name: &str) -> usize {
+    const NAME: &str = "idle team";
+
+    /// Threads with its name, which a thread of OpenMP's has from the one that starts it.
+    fn threads() -> usize {
         let tasks = fs::read_dir("/proc/self/task").unwrap().filter_map(Result::ok);
         let names = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
-        names.filter(|found| found.trim_end() == name).count()
+        names.filter(|found| found.trim_end() == NAME).count()
     }
 
     #[test]
     fn a_worker_without_work_keeps_no_threads() {
-        let name = "idle team";
-        let worker = Worker::spawn(name, Device::Cpu, |_| Ok(())).unwrap();
+        let worker = Worker::spawn(NAME, Device::Cpu, |_| Ok(())).unwrap();
         let work = || {
             block_on(worker.run(|(), _| {
                 let sum = Tensor::ones([1 << 20], (Kind::Float, tch::Device::Cpu)) + 1.0;
-                Ok((threads_named("idle team"), sum.sum(Kind::Float).double_value(&[])))
+                Ok((threads(), sum.sum(Kind::Float).double_value(&[])))
             }))
         };
         for _ in 0..2 {
@@ -70,7 +71,7 @@ mod tests {
             assert_eq!(sum, f64::from(2 << 20));
             assert!(busy > 1 || tch::get_num_threads() == 1, "libtorch computed on one thread");
             let begun = Instant::now();
-            while threads_named(name) > 1 {
+            while threads() > 1 {
                 assert!(begun.elapsed() < Duration::from_secs(30), "the team is still there");
                 sleep(Duration::from_millis(10));
             }
